@@ -1,0 +1,46 @@
+"""Every error that this project raises on purpose, in one tree.
+
+    BayObservationError
+    ├── ConfigError        a bay's YAML file, an environment variable, a command's argument
+    ├── ArtifactError      a file of the store is missing, damaged, foreign or outdated
+    ├── CaptureError       a bay could not be captured (single cameras have outcomes, not errors)
+    ├── InferenceError     a checkpoint cannot be used, or a model failed
+    ├── FusionError        an observation does not fit the bay
+    ├── TrackingError      a fusion result does not fit the tracker's state
+    └── SimulationError    the simulated yard cannot be built or served
+
+The message names the thing (file, key, camera, batch) and says what to do next.
+What went wrong underneath is chained with ``raise ... from``.
+"""
+
+
+class BayObservationError(Exception):
+    """Base of every error of this project."""
+
+
+class ConfigError(BayObservationError):
+    """A configuration is wrong: the message names file, key and reason."""
+
+
+class ArtifactError(BayObservationError):
+    """An artifact cannot be written, or must not be read: the message names its path."""
+
+
+class CaptureError(BayObservationError):
+    """A whole capture failed or was refused before a camera was asked."""
+
+
+class InferenceError(BayObservationError):
+    """A model could not be loaded or could not be run."""
+
+
+class FusionError(BayObservationError):
+    """An observation cannot be fused for this bay."""
+
+
+class TrackingError(BayObservationError):
+    """A fusion result cannot be tracked from this state."""
+
+
+class SimulationError(BayObservationError):
+    """The simulated yard cannot be built, rendered or served."""

@@ -1,0 +1,52 @@
+"""What a bay is: one strict YAML file per bay, and the names that follow from its id."""
+
+from bays.loading import bay_ids, bays_path, enabled_bays, load_bay
+from bays.models import (
+    Area,
+    BayConfig,
+    Camera,
+    Conditions,
+    DailyWindow,
+    Intrinsics,
+    Layout,
+    Models,
+    Network,
+    Pose,
+    Schedule,
+)
+from bays.naming import (
+    batch_id,
+    dag_id,
+    observer_name,
+    observer_queue,
+    onvif_connection_id,
+    processor_name,
+    processor_queue,
+    slot_of,
+)
+
+__all__ = [
+    "Area",
+    "BayConfig",
+    "Camera",
+    "Conditions",
+    "DailyWindow",
+    "Intrinsics",
+    "Layout",
+    "Models",
+    "Network",
+    "Pose",
+    "Schedule",
+    "batch_id",
+    "bay_ids",
+    "bays_path",
+    "dag_id",
+    "enabled_bays",
+    "load_bay",
+    "observer_name",
+    "observer_queue",
+    "onvif_connection_id",
+    "processor_name",
+    "processor_queue",
+    "slot_of",
+]

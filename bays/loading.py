@@ -1,0 +1,130 @@
+"""Reading `bays/*.yaml`: errors name the file, the line, the key and the reason."""
+
+import os
+from collections.abc import Hashable, Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from bay_observation.errors import ConfigError
+from bays.models import BayConfig
+from bays.naming import BAY_ID
+
+
+def bays_path() -> Path:
+    """Folder of the YAML files: `BAYS_PATH`, or the one installed with this package."""
+    return Path(os.environ.get("BAYS_PATH") or Path(__file__).parent)
+
+
+def bay_ids() -> list[str]:
+    """Every bay that has a file, in order.
+
+    Raises:
+        ConfigError: the folder is not there.
+    """
+    folder = bays_path()
+    if not folder.is_dir():
+        raise ConfigError(f"{folder}: no such folder of bays; set BAYS_PATH to the one that holds *.yaml")
+    return sorted(path.stem for path in folder.glob("*.yaml"))
+
+
+def load_bay(bay_id: str) -> BayConfig:
+    """Read and validate one bay.
+
+    Raises:
+        ConfigError: there is no such bay, or its file is wrong; every fault of
+            the file is listed with line, key and reason.
+    """
+    if BAY_ID.fullmatch(bay_id) is None:
+        raise ConfigError(f"{bay_id!r} is no bay id: lower-case letters, digits and underscores")
+    path = bays_path() / f"{bay_id}.yaml"
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        known = ", ".join(bay_ids()) or "none"
+        raise ConfigError(f"{path}: there is no bay {bay_id}; there are: {known}") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read: {error}") from error
+    return _parse(path, text, bay_id)
+
+
+def enabled_bays() -> dict[str, BayConfig]:
+    """The bays that run, by id: those with `enabled: true`, or those that `BAYS_ENABLED` lists.
+
+    Raises:
+        ConfigError: a file is wrong, or `BAYS_ENABLED` names a bay that has none.
+    """
+    chosen = _override()
+    bays = {bay_id: load_bay(bay_id) for bay_id in (bay_ids() if chosen is None else chosen)}
+    return {bay_id: bay for bay_id, bay in bays.items() if bay.enabled}
+
+
+def _override() -> list[str] | None:
+    """Bays that the environment enables in place of the files' own word."""
+    text = os.environ.get("BAYS_ENABLED")
+    return None if text is None else [name for name in text.replace(",", " ").split() if name]
+
+
+class _UniqueKeyLoader(yaml.SafeLoader):
+    """YAML keeps the last of two equal keys in silence; a bay's file must not."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        seen: set[Any] = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if key in seen:
+                raise yaml.constructor.ConstructorError(None, None, f"key {key!r} stands twice", key_node.start_mark)
+            seen.add(key)
+        return super().construct_mapping(node, deep)
+
+
+def _parse(path: Path, text: str, bay_id: str) -> BayConfig:
+    try:
+        tree = yaml.compose(text, Loader=_UniqueKeyLoader)
+        raw = yaml.load(text, Loader=_UniqueKeyLoader)  # a SafeLoader
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line = f":{mark.line + 1}" if mark else ""
+        raise ConfigError(f"{path}{line}: {error.problem or error.context}") from error
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path}: no YAML: {error}") from error
+    if not isinstance(raw, dict):
+        raise ConfigError(f"{path}: a bay's file is a mapping of keys to values")
+    if "bay_id" in raw:
+        raise ConfigError(f"{path}: bay_id: the file's name is the bay's id; remove the key")
+    chosen = _override()
+    if chosen is not None:
+        raw["enabled"] = bay_id in chosen
+    try:
+        return BayConfig.model_validate({**raw, "bay_id": bay_id})
+    except ValidationError as error:
+        raise ConfigError("\n".join(_faults(path, tree, error))) from error
+
+
+def _faults(path: Path, tree: yaml.Node | None, error: ValidationError) -> Iterator[str]:
+    for fault in error.errors(include_url=False):
+        location = tuple(part for part in fault["loc"] if part != "function-before")
+        key = ".".join(str(part) for part in location)
+        reason = fault["msg"].removeprefix("Value error, ")
+        where = f"{path}:{_line_of(tree, location)}"
+        yield f"{where}: {key}: {reason}" if key else f"{where}: {reason}"
+
+
+def _line_of(node: yaml.Node | None, location: tuple[int | str, ...]) -> int:
+    """Line (from 1) of the deepest part of `location` that the file has."""
+    line = 1
+    for part in location:
+        found: yaml.Node | None = None
+        if isinstance(node, yaml.MappingNode):
+            for key_node, value_node in node.value:
+                if key_node.value == str(part):
+                    line, found = key_node.start_mark.line + 1, value_node
+        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
+            found = node.value[part]
+            line = found.start_mark.line + 1
+        if found is None:
+            break
+        node = found
+    return line

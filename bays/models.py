@@ -1,0 +1,278 @@
+"""Strict models of a bay's YAML file.
+
+Frame of reference: the bay's floor. x runs along the bay, y across it, z up,
+in metres, origin at one corner. Image u runs to the right and v down, in pixels,
+origin at the top left. See `bays.camera_model` for the projection between them.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Iterable
+from datetime import datetime, time
+from ipaddress import IPv4Address, IPv4Network
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from bays.naming import BAY_ID
+
+# Names that `image_provider` may take; `ImageProviderFactory.register` adds to them.
+known_providers = {"onvif", "file"}
+_WINDOW = re.compile(r"([01]\d|2[0-3]):([0-5]\d)-([01]\d|2[0-3]):([0-5]\d)")
+_CRON_FIELDS = 5
+
+Metres = Annotated[float, Field(ge=-1000, le=1000)]
+Degrees = Annotated[float, Field(ge=-360, le=360)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+
+class Pose(_Strict):
+    """Where a camera hangs and where it looks, in the floor frame.
+
+    `pan` is clockwise seen from above: 0 looks towards +y, 90 towards +x, 180
+    towards -y. `tilt` is below the horizon. `roll` turns the camera clockwise
+    about its own viewing direction, as seen from behind it.
+    """
+
+    x: Metres
+    y: Metres
+    z: Annotated[float, Field(gt=0, le=200)]
+    pan: Degrees
+    tilt: Annotated[float, Field(ge=-90, le=90)]
+    roll: Annotated[float, Field(ge=-180, le=180)] = 0.0
+
+
+class Intrinsics(_Strict):
+    """Pinhole with Brown-Conrady distortion, in pixels of a `width` x `height` image.
+
+    The principal point is the image centre unless `cx` and `cy` are given.
+    `distortion` is (k1, k2, p1, p2, k3), in OpenCV's order.
+    """
+
+    width: Annotated[int, Field(ge=16, le=16384)] = 1920
+    height: Annotated[int, Field(ge=16, le=16384)] = 1080
+    focal_px: Annotated[float, Field(gt=10, le=100_000)]
+    cx: float | None = None
+    cy: float | None = None
+    distortion: tuple[float, float, float, float, float] = (0.0, 0.0, 0.0, 0.0, 0.0)
+
+    @property
+    def principal_point(self) -> tuple[float, float]:
+        """(u, v) in pixels."""
+        return (
+            self.width / 2 if self.cx is None else self.cx,
+            self.height / 2 if self.cy is None else self.cy,
+        )
+
+
+class Camera(_Strict):
+    """One camera of a bay. `fusion: false` keeps it out of the floor plan."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_\-]{0,31}$")]
+    host: IPv4Address
+    port: Annotated[int, Field(ge=1, le=65535)] = 80
+    pose: Pose | None = None
+    intrinsics: Intrinsics | None = None
+    fusion: bool = True
+
+
+class Network(_Strict):
+    """The bay's own network: its observer reaches these cameras and no others."""
+
+    camera_subnet: IPv4Network
+    observer_ip: IPv4Address
+
+
+class Schedule(_Strict):
+    """Cron of the observation DAG (UTC). Fusion and tracking are triggered (null)."""
+
+    observation: str | None = "*/10 * * * *"
+    fusion: None = None
+    tracking: None = None
+
+    @field_validator("observation")
+    @classmethod
+    def _is_cron(cls, value: str | None) -> str | None:
+        if value is not None and len(value.split()) != _CRON_FIELDS:
+            raise ValueError(f"{value!r} is no cron expression of five fields")
+        return value
+
+
+class DailyWindow(_Strict):
+    """A window of every day in the bay's own time, both ends included.
+
+    Written `"HH:MM-HH:MM"`; one that ends before it starts crosses midnight.
+    """
+
+    start: time
+    end: time
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_text(cls, value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        match = _WINDOW.fullmatch(value.replace(" ", ""))
+        if match is None:
+            raise ValueError(f'{value!r} is no window of the day: write "HH:MM-HH:MM", as "08:30-09:20"')
+        hour_from, minute_from, hour_to, minute_to = (int(part) for part in match.groups())
+        return {"start": time(hour_from, minute_from), "end": time(hour_to, minute_to)}
+
+    def holds(self, local: datetime) -> bool:
+        """Whether a bay-local moment, to the minute, lies inside."""
+        moment = time(local.hour, local.minute)
+        if self.start <= self.end:
+            return self.start <= moment <= self.end
+        return moment >= self.start or moment <= self.end
+
+    def __str__(self) -> str:
+        return f"{self.start:%H:%M}-{self.end:%H:%M}"
+
+
+class Conditions(_Strict):
+    """What a batch must fulfil before the models look at it.
+
+    `min_brightness` is the mean grey value (0 to 255) under which a frame counts
+    as dark; fewer bright frames than the bay's `camera_quorum` stop the batch.
+    """
+
+    min_brightness: Annotated[float, Field(ge=0, le=255)] = 12.0
+
+
+class Models(_Strict):
+    """Checkpoints of a bay. Relative paths start at `MODELS_PATH` (see `inference`)."""
+
+    yolo_detection: Path
+    sam_segmentation: Path
+    sam_model_type: Annotated[str, Field(pattern=r"^[a-z0-9_]+$")] = "vit_h"
+    classification: Path
+    min_confidence: Annotated[float, Field(gt=0, lt=1)] = 0.25
+    image_size: Annotated[int, Field(ge=64, le=4096, multiple_of=32)] = 640
+
+
+class Area(_Strict):
+    """A rectangle of the floor, metres. Areas may nest: the smallest that holds a block names it."""
+
+    x: tuple[float, float]
+    y: tuple[float, float]
+    kind: Literal["work", "turn_over", "aisle"] = "work"
+
+    @model_validator(mode="after")
+    def _has_extent(self) -> Self:
+        if not (self.x[0] < self.x[1] and self.y[0] < self.y[1]):
+            raise ValueError(f"x {list(self.x)} and y {list(self.y)} must each run from the smaller to the larger")
+        return self
+
+    @property
+    def tracked(self) -> bool:
+        """Tracking ignores the turn-over area (턴오버) and the aisle."""
+        return self.kind == "work"
+
+
+class Layout(_Strict):
+    """Floor of the bay: `width` metres along x, `height` metres along y, and its areas."""
+
+    width: Annotated[float, Field(gt=0, le=1000)]
+    height: Annotated[float, Field(gt=0, le=1000)]
+    areas: dict[str, Area] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _areas_lie_on_floor(self) -> Self:
+        for name, area in self.areas.items():
+            if area.x[0] < 0 or area.y[0] < 0 or area.x[1] > self.width or area.y[1] > self.height:
+                raise ValueError(f"area {name} leaves the floor of {self.width:g} x {self.height:g} m")
+        return self
+
+
+class BayConfig(_Strict):
+    """One bay, as its YAML file describes it. Times are `timezone`'s, dates of Airflow are UTC."""
+
+    bay_id: Annotated[str, Field(pattern=f"^{BAY_ID.pattern}$")]
+    description: str
+    enabled: bool = False
+    timezone: str = "Asia/Seoul"
+    network: Network
+    schedule: Schedule = Schedule()
+    operating_hours: tuple[DailyWindow, ...] = ()
+    skip_times: tuple[DailyWindow, ...] = ()
+    cameras: tuple[Camera, ...] = ()
+    camera_quorum: Annotated[int, Field(ge=1)] = 1
+    capture_deadline: Annotated[float, Field(gt=0, le=540)] = 30.0
+    image_provider: str = "onvif"
+    image_provider_config: dict[str, Any] = Field(default_factory=dict)
+    conditions: Conditions = Conditions()
+    models: Models
+    layout: Annotated[Layout, Field(alias="factory_layout")]
+
+    @field_validator("timezone")
+    @classmethod
+    def _zone_exists(cls, value: str) -> str:
+        try:
+            ZoneInfo(value)
+        except (ZoneInfoNotFoundError, ValueError) as error:
+            raise ValueError(f"{value!r} is no time zone of the IANA list, as Asia/Seoul is") from error
+        return value
+
+    @field_validator("image_provider")
+    @classmethod
+    def _provider_is_known(cls, value: str) -> str:
+        if value not in known_providers:
+            raise ValueError(f"unknown image provider {value!r}: known are {', '.join(sorted(known_providers))}")
+        return value
+
+    @model_validator(mode="after")
+    def _cameras_belong_together(self) -> Self:
+        _refuse_doubled("name", (camera.name for camera in self.cameras))
+        _refuse_doubled("host", (str(camera.host) for camera in self.cameras))
+        subnet = self.network.camera_subnet
+        for camera in self.cameras:
+            if camera.host not in subnet:
+                raise ValueError(f"camera {camera.name}: host {camera.host} lies outside camera_subnet {subnet}")
+        return self
+
+    @model_validator(mode="after")
+    def _enabled_bay_is_complete(self) -> Self:
+        if not self.enabled:
+            return self
+        if not self.cameras:
+            raise ValueError("an enabled bay needs cameras")
+        if self.camera_quorum > len(self.cameras):
+            raise ValueError(f"camera_quorum {self.camera_quorum} is more than the {len(self.cameras)} cameras")
+        for camera in self.fusion_cameras:
+            if camera.pose is None or camera.intrinsics is None:
+                raise ValueError(
+                    f"camera {camera.name}: fusion needs its pose and intrinsics (or set fusion: false on it)"
+                )
+        return self
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """Time zone of `operating_hours` and `skip_times`."""
+        return ZoneInfo(self.timezone)
+
+    @property
+    def fusion_cameras(self) -> tuple[Camera, ...]:
+        """Cameras that take part in the floor plan."""
+        return tuple(camera for camera in self.cameras if camera.fusion)
+
+    def camera(self, name: str) -> Camera:
+        """The camera of that name.
+
+        Raises:
+            KeyError: the bay has none.
+        """
+        for camera in self.cameras:
+            if camera.name == name:
+                return camera
+        raise KeyError(f"bay {self.bay_id} has no camera {name}")
+
+
+def _refuse_doubled(what: str, values: Iterable[str]) -> None:
+    doubled = sorted(value for value, count in Counter(values).items() if count > 1)
+    if doubled:
+        raise ValueError(f"camera {what} used twice: {', '.join(doubled)}")

@@ -1,0 +1,1 @@
+"""One frame per camera, concurrently, with an outcome for every camera."""

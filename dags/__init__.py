@@ -1,0 +1,1 @@
+"""DAG files: Airflow reads this folder."""

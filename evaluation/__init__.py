@@ -1,0 +1,1 @@
+"""Truth against result: how right the floor plan and the tracks are."""

@@ -1,0 +1,1 @@
+"""What all cameras saw becomes one picture of the floor."""

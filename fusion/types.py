@@ -1,0 +1,61 @@
+"""What fusion yields: blocks on the floor plan, and the floor that nobody saw."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from shapely import MultiPolygon, Polygon
+
+from bays import slot_of
+
+
+@dataclass(frozen=True, eq=False)
+class FusedBlock:
+    """One block, panel or HP block as all cameras together saw it.
+
+    Attributes:
+        class_name: by the cameras' weighted vote.
+        footprint: outline on the floor, metres, floor frame.
+        height_m: top above the floor, metres.
+        area: name of the area it stands in; None outside of every area.
+        stage: assembly stage by weighted vote; None when no camera told.
+        confidence: 0 to 1.
+        cameras: names of the cameras that saw it.
+        work: equipment standing on its footprint, counted by class.
+        position_std_m: standard deviation of the footprint's centre, metres.
+        missed_by: working cameras that must have seen it and did not.
+        stage_confidence: share of the vote that the stage got, 0 to 1.
+    """
+
+    class_name: str
+    footprint: Polygon
+    height_m: float
+    area: str | None
+    stage: str | None
+    confidence: float
+    cameras: tuple[str, ...]
+    work: Mapping[str, int] = field(default_factory=dict)
+    position_std_m: float = 0.0
+    missed_by: tuple[str, ...] = ()
+    stage_confidence: float = 0.0
+
+
+@dataclass(frozen=True, eq=False)
+class FusionResult:
+    """The floor plan of one slot.
+
+    `unseen` is the floor (metres) that no working camera could see in this batch:
+    outside of every view, or hidden. It proves nothing about what stands there.
+    """
+
+    batch_id: str
+    bay_id: str
+    blocks: tuple[FusedBlock, ...]
+    unseen: MultiPolygon
+    cameras: tuple[str, ...] = ()
+    missing_cameras: tuple[str, ...] = ()
+
+    @property
+    def slot(self) -> datetime:
+        """The slot that the batch belongs to (aware, UTC)."""
+        return slot_of(self.batch_id)

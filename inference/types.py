@@ -1,0 +1,101 @@
+"""What the models say: the one detection type that travels through the later stages."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from bay_observation.errors import InferenceError
+from bays import slot_of
+
+# Classes of the detector (domain: what the models say).
+TRACKED_CLASSES = ("panel", "block", "HP_block")
+JIG_CLASSES = (
+    "pinjig",
+    "hbeamjig",
+    "gridjig",
+    "flatjig",
+    "pinjig_empty",
+    "hbeamjig_empty",
+    "gridjig_empty",
+    "flatjig_empty",
+)
+EQUIPMENT_CLASSES = ("grinder", "welder", "step_board", "pipe")
+OCCLUDER_CLASSES = ("crane",)
+CLASSES = TRACKED_CLASSES + JIG_CLASSES + EQUIPMENT_CLASSES + OCCLUDER_CLASSES
+
+
+@dataclass(frozen=True, eq=False)
+class DetectedObject:
+    """One object in one frame.
+
+    Attributes:
+        class_name: one of `CLASSES` for the shipped detector; a bay's own detector may name others.
+        confidence: of the detection, 0 to 1.
+        box: (4,) float32, pixels: x and y of the top left, x and y of the bottom right.
+        polygon: (N, 2) float32, pixels: outline of the mask, N >= 3; None for what is not segmented.
+        stage: assembly stage of a tracked object (조립 단계); None for others.
+        stage_confidence: 0 to 1.
+    """
+
+    class_name: str
+    confidence: float
+    box: NDArray[np.float32]
+    polygon: NDArray[np.float32] | None = None
+    stage: str | None = None
+    stage_confidence: float = 0.0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "box", _shaped("box", self.box, (4,)))
+        if self.polygon is not None:
+            object.__setattr__(self, "polygon", _shaped("polygon", self.polygon, (None, 2)))
+
+
+@dataclass(frozen=True, eq=False)
+class CameraObservation:
+    """All objects of one camera's frame; `image_size` is (width, height) in pixels."""
+
+    camera_name: str
+    captured_at: datetime
+    image_size: tuple[int, int]
+    objects: tuple[DetectedObject, ...]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "objects", tuple(self.objects))
+
+
+@dataclass(frozen=True, eq=False)
+class Observation:
+    """What all working cameras of a bay saw in one slot.
+
+    A camera of the bay that is not in `cameras` saw nothing of the floor;
+    `failures` says why, by camera name.
+    """
+
+    batch_id: str
+    bay_id: str
+    cameras: tuple[CameraObservation, ...]
+    failures: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "cameras", tuple(self.cameras))
+
+    @property
+    def slot(self) -> datetime:
+        """The slot that the batch belongs to (aware, UTC)."""
+        return slot_of(self.batch_id)
+
+
+def _shaped(what: str, value: ArrayLike, shape: tuple[int | None, ...]) -> NDArray[np.float32]:
+    array = np.asarray(value, dtype=np.float32)
+    fits = array.ndim == len(shape) and all(
+        want is None or want == have for want, have in zip(shape, array.shape, strict=True)
+    )
+    if not fits or (shape[0] is None and len(array) < 3):
+        wanted = ", ".join("N >= 3" if size is None else str(size) for size in shape)
+        raise InferenceError(f"{what}: shape {array.shape} where ({wanted}) is wanted, pixels")
+    if not np.isfinite(array).all():
+        raise InferenceError(f"{what}: holds a number that is not finite")
+    return array

@@ -1,0 +1,1 @@
+"""Airflow operators: one per stage; they defer, validate events and push references."""

@@ -1,0 +1,1 @@
+"""A deterministic yard with known truth, a renderer, and ONVIF cameras with faults."""

@@ -1,0 +1,1 @@
+"""What the floor shows becomes tracks and events over time."""
