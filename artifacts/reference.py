@@ -57,7 +57,8 @@ class ArtifactReference:
         expected = artifact_path(self.stage, self.bay_id, self.batch_id)
         if self.path != str(expected):
             raise ArtifactError(
-                f"reference to {self.path!r} does not fit its names: {self.stage} of batch {self.batch_id} is {expected}"
+                f"reference to {self.path!r} does not fit its names:"
+                f" {self.stage} of batch {self.batch_id} is {expected}"
             )
         if _SHA256.fullmatch(self.sha256) is None:
             raise ArtifactError(f"reference to {self.path}: {self.sha256!r} is no sha256")

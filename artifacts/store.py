@@ -7,7 +7,7 @@ import os
 import pickle
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -150,10 +150,9 @@ class ArtifactStore:
                     file.write(content)
                     file.flush()
                     os.fsync(file.fileno())
-                os.replace(temporary, path)
+                Path(temporary).replace(path)
             except BaseException:
-                with suppress(FileNotFoundError):
-                    os.unlink(temporary)
+                Path(temporary).unlink(missing_ok=True)
                 raise
             directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
             try:
@@ -196,7 +195,7 @@ class _AllowListUnpickler(pickle.Unpickler):
 def _unpickle(where: str, stage: Stage, content: bytes) -> Any:
     """Check the header, then unpickle by the stage's allow-list and check the type of the whole."""
     schema = SCHEMAS[stage]
-    first, separator, body = content[:_LONGEST_HEADER].partition(b"\n")
+    first, separator, _ = content[:_LONGEST_HEADER].partition(b"\n")
     words = first.split(b" ")
     if not separator or words[0] != _MAGIC or len(words) != 3:
         raise ArtifactError(f"{where}: foreign: not an artifact of this project")

@@ -83,7 +83,7 @@ class _UniqueKeyLoader(yaml.SafeLoader):
 def _parse(path: Path, text: str, bay_id: str) -> BayConfig:
     try:
         tree = yaml.compose(text, Loader=_UniqueKeyLoader)
-        raw = yaml.load(text, Loader=_UniqueKeyLoader)  # a SafeLoader
+        raw = yaml.load(text, Loader=_UniqueKeyLoader)  # noqa: S506 - it is a SafeLoader
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = f":{mark.line + 1}" if mark else ""
@@ -105,7 +105,7 @@ def _parse(path: Path, text: str, bay_id: str) -> BayConfig:
 
 def _faults(path: Path, tree: yaml.Node | None, error: ValidationError) -> Iterator[str]:
     for fault in error.errors(include_url=False):
-        location = tuple(part for part in fault["loc"] if part != "function-before")
+        location = fault["loc"]
         key = ".".join(str(part) for part in location)
         reason = fault["msg"].removeprefix("Value error, ")
         where = f"{path}:{_line_of(tree, location)}"

@@ -1,0 +1,156 @@
+"""A bay's file: what is right loads, what is wrong is told with file, line, key and reason."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+import bays
+from bay_observation.errors import ConfigError
+from bays.__main__ import main
+
+SHIPPED = Path(bays.__file__).parent
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    for path in SHIPPED.glob("*.yaml"):
+        shutil.copy(path, tmp_path)
+    monkeypatch.setenv("BAYS_PATH", str(tmp_path))
+    monkeypatch.delenv("BAYS_ENABLED", raising=False)
+    return tmp_path
+
+
+def edit(folder: Path, old: str, new: str, bay: str = "3bay_north") -> int:
+    """Replace the first `old` in the bay's file; returns the line (from 1) where it stood."""
+    path = folder / f"{bay}.yaml"
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+    return text[: text.index(old)].count("\n") + 1
+
+
+def test_the_shipped_bays_are_right(folder: Path) -> None:
+    assert bays.bay_ids() == ["3bay_north", "4bay", "5bay", "demo_bay"]
+    assert set(bays.enabled_bays()) == {"3bay_north"}
+
+
+def test_3bay_north_is_as_the_specification_gives_it(folder: Path) -> None:
+    bay = bays.load_bay("3bay_north")
+    assert [camera.name for camera in bay.cameras] == [f"{row}_{n}" for row in "CD" for n in (2, 4, 6, 7, 9, 11)]
+    assert str(bay.camera("C_9").host) == "10.150.160.209"
+    assert str(bay.network.camera_subnet) == "10.150.160.0/24"
+    assert (bay.layout.width, bay.layout.height) == (150, 40)
+    assert bay.layout.areas["A25"].x == (2, 18)
+    assert not bay.layout.areas["A18(T/O)"].tracked
+    assert not bay.layout.areas["-"].tracked
+    assert str(bay.operating_hours[0]) == "08:30-09:20"
+    assert bay.models.yolo_detection.name == "best_250408.pt"
+
+
+def test_the_environment_chooses_the_enabled_bays(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BAYS_ENABLED", "demo_bay")
+    assert set(bays.enabled_bays()) == {"demo_bay"}
+    assert not bays.load_bay("3bay_north").enabled
+    monkeypatch.setenv("BAYS_ENABLED", "")
+    assert bays.enabled_bays() == {}
+
+
+def test_adding_a_bay_is_adding_a_file(folder: Path) -> None:
+    shutil.copy(folder / "3bay_north.yaml", folder / "6bay_south.yaml")
+    assert set(bays.enabled_bays()) == {"3bay_north", "6bay_south"}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "key", "reason"),
+    [
+        ("host: 10.150.160.184", "host: 10.150.161.184", "", "camera C_4: host 10.150.161.184 lies outside"),
+        ("host: 10.150.160.184", "host: 10.150.160.183", "", "camera host used twice: 10.150.160.183"),
+        ("name: C_4", "name: C_2", "", "camera name used twice: C_2"),
+        ('"08:30-09:20"', '"08:30-25:20"', "operating_hours.0", "'08:30-25:20' is no window of the day"),
+        ('"08:37-08:43"', "830", "skip_times.0", "valid dictionary"),
+        ("image_provider: onvif", "image_provider: carrier_pigeon", "image_provider", "unknown image provider"),
+        ("    pose: {", "    # pose: {", "", "camera C_2: fusion needs its pose and intrinsics"),
+        ("timezone: Asia/Seoul", "timezone: Asia/Soul", "timezone", "no time zone"),
+        ("camera_quorum: 8", "camera_quorum: 13", "", "camera_quorum 13 is more than the 12 cameras"),
+        ("camera_quorum: 8", "camera_quorm: 8", "camera_quorm", "Extra inputs are not permitted"),
+        ("port: 80", "port: 70000", "cameras.0.port", "less than or equal to 65535"),
+        ("x: [2, 18]", "x: [18, 2]", "factory_layout.areas.A25", "must each run from the smaller"),
+        ("x: [131, 147]", "x: [131, 157]", "factory_layout", "area A1G leaves the floor"),
+        ('observation: "*/10 * * * *"', "observation: hourly", "schedule.observation", "no cron expression"),
+        ("fusion: null", 'fusion: "* * * * *"', "schedule.fusion", "None"),
+        ("observer_ip: 10.150.160.1", "observer_ip: here", "network.observer_ip", "valid IPv4 address"),
+        ("tilt: 46}", "tilt: 146}", "cameras.0.pose.tilt", "less than or equal to 90"),
+    ],
+)
+def test_a_fault_is_named_with_file_key_and_reason(folder: Path, old: str, new: str, key: str, reason: str) -> None:
+    edit(folder, old, new)
+    with pytest.raises(ConfigError) as caught:
+        bays.load_bay("3bay_north")
+    message = str(caught.value)
+    assert message.startswith(str(folder / "3bay_north.yaml") + ":")
+    assert f": {key}: " in message if key else True
+    assert reason in message
+
+
+def test_the_line_of_the_fault_is_told(folder: Path) -> None:
+    line = edit(folder, "camera_quorum: 8", "camera_quorum: many")
+    with pytest.raises(ConfigError, match=rf"3bay_north\.yaml:{line}: camera_quorum: "):
+        bays.load_bay("3bay_north")
+
+
+def test_every_fault_is_listed_at_once(folder: Path) -> None:
+    edit(folder, "camera_quorum: 8", "camera_quorum: 0")
+    edit(folder, "timezone: Asia/Seoul", "timezone: Mars")
+    with pytest.raises(ConfigError) as caught:
+        bays.load_bay("3bay_north")
+    assert len(str(caught.value).splitlines()) == 2
+
+
+def test_a_key_that_stands_twice_is_refused(folder: Path) -> None:
+    edit(folder, "camera_quorum: 8", "camera_quorum: 8\ncamera_quorum: 9")
+    with pytest.raises(ConfigError, match="key 'camera_quorum' stands twice"):
+        bays.load_bay("3bay_north")
+
+
+@pytest.mark.parametrize("text", ["", "[1, 2]", "a: [", "\t- x", "!!python/object/apply:os.system ['true']"])
+def test_what_is_no_bay_at_all_is_told(folder: Path, text: str) -> None:
+    (folder / "3bay_north.yaml").write_text(text)
+    with pytest.raises(ConfigError, match=r"3bay_north\.yaml"):
+        bays.load_bay("3bay_north")
+
+
+def test_a_file_that_is_no_text_is_told(folder: Path) -> None:
+    (folder / "3bay_north.yaml").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(ConfigError, match="cannot be read"):
+        bays.load_bay("3bay_north")
+
+
+@pytest.mark.parametrize("name", ["../secrets", "", "3Bay", "a b", "x" * 60])
+def test_a_bay_id_cannot_leave_the_folder(folder: Path, name: str) -> None:
+    with pytest.raises(ConfigError, match="no bay id"):
+        bays.load_bay(name)
+
+
+def test_an_unknown_bay_lists_the_known(folder: Path) -> None:
+    with pytest.raises(ConfigError, match="there is no bay 9bay; there are: 3bay_north, 4bay"):
+        bays.load_bay("9bay")
+
+
+def test_a_folder_that_is_not_there_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("BAYS_PATH", str(tmp_path / "nowhere"))
+    with pytest.raises(ConfigError, match="set BAYS_PATH"):
+        bays.bay_ids()
+
+
+def test_commands(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["validate"]) == 0
+    assert "3bay_north: ok (12 cameras" in capsys.readouterr().out
+    assert main(["list"]) == 0
+    assert "demo_bay" in capsys.readouterr().out
+    edit(folder, "camera_quorum: 8", "camera_quorum: 0")
+    assert main(["validate"]) == 1
+    printed = capsys.readouterr()
+    assert "camera_quorum" in printed.err
+    assert "demo_bay: ok" in printed.out
+    assert main(["validate", "9bay"]) == 1
