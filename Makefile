@@ -37,8 +37,8 @@ test: install  ## every test
 test-fast: install  ## the tests that need neither Airflow's processes nor the trained models
 	$(BIN)/python -m pytest -m "not slow"
 
-demo: install  ## six slots of the simulated day through real Airflow (KEEP=1 leaves the UI up)
-	@$(BIN)/python -m demo $(if $(KEEP),--keep) $(ARGS)
+demo: install  ## six slots of a simulated day through real Airflow (KEEP=1 leaves it up, OFF="C_4 D_7", PORT=)
+	@$(BIN)/python -m demo $(if $(KEEP),--keep) $(if $(OFF),--off '$(OFF)') $(if $(PORT),--port $(PORT)) $(ARGS)
 
 clean:  ## remove what the targets made
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache data demo_output

@@ -50,6 +50,7 @@ _TRACKING: frozenset[Name] = frozenset(
         ("tracking.types", "TrackingResult"),
         ("tracking.types", "TrackerState"),
         ("tracking.types", "Track"),
+        ("tracking.types", "Streak"),
         ("tracking.types", "TrackEvent"),
         ("tracking.types", "TrackStatus"),
         ("tracking.types", "EventKind"),

@@ -1,1 +1,44 @@
-"""One frame per camera, concurrently, with an outcome for every camera."""
+"""One frame per camera, concurrently, with an outcome for every camera.
+
+    async with CaptureService(bay, credentials=Credentials("operator", password)) as service:
+        batch = await service.capture(slot)
+
+Importing the package needs neither aiohttp nor zeep nor OpenCV; `CaptureService`
+and the providers load them when they are first used.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from capture_async.credentials import Credentials
+from capture_async.types import Attempt, CameraFailure, CaptureBatch, CapturedImage, FailureReason
+
+if TYPE_CHECKING:
+    from capture_async.factory import ImageProviderFactory
+    from capture_async.provider import ImageProvider
+    from capture_async.service import CaptureService
+
+__all__ = [
+    "Attempt",
+    "CameraFailure",
+    "CaptureBatch",
+    "CaptureService",
+    "CapturedImage",
+    "Credentials",
+    "FailureReason",
+    "ImageProvider",
+    "ImageProviderFactory",
+]
+
+_LAZY = {
+    "CaptureService": "capture_async.service",
+    "ImageProvider": "capture_async.provider",
+    "ImageProviderFactory": "capture_async.factory",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(_LAZY[name]), name)

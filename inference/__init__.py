@@ -1,1 +1,49 @@
-"""Frames in, objects out: detect (YOLO), segment (SAM), classify the stage (YOLO-cls)."""
+"""Frames in, objects out: detect (YOLO), segment (SAM), classify the stage (YOLO-cls).
+
+The types are plain numpy and come at once; the service and the models bring torch with
+them and are imported when they are first asked for.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from inference.types import (
+    CLASSES,
+    EQUIPMENT_CLASSES,
+    JIG_CLASSES,
+    OCCLUDER_CLASSES,
+    TRACKED_CLASSES,
+    CameraObservation,
+    DetectedObject,
+    Observation,
+)
+
+if TYPE_CHECKING:
+    from inference.models import BayModels, load_models
+    from inference.service import InferenceService
+
+_HEAVY = {
+    "BayModels": "inference.models",
+    "InferenceService": "inference.service",
+    "load_models": "inference.models",
+}
+
+__all__ = [
+    "CLASSES",
+    "EQUIPMENT_CLASSES",
+    "JIG_CLASSES",
+    "OCCLUDER_CLASSES",
+    "TRACKED_CLASSES",
+    "BayModels",
+    "CameraObservation",
+    "DetectedObject",
+    "InferenceService",
+    "Observation",
+    "load_models",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HEAVY:
+        return getattr(importlib.import_module(_HEAVY[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,1 +1,19 @@
 """What the floor shows becomes tracks and events over time."""
+
+from tracking.parameters import TrackerParameters
+from tracking.replay import replay
+from tracking.tracker import Tracker
+from tracking.types import EventKind, Streak, Track, TrackerState, TrackEvent, TrackingResult, TrackStatus
+
+__all__ = [
+    "EventKind",
+    "Streak",
+    "Track",
+    "TrackEvent",
+    "TrackStatus",
+    "Tracker",
+    "TrackerParameters",
+    "TrackerState",
+    "TrackingResult",
+    "replay",
+]

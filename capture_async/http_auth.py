@@ -1,0 +1,215 @@
+"""HTTP authentication as cameras practise it: several challenges at once, digest before basic.
+
+Digest is RFC 7616 (which covers RFC 2617): MD5 and SHA-256, their `-sess` forms,
+`qop=auth`, and the older form without qop. `auth-int` is left alone: cameras that
+offer it alone have not been seen, and those that offer both often fail at it.
+"""
+
+import base64
+import hashlib
+import re
+import secrets
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from capture_async.credentials import Credentials
+
+_NAME = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
+_PARAMETER = re.compile(rf'({_NAME})\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]+))\s*')
+_SCHEME = re.compile(rf"({_NAME})(?:\s+|(?=,|$))")
+_TOKEN68 = re.compile(r"[A-Za-z0-9\-._~+/]+=*\s*(?=,|$)")
+_HASHES: dict[str, Callable[[bytes], "hashlib._Hash"]] = {
+    "MD5": lambda data: hashlib.md5(data, usedforsecurity=False),
+    "SHA-256": hashlib.sha256,
+}
+_SESSION = "-SESS"
+
+
+@dataclass(frozen=True, slots=True)
+class Challenge:
+    """One challenge of a WWW-Authenticate header: scheme in lower case, parameters by lower-case name."""
+
+    scheme: str
+    parameters: dict[str, str]
+
+
+class HttpAuthenticator:
+    """Authentication state of one camera: which scheme it wants, the nonce, how often it was used.
+
+    Kept for as long as the camera is known, so that a capture usually needs no 401.
+    It decides when asking again makes sense; a login that the camera has really
+    refused is never sent twice, because cameras lock accounts.
+    """
+
+    def __init__(self, credentials: Credentials | None) -> None:
+        self._credentials = credentials
+        self._digest: _Digest | None = None
+        self._basic = False
+
+    def authorization(self, method: str, target: str) -> str | None:
+        """Value of the Authorization header; None while the camera has asked for nothing.
+
+        Args:
+            method: as `GET`.
+            target: path and query exactly as they are sent.
+        """
+        if self._credentials is None:
+            return None
+        if self._digest is not None:
+            return self._digest.authorization(self._credentials, method, target)
+        if self._basic:
+            pair = f"{self._credentials.username}:{self._credentials.password}"
+            return "Basic " + base64.b64encode(pair.encode()).decode("ascii")
+        return None
+
+    def challenged(self, headers: Iterable[str], *, sent: str | None) -> bool:
+        """Take in a 401; says whether asking once more can succeed.
+
+        Args:
+            headers: every value of WWW-Authenticate.
+            sent: the Authorization header that was refused, if there was one.
+        """
+        if self._credentials is None:
+            return False
+        challenges = parse_challenges(headers)
+        digest = next((found for found in map(_usable_digest, challenges) if found is not None), None)
+        offers_basic = any(challenge.scheme == "basic" for challenge in challenges)
+        # An old nonce may be refused without stale=true; a fresh one that is refused is the login's refusal.
+        worth_it = sent is None or (
+            digest is not None
+            and (digest.stale or self._digest is None or self._digest.uses > 1 or digest.realm != self._digest.realm)
+        )
+        if sent is not None and digest is None and self._digest is not None and offers_basic:
+            worth_it = True  # the camera was set from digest to basic
+        self._digest, self._basic = digest, digest is None and offers_basic
+        return worth_it and (digest is not None or offers_basic)
+
+    def forget(self) -> None:
+        """Begin again without a nonce."""
+        self._digest, self._basic = None, False
+
+
+def parse_challenges(headers: Iterable[str]) -> list[Challenge]:
+    """Every challenge of every header; one header may hold several (RFC 9110, 11.6.1).
+
+    Text that is no challenge is passed over: what counts is whether a usable one is left.
+    """
+    challenges: list[Challenge] = []
+    for header in headers:
+        position = 0
+        while position < len(header):
+            if header[position] in ", \t":
+                position += 1
+                continue
+            parameter = _PARAMETER.match(header, position)
+            if parameter is not None and challenges:
+                name, quoted, plain = parameter.groups()
+                value = plain if quoted is None else re.sub(r"\\(.)", r"\1", quoted)
+                challenges[-1].parameters.setdefault(name.lower(), value)
+                position = parameter.end()
+                continue
+            scheme = _SCHEME.match(header, position)
+            if scheme is None:
+                break
+            challenges.append(Challenge(scheme[1].lower(), {}))
+            position = scheme.end()
+            token68 = _TOKEN68.match(header, position)
+            if token68 is not None and _PARAMETER.match(header, position) is None:
+                position = token68.end()
+    return challenges
+
+
+def digest_response(
+    credentials: Credentials,
+    *,
+    method: str,
+    target: str,
+    realm: str,
+    nonce: str,
+    algorithm: str = "MD5",
+    qop: str | None = "auth",
+    count: str = "00000001",
+    cnonce: str = "",
+) -> str:
+    """The `response` of RFC 7616, 3.4.1; without `qop` that of RFC 2069."""
+    name = algorithm.upper()
+    function = _HASHES[name.removesuffix(_SESSION)]
+
+    def hashed(text: str) -> str:
+        return function(text.encode()).hexdigest()
+
+    ha1 = hashed(f"{credentials.username}:{realm}:{credentials.password}")
+    if name.endswith(_SESSION):
+        ha1 = hashed(f"{ha1}:{nonce}:{cnonce}")
+    ha2 = hashed(f"{method}:{target}")
+    if qop is None:
+        return hashed(f"{ha1}:{nonce}:{ha2}")
+    return hashed(f"{ha1}:{nonce}:{count}:{cnonce}:{qop}:{ha2}")
+
+
+@dataclass(slots=True)
+class _Digest:
+    """A digest challenge that can be answered, and how often its nonce was used."""
+
+    realm: str
+    nonce: str
+    algorithm: str | None
+    opaque: str | None
+    with_qop: bool
+    stale: bool
+    uses: int = 0
+
+    def authorization(self, credentials: Credentials, method: str, target: str) -> str:
+        self.uses += 1
+        count, cnonce = f"{self.uses:08x}", secrets.token_hex(8)
+        response = digest_response(
+            credentials,
+            method=method,
+            target=target,
+            realm=self.realm,
+            nonce=self.nonce,
+            algorithm=self.algorithm or "MD5",
+            qop="auth" if self.with_qop else None,
+            count=count,
+            cnonce=cnonce,
+        )
+        fields = [
+            f"username={_quoted(credentials.username)}",
+            f"realm={_quoted(self.realm)}",
+            f"nonce={_quoted(self.nonce)}",
+            f'uri="{target}"',
+            f'response="{response}"',
+        ]
+        if self.algorithm is not None:
+            fields.append(f"algorithm={self.algorithm}")
+        if self.opaque is not None:
+            fields.append(f"opaque={_quoted(self.opaque)}")
+        if self.with_qop:
+            fields += ["qop=auth", f"nc={count}", f'cnonce="{cnonce}"']
+        return "Digest " + ", ".join(fields)
+
+
+def _usable_digest(challenge: Challenge) -> _Digest | None:
+    parameters = challenge.parameters
+    if challenge.scheme != "digest" or "nonce" not in parameters:
+        return None
+    algorithm = parameters.get("algorithm")
+    if (algorithm or "MD5").upper().removesuffix(_SESSION) not in _HASHES:
+        return None
+    qop = parameters.get("qop")
+    options = [] if qop is None else [option.strip().lower() for option in qop.split(",")]
+    if qop is not None and "auth" not in options:
+        return None
+    return _Digest(
+        realm=parameters.get("realm", ""),
+        nonce=parameters["nonce"],
+        algorithm=algorithm,
+        opaque=parameters.get("opaque"),
+        with_qop=qop is not None,
+        stale=parameters.get("stale", "").lower() == "true",
+    )
+
+
+def _quoted(text: str) -> str:
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'

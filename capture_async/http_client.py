@@ -1,0 +1,198 @@
+"""One HTTP exchange with one camera: authentication, limits, and a named problem when it fails."""
+
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from urllib.parse import quote, urlsplit
+
+import aiohttp
+from multidict import CIMultiDictProxy
+from yarl import URL
+
+from capture_async.http_auth import HttpAuthenticator
+from capture_async.problems import CameraError, LoginMissingError
+from capture_async.types import FailureReason
+
+MAX_FRAME_BYTES = 20 * 1024 * 1024
+_BLOCK = 64 * 1024
+_CONNECT_S = 5.0
+# No challenge, then an answer to it, then one more when the camera calls the nonce stale.
+_MAX_REQUESTS = 3
+_MULTIPLE_CHOICES, _BAD_REQUEST = 300, 400
+_UNAUTHORIZED, _FORBIDDEN = 401, 403
+_TOO_MANY_REQUESTS, _UNAVAILABLE = 429, 503
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A camera's answer. `received_at` is when its head arrived (aware, UTC)."""
+
+    status: int
+    headers: CIMultiDictProxy[str]
+    body: bytes
+    received_at: datetime
+
+
+def new_session() -> aiohttp.ClientSession:
+    """A session for any number of cameras, to be made on the running loop and closed there.
+
+    No limit on connections: time spent waiting for a pool's slot would count in a
+    camera's timeout. No proxies from the environment, no cookies.
+    """
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=0, limit_per_host=0),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        trust_env=False,
+        auto_decompress=False,
+        skip_auto_headers=("User-Agent",),
+        headers={"Accept-Encoding": "identity"},
+    )
+
+
+class CameraHttp:
+    """Requests to one camera, always to the host and port that the bay's file gives.
+
+    Args:
+        session: see `new_session`.
+        host, port: of the bay's configuration; addresses in a camera's replies
+            contribute their path and query and nothing else.
+        authenticator: the camera's, kept between captures.
+        timeout: seconds for one request, from connecting to the last byte: only a
+            total stops a camera that sends a byte at a time.
+    """
+
+    def __init__(
+        self, session: aiohttp.ClientSession, host: str, port: int, authenticator: HttpAuthenticator, timeout: float
+    ) -> None:
+        self._session = session
+        self._host = host
+        self._port = port
+        self._authenticator = authenticator
+        self._seconds = timeout
+        self._timeout = aiohttp.ClientTimeout(total=timeout, sock_connect=min(timeout, _CONNECT_S))
+
+    def __str__(self) -> str:
+        return f"{self._host}:{self._port}"
+
+    async def request(
+        self,
+        method: str,
+        target: str,
+        *,
+        body: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+        max_bytes: int = MAX_FRAME_BYTES,
+    ) -> Reply:
+        """Send and receive, answering a challenge once.
+
+        Args:
+            method: as `GET`.
+            target: path and query, percent-encoded; sent as it is.
+            body: what to send.
+            headers: further headers.
+            max_bytes: a body that is larger is not read on.
+
+        Returns:
+            The answer, whatever its status, except for those that are problems.
+
+        Raises:
+            CameraError: unreachable, timed out, refused credentials (401 and 403),
+                busy (429 and 503), not an image (a redirect), truncated, too large.
+        """
+        started = time.monotonic()
+        try:
+            return await self._exchange(method, target, body, dict(headers or {}), max_bytes)
+        except aiohttp.ConnectionTimeoutError as error:
+            raise self._problem(FailureReason.UNREACHABLE, f"no connection within {_CONNECT_S:g} s") from error
+        except TimeoutError as error:
+            detail = f"no whole answer to {method} {path_of(target)} within {self._seconds:g} s"
+            raise self._problem(FailureReason.TIMED_OUT, detail) from error
+        except aiohttp.ClientPayloadError as error:
+            raise self._problem(FailureReason.TRUNCATED, "the connection ended within the answer") from error
+        except OSError as error:
+            known = error.errno is not None and error.errno > 0
+            reason = os.strerror(error.errno) if known else type(error).__name__
+            raise self._problem(FailureReason.UNREACHABLE, reason) from error
+        except aiohttp.ClientError as error:
+            seconds = time.monotonic() - started
+            detail = f"no HTTP answer ({type(error).__name__} after {seconds:.1f} s)"
+            raise self._problem(FailureReason.UNREACHABLE, detail) from error
+
+    async def _exchange(
+        self, method: str, target: str, body: bytes | None, headers: dict[str, str], max_bytes: int
+    ) -> Reply:
+        path, _, query = target.partition("?")
+        # Built from parts: joined as a reference, a path that begins with // would name another host.
+        url = URL.build(scheme="http", host=self._host, port=self._port, path=path, query_string=query, encoded=True)
+        for remaining in reversed(range(_MAX_REQUESTS)):
+            sent = self._authenticator.authorization(method, url.raw_path_qs)
+            if sent is not None:
+                headers["Authorization"] = sent
+            async with self._session.request(
+                method, url, data=body, headers=headers, timeout=self._timeout, allow_redirects=False
+            ) as response:
+                if response.status != _UNAUTHORIZED:
+                    return await self._read(response, max_bytes)
+                await _drain(response)
+                challenges = response.headers.getall("WWW-Authenticate", [])
+            if not self._authenticator.challenged(challenges, sent=sent) or remaining == 0:
+                break
+        # The next capture begins without a login, so that a wrong password costs one failed login each time.
+        self._authenticator.forget()
+        if sent is None:
+            detail = "answered 401: no login is configured, or the camera offers no known way (digest, basic)"
+            raise LoginMissingError(FailureReason.REFUSED_CREDENTIALS, f"{self}: {detail}")
+        detail = "answered 401: login or password is wrong (check the bay's Airflow Connection and the camera)"
+        raise self._problem(FailureReason.REFUSED_CREDENTIALS, detail)
+
+    async def _read(self, response: aiohttp.ClientResponse, max_bytes: int) -> Reply:
+        received_at = datetime.now(UTC)
+        status = response.status
+        if status == _FORBIDDEN:
+            raise self._problem(FailureReason.REFUSED_CREDENTIALS, "answered 403: the login lacks the right")
+        if status in (_TOO_MANY_REQUESTS, _UNAVAILABLE):
+            raise self._problem(FailureReason.BUSY, f"answered {status}: its connections are in use")
+        if _MULTIPLE_CHOICES <= status < _BAD_REQUEST:
+            raise self._problem(FailureReason.NOT_AN_IMAGE, f"answered {status}: a redirect, which is not followed")
+        parts, size = [], 0
+        async for part in response.content.iter_chunked(_BLOCK):
+            size += len(part)
+            if size > max_bytes:
+                response.close()
+                raise self._problem(FailureReason.TOO_LARGE, f"the answer is larger than {max_bytes} bytes")
+            parts.append(part)
+        return Reply(status, response.headers, b"".join(parts), received_at)
+
+    def _problem(self, reason: FailureReason, detail: str) -> CameraError:
+        return CameraError(reason, f"{self}: {detail}")
+
+
+def target_of(address: str) -> str:
+    """Path and query of an address that a camera named, percent-encoded, without login and fragment.
+
+    Raises:
+        ValueError: it is no http address.
+    """
+    parts = urlsplit(address.strip())
+    if parts.scheme.lower() not in ("http", "https") or not parts.netloc:
+        raise ValueError(f"a {parts.scheme or 'relative'} address")
+    target = f"{parts.path or '/'}?{parts.query}" if parts.query else parts.path or "/"
+    # Blanks and the like are encoded; what the camera encoded stays as it is.
+    return quote(target, safe="%/?:@!$&'()*+,;=~")
+
+
+def path_of(target: str) -> str:
+    """The path alone: queries may hold logins, and go into no message."""
+    return target.partition("?")[0]
+
+
+async def _drain(response: aiohttp.ClientResponse) -> None:
+    """Read a refusal's short body, so that the connection can be used again."""
+    size = 0
+    async for part in response.content.iter_chunked(_BLOCK):
+        size += len(part)
+        if size > _BLOCK:
+            response.close()
+            return

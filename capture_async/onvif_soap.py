@@ -1,0 +1,193 @@
+"""ONVIF messages, written and read with zeep from the WSDL files that onvif-zeep brings; no I/O.
+
+onvif-zeep's own `ONVIFCamera` is not used, and its module is not executed: it
+calls `logging.basicConfig` when it is imported, removes proxy variables from the
+environment, parses the same WSDL again for every camera (0.2 to 0.3 s of CPU and
+10 MB each), and opens a PullPoint subscription, which hangs some cameras. Here
+the WSDL is parsed once for the process, a message costs a few milliseconds, and
+sending it is the caller's: on the loop, under the loop's timeouts.
+
+Everything here runs in one thread of its own (`run_soap`): zeep holds the
+interpreter while it parses, so that a second thread would gain nothing, and its
+objects need no locks this way.
+"""
+
+import asyncio
+import importlib.util
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from bay_observation.errors import CaptureError
+from capture_async.credentials import Credentials
+
+Service = Literal["device", "media"]
+NAMESPACES: dict[Service, str] = {
+    "device": "http://www.onvif.org/ver10/device/wsdl",
+    "media": "http://www.onvif.org/ver10/media/wsdl",
+}
+_FILES: dict[Service, tuple[str, str]] = {
+    "device": ("devicemgmt.wsdl", "DeviceBinding"),
+    "media": ("media.wsdl", "MediaBinding"),
+}
+_SHOWN = 200
+_T = TypeVar("_T")
+
+
+class SoapRefusedError(CaptureError):
+    """The camera answered with a SOAP fault; `not_authorized` tells logins from the rest."""
+
+    def __init__(self, message: str, *, not_authorized: bool) -> None:
+        super().__init__(message)
+        self.not_authorized = not_authorized
+
+
+class SoapUnreadableError(CaptureError):
+    """The camera's answer is no SOAP reply to what it was asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class SoapMessage:
+    """A request ready to be posted."""
+
+    body: bytes
+    headers: dict[str, str]
+
+
+async def run_soap(function: Callable[..., _T], *arguments: Any) -> _T:
+    """Run a function of this module in its thread."""
+    return await asyncio.get_running_loop().run_in_executor(_thread(), function, *arguments)
+
+
+def write_message(
+    service: Service,
+    operation: str,
+    parameters: dict[str, Any],
+    credentials: Credentials | None,
+    clock_offset: timedelta,
+) -> SoapMessage:
+    """The envelope of an operation, with a UsernameToken (digest) when there are credentials.
+
+    Args:
+        service: whose operation.
+        operation: as `GetProfiles`.
+        parameters: by element name.
+        credentials: None sends no token.
+        clock_offset: the camera's clock minus ours: the token carries the camera's time.
+    """
+    from zeep.wsse.username import UsernameToken
+
+    token = None
+    if credentials is not None:
+        # A token per message: zeep's object changes itself and must not be shared.
+        token = UsernameToken(  # type: ignore[no-untyped-call]
+            credentials.username,
+            credentials.password,
+            use_digest=True,
+            created=datetime.now(UTC) + clock_offset,
+            zulu_timestamp=True,
+        )
+    document, binding = _document(service)
+    # raw_response: what the transport returns is handed through, here the message itself.
+    client = _client(document, token, raw_response=True)
+    message = client.create_service(binding, "http://camera.invalid/")[operation](**parameters)
+    if not isinstance(message, SoapMessage):
+        raise TypeError(f"zeep sent {operation} by another way than its transport")
+    return message
+
+
+def read_reply(service: Service, operation: str, status: int, content_type: str, body: bytes) -> Any:
+    """What the operation returned, as zeep's objects.
+
+    Raises:
+        SoapRefusedError: a fault.
+        SoapUnreadableError: no reply to this operation.
+    """
+    import zeep.exceptions
+    from lxml.etree import LxmlError  # type: ignore[import-untyped]
+
+    document, binding = _document(service)
+    client = _client(document)
+    reply = _HttpReply(status, {"Content-Type": content_type}, body)
+    try:
+        return document.bindings[binding].process_reply(client, document.bindings[binding].get(operation), reply)
+    except zeep.exceptions.Fault as fault:
+        codes = [str(code) for code in (fault.code, *(fault.subcodes or ())) if code is not None]
+        not_authorized = any("NotAuthorized" in code for code in codes)
+        text = f"{operation}: {str(fault.message)[:_SHOWN]} ({', '.join(codes)[:_SHOWN]})"
+        raise SoapRefusedError(text, not_authorized=not_authorized) from fault
+    except (zeep.exceptions.Error, LxmlError, ValueError, TypeError, AttributeError, KeyError) as error:
+        # zeep meets a reply of the wrong shape with any of these, depending on where it differs.
+        detail = f"{operation}: answered {status} with {len(body)} bytes that are no SOAP reply"
+        raise SoapUnreadableError(f"{detail} ({type(error).__name__})") from error
+
+
+@dataclass(slots=True)
+class _HttpReply:
+    """As much of requests' Response as zeep reads."""
+
+    status_code: int
+    headers: dict[str, str]
+    content: bytes
+    encoding: str | None = field(default="utf-8")
+
+
+class _Envelope:
+    """A zeep transport that hands the message back in place of sending it."""
+
+    def post_xml(self, _address: str, envelope: Any, headers: dict[str, str]) -> SoapMessage:
+        from zeep.wsdl.utils import etree_to_string
+
+        return SoapMessage(etree_to_string(envelope), headers)  # type: ignore[no-untyped-call]
+
+
+class _WsdlFiles:
+    """A zeep transport that reads the installed WSDL files and never the network."""
+
+    def load(self, location: str) -> bytes:
+        return Path(location).read_bytes()
+
+
+@cache
+def _document(service: Service) -> tuple[Any, str]:
+    """The parsed WSDL, once for the process, and the name of its binding."""
+    from zeep.wsdl import Document
+
+    file_name, binding = _FILES[service]
+    path = _wsdl_folder() / file_name
+    if not path.is_file():
+        raise CaptureError(f"{path} is missing: install onvif-zeep again (make install)")
+    parse: Any = Document
+    document = parse(str(path), _WsdlFiles(), settings=_settings())
+    return document, f"{{{NAMESPACES[service]}}}{binding}"
+
+
+def _client(document: Any, token: Any = None, **options: bool) -> Any:
+    import zeep
+
+    client: Any = zeep.Client
+    return client(document, wsse=token, transport=_Envelope(), settings=_settings(**options))
+
+
+def _wsdl_folder() -> Path:
+    # Finding the package executes nothing of it. Its data lies beside it, as `wsdl/`.
+    found = importlib.util.find_spec("onvif")
+    if found is None or found.origin is None:
+        raise CaptureError("onvif-zeep is not installed: install the observer extra (make install)")
+    return Path(found.origin).parents[1] / "wsdl"
+
+
+def _settings(**options: bool) -> Any:
+    from zeep import Settings
+
+    # Cameras leave out elements that the schema wants: not strict. What a camera sends is not trusted.
+    return Settings(strict=False, forbid_dtd=True, forbid_entities=True, forbid_external=True, **options)
+
+
+@cache
+def _thread() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(max_workers=1, thread_name_prefix="onvif-soap")

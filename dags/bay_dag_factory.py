@@ -1,0 +1,156 @@
+"""Three Airflow DAGs for every enabled bay: observation, fusion, tracking.
+
+    observation_{bay_id}_dag   on the bay's observer (queue obs_{bay_id})
+        capture_images >> check_should_proceed >> run_inference >> trigger_fusion
+    fusion_{bay_id}_dag        on the bay's processor (queue proc_{bay_id})
+        process_fusion >> trigger_tracking
+    tracking_{bay_id}_dag      on the bay's processor
+        process_tracking
+
+A bay whose YAML file is wrong has no DAGs here and harms no other bay; Airflow shows
+its error as the import error of `bay_config_check.py`, the file beside this one. (Airflow
+takes every DAG of a file that raises out of service, so this file must not.)
+
+A worker parses this file for every task and asks for one DAG; then only that DAG's bay
+is read, and an error in its YAML fails the task with its message.
+
+Environment: `BAYS_PATH` and `BAYS_ENABLED` as in `bays`; `BAYS_SCHEDULE=off` leaves the
+observation DAGs without their cron, for set-ups in which every run is started by hand (the
+demo, tests, a backtest).
+"""
+
+import logging
+import os
+from datetime import UTC, datetime, timedelta
+
+from airflow.providers.standard.operators.python import ShortCircuitOperator
+from airflow.sdk import DAG, get_parsing_context
+
+from bay_observation.errors import ConfigError
+from bays import BayConfig, bay_ids, dag_id, load_bay, observer_queue, processor_queue
+from operators import FusionOperator, InferenceOperator, ObservationOperator, TrackingOperator, TriggerStageOperator
+from operators.conditions import check_execution_conditions
+
+_log = logging.getLogger(__name__)
+
+START_DATE = datetime(2025, 1, 1, tzinfo=UTC)
+DEFAULT_ARGS = {
+    "owner": "samho-ops",
+    "depends_on_past": False,
+    "retries": 2,
+    "retry_delay": timedelta(minutes=1),
+}
+
+
+def observation_dag(bay: BayConfig) -> DAG:
+    """Cameras and models; everything runs on the bay's observer."""
+    queue = observer_queue(bay.bay_id)
+    with DAG(
+        dag_id("observation", bay.bay_id),
+        description=f"{bay.description} - CCTV Observation",
+        schedule=_cron(bay),
+        tags=["observation", bay.bay_id, "cctv", "observer"],
+        doc_md=f"Every slot: all cameras of **{bay.description}** are captured, the models look at the frames.",
+        **_common(),
+    ) as dag:
+        capture_images = ObservationOperator(task_id="capture_images", bay_id=bay.bay_id, queue=queue)
+        check_should_proceed = ShortCircuitOperator(
+            task_id="check_should_proceed",
+            python_callable=check_execution_conditions,
+            op_kwargs={"bay_id": bay.bay_id, "reference": capture_images.output},
+            queue=queue,
+        )
+        run_inference = InferenceOperator(
+            task_id="run_inference", bay_id=bay.bay_id, reference=capture_images.output, queue=queue
+        )
+        trigger_fusion = TriggerStageOperator(
+            task_id="trigger_fusion",
+            trigger_dag_id=dag_id("fusion", bay.bay_id),
+            reference=run_inference.output,
+            queue=queue,
+        )
+        capture_images >> check_should_proceed >> run_inference >> trigger_fusion
+    return dag
+
+
+def fusion_dag(bay: BayConfig) -> DAG:
+    """What all cameras saw becomes one floor plan, on the bay's processor."""
+    queue = processor_queue(bay.bay_id)
+    with DAG(
+        dag_id("fusion", bay.bay_id),
+        description=f"{bay.description} - Multi-Camera Fusion",
+        schedule=bay.schedule.fusion,
+        tags=["fusion", bay.bay_id, "processor"],
+        doc_md=f"One run per Observation of **{bay.description}**; `conf` names it by `observation` or `batch_id`.",
+        **_common(),
+    ) as dag:
+        process_fusion = FusionOperator(task_id="process_fusion", bay_id=bay.bay_id, queue=queue)
+        trigger_tracking = TriggerStageOperator(
+            task_id="trigger_tracking",
+            trigger_dag_id=dag_id("tracking", bay.bay_id),
+            reference=process_fusion.output,
+            queue=queue,
+        )
+        process_fusion >> trigger_tracking
+    return dag
+
+
+def tracking_dag(bay: BayConfig) -> DAG:
+    """The floor plans of the slots become tracks and events, on the bay's processor."""
+    with DAG(
+        dag_id("tracking", bay.bay_id),
+        description=f"{bay.description} - Tracking",
+        schedule=bay.schedule.tracking,
+        tags=["tracking", bay.bay_id, "processor"],
+        doc_md=f"One run per floor plan of **{bay.description}**; `conf` names it by `fusion` or `batch_id`.",
+        **_common(),
+    ) as dag:
+        TrackingOperator(task_id="process_tracking", bay_id=bay.bay_id, queue=processor_queue(bay.bay_id))
+    return dag
+
+
+FACTORIES = {"observation": observation_dag, "fusion": fusion_dag, "tracking": tracking_dag}
+
+
+def build_dags() -> dict[str, DAG]:
+    """The DAGs to register, by id: all of the enabled bays, or the one that a worker asks for.
+
+    Raises:
+        ConfigError: a DAG is asked for by id and its bay's file is wrong; `BAYS_SCHEDULE` is.
+    """
+    asked = get_parsing_context().dag_id
+    dags = {}
+    for bay_id in bay_ids():
+        wanted = [task_type for task_type in FACTORIES if asked in (None, dag_id(task_type, bay_id))]
+        if not wanted:
+            continue
+        try:
+            bay = load_bay(bay_id)
+        except ConfigError as error:
+            if asked is not None:
+                raise
+            _log.error("bay %s has no DAGs: %s", bay_id, error)
+            continue
+        # A task that was sent out runs, even if its bay was disabled meanwhile.
+        if bay.enabled or asked is not None:
+            dags |= {dag_id(task_type, bay_id): FACTORIES[task_type](bay) for task_type in wanted}
+    return dags
+
+
+def _common() -> dict[str, object]:
+    return {
+        "default_args": DEFAULT_ARGS,
+        "start_date": START_DATE,
+        "catchup": False,
+        "max_active_runs": 1,
+    }
+
+
+def _cron(bay: BayConfig) -> str | None:
+    switch = os.environ.get("BAYS_SCHEDULE", "on")
+    if switch not in ("on", "off"):
+        raise ConfigError(f"BAYS_SCHEDULE={switch}: write on or off")
+    return bay.schedule.observation if switch == "on" else None
+
+
+globals().update(build_dags())

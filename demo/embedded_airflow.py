@@ -1,0 +1,456 @@
+"""A whole Airflow in a folder of its own: SQLite, LocalExecutor, and its four services as child processes.
+
+For the demo and the tests, on one machine and the loopback address. Triggerer queues stay
+off: one triggerer runs every bay's triggers. A set-up with several hosts turns them on.
+"""
+
+import json
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from base64 import urlsafe_b64encode
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+import psutil
+
+from bay_observation.errors import BayObservationError, ConfigError
+
+_HOST = "127.0.0.1"
+_STOP_GRACE = 20.0
+_POLL = 0.25
+_FINISHED = ("success", "failed")
+_HEALTHY = ("metadatabase", "scheduler", "triggerer", "dag_processor")
+_ROOM_NEEDED = 512 * 1024**2  # bytes: database, logs and a few batches of frames
+
+
+class EmbeddedAirflowError(BayObservationError):
+    """A service of the embedded Airflow died, refused, or took too long."""
+
+
+class EmbeddedAirflow:
+    """Starts, asks and stops an Airflow of its own.
+
+        with EmbeddedAirflow(home, dags_folder=dags, env={"BAYS_ENABLED": "demo_bay"}) as airflow:
+            run_id = airflow.trigger("observation_demo_bay_dag", slot)
+            airflow.wait_for_run("observation_demo_bay_dag", run_id)
+
+    Args:
+        home: its `AIRFLOW_HOME`; configuration, database and logs lie there and stay afterwards.
+        dags_folder: folder with the DAG files.
+        env: further environment of every service. Variables of this process that configure
+            another Airflow (`AIRFLOW_*`) are not handed on.
+        port: of API server and UI; a free one by default.
+        parallelism: tasks at the same time. Each worker takes some 120 MB even when idle.
+        reparse_interval: seconds between two looks at the DAG files.
+    """
+
+    def __init__(
+        self,
+        home: Path,
+        *,
+        dags_folder: Path,
+        env: Mapping[str, str] | None = None,
+        port: int | None = None,
+        parallelism: int = 3,
+        reparse_interval: int = 60,
+    ) -> None:
+        self.home = Path(home).resolve()
+        self.dags_folder = Path(dags_folder).resolve()
+        self.parallelism = parallelism
+        self.reparse_interval = reparse_interval
+        self._extra_env = dict(env or {})
+        self._connections: dict[str, str] = {}
+        self._wanted_port = port
+        self.port = 0
+        self._services: dict[str, subprocess.Popen[bytes]] = {}
+        self._client: httpx.Client | None = None
+
+    @property
+    def url(self) -> str:
+        """Address of the UI; whoever opens it on this machine is its administrator."""
+        return f"http://{_HOST}:{self.port}"
+
+    def __enter__(self) -> Self:
+        try:
+            self.migrate()
+            self.start()
+            self.wait_until_healthy()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    # Set-up
+
+    def add_connection(self, name: str, *, kind: str, login: str, password: str) -> None:
+        """Give the triggerer an Airflow Connection, through its environment alone.
+
+        Raises:
+            EmbeddedAirflowError: the services run already.
+        """
+        if self._services:
+            raise EmbeddedAirflowError(f"connection {name}: add it before the embedded Airflow starts")
+        value = {"conn_type": kind, "login": login, "password": password}
+        self._connections[f"AIRFLOW_CONN_{name.upper()}"] = json.dumps(value)
+
+    def migrate(self) -> None:
+        """Write the configuration and bring the database up to date.
+
+        Raises:
+            ConfigError: the port is taken, or the folder cannot be used.
+            EmbeddedAirflowError: the database cannot be made.
+        """
+        self.port = _free_port(self._wanted_port)
+        try:
+            self.home.mkdir(parents=True, exist_ok=True)
+            (self.home / "logs").mkdir(exist_ok=True)
+            free = shutil.disk_usage(self.home).free
+            if free < _ROOM_NEEDED:
+                raise ConfigError(f"{self.home}: {free >> 20} MB free where {_ROOM_NEEDED >> 20} MB are needed")
+            _write_private(self.home / "airflow.cfg", self._configuration())
+        except OSError as error:
+            raise ConfigError(f"{self.home}: cannot be used for Airflow: {error.strerror or error}") from error
+        log = self._log("db-migrate")
+        with log.open("wb") as output:
+            done = subprocess.run(
+                [sys.executable, "-m", "airflow", "db", "migrate"],
+                env=self._environment(),
+                cwd=self.home,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                check=False,
+            )
+        if done.returncode != 0:
+            raise EmbeddedAirflowError(f"the database cannot be made; the end of {log}:\n{_tail(log)}")
+
+    def start(self) -> None:
+        """Start scheduler, DAG processor, triggerer and API server, each in a process group of its own."""
+        services = {
+            "api-server": ["--host", _HOST, "--port", str(self.port), "--workers", "1"],
+            "scheduler": ["--skip-serve-logs"],
+            "dag-processor": [],
+            "triggerer": ["--skip-serve-logs"],
+        }
+        for name, arguments in services.items():
+            # Camera passwords go where cameras are asked, and nowhere else.
+            secrets_of_it = self._connections if name == "triggerer" else {}
+            with self._log(name).open("wb") as output:
+                self._services[name] = subprocess.Popen(
+                    [sys.executable, "-m", "airflow", name, *arguments],
+                    env=self._environment() | secrets_of_it,
+                    cwd=self.home,
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=subprocess.STDOUT,
+                    start_new_session=True,
+                )
+
+    def wait_until_healthy(self, timeout: float = 120) -> None:
+        """Return once every service says that it is well.
+
+        Raises:
+            EmbeddedAirflowError: one died, or the time is over.
+        """
+
+        def healthy() -> bool:
+            try:
+                health = httpx.get(f"{self.url}/api/v2/monitor/health", timeout=10).json()
+            except (httpx.HTTPError, ValueError):
+                return False  # not listening yet
+            return all(health.get(part, {}).get("status") == "healthy" for part in _HEALTHY)
+
+        self._wait(healthy, timeout, "the embedded Airflow is not healthy")
+
+    def wait_for_dags(self, dag_ids: Iterable[str], timeout: float = 120) -> None:
+        """Return once every one of these DAGs can be run.
+
+        Raises:
+            EmbeddedAirflowError: the time is over; Airflow's import errors are in the message.
+        """
+        wanted = set(dag_ids)
+
+        def there() -> bool:
+            return wanted <= {dag["dag_id"] for dag in self._get("dags", limit=100)["dags"]}
+
+        try:
+            self._wait(there, timeout, f"no DAGs {', '.join(sorted(wanted))}")
+        except EmbeddedAirflowError as error:
+            faults = "\n".join(self.import_errors().values())
+            raise EmbeddedAirflowError(f"{error}\n{faults}") from error
+
+    def stop(self) -> None:
+        """Stop every process that was started, and what those started; safe to call again."""
+        if self._client is not None:
+            self._client.close()
+            self._client = None
+        family = _family(self._services.values())
+        for service in self._services.values():
+            if service.poll() is None:
+                service.terminate()
+        psutil.wait_procs(family, timeout=_STOP_GRACE)
+        # A service that went at once may have left children that were born meanwhile.
+        for service in self._services.values():
+            _kill_group(service.pid)
+        for process in family:
+            if process.is_running():
+                _kill_group(process.pid)
+                _kill(process)
+        psutil.wait_procs(family, timeout=5)
+        for service in self._services.values():
+            service.wait()
+        self._services.clear()
+
+    # Asking
+
+    def trigger(self, dag_id: str, logical_date: datetime | None, conf: Mapping[str, Any] | None = None) -> str:
+        """Start a run by hand; its id. Runs of one DAG that wait are started in the order of their dates.
+
+        Args:
+            dag_id: the DAG.
+            logical_date: the slot (aware), or None for a run without one.
+            conf: the run's configuration.
+        """
+        body: dict[str, Any] = {"logical_date": None, "conf": dict(conf or {})}
+        if logical_date is not None:
+            body["logical_date"] = logical_date.isoformat()
+            body["run_after"] = min(logical_date, datetime.now(UTC)).isoformat()
+        return str(self._ask("POST", f"dags/{dag_id}/dagRuns", json=body)["dag_run_id"])
+
+    def dag_runs(self, dag_id: str) -> list[dict[str, Any]]:
+        """All runs of a DAG, oldest slot first; `state` and `dag_run_id` among the keys."""
+        return list(self._get(f"dags/{dag_id}/dagRuns", order_by="run_after", limit=100)["dag_runs"])
+
+    def run_state(self, dag_id: str, run_id: str) -> str:
+        """`queued`, `running`, `success` or `failed`."""
+        return str(self._get(f"dags/{dag_id}/dagRuns/{run_id}")["state"])
+
+    def wait_for_run(self, dag_id: str, run_id: str, timeout: float = 300) -> str:
+        """Wait until a run has ended; `success` or `failed`.
+
+        Raises:
+            EmbeddedAirflowError: a service died, or the time is over.
+        """
+        self._wait(lambda: self.run_state(dag_id, run_id) in _FINISHED, timeout, f"{dag_id} {run_id} has not ended")
+        return self.run_state(dag_id, run_id)
+
+    def wait_for_runs(self, dag_id: str, count: int, timeout: float = 300) -> list[dict[str, Any]]:
+        """Wait until a DAG has `count` runs that have ended.
+
+        Raises:
+            EmbeddedAirflowError: a service died, or the time is over.
+        """
+
+        def ended() -> list[dict[str, Any]]:
+            return [run for run in self.dag_runs(dag_id) if run["state"] in _FINISHED]
+
+        self._wait(lambda: len(ended()) >= count, timeout, f"{dag_id} has not ended {count} runs")
+        return ended()
+
+    def task_instances(self, dag_id: str, run_id: str) -> dict[str, dict[str, Any]]:
+        """State, queue, try number and times of a run's tasks, by task id."""
+        found = self._get(f"dags/{dag_id}/dagRuns/{run_id}/taskInstances")["task_instances"]
+        return {task["task_id"]: task for task in found}
+
+    def task_log(self, dag_id: str, run_id: str, task_id: str, try_number: int = 1) -> str:
+        """The log of one try, worker's and trigger's part together, a line per entry."""
+        path = f"dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/logs/{try_number}"
+        content = self._get(path, full_content=True)["content"]
+        return "\n".join(entry if isinstance(entry, str) else _line(entry) for entry in content)
+
+    def xcom(self, dag_id: str, run_id: str, task_id: str, key: str = "return_value") -> Any:
+        """What a task has pushed."""
+        path = f"dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/xcomEntries/{key}"
+        return self._get(path, deserialize=False)["value"]
+
+    def clear(self, dag_id: str, run_id: str, task_ids: Iterable[str] | None = None) -> None:
+        """Let a run's tasks run again: the given ones and all after them, or all."""
+        body: dict[str, Any] = {
+            "dag_run_id": run_id,
+            "dry_run": False,
+            "only_failed": False,
+        }
+        if task_ids is not None:
+            body |= {"task_ids": list(task_ids), "include_downstream": True}
+        self._ask("POST", f"dags/{dag_id}/clearTaskInstances", json=body)
+
+    def unpause(self, dag_id: str) -> None:
+        """Let a DAG's runs start; DAGs of the embedded Airflow are created unpaused."""
+        self._ask("PATCH", f"dags/{dag_id}", json={"is_paused": False})
+
+    def import_errors(self) -> dict[str, str]:
+        """Airflow's import errors by file name."""
+        return {error["filename"]: error["stack_trace"] for error in self._get("importErrors")["import_errors"]}
+
+    # Inside
+
+    def _configuration(self) -> str:
+        """airflow.cfg; what it does not name has Airflow's own default."""
+        keys = self._secrets()
+        sections: dict[str, dict[str, object]] = {
+            "core": {
+                "executor": "LocalExecutor",
+                "parallelism": self.parallelism,
+                "dags_folder": self.dags_folder,
+                "plugins_folder": self.home / "plugins",
+                "load_examples": False,
+                "dags_are_paused_at_creation": False,
+                "simple_auth_manager_all_admins": True,
+                "execution_api_server_url": f"{self.url}/execution/",
+                "fernet_key": keys["fernet_key"],
+            },
+            "database": {"sql_alchemy_conn": f"sqlite:///{self.home / 'airflow.db'}"},
+            "api": {
+                "host": _HOST,
+                "port": self.port,
+                "base_url": self.url,
+                "workers": 1,
+                "secret_key": keys["secret_key"],
+            },
+            "api_auth": {"jwt_secret": keys["jwt_secret"]},
+            # A pass of the scheduler's loop per 0.1 s of idleness, not per second: what a task costs
+            # on two cores falls from 1.5 s to 0.4 s.
+            "scheduler": {"scheduler_idle_sleep_time": 0.1},
+            "dag_processor": {"parsing_processes": 1, "min_file_process_interval": self.reparse_interval},
+            "logging": {"base_log_folder": self.home / "logs", "colored_console_log": False},
+            "usage_data_collection": {"enabled": False},
+        }
+        lines: list[str] = []
+        for section, options in sections.items():
+            # Airflow reads % as interpolation, and some paths hold one.
+            lines += [
+                f"[{section}]",
+                *(f"{key} = {str(value).replace('%', '%%')}" for key, value in options.items()),
+                "",
+            ]
+        return "\n".join(lines)
+
+    def _secrets(self) -> dict[str, str]:
+        """Keys of this Airflow, made once per home."""
+        path = self.home / "secrets.json"
+        if not path.exists():
+            made = {
+                "fernet_key": urlsafe_b64encode(secrets.token_bytes(32)).decode(),
+                "secret_key": secrets.token_urlsafe(32),
+                "jwt_secret": secrets.token_urlsafe(48),
+            }
+            _write_private(path, json.dumps(made))
+        kept: dict[str, str] = json.loads(path.read_text())
+        return kept
+
+    def _environment(self) -> dict[str, str]:
+        inherited = {key: value for key, value in os.environ.items() if not key.startswith(("AIRFLOW_", "_AIRFLOW_"))}
+        return inherited | self._extra_env | {"AIRFLOW_HOME": str(self.home), "PYTHONUNBUFFERED": "1"}
+
+    def _log(self, name: str) -> Path:
+        return self.home / "logs" / f"{name}.log"
+
+    def _check_alive(self) -> None:
+        for name, service in self._services.items():
+            if (code := service.poll()) is not None:
+                raise EmbeddedAirflowError(
+                    f"Airflow's {name} ended with code {code}; the end of {self._log(name)}:\n{_tail(self._log(name))}"
+                )
+
+    def _wait(self, condition: Callable[[], bool], timeout: float, complaint: str) -> None:
+        deadline = time.monotonic() + timeout
+        while not condition():
+            self._check_alive()
+            if time.monotonic() > deadline:
+                raise EmbeddedAirflowError(f"{complaint} after {timeout:g} s; logs: {self.home / 'logs'}")
+            time.sleep(_POLL)
+
+    def _get(self, path: str, **params: Any) -> Any:
+        return self._ask("GET", path, params=params)
+
+    def _ask(self, method: str, path: str, **arguments: Any) -> Any:
+        if self._client is None:
+            token = httpx.get(f"{self.url}/auth/token", timeout=30).raise_for_status().json()["access_token"]
+            self._client = httpx.Client(
+                base_url=f"{self.url}/api/v2/",
+                headers={"Authorization": f"Bearer {token}", "Accept": "application/json"},
+                timeout=60,
+            )
+        try:
+            answer = self._client.request(method, path, **arguments)
+        except httpx.HTTPError as error:
+            self._check_alive()
+            raise EmbeddedAirflowError(f"{method} {path}: {error!r}") from error
+        if answer.is_error:
+            raise EmbeddedAirflowError(f"{method} {path}: {answer.status_code} {answer.text[:500]}")
+        return answer.json()
+
+
+def _free_port(wanted: int | None) -> int:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((_HOST, wanted or 0))
+        except OSError as error:
+            raise ConfigError(f"port {wanted} of {_HOST} cannot be used: {error.strerror}; choose another") from error
+        return int(probe.getsockname()[1])
+
+
+def _write_private(path: Path, text: str) -> None:
+    path.unlink(missing_ok=True)
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(text)
+
+
+def _family(services: Iterable[subprocess.Popen[bytes]]) -> list[psutil.Process]:
+    """The services that live, and their descendants (some of which lead groups of their own)."""
+    family: list[psutil.Process] = []
+    for service in services:
+        try:
+            leader = psutil.Process(service.pid)
+            family += [leader, *leader.children(recursive=True)]
+        except psutil.NoSuchProcess:
+            continue
+    return family
+
+
+def _kill_group(pid: int) -> None:
+    """Kill the process group that `pid` leads, if it does and if any of it is left."""
+    try:
+        if pid == os.getpgid(pid):
+            os.killpg(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        try:
+            os.killpg(pid, signal.SIGKILL)  # the leader is gone, its group may not be
+        except ProcessLookupError:
+            return
+
+
+def _kill(process: psutil.Process) -> None:
+    try:
+        process.kill()
+    except psutil.NoSuchProcess:
+        return
+
+
+def _tail(path: Path, lines: int = 15) -> str:
+    try:
+        return "\n".join(path.read_text(errors="replace").splitlines()[-lines:])
+    except OSError as error:
+        return f"({error})"
+
+
+def _line(entry: Mapping[str, Any]) -> str:
+    shown = [str(entry.get(key, "")) for key in ("timestamp", "level", "event")]
+    rest = {key: value for key, value in entry.items() if key in ("error_detail", "result")}
+    return " ".join(part for part in shown if part) + (f" {json.dumps(rest, default=str)}" if rest else "")

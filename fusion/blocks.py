@@ -1,0 +1,143 @@
+"""From chosen boxes to `FusedBlock`s: votes, areas, work, confidence, uncertainty."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+import shapely
+from shapely import Polygon
+
+from bays import BayConfig
+from fusion.association import Hypotheses
+from fusion.silhouettes import Scene
+from fusion.types import FusedBlock
+from fusion.upright_box import HEIGHT, Bools, Floats, X, Y
+from fusion.visibility import footprints
+from inference.types import EQUIPMENT_CLASSES, DetectedObject
+
+HOLDS_MOST = 0.5  # share of a footprint from which a nested area holds it
+_ON_BLOCK_M = 0.3  # how far off the footprint a ground point may fall and still lie on it
+# Outline points of one silhouette err together (a mask is too wide, a pose is off): the fit's own
+# covariance, which takes them as independent, is widened by this.
+_CORRELATED = 3.0
+_LEAST_STD_M = 0.02
+
+
+def fused_blocks(found: Hypotheses, missed: Bools, scene: Scene, bay: BayConfig) -> tuple[FusedBlock, ...]:
+    """One `FusedBlock` per hypothesis, ordered by x, then y.
+
+    Args:
+        found: the chosen hypotheses.
+        missed: (h, cameras) the camera must have seen it and did not.
+        scene: all silhouettes.
+        bay: for the areas.
+    """
+    shapes = footprints(found.boxes)
+    work = _work(found, shapes, scene)
+    spread = _position_std(found)
+    blocks = []
+    for row in np.lexsort((found.boxes[:, Y], found.boxes[:, X])):
+        cameras = np.flatnonzero(found.members[row] >= 0)
+        voters = [_voters(scene, int(found.members[row, camera])) for camera in cameras]
+        class_name, _ = _vote((o.class_name, o.confidence * s) for group in voters for o, s in group)
+        stage, share = _vote(
+            (o.stage, o.confidence * o.stage_confidence * s) for group in voters for o, s in group if o.stage
+        )
+        assert class_name is not None
+        doubts = [
+            1 - scene.objects[found.members[row, camera]].confidence * found.agreement[row, camera]
+            for camera in cameras
+        ]
+        seen_share = len(cameras) / (len(cameras) + int(missed[row].sum()))
+        blocks.append(
+            FusedBlock(
+                class_name=class_name,
+                footprint=shapes[row],
+                height_m=float(found.boxes[row, HEIGHT]),
+                area=area_of(shapes[row], bay),
+                stage=stage,
+                confidence=float((1 - np.prod(doubts)) * seen_share),
+                cameras=tuple(scene.frames[camera].name for camera in cameras),
+                work=work[row],
+                position_std_m=float(spread[row]),
+                missed_by=tuple(scene.frames[camera].name for camera in np.flatnonzero(missed[row])),
+                stage_confidence=share,
+            )
+        )
+    return tuple(blocks)
+
+
+def area_of(footprint: Polygon, bay: BayConfig) -> str | None:
+    """The area that holds most of the footprint; of nested ones the smallest that holds at least half of it.
+
+    None when the footprint touches no area.
+    """
+    candidates = []
+    for name, area in bay.layout.areas.items():
+        rectangle = shapely.box(area.x[0], area.y[0], area.x[1], area.y[1])
+        share = rectangle.intersection(footprint).area / footprint.area
+        if share > 0:
+            candidates.append((share, rectangle.area, name))
+    holding = [(size, -share, name) for share, size, name in candidates if share >= HOLDS_MOST]
+    if holding:
+        return min(holding)[2]
+    return max(candidates, key=lambda item: (item[0], -item[1], item[2]))[2] if candidates else None
+
+
+def _voters(scene: Scene, silhouette: int) -> list[tuple[DetectedObject, float]]:
+    """The detections behind a silhouette with their size in the image (square root of its area, pixels)."""
+    size = float(np.sqrt(scene.polygons[silhouette].area))
+    return [(found, size) for found in (scene.objects[silhouette], *scene.twins[silhouette])]
+
+
+def _vote(ballots: Iterable[tuple[str | None, float]]) -> tuple[str | None, float]:
+    """The heaviest choice and its share of all weight; (None, 0) without ballots."""
+    weights: defaultdict[str, float] = defaultdict(float)
+    for choice, weight in ballots:
+        if choice is not None:
+            weights[choice] += weight
+    if not weights:
+        return None, 0.0
+    winner = max(sorted(weights), key=weights.__getitem__)
+    total = sum(weights.values())
+    return winner, weights[winner] / total if total else 0.0
+
+
+def _position_std(found: Hypotheses) -> Floats:
+    """Standard deviation of the centre, metres: root of the summed variance of x and y."""
+    regular = found.information + np.eye(found.boxes.shape[1]) * 1e-9
+    covariance = np.linalg.inv(regular)
+    variance = np.maximum(covariance[:, X, X] + covariance[:, Y, Y], 0.0)
+    return np.asarray(np.sqrt(_LEAST_STD_M**2 + _CORRELATED**2 * variance))
+
+
+def _work(found: Hypotheses, shapes: np.ndarray, scene: Scene) -> list[Mapping[str, int]]:
+    """Equipment on each block, by class.
+
+    A detection counts for the block on whose deck, or else on whose floor, its ground
+    point (bottom middle of its box) lies; of several blocks for the one nearest to the
+    camera. The same item is seen by several cameras: the count of a class is the most
+    that any single camera sees there.
+    """
+    most: list[Counter[str]] = [Counter() for _ in range(len(found))]
+    if not len(found):
+        return []
+    grounds = shapely.buffer(shapes, _ON_BLOCK_M)
+    for frame in scene.frames:
+        counts: list[Counter[str]] = [Counter() for _ in range(len(found))]
+        for thing in frame.observation.objects:
+            if thing.class_name not in EQUIPMENT_CLASSES:
+                continue
+            pixel = np.array([(thing.box[0] + thing.box[2]) / 2, thing.box[3]], dtype=float)
+            candidates = []
+            for height in (found.boxes[:, HEIGHT], np.zeros(len(found))):
+                direction = frame.model.rays(pixel)
+                reach = (height - frame.model.position[2]) / min(float(direction[2]), -1e-6)
+                points = frame.model.position[:2] + reach[:, None] * direction[:2]
+                hits = np.flatnonzero(shapely.contains_xy(grounds, points[:, 0], points[:, 1]))
+                candidates += [(float(reach[hit]), int(hit)) for hit in hits]
+            if candidates:
+                counts[min(candidates)[1]][thing.class_name] += 1
+        for total, here in zip(most, counts, strict=True):
+            total |= here
+    return [dict(sorted(total.items())) for total in most]

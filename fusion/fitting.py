@@ -1,0 +1,209 @@
+"""Fit upright boxes to silhouettes: a batch of small robust least-squares problems at once.
+
+Levenberg-Marquardt with a soft-L1 loss (as `scipy.optimize.least_squares` has it,
+which solves one problem at a time and spends most of it in Python).
+
+A silhouette is evidence in two ways. Where its outline is the object's own, the
+box's outline must pass through it. Where it is cut by the frame's edge or lies along
+something that may hide the object, the box must only reach at least as far.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from fusion.upright_box import (
+    DEPTH,
+    HEIGHT,
+    PARAMETERS,
+    WIDTH,
+    X,
+    Y,
+    Bools,
+    Floats,
+    Ints,
+    Views,
+    corners,
+    outline_edges,
+    outline_lines,
+    project,
+    signed_distances,
+)
+
+_STEP = np.array([1e-4, 1e-4, 1e-4, 1e-4, 1e-5, 1e-4])  # of the numeric derivative
+_LOWEST = np.array([-np.inf, -np.inf, 0.3, 0.3, -np.inf, 0.05])
+_HIGHEST = np.array([np.inf, np.inf, 40.0, 40.0, np.inf, 15.0])
+_LONGEST_STEP = np.array([3.0, 3.0, 3.0, 3.0, 0.4, 2.0])
+_SQUARED_PULL_OF_PRIOR = 1.0
+
+
+@dataclass(frozen=True)
+class Outlines:
+    """Points along the outlines of many silhouettes, one silhouette a row.
+
+    Attributes:
+        pixels: (n, k, 2) ideal pixels.
+        own: (n, k) the outline there is the object's own edge.
+        views: of n rows: the camera that saw it.
+    """
+
+    pixels: Floats
+    own: Bools
+    views: Views
+
+    def thinned(self, every: int) -> "Outlines":
+        """Every n-th point only."""
+        return Outlines(self.pixels[:, ::every], self.own[:, ::every], self.views)
+
+
+@dataclass(frozen=True)
+class Fit:
+    """Boxes with how well they explain their silhouettes.
+
+    Attributes:
+        boxes: (b, 6).
+        cost: (b,) robust, summed over all points, in units of `scale` squared.
+        information: (b, 6, 6) J^T J of the weighted residuals: its inverse is the covariance.
+        residuals: (b, v, k) pixels, signed; one-sided ones are 0 where satisfied.
+    """
+
+    boxes: Floats
+    cost: Floats
+    information: Floats
+    residuals: Floats
+
+
+@dataclass(frozen=True)
+class SizePrior:
+    """What is known of a box before it is seen: mean and standard deviation of log width, log depth, height."""
+
+    mean: Floats  # (b, 3)
+    std: Floats  # (b, 3)
+
+    def take(self, rows: Ints) -> "SizePrior":
+        """The priors of these rows."""
+        return SizePrior(self.mean[rows], self.std[rows])
+
+
+def fit_boxes(
+    boxes: Floats,
+    members: Ints,
+    outlines: Outlines,
+    prior: SizePrior,
+    scale: float = 3.0,
+    steps: int = 10,
+) -> Fit:
+    """Improve each box until it explains its member silhouettes.
+
+    Args:
+        boxes: (b, 6) starts.
+        members: (b, v) rows of `outlines`, -1 for none.
+        outlines: all silhouettes.
+        prior: of b rows.
+        scale: pixels; residuals well above it count linearly.
+        steps: Levenberg-Marquardt steps.
+    """
+    problem = _Problem(members, outlines, prior, scale)
+    boxes = np.clip(boxes, _LOWEST, _HIGHEST)
+    damping = np.full(len(boxes), 1e-2)
+    state = problem.linearise(boxes)
+    diagonal = np.arange(PARAMETERS)
+    for _ in range(steps):
+        damped = state.information.copy()
+        damped[:, diagonal, diagonal] *= 1 + damping[:, None]
+        damped[:, diagonal, diagonal] += 1e-6
+        step = -np.linalg.solve(damped, state.gradient[..., None])[..., 0]
+        step = np.clip(step, -_LONGEST_STEP, _LONGEST_STEP)
+        tried = problem.linearise(np.clip(state.boxes + step, _LOWEST, _HIGHEST))
+        better = tried.cost < state.cost
+        damping = np.clip(np.where(better, damping / 4, damping * 6), 1e-6, 1e6)
+        state = tried.where(better, state)
+    return Fit(state.boxes, state.cost, state.information, state.residuals)
+
+
+def residuals_of(boxes: Floats, members: Ints, outlines: Outlines) -> Floats:
+    """(b, v, k) signed pixels of each box against its members, as in `Fit.residuals`."""
+    rows = np.maximum(members, 0)
+    views = outlines.views.take(rows)
+    spread = np.broadcast_to(boxes[:, None, :], (*members.shape, PARAMETERS))
+    lines = outline_lines(project(corners(spread), views))
+    distance, _ = signed_distances(lines, outline_edges(spread, views.position), outlines.pixels[rows])
+    return np.where(outlines.own[rows], distance, np.maximum(distance, 0.0))
+
+
+@dataclass(frozen=True)
+class _State:
+    boxes: Floats
+    cost: Floats
+    gradient: Floats
+    information: Floats
+    residuals: Floats
+
+    def where(self, chosen: Bools, other: "_State") -> "_State":
+        def pick(name: str) -> Floats:
+            ours, theirs = getattr(self, name), getattr(other, name)
+            return np.where(chosen.reshape(-1, *[1] * (ours.ndim - 1)), ours, theirs)
+
+        return _State(*(pick(name) for name in ("boxes", "cost", "gradient", "information", "residuals")))
+
+
+class _Problem:
+    def __init__(self, members: Ints, outlines: Outlines, prior: SizePrior, scale: float) -> None:
+        rows = np.maximum(members, 0)
+        self.present = (members >= 0)[..., None]
+        self.pixels = outlines.pixels[rows]
+        self.own = outlines.own[rows]
+        self.views = outlines.views.take(rows)
+        self.prior = prior
+        self.scale = scale
+
+    def linearise(self, boxes: Floats) -> _State:
+        """Cost, and the normal equations of the robust residuals about these boxes."""
+        count, views = self.present.shape[:2]
+        spread = np.broadcast_to(boxes[:, None, :], (count, views, PARAMETERS))
+        edges = outline_edges(spread, self.views.position)
+        distance, nearest = signed_distances(
+            outline_lines(project(corners(spread), self.views)), edges, self.pixels
+        )
+        counts = self.present & (self.own | (distance > 0))
+        residual = np.where(counts, distance, 0.0)
+        slope = np.where(counts[..., None], self._slopes(spread, nearest, distance), 0.0)
+        square = (residual / self.scale) ** 2
+        weight = 1 / np.sqrt(1 + square) / self.scale**2
+        cost = 2 * (np.sqrt(1 + square) - 1).sum(axis=(1, 2))
+        flat = slope.reshape(count, -1, PARAMETERS)
+        weighted = flat * weight.reshape(count, -1, 1)
+        information = np.swapaxes(flat, 1, 2) @ weighted
+        gradient = (np.swapaxes(weighted, 1, 2) @ residual.reshape(count, -1, 1))[..., 0]
+        self._add_prior(boxes, cost, gradient, information)
+        return _State(boxes, cost, gradient, information, residual)
+
+    def _slopes(self, spread: Floats, nearest: Ints, distance: Floats) -> Floats:
+        """(b, v, k, 6) change of each point's distance with each parameter, its nearest edge held."""
+        moved = spread[None] + np.diag(_STEP)[:, None, None, :]
+        views = Views(self.views.rotation[None], self.views.position[None], self.views.focal[None])
+        normal, offset = outline_lines(project(corners(moved), views))
+        index = np.broadcast_to(nearest, (PARAMETERS, *nearest.shape))
+        offset = np.take_along_axis(offset, index, axis=-1)
+        across = np.take_along_axis(normal[..., 0], index, axis=-1)
+        down = np.take_along_axis(normal[..., 1], index, axis=-1)
+        after = across * self.pixels[None, ..., 0] + down * self.pixels[None, ..., 1] - offset
+        slope = (after - distance[None]) / _STEP[:, None, None, None]
+        return np.moveaxis(slope, 0, -1)
+
+    def _add_prior(self, boxes: Floats, cost: Floats, gradient: Floats, information: Floats) -> None:
+        for column, parameter in enumerate((WIDTH, DEPTH, HEIGHT)):
+            value, mean, std = boxes[:, parameter], self.prior.mean[:, column], self.prior.std[:, column]
+            if parameter == HEIGHT:
+                residual, slope = (value - mean) / std, 1 / std
+            else:
+                residual, slope = (np.log(value) - mean) / std, 1 / (std * value)
+            cost += _SQUARED_PULL_OF_PRIOR * residual**2
+            gradient[:, parameter] += _SQUARED_PULL_OF_PRIOR * residual * slope
+            information[:, parameter, parameter] += _SQUARED_PULL_OF_PRIOR * slope**2
+
+
+def centre_covariance(information: Floats) -> Floats:
+    """(b, 2, 2) covariance of the centre, metres squared, from `Fit.information`."""
+    regular = information + np.eye(PARAMETERS) * 1e-9
+    return np.asarray(np.linalg.inv(regular)[:, [[X], [Y]], [[X, Y]]])

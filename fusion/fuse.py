@@ -1,0 +1,116 @@
+"""Observation of one slot in, blocks on the floor out."""
+
+import numpy as np
+import shapely
+
+from bays import BayConfig
+from fusion.association import Hypotheses, associate, choose, collect, refit
+from fusion.blocks import fused_blocks
+from fusion.silhouettes import Scene, build_scene
+from fusion.types import FusionResult
+from fusion.upright_box import Bools
+from fusion.visibility import in_front, in_sight, unseen_floor
+from inference.types import Observation
+
+_MUST_SEE = 0.5  # share of a silhouette in open view from which a camera must have seen it
+_FINAL_SCALE_PX = 2.5
+
+
+def fuse(observation: Observation, bay: BayConfig) -> FusionResult:
+    """Find the blocks that explain what all cameras saw.
+
+    Every block is an upright box on the floor, fitted to all its silhouettes at once
+    (`fusion.association`, `fusion.fitting`). The result does not depend on the order
+    of cameras or objects.
+
+    Args:
+        observation: of one batch of this bay; pixels as the cameras sent them, distortion included.
+        bay: with pose and intrinsics of every camera that takes part in fusion.
+
+    Returns:
+        Footprints in floor-frame metres. Cameras of the bay without a
+        `CameraObservation` are in `missing_cameras`; floor that no other camera saw is `unseen`.
+
+    Raises:
+        FusionError: the observation is of another bay, names a camera that the bay does
+            not have or twice, or an image whose size is not that of the camera's intrinsics.
+    """
+    scene = build_scene(observation, bay)
+    found, missed = _settled(associate(scene), scene)
+    working = tuple(frame.name for frame in scene.frames)
+    return FusionResult(
+        batch_id=observation.batch_id,
+        bay_id=bay.bay_id,
+        blocks=fused_blocks(found, missed, scene, bay),
+        unseen=unseen_floor(scene, bay, found.boxes),
+        cameras=working,
+        missing_cameras=tuple(sorted({camera.name for camera in bay.fusion_cameras} - set(working))),
+    )
+
+
+def _settled(found: Hypotheses, scene: Scene) -> tuple[Hypotheses, Bools]:
+    """The blocks fitted once more now that it is known who stands in front of whom, ghosts dropped."""
+    for _ in range(2):
+        available = np.ones(len(scene.objects), dtype=bool)
+        available[found.members[found.members >= 0]] = False
+        found = collect(found, scene, available)
+        outlines = scene.outlines(_hiding(found, scene))
+        found = refit(found, scene, outlines, _FINAL_SCALE_PX)
+        found = found.take(choose(found))
+    while True:
+        missed = must_have_seen(found, scene) & (found.members < 0)
+        seen, not_seen = found.sizes, missed.sum(axis=1)
+        ghost = not_seen >= seen
+        if not ghost.any():
+            return found, missed
+        # One at a time, the least supported first: without it others may be hidden no longer.
+        worst = int(np.argmax(np.where(ghost, not_seen / seen, -1.0)))
+        found = found.take(np.arange(len(found)) != worst)
+
+
+def must_have_seen(found: Hypotheses, scene: Scene) -> Bools:
+    """(h, cameras) whether most of the block is in that camera's open view.
+
+    Cranes, silhouettes of blocks in front, and silhouettes that belong to no block
+    hide it. Silhouettes of blocks behind do not: where those are seen, it would be seen.
+    """
+    result = np.zeros(found.members.shape, dtype=bool)
+    box, camera, outline = in_sight(found.boxes, scene)
+    if not len(box):
+        return result
+    owner = owners(found, scene)
+    for index, (row, column, shape) in enumerate(zip(box, camera, outline, strict=True)):
+        del index
+        own = np.flatnonzero((scene.camera == column) & (owner != row))
+        belonging = owner[own]
+        behind = np.zeros(len(own), dtype=bool)
+        placed = belonging >= 0
+        if placed.any():
+            others = found.boxes[belonging[placed]]
+            mine = np.broadcast_to(found.boxes[row], others.shape)
+            eyes = np.broadcast_to(scene.views.position[column], (len(others), 3))
+            behind[placed] = ~in_front(others, mine, eyes)
+        frame = scene.frames[column]
+        visible = shape.intersection(frame.outline).difference(frame.crane)
+        visible = visible.difference(shapely.union_all(scene.polygons[own[~behind]]))
+        result[row, column] = visible.area > _MUST_SEE * shape.area
+    return result
+
+
+def owners(found: Hypotheses, scene: Scene) -> np.ndarray:
+    """(n,) hypothesis that uses each silhouette, -1 for none."""
+    owner = np.full(len(scene.objects), -1, dtype=np.int64)
+    row, column = np.nonzero(found.members >= 0)
+    owner[found.members[row, column]] = row
+    return owner
+
+
+def _hiding(found: Hypotheses, scene: Scene) -> Bools:
+    """(m,) for each contact of outlines (`Scene.beside`), whether the other object may hide this one there."""
+    owner = owners(found, scene)
+    mine, other = owner[scene.beside[:, 0]], owner[scene.beside[:, 2]]
+    hiding = np.ones(len(scene.beside), dtype=bool)
+    known = (mine >= 0) & (other >= 0)
+    eyes = scene.views.position[scene.camera[scene.beside[known, 0]]]
+    hiding[known] = in_front(found.boxes[other[known]], found.boxes[mine[known]], eyes)
+    return hiding

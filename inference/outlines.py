@@ -1,0 +1,78 @@
+"""From mask logits to outlines in pixels of the frame.
+
+Pixel (i, j) of a mask covers the square from (i, j) to (i + 1, j + 1): an outline runs
+along the pixels' edges, so that it has the mask's own size (OpenCV's contours run through
+the centres of the border pixels and lose half a pixel all around).
+"""
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+SIMPLIFICATION_PX = 1.0
+# The simplification, and a pixel's corner that a diagonal of the outline may cut off.
+MAX_ERROR_PX = SIMPLIFICATION_PX + 0.75
+
+
+def outline(mask: NDArray[np.bool_], origin: tuple[float, float] = (0.0, 0.0)) -> NDArray[np.float32] | None:
+    """Outer boundary of the mask's largest component.
+
+    Args:
+        mask: (H, W) bool.
+        origin: x and y of the mask's top left corner in the frame, pixels.
+
+    Returns:
+        (N, 2) float32, pixels, N >= 3: where the outline and the component (its holes
+        filled) disagree is nowhere farther than `MAX_ERROR_PX` from the component's
+        boundary. None for an empty mask.
+    """
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=4)
+    if count < 2:
+        return None
+    component = labels == 1 + int(np.argmax(stats[1:, cv2.CC_STAT_AREA]))
+    # A corner of the pixel grid is inside when any of the four pixels around it is.
+    corners = cv2.dilate(np.pad(component.astype(np.uint8), ((0, 1), (0, 1))), np.ones((2, 2), np.uint8), anchor=(1, 1))
+    contours, _ = cv2.findContours(corners, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    contour = max(contours, key=cv2.contourArea)
+    simple = cv2.approxPolyDP(contour, SIMPLIFICATION_PX, closed=True)
+    if len(simple) < 3:  # a mask one pixel wide
+        simple = contour
+    return np.asarray(simple.reshape(-1, 2) + np.asarray(origin), dtype=np.float32)
+
+
+def hull(mask: NDArray[np.bool_], origin: tuple[float, float] = (0.0, 0.0)) -> NDArray[np.float32] | None:
+    """Convex hull of all of the mask, as `outline` gives the boundary of its largest component.
+
+    For what only hides others (the girders of a crane are two components): it may
+    hide too much, never too little.
+    """
+    ys, xs = np.nonzero(mask)
+    if len(xs) == 0:
+        return None
+    corners = np.concatenate([np.column_stack([xs + dx, ys + dy]) for dx in (0, 1) for dy in (0, 1)])
+    return np.asarray(cv2.convexHull(corners.astype(np.int32)).reshape(-1, 2) + np.asarray(origin), dtype=np.float32)
+
+
+def upsample(
+    logits: NDArray[np.float32], scale: tuple[float, float], window: tuple[int, int, int, int]
+) -> NDArray[np.float32]:
+    """A window of the frame, interpolated from mask logits of a coarser grid.
+
+    Bilinear with pixel centres aligned, as SAM's own `postprocess_masks` does for
+    the whole frame; only the window is computed.
+
+    Args:
+        logits: (h, w) float32.
+        scale: frame pixels per cell of the grid, along x and y.
+        window: left, top, right, bottom in the frame, whole pixels, right and bottom not included.
+
+    Returns:
+        (bottom - top, right - left) float32.
+    """
+    left, top, right, bottom = window
+    columns = (np.arange(left, right, dtype=np.float32) + 0.5) / scale[0] - 0.5
+    rows = (np.arange(top, bottom, dtype=np.float32) + 0.5) / scale[1] - 0.5
+    map_x, map_y = np.meshgrid(columns, rows)
+    return np.asarray(
+        cv2.remap(logits, map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), dtype=np.float32
+    )

@@ -1,0 +1,86 @@
+"""Train the detector: YOLO11 at an eighth of its full width, all classes of `inference.types`."""
+
+import shutil
+from pathlib import Path
+
+import yaml
+
+from inference import runtime
+from inference.training.frames import Sample
+from inference.training.yolo import architecture, ship, trained
+from inference.types import CLASSES
+
+runtime.prepare()
+
+from ultralytics import YOLO  # noqa: E402
+
+IMAGE_SIZE = 640
+# Most of the epochs see smaller pictures: a fifth of the time, and the last ones make up for it.
+_EARLY_IMAGE_SIZE = 384
+_EARLY_SHARE = 0.6
+
+
+def train_detector(samples: list[Sample], validation: list[Sample], out: Path, epochs: int, seed: int) -> Path:
+    """Train and return the checkpoint, fit to ship, at `out/detector.pt`."""
+    folder = out / "detector"
+    data = _write_data(folder, samples, validation)
+    early = max(1, round(epochs * _EARLY_SHARE))
+    settings = {
+        "data": str(data),
+        "rect": True,
+        "mosaic": 0.0,
+        "scale": 0.3,
+        "translate": 0.1,
+        "hsv_h": 0.01,
+        "hsv_s": 0.3,
+        "hsv_v": 0.3,
+        "optimizer": "AdamW",
+        "cos_lr": True,
+        "warmup_epochs": 1.0,
+        "batch": 12,
+        "workers": 0,
+        "cache": False,
+        "plots": False,
+        "val": False,
+        "amp": False,
+        "seed": seed,
+        "project": str(folder),
+        "exist_ok": True,
+    }
+    model = YOLO(architecture(folder, "yolo11", len(CLASSES)))
+    model.train(**settings, name="early", imgsz=_EARLY_IMAGE_SIZE, epochs=early, lr0=0.003, lrf=0.2)
+    model = YOLO(folder / "early" / "weights" / "last.pt")
+    model.train(**settings, name="late", imgsz=IMAGE_SIZE, epochs=max(1, epochs - early), lr0=0.0012, lrf=0.02)
+    return ship(trained(folder / "late" / "weights" / "last.pt"), "detect", out / "detector.pt", IMAGE_SIZE)
+
+
+def _write_data(folder: Path, samples: list[Sample], validation: list[Sample]) -> Path:
+    for name, some in (("train", samples), ("val", validation)):
+        pictures, labels = folder / name / "images", folder / name / "labels"
+        shutil.rmtree(folder / name, ignore_errors=True)
+        pictures.mkdir(parents=True)
+        labels.mkdir()
+        for sample in some:
+            (pictures / sample.path.name).hardlink_to(sample.path)
+            (labels / sample.path.name).with_suffix(".txt").write_text(_lines(sample), encoding="utf-8")
+    path = folder / "data.yaml"
+    content = {
+        "path": str(folder.resolve()),
+        "train": "train/images",
+        "val": "val/images",
+        "names": dict(enumerate(CLASSES)),
+    }
+    path.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
+    return path
+
+
+def _lines(sample: Sample) -> str:
+    width, height = sample.size
+    lines = []
+    for label in sample.labels:
+        left, top, right, bottom = label.box
+        centre = ((left + right) / 2 / width, (top + bottom) / 2 / height)
+        size = ((right - left) / width, (bottom - top) / height)
+        numbers = " ".join(f"{value:.6f}" for value in (*centre, *size))
+        lines.append(f"{CLASSES.index(label.class_name)} {numbers}\n")
+    return "".join(lines)

@@ -1,0 +1,57 @@
+"""What the two ultralytics models share: their small architecture, and checkpoints fit to ship."""
+
+from pathlib import Path
+
+import torch
+import yaml
+
+from inference import runtime
+
+runtime.prepare()
+
+import ultralytics  # noqa: E402
+
+# Depth, width and largest number of channels of YOLO11: half the width of its smallest, "n".
+_SCALE = [0.50, 0.125, 512]
+
+
+def architecture(folder: Path, name: str, classes: int) -> Path:
+    """Write the small variant of ultralytics' `yolo11.yaml` or `yolo11-cls.yaml`.
+
+    Args:
+        folder: where to.
+        name: `yolo11` or `yolo11-cls`.
+        classes: number of classes.
+    """
+    original = Path(ultralytics.__file__).parent / "cfg" / "models" / "11" / f"{name}.yaml"
+    model = yaml.safe_load(original.read_text(encoding="utf-8"))
+    model["nc"], model["scales"] = classes, {"n": _SCALE}
+    path = folder / f"{name.replace('yolo11', 'yolo11n')}.yaml"  # the letter chooses the scale
+    path.write_text(yaml.safe_dump(model, sort_keys=False), encoding="utf-8")
+    return path
+
+
+def trained(checkpoint: Path) -> torch.nn.Module:
+    """The model of a checkpoint that ultralytics' training wrote a moment ago."""
+    content = torch.load(checkpoint, map_location="cpu", weights_only=False)
+    return content.get("ema") or content["model"]
+
+
+def ship(model: torch.nn.Module, task: str, shipped: Path, image_size: int) -> Path:
+    """Write a model as an ultralytics checkpoint without what only its training needed.
+
+    No optimiser, paths, dates or results; weights in half precision, as ultralytics keeps them.
+    """
+    kept = {"task": task, "imgsz": image_size}
+    model = model.half()
+    model.args = dict(kept)
+    model.yaml.pop("yaml_file", None)
+    for name in ("criterion", "transforms"):
+        if hasattr(model, name):
+            delattr(model, name)
+    for parameter in model.parameters():
+        parameter.requires_grad = False
+    shipped.parent.mkdir(parents=True, exist_ok=True)
+    content = {"model": model, "ema": None, "train_args": kept, "version": ultralytics.__version__}
+    torch.save(content | {"license": "AGPL-3.0 (ultralytics)"}, shipped)
+    return shipped

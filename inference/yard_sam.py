@@ -1,0 +1,126 @@
+"""`vit_yard`: a segment-anything model small enough to train and run on two cores.
+
+The prompt encoder, the mask decoder and `Sam` itself are segment-anything's own, at an
+eighth of the width; the image encoder is a small hybrid (convolutions down to a stride of
+32, two of segment-anything's transformer blocks there, and a path that keeps fine detail
+for the mask decoder). It runs through `SamPredictor` as `vit_b` to `vit_h` do.
+"""
+
+from pathlib import Path
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from inference import runtime
+
+runtime.prepare()
+
+from segment_anything import sam_model_registry  # noqa: E402
+from segment_anything.modeling import MaskDecoder, PromptEncoder, Sam, TwoWayTransformer  # noqa: E402
+from segment_anything.modeling.common import LayerNorm2d  # noqa: E402
+from segment_anything.modeling.image_encoder import Block  # noqa: E402
+
+MODEL_TYPE = "vit_yard"
+IMAGE_SIZE = 640
+_STRIDE = 16
+_DEEP_STRIDE = 32
+_WIDTH = 128
+_DETAIL_CHANNELS = 8
+
+
+def register() -> None:
+    """Make `vit_yard` known to segment-anything."""
+    sam_model_registry.setdefault(MODEL_TYPE, build_sam_vit_yard)
+
+
+def build_sam_vit_yard(checkpoint: str | Path | None = None) -> Sam:
+    """Build the model, as segment-anything's own `build_sam_*` do.
+
+    Args:
+        checkpoint: a state dict in half or single precision; None leaves random weights.
+    """
+    grid = IMAGE_SIZE // _STRIDE
+    sam = Sam(
+        image_encoder=YardEncoder(),
+        prompt_encoder=PromptEncoder(
+            embed_dim=_WIDTH,
+            image_embedding_size=(grid, grid),
+            input_image_size=(IMAGE_SIZE, IMAGE_SIZE),
+            mask_in_chans=8,
+        ),
+        mask_decoder=MaskDecoder(
+            num_multimask_outputs=1,
+            transformer=TwoWayTransformer(depth=2, embedding_dim=_WIDTH, mlp_dim=256, num_heads=4),
+            transformer_dim=_WIDTH,
+            iou_head_depth=2,
+            iou_head_hidden_dim=64,
+        ),
+        pixel_mean=[123.675, 116.28, 103.53],
+        pixel_std=[58.395, 57.12, 57.375],
+    )
+    sam.eval()
+    if checkpoint is not None:
+        sam.load_state_dict(torch.load(checkpoint, map_location="cpu", weights_only=True))
+    return sam
+
+
+class YardEncoder(nn.Module):  # type: ignore[misc]  # torch is untyped here
+    """Image encoder: (B, 3, 640, 640) normalised picture to (B, 128, 40, 40) embedding."""
+
+    img_size = IMAGE_SIZE
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = _conv(3, 24, stride=2)
+        self.quarter = nn.Sequential(_conv(24, 32, stride=2), _Residual(32))
+        self.eighth = nn.Sequential(_conv(32, 64, stride=2), _Residual(64))
+        self.sixteenth = nn.Sequential(_conv(64, _WIDTH, stride=2), _Residual(_WIDTH))
+        self.deep = _conv(_WIDTH, _WIDTH, stride=2)
+        deep_grid = IMAGE_SIZE // _DEEP_STRIDE
+        self.position = nn.Parameter(torch.zeros(1, deep_grid, deep_grid, _WIDTH))
+        self.blocks = nn.ModuleList(Block(dim=_WIDTH, num_heads=4, input_size=(deep_grid, deep_grid)) for _ in range(2))
+        self.detail = nn.Conv2d(32, _DETAIL_CHANNELS, 1)
+        self.neck = nn.Sequential(
+            nn.Conv2d(2 * _WIDTH + _DETAIL_CHANNELS * (_STRIDE // 4) ** 2, _WIDTH, 1, bias=False),
+            LayerNorm2d(_WIDTH),
+            nn.Conv2d(_WIDTH, _WIDTH, 3, padding=1, bias=False),
+            LayerNorm2d(_WIDTH),
+        )
+
+    def forward(self, picture: torch.Tensor) -> torch.Tensor:
+        """Embed; rows below the picture, which `Sam.preprocess` padded, are not computed."""
+        rows = picture.shape[2]
+        picture = picture[:, :, : _picture_rows(picture)]
+        quarter = self.quarter(self.stem(picture))
+        sixteenth = self.sixteenth(self.eighth(quarter))
+        deep = self.deep(sixteenth).permute(0, 2, 3, 1)
+        deep = deep + self.position[:, : deep.shape[1]]
+        for block in self.blocks:
+            deep = block(deep)
+        context = functional.interpolate(deep.permute(0, 3, 1, 2), scale_factor=2.0, mode="bilinear")
+        detail = functional.pixel_unshuffle(self.detail(quarter), _STRIDE // 4)
+        embedding = self.neck(torch.cat([sixteenth, context, detail], dim=1))
+        return functional.pad(embedding, (0, 0, 0, rows // _STRIDE - embedding.shape[2]))
+
+
+class _Residual(nn.Module):  # type: ignore[misc]
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(_conv(channels, channels), _conv(channels, channels))
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        return features + self.layers(features)
+
+
+def _conv(before: int, after: int, stride: int = 1) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(before, after, 3, stride=stride, padding=1, bias=False), nn.BatchNorm2d(after), nn.SiLU(inplace=True)
+    )
+
+
+def _picture_rows(picture: torch.Tensor) -> int:
+    """Rows that hold a picture, rounded up to the deepest stride: padding is exactly zero."""
+    filled = picture.abs().amax(dim=(0, 1, 3)).nonzero()
+    last = int(filled[-1]) + 1 if len(filled) else 1
+    return -(-last // _DEEP_STRIDE) * _DEEP_STRIDE

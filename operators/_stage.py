@@ -1,0 +1,88 @@
+"""The common shape of a stage's task: wait for its input, process it, push a reference."""
+
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, ClassVar
+
+from airflow.sdk import BaseOperator
+from airflow.sdk.definitions.context import Context
+from airflow.sdk.exceptions import AirflowException
+
+from artifacts import ArtifactReference, ArtifactStore, Stage
+from bays import BayConfig, load_bay
+from operators._common import stage_reference, task_errors
+from triggers import ArtifactTrigger
+from triggers.events import ArtifactEvent
+
+# Airflow's own timeout stands behind the trigger's deadline, for a triggerer that is away.
+_TRIGGERER_GRACE = timedelta(minutes=2)
+
+
+class StageOperator(BaseOperator):
+    """Runs one stage on an artifact that another host may have published a moment ago.
+
+    While the artifact is not readable and whole on this host's mount the task defers to
+    `ArtifactTrigger` and holds no worker.
+
+    Args:
+        bay_id: the bay.
+        reference: the input artifact's reference (an XComArg as a rule); by default the
+            run's `conf` names it, see `operators._common.stage_reference`.
+        wait: how long the artifact may take to appear on this host.
+        poll_interval: seconds between two looks while waiting.
+    """
+
+    template_fields: Sequence[str] = ("bay_id", "reference")
+    takes: ClassVar[Stage]
+
+    def __init__(
+        self,
+        *,
+        bay_id: str,
+        reference: Any = None,
+        wait: timedelta = timedelta(minutes=9),
+        poll_interval: float = 2.0,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.bay_id = bay_id
+        self.reference = reference
+        self.wait = wait
+        self.poll_interval = poll_interval
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Process the artifact, or defer until it is there."""
+        with task_errors():
+            reference = self._input(context)
+            if not ArtifactStore().is_whole(reference):
+                self.log.info("%s is not whole on this host yet; waiting up to %s", reference.path, self.wait)
+                self.defer(
+                    trigger=ArtifactTrigger(
+                        reference=reference.to_dict(),
+                        deadline=datetime.now(UTC) + self.wait,
+                        poll_interval=self.poll_interval,
+                    ),
+                    method_name="resume",
+                    timeout=self.wait + _TRIGGERER_GRACE,
+                )
+            return self._run(reference)
+
+    def resume(self, context: Context, event: Mapping[str, Any]) -> dict[str, Any]:
+        """Process the artifact that was waited for."""
+        with task_errors():
+            reference = self._input(context)
+            told = ArtifactEvent.from_dict(event, expected=reference)
+            if told.status != "whole":
+                raise AirflowException(told.error)
+            return self._run(reference)
+
+    @abstractmethod
+    def process(self, reference: ArtifactReference, bay: BayConfig, store: ArtifactStore) -> dict[str, Any]:
+        """Load the artifact, do the stage's work, publish, and return what XCom shall hold."""
+
+    def _input(self, context: Context) -> ArtifactReference:
+        return stage_reference(self.reference, self.takes, self.bay_id, context)
+
+    def _run(self, reference: ArtifactReference) -> dict[str, Any]:
+        return self.process(reference, load_bay(self.bay_id), ArtifactStore())

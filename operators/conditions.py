@@ -1,0 +1,92 @@
+"""check_should_proceed: whether a batch is worth the models' time (수행 여부 판단)."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from artifacts import ArtifactReference, ArtifactStore
+from bay_observation.errors import CaptureError
+from bays import BayConfig, load_bay
+from operators._common import task_errors
+
+if TYPE_CHECKING:
+    from capture_async.types import CaptureBatch, CapturedImage
+
+_log = logging.getLogger(__name__)
+
+
+def check_execution_conditions(bay_id: str, reference: Mapping[str, Any], ti: Any) -> bool:
+    """The callable of `ShortCircuitOperator`: False skips the rest of the run.
+
+    The reason is logged and kept as XCom `reason`.
+    """
+    with task_errors():
+        batch = ArtifactStore().load(ArtifactReference.from_dict(reference))
+        verdict = judge(load_bay(bay_id), batch)
+    _log.info("batch %s: %s: %s", batch.batch_id, "proceed" if verdict.proceed else "stop", verdict.reason)
+    ti.xcom_push(key="reason", value=verdict.reason)
+    return verdict.proceed
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether to go on with a batch, and why (not)."""
+
+    proceed: bool
+    reason: str
+
+
+def judge(bay: BayConfig, batch: "CaptureBatch") -> Verdict:
+    """Operating hours, skip windows, quorum, brightness; the first that speaks against the batch decides.
+
+    The frames are decoded only when the clock has nothing against the batch.
+    """
+    return judge_time(bay, batch.slot) or judge_frames(bay, batch.images)
+
+
+def judge_time(bay: BayConfig, slot: datetime) -> Verdict | None:
+    """What speaks against an (aware) slot, by the bay's own clock; None when nothing does."""
+    local = slot.astimezone(bay.zone)
+    clock = f"{local:%H:%M} {bay.timezone}"
+    hours = bay.operating_hours
+    if hours and not any(window.holds(local) for window in hours):
+        return Verdict(False, f"{clock} is outside of the operating hours {', '.join(map(str, hours))}")
+    for window in bay.skip_times:
+        if window.holds(local):
+            return Verdict(False, f"{clock} lies in the skip window {window}")
+    return None
+
+
+def judge_frames(bay: BayConfig, images: "Sequence[CapturedImage]") -> Verdict:
+    """Whether enough cameras gave a frame that is bright enough."""
+    if len(images) < bay.camera_quorum:
+        return Verdict(False, f"frames of {len(images)} cameras, the quorum is {bay.camera_quorum}")
+    limit = bay.conditions.min_brightness
+    with ThreadPoolExecutor() as pool:
+        greys = list(pool.map(_brightness, images))
+    dark = [
+        f"{image.camera_name} ({'unreadable' if grey is None else f'{grey:.0f}'})"
+        for image, grey in zip(images, greys, strict=True)
+        if grey is None or grey < limit
+    ]
+    bright = len(images) - len(dark)
+    counted = f"{bright} of {len(images)} frames have a mean grey of {limit:g} or more"
+    if dark:
+        counted += f"; dark: {', '.join(dark)}"
+    if bright < bay.camera_quorum:
+        return Verdict(False, f"{counted}; the quorum is {bay.camera_quorum}")
+    return Verdict(True, counted)
+
+
+def _brightness(image: "CapturedImage") -> float | None:
+    """Mean grey of a frame, 0 to 255; None when it cannot be read."""
+    import cv2
+
+    try:
+        return float(cv2.cvtColor(image.decode(), cv2.COLOR_BGR2GRAY).mean())
+    except CaptureError as error:
+        _log.warning("%s", error)
+        return None

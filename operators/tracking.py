@@ -1,0 +1,38 @@
+"""process_tracking: what the floor shows becomes tracks and events, on the processor."""
+
+from typing import Any
+
+from artifacts import ArtifactReference, ArtifactStore
+from bays import BayConfig
+from operators._stage import StageOperator
+
+
+class TrackingOperator(StageOperator):
+    """Tracks the batch in slot order, exactly once, whatever is retried, repeated or late.
+
+    See `operators._tracking_ledger` for how.
+    """
+
+    takes = "fusion"
+
+    def process(self, reference: ArtifactReference, bay: BayConfig, store: ArtifactStore) -> dict[str, Any]:
+        """Blocks on the floor in, tracks and events out."""
+        from operators._tracking_ledger import track
+
+        outcome = track(store, bay, reference)
+        if outcome.replayed:
+            self.log.info("late or changed batch: %d later batches tracked again", outcome.replayed)
+        for event in outcome.result.events:
+            self.log.info("event: %s", event)
+        self.log.info(
+            "%s: %d tracks, %d events",
+            outcome.reference.path,
+            len(outcome.result.tracks),
+            len(outcome.result.events),
+        )
+        return {
+            **outcome.reference.to_dict(),
+            "track_count": len(outcome.result.tracks),
+            "event_count": len(outcome.result.events),
+            "replayed_count": outcome.replayed,
+        }

@@ -1,0 +1,87 @@
+"""What a simulated camera can be made to do wrong: the whole list, one sentence each."""
+
+from collections.abc import Iterable, Mapping
+from enum import StrEnum
+
+from bay_observation.errors import SimulationError
+
+
+class Fault(StrEnum):
+    """One misbehaviour of a real camera; `FAULTS` says what each one is."""
+
+    OFFLINE = "offline"
+    HANG = "hang"
+    DRIP = "drip"
+    SLOW = "slow"
+    REFUSE = "refuse"
+    BUSY = "busy"
+    NO_SNAPSHOT = "no_snapshot"
+    RTSP_ONLY = "rtsp_only"
+    HTML = "html"
+    TRUNCATED = "truncated"
+    CUT = "cut"
+    TOO_LARGE = "too_large"
+    WRONG_SIZE = "wrong_size"
+    STALE = "stale"
+    REDIRECT = "redirect"
+    WRONG_HOST = "wrong_host"
+    LOGIN_IN_ADDRESS = "login_in_address"
+    BASIC = "basic"
+    BASIC_FIRST = "basic_first"
+    ONE_TIME_NONCE = "one_time_nonce"
+    CLOCK_SKEW = "clock_skew"
+    GUARDED_CLOCK = "guarded_clock"
+    NO_CAPABILITIES = "no_capabilities"
+    SOAP_DIGEST = "soap_digest"
+    NO_XML = "no_xml"
+
+
+FAULTS: Mapping[Fault, str] = {
+    Fault.OFFLINE: "Nothing listens at the camera's address.",
+    Fault.HANG: "Every request is taken and never answered.",
+    Fault.DRIP: "The frame comes one byte at a time and never ends in time.",
+    Fault.SLOW: "The frame comes after ten times the usual latency.",
+    Fault.REFUSE: "Every login is refused: the password was changed at the camera.",
+    Fault.BUSY: "The snapshot is answered 503: all of the camera's connections are in use.",
+    Fault.NO_SNAPSHOT: "The Media service knows no GetSnapshotUri.",
+    Fault.RTSP_ONLY: "GetSnapshotUri names an rtsp:// address.",
+    Fault.HTML: "The snapshot is an HTML page with status 200 and an image's content type.",
+    Fault.TRUNCATED: "The frame ends halfway, in an answer that is whole.",
+    Fault.CUT: "The connection breaks halfway through the frame.",
+    Fault.TOO_LARGE: "The snapshot goes on for tens of megabytes.",
+    Fault.WRONG_SIZE: "The frame is 640 x 360, whichever profile was asked for.",
+    Fault.STALE: "The frame stays that of the moment at which the fault began, byte for byte.",
+    Fault.REDIRECT: "The snapshot is answered 302 to another host.",
+    Fault.WRONG_HOST: "Service and snapshot addresses name the camera's address behind its NAT router.",
+    Fault.LOGIN_IN_ADDRESS: "The snapshot address carries a login and a password.",
+    Fault.BASIC: "The snapshot offers basic authentication only.",
+    Fault.BASIC_FIRST: "The snapshot offers basic first, then digest, in two headers.",
+    Fault.ONE_TIME_NONCE: "A digest nonce is good for one request.",
+    Fault.CLOCK_SKEW: "The camera's clock is 37 minutes ahead, and it checks tokens against it.",
+    Fault.GUARDED_CLOCK: "GetSystemDateAndTime wants a login, against the standard, and is refused with 401.",
+    Fault.NO_CAPABILITIES: "GetCapabilities is refused; only GetServices names the Media service.",
+    Fault.SOAP_DIGEST: "The ONVIF services, the clock among them, want an HTTP digest login and look at no token.",
+    Fault.NO_XML: "The ONVIF services answer with an HTML page.",
+}
+
+
+def fault(name: str) -> Fault:
+    """The fault of that name.
+
+    Raises:
+        SimulationError: there is none; the message lists those that there are.
+    """
+    try:
+        return Fault(name)
+    except ValueError:
+        raise SimulationError(f"there is no fault {name!r}; there are: {', '.join(Fault)}") from None
+
+
+def fault_set(value: "str | Fault | Iterable[str | Fault]") -> frozenset[Fault]:
+    """One fault or several, by name or as they are.
+
+    Raises:
+        SimulationError: a name is no fault's.
+    """
+    names = [value] if isinstance(value, str) else value
+    return frozenset(fault(name) for name in names)

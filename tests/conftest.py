@@ -1,0 +1,147 @@
+"""Shared by all tests: an Airflow home of their own, a store, bays made for one test."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+# Before anything imports Airflow: it reads its environment then, and writes into its home.
+for _name in [name for name in os.environ if name.startswith(("AIRFLOW_", "_AIRFLOW_", "BAYS_"))]:
+    del os.environ[_name]
+_AIRFLOW_HOME = tempfile.mkdtemp(prefix="bay-observation-tests-")
+os.environ["AIRFLOW_HOME"] = _AIRFLOW_HOME
+os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
+
+DEMO_BAY = Path(__file__).parents[1] / "bays" / "demo_bay.yaml"
+
+
+def pytest_unconfigure() -> None:
+    shutil.rmtree(_AIRFLOW_HOME, ignore_errors=True)
+
+
+@pytest.fixture
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """An empty store, which is also what `DATA_PATH` names."""
+    from artifacts import ArtifactStore
+
+    monkeypatch.setenv("DATA_PATH", str(tmp_path / "data"))
+    return ArtifactStore()
+
+
+@pytest.fixture
+def bays_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder of bays, which is also what `BAYS_PATH` names."""
+    folder = tmp_path / "bays"
+    folder.mkdir()
+    monkeypatch.setenv("BAYS_PATH", str(folder))
+    return folder
+
+
+@pytest.fixture
+def make_bay(bays_folder: Path) -> Callable[..., Any]:
+    """make_bay("yard", camera_quorum=8, ...): write a bay like the demo's, enabled, and load it."""
+    from bays import load_bay
+
+    def make(bay_id: str = "yard", **changes: Any) -> Any:
+        content = yaml.safe_load(DEMO_BAY.read_text(encoding="utf-8")) | {"enabled": True} | changes
+        (bays_folder / f"{bay_id}.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
+        return load_bay(bay_id)
+
+    return make
+
+
+@pytest.fixture
+def airflow_context() -> Callable[..., dict[str, Any]]:
+    """The parts of a task's context that this project reads, with a task instance that keeps what it is given."""
+    from datetime import UTC, datetime
+    from types import SimpleNamespace
+
+    class TaskInstance:
+        def __init__(self, try_number: int, max_tries: int, runs: set[str]) -> None:
+            self.try_number, self.max_tries, self.runs = try_number, max_tries, runs
+            self.pushed: dict[str, Any] = {}
+
+        def xcom_push(self, key: str, value: Any) -> None:
+            self.pushed[key] = value
+
+        def get_dr_count(self, dag_id: str, run_ids: list[str]) -> int:
+            return len({f"{dag_id}/{run_id}" for run_id in run_ids} & self.runs)
+
+    def make(
+        slot: Any = None, conf: Any = None, *, run_after: Any = None, tries: tuple[int, int] = (1, 2), runs: Any = ()
+    ) -> dict[str, Any]:
+        context: dict[str, Any] = {
+            "dag_run": SimpleNamespace(conf=conf, run_after=run_after or datetime(2025, 7, 2, 7, 10, tzinfo=UTC)),
+            "ti": TaskInstance(*tries, set(runs)),
+        }
+        if slot is not None:  # as Airflow does: no key without a logical date
+            context["logical_date"] = slot
+        return context
+
+    return make
+
+
+@pytest.fixture
+def make_capture() -> Callable[..., Any]:
+    """make_capture(bay, slot, count=12, grey=128): frames of one grey each, and failures for the other cameras."""
+    from capture_async.types import CameraFailure, CaptureBatch, CapturedImage, FailureReason
+
+    def make(bay: Any, slot: Any, count: int | None = None, grey: Any = 128) -> Any:
+        import cv2
+        import numpy as np
+
+        from bays import batch_id
+
+        count = len(bay.cameras) if count is None else count
+        greys = [grey] * count if isinstance(grey, int) else list(grey)
+        frames = [cv2.imencode(".jpg", np.full((90, 160, 3), level, np.uint8))[1].tobytes() for level in greys]
+        return CaptureBatch(
+            batch_id(bay.bay_id, slot),
+            bay.bay_id,
+            tuple(
+                CapturedImage(camera.name, bay.bay_id, slot, frame)
+                for camera, frame in zip(bay.cameras, frames, strict=False)
+            ),
+            tuple(
+                CameraFailure(camera.name, FailureReason.TIMED_OUT, "no answer in 10 s") for camera in bay.cameras[count:]
+            ),
+        )
+
+    return make
+
+
+@pytest.fixture
+def scripted_cameras(make_capture: Callable[..., Any]) -> Iterator[Any]:
+    """A registered image provider that answers as a test says, and counts how often it is asked."""
+    from bays.models import known_providers
+    from capture_async import ImageProvider, ImageProviderFactory
+    from capture_async.types import CameraFailure, FailureReason
+
+    class ScriptedCameras(ImageProvider):
+        asked = 0
+        down: frozenset[str] = frozenset()
+        error: Exception | None = None
+
+        async def get_images(self, reference_time: Any, cameras: Any, bay_id: str) -> list[Any]:
+            from bays import load_bay
+
+            type(self).asked += len(cameras)
+            if self.error is not None:
+                raise self.error
+            images = {image.camera_name: image for image in make_capture(load_bay(bay_id), reference_time).images}
+            return [
+                CameraFailure(camera.name, FailureReason.UNREACHABLE, "switched off")
+                if camera.name in self.down
+                else images[camera.name]
+                for camera in cameras
+            ]
+
+    ImageProviderFactory.register("scripted", ScriptedCameras)
+    yield ScriptedCameras
+    ImageProviderFactory._providers.pop("scripted")
+    known_providers.discard("scripted")

@@ -1,0 +1,80 @@
+"""Outlines keep their stated error, on shapes of every kind."""
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from inference.outlines import MAX_ERROR_PX, outline, upsample
+
+
+def drawn(polygon: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """Pixels whose centre lies in the polygon: computed with shapely, not with what made the polygon."""
+    from shapely import Polygon, contains_xy
+
+    ys, xs = np.mgrid[: shape[0], : shape[1]]
+    region = Polygon(polygon).buffer(0)
+    return contains_xy(region, xs + 0.5, ys + 0.5)
+
+
+def farthest_disagreement(mask: np.ndarray, polygon: np.ndarray) -> float:
+    wrong = drawn(polygon, mask.shape) != mask
+    padded = np.pad(mask, 1).astype(np.uint8)
+    to_outside = cv2.distanceTransform(padded, cv2.DIST_L2, 5)[1:-1, 1:-1]
+    to_inside = cv2.distanceTransform(1 - padded, cv2.DIST_L2, 5)[1:-1, 1:-1]
+    return float(np.maximum(to_outside, to_inside)[wrong].max(initial=0.0))
+
+
+@given(
+    st.lists(st.tuples(st.floats(5, 115), st.floats(5, 75)), min_size=3, max_size=8),
+)
+@settings(max_examples=60, deadline=None)
+def test_outline_of_a_random_shape_keeps_its_error(points: list[tuple[float, float]]) -> None:
+    hull = cv2.convexHull(np.array(points, dtype=np.float32)).astype(np.int32)
+    mask = cv2.fillPoly(np.zeros((80, 120), np.uint8), [hull], 1).astype(bool)
+    polygon = outline(mask)
+    assert polygon is not None
+    # A pixel that disagrees is at most that far from the boundary, and half a diagonal more as a pixel.
+    assert farthest_disagreement(mask, polygon) <= MAX_ERROR_PX + 0.75
+
+
+def test_outline_has_the_masks_own_size() -> None:
+    mask = np.zeros((50, 60), bool)
+    mask[10:30, 20:45] = True
+    polygon = outline(mask)
+    assert polygon is not None
+    assert polygon.min(axis=0).tolist() == [20, 10]
+    assert polygon.max(axis=0).tolist() == [45, 30]
+
+
+def test_outline_takes_the_largest_part_and_shifts_it_to_the_frame() -> None:
+    mask = np.zeros((50, 60), bool)
+    mask[2:6, 2:6] = True
+    mask[20:40, 30:50] = True
+    mask[25:30, 35:40] = False  # a hole is filled
+    polygon = outline(mask, (100, 200))
+    assert polygon is not None
+    assert sorted(map(tuple, polygon.tolist())) == [(130, 220), (130, 240), (150, 220), (150, 240)]
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 9), (7, 1)])
+def test_outline_of_a_thin_mask_is_a_polygon(shape: tuple[int, int]) -> None:
+    polygon = outline(np.ones(shape, bool))
+    assert polygon is not None
+    assert len(polygon) >= 3
+    assert polygon.max(axis=0).tolist() == [shape[1], shape[0]]
+
+
+def test_an_empty_mask_has_no_outline() -> None:
+    assert outline(np.zeros((4, 4), bool)) is None
+
+
+def test_upsampling_a_window_is_upsampling_the_frame_and_cutting() -> None:
+    torch = pytest.importorskip("torch")
+    logits = np.random.default_rng(0).normal(size=(20, 32)).astype(np.float32)
+    whole = torch.nn.functional.interpolate(torch.from_numpy(logits)[None, None], scale_factor=6, mode="bilinear")[0, 0]
+    window = (31, 17, 160, 120)
+    cut = whole.numpy()[17:120, 31:160]
+    # OpenCV's remap rounds the place between two cells to 1/32.
+    assert np.abs(upsample(logits, (6, 6), window) - cut).max() < 0.15

@@ -1,0 +1,55 @@
+"""Masks drawn in their boxes are SAM's own full-size masks, cut to the box."""
+
+import numpy as np
+import pytest
+import torch
+
+from inference.segmentation import segment
+from inference.yard_sam import IMAGE_SIZE, build_sam_vit_yard, register
+
+register()
+
+from segment_anything import SamPredictor, sam_model_registry  # noqa: E402
+
+BOXES = np.array([[100, 80, 260, 200], [300, 60, 420, 140], [440, 0, 480, 270]], dtype=np.float32)
+
+
+@pytest.fixture(scope="module")
+def predictor() -> SamPredictor:
+    torch.manual_seed(0)
+    return SamPredictor(build_sam_vit_yard())
+
+
+def test_masks_are_those_of_the_predictor(predictor: SamPredictor, picture: np.ndarray) -> None:
+    found = segment(predictor, picture, BOXES)
+    predictor.set_image(picture, "BGR")
+    prompts = predictor.transform.apply_boxes_torch(torch.from_numpy(BOXES), picture.shape[:2])
+    whole, _, _ = predictor.predict_torch(None, None, boxes=prompts, multimask_output=False)
+    for mask, full in zip(found, whole[:, 0].numpy(), strict=True):
+        left, top, right, bottom = mask.window
+        assert (full[top:bottom, left:right] == mask.inside).mean() > 0.99
+
+
+def test_windows_hold_the_boxes_and_stay_in_the_frame(predictor: SamPredictor, picture: np.ndarray) -> None:
+    for box, mask in zip(BOXES, segment(predictor, picture, BOXES), strict=True):
+        left, top, right, bottom = mask.window
+        assert 0 <= left <= box[0]
+        assert 0 <= top <= box[1]
+        assert box[2] <= right <= 480
+        assert box[3] <= bottom <= 270
+        assert mask.inside.shape == (bottom - top, right - left)
+
+
+def test_no_box_no_mask(predictor: SamPredictor, picture: np.ndarray) -> None:
+    assert segment(predictor, picture, np.zeros((0, 4), np.float32)) == []
+
+
+def test_padding_below_the_picture_changes_nothing() -> None:
+    sam = sam_model_registry["vit_yard"]()
+    half = torch.rand(1, 3, IMAGE_SIZE // 2, IMAGE_SIZE) + 0.1
+    padded = torch.nn.functional.pad(half, (0, 0, 0, IMAGE_SIZE // 2))
+    with torch.no_grad():
+        embedding = sam.image_encoder(padded)
+    assert embedding.shape == (1, 128, IMAGE_SIZE // 16, IMAGE_SIZE // 16)
+    assert embedding[:, :, IMAGE_SIZE // 32 :].abs().max() == 0
+    assert embedding[:, :, : IMAGE_SIZE // 32].abs().max() > 0

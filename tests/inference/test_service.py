@@ -1,0 +1,172 @@
+"""The way of a batch through the models; what they find is tested with the shipped weights, further down."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from bay_observation.errors import InferenceError
+from bays import Models, load_bay
+from capture_async.types import CameraFailure, CaptureBatch, CapturedImage, FailureReason
+from inference import InferenceService, load_models
+from inference.service import _one_per_place
+from inference.types import CLASSES, TRACKED_CLASSES, Observation
+
+SLOT = datetime(2025, 7, 2, 16, 10, tzinfo=UTC)
+
+
+@pytest.fixture(scope="module")
+def service(checkpoints: Models) -> InferenceService:
+    return InferenceService(load_models(checkpoints, device="cpu"))
+
+
+def image(camera: str, picture: np.ndarray) -> CapturedImage:
+    return CapturedImage(camera, "demo_bay", SLOT, cv2.imencode(".jpg", picture)[1].tobytes())
+
+
+def batch(*images: CapturedImage, failures: tuple[CameraFailure, ...] = ()) -> CaptureBatch:
+    return CaptureBatch("demo_bay_20250702-161000", "demo_bay", images, failures)
+
+
+def exported(observation: Observation) -> list[object]:
+    return [
+        (
+            camera.camera_name,
+            found.class_name,
+            found.confidence,
+            found.box.tolist(),
+            found.stage,
+            None if found.polygon is None else found.polygon.tolist(),
+        )
+        for camera in observation.cameras
+        for found in camera.objects
+    ]
+
+
+def test_every_frame_has_its_observation(service: InferenceService, picture: np.ndarray) -> None:
+    observation = service.observe(batch(*(image(f"C_{i}", picture) for i in range(6))))
+    assert [camera.camera_name for camera in observation.cameras] == [f"C_{i}" for i in range(6)]
+    assert {camera.image_size for camera in observation.cameras} == {(480, 270)}
+    assert observation.batch_id == "demo_bay_20250702-161000"
+    assert observation.failures == {}
+
+
+def test_a_frame_that_cannot_be_decoded_is_named_and_the_others_go_on(
+    service: InferenceService, picture: np.ndarray
+) -> None:
+    broken = replace(image("C_1", picture), jpeg=b"<html>no picture</html>")
+    observation = service.observe(batch(image("C_0", picture), broken, image("C_2", picture)))
+    assert [camera.camera_name for camera in observation.cameras] == ["C_0", "C_2"]
+    assert list(observation.failures) == ["C_1"]
+    assert "no readable picture" in observation.failures["C_1"]
+
+
+def test_failures_of_the_capture_travel_on(service: InferenceService, picture: np.ndarray) -> None:
+    failures = (
+        CameraFailure("C_8", FailureReason.TIMED_OUT, "no answer within 10 s"),
+        CameraFailure("C_9", FailureReason.REFUSED_CREDENTIALS, "401"),
+    )
+    observation = service.observe(batch(image("C_0", picture), failures=failures))
+    assert observation.failures == {"C_8": "timed out", "C_9": "refused credentials"}
+
+
+def test_a_batch_without_any_frame_is_an_observation_without_cameras(service: InferenceService) -> None:
+    failure = CameraFailure("C_8", FailureReason.UNREACHABLE, "no route")
+    observation = service.observe(batch(failures=(failure,)))
+    assert observation.cameras == ()
+    assert observation.failures == {"C_8": "unreachable"}
+
+
+def test_a_black_frame_is_observed_like_any_other(service: InferenceService, picture: np.ndarray) -> None:
+    observation = service.observe(batch(image("C_0", np.zeros_like(picture)), image("C_1", picture)))
+    assert [camera.camera_name for camera in observation.cameras] == ["C_0", "C_1"]
+
+
+def test_frames_of_different_sizes_share_a_batch(service: InferenceService, picture: np.ndarray) -> None:
+    small = cv2.resize(picture, (320, 240))
+    observation = service.observe(batch(image("C_0", picture), image("C_1", small)))
+    assert [camera.image_size for camera in observation.cameras] == [(480, 270), (320, 240)]
+
+
+def test_a_model_that_fails_names_batch_and_model(
+    service: InferenceService, picture: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise RuntimeError("out of memory")
+
+    monkeypatch.setattr("inference.service.detect", fail)
+    with pytest.raises(InferenceError, match="demo_bay_20250702-161000: the detector failed: out of memory"):
+        service.observe(batch(image("C_0", picture)))
+
+
+def test_what_is_detected_is_segmented_and_classified_by_its_class(
+    service: InferenceService, picture: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from ultralytics.engine.results import Results
+
+    names = dict(enumerate(CLASSES))
+    boxes = {"block": (100, 80, 260, 200), "crane": (300, 60, 420, 140), "welder": (10, 10, 40, 40)}
+    rows = [[*box, 0.9 - 0.1 * i, CLASSES.index(name)] for i, (name, box) in enumerate(boxes.items())]
+
+    def detect(_: object, frames: list[np.ndarray]) -> list[Results]:
+        return [Results(frame, path="", names=names, boxes=torch.tensor(rows)) for frame in frames]
+
+    monkeypatch.setattr("inference.service.detect", detect)
+    # A segmenter of random weights may find nothing in a box; here it says "inside" of all of it.
+    monkeypatch.setattr(service.models.segmenter.model, "mask_threshold", -1e9)
+    block, crane, welder = service.observe(batch(image("C_0", picture))).cameras[0].objects
+    assert [found.class_name for found in (block, crane, welder)] == ["block", "crane", "welder"]
+    assert block.box.tolist() == [100, 80, 260, 200]
+    assert block.polygon is not None
+    assert (np.abs(block.polygon.min(axis=0) - [100, 80]) <= 12).all()
+    assert (np.abs(block.polygon.max(axis=0) - [260, 200]) <= 12).all()
+    assert block.stage in {"a", "b", "c", "d"}
+    assert 0.25 <= block.stage_confidence <= 1
+    assert crane.polygon is not None
+    assert crane.stage is None
+    assert welder.polygon is None
+    assert welder.stage is None
+
+
+def test_two_tracked_classes_at_one_place_are_one_object() -> None:
+    boxes = np.array([[0, 0, 10, 10], [0, 0, 10, 9.5], [0, 0, 10, 10], [50, 0, 60, 10]], dtype=np.float32)
+    scores = np.array([0.5, 0.9, 0.7, 0.3], dtype=np.float32)
+    # A jig under the block stays, and so does a block elsewhere.
+    assert _one_per_place(boxes, scores, ["panel", "block", "pinjig", "panel"]) == [1, 2, 3]
+
+
+def test_bays_of_the_same_models_share_a_service(checkpoints: Models) -> None:
+    one = load_bay("demo_bay").model_copy(update={"models": checkpoints})
+    other = load_bay("4bay").model_copy(update={"models": checkpoints.model_copy()})
+    stricter = one.model_copy(update={"models": checkpoints.model_copy(update={"min_confidence": 0.5})})
+    assert InferenceService.for_bay(one) is InferenceService.for_bay(other)
+    assert InferenceService.for_bay(one) is not InferenceService.for_bay(stricter)
+
+
+@pytest.mark.slow
+def test_shipped_weights_find_the_blocks_of_a_yard_that_training_never_saw() -> None:
+    from inference.training.scores import Tally, rendered_batch
+
+    bay = load_bay("demo_bay")
+    service = InferenceService.for_bay(bay)
+    frames, truth = rendered_batch(bay, seed=510, hour=11)
+    observation = service.observe(frames)
+    tally = Tally()
+    for camera in observation.cameras:
+        tally.add(camera, truth[camera.camera_name])
+    true = sum(tally.true.values())
+    assert true > 30
+    assert 1 - tally.missed / true >= 0.9
+    assert tally.false <= 0.1 * true
+    assert np.median(tally.mask_iou) >= 0.9
+    assert np.mean(tally.stages_right) >= 0.9
+    assert all(
+        found.polygon is not None and found.stage is not None
+        for camera in observation.cameras
+        for found in camera.objects
+        if found.class_name in TRACKED_CLASSES
+    )
+    assert exported(service.observe(frames)) == exported(observation)

@@ -1,0 +1,67 @@
+"""TriggerStageOperator: one run of the next stage per artifact."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from airflow.sdk.exceptions import AirflowException, DagRunTriggerException
+
+from artifacts import ArtifactReference
+from operators import TriggerStageOperator
+
+BATCH = "yard_20250702-071000"
+SLOT = datetime(2025, 7, 2, 7, 10, tzinfo=UTC)
+
+
+def reference(batch=BATCH, digest="ab" * 32):
+    return ArtifactReference("observation", "yard", batch, f"observation/yard/{batch}/result.pkl", digest, 10, 1)
+
+
+def started(context, given):
+    task = TriggerStageOperator(task_id="trigger_fusion", trigger_dag_id="fusion_yard_dag", reference=given.to_dict())
+    with pytest.raises(DagRunTriggerException) as run:
+        task.execute(context)
+    return run.value
+
+
+def test_starts_the_next_stage_with_the_reference(airflow_context):
+    run = started(airflow_context(SLOT), reference())
+    assert run.trigger_dag_id == "fusion_yard_dag"
+    assert run.dag_run_id == f"{BATCH}_abababab"
+    assert run.conf == {
+        "batch_id": BATCH,
+        "bay_id": "yard",
+        "observation_result_path": f"observation/yard/{BATCH}/result.pkl",
+        "observation": reference().to_dict(),
+    }
+    assert run.wait_for_completion is False
+    assert run.logical_date is None
+    assert run.run_after == SLOT
+
+
+def test_a_new_artifact_of_the_batch_starts_a_run_of_its_own(airflow_context):
+    ids = {started(airflow_context(SLOT), reference(digest=digest * 32)).dag_run_id for digest in ("ab", "cd")}
+    assert len(ids) == 2
+
+
+def test_a_retry_starts_no_second_run_and_succeeds(airflow_context):
+    context = airflow_context(SLOT, runs={f"fusion_yard_dag/{BATCH}_abababab"})
+    task = TriggerStageOperator(
+        task_id="trigger_fusion", trigger_dag_id="fusion_yard_dag", reference=reference().to_dict()
+    )
+    assert task.execute(context) is None
+
+
+def test_two_tries_at_the_same_moment_do_not_fail(airflow_context):
+    assert started(airflow_context(SLOT), reference()).skip_when_already_exists is True
+
+
+def test_a_slot_of_the_future_does_not_hold_the_run_back(airflow_context):
+    slot = datetime.now(UTC) + timedelta(days=400)
+    run = started(airflow_context(slot), reference(f"yard_{slot:%Y%m%d-%H%M%S}"))
+    assert run.run_after <= datetime.now(UTC)
+
+
+def test_a_broken_reference_fails_with_its_reason(airflow_context):
+    task = TriggerStageOperator(task_id="trigger_fusion", trigger_dag_id="fusion_yard_dag", reference={"batch_id": BATCH})
+    with pytest.raises(AirflowException, match="reference without"):
+        task.execute(airflow_context(SLOT))

@@ -1,0 +1,109 @@
+"""What inference, fusion and tracking tasks share: find the input, wait for it, resume."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from airflow.sdk.exceptions import AirflowException, AirflowFailException, TaskDeferred
+
+from bay_observation.errors import FusionError
+from operators._stage import StageOperator
+from triggers import ArtifactTrigger
+from triggers.events import ArtifactEvent
+
+SLOT = datetime(2025, 7, 2, 7, 10, tzinfo=UTC)
+
+
+class CountFrames(StageOperator):
+    takes = "capture"
+
+    def process(self, reference, bay, store):
+        return {"batch_id": reference.batch_id, "frames": len(store.load(reference).images), "bay": bay.bay_id}
+
+
+@pytest.fixture
+def reference(make_bay, store, make_capture):
+    bay = make_bay()
+    batch = make_capture(bay, SLOT, count=9)
+    return store.save("capture", bay.bay_id, batch.batch_id, batch)
+
+
+@pytest.fixture
+def task():
+    return CountFrames(task_id="count", bay_id="yard", wait=timedelta(minutes=3))
+
+
+DONE = {"batch_id": "yard_20250702-071000", "frames": 9, "bay": "yard"}
+
+
+def test_takes_the_reference_it_is_given(reference, airflow_context):
+    task = CountFrames(task_id="count", bay_id="yard", reference=reference.to_dict())
+    assert task.execute(airflow_context()) == DONE
+
+
+def test_takes_the_reference_from_conf(task, reference, airflow_context):
+    assert task.execute(airflow_context(conf={"capture": reference.to_dict()})) == DONE
+
+
+def test_takes_what_is_published_for_a_batch_id(task, reference, airflow_context):
+    assert task.execute(airflow_context(conf={"batch_id": reference.batch_id})) == DONE
+
+
+@pytest.mark.parametrize(
+    ("conf", "kind", "reason"),
+    [
+        (None, AirflowFailException, "its conf needs"),
+        ({"bay_id": "yard"}, AirflowFailException, "holds bay_id"),
+        ({"capture": "a path"}, AirflowFailException, "str where a mapping is wanted"),
+        ({"capture": {"batch_id": "x"}}, AirflowException, "reference without"),
+        ({"batch_id": "yard_20250702-080000"}, AirflowException, "no capture artifact is published"),
+    ],
+)
+def test_a_run_that_names_no_artifact_fails_with_the_reason(task, reference, airflow_context, conf, kind, reason):
+    with pytest.raises(kind, match=reason):
+        task.execute(airflow_context(conf=conf))
+
+
+def test_another_bays_artifact_is_refused(make_bay, reference, airflow_context):
+    make_bay("other")
+    with pytest.raises(AirflowFailException, match="no capture artifact of bay other"):
+        CountFrames(task_id="count", bay_id="other", reference=reference.to_dict()).execute(airflow_context())
+
+
+def test_waits_while_the_artifact_is_not_whole(task, reference, store, airflow_context):
+    path = store.root / reference.path
+    content = path.read_bytes()
+    path.unlink()
+    context = airflow_context(conf={"capture": reference.to_dict()})
+    with pytest.raises(TaskDeferred) as deferred:
+        task.execute(context)
+    trigger = deferred.value.trigger
+    assert isinstance(trigger, ArtifactTrigger)
+    assert trigger.reference == reference.to_dict()
+    assert timedelta() < trigger.deadline - datetime.now(UTC) <= timedelta(minutes=3)
+    assert deferred.value.timeout > timedelta(minutes=3)
+    path.write_bytes(content)
+    event = ArtifactEvent("whole", reference).to_dict()
+    assert getattr(task, deferred.value.method_name)(context, event) == DONE
+
+
+def test_fails_when_the_waiting_was_in_vain(task, reference, airflow_context):
+    event = ArtifactEvent("timed_out", reference, "not readable until 07:19").to_dict()
+    with pytest.raises(AirflowException, match="not readable until 07:19"):
+        task.resume(airflow_context(conf={"capture": reference.to_dict()}), event)
+
+
+@pytest.mark.parametrize("event", [None, {}, {"status": "whole"}])
+def test_refuses_a_wrong_event(task, reference, airflow_context, event):
+    with pytest.raises(AirflowException, match="event of waiting for observation/yard"):
+        task.resume(airflow_context(conf={"capture": reference.to_dict()}), event)
+
+
+def test_a_failed_stage_fails_its_task(reference, airflow_context, monkeypatch):
+    def fail(*_):
+        raise FusionError("no camera of the batch has a pose")
+
+    monkeypatch.setattr(CountFrames, "process", fail)
+    task = CountFrames(task_id="count", bay_id="yard", reference=reference.to_dict())
+    with pytest.raises(AirflowException, match="has a pose") as failed:
+        task.execute(airflow_context())
+    assert isinstance(failed.value.__cause__, FusionError)

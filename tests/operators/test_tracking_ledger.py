@@ -1,0 +1,189 @@
+"""The ledger of a bay's tracking: in slot order, once per batch, whatever comes late or twice."""
+
+import fcntl
+import os
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pytest
+from shapely import MultiPolygon, box
+
+from artifacts import ArtifactStore
+from bay_observation.errors import ArtifactError, TrackingError
+from bays import batch_id, load_bay
+from fusion.types import FusedBlock, FusionResult
+from operators import _tracking_ledger as ledger
+
+START = datetime(2025, 7, 2, 0, 0, tzinfo=UTC)
+SLOTS = 8
+
+
+def fused(bay, number, shift=0.0):
+    """Six blocks that stand with some noise, one that jumps to another area, one that leaves."""
+    random = np.random.default_rng(number)
+    places = [("A25", 6, 6), ("A13", 50, 10), ("A14", 66, 12), ("A1D", 92, 8), ("A27", 8, 30), ("A1C", 138, 30)]
+    places.append(("A11", 36, 30) if number < 3 else ("A1A", 106, 28))
+    if number < 4:
+        places.append(("A1F", 122, 8))
+    blocks = []
+    for area, x, y in places:
+        dx, dy = random.normal(0, 0.03, 2) + shift
+        blocks.append(
+            FusedBlock("block", box(x - 4 + dx, y - 3 + dy, x + 4 + dx, y + 3 + dy), 4.0, area, "welding", 0.9, ("C_2", "D_2", "D_4"),
+                       {"welder": 1, "grinder": 2}, 0.05, (), 0.9)
+        )  # fmt: skip
+    name = batch_id(bay.bay_id, START + number * timedelta(minutes=10))
+    cameras = tuple(camera.name for camera in bay.cameras)
+    return FusionResult(name, bay.bay_id, tuple(blocks), MultiPolygon(), cameras)
+
+
+@pytest.fixture
+def bay():
+    return load_bay("demo_bay")
+
+
+@pytest.fixture
+def published(bay, store):
+    return [store.save("fusion", bay.bay_id, result.batch_id, result) for result in (fused(bay, n) for n in range(SLOTS))]
+
+
+def history(store, bay):
+    """What the ledger holds: every entry's bytes, by batch."""
+    return {
+        batch: (store.root / store.find("tracking", bay.bay_id, batch).path).read_bytes()
+        for batch in store.batch_ids("tracking", bay.bay_id)
+    }
+
+
+@pytest.fixture
+def in_order(bay, published, tmp_path):
+    """The history of the slots when each came once and in its turn."""
+    other = ArtifactStore(tmp_path / "in order")
+    for number in range(SLOTS):
+        result = fused(bay, number)
+        ledger.track(other, bay, other.save("fusion", bay.bay_id, result.batch_id, result))
+    return history(other, bay)
+
+
+def test_in_order_every_batch_builds_on_the_one_before(bay, store, published, in_order):
+    outcomes = [ledger.track(store, bay, reference) for reference in published]
+    assert [outcome.replayed for outcome in outcomes] == [0] * SLOTS
+    assert history(store, bay) == in_order
+    assert len(outcomes[0].result.tracks) == 8
+    kinds = [str(event.kind) for outcome in outcomes[1:] for event in outcome.result.events]
+    assert sorted(kinds) == ["exited", "moved"]
+    assert outcomes[-1].reference == store.find("tracking", bay.bay_id, outcomes[-1].result.batch_id)
+
+
+@pytest.mark.parametrize(
+    "order",
+    [[7, 6, 5, 4, 3, 2, 1, 0], [0, 1, 3, 2, 4, 6, 5, 7], [1, 0, 3, 2, 5, 4, 7, 6], [4, 5, 6, 7, 0, 1, 2, 3]],
+)
+def test_whatever_order_the_history_is_the_same(bay, store, published, in_order, order):
+    for number in order:
+        ledger.track(store, bay, published[number])
+    assert history(store, bay) == in_order
+
+
+def test_a_repeated_batch_changes_nothing_and_replays_nothing(bay, store, published, in_order):
+    for reference in [*published, published[2], published[0], published[7]]:
+        outcome = ledger.track(store, bay, reference)
+    assert outcome.replayed == 0
+    assert ledger.track(store, bay, published[1]).replayed == 0
+    assert history(store, bay) == in_order
+
+
+def test_a_late_batch_replays_what_came_before_it(bay, store, published, in_order):
+    for number in (0, 1, 3, 4, 5, 6, 7):
+        ledger.track(store, bay, published[number])
+    assert ledger.track(store, bay, published[2]).replayed == 5
+    assert history(store, bay) == in_order
+
+
+def test_a_batch_that_was_fused_again_replaces_its_entry_and_those_after_it(bay, store, published, tmp_path):
+    for reference in published:
+        ledger.track(store, bay, reference)
+    changed = fused(bay, 3, shift=0.4)
+    outcome = ledger.track(store, bay, store.save("fusion", bay.bay_id, changed.batch_id, changed))
+    assert outcome.replayed == 4
+    other = ArtifactStore(tmp_path / "other")
+    for number in range(SLOTS):
+        result = changed if number == 3 else fused(bay, number)
+        ledger.track(other, bay, other.save("fusion", bay.bay_id, result.batch_id, result))
+    assert history(store, bay) == history(other, bay)
+
+
+@pytest.mark.parametrize("survived", range(6))
+def test_a_run_that_dies_while_publishing_is_made_good_by_the_next(bay, store, published, in_order, monkeypatch, survived):
+    for number in (0, 1, 3, 4, 5, 6, 7):
+        ledger.track(store, bay, published[number])
+    save, saved = ArtifactStore.save, []
+
+    def dies(self, *arguments):
+        if len(saved) == survived:
+            raise ArtifactError("the file system is full")
+        saved.append(arguments)
+        return save(self, *arguments)
+
+    monkeypatch.setattr(ArtifactStore, "save", dies)
+    with pytest.raises(ArtifactError, match="full"):
+        ledger.track(store, bay, published[2])
+    monkeypatch.setattr(ArtifactStore, "save", save)
+    ledger.track(store, bay, published[2])
+    assert history(store, bay) == in_order
+
+
+def test_the_history_does_not_depend_on_the_process(bay, store, published, in_order):
+    code = (
+        "import sys\n"
+        "from artifacts import ArtifactStore\n"
+        "from bays import load_bay\n"
+        "from operators import _tracking_ledger as ledger\n"
+        "store, bay = ArtifactStore(), load_bay('demo_bay')\n"
+        "ledger.track(store, bay, store.find('fusion', 'demo_bay', sys.argv[1]))\n"
+    )
+    for number, reference in enumerate(published[:3]):
+        environment = os.environ | {"PYTHONHASHSEED": str(number + 1)}
+        subprocess.run([sys.executable, "-c", code, reference.batch_id], env=environment, check=True)
+    assert history(store, bay) == dict(list(in_order.items())[:3])
+
+
+def test_a_damaged_entry_of_the_batch_itself_is_written_again(bay, store, published, in_order):
+    for reference in published:
+        ledger.track(store, bay, reference)
+    path = store.root / store.find("tracking", bay.bay_id, published[3].batch_id).path
+    path.write_bytes(path.read_bytes()[:200])
+    ledger.track(store, bay, published[3])
+    assert history(store, bay) == in_order
+
+
+def test_a_damaged_entry_before_the_batch_is_an_error_that_names_it(bay, store, published):
+    for reference in published[:3]:
+        ledger.track(store, bay, reference)
+    path = store.root / store.find("tracking", bay.bay_id, published[2].batch_id).path
+    path.write_bytes(b"nothing of ours")
+    with pytest.raises(ArtifactError, match=str(path)):
+        ledger.track(store, bay, published[3])
+
+
+def test_a_late_batch_needs_the_fusion_of_those_after_it(bay, store, published):
+    for number in (0, 2):
+        ledger.track(store, bay, published[number])
+    (store.root / published[2].path).unlink()
+    before = history(store, bay)
+    with pytest.raises(ArtifactError, match="run its fusion again first"):
+        ledger.track(store, bay, published[1])
+    assert history(store, bay) == before
+
+
+def test_one_process_at_a_time(bay, store, published, monkeypatch):
+    ledger.track(store, bay, published[0])
+    monkeypatch.setattr(ledger, "_LOCK_PATIENCE", 0.3)
+    with (store.root / "tracking" / bay.bay_id / ".lock").open("r+") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        with pytest.raises(TrackingError, match=r"\.lock: held by another process"):
+            ledger.track(store, bay, published[1])
+    ledger.track(store, bay, published[1])  # given back, also after an error
+    assert len(history(store, bay)) == 2

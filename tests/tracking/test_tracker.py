@@ -1,0 +1,359 @@
+import pickle
+import random
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import shapely
+
+from bay_observation.errors import TrackingError
+from bays import load_bay
+from tracking import EventKind, Tracker, TrackerParameters, TrackerState, TrackingResult, TrackStatus, replay
+
+
+@pytest.fixture
+def yard(block):
+    """Six blocks of different kinds in six areas."""
+    return [
+        block("A25", 10, 10),
+        block("A26", 23, 10, length=7, width=5, height=6),
+        block("A13", 51, 10, length=12, width=9, height=0.8, class_name="panel", stage="fit_up"),
+        block("A14", 68, 10, length=9, width=7, height=5, class_name="HP_block"),
+        block("A11", 36, 30, length=10, width=8, height=3),
+        block("A17", 52, 30, length=6, width=6, height=7),
+    ]
+
+
+def follow(bay, results, state=None) -> list[TrackingResult]:
+    history = []
+    for result in results:
+        history.append(Tracker(bay, state).update(result))
+        state = history[-1].state
+    return history
+
+
+def events_of(history, kind=None):
+    return [event for result in history for event in result.events if kind is None or event.kind == kind]
+
+
+def later_events(history):
+    return [event for result in history[1:] for event in result.events]
+
+
+def track_at(result, x, y):
+    (track,) = [track for track in result.tracks if track.footprint.covers(shapely.Point(x, y))]
+    return track
+
+
+def look(result):
+    """All that a result says, as plain values."""
+    return pickle.dumps(result)
+
+
+class TestFirstSlot:
+    def test_existing_blocks_are_tracks_at_once(self, bay, fused, yard):
+        result = Tracker(bay).update(fused(0, yard))
+        assert [track.track_id for track in result.tracks] == [f"demo_bay-{n:06d}" for n in range(1, 7)]
+        assert {track.status for track in result.tracks} == {TrackStatus.PRESENT}
+        assert [event.kind for event in result.events] == [EventKind.APPEARED] * 6
+        assert {(event.to_area, event.from_area) for event in result.events} == {(one.area, None) for one in yard}
+
+    def test_an_empty_floor_is_a_result(self, bay, fused):
+        result = Tracker(bay).update(fused(0, []))
+        assert (result.tracks, result.events, result.state.slot) == ((), (), fused(0, []).slot)
+
+
+class TestStanding:
+    def test_blocks_keep_their_ids_over_20_noisy_slots(self, bay, fused, yard, noisy):
+        dice = np.random.default_rng(3)
+        history = follow(bay, [fused(n, [noisy(one, dice) for one in yard]) for n in range(20)])
+        assert later_events(history) == []
+        first = history[0]
+        for one in yard:
+            centre = one.footprint.centroid
+            ids = {track_at(result, centre.x, centre.y).track_id for result in history}
+            assert ids == {track_at(first, centre.x, centre.y).track_id}
+
+    def test_the_outline_is_better_than_one_measurement(self, bay, fused, yard, noisy):
+        dice = np.random.default_rng(4)
+        results = [fused(n, [noisy(one, dice) for one in yard]) for n in range(20)]
+        last = follow(bay, results)[-1]
+
+        def iou(a, b):
+            return a.intersection(b).area / a.union(b).area
+
+        tracked = np.mean([iou(one.footprint, track_at(last, *_centre(one)).footprint) for one in yard])
+        measured = np.mean(
+            [iou(one.footprint, other.footprint) for r in results for one, other in zip(yard, r.blocks, strict=True)]
+        )
+        assert tracked > measured
+
+    def test_one_misread_class_changes_nothing(self, bay, fused, yard):
+        wrong = [replace(yard[0], class_name="HP_block"), *yard[1:]]
+        history = follow(bay, [fused(0, yard), fused(1, wrong), fused(2, yard)])
+        assert later_events(history) == []
+        assert {track_at(result, 10, 10).class_name for result in history} == {"block"}
+
+    def test_half_a_block_is_still_that_block(self, bay, fused, yard, block):
+        half = block("A25", 8, 10, length=4)
+        history = follow(bay, [fused(0, yard), fused(1, [half, *yard[1:]]), fused(2, yard)])
+        assert later_events(history) == []
+
+    def test_another_block_on_the_same_place_is_another_track(self, bay, fused, block):
+        low = block("A25", 10, 10, length=12, width=9, height=0.8, class_name="panel")
+        tall = block("A25", 11, 10, length=7, width=6, height=7)
+        history = follow(bay, [fused(0, [low]), *(fused(n, [tall]) for n in (1, 2, 3))])
+        assert {event.kind for event in later_events(history)} == {EventKind.APPEARED, EventKind.EXITED}
+        assert track_at(history[-1], 11, 10).track_id != history[0].tracks[0].track_id
+
+    def test_a_second_reading_of_the_same_floor_is_no_block(self, bay, fused, yard, block):
+        ghost = block("A25", 11, 11, length=3, width=3, confidence=0.3)
+        history = follow(bay, [fused(0, yard), *(fused(n, [*yard, ghost]) for n in (1, 2, 3))])
+        assert later_events(history) == []
+        assert len(history[-1].tracks) == 6
+
+
+class TestAppearing:
+    def test_a_new_block_is_confirmed_by_its_second_sighting(self, bay, fused, yard, block):
+        new = block("A1E", 107, 10)
+        history = follow(bay, [fused(0, yard), fused(1, [*yard, new]), fused(2, [*yard, new])])
+        assert history[1].events == ()
+        assert track_at(history[1], 107, 10).status is TrackStatus.TENTATIVE
+        (event,) = history[2].events
+        assert (event.kind, event.to_area, event.time) == (EventKind.APPEARED, "A1E", fused(1, []).slot)
+        assert event.batch_id == history[2].batch_id
+
+    def test_one_false_detection_is_nothing(self, bay, fused, yard, block):
+        false = block("A1E", 107, 10)
+        history = follow(bay, [fused(0, yard), fused(1, [*yard, false]), *(fused(n, yard) for n in (2, 3, 4))])
+        assert later_events(history) == []
+        assert len(history[-1].state.tracks) == 6
+
+    @pytest.mark.parametrize(("area", "x", "y"), [("A18(T/O)", 71, 30), ("-", 81, 10), (None, 148.5, 20)])
+    def test_ignored_floor_holds_no_tracks(self, bay, fused, block, area, x, y):
+        result = Tracker(bay).update(fused(0, [block(area, x, y)]))
+        assert result.tracks == ()
+
+
+class TestMissing:
+    def test_one_missed_detection_is_no_exit(self, bay, fused, yard):
+        history = follow(bay, [fused(0, yard), fused(1, yard[1:]), fused(2, yard)])
+        assert later_events(history) == []
+        assert track_at(history[1], 10, 10).status is TrackStatus.MISSED
+        assert track_at(history[2], 10, 10).status is TrackStatus.PRESENT
+        assert track_at(history[2], 10, 10).track_id == track_at(history[0], 10, 10).track_id
+
+    def test_two_observed_empty_slots_are_an_exit(self, bay, fused, yard):
+        history = follow(bay, [fused(0, yard), *(fused(n, yard[1:]) for n in (1, 2, 3))])
+        (event,) = later_events(history)
+        assert (event.kind, event.from_area, event.to_area) == (EventKind.EXITED, "A25", None)
+        assert event.time == fused(1, []).slot
+        assert event.batch_id == history[2].batch_id
+        assert [track.status for track in history[2].tracks].count(TrackStatus.EXITED) == 1
+        assert len(history[3].tracks) == 5
+
+    def test_patience_is_a_parameter(self, bay, fused, yard):
+        patient = TrackerParameters(exit_slots=4)
+        results = [fused(0, yard), *(fused(n, yard[1:]) for n in (1, 2, 3))]
+        assert [e for r in replay(bay, None, results, patient)[1:] for e in r.events] == []
+
+    def test_a_block_that_goes_to_the_turn_over_area_exits(self, bay, fused, yard, block):
+        turned = block("A18(T/O)", 71, 30)
+        history = follow(bay, [fused(0, yard), *(fused(n, [turned, *yard[1:]]) for n in (1, 2))])
+        assert [event.kind for event in later_events(history)] == [EventKind.EXITED]
+
+    def test_a_misread_area_is_no_exit(self, bay, fused, block):
+        at_border = block("A14", 73, 10)
+        misread = replace(at_border, area="-")
+        history = follow(bay, [fused(n, [at_border if n < 2 else misread]) for n in range(6)])
+        assert later_events(history) == []
+        assert history[-1].tracks[0].area == "A14"
+
+
+class TestUnobserved:
+    def test_unseen_floor_proves_nothing(self, bay, fused, yard):
+        hidden = shapely.box(2, 0, 18, 20)
+        history = follow(
+            bay, [fused(0, yard), *(fused(n, yard[1:], unseen=hidden) for n in range(1, 30)), fused(30, yard)]
+        )
+        assert later_events(history) == []
+        assert {track_at(result, 10, 10).status for result in history[1:30]} == {TrackStatus.UNOBSERVED}
+        assert len({track_at(result, 10, 10).track_id for result in history}) == 1
+
+    def test_failed_cameras_make_no_block_leave(self, bay, fused, yard):
+        dark = [fused(n, yard[1:], missing=("C_2", "D_4")) for n in range(1, 30)]
+        history = follow(bay, [fused(0, yard), *dark, fused(30, yard)])
+        assert later_events(history) == []
+        assert track_at(history[5], 10, 10).status is TrackStatus.UNOBSERVED
+
+    def test_an_exit_is_raised_once_the_floor_is_seen_again(self, bay, fused, yard):
+        dark = [fused(n, yard[1:], missing=("C_2", "D_2", "D_4")) for n in (1, 2, 3)]
+        history = follow(bay, [fused(0, yard), *dark, fused(4, yard[1:]), fused(5, yard[1:])])
+        (event,) = later_events(history)
+        assert (event.kind, event.time) == (EventKind.EXITED, fused(4, []).slot)
+
+
+class TestMoving:
+    def test_a_jump_keeps_the_id_and_raises_one_event(self, bay, fused, yard, block, noisy):
+        dice = np.random.default_rng(5)
+        there = block("A1B", 124, 30, yaw=90)
+        results = [fused(n, [noisy(one, dice) for one in yard]) for n in range(3)]
+        results += [fused(n, [noisy(one, dice) for one in [there, *yard[1:]]]) for n in range(3, 7)]
+        history = follow(bay, results)
+        (event,) = later_events(history)
+        assert (event.kind, event.from_area, event.to_area) == (EventKind.MOVED, "A25", "A1B")
+        assert event.time == fused(3, []).slot
+        mover = track_at(history[0], 10, 10).track_id
+        assert event.track_id == mover
+        # The identity is at the new place from the first slot on, once, and nothing is left behind.
+        for result, status in zip(history[3:], [TrackStatus.MOVED, *[TrackStatus.PRESENT] * 3], strict=True):
+            assert len(result.tracks) == 6
+            assert (track_at(result, 124, 30).track_id, track_at(result, 124, 30).status) == (mover, status)
+        assert track_at(history[-1], 124, 30).standing_since == fused(3, []).slot
+        assert track_at(history[-1], 124, 30).first_seen == fused(0, []).slot
+
+    def test_a_jump_does_not_take_the_identity_of_a_standing_block(self, bay, fused, yard, block):
+        """A block is missed for a slot while one of the same size is seen elsewhere, and stays there."""
+        twin = block("A1B", 124, 30)
+        history = follow(
+            bay,
+            [fused(0, yard), fused(1, [twin, *yard[1:]]), *(fused(n, [twin, *yard]) for n in (2, 3))],
+        )
+        assert [event.kind for event in later_events(history)] == [EventKind.APPEARED]
+        assert track_at(history[-1], 10, 10).track_id == track_at(history[0], 10, 10).track_id
+        assert track_at(history[-1], 124, 30).track_id == "demo_bay-000007"
+
+    def test_a_block_of_another_size_is_no_jump(self, bay, fused, yard, block):
+        other = block("A1B", 124, 30, length=12, width=9)
+        history = follow(bay, [fused(0, yard), *(fused(n, [other, *yard[1:]]) for n in (1, 2))])
+        assert sorted(event.kind for event in later_events(history)) == [EventKind.APPEARED, EventKind.EXITED]
+
+    def test_a_jump_survives_a_missed_detection(self, bay, fused, yard, block):
+        there = block("A1B", 124, 30)
+        history = follow(
+            bay,
+            [
+                fused(0, yard),
+                fused(1, [there, *yard[1:]]),
+                fused(2, yard[1:]),
+                fused(3, [there, *yard[1:]]),
+            ],
+        )
+        assert [event.kind for event in later_events(history)] == [EventKind.MOVED]
+
+    def test_two_jumps_at_once_are_told_apart_by_size(self, bay, fused, block):
+        small, large = block("A25", 10, 10, length=8), block("A26", 23.5, 10, length=9.5)
+        history = follow(
+            bay,
+            [
+                fused(0, [small, large]),
+                *(fused(n, [block("A1B", 124, 30, length=9.4), block("A1C", 139, 30, length=8.1)]) for n in (1, 2)),
+            ],
+        )
+        assert {(e.kind, e.from_area, e.to_area) for e in later_events(history)} == {
+            (EventKind.MOVED, "A25", "A1C"),
+            (EventKind.MOVED, "A26", "A1B"),
+        }
+
+    def test_limit_two_equal_blocks_that_swap_keep_the_identity_of_their_place(self, bay, fused, block):
+        """Nothing on the floor tells this from two blocks that stand: a limit, kept in sight."""
+        results = [fused(n, [block("A25", 10, 10), block("A1B", 124, 30)]) for n in range(4)]
+        assert later_events(follow(bay, results)) == []
+
+
+class TestStage:
+    def test_a_change_is_believed_when_read_twice(self, bay, fused, block):
+        before, after = block("A25", 10, 10), block("A25", 10, 10, stage="painting")
+        history = follow(bay, [fused(n, [before if n < 2 else after]) for n in range(6)])
+        (event,) = later_events(history)
+        assert (event.kind, event.from_stage, event.to_stage) == (EventKind.STAGE_CHANGED, "welding", "painting")
+        assert event.time == fused(2, []).slot
+        assert event.batch_id == history[3].batch_id
+        assert [result.tracks[0].stage for result in history] == ["welding"] * 3 + ["painting"] * 3
+
+    def test_one_misread_raises_nothing(self, bay, fused, block):
+        stages = ["welding", "painting", "welding", "fit_up", "painting", "welding"]
+        history = follow(bay, [fused(n, [block("A25", 10, 10, stage=stage)]) for n, stage in enumerate(stages)])
+        assert later_events(history) == []
+
+    def test_doubtful_readings_need_more_of_them(self, bay, fused, block):
+        doubtful = block("A25", 10, 10, stage="painting", stage_confidence=0.35)
+        history = follow(bay, [fused(n, [block("A25", 10, 10) if n == 0 else doubtful]) for n in range(4)])
+        assert [len(result.events) for result in history[1:]] == [0, 0, 1]
+
+    def test_a_slot_without_a_reading_ends_no_streak(self, bay, fused, block):
+        stages = ["welding", "painting", None, "painting"]
+        history = follow(bay, [fused(n, [block("A25", 10, 10, stage=stage)]) for n, stage in enumerate(stages)])
+        assert [event.to_stage for event in later_events(history)] == ["painting"]
+
+    def test_a_block_may_move_and_change_its_stage(self, bay, fused, block):
+        there = block("A1B", 124, 30, stage="painting")
+        history = follow(bay, [fused(0, [block("A25", 10, 10)]), *(fused(n, [there]) for n in (1, 2))])
+        assert [event.kind for event in later_events(history)] == [EventKind.MOVED, EventKind.STAGE_CHANGED]
+        assert len({event.track_id for event in events_of(history)}) == 1
+
+
+class TestPurity:
+    def busy_day(self, fused, yard, block, noisy, slots=24):
+        """Noise, missed and false detections, a jump, an exit, an arrival, a stage change."""
+        dice = np.random.default_rng(11)
+        for number in range(slots):
+            world = list(yard)
+            if number >= 5:
+                world[0] = block("A1B", 124, 30)
+            if number >= 9:
+                world.pop(2)
+            if number >= 12:
+                world.append(block("A1G", 139, 10, length=11))
+            if number >= 15:
+                world[1] = replace(world[1], stage="painting")
+            seen = [noisy(one, dice) for one in world if dice.random() > 0.1]
+            if dice.random() < 0.5:
+                seen.append(block("A1E", 104 + 8 * dice.random(), 10, length=4 + 6 * dice.random()))
+            yield fused(number, seen)
+
+    def test_same_input_same_output_whatever_the_order_of_blocks(self, bay, fused, yard, block, noisy):
+        results = list(self.busy_day(fused, yard, block, noisy))
+        shuffled = [replace(one, blocks=tuple(random.Random(7).sample(one.blocks, len(one.blocks)))) for one in results]
+        assert [look(a) for a in follow(bay, results)] == [look(a) for a in follow(bay, shuffled)]
+        kinds = {event.kind for event in later_events(follow(bay, results))}
+        assert kinds == set(EventKind)  # the day is busy enough for this test to mean something
+
+    def test_a_state_from_a_file_gives_the_same_bytes(self, bay, fused, yard, block, noisy):
+        state, through_files = None, []
+        for result in self.busy_day(fused, yard, block, noisy):
+            content = pickle.dumps(Tracker(bay, state).update(pickle.loads(pickle.dumps(result))))
+            through_files.append(content)
+            state = pickle.loads(content).state
+        in_memory = follow(bay, self.busy_day(fused, yard, block, noisy))
+        assert through_files == [pickle.dumps(result) for result in in_memory]
+
+    def test_update_changes_neither_tracker_nor_state(self, bay, fused, yard):
+        state = Tracker(bay).update(fused(0, yard)).state
+        before = pickle.dumps(state)
+        tracker = Tracker(bay, state)
+        first = tracker.update(fused(1, yard[1:]))
+        assert pickle.dumps(state) == before
+        assert look(tracker.update(fused(1, yard[1:]))) == look(first)
+
+
+class TestRefusals:
+    @pytest.mark.parametrize("number", [3, 2])
+    def test_a_slot_that_is_not_after_the_state(self, bay, fused, yard, number):
+        state = Tracker(bay).update(fused(3, yard)).state
+        with pytest.raises(TrackingError, match="replay"):
+            Tracker(bay, state).update(fused(number, yard))
+
+    def test_another_bay(self, bay, fused, yard):
+        with pytest.raises(TrackingError, match="4bay"):
+            Tracker(load_bay("4bay")).update(fused(0, yard))
+        with pytest.raises(TrackingError, match="4bay"):
+            Tracker(bay, TrackerState("4bay"))
+
+    def test_an_area_that_the_bay_has_not(self, bay, fused, block):
+        with pytest.raises(TrackingError, match="A99"):
+            Tracker(bay).update(fused(0, [block("A99", 10, 10)]))
+
+
+def _centre(block):
+    return block.footprint.centroid.x, block.footprint.centroid.y

@@ -1,0 +1,41 @@
+"""The same history whatever order batches arrive in."""
+
+from collections.abc import Iterable
+
+from bays import BayConfig
+from fusion.types import FusionResult
+from tracking.parameters import TrackerParameters
+from tracking.tracker import Tracker
+from tracking.types import TrackerState, TrackingResult
+
+
+def replay(
+    bay: BayConfig,
+    state_before: TrackerState | None,
+    results: Iterable[FusionResult],
+    parameters: TrackerParameters | None = None,
+) -> list[TrackingResult]:
+    """Track fusion results in slot order, from the state before the first of them.
+
+    For a batch that arrives late or is run again: give the state before it, its
+    result, and all that came after it.
+
+    Args:
+        bay: the bay.
+        state_before: None for the bay's very beginning.
+        results: in any order; of several for one slot, the last given counts.
+        parameters: gates, weights and patience; the defaults when None.
+
+    Returns:
+        One result for each slot, in slot order.
+
+    Raises:
+        TrackingError: a result is not of this bay, or not after the state.
+    """
+    by_slot = {result.slot: result for result in results}
+    state, history = state_before, []
+    for slot in sorted(by_slot):
+        tracked = Tracker(bay, state, parameters).update(by_slot[slot])
+        history.append(tracked)
+        state = tracked.state
+    return history

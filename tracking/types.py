@@ -1,0 +1,159 @@
+"""What tracking yields: identities, events, and the state that the next slot starts from."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from shapely import Polygon
+
+
+class TrackStatus(StrEnum):
+    """Where a track is in its life.
+
+    A track starts TENTATIVE, is PRESENT once confirmed, and ends EXITED. In between
+    it may be UNOBSERVED (nobody could see its floor: it stands until the opposite is
+    seen), MISSED (its floor was seen without it, too seldom so far to say that it
+    left), or MOVED (it seems to stand elsewhere; confirmed as PRESENT there, or back
+    where it was).
+    """
+
+    TENTATIVE = "tentative"
+    PRESENT = "present"
+    UNOBSERVED = "unobserved"
+    MISSED = "missed"
+    MOVED = "moved"
+    EXITED = "exited"
+
+
+class EventKind(StrEnum):
+    """What happened to a block. The value is the word that the history and other teams see."""
+
+    APPEARED = "appeared"
+    MOVED = "moved"
+    STAGE_CHANGED = "stage_changed"
+    EXITED = "exited"
+
+
+@dataclass(frozen=True)
+class Streak:
+    """The latest equal readings in a row of something that cameras may misread.
+
+    Attributes:
+        value: what was read.
+        count: readings in a row.
+        weight: sum of their confidences.
+        since: slot of the first of them (aware, UTC).
+    """
+
+    value: str
+    count: int
+    weight: float
+    since: datetime
+
+
+@dataclass(frozen=True, eq=False)
+class Track:
+    """One block through time, as of one slot.
+
+    Attributes:
+        track_id: `{bay_id}-{number}`; belongs to one block for good.
+        status: see `TrackStatus`.
+        class_name: of the block; changes only when read otherwise several times.
+        footprint: outline on the floor, metres, floor frame; smoothed while it stands.
+        height_m: top above the floor, metres; smoothed while it stands.
+        area: name of the area it stands in.
+        stage: assembly stage; None while no camera could tell.
+        confidence: of its latest sighting, 0 to 1.
+        position_std_m: standard deviation of the footprint's centre, metres.
+        cameras: those that saw it in its latest sighting.
+        work: equipment on it in its latest sighting, counted by class.
+        first_seen: slot of its first sighting (aware, UTC).
+        standing_since: first slot at its present place.
+        last_seen: slot of its latest sighting.
+        hits: sightings so far.
+        misses: slots since the latest sighting in which its floor was seen without it.
+        missed_since: the first of those slots; None when `misses` is 0.
+        class_streak, stage_streak, area_streak: what was read of late.
+    """
+
+    track_id: str
+    status: TrackStatus
+    class_name: str
+    footprint: Polygon
+    height_m: float
+    area: str
+    stage: str | None
+    confidence: float
+    position_std_m: float
+    cameras: tuple[str, ...]
+    first_seen: datetime
+    standing_since: datetime
+    last_seen: datetime
+    class_streak: Streak
+    area_streak: Streak
+    stage_streak: Streak | None = None
+    work: Mapping[str, int] = field(default_factory=dict)
+    hits: int = 1
+    misses: int = 0
+    missed_since: datetime | None = None
+
+    @property
+    def on_floor(self) -> bool:
+        """Whether the block is held to stand in the bay: confirmed, and not known to have left."""
+        return self.status not in (TrackStatus.TENTATIVE, TrackStatus.EXITED)
+
+
+@dataclass(frozen=True)
+class TrackEvent:
+    """Something happened to a block.
+
+    Attributes:
+        kind: what.
+        track_id: to whom.
+        time: first slot that showed it (aware, UTC). Certainty takes more than one
+            slot, so that this lies before the slot of `batch_id`.
+        batch_id: the batch that made it certain.
+        from_area, to_area: where it stood before and after; None for what has no before or no after.
+        from_stage, to_stage: likewise.
+    """
+
+    kind: EventKind
+    track_id: str
+    time: datetime
+    batch_id: str
+    from_area: str | None = None
+    to_area: str | None = None
+    from_stage: str | None = None
+    to_stage: str | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class TrackerState:
+    """All that the tracker knows after a slot. The next slot's `Tracker` starts from it.
+
+    `slot` is None before the first batch. `tracks` holds every track in order of its
+    id, with those that exited a short while ago and might be found again where they
+    stood; `next_number` is the number of the next new track.
+    """
+
+    bay_id: str
+    slot: datetime | None = None
+    tracks: tuple[Track, ...] = ()
+    next_number: int = 1
+
+
+@dataclass(frozen=True, eq=False)
+class TrackingResult:
+    """The tracks of one slot, what happened, and the state behind them.
+
+    `tracks` is the floor as best known, in order of track id, with the tracks that
+    exited in this slot. It differs from `state.tracks` in blocks that seem to have
+    moved: here each stands once, at its new place, with status MOVED.
+    """
+
+    batch_id: str
+    bay_id: str
+    tracks: tuple[Track, ...]
+    events: tuple[TrackEvent, ...]
+    state: TrackerState

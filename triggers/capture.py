@@ -1,0 +1,142 @@
+"""The capture of one slot, inside the bay's own triggerer: the one process with a route to its cameras."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING, Any
+
+from airflow.triggers.base import BaseTrigger, TriggerEvent
+
+from artifacts import ArtifactReference, ArtifactStore
+from bay_observation.errors import ArtifactError, BayObservationError, ConfigError
+from bays import BayConfig, load_bay, onvif_connection_id, slot_of
+from triggers.events import CaptureEvent
+
+if TYPE_CHECKING:
+    from capture_async import Credentials
+    from capture_async.types import CaptureBatch
+
+
+class CaptureTrigger(BaseTrigger):
+    """Captures all cameras of a bay for one slot and publishes one capture artifact.
+
+    Idempotent per bay and slot, since a triggerer that takes this trigger over runs it
+    from the start: an artifact that is published already is handed on without touching a
+    camera. Below the bay's camera quorum nothing is published, so that a retry takes new
+    frames. Login and password come from the Airflow Connection `onvif_{bay_id}`, here and
+    nowhere else: arguments and events of a trigger are stored and logged.
+
+    Args:
+        bay_id: the bay.
+        batch_id: `bays.batch_id` of the slot.
+        timeout: seconds for the whole run; the capture itself has the bay's `capture_deadline`.
+        replaces: sha256 of a published artifact that must not be handed on: a cleared task
+            asks for new frames.
+    """
+
+    def __init__(self, *, bay_id: str, batch_id: str, timeout: float, replaces: str | None = None) -> None:
+        super().__init__()
+        self.bay_id = bay_id
+        self.batch_id = batch_id
+        self.timeout = timeout
+        self.replaces = replaces
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """Classpath and keyword arguments from which a triggerer builds this trigger."""
+        return (
+            "triggers.capture.CaptureTrigger",
+            {
+                "bay_id": self.bay_id,
+                "batch_id": self.batch_id,
+                "timeout": self.timeout,
+                "replaces": self.replaces,
+            },
+        )
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Capture, publish, tell; one event in every case that this project foresees."""
+        try:
+            async with asyncio.timeout(self.timeout):
+                event = await self._capture()
+        except TimeoutError:
+            reason = f"capture {self.batch_id} took more than {self.timeout:g} s: does the shared storage hang?"
+            event = CaptureEvent("failed", self.batch_id, error=reason)
+        except BayObservationError as error:
+            retry = not isinstance(error, ConfigError)
+            event = CaptureEvent("failed", self.batch_id, error=str(error), retry=retry)
+        if event.error:
+            self.log.error("%s", event.error)
+        yield TriggerEvent(event.to_dict())
+
+    async def _capture(self) -> CaptureEvent:
+        bay = await asyncio.to_thread(load_bay, self.bay_id)
+        store = ArtifactStore()
+        published = await asyncio.to_thread(self._published, store, bay)
+        if published is not None:
+            reference, batch = published
+            self.log.info("%s is published already; no camera is asked again", reference.path)
+            return _captured(reference, batch, bay)
+        batch = await self._ask_cameras(bay)
+        for failure in batch.failures:
+            self.log.warning("camera %s: %s: %s", failure.camera_name, failure.reason.value, failure.detail)
+        if len(batch.images) < bay.camera_quorum:
+            return CaptureEvent("below_quorum", self.batch_id, counts=_counts(batch, bay), failures=_reasons(batch))
+        reference = await asyncio.to_thread(store.save, "capture", bay.bay_id, self.batch_id, batch)
+        self.log.info("%s published: %d of %d cameras", reference.path, len(batch.images), len(bay.cameras))
+        return _captured(reference, batch, bay)
+
+    def _published(self, store: ArtifactStore, bay: BayConfig) -> "tuple[ArtifactReference, CaptureBatch] | None":
+        """What an earlier run of this trigger left, if the task may have it."""
+        try:
+            reference = store.find("capture", bay.bay_id, self.batch_id)
+            if reference is None or reference.sha256 == self.replaces:
+                return None
+            batch: CaptureBatch = store.load(reference)
+        except ArtifactError as error:
+            # A damaged or outdated file is no capture: new frames replace it.
+            self.log.warning("captured again, because of %s", error)
+            return None
+        return (reference, batch) if len(batch.images) >= bay.camera_quorum else None
+
+    async def _ask_cameras(self, bay: BayConfig) -> "CaptureBatch":
+        # Only the triggerer's host needs aiohttp and zeep; workers import this module too.
+        from capture_async import CaptureService
+
+        credentials = await self._credentials(bay)
+        async with CaptureService(bay, credentials=credentials) as service:
+            return await service.capture(slot_of(self.batch_id))
+
+    async def _credentials(self, bay: BayConfig) -> "Credentials | None":
+        """Login of the bay's cameras.
+
+        Raises:
+            ConfigError: the bay's provider asks cameras, and Airflow has no such Connection.
+        """
+        from airflow.sdk import BaseHook
+        from airflow.sdk.exceptions import AirflowNotFoundException
+
+        from capture_async import Credentials, ImageProviderFactory
+
+        if not ImageProviderFactory.provider_class(bay.image_provider).needs_credentials:
+            return None
+
+        name = onvif_connection_id(bay.bay_id)
+        try:
+            connection = await BaseHook.aget_connection(name)
+        except AirflowNotFoundException as error:
+            raise ConfigError(
+                f"there is no Airflow Connection {name}: add it with login and password of bay {bay.bay_id}'s"
+                f" cameras (airflow connections add {name} --conn-type onvif ..., or AIRFLOW_CONN_{name.upper()})"
+            ) from error
+        return Credentials(connection.login or "", connection.password or "")
+
+
+def _captured(reference: ArtifactReference, batch: "CaptureBatch", bay: BayConfig) -> CaptureEvent:
+    return CaptureEvent("captured", batch.batch_id, reference, _counts(batch, bay), _reasons(batch))
+
+
+def _counts(batch: "CaptureBatch", bay: BayConfig) -> dict[str, int]:
+    return {"cameras": len(bay.cameras), "images": len(batch.images), "failures": len(batch.failures)}
+
+
+def _reasons(batch: "CaptureBatch") -> dict[str, str]:
+    return {failure.camera_name: failure.reason.value for failure in batch.failures}
