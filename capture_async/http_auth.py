@@ -38,7 +38,7 @@ class HttpAuthenticator:
 
     Kept for as long as the camera is known, so that a capture usually needs no 401.
     It decides when asking again makes sense; a login that the camera has really
-    refused is never sent twice, because cameras lock accounts.
+    refused with a fresh nonce is not sent again, because cameras lock accounts.
     """
 
     def __init__(self, credentials: Credentials | None) -> None:
@@ -74,7 +74,8 @@ class HttpAuthenticator:
         challenges = parse_challenges(headers)
         digest = next((found for found in map(_usable_digest, challenges) if found is not None), None)
         offers_basic = any(challenge.scheme == "basic" for challenge in challenges)
-        # An old nonce may be refused without stale=true; a fresh one that is refused is the login's refusal.
+        # Many cameras refuse a nonce that has expired without saying stale=true: one that was good before is
+        # replaced once, which costs a second failed login when the password was changed meanwhile.
         worth_it = sent is None or (
             digest is not None
             and (digest.stale or self._digest is None or self._digest.uses > 1 or digest.realm != self._digest.realm)

@@ -112,8 +112,7 @@ class CameraHttp:
         except aiohttp.ClientPayloadError as error:
             raise self._problem(FailureReason.TRUNCATED, "the connection ended within the answer") from error
         except OSError as error:
-            known = error.errno is not None and error.errno > 0
-            reason = os.strerror(error.errno) if known else type(error).__name__
+            reason = os.strerror(error.errno) if error.errno else type(error).__name__
             raise self._problem(FailureReason.UNREACHABLE, reason) from error
         except aiohttp.ClientError as error:
             seconds = time.monotonic() - started

@@ -30,6 +30,19 @@ _STOP_GRACE = 20.0
 _POLL = 0.25
 _FINISHED = ("success", "failed")
 _HEALTHY = ("metadatabase", "scheduler", "triggerer", "dag_processor")
+# Imported once, in the process that all workers are forked from: a task then pays for none of it,
+# and the workers share the memory.
+_PRELOADED = (
+    "airflow.executors.local_executor",
+    "airflow.sdk.execution_time.supervisor",
+    "airflow.sdk.execution_time.task_runner",
+    "airflow.providers.standard.operators.python",
+    "operators",
+    "operators.conditions",
+    "inference.service",
+    "fusion",
+    "tracking",
+)
 _ROOM_NEEDED = 512 * 1024**2  # bytes: database, logs and a few batches of frames
 
 
@@ -325,7 +338,11 @@ class EmbeddedAirflow:
             "api_auth": {"jwt_secret": keys["jwt_secret"]},
             # A pass of the scheduler's loop per 0.1 s of idleness, not per second: what a task costs
             # on two cores falls from 1.5 s to 0.4 s.
-            "scheduler": {"scheduler_idle_sleep_time": 0.1},
+            "scheduler": {
+                "scheduler_idle_sleep_time": 0.1,
+                "mp_start_method": "forkserver",
+                "mp_forkserver_preload": ",".join(_PRELOADED),
+            },
             "dag_processor": {"parsing_processes": 1, "min_file_process_interval": self.reparse_interval},
             "logging": {"base_log_folder": self.home / "logs", "colored_console_log": False},
             "usage_data_collection": {"enabled": False},

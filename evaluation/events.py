@@ -167,7 +167,7 @@ def _block_of(report: TrackEvent, index: int, tracks_by_slot: Sequence[Mapping[s
     before = range(index - 1, -1, -1)
     order = [*before, *after] if report.kind is EventKind.EXITED else [*after, *before]
     for position in order:
-        block_ids = {track_id: block_id for block_id, track_id in tracks_by_slot[position].items()}
+        block_ids: dict[str, str] = {track_id: block_id for block_id, track_id in tracks_by_slot[position].items()}
         if report.track_id in block_ids:
             return block_ids[report.track_id]
     return None

@@ -318,9 +318,8 @@ def _judged(found: Hypotheses, scene: Scene) -> Hypotheses:
 
 def _agreement(outline: np.ndarray, silhouette: Ints, scene: Scene) -> Floats:
     """Intersection over union of predicted and observed silhouettes where nothing else may hide them."""
-    clear = scene.clear[silhouette]
-    predicted = shapely.intersection(outline, clear)
-    seen = shapely.intersection(scene.polygons[silhouette], clear)
+    seen = scene.polygons[silhouette]
+    predicted = shapely.intersection(outline, scene.clear[silhouette])
     shared = shapely.area(shapely.intersection(predicted, seen))
     either = shapely.area(predicted) + shapely.area(seen) - shared
     return np.asarray(np.where(either > 0, shared / np.maximum(either, 1e-9), 0.0))

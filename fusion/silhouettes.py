@@ -27,7 +27,8 @@ from inference.types import (
 
 POINTS = 48  # along each outline
 CANNOT_TELL_PX = 8.0  # nearer than this to the frame's edge or another object, an outline may not be its own
-_SIMPLIFY_PX = 2.0
+_SIMPLIFY_PX = 1.5
+_MOST_VERTICES = 96
 _BORDER_STEP_PX = 40.0  # the frame's edge is straight as seen, curved once distortion is out
 _SMALLEST_PX2 = 60.0
 _SAME_OBJECT_IOU = 0.8  # two detections of one camera
@@ -58,7 +59,7 @@ class Scene:
         pixels: (n, k, 2) points along the outlines, ideal pixels.
         at_edge: (n, k) at the frame's edge or at a crane.
         beside: (m, 3) silhouette, point, and another silhouette of that frame that the point touches.
-        clear: (n,) the frame without cranes and without the frame's other silhouettes.
+        clear: (n,) the frame without cranes and the frame's other silhouettes, but with all of this one.
         free: per frame, the frame without cranes and all its silhouettes.
     """
 
@@ -74,14 +75,15 @@ class Scene:
     clear: np.ndarray
     free: np.ndarray
 
-    def outlines(self, in_front: Bools | None = None) -> Outlines:
+    def outlines(self, in_front: Bools | None = None, hidden: Bools | None = None) -> Outlines:
         """The outlines as evidence.
 
         Args:
             in_front: (m,) for each row of `beside`, whether the other object may hide
                 the silhouette there; None where nothing is known: it may.
+            hidden: (n, k) further points where something may hide the silhouette.
         """
-        own = ~self.at_edge
+        own = ~self.at_edge if hidden is None else ~(self.at_edge | hidden)
         touching = self.beside if in_front is None else self.beside[in_front]
         own[touching[:, 0], touching[:, 1]] = False
         return Outlines(self.pixels, own, self.views.take(self.camera))
@@ -209,13 +211,22 @@ def _ideal_polygon(found: DetectedObject, model: CameraModel) -> tuple[Polygon, 
     ring = ring[np.isfinite(ring).all(axis=1)]
     if len(ring) < 3:
         return None
-    line = LinearRing(ring)
-    # Simplified first: a ragged outline of a thousand vertices is slow to make valid and to intersect.
-    polygon = Polygon(shapely.simplify(line, _SIMPLIFY_PX))
+    ring = _smoothed(ring)
+    polygon = Polygon(shapely.simplify(LinearRing(ring), _SIMPLIFY_PX))
     if not polygon.is_valid:
         polygon = _largest_part(shapely.make_valid(polygon))
-        line = polygon.exterior
-    return (polygon, _resampled(line)) if polygon.area >= _SMALLEST_PX2 else None
+        ring = shapely.get_coordinates(polygon.exterior)[:-1]
+    return (polygon, _along(ring, POINTS)) if polygon.area >= _SMALLEST_PX2 else None
+
+
+def _smoothed(ring: Floats) -> Floats:
+    """A ring of at most `_MOST_VERTICES`: of a denser one the means over equally long stretches.
+
+    A ragged outline of a thousand vertices would be slow to intersect, and crosses itself.
+    """
+    if len(ring) <= _MOST_VERTICES:
+        return ring
+    return np.asarray(_along(ring, _MOST_VERTICES * 8).reshape(_MOST_VERTICES, 8, 2).mean(axis=1))
 
 
 def _divided_at_border(ring: Floats, model: CameraModel) -> Floats:
@@ -277,7 +288,7 @@ def _with_evidence(
         beside.append(np.stack([own[point // POINTS], point % POINTS, own[other]], axis=1))
         for index in own:
             others = shapely.union_all(shapes[own[own != index]])
-            clear[index] = open_frame.difference(others)
+            clear[index] = open_frame.difference(others).union(shapes[index])
     views = Views(
         np.array([frame.model.rotation for frame in frames]).reshape(-1, 3, 3),
         np.array([frame.model.position for frame in frames]).reshape(-1, 3),
@@ -292,7 +303,9 @@ def _joined(parts: Iterable[Ints]) -> Ints:
     return np.concatenate(list(parts))
 
 
-def _resampled(ring: LinearRing) -> Floats:
-    """(POINTS, 2) points at equal steps along a ring."""
-    steps = (np.arange(POINTS) + 0.5) / POINTS
-    return np.asarray(shapely.get_coordinates(shapely.line_interpolate_point(ring, steps, normalized=True)))
+def _along(ring: Floats, count: int) -> Floats:
+    """(count, 2) points at equal steps along a closed ring of (n, 2) vertices, the last not repeated."""
+    closed = np.concatenate([ring, ring[:1]])
+    reach = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(closed, axis=0), axis=1))])
+    steps = (np.arange(count) + 0.5) / count * reach[-1]
+    return np.stack([np.interp(steps, reach, closed[:, 0]), np.interp(steps, reach, closed[:, 1])], axis=1)

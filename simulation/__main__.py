@@ -6,13 +6,15 @@ Without them, and only on loopback, it is the documented one: `yard`, password `
 
 import argparse
 import asyncio
+import contextlib
 import os
 import signal
 import sys
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from bay_observation.errors import BayObservationError, SimulationError
 from bays import BayConfig, load_bay
@@ -99,14 +101,27 @@ async def _serve(bay: BayConfig, options: argparse.Namespace) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    async with farm:
-        if control is None:
-            print(_announcement(farm), flush=True)
+    async with contextlib.AsyncExitStack() as stack:
+        await stack.enter_async_context(farm)
+        if control is not None:
+            await stack.enter_async_context(control)
+        print(f"drawing the first frame of {len(bay.cameras)} cameras ...", file=sys.stderr)
+        if await _first_of(farm.prepare(), stop):
+            print(_announcement(farm) + (f", control {control.address}" if control else ""), flush=True)
             await stop.wait()
-        else:
-            async with control:
-                print(f"{_announcement(farm)}, control {control.address}", flush=True)
-                await stop.wait()
+
+
+async def _first_of(work: Coroutine[Any, Any, None], stop: asyncio.Event) -> bool:
+    """Do the work; False when it was stopped before it was done."""
+    tasks = [asyncio.create_task(work), asyncio.create_task(stop.wait())]
+    await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    done = tasks[0].done()
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks[1:], return_exceptions=True)
+    if done:
+        tasks[0].result()
+    return done
 
 
 def _render(bay: BayConfig, options: argparse.Namespace) -> None:
@@ -116,6 +131,8 @@ def _render(bay: BayConfig, options: argparse.Namespace) -> None:
     if options.camera not in {camera.name for camera in bay.cameras}:
         names = ", ".join(camera.name for camera in bay.cameras)
         raise SimulationError(f"bay {bay.bay_id} has no camera {options.camera}; there are: {names}")
+    if not options.out.parent.is_dir():
+        raise SimulationError(f"--out {options.out}: there is no folder {options.out.parent}")
     yard = Yard(bay, seed=options.seed)
     moment = _moment(options.time, bay) or yard.start + _BEFORE_FIRST_FRAME
     jpeg = FrameSource(yard)(options.camera, moment)

@@ -133,13 +133,18 @@ class CameraFarm:
             await self.cameras[name].set_faults(chosen)
 
     async def set_time(self, moment: datetime, *, prepare: bool = False) -> None:
-        """Move the simulated time; with `prepare`, return when every frame of it is drawn.
-
-        Drawing ahead keeps the drawing's time out of what a client measures.
-        """
+        """Move the simulated time; with `prepare`, return when every frame of it is drawn."""
         self.clock.set(moment)
-        if prepare and not self.clock.running:
-            await asyncio.gather(*(self._frames.get(name, self.clock.now()) for name in self.cameras))
+        if prepare:
+            await self.prepare()
+
+    async def prepare(self) -> None:
+        """Draw every camera's present frame, so that the time which that takes is in no client's measurement.
+
+        A camera's first frame costs seconds. Where time runs, only that first frame is saved.
+        """
+        moment = self.clock.now()
+        await asyncio.gather(*(self._frames.get(name, moment) for name in self.cameras))
 
     async def __aenter__(self) -> Self:
         try:

@@ -29,7 +29,7 @@ def rectangle(center: tuple[float, float], yaw_deg: float, width: float, depth: 
     angle = math.radians(yaw_deg)
     along = np.array([math.cos(angle), math.sin(angle)]) * width / 2
     across = np.array([-math.sin(angle), math.cos(angle)]) * depth / 2
-    return np.array(center) + np.array([-along - across, along - across, along + across, -along + across])
+    return np.asarray(np.array(center) + np.array([-along - across, along - across, along + across, -along + across]))
 
 
 @dataclass(frozen=True)

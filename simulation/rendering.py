@@ -49,10 +49,11 @@ _RAY_CELL = 8  # pixels between the rays that are kept; between them they are in
 _SHADOW_CELLS = 8  # per metre of floor
 _LIGHT_SCALE = 1 / 128  # of the 8-bit floor light: 128 leaves the floor as it is painted
 _NOISE_ROOM = 256
-_MIDDLE_GREY = 108.0  # what the cameras' automatic exposure aims at
+_MIDDLE_GREY = 118.0  # what the cameras' automatic exposure aims at
 _TEXTURES_KEPT = 700
 _SCENES_KEPT = 8
 _FRAMES_KEPT = 48
+_ARC_SHARE = 0.35  # of the welders at work whose arc burns in a frame
 _NO_MIP_ABOVE = 0.4  # pixels of the image per pixel of the texture
 
 
@@ -67,9 +68,9 @@ class Renderer:
         self._bay = bay
         self._views: _Cache[_View] = _Cache(len(bay.cameras) or 1)
         self._textures: _Cache[Picture] = _Cache(_TEXTURES_KEPT)
-        self._scenes: _Cache[tuple[YardState, Scene, Floats32]] = _Cache(_SCENES_KEPT)
+        self._scenes: _Cache[_LitScene] = _Cache(_SCENES_KEPT)
         self._hall: _Cache[list[tuple[NDArray[np.float64], Picture]]] = _Cache(1)
-        self._noise: _Cache[NDArray[np.int16]] = _Cache(1)
+        self._noise: _Cache[NDArray[np.int16]] = _Cache(2)
 
     @property
     def bay(self) -> BayConfig:
@@ -89,15 +90,18 @@ class Renderer:
             SimulationError: no such camera, or one without pose or intrinsics.
         """
         view = self._view(camera_name)
-        _, scene, floor_light = self._scene(state)
-        drawing = draw(scene, view.model)
-        image = view.lit_hall(floor_light, state.light)
+        # Kept by the state's id; the state is kept beside it, so that its id stays its own.
+        lit = self._scenes.get(id(state), lambda: _LitScene(state, self._bay.layout, self._texture))
+        drawing = draw(lit.scene, view.model)
+        image = view.lit_hall(lit.floor_light, state.light)
         rays = view.rays()
         for face in drawing.faces:
-            self._shade(image, rays, drawing, scene, face, view.model, state.light)
+            _shade(image, rays, drawing, lit, face=face, model=view.model)
         if noise_seed is None:
             noise_seed = zlib.crc32(f"{camera_name} {state.time.isoformat()}".encode())
-        return self._develop(image, view, state.light, np.random.default_rng(noise_seed))
+        rng = np.random.default_rng(noise_seed)
+        _add_arcs(image, drawing, lit.scene, view.model, rng)
+        return self._develop(image, view, state.light, rng)
 
     def jpeg(self, camera_name: str, state: YardState, quality: int = 88) -> bytes:
         """The frame as a JPEG file.
@@ -110,6 +114,15 @@ class Renderer:
             raise SimulationError(f"camera {camera_name}: OpenCV could not encode the frame as JPEG")
         return bytes(encoded.tobytes())
 
+    def prepare(self) -> None:
+        """Draw the empty hall for every camera that has a pose, so that no first frame takes longer.
+
+        About half a second a camera.
+        """
+        for camera in self._bay.cameras:
+            if camera.pose is not None and camera.intrinsics is not None:
+                self._view(camera.name)
+
     def _view(self, camera_name: str) -> "_View":
         return self._views.get(camera_name, lambda: self._make_view(camera_name))
 
@@ -121,50 +134,6 @@ class Renderer:
         hall = self._hall.get("hall", lambda: _hall(self._bay.layout))
         return _View(model, self._bay.layout, hall)
 
-    def _scene(self, state: YardState) -> tuple[YardState, Scene, Floats32]:
-        # The state is kept beside what was made of it, so that its id stays its own.
-        def make() -> tuple[YardState, Scene, Floats32]:
-            scene = build_scene(state)
-            return state, scene, _floor_light(scene, state.light, self._bay.layout)
-
-        return self._scenes.get(id(state), make)
-
-    def _shade(
-        self,
-        image: Picture,
-        rays: Floats32,
-        drawing: Drawing,
-        scene: Scene,
-        face: int,
-        model: CameraModel,
-        light: Light,
-    ) -> None:
-        """Texture and light for the pixels that show one face."""
-        height, width = drawing.ids.shape
-        outline = drawing.outlines[face]
-        left, top = np.maximum(np.floor(outline.min(axis=0)).astype(int) - 1, 0)
-        right, bottom = np.minimum(np.ceil(outline.max(axis=0)).astype(int) + 2, (width, height))
-        if left >= right or top >= bottom:
-            return
-        mask = cv2.inRange(drawing.ids[top:bottom, left:right], face, face)
-        column, row, wide, high = cv2.boundingRect(mask)
-        if wide == 0 or high == 0:
-            return
-        mask = mask[row : row + high, column : column + wide]
-        region = np.s_[top + row : top + row + high, left + column : left + column + wide]
-        index, side = solid_and_side(face)
-        solid = scene.solids[index]
-        corners = face_corners(solid, side)
-        texture = self._texture(solid, side)
-        lengths = np.linalg.norm(corners[1] - corners[0]), np.linalg.norm(corners[3] - corners[0])
-        area = cv2.contourArea(outline.astype(np.float32))
-        texture, scale = _mip(texture, area)
-        sample = _sample(texture, rays[region], model, corners, lengths)
-        level = _face_light(solid, side, light)
-        if isinstance(solid.thing, Jig):
-            level = _face_light(solid, TOP, light) * 0.97
-        cv2.copyTo(cv2.convertScaleAbs(sample, alpha=level), mask, image[region])
-
     def _texture(self, solid: Solid, side: int) -> Picture:
         key, paint = _painter(solid, side)
         return self._textures.get(key, paint)
@@ -172,23 +141,20 @@ class Renderer:
     def _develop(self, image: Picture, view: "_View", light: Light, rng: np.random.Generator) -> Picture:
         """Lens and sensor: vignetting, automatic exposure, white balance, blur, noise."""
         thumbnail = cv2.resize(image, (96, 54), interpolation=cv2.INTER_AREA)
-        exposure = (_MIDDLE_GREY / max(8.0, float(thumbnail.mean()))) ** 0.6 * float(rng.uniform(0.90, 1.10))
-        exposure = min(exposure, 2.2)
+        exposure = (_MIDDLE_GREY / max(8.0, float(thumbnail.mean()))) ** 0.75 * float(rng.uniform(0.88, 1.12))
+        exposure = min(exposure, 2.6)
         # Three quarters of the lamps' colour are balanced away.
         balance = np.array([1 - 0.07 * light.warmth, 1.0, 1 + 0.06 * light.warmth]) * rng.uniform(0.98, 1.02, 3)
         image = cv2.multiply(image, view.vignette, scale=1 / 255)
         image = cv2.LUT(image, _tone_curve(exposure, balance))
         image = cv2.GaussianBlur(image, (3, 3), 0.55 + 0.25 * float(rng.random()))
-        noise = self._noise.get("noise", lambda: _noise_field(*view.model.size))
+        noise = self._noise.get(view.model.size, lambda: _noise_field(*view.model.size))
         row, column = rng.integers(_NOISE_ROOM, size=2)
         height, width = image.shape[:2]
         field = noise[row : row + height, column : column + width]
-        gain = 0.55 + 0.55 * max(0.0, exposure - 0.8)
-        if gain > 0.8:
-            image = cv2.add(image, field, dtype=cv2.CV_8U)
-        else:
-            image = cv2.add(image, field // 2, dtype=cv2.CV_8U)
-        return np.asarray(image, dtype=np.uint8)
+        # Little light asks for more gain, and the gain lifts the noise too.
+        strength = float(np.clip(0.35 + 0.5 * (exposure - 0.9), 0.35, 1.0))
+        return np.asarray(cv2.addWeighted(image, 1.0, field, strength, 0.0, dtype=cv2.CV_8U), dtype=np.uint8)
 
 
 class FrameSource:
@@ -201,6 +167,10 @@ class FrameSource:
         self._yard, self._quality = yard, quality
         self._renderer = renderer or Renderer(yard.bay)
         self._frames: _Cache[bytes] = _Cache(_FRAMES_KEPT)
+
+    def prepare(self) -> None:
+        """Make what all frames share (see `Renderer.prepare`)."""
+        self._renderer.prepare()
 
     def __call__(self, camera_name: str, time: datetime) -> bytes:
         """The JPEG file of that camera at that moment.
@@ -249,7 +219,7 @@ class _View:
         """The hall without light, and a mask of its floor. Four samples a pixel keep thin lines smooth."""
         width, height = self.model.size
         bounds = window(self.model)
-        total = np.full((height, width, 3), 22.0, dtype=np.float32)
+        hall = np.full((height, width, 3), 22, dtype=np.uint8)
         floor = np.zeros((height, width), dtype=np.uint8)
         rays = self.rays()
         step = np.float32(0.25 / self.model.intrinsics.focal_px)
@@ -261,17 +231,18 @@ class _View:
                 continue
             mask = np.zeros((height, width), dtype=np.uint8)
             fill(mask, outline, 255)
-            lengths = np.linalg.norm(corners[1] - corners[0]), np.linalg.norm(corners[3] - corners[0])
-            surface = np.zeros((height, width, 3), dtype=np.float32)
-            for du, dv in ((-1, -1), (1, -1), (-1, 1), (1, 1)):
-                shifted = rays + np.array([du, dv], dtype=np.float32) * step
-                surface += _sample(texture, shifted, self.model, corners, lengths)
-            np.copyto(total, surface / 4, where=mask[..., None] > 0)
-            if index == 0:
-                floor = mask
-            else:
-                floor[mask > 0] = 0
-        return total.astype(np.uint8), floor
+            floor[mask > 0] = 255 if index == 0 else 0
+            column, row, wide, high = cv2.boundingRect(mask)
+            region = np.s_[row : row + high, column : column + wide]
+            samples = [
+                _sample(texture, rays[region] + np.array([du, dv], dtype=np.float32) * step, self.model, corners)
+                for du, dv in ((-1, -1), (1, -1), (-1, 1), (1, 1))
+                if wide and high
+            ]
+            if samples:
+                mean = np.mean(samples, axis=0, dtype=np.float32).astype(np.uint8)
+                cv2.copyTo(mean, mask[region], hall[region])
+        return hall, floor
 
     def _floor_cells(self) -> Floats32:
         width, height = self.model.size
@@ -283,6 +254,44 @@ class _View:
             np.array([0.0, 1.0, 0.0]),
         )
         return _plane_coordinates(rays, self.model, low, x, y) * np.float32(_SHADOW_CELLS) - np.float32(0.5)
+
+
+class _LitScene:
+    """A state as solids with the shadows that they throw, the same for all cameras. Thread-safe."""
+
+    def __init__(self, state: YardState, layout: Layout, texture: Callable[[Solid, int], Picture]) -> None:
+        self.state = state
+        self.scene = build_scene(state)
+        self.floor_light = _floor_light(self.scene, state.light, layout)
+        self._texture = texture
+        self._shadowed: _Cache[Picture] = _Cache(len(self.scene.solids) or 1)
+
+    def texture(self, index: int, side: int) -> Picture:
+        """Paint of a face; on a block's deck with the shadows of what stands on it or beside it."""
+        solid = self.scene.solids[index]
+        if side != TOP or not isinstance(solid.thing, SimulatedBlock):
+            return self._texture(solid, side)
+        return self._shadowed.get(index, lambda: self._with_shadows(solid))
+
+    def _with_shadows(self, deck: Solid) -> Picture:
+        texture = self._texture(deck, TOP)
+        hulls = [
+            hull for hull in (_shadow_on(deck, other, self.state.light) for other in self.scene.solids) if len(hull)
+        ]
+        if not hulls:
+            return texture
+        rows, columns = texture.shape[:2]
+        shade = np.zeros((max(1, rows // 3), max(1, columns // 3)), dtype=np.uint8)
+        corners = face_corners(deck, TOP)[:, :2]
+        axes = np.column_stack([corners[1] - corners[0], corners[3] - corners[0]])
+        for hull in hulls:
+            cells = np.linalg.solve(axes, (hull - corners[0]).T).T * (shade.shape[1], shade.shape[0])
+            cv2.fillConvexPoly(shade, cv2.convexHull((cells * 16).astype(np.int32)), 255, shift=4)
+        light = self.state.light
+        depth = 0.85 * light.sun * light.direction[2] / (light.ambient + light.sun * light.direction[2])
+        soft = cv2.GaussianBlur(shade, (0, 0), 1.6).astype(np.float32) * -depth + 255
+        level = cv2.resize(soft.astype(np.uint8), (columns, rows), interpolation=cv2.INTER_LINEAR)
+        return np.asarray(cv2.multiply(texture, cv2.merge([level] * 3), scale=1 / 255), dtype=np.uint8)
 
 
 class _Cache(Generic[Value]):
@@ -305,8 +314,7 @@ class _Cache(Generic[Value]):
         if mine:
             try:
                 future.set_result(make())
-            except BaseException as error:
-                # Whoever waits gets the error too; the next one tries again.
+            except BaseException as error:  # noqa: BLE001 - handed on whole, to whoever waits as well
                 with self._lock:
                     if self._values.get(key) is future:
                         del self._values[key]
@@ -338,13 +346,74 @@ def _behind(corners: NDArray[np.float64], eye: NDArray[np.float64]) -> bool:
     return bool(normal @ (eye - corners[0]) <= 0)
 
 
+def _shade(image: Picture, rays: Floats32, drawing: Drawing, lit: _LitScene, *, face: int, model: CameraModel) -> None:
+    """Texture and light for the pixels that show one face."""
+    height, width = drawing.ids.shape
+    outline = drawing.outlines[face]
+    left, top = np.maximum(np.floor(outline.min(axis=0)).astype(int) - 1, 0)
+    right, bottom = np.minimum(np.ceil(outline.max(axis=0)).astype(int) + 2, (width, height))
+    if left >= right or top >= bottom:
+        return
+    mask = cv2.inRange(drawing.ids[top:bottom, left:right], face, face)
+    column, row, wide, high = cv2.boundingRect(mask)
+    if wide == 0 or high == 0:
+        return
+    mask = mask[row : row + high, column : column + wide]
+    region = np.s_[top + row : top + row + high, left + column : left + column + wide]
+    index, side = solid_and_side(face)
+    solid = lit.scene.solids[index]
+    texture = _mip(lit.texture(index, side), float(cv2.contourArea(outline.astype(np.float32))))
+    sample = _sample(texture, rays[region], model, face_corners(solid, side))
+    cv2.copyTo(cv2.convertScaleAbs(sample, alpha=_face_light(solid, side, lit.state.light)), mask, image[region])
+
+
+def _add_arcs(image: Picture, drawing: Drawing, scene: Scene, model: CameraModel, rng: np.random.Generator) -> None:
+    """Glare of welding arcs, now and then, where a welder is at work and in sight."""
+    height, width = image.shape[:2]
+    for index, solid in enumerate(scene.solids):
+        thing = solid.thing
+        if not isinstance(thing, Equipment) or thing.class_name != "welder" or thing.block_id is None:
+            continue
+        burning, reach = rng.random() < _ARC_SHARE, float(rng.uniform(14, 34))
+        pixel, valid = model.project(np.array([*solid.ring.mean(axis=0), solid.z1]))
+        if not burning or not valid or not model.inside(pixel, 1.0):
+            continue
+        column, row = int(pixel[0]), int(pixel[1])
+        if solid_and_side(max(1, int(drawing.ids[row, column])))[0] != index:
+            continue
+        size = int(reach * 3)
+        top, left = max(0, row - size), max(0, column - size)
+        part = image[top : min(height, row + size), left : min(width, column + size)]
+        y, x = np.ogrid[: part.shape[0], : part.shape[1]]
+        square = ((y + top - row) ** 2 + (x + left - column) ** 2).astype(np.float32)
+        glow = 60 * np.exp(-square / (2 * reach**2)) + 320 * np.exp(-square / (2 * (reach / 5) ** 2))
+        part[:] = cv2.add(part, cv2.merge([glow, glow * 0.93, glow * 0.85]), dtype=cv2.CV_8U)
+
+
+def _shadow_on(deck: Solid, other: Solid, light: Light) -> NDArray[np.float64]:
+    """(8, 2) corners of the shadow of another box on a deck, floor metres; empty where it throws none."""
+    height = deck.z1
+    if other is deck or other.z1 <= height + 0.02 or other.z0 > height + 5:
+        return np.empty((0, 2))
+    slope = _shadow_slope(light)
+    low = max(other.z0 - height, 0.0)
+    shadow = np.concatenate([other.ring + slope * low, other.ring + slope * (other.z1 - height)])
+    apart = (shadow.max(axis=0) < deck.ring.min(axis=0)) | (shadow.min(axis=0) > deck.ring.max(axis=0))
+    return np.empty((0, 2)) if apart.any() else shadow
+
+
+def _shadow_slope(light: Light) -> NDArray[np.float64]:
+    """Metres that a shadow reaches along x and y for each metre of height."""
+    return np.asarray(-np.array(light.direction[:2]) / max(light.direction[2], 0.2))
+
+
 def _floor_light(scene: Scene, light: Light, layout: Layout) -> Floats32:
     """Light on the floor in cells of the shadow map, scaled for `_LIGHT_SCALE`; row 0 is the lowest y."""
     margin = textures.FLOOR_MARGIN_M
     rows = int((layout.height + 2 * margin) * _SHADOW_CELLS)
     columns = int((layout.width + 2 * margin) * _SHADOW_CELLS)
     cast, high, contact = (np.zeros((rows, columns), dtype=np.uint8) for _ in range(3))
-    slope = -np.array(light.direction[:2]) / max(light.direction[2], 0.2)
+    slope = _shadow_slope(light)
     for solid in scene.solids:
         if solid.z1 <= solid.z0:
             continue
@@ -382,8 +451,8 @@ def _painter(solid: Solid, side: int) -> tuple[Hashable, Callable[[], Picture]]:
         case SimulatedBlock():
             key: Hashable = (thing.block_id, thing.class_name, thing.stage, side, thing.width_m, thing.depth_m)
             length = thing.width_m if side in (0, 2) else thing.depth_m
-            # One palette choice for the whole block, others by side.
-            seed = [zlib.crc32(f"{thing.block_id} {thing.stage} {thing.width_m}".encode()), side == TOP]
+            # The same draws for all faces of a block: they begin with the choice of its paint.
+            seed = zlib.crc32(f"{thing.block_id} {thing.stage} {thing.width_m}".encode())
             if side == TOP:
                 return key, lambda: textures.block_top(thing, np.random.default_rng(seed))
             return key, lambda: textures.block_side(thing, length, np.random.default_rng(seed))
@@ -402,12 +471,12 @@ def _painter(solid: Solid, side: int) -> tuple[Hashable, Callable[[], Picture]]:
             return key, lambda: textures.crane_face(solid.part, length, breadth, np.random.default_rng(6))
 
 
-def _mip(texture: Picture, area: float) -> tuple[Picture, float]:
+def _mip(texture: Picture, area: float) -> Picture:
     """The texture, halved where the image shows it much smaller, so that it does not shimmer."""
     share = area / (texture.shape[0] * texture.shape[1])
     if share < _NO_MIP_ABOVE and min(texture.shape[:2]) >= 16:
-        return cv2.resize(texture, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA), 0.5
-    return texture, 1.0
+        return np.asarray(cv2.resize(texture, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA), dtype=np.uint8)
+    return texture
 
 
 def _sample(
@@ -415,13 +484,14 @@ def _sample(
     rays: Floats32,
     model: CameraModel,
     corners: NDArray[np.float64],
-    lengths: tuple[np.floating, np.floating],
 ) -> Picture:
     """The texture as the pixels with these rays see it on the plane of a face."""
     rows, columns = texture.shape[:2]
     across, down = (corners[1] - corners[0]) / columns, (corners[3] - corners[0]) / rows
     cells = _plane_coordinates(rays, model, corners[0], across, down) - np.float32(0.5)
-    return np.asarray(cv2.remap(texture, cells, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), dtype=np.uint8)
+    return np.asarray(
+        cv2.remap(texture, cells, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), dtype=np.uint8
+    )
 
 
 def _plane_coordinates(
@@ -433,13 +503,8 @@ def _plane_coordinates(
 ) -> Floats32:
     """(H, W, 2) float32: (s, t) at which the rays meet the plane origin + s * across + t * down."""
     to_camera = model.rotation @ np.column_stack([across, down, origin - model.position])
-    homography = np.linalg.inv(to_camera)
-    homography /= np.abs(homography[2]).max()
-    mapped = cv2.transform(rays, homography.astype(np.float32))
-    weight = mapped[..., 2]
-    # Rays that never meet the plane are not among the pixels that show it.
-    weight[np.abs(weight) < 1e-6] = 1e-6
-    return np.asarray(mapped[..., :2] / weight[..., None], dtype=np.float32)
+    # OpenCV gives 0 for a ray that never meets the plane; no pixel that shows the plane has one.
+    return np.asarray(cv2.perspectiveTransform(rays, np.linalg.inv(to_camera)), dtype=np.float32)
 
 
 def _ray_grid(model: CameraModel) -> Floats32:

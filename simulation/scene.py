@@ -135,15 +135,15 @@ def build_scene(state: YardState) -> Scene:
 def face_corners(solid: Solid, side: int) -> Floats:
     """(4, 3) corners of a face, metres: along its texture's top edge from left to right, then back below.
 
-    Sides are seen from outside with the top edge first; `TOP` starts at corner 0
-    of the ring with the width along its texture's columns.
+    Sides are seen from outside with the top edge first; `TOP` has the width along
+    its texture's columns, seen from above.
     """
     ring, low, high = solid.ring, solid.z0, solid.z1
     if side in SIDES:
         # Seen from outside a counter-clockwise edge runs from left to right.
         left, right = ring[side], ring[(side + 1) % 4]
         return np.array([[*left, high], [*right, high], [*right, low], [*left, low]])
-    order = (0, 1, 2, 3) if side == TOP else (1, 0, 3, 2)
+    order = (3, 2, 1, 0) if side == TOP else (0, 1, 2, 3)
     return np.column_stack([ring[list(order)], np.full(4, high if side == TOP else low)])
 
 
@@ -216,8 +216,8 @@ def project_quads(
     camera = (quads - model.position) @ model.rotation.T
     planes = _planes(bounds)
     margins = camera @ planes[:, :3].T - planes[:, 3]
-    whole = (margins >= 0).all(axis=(1, 2))
-    beyond = (margins < 0).all(axis=1).any(axis=1)
+    whole = np.all(margins >= 0, axis=(1, 2))
+    beyond = np.any((margins < 0).all(axis=1), axis=1)
     pieces: list[Floats | None] = [
         None if out else polygon if inside else _clip(polygon, planes)
         for polygon, inside, out in zip(camera, whole, beyond, strict=True)
@@ -290,7 +290,7 @@ def _in_front(solids: Sequence[Solid], eye: Floats) -> NDArray[np.bool_]:
 def _topological(before: NDArray[np.bool_], distance: Floats) -> list[int]:
     """Order in which i comes ahead of j wherever before[i, j]; among equals the farther first."""
     waiting = before.sum(axis=0)
-    ready = [(-distance[index], index) for index in np.flatnonzero(waiting == 0)]
+    ready = [(-float(distance[index]), int(index)) for index in np.flatnonzero(waiting == 0)]
     heapq.heapify(ready)
     left = set(range(len(distance)))
     order: list[int] = []
@@ -298,16 +298,16 @@ def _topological(before: NDArray[np.bool_], distance: Floats) -> list[int]:
         if not ready:
             # Three boxes can hide each other in a ring; no order is right then, the farthest first is the least wrong.
             farthest = max(left, key=lambda index: distance[index])
-            ready = [(-distance[farthest], farthest)]
+            ready = [(-float(distance[farthest]), farthest)]
         _, index = heapq.heappop(ready)
         if index not in left:
             continue
         left.remove(index)
-        order.append(int(index))
-        for later in np.flatnonzero(before[index]):
+        order.append(index)
+        for later in map(int, np.flatnonzero(before[index])):
             waiting[later] -= 1
             if waiting[later] == 0 and later in left:
-                heapq.heappush(ready, (-distance[later], later))
+                heapq.heappush(ready, (-float(distance[later]), later))
     return order
 
 
@@ -396,7 +396,11 @@ def _crane_parts(crane: Crane) -> list[Solid]:
     hook = rectangle((crane.x, crane.hook_y), 0.0, 0.9, 0.6)
     ropes = [
         Solid(
-            rectangle((crane.x, crane.hook_y + side * 0.2), 0.0, 0.08, 0.08), crane.hook_m + 0.9, base + 1.5, crane, "rope"
+            rectangle((crane.x, crane.hook_y + side * 0.2), 0.0, 0.08, 0.08),
+            crane.hook_m + 0.9,
+            base + 1.5,
+            crane,
+            "rope",
         )
         for side in (-1, 1)
     ]

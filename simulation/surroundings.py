@@ -77,9 +77,7 @@ def jigs_at(bay: BayConfig, seed: int, blocks: Sequence[SimulatedBlock]) -> tupl
     return tuple(jigs)
 
 
-def equipment_at(
-    bay: BayConfig, seed: int, time: datetime, blocks: Sequence[SimulatedBlock]
-) -> tuple[Equipment, ...]:
+def equipment_at(bay: BayConfig, seed: int, time: datetime, blocks: Sequence[SimulatedBlock]) -> tuple[Equipment, ...]:
     """Equipment on the decks of blocks that are worked on, and some on the floor."""
     found: list[Equipment] = []
     for block in blocks:
@@ -129,7 +127,9 @@ def people_at(
     taken += [Polygon(item.ring).buffer(0.5) for item in equipment if item.block_id is None]
     people: list[Person] = []
     for _ in range(_PEOPLE if working else 1):
-        person = Person(_spot(rng, bay, 1.0), float(rng.uniform(0, 180)), float(rng.uniform(1.6, 1.85)), int(rng.integers(3)))
+        person = Person(
+            _spot(rng, bay, 1.0), float(rng.uniform(0, 180)), float(rng.uniform(1.6, 1.85)), int(rng.integers(3))
+        )
         outline = Polygon(person.ring)
         if not any(outline.intersects(place) for place in taken):
             taken.append(outline.buffer(0.3))
@@ -153,7 +153,9 @@ def cranes_at(bay: BayConfig, seed: int, time: datetime) -> tuple[Crane, ...]:
         travel = float(np.clip((share - 0.4) / 0.5, 0.0, 1.0))
         x, hook_y = now + (then - now) * travel
         cranes.append(
-            Crane(f"crane-{index + 1}", round(float(x), 3), round(float(hook_y), 3), (0.3, width - 0.3), base, base - 3.2)
+            Crane(
+                f"crane-{index + 1}", round(float(x), 3), round(float(hook_y), 3), (0.3, width - 0.3), base, base - 3.2
+            )
         )
     return tuple(cranes)
 
@@ -169,13 +171,13 @@ def light_at(bay: BayConfig, seed: int, time: datetime) -> Light:
     lamps = float(np.clip(1.25 - 1.6 * day, 0.25, 1.0))
     azimuth = math.pi * (hour - 6.0) / 12.0
     # The light falls through the roof: never flatter than the skylights let it in.
-    slope = 0.35 + 0.75 * (1 - day) if day > 0 else 0.0
+    slope = 1.05 + 0.4 * (1 - day) if day > 0 else 0.0
     sun = np.array([math.cos(azimuth) * slope * sky, (math.sin(azimuth) - 0.5) * slope * sky, sky])
     lamp = np.array([0.06, -0.05, 1.0]) * lamps * 0.5
     direction = (sun + lamp) / np.linalg.norm(sun + lamp)
     return Light(
-        ambient=0.33 + 0.20 * sky + 0.07 * lamps,
-        sun=0.50 * sky + 0.24 * lamps,
+        ambient=0.34 + 0.14 * sky + 0.06 * lamps,
+        sun=0.62 * sky + 0.26 * lamps,
         direction=(float(direction[0]), float(direction[1]), float(direction[2])),
         lamps=lamps,
         warmth=float(lamps - 0.9 * day),
@@ -212,4 +214,3 @@ def _spot(rng: np.random.Generator, bay: BayConfig, margin: float) -> tuple[floa
 
 def _bin(time: datetime, minutes: int) -> int:
     return int(time.timestamp() // (60 * minutes))
-

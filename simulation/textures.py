@@ -21,7 +21,7 @@ Colour = tuple[float, float, float]
 PIXELS_PER_METRE = 36
 FLOOR_PIXELS_PER_METRE = 32
 FLOOR_MARGIN_M = 1.5  # floor beyond the bay's own, up to the walls
-WALL_HEIGHT_M = 12.0
+WALL_HEIGHT_M = 16.0
 
 _GRAIN = 1024
 _SHOP_PRIMER = ((98, 112, 104), (92, 104, 112), (108, 118, 100))
@@ -121,7 +121,7 @@ def floor(layout: Layout, rng: np.random.Generator) -> Picture:
     rows = int((layout.height + 2 * FLOOR_MARGIN_M) * scale)
     columns = int((layout.width + 2 * FLOOR_MARGIN_M) * scale)
     picture = np.empty((rows, columns, 3), dtype=np.float32)
-    picture[:] = (116, 122, 124)
+    picture[:] = (136, 142, 144)
     coarse = _grain(rng, (rows // 16 + 1, columns // 16 + 1))
     picture += cv2.resize(coarse, (columns, rows), interpolation=cv2.INTER_CUBIC)[..., None] * 13
     picture += _grain(rng, (rows, columns))[..., None] * 6
@@ -138,7 +138,7 @@ def wall(length_m: float, rng: np.random.Generator) -> Picture:
     """A wall of the hall, `WALL_HEIGHT_M` high: corrugated sheet, columns, a painted foot."""
     scale = FLOOR_PIXELS_PER_METRE // 2
     rows, columns = int(WALL_HEIGHT_M * scale), max(8, int(length_m * scale))
-    picture = _base((rows, columns), (112, 118, 112), rng, 5)
+    picture = _base((rows, columns), (132, 138, 130), rng, 5)
     picture[:, ::5] *= 0.86
     for x in range(0, columns, 9 * scale):
         cv2.rectangle(picture, (x, 0), (x + scale // 2 + 3, rows), (86, 96, 108), -1)
@@ -197,7 +197,9 @@ def _grand_assembly_top(size: tuple[int, int], class_name: str, rng: np.random.G
         cv2.ellipse(picture, (x, y), (_m(0.46), _m(0.32)), 0, 0, 360, _scaled(colour, 1.4), 2, cv2.LINE_AA)
     for _ in range(int(rng.integers(2, 5))):
         x, y = int(rng.integers(columns)), int(rng.integers(rows))
-        cv2.line(picture, (x, y), (x + _m(rng.uniform(-2, 2)), y + _m(rng.uniform(-1, 1))), (196, 204, 214), 1, cv2.LINE_AA)
+        cv2.line(
+            picture, (x, y), (x + _m(rng.uniform(-2, 2)), y + _m(rng.uniform(-1, 1))), (196, 204, 214), 1, cv2.LINE_AA
+        )
     return picture
 
 
@@ -254,7 +256,7 @@ def _unit_assembly_side(size: tuple[int, int], class_name: str, rng: np.random.G
     steel = _pick(_RAW_STEEL, rng)
     rows, columns = size
     picture = _sub_assembly_side(size, class_name, rng)
-    picture *= np.array(steel, dtype=np.float32) / np.array(_SHOP_PRIMER[0], dtype=np.float32)
+    picture *= np.divide(steel, _SHOP_PRIMER[0], dtype=np.float32)
     plates = _plate(size, _scaled(steel, 1.12), rng, plate_m=2.5)
     edge = int(rows * 0.45)
     picture[edge:] = plates[edge:]
@@ -273,8 +275,7 @@ def _grand_assembly_side(size: tuple[int, int], class_name: str, rng: np.random.
     """Closed shell in red oxide with stiffeners and openings."""
     colour = _pick(_RED_OXIDE, rng)
     picture = _plate(size, colour, rng, plate_m=2.6)
-    rows, columns = size
-    for x in range(_m(0.4), columns, _m(1.7)):
+    for x in range(_m(0.4), size[1], _m(1.7)):
         picture[:, x : x + 5] *= 1.22
         picture[:, x + 5 : x + 10] *= 0.68
     _openings(picture, rng, (24, 26, 38), class_name)
@@ -331,7 +332,9 @@ def _shell_side(picture: NDArray[np.float32], stage: str, rng: np.random.Generat
     cv2.fillPoly(picture, [hull], lower, cv2.LINE_AA)
     for lift in (0.0, 0.16, 0.32, 0.48):
         strake = (line + np.array([0, lift * rows])).astype(np.int32)
-        cv2.polylines(picture, [strake], False, _scaled(lower, 1.5 if lift else 2.0), 5 if lift == 0 else 3, cv2.LINE_AA)
+        cv2.polylines(
+            picture, [strake], False, _scaled(lower, 1.5 if lift else 2.0), 5 if lift == 0 else 3, cv2.LINE_AA
+        )
     if stage in ("grand_assembly", "pre_outfitting"):
         at = int(columns * (0.15 if flip else 0.85))
         for y in range(_m(0.4), rows - _m(0.3), _m(0.5)):
@@ -465,7 +468,10 @@ def _pipe_run(picture: NDArray[np.float32], rng: np.random.Generator, deck: Colo
     colour = ((190, 194, 198), (76, 150, 92), (60, 70, 190), (180, 150, 80))[int(rng.integers(4))]
     along = bool(rng.random() < 0.6)
     span, across = (columns, rows) if along else (rows, columns)
-    start, bend = int(rng.integers(across // 6, max(across // 6 + 1, 5 * across // 6))), int(rng.integers(span // 4, 3 * span // 4))
+    start, bend = (
+        int(rng.integers(across // 6, max(across // 6 + 1, 5 * across // 6))),
+        int(rng.integers(span // 4, 3 * span // 4)),
+    )
     other = int(np.clip(start + _m(rng.uniform(-2.0, 2.0)), 6, across - 6))
     for offset in range(0, _m(0.66), _m(0.22)):
         points = np.array([[0, start + offset], [bend, start + offset], [bend, other + offset], [span, other + offset]])
@@ -480,14 +486,18 @@ def _beam(
 ) -> None:
     shadow = (half, half)
     cv2.line(
-        picture, (start[0] + shadow[0], start[1] + shadow[1]), (end[0] + shadow[0], end[1] + shadow[1]), (40, 42, 44), 2 * half
+        picture,
+        (start[0] + shadow[0], start[1] + shadow[1]),
+        (end[0] + shadow[0], end[1] + shadow[1]),
+        (40, 42, 44),
+        2 * half,
     )
     cv2.line(picture, start, end, colour, 2 * half)
     cv2.line(picture, start, end, _scaled(colour, 1.35), max(1, half // 2))
 
 
 def _grid(
-    picture: NDArray[np.float32], step_x_m: float, step_y_m: float, colour: Colour, thick: int, shift: int = 0
+    picture: NDArray[np.float32], step_x_m: float, step_y_m: float, colour: Colour, thick: int, *, shift: int = 0
 ) -> None:
     rows, columns = picture.shape[:2]
     for x in np.arange(step_x_m, columns / PIXELS_PER_METRE, step_x_m):
@@ -540,7 +550,7 @@ def _paint_areas(picture: NDArray[np.float32], layout: Layout, rng: np.random.Ge
                 cv2.line(paint, at(x, area.y[1] - 0.9), at(x + 0.7, area.y[1] - 0.3), colour, 6)
         x, y = at(area.x[0] + 0.6, (area.y[0] + area.y[1]) / 2)
         # Rows run with y: written upside down, the name reads upright for who stands at y = 0.
-        upright = paint[y : y + 2 * scale, x : x + 5 * scale][::-1]
+        upright = paint[y : y + 2 * scale, x : x + 9 * scale][::-1]
         _write(upright, name, (4, upright.shape[0] - 8), 1.4, 4)
     worn = np.clip(0.62 + 0.3 * _grain(rng, picture.shape[:2]), 0.05, 0.95)[..., None]
     picture += (paint - picture) * worn

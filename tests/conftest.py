@@ -108,7 +108,8 @@ def make_capture() -> Callable[..., Any]:
                 for camera, frame in zip(bay.cameras, frames, strict=False)
             ),
             tuple(
-                CameraFailure(camera.name, FailureReason.TIMED_OUT, "no answer in 10 s") for camera in bay.cameras[count:]
+                CameraFailure(camera.name, FailureReason.TIMED_OUT, "no answer in 10 s")
+                for camera in bay.cameras[count:]
             ),
         )
 

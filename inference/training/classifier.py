@@ -58,11 +58,12 @@ def train_classifier(samples: list[Sample], validation: list[Sample], out: Path,
 def _write_crops(folder: Path, samples: list[Sample], rng: np.random.Generator) -> set[str]:
     stages = set()
     for sample in samples:
-        picture, numbers = sample.picture(), sample.numbers()
+        picture = sample.picture()
+        numbers = cv2.resize(sample.numbers(), sample.size, interpolation=cv2.INTER_NEAREST)
         for label in sample.labels:
             if label.class_name not in TRACKED_CLASSES or label.stage is None:
                 continue
-            crop = _crop(picture, numbers == label.number, rng)
+            crop = _crop(picture, np.asarray(numbers == label.number), rng)
             if crop is None:
                 continue
             stages.add(label.stage)

@@ -1,7 +1,8 @@
 """Frames to train on: many simulated yards, seen by many cameras, with what is in them.
 
 A data set is a folder: `00000.jpg`, `00001.jpg`, … at half of a camera's resolution, beside
-each a `00000.png` that tells which object every pixel shows, and `frames.json` with the labels.
+each a `00000.png` at full resolution that tells which object every pixel shows, and
+`frames.json` with the labels.
 """
 
 import json
@@ -17,16 +18,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bay_observation.errors import InferenceError
-from bays import BayConfig, Camera, Intrinsics, Pose, load_bay
+from bays import BayConfig, Camera, Pose, load_bay
 from inference.types import OCCLUDER_CLASSES, TRACKED_CLASSES
 
 if TYPE_CHECKING:
     from simulation.labels import FrameLabel
+    from simulation.rendering import Renderer
 
 # Yards below it are kept for evaluation and for the demo.
 FIRST_TRAINING_SEED = 1000
 SCALE = 0.5
 _PROCESSES = 2
+_YARDS_PER_BAY = 5  # a camera that hangs anew costs as much as ten frames
 _JPEG_QUALITY = 92
 _START = datetime(2025, 3, 3, tzinfo=UTC)
 # What shows less is not asked for; pixels of a full-size frame.
@@ -65,14 +68,14 @@ class Sample:
         return np.asarray(cv2.imread(str(self.path)), dtype=np.uint8)
 
     def numbers(self) -> NDArray[np.uint8]:
-        """(H, W) uint8: `Label.number` of the segmented object that a pixel shows, 0 elsewhere."""
+        """(2 H, 2 W) uint8: `Label.number` of the segmented object that a pixel shows, 0 elsewhere."""
         return np.asarray(cv2.imread(str(self.path.with_suffix(".png")), cv2.IMREAD_UNCHANGED), dtype=np.uint8)
 
 
 def make_frames(folder: Path, count: int, seed: int) -> list[Sample]:
     """Render `count` frames into the folder, or take those that the same call left there before.
 
-    A yard gives twelve frames; half of the yards are seen by the demo bay's cameras as
+    A yard gives twelve frames. Half of the yards are seen by the demo bay's cameras as
     they hang, half by cameras hung and aimed at random. Yard `k` has the seed
     `FIRST_TRAINING_SEED + seed + k`.
 
@@ -87,82 +90,96 @@ def make_frames(folder: Path, count: int, seed: int) -> list[Sample]:
             raise InferenceError(f"{folder}: holds other frames ({stored['plan']}); name another --out or remove it")
         return _samples(folder, stored["frames"])
     folder.mkdir(parents=True, exist_ok=True)
-    cameras = len(load_bay("demo_bay").cameras)
-    yards = [
-        (folder, FIRST_TRAINING_SEED + seed + number, number * cameras, min(cameras, count - number * cameras))
-        for number in range(-(-count // cameras))
+    per_job = _YARDS_PER_BAY * len(load_bay("demo_bay").cameras)
+    jobs = [
+        (
+            folder,
+            FIRST_TRAINING_SEED + seed + number * _YARDS_PER_BAY,
+            number * per_job,
+            min(per_job, count - number * per_job),
+        )
+        for number in range(-(-count // per_job))
     ]
     frames: list[dict[str, Any]] = []
     with ProcessPoolExecutor(_PROCESSES, mp_context=get_context("spawn")) as pool:
-        for number, yard_frames in enumerate(pool.map(_render_yard, yards)):
-            frames += yard_frames
-            print(f"\r{folder}: {len(frames)} of {count} frames, {number + 1} yards", end="", flush=True)
-    print()
+        for some in pool.map(_render_bay, jobs):
+            frames += some
+            print(f"{folder}: {len(frames)} of {count} frames", flush=True)
     index.write_text(json.dumps({"plan": plan, "frames": frames}), encoding="utf-8")
     return _samples(folder, frames)
 
 
 def training_bay(rng: np.random.Generator) -> BayConfig:
-    """The demo bay, at half resolution; in every other draw with cameras hung and aimed at random."""
+    """The demo bay; in every other draw with cameras hung and aimed at random."""
     bay = load_bay("demo_bay")
     as_it_hangs = rng.random() < 0.5
     zoom = 1.0 if rng.random() < 0.6 else float(rng.uniform(0.9, 1.7))
-    cameras = tuple(_scaled(camera if as_it_hangs else _hung_anew(camera, zoom, rng), SCALE) for camera in bay.cameras)
-    return bay.model_copy(update={"cameras": cameras})
+    if as_it_hangs:
+        return bay
+    return bay.model_copy(update={"cameras": tuple(_hung_anew(camera, zoom, rng) for camera in bay.cameras)})
 
 
-def at_scale(bay: BayConfig, scale: float) -> BayConfig:
-    """The bay with cameras of `scale` times the resolution and the same field of view."""
-    return bay.model_copy(update={"cameras": tuple(_scaled(camera, scale) for camera in bay.cameras)})
+def is_seen(label: "FrameLabel") -> bool:
+    """Whether enough of an object shows that a detector should find it."""
+    left, top, right, bottom = (float(value) for value in label.box)
+    tracked = label.class_name in TRACKED_CLASSES
+    return (
+        min(right - left, bottom - top) >= (_MIN_TRACKED_SIDE_PX if tracked else _MIN_SIDE_PX)
+        and int(label.mask.sum()) >= (_MIN_TRACKED_PX if tracked else _MIN_PX)
+        and label.occluded_fraction <= _MOST_OCCLUDED
+    )
 
 
-def _render_yard(job: tuple[Path, int, int, int]) -> list[dict[str, Any]]:
-    from simulation.renderer import Renderer
-
-    from simulation.labels import label_frame
-    from simulation.yard import Yard
+def _render_bay(job: tuple[Path, int, int, int]) -> list[dict[str, Any]]:
+    """Frames of one bay with its cameras hung in one way, and several yards in it."""
+    from simulation.rendering import Renderer
 
     folder, seed, first, count = job
     cv2.setNumThreads(1)
     rng = np.random.default_rng(seed)
     bay = training_bay(rng)
-    yard = Yard(bay, seed=seed, blocks=int(rng.integers(14, 31)), start=_START)
     renderer = Renderer(bay)
+    per_yard = len(bay.cameras)
+    return [
+        frame
+        for yard, start in enumerate(range(0, count, per_yard))
+        for frame in _render_yard(
+            renderer, seed + yard, folder, range(first + start, first + min(start + per_yard, count)), rng
+        )
+    ]
+
+
+def _render_yard(
+    renderer: "Renderer", seed: int, folder: Path, numbers: range, rng: np.random.Generator
+) -> list[dict[str, Any]]:
+    from simulation.labels import label_frame
+    from simulation.yard import Yard
+
+    bay = renderer.bay
+    yard = Yard(bay, seed=seed, blocks=int(rng.integers(14, 31)), start=_START)
     frames = []
-    for offset, camera in enumerate(bay.cameras[:count]):
+    for frame_number, camera in zip(numbers, bay.cameras, strict=False):
         # Working hours more often than the night.
         hour = rng.uniform(7, 19) if rng.random() < 0.75 else rng.uniform(0, 24)
         state = yard.at(datetime(2025, 3, 4, tzinfo=bay.zone) + timedelta(hours=hour))
-        path = folder / f"{first + offset:05d}.jpg"
-        picture = renderer.render(camera.name, state)
-        cv2.imwrite(str(path), picture, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
-        labels = [label for label in label_frame(renderer, camera.name, state) if is_seen(label, SCALE)]
-        numbers, drawn = _numbered(labels, picture.shape[:2])
+        path = folder / f"{frame_number:05d}.jpg"
+        frame = renderer.render(camera.name, state)
+        small = cv2.resize(frame, None, fx=SCALE, fy=SCALE, interpolation=cv2.INTER_AREA)
+        cv2.imwrite(str(path), small, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
+        labels = [label for label in label_frame(renderer, camera.name, state) if is_seen(label)]
+        objects, drawn = _numbered(labels, frame.shape[:2])
         cv2.imwrite(str(path.with_suffix(".png")), drawn)
         records = [
             {
                 "class_name": label.class_name,
-                "box": [float(value) for value in label.box],
+                "box": [float(value) * SCALE for value in label.box],
                 "stage": label.stage,
                 "number": number,
             }
-            for label, number in zip(labels, numbers, strict=True)
+            for label, number in zip(labels, objects, strict=True)
         ]
-        frames.append({"picture": path.name, "size": picture.shape[1::-1], "labels": records})
+        frames.append({"picture": path.name, "size": small.shape[1::-1], "labels": records})
     return frames
-
-
-def is_seen(label: "FrameLabel", scale: float) -> bool:
-    """Whether enough of an object shows that a detector should find it."""
-    left, top, right, bottom = (float(value) / scale for value in label.box)
-    pixels = float(label.mask.sum()) / scale**2
-    tracked = label.class_name in TRACKED_CLASSES
-    share_is_enough = label.occluded_fraction <= _MOST_OCCLUDED
-    return (
-        min(right - left, bottom - top) >= (_MIN_TRACKED_SIDE_PX if tracked else _MIN_SIDE_PX)
-        and pixels >= (_MIN_TRACKED_PX if tracked else _MIN_PX)
-        and share_is_enough
-    )
 
 
 def _numbered(labels: "list[FrameLabel]", shape: tuple[int, int]) -> tuple[list[int], NDArray[np.uint8]]:
@@ -210,19 +227,3 @@ def _hung_anew(camera: Camera, zoom: float, rng: np.random.Generator) -> Camera:
     focal = float(lens.focal_px * zoom * rng.uniform(0.97, 1.03))
     lens = lens.model_copy(update={"focal_px": focal, "distortion": distortion})
     return camera.model_copy(update={"pose": moved, "intrinsics": lens})
-
-
-def _scaled(camera: Camera, scale: float) -> Camera:
-    lens = camera.intrinsics
-    if lens is None:
-        raise InferenceError(f"camera {camera.name} has no intrinsics: nothing can be rendered")
-    cx, cy = lens.principal_point
-    small = Intrinsics(
-        width=round(lens.width * scale),
-        height=round(lens.height * scale),
-        focal_px=lens.focal_px * scale,
-        cx=cx * scale,
-        cy=cy * scale,
-        distortion=lens.distortion,
-    )
-    return camera.model_copy(update={"intrinsics": small})

@@ -108,9 +108,8 @@ def score(bay_id: str, yards: Iterable[int], pictures: Path | None = None) -> di
 
 def rendered_batch(bay: BayConfig, seed: int, hour: float) -> tuple[CaptureBatch, dict[str, list[TrueObject]]]:
     """One slot of a simulated yard: frames as the cameras would send them, and what is in them by camera."""
-    from simulation.renderer import Renderer
-
     from simulation.labels import label_frame
+    from simulation.rendering import Renderer
     from simulation.yard import Yard
 
     local = datetime(2025, 7, 3, tzinfo=bay.zone) + timedelta(hours=hour)
@@ -124,7 +123,7 @@ def rendered_batch(bay: BayConfig, seed: int, hour: float) -> tuple[CaptureBatch
         truth[camera.name] = [
             TrueObject(label.class_name, label.box, label.full_mask((frame.shape[1], frame.shape[0])), label.stage)
             for label in label_frame(renderer, camera.name, state)
-            if label.class_name in TRACKED_CLASSES and is_seen(label, 1.0)
+            if label.class_name in TRACKED_CLASSES and is_seen(label)
         ]
     return CaptureBatch(batch_id(bay.bay_id, local), bay.bay_id, tuple(images)), truth
 

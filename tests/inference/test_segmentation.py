@@ -24,10 +24,14 @@ def test_masks_are_those_of_the_predictor(predictor: SamPredictor, picture: np.n
     found = segment(predictor, picture, BOXES)
     predictor.set_image(picture, "BGR")
     prompts = predictor.transform.apply_boxes_torch(torch.from_numpy(BOXES), picture.shape[:2])
-    whole, _, _ = predictor.predict_torch(None, None, boxes=prompts, multimask_output=False)
+    whole, _, _ = predictor.predict_torch(None, None, boxes=prompts, multimask_output=False, return_logits=True)
     for mask, full in zip(found, whole[:, 0].numpy(), strict=True):
         left, top, right, bottom = mask.window
-        assert (full[top:bottom, left:right] == mask.inside).mean() > 0.99
+        logits = full[top:bottom, left:right]
+        # The predictor interpolates twice; right at a mask's border the two may differ.
+        clear = np.abs(logits) > 0.2 * np.abs(logits).max()
+        assert clear.mean() > 0.3
+        assert ((logits > 0) == mask.inside)[clear].all()
 
 
 def test_windows_hold_the_boxes_and_stay_in_the_frame(predictor: SamPredictor, picture: np.ndarray) -> None:

@@ -33,7 +33,9 @@ def test_the_last_minute_of_a_window_holds_to_its_end(make_bay):
     assert judge_time(bay, at("09:20") + timedelta(seconds=59)) is None
 
 
-@pytest.mark.parametrize(("clock", "open_"), [("21:59", False), ("22:00", True), ("00:00", True), ("05:30", True), ("05:31", False)])
+@pytest.mark.parametrize(
+    ("clock", "open_"), [("21:59", False), ("22:00", True), ("00:00", True), ("05:30", True), ("05:31", False)]
+)
 def test_hours_may_cross_midnight(make_bay, clock, open_):
     bay = make_bay(operating_hours=["22:00-05:30"])
     assert (judge_time(bay, at(clock)) is None) is open_

@@ -62,6 +62,8 @@ def test_a_slot_of_the_future_does_not_hold_the_run_back(airflow_context):
 
 
 def test_a_broken_reference_fails_with_its_reason(airflow_context):
-    task = TriggerStageOperator(task_id="trigger_fusion", trigger_dag_id="fusion_yard_dag", reference={"batch_id": BATCH})
+    task = TriggerStageOperator(
+        task_id="trigger_fusion", trigger_dag_id="fusion_yard_dag", reference={"batch_id": BATCH}
+    )
     with pytest.raises(AirflowException, match="reference without"):
         task.execute(airflow_context(SLOT))

@@ -69,7 +69,9 @@ def test_fails_below_the_quorum_and_names_the_missing_cameras(task, make_bay, st
     make_bay(camera_quorum=11)
     counts, failures = {"cameras": 12, "images": 10, "failures": 2}, {"C_2": "timed out", "C_4": "busy"}
     event = CaptureEvent("below_quorum", BATCH, None, counts, failures).to_dict()
-    with pytest.raises(AirflowException, match=r"10 cameras where bay yard wants 11.*C_2 \(timed out\), C_4 \(busy\)") as e:
+    with pytest.raises(
+        AirflowException, match=r"10 cameras where bay yard wants 11.*C_2 \(timed out\), C_4 \(busy\)"
+    ) as e:
         task.resume(airflow_context(SLOT), event)
     assert not isinstance(e.value, AirflowFailException)  # a retry may find the cameras again
 

@@ -357,3 +357,28 @@ class TestRefusals:
 
 def _centre(block):
     return block.footprint.centroid.x, block.footprint.centroid.y
+
+
+class TestReturning:
+    def test_a_block_found_again_at_its_place_is_the_same(self, bay, fused, yard):
+        results = [fused(n, yard if n in (0, 5, 6) else yard[1:]) for n in range(7)]
+        history = follow(bay, results)
+        assert [event.kind for event in later_events(history)] == [EventKind.EXITED, EventKind.APPEARED]
+        assert track_at(history[6], 10, 10).track_id == track_at(history[0], 10, 10).track_id
+        assert track_at(history[6], 10, 10).standing_since == fused(5, []).slot
+
+    def test_another_block_at_that_place_is_not(self, bay, fused, yard, block):
+        other = block("A25", 10, 10, length=9, height=8, class_name="HP_block")
+        results = [
+            fused(0, yard),
+            *(fused(n, yard[1:]) for n in (1, 2)),
+            *(fused(n, [other, *yard[1:]]) for n in (3, 4)),
+        ]
+        assert track_at(follow(bay, results)[-1], 10, 10).track_id == "demo_bay-000007"
+
+    def test_it_is_forgotten_after_a_while(self, bay, fused, yard):
+        short = TrackerParameters(remember_slots=1)
+        results = [fused(n, yard if n in (0, 6, 7) else yard[1:]) for n in range(8)]
+        history = replay(bay, None, results, short)
+        assert len(history[4].state.tracks) == 5
+        assert track_at(history[-1], 10, 10).track_id == "demo_bay-000007"

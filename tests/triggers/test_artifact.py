@@ -40,17 +40,19 @@ async def test_waits_until_the_file_is_whole(published, store, monkeypatch):
     path = store.root / published.path
     whole = path.read_bytes()
     path.write_bytes(whole[:-1])
-    looks = []
+    looks, looked_often = [], asyncio.Event()
+    loop = asyncio.get_running_loop()
     is_whole = ArtifactStore.is_whole
 
     def counted(self, reference):
         looks.append(is_whole(self, reference))
+        if len(looks) == 3:
+            loop.call_soon_threadsafe(looked_often.set)
         return looks[-1]
 
     monkeypatch.setattr(ArtifactStore, "is_whole", counted)
     waiting = asyncio.create_task(fire(published, in_time()))
-    while len(looks) < 3:
-        await asyncio.sleep(0.01)
+    await looked_often.wait()
     assert not waiting.done()
     path.write_bytes(whole)
     assert (await waiting).status == "whole"

@@ -69,7 +69,9 @@ async def test_below_the_quorum_nothing_is_published_and_the_next_try_asks_again
     assert (await fire())["status"] == "captured"
 
 
-async def test_a_published_capture_below_a_raised_quorum_is_not_handed_on(make_bay, store, make_capture, scripted_cameras):
+async def test_a_published_capture_below_a_raised_quorum_is_not_handed_on(
+    make_bay, store, make_capture, scripted_cameras
+):
     bay = make_bay(camera_quorum=11, **SCRIPTED)
     poor = make_capture(bay, SLOT, count=9)
     store.save("capture", bay.bay_id, poor.batch_id, poor)
@@ -104,8 +106,9 @@ async def test_a_missing_connection_is_named_and_not_retried(make_bay, store, mo
 async def test_the_login_comes_from_the_connection_and_is_in_no_event(make_bay, store, monkeypatch):
     from types import SimpleNamespace
 
-    import capture_async.service
     from airflow.sdk import BaseHook
+
+    import capture_async.service
 
     seen = {}
 

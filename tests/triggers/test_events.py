@@ -9,9 +9,7 @@ from bay_observation.errors import ArtifactError, CaptureError
 from triggers.events import ArtifactEvent, CaptureEvent
 
 BATCH = "yard_20250702-071000"
-REFERENCE = ArtifactReference(
-    "capture", "yard", BATCH, f"observation/yard/{BATCH}/capture.pkl", "a" * 64, 10, 1
-)
+REFERENCE = ArtifactReference("capture", "yard", BATCH, f"observation/yard/{BATCH}/capture.pkl", "a" * 64, 10, 1)
 GOOD = CaptureEvent("captured", BATCH, REFERENCE, {"cameras": 12, "images": 11, "failures": 1}, {"C_2": "timed out"})
 
 

@@ -6,7 +6,7 @@ import shapely
 from bays import BayConfig
 from fusion.association import Hypotheses, associate, choose, collect, refit
 from fusion.blocks import fused_blocks
-from fusion.silhouettes import Scene, build_scene
+from fusion.silhouettes import CANNOT_TELL_PX, Scene, build_scene
 from fusion.types import FusionResult
 from fusion.upright_box import Bools
 from fusion.visibility import in_front, in_sight, unseen_floor
@@ -54,7 +54,7 @@ def _settled(found: Hypotheses, scene: Scene) -> tuple[Hypotheses, Bools]:
         available = np.ones(len(scene.objects), dtype=bool)
         available[found.members[found.members >= 0]] = False
         found = collect(found, scene, available)
-        outlines = scene.outlines(_hiding(found, scene))
+        outlines = scene.outlines(_hiding(found, scene), _behind_undetected(found, scene))
         found = refit(found, scene, outlines, _FINAL_SCALE_PX)
         found = found.take(choose(found))
     while True:
@@ -93,6 +93,13 @@ def must_have_seen(found: Hypotheses, scene: Scene) -> Bools:
         frame = scene.frames[column]
         visible = shape.intersection(frame.outline).difference(frame.crane)
         visible = visible.difference(shapely.union_all(scene.polygons[own[~behind]]))
+        undetected = np.flatnonzero((camera == column) & (box != row) & (found.members[box, column] < 0))
+        if len(undetected):
+            others = found.boxes[box[undetected]]
+            mine = np.broadcast_to(found.boxes[row], others.shape)
+            eyes = np.broadcast_to(scene.views.position[column], (len(others), 3))
+            nearer = undetected[in_front(others, mine, eyes)]
+            visible = visible.difference(shapely.union_all(outline[nearer]))
         result[row, column] = visible.area > _MUST_SEE * shape.area
     return result
 
@@ -114,3 +121,22 @@ def _hiding(found: Hypotheses, scene: Scene) -> Bools:
     eyes = scene.views.position[scene.camera[scene.beside[known, 0]]]
     hiding[known] = in_front(found.boxes[other[known]], found.boxes[mine[known]], eyes)
     return hiding
+
+
+def _behind_undetected(found: Hypotheses, scene: Scene) -> Bools:
+    """(n, k) outline points where a block hides the silhouette that this camera failed to detect itself."""
+    hidden = np.zeros(scene.at_edge.shape, dtype=bool)
+    owner = owners(found, scene)
+    box, camera, outline = in_sight(found.boxes, scene)
+    undetected = np.flatnonzero(found.members[box, camera] < 0)
+    for index in undetected:
+        behind = np.flatnonzero((scene.camera == camera[index]) & (owner >= 0) & (owner != box[index]))
+        if not len(behind):
+            continue
+        others = found.boxes[owner[behind]]
+        mine = np.broadcast_to(found.boxes[box[index]], others.shape)
+        eyes = np.broadcast_to(scene.views.position[camera[index]], (len(others), 3))
+        behind = behind[in_front(mine, others, eyes)]
+        points = shapely.points(scene.pixels[behind])
+        hidden[behind] |= shapely.dwithin(points, outline[index], CANNOT_TELL_PX)
+    return hidden

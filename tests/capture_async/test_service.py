@@ -1,0 +1,151 @@
+import asyncio
+import subprocess
+import sys
+from datetime import UTC, datetime
+from ipaddress import IPv4Address
+
+import pytest
+
+from bay_observation.errors import CaptureError, ConfigError
+from bays import load_bay
+from capture_async import CameraFailure, CapturedImage, CaptureService, Credentials, FailureReason, ImageProvider
+
+SLOT = datetime(2025, 7, 2, 7, 10, tzinfo=UTC)
+
+
+class Provider(ImageProvider):
+    """Calls `answer(camera)` for each camera."""
+
+    def __init__(self, answer):
+        self.answer = answer
+        self.closed = False
+        self.asked = []
+
+    async def get_images(self, reference_time, cameras, bay_id):
+        self.asked += [camera.name for camera in cameras]
+        return [await self.answer(camera) for camera in cameras]
+
+    async def close(self):
+        self.closed = True
+
+
+async def frame(camera):
+    return CapturedImage(camera.name, "demo_bay", SLOT, b"jpeg")
+
+
+@pytest.fixture
+def bay():
+    return load_bay("demo_bay")
+
+
+async def test_outcomes_stand_in_the_bay_s_order(bay):
+    async def answer(camera):
+        await asyncio.sleep(0.02 if camera.name.startswith("C") else 0)
+        if camera.name == "C_4":
+            return CameraFailure(camera.name, FailureReason.BUSY, "try later")
+        return await frame(camera)
+
+    batch = await CaptureService(bay, provider=Provider(answer)).capture(SLOT)
+    names = [camera.name for camera in bay.cameras]
+    assert [image.camera_name for image in batch.images] == [name for name in names if name != "C_4"]
+    assert [failure.camera_name for failure in batch.failures] == ["C_4"]
+    assert batch.slot == SLOT
+
+
+async def test_a_provider_that_will_not_be_cancelled_does_not_hold_the_deadline(bay, monkeypatch):
+    monkeypatch.setattr("capture_async.service._LET_GO_S", 0.05)
+    release = asyncio.Event()
+
+    async def answer(camera):
+        while camera.name == "C_4" and not release.is_set():
+            try:
+                await release.wait()
+            except asyncio.CancelledError:
+                continue
+        return await frame(camera)
+
+    bay = bay.model_copy(update={"capture_deadline": 0.1})
+    batch = await CaptureService(bay, provider=Provider(answer)).capture(SLOT)
+    assert [(failure.camera_name, failure.reason) for failure in batch.failures] == [("C_4", FailureReason.TIMED_OUT)]
+    assert len(batch.images) == 11
+    release.set()
+    await asyncio.sleep(0)
+
+
+async def test_a_camera_outside_the_subnet_is_refused_before_anything_is_asked(bay):
+    stray = bay.cameras[3].model_copy(update={"host": IPv4Address("10.150.160.184")})
+    bay = bay.model_copy(update={"cameras": (*bay.cameras[:3], stray)})
+    provider = Provider(frame)
+    with pytest.raises(CaptureError, match=r"C_7 at 10\.150\.160\.184 lies outside .* 127\.60\.0\.0/24"):
+        await CaptureService(bay, provider=provider).capture(SLOT)
+    assert provider.asked == []
+
+
+async def test_a_bay_without_cameras(bay):
+    with pytest.raises(CaptureError, match="no cameras"):
+        await CaptureService(bay.model_copy(update={"cameras": ()}), provider=Provider(frame)).capture(SLOT)
+
+
+async def test_a_slot_without_a_zone(bay):
+    with pytest.raises(ConfigError, match="time zone"):
+        await CaptureService(bay, provider=Provider(frame)).capture(datetime(2025, 7, 2))
+
+
+async def test_a_fault_of_the_provider_is_no_camera_s(bay):
+    async def answer(camera):
+        if camera.name == "D_6":
+            raise ZeroDivisionError("oops")
+        await asyncio.sleep(10)
+
+    with pytest.raises(CaptureError, match=r"camera D_6: Provider failed.*oops") as caught:
+        await CaptureService(bay, provider=Provider(answer)).capture(SLOT)
+    assert isinstance(caught.value.__cause__, ZeroDivisionError)
+    assert [task for task in asyncio.all_tasks() if task.get_name().startswith("capture ")] == []
+
+
+async def test_a_provider_that_owes_an_outcome(bay):
+    class Silent(ImageProvider):
+        async def get_images(self, reference_time, cameras, bay_id):
+            return []
+
+    with pytest.raises(CaptureError, match=r"camera C_2: Silent owes one outcome .* gave 0: none"):
+        await CaptureService(bay, provider=Silent()).capture(SLOT)
+
+
+async def test_a_provider_that_was_handed_in_stays_open(bay):
+    provider = Provider(frame)
+    async with CaptureService(bay, provider=provider):
+        pass
+    assert not provider.closed
+
+
+def test_config_that_does_not_fit_the_provider(bay):
+    wrong = bay.model_copy(update={"image_provider_config": {"timeuot": 10}})
+    with pytest.raises(ConfigError, match=r"bay demo_bay: .*timeuot.*its keys are: timeout, max_per_second"):
+        CaptureService(wrong)
+
+
+def test_a_login_in_the_bay_s_file_is_refused(bay):
+    wrong = bay.model_copy(update={"image_provider_config": {"credentials": "admin:hunter2"}})
+    with pytest.raises(ConfigError, match="onvif_demo_bay") as caught:
+        CaptureService(wrong)
+    assert "hunter2" not in str(caught.value)
+
+
+def test_repr_of_credentials_hides_the_password():
+    assert repr(Credentials("operator", "hunter2")) == "Credentials(username='operator')"
+
+
+def test_importing_the_package_loads_nothing_heavy():
+    code = """
+import sys
+import capture_async
+from capture_async import CaptureBatch, CapturedImage, Credentials
+heavy = {"aiohttp", "zeep", "onvif", "cv2", "numpy", "torch"} & set(sys.modules)
+assert not heavy, heavy
+assert capture_async.CaptureService.__name__ == "CaptureService"
+assert capture_async.ImageProviderFactory.__name__ == "ImageProviderFactory"
+heavy = {"zeep", "onvif", "cv2", "torch"} & set(sys.modules)
+assert not heavy, heavy
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
