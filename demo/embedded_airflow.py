@@ -30,19 +30,19 @@ _STOP_GRACE = 20.0
 _POLL = 0.25
 _FINISHED = ("success", "failed")
 _HEALTHY = ("metadatabase", "scheduler", "triggerer", "dag_processor")
-# Imported once, in the process that all workers are forked from: a task then pays for none of it,
-# and the workers share the memory.
-_PRELOADED = (
-    "airflow.executors.local_executor",
-    "airflow.sdk.execution_time.supervisor",
-    "airflow.sdk.execution_time.task_runner",
-    "airflow.providers.standard.operators.python",
-    "operators",
-    "operators.conditions",
-    "inference.service",
-    "fusion",
-    "tracking",
-)
+# Imported by the scheduler before it forks its workers: tasks then pay for none of it (torch alone
+# costs seconds each time), and the workers share the memory. A module that is not installed is left out.
+_PRELOADED = ("operators.conditions", "inference.service", "fusion", "tracking")
+_SCHEDULER = """
+import importlib, sys
+for name in sys.argv.pop(1).split(","):
+    try:
+        importlib.import_module(name)
+    except ImportError as error:
+        print(f"not preloaded: {name}: {error}", flush=True)
+from airflow.__main__ import main
+main()
+"""
 _ROOM_NEEDED = 512 * 1024**2  # bytes: database, logs and a few batches of frames
 
 
@@ -154,18 +154,19 @@ class EmbeddedAirflow:
 
     def start(self) -> None:
         """Start scheduler, DAG processor, triggerer and API server, each in a process group of its own."""
+        airflow = ["-m", "airflow"]
         services = {
-            "api-server": ["--host", _HOST, "--port", str(self.port), "--workers", "1"],
-            "scheduler": ["--skip-serve-logs"],
-            "dag-processor": [],
-            "triggerer": ["--skip-serve-logs"],
+            "api-server": [*airflow, "api-server", "--host", _HOST, "--port", str(self.port), "--workers", "1"],
+            "scheduler": ["-c", _SCHEDULER, ",".join(_PRELOADED), "scheduler", "--skip-serve-logs"],
+            "dag-processor": [*airflow, "dag-processor"],
+            "triggerer": [*airflow, "triggerer", "--skip-serve-logs"],
         }
         for name, arguments in services.items():
             # Camera passwords go where cameras are asked, and nowhere else.
             secrets_of_it = self._connections if name == "triggerer" else {}
             with self._log(name).open("wb") as output:
                 self._services[name] = subprocess.Popen(
-                    [sys.executable, "-m", "airflow", name, *arguments],
+                    [sys.executable, *arguments],
                     env=self._environment() | secrets_of_it,
                     cwd=self.home,
                     stdin=subprocess.DEVNULL,
@@ -338,11 +339,7 @@ class EmbeddedAirflow:
             "api_auth": {"jwt_secret": keys["jwt_secret"]},
             # A pass of the scheduler's loop per 0.1 s of idleness, not per second: what a task costs
             # on two cores falls from 1.5 s to 0.4 s.
-            "scheduler": {
-                "scheduler_idle_sleep_time": 0.1,
-                "mp_start_method": "forkserver",
-                "mp_forkserver_preload": ",".join(_PRELOADED),
-            },
+            "scheduler": {"scheduler_idle_sleep_time": 0.1},
             "dag_processor": {"parsing_processes": 1, "min_file_process_interval": self.reparse_interval},
             "logging": {"base_log_folder": self.home / "logs", "colored_console_log": False},
             "usage_data_collection": {"enabled": False},

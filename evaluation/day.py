@@ -7,7 +7,8 @@ from datetime import datetime
 from bays import BayConfig
 from evaluation.events import EventComparison, EventScore, compare_events, score_events
 from evaluation.floor import NOTHING, FloorScore, percent, score_floor
-from evaluation.tracks import TrackScore, frame_of, score_tracks
+from evaluation.overlap import iou_matrix, pair_up
+from evaluation.tracks import MATCH_IOU, TrackScore, frame_of, score_tracks
 from evaluation.truth import TruthBlock, TruthEvent
 from fusion.types import FusionResult
 from tracking.types import EventKind, Track, TrackingResult
@@ -23,7 +24,7 @@ class Sighting:
         found: whether fusion has a block there (IoU of at least 0.5).
         iou: of the fused footprint with the true one; 0 when not found.
         centre_error_m: distance of their centres, metres; None when not found.
-        track: the track on it; None when there is none.
+        track: the track on it, a move that is not certain yet among them; None when there is none.
     """
 
     slot: datetime
@@ -143,8 +144,8 @@ def compare_day(
         comparisons=tuple(comparisons),
         sightings=tuple(
             sighting
-            for slot, truth, match in zip(tracked_slots, tracked_truth, matches, strict=True)
-            for sighting in _sightings(slot, truth, match, floor_by_slot.get(slot, NOTHING), tracking_by_slot[slot])
+            for slot, truth in zip(tracked_slots, tracked_truth, strict=True)
+            for sighting in _sightings(slot, truth, floor_by_slot.get(slot, NOTHING), tracking_by_slot[slot])
         ),
     )
 
@@ -180,21 +181,21 @@ def _is_tracked(area: str | None, bay: BayConfig | None) -> bool:
 
 def _sightings(
     slot: datetime,
-    truth: Iterable[TruthBlock],
-    track_ids: Mapping[str, str],
+    truth: Sequence[TruthBlock],
     floor: FloorScore,
     result: TrackingResult,
 ) -> Iterable[Sighting]:
-    tracks = {track.track_id: track for track in result.tracks}
+    tracks = [track for track in result.tracks if track.on_floor]
+    iou = iou_matrix([block.footprint for block in truth], [track.footprint for track in tracks])
+    track_on = {row: tracks[column] for row, column in pair_up(iou, MATCH_IOU)}
     fused = {match.block_id: match for match in floor.matches}
-    for block in truth:
+    for row, block in enumerate(truth):
         match = fused.get(block.block_id)
-        track_id = track_ids.get(block.block_id)
         yield Sighting(
             slot=slot,
             truth=block,
             found=match is not None,
             iou=match.iou if match else 0.0,
             centre_error_m=match.centre_error_m if match else None,
-            track=tracks[track_id] if track_id else None,
+            track=track_on.get(row),
         )

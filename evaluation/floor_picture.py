@@ -298,7 +298,9 @@ def _write_legend(
     marks: list[Any] = []
     if moves:
         marks.append(
-            Line2D([], [], color=MOVE, linewidth=2, marker=">", markersize=8, label="moved in the last 30 minutes")
+            Line2D(
+                [], [], color=MOVE, linewidth=2, marker=">", markersize=8, label=f"moved in the last {_RECENT} slots"
+            )
         )
     if not fusion_result.unseen.is_empty:
         marks.append(

@@ -94,8 +94,8 @@ class TrackScore:
 
 
 def frame_of(slot: datetime, truth: Sequence[TruthBlock], tracks: Iterable[Track]) -> Frame:
-    """A slot's truth beside the tracks that claim to stand on the floor then (`Track.on_floor`)."""
-    claimed = [track for track in tracks if track.on_floor]
+    """A slot's truth beside the tracks that the tracker stands by then (`Track.is_certain`)."""
+    claimed = [track for track in tracks if track.is_certain]
     return Frame(
         slot,
         tuple(block.block_id for block in truth),

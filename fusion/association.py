@@ -31,7 +31,8 @@ _MIN_START_AREA = 1.0  # square metres
 
 _COLLECT = 0.50  # agreement from which a box collects a silhouette
 _KEEP = 0.62  # agreement under which it lets it go after the fit
-_SURE = 0.80  # mean agreement of a group of three or more that needs no pairs
+_GOOD = 0.90  # agreement that counts in full before anything is known of the batch
+_SURE = 0.06  # less than this below the expected agreement, a member is no doubtful one
 _SAME_FLOOR = 0.35  # share of the smaller footprint: two blocks cannot both stand there
 _MUST_SEE = 0.5  # share of a silhouette in open view from which missing it tells
 
@@ -72,19 +73,41 @@ def joined(parts: list[Hypotheses]) -> Hypotheses:
     return Hypotheses(*(np.concatenate([getattr(p, n) for p in parts]) for n in Hypotheses.__dataclass_fields__))
 
 
-def associate(scene: Scene) -> Hypotheses:
-    """The blocks of the scene: a consistent set of hypotheses, singles included."""
+def associate(scene: Scene) -> tuple[Hypotheses, Floats]:
+    """The blocks of the scene: a consistent set of hypotheses, singles included.
+
+    Returns:
+        The set, and for each silhouette of the scene the agreement to expect of it.
+    """
     if not len(scene.objects):
-        return _empty(scene)
+        return _empty(scene), np.zeros(0)
     outlines = scene.outlines()
-    singles = _singles(scene, outlines)
-    grown = _grow(singles, scene, outlines)
-    doubtful = _doubtful(grown, scene)
-    pairs = _pairs(scene, outlines, doubtful)
+    suggested = _singles(scene, outlines)
+    singles, grown = _judged(suggested, scene), _grow(suggested, scene, outlines)
+    everything = _distinct(joined([grown, singles]))
+    expected = expected_agreement(everything.take(choose(everything)), scene)
+    pairs = _pairs(scene, outlines, _doubtful(grown, expected))
     if len(pairs):
-        grown = joined([grown, _grow(pairs, scene, outlines)])
-    everything = _distinct(joined([grown, _judged(singles, scene)]))
-    return everything.take(choose(everything))
+        grown = joined([grown, pairs, _grow(pairs, scene, outlines)])
+    grown = joined([grown, _without_the_worst(grown, expected, scene, outlines)])
+    everything = _distinct(joined([grown, singles]))
+    chosen = everything.take(choose(everything, expected))
+    return chosen, expected_agreement(chosen, scene)
+
+
+def expected_agreement(found: Hypotheses, scene: Scene) -> Floats:
+    """(n,) the agreement that each silhouette should reach in this batch, by its size.
+
+    Masks and poses are off by some pixels, the same for a large and a small silhouette:
+    that error, estimated over all blocks that several cameras see, costs a small one more.
+    """
+    per_pixel = shapely.length(scene.polygons) / shapely.area(scene.polygons)
+    several = found.take(found.sizes > 1)
+    member = several.members >= 0
+    if not member.any():
+        return np.full(len(scene.objects), _GOOD)
+    error_px = np.median((1 - several.agreement[member]) / per_pixel[several.members[member]])
+    return np.asarray(np.clip(1 - error_px * per_pixel, 0.7, 0.99))
 
 
 def refit(found: Hypotheses, scene: Scene, outlines: Outlines, scale: float = 3.0, steps: int = 8) -> Hypotheses:
@@ -92,9 +115,12 @@ def refit(found: Hypotheses, scene: Scene, outlines: Outlines, scale: float = 3.
     return _judged(_fitted(found.boxes, found.members, scene, outlines, scale, steps), scene)
 
 
-def choose(found: Hypotheses) -> Ints:
-    """Rows of the best consistent set: each silhouette once, no two blocks in one place."""
-    value = _value(found)
+def choose(found: Hypotheses, expected: Floats | None = None) -> Ints:
+    """Rows of the best consistent set: each silhouette once, no two blocks in one place.
+
+    `expected` (n,) as from `expected_agreement`, None where nothing is known of the batch yet.
+    """
+    value = worth_of(found, found.missed, expected)
     worth = np.flatnonzero(value > 0)
     if not len(worth):
         return worth
@@ -139,12 +165,20 @@ def collect(found: Hypotheses, scene: Scene, available: Bools | None = None) -> 
     return Hypotheses(found.boxes, members, agreement, missed, found.information)
 
 
-def _value(found: Hypotheses) -> Floats:
-    """What a hypothesis explains, less what it leaves unexplained."""
-    quality = np.clip((found.agreement - 0.5) / 0.4, -1.0, 1.0)
-    explained = np.where(found.members >= 0, quality, 0.0).sum(axis=1)
+def worth_of(found: Hypotheses, missed: Bools, expected: Floats | None = None) -> Floats:
+    """(h,) what each hypothesis explains, less what (h, cameras) `missed` it; above 0 it is worth having.
+
+    A silhouette that agrees as expected counts 1, one that hardly agrees takes away. A
+    block that one camera sees must not be missed by any, one that two cameras see well
+    by no more than two.
+    """
+    if expected is None:
+        shortfall = (_GOOD - found.agreement) / 0.4
+    else:
+        shortfall = (expected[np.maximum(found.members, 0)] - found.agreement) / 0.2
+    explained = np.where(found.members >= 0, np.clip(1 - shortfall, -1.0, 1.0), 0.0).sum(axis=1)
     block = np.where(found.sizes > 1, 0.4, 0.7)
-    return np.asarray(explained - block - 0.7 * found.missed.sum(axis=1))
+    return np.asarray(explained - block - 0.7 * missed.sum(axis=1))
 
 
 def _greedy(found: Hypotheses, value: Floats, matrix: coo_array) -> Ints:
@@ -368,6 +402,18 @@ def _released(found: Hypotheses) -> Hypotheses:
     )
 
 
+def _without_the_worst(found: Hypotheses, expected: Floats, scene: Scene, outlines: Outlines) -> Hypotheses:
+    """Groups with a member that agrees less than well, once more without it: it may be another block's."""
+    excess = _excess(found, expected)
+    rows = np.flatnonzero((found.sizes > 1) & (excess.min(axis=1) < -_SURE))
+    members = found.members[rows].copy()
+    members[np.arange(len(rows)), excess[rows].argmin(axis=1)] = -1
+    fewer = Hypotheses(
+        found.boxes[rows], members, found.agreement[rows], found.missed[rows], found.information[rows]
+    )
+    return refit(fewer, scene, outlines.thinned(2), steps=6)
+
+
 def _distinct(found: Hypotheses) -> Hypotheses:
     """Of hypotheses with the same members the one that agrees best; several stay for single silhouettes."""
     value = np.where(found.members >= 0, found.agreement, 0.0).sum(axis=1)
@@ -381,10 +427,13 @@ def _distinct(found: Hypotheses) -> Hypotheses:
     return found.take(np.sort(np.array(kept, dtype=np.int64)))
 
 
-def _doubtful(grown: Hypotheses, scene: Scene) -> Ints:
+def _doubtful(grown: Hypotheses, expected: Floats) -> Ints:
     """Silhouettes that belong to no group of three or more which agrees well."""
-    sizes = grown.sizes
-    mean = grown.agreement.sum(axis=1) / np.maximum(sizes, 1)
-    sure = (sizes >= 3) & (mean >= _SURE) & (grown.missed.sum(axis=1) <= 1)
+    sure = (grown.sizes >= 3) & (_excess(grown, expected).min(axis=1) >= -_SURE) & (grown.missed.sum(axis=1) <= 1)
     settled = np.unique(grown.members[sure])
-    return np.setdiff1d(np.arange(len(scene.objects)), settled)
+    return np.setdiff1d(np.arange(len(expected)), settled)
+
+
+def _excess(found: Hypotheses, expected: Floats) -> Floats:
+    """(h, cameras) agreement above what is expected of each member; infinite where there is none."""
+    return np.where(found.members >= 0, found.agreement - expected[np.maximum(found.members, 0)], np.inf)

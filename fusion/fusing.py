@@ -4,11 +4,11 @@ import numpy as np
 import shapely
 
 from bays import BayConfig
-from fusion.association import Hypotheses, associate, choose, collect, refit
+from fusion.association import Hypotheses, associate, choose, collect, refit, worth_of
 from fusion.blocks import fused_blocks
 from fusion.silhouettes import CANNOT_TELL_PX, Scene, build_scene
 from fusion.types import FusionResult
-from fusion.upright_box import Bools
+from fusion.upright_box import Bools, Floats
 from fusion.visibility import in_front, in_sight, unseen_floor
 from inference.types import Observation
 
@@ -36,7 +36,7 @@ def fuse(observation: Observation, bay: BayConfig) -> FusionResult:
             not have or twice, or an image whose size is not that of the camera's intrinsics.
     """
     scene = build_scene(observation, bay)
-    found, missed = _settled(associate(scene), scene)
+    found, missed = _settled(*associate(scene), scene)
     working = tuple(frame.name for frame in scene.frames)
     return FusionResult(
         batch_id=observation.batch_id,
@@ -48,7 +48,7 @@ def fuse(observation: Observation, bay: BayConfig) -> FusionResult:
     )
 
 
-def _settled(found: Hypotheses, scene: Scene) -> tuple[Hypotheses, Bools]:
+def _settled(found: Hypotheses, expected: Floats, scene: Scene) -> tuple[Hypotheses, Bools]:
     """The blocks fitted once more now that it is known who stands in front of whom, ghosts dropped."""
     for _ in range(2):
         available = np.ones(len(scene.objects), dtype=bool)
@@ -56,16 +56,14 @@ def _settled(found: Hypotheses, scene: Scene) -> tuple[Hypotheses, Bools]:
         found = collect(found, scene, available)
         outlines = scene.outlines(_hiding(found, scene), _behind_undetected(found, scene))
         found = refit(found, scene, outlines, _FINAL_SCALE_PX)
-        found = found.take(choose(found))
+        found = found.take(choose(found, expected))
     while True:
         missed = must_have_seen(found, scene) & (found.members < 0)
-        seen, not_seen = found.sizes, missed.sum(axis=1)
-        ghost = not_seen >= seen
-        if not ghost.any():
+        worth = worth_of(found, missed, expected)
+        if not (worth <= 0).any():
             return found, missed
         # One at a time, the least supported first: without it others may be hidden no longer.
-        worst = int(np.argmax(np.where(ghost, not_seen / seen, -1.0)))
-        found = found.take(np.arange(len(found)) != worst)
+        found = found.take(np.arange(len(found)) != int(worth.argmin()))
 
 
 def must_have_seen(found: Hypotheses, scene: Scene) -> Bools:

@@ -91,7 +91,9 @@ def match_jumps(
         + parameters.jump_distance_cost * distances / floor_diagonal_m
     )
     same_class = _differ([track.class_name for track in missing], [track.class_name for track in found]) == 0
-    return _assign(cost, same_class & (sides <= 1).all(axis=-1) & (heights <= 1))
+    # What was seen in one slot at two places is two blocks.
+    apart = np.array([[new.standing_since > old.last_seen for new in found] for old in missing])
+    return _assign(cost, same_class & apart & (sides <= 1).all(axis=-1) & (heights <= 1))
 
 
 def overlaps(first: Sequence[Polygon], second: Sequence[Polygon]) -> Floats:

@@ -14,8 +14,8 @@ class TrackStatus(StrEnum):
     A track starts TENTATIVE, is PRESENT once confirmed, and ends EXITED. In between
     it may be UNOBSERVED (nobody could see its floor: it stands until the opposite is
     seen), MISSED (its floor was seen without it, too seldom so far to say that it
-    left), or MOVED (it seems to stand elsewhere; confirmed as PRESENT there, or back
-    where it was).
+    left), or MOVED (it seems to stand elsewhere; in a slot or two it is PRESENT there,
+    or back where it was).
     """
 
     TENTATIVE = "tentative"
@@ -102,6 +102,11 @@ class Track:
     def on_floor(self) -> bool:
         """Whether the block is held to stand in the bay: confirmed, and not known to have left."""
         return self.status not in (TrackStatus.TENTATIVE, TrackStatus.EXITED)
+
+    @property
+    def is_certain(self) -> bool:
+        """Whether the tracker stands by both identity and place; a move not confirmed yet is a guess."""
+        return self.on_floor and self.status is not TrackStatus.MOVED
 
 
 @dataclass(frozen=True)

@@ -62,7 +62,7 @@ def train_segmenter(samples: list[Sample], validation: list[Sample], out: Path, 
         optimiser.step()
         schedule.step()
         average.update_parameters(sam)
-        losses.append(float(loss))
+        losses.append(float(loss.detach()))
         if (step + 1) % _REPORT_EVERY == 0 or step + 1 == steps:
             spent = time.monotonic() - started
             print(f"step {step + 1} of {steps}: loss {np.mean(losses[-_REPORT_EVERY:]):.4f}, {spent:.0f} s", flush=True)

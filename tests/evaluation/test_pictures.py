@@ -43,7 +43,7 @@ def test_floor_plan_of_an_empty_floor(bay, plan, tmp_path):
 
 def test_the_box_is_drawn_where_the_camera_sees_it(bay, plans, slot):
     pytest.importorskip("cv2")
-    camera = bay.camera("D_2")
+    camera = bay.camera("C_2")  # it hangs opposite of the block
     picture = np.full((1080, 1920, 3), 90, dtype=np.uint8)
     track = replay(bay, None, plans[:1])[0].tracks[0]
     drawn = annotated_frame(picture, camera, None, [track], title="")

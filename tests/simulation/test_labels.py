@@ -104,8 +104,9 @@ def test_a_loaded_jig_is_its_rim(bay: BayConfig, empty: YardState) -> None:
     jig = Jig("J0001", "pinjig", thing.center, thing.yaw_deg, thing.width_m + 1.6, thing.depth_m + 1.6, "B0001")
     labels = label_frame(bay, CAMERA, replace(empty, blocks=(thing,), jigs=(jig,)))
     rim, body = label_of(labels, "J0001"), label_of(labels, "B0001")
-    assert rim.occluded_fraction == 0.0
-    assert rim.visible_fraction == 1.0
+    # A pixel or two at the block's own outline may fall to either side.
+    assert rim.occluded_fraction < 0.001
+    assert rim.visible_fraction > 0.999
     assert not (rim.full_mask((1920, 1080)) & body.full_mask((1920, 1080))).any()
     assert rim.stage is None
 
@@ -138,12 +139,12 @@ def test_seen_whole(bay: BayConfig, empty: YardState) -> None:
     alone = block("B0001", 54, 22, 3.0, width=8, depth=6)
     assert seen_whole_by(bay, replace(empty, blocks=(alone,)), "B0001", cameras) == cameras
     # A tall block before it, seen from x = 50, hides a part of it there only.
-    wall = block("B0002", 52, 16.5, 8.0, width=2, depth=2)
+    wall = block("B0002", 52.2, 12.0, 12.0, width=2, depth=2)
     both = replace(empty, blocks=(alone, wall))
     assert seen_whole_by(bay, both, "B0001", cameras) == ["D_6"]
     assert seen_whole_by(bay, both, "B0001", cameras, max_occluded=0.9) == cameras
     # Cut by the frame's edge.
-    aside = replace(empty, blocks=(block("B0001", 36, 22, 3.0),))
+    aside = replace(empty, blocks=(block("B0001", 30, 22, 3.0),))
     assert seen_whole_by(bay, aside, "B0001", cameras) == []
     assert whole_views(bay, both, cameras)["D_6"] >= {"B0001"}
     with pytest.raises(KeyError, match="B0007"):

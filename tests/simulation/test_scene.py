@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from bays import BayConfig, Intrinsics, Pose, load_bay
+from bays import Intrinsics, Pose, load_bay
 from bays.camera_model import CameraModel
 from simulation.objects import Equipment, SimulatedBlock, YardState
 from simulation.scene import SIDES, TOP, build_scene, draw, face_corners, face_id, paint_order, solid_and_side
@@ -44,18 +44,12 @@ def test_a_tall_block_hides_a_low_one_behind_it(empty: YardState) -> None:
 
 def test_order_is_not_by_the_distance_of_the_middles(empty: YardState) -> None:
     """A long block whose middle is far still covers a short one beside its near end."""
-    long = block("B0001", 58, 24, 6.0, width=30, depth=3, yaw=-25)
-    short = block("B0002", 45.5, 34.0, 6.0, width=4, depth=3)
+    long, short = block("B0001", 66, 26, 6.0, width=44, depth=3, yaw=-10), block("B0002", 45.5, 34.0, 6.0, 4, 3)
     model = camera(tilt=35)
     scene = build_scene(replace(empty, blocks=(long, short)))
-    drawing = draw(scene, model)
-    eye = model.position
-    assert np.linalg.norm([58, 24, 3] - eye) < np.linalg.norm([45.5, 34, 3] - eye)
-    far_long = block("B0001", 66, 26, 6.0, width=44, depth=3, yaw=-10)
-    scene = build_scene(replace(empty, blocks=(far_long, short)))
-    drawing = draw(scene, model)
-    assert np.linalg.norm([66, 26, 3] - eye) > 0
-    assert paint_order(scene, model, drawing.outlines) == [1, 0]
+    distances = [np.hypot(thing.center[0] - 50, thing.center[1]) for thing in (long, short)]
+    assert abs(distances[0] - distances[1]) < 5
+    assert paint_order(scene, model, draw(scene, model).outlines) == [1, 0]
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -68,40 +62,34 @@ def test_ids_agree_with_rays(seed: int) -> None:
     for name in ("C_4", "D_9"):
         model = CameraModel.of(bay.camera(name))
         ids = draw(scene, model).ids
-        pixels = np.column_stack([rng.uniform(2, 1918, 300), rng.uniform(2, 1078, 300)]).astype(int)
-        rays = model.rays(pixels + 0.5)
-        wrong = 0
-        for (column, row), ray in zip(pixels, rays, strict=True):
-            around = ids[row - 1 : row + 2, column - 1 : column + 2]
-            if len(np.unique(around)) > 1:
+        columns, rows = rng.integers(2, 1918, 400), rng.integers(2, 1078, 400)
+        hits = first_hits(scene, model.position, model.rays(np.column_stack([columns, rows]) + 0.5))
+        compared = 0
+        for column, row, hit in zip(columns, rows, hits, strict=True):
+            if len(np.unique(ids[row - 1 : row + 2, column - 1 : column + 2])) > 1:
                 continue  # at an edge the pixel's middle may lie on either side
-            hit = first_hit(scene, model.position, ray)
             face = int(ids[row, column])
-            wrong += hit != (None if face == 0 else solid_and_side(face)[0])
-        assert wrong == 0
+            assert hit == (-1 if face == 0 else solid_and_side(face)[0])
+            compared += 1
+        assert compared > 300
 
 
-def first_hit(scene, eye, ray):
-    """Index of the solid that the ray meets first: slabs of each turned box; flat things lose to all others."""
-    best, nearest = None, np.inf
+def first_hits(scene, eye, rays):
+    """(N,) index of the solid that each ray meets first, -1 for none: slabs of every turned box."""
+    hits, nearest = np.full(len(rays), -1), np.full(len(rays), np.inf)
     for index, solid in enumerate(scene.solids):
         edges = np.roll(solid.ring, -1, axis=0) - solid.ring
-        normals = np.column_stack([edges[:, 1], -edges[:, 0]])
-        planes = [(*normal, 0.0, normal @ corner) for normal, corner in zip(normals, solid.ring, strict=True)]
-        planes += [(0.0, 0.0, 1.0, solid.z1), (0.0, 0.0, -1.0, -solid.z0)]
-        enter, leave = 0.0, np.inf
-        for *normal, offset in planes:
-            speed, gap = np.dot(normal, ray), offset - np.dot(normal, eye)
-            if abs(speed) < 1e-12:
-                if gap < 0:
-                    leave = -1.0
-            elif speed < 0:
-                enter = max(enter, gap / speed)
-            else:
-                leave = min(leave, gap / speed)
-        if enter <= leave + 1e-9 and enter < nearest - 1e-9:
-            best, nearest = index, enter
-    return best
+        normals = np.column_stack([edges[:, 1], -edges[:, 0], np.zeros(4)])
+        normals = np.concatenate([normals, [[0, 0, 1], [0, 0, -1]]])
+        offsets = np.append((normals[:4, :2] * solid.ring).sum(axis=1), [solid.z1, -solid.z0])
+        speed, gap = rays @ normals.T, offsets - normals @ eye
+        with np.errstate(divide="ignore"):
+            reach = gap / speed
+        enter = np.where(speed < 0, reach, -np.inf).max(axis=1)
+        leave = np.where(speed > 0, reach, np.inf).min(axis=1)
+        met = (enter <= leave + 1e-9) & (enter > 0) & (enter < nearest - 1e-9)
+        hits[met], nearest[met] = index, enter[met]
+    return hits
 
 
 def test_equipment_stands_on_its_deck(empty: YardState) -> None:
@@ -122,7 +110,6 @@ def test_outlines_lie_where_the_lens_bends_them(empty: YardState) -> None:
     middle, valid = model.project(corners[0] + (corners[1] - corners[0]) * share)
     assert valid.all()
     for pixel in middle:
-        assert np.min(np.linalg.norm(outline - pixel, axis=1)) < 60
         assert distance_to_outline(pixel, outline) < 0.6
     ends, _ = model.project(corners[:2])
     chord = ends[1] - ends[0]
@@ -162,8 +149,3 @@ def test_any_pose_and_lens(empty: YardState) -> None:
 def test_unknown_object_is_named(empty: YardState) -> None:
     with pytest.raises(KeyError, match="B0099"):
         build_scene(empty).object("B0099")
-
-
-def test_demo_bay_fits(empty: YardState) -> None:
-    bay: BayConfig = load_bay("demo_bay")
-    assert all(camera.pose is not None for camera in bay.cameras)

@@ -223,6 +223,14 @@ class TestMoving:
         assert track_at(history[-1], 10, 10).track_id == track_at(history[0], 10, 10).track_id
         assert track_at(history[-1], 124, 30).track_id == "demo_bay-000007"
 
+    def test_what_stood_beside_a_block_is_not_that_block(self, bay, fused, yard, block):
+        """A twin appears while a block stands; in the twin's second slot the block is missed, then is back."""
+        twin = block("A1B", 124, 30)
+        seen = [yard, [twin, *yard], [twin, *yard[1:]], [twin, *yard]]
+        history = follow(bay, [fused(n, blocks) for n, blocks in enumerate(seen)])
+        assert [event.kind for event in later_events(history)] == [EventKind.APPEARED]
+        assert track_at(history[-1], 10, 10).track_id == track_at(history[0], 10, 10).track_id
+
     def test_a_block_of_another_size_is_no_jump(self, bay, fused, yard, block):
         other = block("A1B", 124, 30, length=12, width=9)
         history = follow(bay, [fused(0, yard), *(fused(n, [other, *yard[1:]]) for n in (1, 2))])
