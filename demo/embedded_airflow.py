@@ -185,6 +185,8 @@ class EmbeddedAirflow:
         def healthy() -> bool:
             try:
                 health = httpx.get(f"{self.url}/api/v2/monitor/health", timeout=10).json()
+                # What tasks talk to; it is built at its first use.
+                httpx.get(f"{self.url}/execution/health", timeout=30).raise_for_status()
             except (httpx.HTTPError, ValueError):
                 return False  # not listening yet
             return all(health.get(part, {}).get("status") == "healthy" for part in _HEALTHY)

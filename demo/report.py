@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
@@ -130,26 +132,34 @@ def write_pictures(folder: Path, day: DemoDay) -> list[Path]:
     Returns:
         Paths of the last floor plan and of the contact sheet of all cameras.
     """
-    import cv2
-
     from evaluation.pictures import annotated_frame, contact_sheet, floor_plan
 
     folder.mkdir(parents=True, exist_ok=True)
-    for slot in day.slots:
+    history = [day.trackings[slot] for slot in day.slots]
+    for number, slot in enumerate(day.slots, start=1):
         plan = folder / f"floor_plan_{slot.astimezone(day.bay.zone):%H%M}.png"
-        floor_plan(day.bay, day.floors[slot], day.trackings[slot], path=plan, truth=truth_at(day.yard, slot))
+        floor_plan(day.bay, day.floors[slot], history[:number], plan, truth=truth_at(day.yard, slot))
     last = day.slots[-1]
     observations = {camera.camera_name: camera for camera in day.observations[last].cameras}
-    frames = {}
-    for image in day.captures[last].images:
-        camera = day.bay.camera(image.camera_name)
-        frames[camera.name] = annotated_frame(
-            image.decode(), camera, observations.get(camera.name), day.trackings[last].tracks
-        )
-        cv2.imwrite(str(folder / f"camera_{camera.name}.jpg"), frames[camera.name])
+    images = {image.camera_name: image for image in day.captures[last].images}
+    tracks = [track for track in day.trackings[last].tracks if track.on_floor]
+    frames: dict[str, NDArray[np.uint8] | None] = dict.fromkeys(camera.name for camera in day.bay.cameras)
+    for name, image in images.items():
+        frame = annotated_frame(image.decode(), day.bay.camera(name), observations.get(name), tracks)
+        _write(folder / f"camera_{name}.jpg", frame)
+        frames[name] = frame
     sheet = folder / "cameras.jpg"
-    cv2.imwrite(str(sheet), contact_sheet(frames))
+    _write(sheet, contact_sheet(frames))
     return [plan, sheet]
+
+
+def _write(path: Path, picture: "NDArray[np.uint8]") -> None:
+    import cv2
+
+    done, content = cv2.imencode(path.suffix, picture)
+    if not done:
+        raise ArtifactError(f"{path}: the picture cannot be encoded")
+    path.write_bytes(content.tobytes())
 
 
 def _published(store: ArtifactStore, stage: Stage, bay_id: str, batch: str) -> ArtifactReference:

@@ -112,7 +112,7 @@ def expected_agreement(found: Hypotheses, scene: Scene) -> Floats:
 
 def refit(found: Hypotheses, scene: Scene, outlines: Outlines, scale: float = 3.0, steps: int = 8) -> Hypotheses:
     """Fit every hypothesis to its members again, then judge it."""
-    return _judged(_fitted(found.boxes, found.members, scene, outlines, scale, steps), scene)
+    return _judged(_fitted(found.boxes, found.members, scene, outlines, scale=scale, steps=steps), scene)
 
 
 def choose(found: Hypotheses, expected: Floats | None = None) -> Ints:
@@ -142,7 +142,7 @@ def choose(found: Hypotheses, expected: Floats | None = None) -> Ints:
     )
     if result.x is None:
         return worth[_greedy(candidates, value[worth], matrix)]
-    return worth[result.x > 0.5]
+    return np.asarray(worth[result.x > 0.5])
 
 
 def collect(found: Hypotheses, scene: Scene, available: Bools | None = None) -> Hypotheses:
@@ -235,8 +235,8 @@ def _pairs(scene: Scene, outlines: Outlines, doubtful: Ints) -> Hypotheses:
     members = members[best]
     fit = fit_boxes(rough.boxes[best], members, outlines.thinned(2), _prior(members, scene), scale=4.0, steps=6)
     judged = _judged(_unjudged(fit, members, scene), scene)
-    good = (np.where(judged.members >= 0, judged.agreement, 1.0) >= _KEEP).all(axis=1)
-    return judged.take(good)
+    good = np.where(judged.members >= 0, judged.agreement, 1.0).min(axis=1) >= _KEEP
+    return judged.take(np.flatnonzero(good))
 
 
 def _starts(groups: Ints, scene: Scene) -> tuple[Floats, Ints]:
@@ -288,9 +288,7 @@ def _best_per_owner(fit: Fit, owner: Ints, count: int) -> Ints:
     chosen: dict[int, list[int]] = {}
     for row in np.lexsort((fit.cost, owner)):
         others = chosen.setdefault(int(owner[row]), [])
-        new = all(
-            np.abs(fit.boxes[row, [X, Y, HEIGHT]] - fit.boxes[o, [X, Y, HEIGHT]]).max() > 0.3 for o in others
-        )
+        new = all(np.abs(fit.boxes[row, [X, Y, HEIGHT]] - fit.boxes[o, [X, Y, HEIGHT]]).max() > 0.3 for o in others)
         if len(others) < count and new:
             others.append(row)
             kept.append(int(row))
@@ -313,14 +311,10 @@ def _unjudged(fit: Fit, members: Ints, scene: Scene) -> Hypotheses:
     row, column = np.nonzero(members >= 0)
     silhouette = members[row, column]
     table[row, scene.camera[silhouette]] = silhouette
-    return Hypotheses(
-        fit.boxes, table, np.zeros(table.shape), np.zeros(table.shape, dtype=bool), fit.information
-    )
+    return Hypotheses(fit.boxes, table, np.zeros(table.shape), np.zeros(table.shape, dtype=bool), fit.information)
 
 
-def _fitted(
-    boxes: Floats, members: Ints, scene: Scene, outlines: Outlines, scale: float, steps: int
-) -> Hypotheses:
+def _fitted(boxes: Floats, members: Ints, scene: Scene, outlines: Outlines, *, scale: float, steps: int) -> Hypotheses:
     """Fits in batches of equally many members: none pays for another's columns."""
     sizes = (members >= 0).sum(axis=1)
     result = joined([_empty(scene)])
@@ -328,7 +322,7 @@ def _fitted(
     for size in np.unique(sizes[sizes > 0]):
         rows = np.flatnonzero(sizes == size)
         packed = -np.sort(-members[rows], axis=1)[:, :size]
-        fit = fit_boxes(boxes[rows], packed, outlines, _prior(packed, scene), scale, steps)
+        fit = fit_boxes(boxes[rows], packed, outlines, _prior(packed, scene), scale=scale, steps=steps)
         parts.append(_unjudged(fit, packed, scene))
         order.append(rows)
     if not order:
@@ -408,9 +402,7 @@ def _without_the_worst(found: Hypotheses, expected: Floats, scene: Scene, outlin
     rows = np.flatnonzero((found.sizes > 1) & (excess.min(axis=1) < -_SURE))
     members = found.members[rows].copy()
     members[np.arange(len(rows)), excess[rows].argmin(axis=1)] = -1
-    fewer = Hypotheses(
-        found.boxes[rows], members, found.agreement[rows], found.missed[rows], found.information[rows]
-    )
+    fewer = Hypotheses(found.boxes[rows], members, found.agreement[rows], found.missed[rows], found.information[rows])
     return refit(fewer, scene, outlines.thinned(2), steps=6)
 
 

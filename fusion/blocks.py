@@ -39,11 +39,9 @@ def fused_blocks(found: Hypotheses, missed: Bools, scene: Scene, bay: BayConfig)
     for row in np.lexsort((found.boxes[:, Y], found.boxes[:, X])):
         cameras = np.flatnonzero(found.members[row] >= 0)
         voters = [_voters(scene, int(found.members[row, camera])) for camera in cameras]
-        class_name, _ = _vote((o.class_name, o.confidence * s) for group in voters for o, s in group)
-        stage, share = _vote(
-            (o.stage, o.confidence * o.stage_confidence * s) for group in voters for o, s in group if o.stage
-        )
-        assert class_name is not None
+        class_name, _ = _vote((o.class_name, o.confidence * size) for group in voters for o, size in group)
+        stages = [(o.stage, o.confidence * o.stage_confidence * s) for group in voters for o, s in group if o.stage]
+        stage, share = _vote(stages) if stages else (None, 0.0)
         doubts = [
             1 - scene.objects[found.members[row, camera]].confidence * found.agreement[row, camera]
             for camera in cameras
@@ -90,14 +88,11 @@ def _voters(scene: Scene, silhouette: int) -> list[tuple[DetectedObject, float]]
     return [(found, size) for found in (scene.objects[silhouette], *scene.twins[silhouette])]
 
 
-def _vote(ballots: Iterable[tuple[str | None, float]]) -> tuple[str | None, float]:
-    """The heaviest choice and its share of all weight; (None, 0) without ballots."""
+def _vote(ballots: Iterable[tuple[str, float]]) -> tuple[str, float]:
+    """The heaviest of at least one choice, and its share of all weight."""
     weights: defaultdict[str, float] = defaultdict(float)
     for choice, weight in ballots:
-        if choice is not None:
-            weights[choice] += weight
-    if not weights:
-        return None, 0.0
+        weights[choice] += weight
     winner = max(sorted(weights), key=weights.__getitem__)
     total = sum(weights.values())
     return winner, weights[winner] / total if total else 0.0
@@ -138,6 +133,5 @@ def _work(found: Hypotheses, shapes: np.ndarray, scene: Scene) -> list[Mapping[s
                 candidates += [(float(reach[hit]), int(hit)) for hit in hits]
             if candidates:
                 counts[min(candidates)[1]][thing.class_name] += 1
-        for total, here in zip(most, counts, strict=True):
-            total |= here
+        most = [total | here for total, here in zip(most, counts, strict=True)]
     return [dict(sorted(total.items())) for total in most]

@@ -17,8 +17,6 @@ from fusion.upright_box import (
     HEIGHT,
     PARAMETERS,
     WIDTH,
-    X,
-    Y,
     Bools,
     Floats,
     Ints,
@@ -34,7 +32,6 @@ _STEP = np.array([1e-4, 1e-4, 1e-4, 1e-4, 1e-5, 1e-4])  # of the numeric derivat
 _LOWEST = np.array([-np.inf, -np.inf, 0.3, 0.3, -np.inf, 0.05])
 _HIGHEST = np.array([np.inf, np.inf, 40.0, 40.0, np.inf, 15.0])
 _LONGEST_STEP = np.array([3.0, 3.0, 3.0, 3.0, 0.4, 2.0])
-_SQUARED_PULL_OF_PRIOR = 1.0
 
 
 @dataclass(frozen=True)
@@ -90,6 +87,7 @@ def fit_boxes(
     members: Ints,
     outlines: Outlines,
     prior: SizePrior,
+    *,
     scale: float = 3.0,
     steps: int = 10,
 ) -> Fit:
@@ -121,16 +119,6 @@ def fit_boxes(
     return Fit(state.boxes, state.cost, state.information, state.residuals)
 
 
-def residuals_of(boxes: Floats, members: Ints, outlines: Outlines) -> Floats:
-    """(b, v, k) signed pixels of each box against its members, as in `Fit.residuals`."""
-    rows = np.maximum(members, 0)
-    views = outlines.views.take(rows)
-    spread = np.broadcast_to(boxes[:, None, :], (*members.shape, PARAMETERS))
-    lines = outline_lines(project(corners(spread), views))
-    distance, _ = signed_distances(lines, outline_edges(spread, views.position), outlines.pixels[rows])
-    return np.where(outlines.own[rows], distance, np.maximum(distance, 0.0))
-
-
 @dataclass(frozen=True)
 class _State:
     boxes: Floats
@@ -142,7 +130,7 @@ class _State:
     def where(self, chosen: Bools, other: "_State") -> "_State":
         def pick(name: str) -> Floats:
             ours, theirs = getattr(self, name), getattr(other, name)
-            return np.where(chosen.reshape(-1, *[1] * (ours.ndim - 1)), ours, theirs)
+            return np.asarray(np.where(chosen.reshape(-1, *[1] * (ours.ndim - 1)), ours, theirs))
 
         return _State(*(pick(name) for name in ("boxes", "cost", "gradient", "information", "residuals")))
 
@@ -162,9 +150,7 @@ class _Problem:
         count, views = self.present.shape[:2]
         spread = np.broadcast_to(boxes[:, None, :], (count, views, PARAMETERS))
         edges = outline_edges(spread, self.views.position)
-        distance, nearest = signed_distances(
-            outline_lines(project(corners(spread), self.views)), edges, self.pixels
-        )
+        distance, nearest = signed_distances(outline_lines(project(corners(spread), self.views)), edges, self.pixels)
         counts = self.present & (self.own | (distance > 0))
         residual = np.where(counts, distance, 0.0)
         slope = np.where(counts[..., None], self._slopes(spread, nearest, distance), 0.0)
@@ -198,12 +184,6 @@ class _Problem:
                 residual, slope = (value - mean) / std, 1 / std
             else:
                 residual, slope = (np.log(value) - mean) / std, 1 / (std * value)
-            cost += _SQUARED_PULL_OF_PRIOR * residual**2
-            gradient[:, parameter] += _SQUARED_PULL_OF_PRIOR * residual * slope
-            information[:, parameter, parameter] += _SQUARED_PULL_OF_PRIOR * slope**2
-
-
-def centre_covariance(information: Floats) -> Floats:
-    """(b, 2, 2) covariance of the centre, metres squared, from `Fit.information`."""
-    regular = information + np.eye(PARAMETERS) * 1e-9
-    return np.asarray(np.linalg.inv(regular)[:, [[X], [Y]], [[X, Y]]])
+            cost += residual**2
+            gradient[:, parameter] += residual * slope
+            information[:, parameter, parameter] += slope**2

@@ -8,7 +8,7 @@ from fusion.association import Hypotheses, associate, choose, collect, refit, wo
 from fusion.blocks import fused_blocks
 from fusion.silhouettes import CANNOT_TELL_PX, Scene, build_scene
 from fusion.types import FusionResult
-from fusion.upright_box import Bools, Floats
+from fusion.upright_box import PARAMETERS, Bools, Floats, Ints
 from fusion.visibility import in_front, in_sight, unseen_floor
 from inference.types import Observation
 
@@ -69,40 +69,28 @@ def _settled(found: Hypotheses, expected: Floats, scene: Scene) -> tuple[Hypothe
 def must_have_seen(found: Hypotheses, scene: Scene) -> Bools:
     """(h, cameras) whether most of the block is in that camera's open view.
 
-    Cranes, silhouettes of blocks in front, and silhouettes that belong to no block
-    hide it. Silhouettes of blocks behind do not: where those are seen, it would be seen.
+    Cranes, blocks in front (as seen by that camera, or as known from others where it
+    failed to detect them), and silhouettes that belong to no block hide it. Silhouettes
+    of blocks behind do not: where those are seen, it would be seen.
     """
     result = np.zeros(found.members.shape, dtype=bool)
-    box, camera, outline = in_sight(found.boxes, scene)
-    if not len(box):
-        return result
     owner = owners(found, scene)
-    for index, (row, column, shape) in enumerate(zip(box, camera, outline, strict=True)):
-        del index
+    box, camera, outline = in_sight(found.boxes, scene)
+    detected = found.members[box, camera] >= 0
+    for row, column, shape in zip(box, camera, outline, strict=True):
         own = np.flatnonzero((scene.camera == column) & (owner != row))
-        belonging = owner[own]
-        behind = np.zeros(len(own), dtype=bool)
-        placed = belonging >= 0
-        if placed.any():
-            others = found.boxes[belonging[placed]]
-            mine = np.broadcast_to(found.boxes[row], others.shape)
-            eyes = np.broadcast_to(scene.views.position[column], (len(others), 3))
-            behind[placed] = ~in_front(others, mine, eyes)
+        placed = owner[own] >= 0
+        hiding = own[~placed | _nearer(found, np.maximum(owner[own], 0), row, scene.views.position[column])]
+        unseen = np.flatnonzero((camera == column) & (box != row) & ~detected)
+        unseen = unseen[_nearer(found, box[unseen], row, scene.views.position[column])]
         frame = scene.frames[column]
         visible = shape.intersection(frame.outline).difference(frame.crane)
-        visible = visible.difference(shapely.union_all(scene.polygons[own[~behind]]))
-        undetected = np.flatnonzero((camera == column) & (box != row) & (found.members[box, column] < 0))
-        if len(undetected):
-            others = found.boxes[box[undetected]]
-            mine = np.broadcast_to(found.boxes[row], others.shape)
-            eyes = np.broadcast_to(scene.views.position[column], (len(others), 3))
-            nearer = undetected[in_front(others, mine, eyes)]
-            visible = visible.difference(shapely.union_all(outline[nearer]))
+        visible = visible.difference(shapely.union_all([*scene.polygons[hiding], *outline[unseen]]))
         result[row, column] = visible.area > _MUST_SEE * shape.area
     return result
 
 
-def owners(found: Hypotheses, scene: Scene) -> np.ndarray:
+def owners(found: Hypotheses, scene: Scene) -> Ints:
     """(n,) hypothesis that uses each silhouette, -1 for none."""
     owner = np.full(len(scene.objects), -1, dtype=np.int64)
     row, column = np.nonzero(found.members >= 0)
@@ -110,31 +98,39 @@ def owners(found: Hypotheses, scene: Scene) -> np.ndarray:
     return owner
 
 
+def _nearer(found: Hypotheses, rows: Ints, than: int | Ints, eye: Floats) -> Bools:
+    """Whether each of (n,) hypotheses can hide hypothesis `than` from (3,) or (n, 3) eyes."""
+    boxes = found.boxes[rows]
+    others = np.broadcast_to(found.boxes[than], boxes.shape)
+    return in_front(boxes, others, np.broadcast_to(eye, (len(boxes), 3)))
+
+
 def _hiding(found: Hypotheses, scene: Scene) -> Bools:
     """(m,) for each contact of outlines (`Scene.beside`), whether the other object may hide this one there."""
     owner = owners(found, scene)
     mine, other = owner[scene.beside[:, 0]], owner[scene.beside[:, 2]]
-    hiding = np.ones(len(scene.beside), dtype=bool)
     known = (mine >= 0) & (other >= 0)
     eyes = scene.views.position[scene.camera[scene.beside[known, 0]]]
-    hiding[known] = in_front(found.boxes[other[known]], found.boxes[mine[known]], eyes)
+    hiding = np.ones(len(scene.beside), dtype=bool)
+    hiding[known] = _nearer(found, other[known], mine[known], eyes)
     return hiding
 
 
 def _behind_undetected(found: Hypotheses, scene: Scene) -> Bools:
-    """(n, k) outline points where a block hides the silhouette that this camera failed to detect itself."""
+    """(n, k) outline points where a block may hide the silhouette that this camera failed to detect itself."""
     hidden = np.zeros(scene.at_edge.shape, dtype=bool)
     owner = owners(found, scene)
     box, camera, outline = in_sight(found.boxes, scene)
-    undetected = np.flatnonzero(found.members[box, camera] < 0)
-    for index in undetected:
-        behind = np.flatnonzero((scene.camera == camera[index]) & (owner >= 0) & (owner != box[index]))
-        if not len(behind):
-            continue
-        others = found.boxes[owner[behind]]
-        mine = np.broadcast_to(found.boxes[box[index]], others.shape)
-        eyes = np.broadcast_to(scene.views.position[camera[index]], (len(others), 3))
-        behind = behind[in_front(mine, others, eyes)]
+    for index in np.flatnonzero(found.members[box, camera] < 0):
+        others = np.flatnonzero((scene.camera == camera[index]) & (owner >= 0) & (owner != box[index]))
+        eyes = scene.views.position[camera[index]]
+        behind = others[
+            in_front(
+                np.broadcast_to(found.boxes[box[index]], (len(others), PARAMETERS)),
+                found.boxes[owner[others]],
+                np.broadcast_to(eyes, (len(others), 3)),
+            )
+        ]
         points = shapely.points(scene.pixels[behind])
         hidden[behind] |= shapely.dwithin(points, outline[index], CANNOT_TELL_PX)
     return hidden

@@ -5,16 +5,16 @@ Lens distortion is taken out here, once per object (see `fusion.upright_box` for
 own edge and which are only where the view of it ends.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import shapely
 from shapely import LinearRing, Polygon
 
+from bay_observation.errors import FusionError
 from bays import BayConfig
 from bays.camera_model import CameraModel
-from bay_observation.errors import FusionError
 from fusion.fitting import Outlines
 from fusion.upright_box import Bools, Floats, Ints, Views
 from inference.types import (
@@ -119,7 +119,7 @@ def floor_polygons(polygons: np.ndarray, views: Views, z: float) -> np.ndarray:
     reach = (of_each.position[:, 2] - z) / np.maximum(-direction[:, 2], 0.05)
     ground = of_each.position[:, :2] + reach[:, None] * direction[:, :2]
     points = np.split(ground, np.flatnonzero(np.diff(owner)) + 1)
-    return shapely.convex_hull(np.array([shapely.MultiPoint(ring) for ring in points], dtype=object))
+    return np.asarray(shapely.convex_hull(np.array([shapely.MultiPoint(ring) for ring in points], dtype=object)))
 
 
 def _frames(observation: Observation, bay: BayConfig) -> tuple[Frame, ...]:
@@ -242,7 +242,7 @@ def _divided_at_border(ring: Floats, model: CameraModel) -> Floats:
         axis=1,
     )
     side = np.roll(ring, -1, axis=0) - ring
-    along_border = (near & np.roll(near, -1, axis=0)).any(axis=1)
+    along_border = np.asarray((near & np.roll(near, -1, axis=0)).any(axis=1))
     steps = np.where(along_border, np.ceil(np.linalg.norm(side, axis=1) / _BORDER_STEP_PX), 1).astype(int)
     steps = np.maximum(steps, 1)
     start = np.repeat(np.arange(len(ring)), steps)
@@ -295,12 +295,18 @@ def _with_evidence(
         np.array([frame.model.intrinsics.focal_px for frame in frames], dtype=float),
     )
     return Scene(
-        frames, views, tuple(objects), tuple(twins), camera, shapes, pixels, at_edge, _joined(beside), clear, free
+        frames=frames,
+        views=views,
+        objects=tuple(objects),
+        twins=tuple(twins),
+        camera=camera,
+        polygons=shapes,
+        pixels=pixels,
+        at_edge=at_edge,
+        beside=np.concatenate(beside),
+        clear=clear,
+        free=free,
     )
-
-
-def _joined(parts: Iterable[Ints]) -> Ints:
-    return np.concatenate(list(parts))
 
 
 def _along(ring: Floats, count: int) -> Floats:

@@ -69,9 +69,7 @@ def outline_edges(boxes: Floats, positions: Floats) -> Bools:
     dx, dy = positions[..., 0] - boxes[..., X], positions[..., 1] - boxes[..., Y]
     across, along = cos * dx + sin * dy, cos * dy - sin * dx
     half_width, half_depth = boxes[..., WIDTH] / 2, boxes[..., DEPTH] / 2
-    sides = np.stack(
-        [along < -half_depth, across > half_width, along > half_depth, across < -half_width], axis=-1
-    )
+    sides = np.stack([along < -half_depth, across > half_width, along > half_depth, across < -half_width], axis=-1)
     top = (positions[..., 2] > boxes[..., HEIGHT])[..., None]
     return np.concatenate([sides, sides ^ top, sides ^ np.roll(sides, 1, axis=-1)], axis=-1)
 

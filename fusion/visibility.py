@@ -2,28 +2,14 @@
 
 import numpy as np
 import shapely
-from shapely import MultiPolygon, Polygon
+from shapely import MultiPolygon
 
 from bays import BayConfig
 from fusion.silhouettes import Scene
-from fusion.upright_box import DEPTH, WIDTH, X, Y, YAW, Bools, Floats, Ints, corners, project
+from fusion.upright_box import DEPTH, WIDTH, YAW, Bools, Floats, Ints, corners, project
 
 UNSEEN_CELL_M = 0.5
 _IN_SIGHT_DEPTH = 1.0  # metres in front of the lens that every corner needs to be drawn
-
-
-def hulls(boxes: Floats, cameras: Ints, scene: Scene) -> np.ndarray:
-    """(n,) silhouettes of (n, 6) boxes, each in the camera of that row, ideal pixels; empty when out of sight.
-
-    The frame's edge is not applied yet.
-    """
-    points = corners(boxes)
-    views = scene.views.take(cameras)
-    pixels = project(points, views)
-    depth = np.einsum("nkj,nj->nk", points - views.position[:, None, :], views.rotation[:, 2])
-    result = shapely.convex_hull(shapely.multipoints(pixels)) if len(boxes) else np.empty(0, dtype=object)
-    result[(depth < _IN_SIGHT_DEPTH).any(axis=1)] = Polygon()
-    return np.asarray(result)
 
 
 def in_sight(boxes: Floats, scene: Scene) -> tuple[Ints, Ints, np.ndarray]:
@@ -44,9 +30,7 @@ def in_sight(boxes: Floats, scene: Scene) -> tuple[Ints, Ints, np.ndarray]:
     depth = np.einsum("nkj,nj->nk", points - views.position[:, None, :], views.rotation[:, 2])
     low, high = pixels.min(axis=1), pixels.max(axis=1)
     near = (
-        (depth > _IN_SIGHT_DEPTH).all(axis=1)
-        & (low < bounds[:, 2:]).all(axis=1)
-        & (high > bounds[:, :2]).all(axis=1)
+        (depth > _IN_SIGHT_DEPTH).all(axis=1) & (low < bounds[:, 2:]).all(axis=1) & (high > bounds[:, :2]).all(axis=1)
     )
     return box[near], camera[near], shapely.convex_hull(shapely.multipoints(pixels[near]))
 
@@ -109,8 +93,7 @@ def unseen_floor(scene: Scene, bay: BayConfig, boxes: Floats) -> MultiPolygon:
         standing = shapely.union_all(footprints(boxes))
         shapely.prepare(standing)
         seen |= shapely.contains_xy(standing, centres)
-    box, camera, outlines = in_sight(boxes, scene)
-    del box
+    _, camera, outlines = in_sight(boxes, scene)
     for row in range(len(scene.frames)):
         open_view = scene.free[row].difference(shapely.union_all(outlines[camera == row]))
         shapely.prepare(open_view)
@@ -142,8 +125,3 @@ def _cells(chosen: Bools, bay: BayConfig) -> MultiPolygon:
     )
     merged = shapely.union_all(runs) if len(runs) else MultiPolygon()
     return merged if isinstance(merged, MultiPolygon) else MultiPolygon([merged])
-
-
-def centres(boxes: Floats) -> Floats:
-    """(n, 2) centres of (n, 6) boxes, metres."""
-    return boxes[:, [X, Y]]

@@ -1,6 +1,7 @@
 """`python -m inference train WHAT` and `python -m inference score`."""
 
 import argparse
+import os
 import sys
 from pathlib import Path
 
@@ -44,6 +45,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _train(options: argparse.Namespace) -> None:
+    os.environ.setdefault("YOLO_VERBOSE", "true")  # a training that says nothing for minutes looks dead
     from inference.training import classifier, detector, frames, segmenter
 
     training = {

@@ -76,8 +76,6 @@ class CaptureTrigger(BaseTrigger):
             self.log.info("%s is published already; no camera is asked again", reference.path)
             return _captured(reference, batch, bay)
         batch = await self._ask_cameras(bay)
-        for failure in batch.failures:
-            self.log.warning("camera %s: %s: %s", failure.camera_name, failure.reason.value, failure.detail)
         if len(batch.images) < bay.camera_quorum:
             return CaptureEvent("below_quorum", self.batch_id, counts=_counts(batch, bay), failures=_reasons(batch))
         reference = await asyncio.to_thread(store.save, "capture", bay.bay_id, self.batch_id, batch)

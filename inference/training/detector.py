@@ -7,7 +7,7 @@ import yaml
 
 from inference import runtime
 from inference.training.frames import Sample
-from inference.training.yolo import architecture, ship, trained
+from inference.training.yolo import architecture, faster_on_cpu, ship, trained
 from inference.types import CLASSES
 
 runtime.prepare()
@@ -48,8 +48,10 @@ def train_detector(samples: list[Sample], validation: list[Sample], out: Path, e
         "exist_ok": True,
     }
     model = YOLO(architecture(folder, "yolo11", len(CLASSES)))
+    model.add_callback("on_pretrain_routine_end", faster_on_cpu)
     model.train(**settings, name="early", imgsz=_EARLY_IMAGE_SIZE, epochs=early, lr0=0.003, lrf=0.2)
     model = YOLO(folder / "early" / "weights" / "last.pt")
+    model.add_callback("on_pretrain_routine_end", faster_on_cpu)
     model.train(**settings, name="late", imgsz=IMAGE_SIZE, epochs=max(1, epochs - early), lr0=0.0012, lrf=0.02)
     return ship(trained(folder / "late" / "weights" / "last.pt"), "detect", out / "detector.pt", IMAGE_SIZE)
 

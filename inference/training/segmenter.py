@@ -135,20 +135,22 @@ def _forward(
     pictures = torch.stack(
         [sam.preprocess(torch.from_numpy(frame.picture).permute(2, 0, 1).float()) for frame in frames]
     )
-    embeddings = sam.image_encoder(pictures)
+    all_boxes = [_jittered(frame.boxes, rng) for frame in frames]
     logits, quality, targets, weights = [], [], [], []
-    for frame, embedding in zip(frames, embeddings, strict=True):
-        boxes = _jittered(frame.boxes, rng)
-        sparse, dense = sam.prompt_encoder(points=None, boxes=torch.from_numpy(boxes), masks=None)
-        masks, iou = sam.mask_decoder(
-            image_embeddings=embedding[None],
-            image_pe=sam.prompt_encoder.get_dense_pe(),
-            sparse_prompt_embeddings=sparse,
-            dense_prompt_embeddings=dense,
-            multimask_output=False,
-        )
-        logits.append(masks[:, 0])
-        quality.append(iou[:, 0])
+    # bfloat16 makes a step almost twice as fast where the CPU has it; the losses are taken in float32.
+    with torch.autocast("cpu", dtype=torch.bfloat16, enabled=sam.training):
+        for embedding, boxes in zip(sam.image_encoder(pictures), all_boxes, strict=True):
+            sparse, dense = sam.prompt_encoder(points=None, boxes=torch.from_numpy(boxes), masks=None)
+            masks, iou = sam.mask_decoder(
+                image_embeddings=embedding[None],
+                image_pe=sam.prompt_encoder.get_dense_pe(),
+                sparse_prompt_embeddings=sparse,
+                dense_prompt_embeddings=dense,
+                multimask_output=False,
+            )
+            logits.append(masks[:, 0].float())
+            quality.append(iou[:, 0].float())
+    for frame, boxes in zip(frames, all_boxes, strict=True):
         rows, columns = frame.picture.shape[:2]
         targets.append(torch.from_numpy(frame.covered.astype(np.float32) / 255))
         weights.append(torch.stack([_window(box, rows, columns) for box in boxes]))

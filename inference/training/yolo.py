@@ -1,6 +1,7 @@
 """What the two ultralytics models share: their small architecture, and checkpoints fit to ship."""
 
 from pathlib import Path
+from typing import Any
 
 import torch
 import yaml
@@ -29,6 +30,37 @@ def architecture(folder: Path, name: str, classes: int) -> Path:
     path = folder / f"{name.replace('yolo11', 'yolo11n')}.yaml"  # the letter chooses the scale
     path.write_text(yaml.safe_dump(model, sort_keys=False), encoding="utf-8")
     return path
+
+
+def faster_on_cpu(trainer: Any) -> None:
+    """Callback `on_pretrain_routine_end`: half the time of a training step on a CPU that has bfloat16.
+
+    The network runs in bfloat16 with channels last, the loss in float32 as ever. Only the
+    model that is trained is wrapped; the averaged copy, which becomes the checkpoint, is not.
+    """
+    if trainer.device.type != "cpu":
+        return
+    model = trainer.model.to(memory_format=torch.channels_last)
+    forward = model.forward
+
+    def in_bfloat16(batch: Any, *rest: Any, **named: Any) -> Any:
+        if isinstance(batch, dict):  # pictures and labels: runs the network through here again, then the loss
+            return forward(batch, *rest, **named)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            found = forward(batch.contiguous(memory_format=torch.channels_last), *rest, **named)
+        return _in_float32(found)
+
+    model.forward = in_bfloat16
+
+
+def _in_float32(found: Any) -> Any:
+    if isinstance(found, torch.Tensor):
+        return found.float()
+    if isinstance(found, dict):
+        return {name: _in_float32(value) for name, value in found.items()}
+    if isinstance(found, (list, tuple)):
+        return type(found)(_in_float32(value) for value in found)
+    return found
 
 
 def trained(checkpoint: Path) -> torch.nn.Module:

@@ -259,9 +259,7 @@ class Scores:
     height_error: float
 
 
-def score(
-    found: list[Polygon], heights: list[float], boxes: tuple[Box, ...], ignored: tuple[Box, ...] = ()
-) -> Scores:
+def score(found: list[Polygon], heights: list[float], boxes: tuple[Box, ...], ignored: tuple[Box, ...] = ()) -> Scores:
     """Matched at IoU 0.5, best first; what lies on an `ignored` box is neither right nor wrong."""
     overlaps = sorted(
         ((_iou(a, box.footprint), i, j) for i, a in enumerate(found) for j, box in enumerate(boxes)), reverse=True

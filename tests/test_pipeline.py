@@ -1,0 +1,217 @@
+"""The three DAGs of a bay in a real Airflow: real cameras' protocol, real triggerer, real models.
+
+One embedded Airflow and one simulated yard for the whole file; the tests build on one
+another and run in their order. The bay is a copy of the demo's on addresses of its own.
+"""
+
+import os
+import socket
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import yaml
+
+from artifacts import ArtifactReference, ArtifactStore
+from bays import batch_id
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
+
+PROJECT = Path(__file__).parents[1]
+BAY = "test_yard"
+FIRST = datetime(2025, 7, 2, 1, 0, tzinfo=UTC)
+SLOT = timedelta(minutes=10)
+OFFLINE = "C_4"
+DAGS = {stage: f"{stage}_{BAY}_dag" for stage in ("observation", "fusion", "tracking")}
+
+
+class Bay:
+    """The test's own bay file: a copy of the demo's on other addresses, changed while the test goes on."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        folder.mkdir()
+        self.content = yaml.safe_load((PROJECT / "bays" / "demo_bay.yaml").read_text(encoding="utf-8"))
+        subnet = f"127.{os.getpid() % 100 + 100}.{os.getpid() // 100 % 250}"
+        self.content |= {"enabled": True, "camera_quorum": 11}
+        self.content["network"] = {"camera_subnet": f"{subnet}.0/24", "observer_ip": f"{subnet}.1"}
+        for camera in self.content["cameras"]:
+            camera |= {"host": f"{subnet}.{camera['host'].rpartition('.')[2]}", "port": _free_port()}
+        self.write()
+
+    def write(self, **changes: Any) -> None:
+        text = yaml.safe_dump(self.content | changes)
+        (self.folder / f"{BAY}.yaml").write_text(text, encoding="utf-8")
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture(scope="module")
+def yard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimpleNamespace]:
+    from demo.embedded_airflow import EmbeddedAirflow
+    from demo.yard_process import YardProcess
+
+    root = tmp_path_factory.mktemp("pipeline")
+    bay = Bay(root / "bays")
+    (root / "bays" / "wrong_bay.yaml").write_text("description: A bay with a fault\ncameras: seven\n")
+    environment = {"BAYS_PATH": str(root / "bays"), "BAYS_SCHEDULE": "off", "DATA_PATH": str(root / "data")}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("BAYS_PATH", environment["BAYS_PATH"])
+        with YardProcess(BAY, seed=7, moment=FIRST, offline=[OFFLINE], log=root / "cameras.log") as cameras:
+            airflow = EmbeddedAirflow(root / "airflow", dags_folder=PROJECT / "dags", env=environment)
+            airflow.add_connection(f"onvif_{BAY}", kind="generic", login=cameras.username, password=cameras.password)
+            with airflow:
+                airflow.wait_for_dags(DAGS.values())
+                store = ArtifactStore(root / "data")
+                yield SimpleNamespace(root=root, bay=bay, cameras=cameras, airflow=airflow, store=store)
+
+
+def observe(yard: SimpleNamespace, slot: datetime) -> str:
+    """Run the observation DAG of a slot to its end; the run's id."""
+    yard.cameras.set_time(slot)
+    run = yard.airflow.trigger(DAGS["observation"], slot)
+    yard.airflow.wait_for_run(DAGS["observation"], run, timeout=600)
+    return run
+
+
+def states(yard: SimpleNamespace, stage: str, run: str) -> dict[str, str]:
+    return {task_id: task["state"] for task_id, task in yard.airflow.task_instances(DAGS[stage], run).items()}
+
+
+def runs_of(yard: SimpleNamespace, stage: str, slot: datetime) -> list[str]:
+    batch = batch_id(BAY, slot)
+    return [r["dag_run_id"] for r in yard.airflow.dag_runs(DAGS[stage]) if r["dag_run_id"].startswith(batch)]
+
+
+def history(yard: SimpleNamespace) -> dict[str, str]:
+    """sha256 of the tracking artifacts, by batch."""
+    store = yard.store
+    return {batch: store.find("tracking", BAY, batch).sha256 for batch in store.batch_ids("tracking", BAY)}
+
+
+def test_batches_travel_the_whole_way(yard):
+    airflow, store = yard.airflow, yard.store
+    for number, slot in enumerate((FIRST, FIRST + SLOT), start=1):
+        run = observe(yard, slot)
+        tasks = airflow.task_instances(DAGS["observation"], run)
+        assert {name: task["state"] for name, task in tasks.items()} == dict.fromkeys(
+            ("capture_images", "check_should_proceed", "run_inference", "trigger_fusion"), "success"
+        ), airflow.task_log(DAGS["observation"], run, "run_inference")
+        assert {task["queue"] for task in tasks.values()} == {f"obs_{BAY}"}
+        for stage in ("fusion", "tracking"):
+            (ended,) = [r for r in airflow.wait_for_runs(DAGS[stage], number) if batch_id(BAY, slot) in r["dag_run_id"]]
+            assert ended["state"] == "success"
+            tasks = airflow.task_instances(DAGS[stage], ended["dag_run_id"])
+            assert {task["queue"] for task in tasks.values()} == {f"proc_{BAY}"}
+
+    capture = airflow.xcom(DAGS["observation"], run, "capture_images")
+    assert capture["failures"] == {OFFLINE: "unreachable"}
+    assert capture["captured_count"] == 11
+    assert len(str(capture)) < 1000  # a reference, no image
+    batch = store.load(ArtifactReference.from_dict(capture))
+    assert {image.camera_name for image in batch.images} | {OFFLINE} == {c["name"] for c in yard.bay.content["cameras"]}
+    assert airflow.xcom(DAGS["observation"], run, "check_should_proceed", "reason").startswith("11 of 11 frames")
+    observation = store.load(ArtifactReference.from_dict(airflow.xcom(DAGS["observation"], run, "run_inference")))
+    assert observation.failures == {OFFLINE: "unreachable"}
+
+    first, second = (store.load(store.find("tracking", BAY, batch)) for batch in store.batch_ids("tracking", BAY))
+    assert len(first.tracks) >= 10
+    # In ten minutes most blocks stand where they stood, and keep their identity.
+    assert len({t.track_id for t in first.tracks} & {t.track_id for t in second.tracks}) >= 0.8 * len(first.tracks)
+
+
+def test_the_capture_ran_in_the_triggerer(yard):
+    run = yard.airflow.dag_runs(DAGS["observation"])[0]["dag_run_id"]
+    log = yard.airflow.task_log(DAGS["observation"], run, "capture_images")
+    assert "Pausing task as DEFERRED" in log
+    assert f"{DAGS['observation']}/{run}/capture_images" in log  # the trigger's own lines, merged into the task's
+    assert "Trigger fired event" in log
+    assert f"camera {OFFLINE}: unreachable" in log
+
+
+def test_a_stage_that_runs_again_changes_nothing(yard):
+    slot = FIRST + SLOT
+    before = history(yard)
+    (fusion,) = runs_of(yard, "fusion", slot)
+    yard.airflow.clear(DAGS["fusion"], fusion)
+    assert yard.airflow.wait_for_run(DAGS["fusion"], fusion) == "success"
+    tries = {task: ti["try_number"] for task, ti in yard.airflow.task_instances(DAGS["fusion"], fusion).items()}
+    assert tries == {"process_fusion": 2, "trigger_tracking": 2}
+    assert states(yard, "fusion", fusion) == {"process_fusion": "success", "trigger_tracking": "success"}
+    (tracking,) = runs_of(yard, "tracking", slot)  # no second one
+    yard.airflow.clear(DAGS["tracking"], tracking)
+    assert yard.airflow.wait_for_run(DAGS["tracking"], tracking) == "success"
+    assert history(yard) == before
+
+
+def test_fusion_waits_for_an_observation_that_has_not_arrived(yard):
+    reference = yard.store.find("observation", BAY, batch_id(BAY, FIRST))
+    path = yard.store.root / reference.path
+    aside = path.with_suffix(".aside")
+    path.rename(aside)
+    run = yard.airflow.trigger(DAGS["fusion"], None, {"observation": reference.to_dict()})
+
+    def deferred() -> bool:
+        return states(yard, "fusion", run)["process_fusion"] == "deferred"
+
+    yard.airflow._wait(deferred, 120, "process_fusion was not deferred")
+    aside.rename(path)
+    assert yard.airflow.wait_for_run(DAGS["fusion"], run) == "success"
+    assert "is not whole on this host yet" in yard.airflow.task_log(DAGS["fusion"], run, "process_fusion")
+    assert len(runs_of(yard, "tracking", FIRST)) == 1  # the artifact is the same: tracked already
+
+
+def test_outside_of_the_hours_a_batch_stops_after_its_capture(yard):
+    slot = FIRST + 2 * SLOT  # 10:20 in the bay
+    yard.bay.write(operating_hours=["08:30-09:20"])
+    run = observe(yard, slot)
+    yard.bay.write()
+    assert yard.airflow.run_state(DAGS["observation"], run) == "success"
+    assert states(yard, "observation", run) == {
+        "capture_images": "success",
+        "check_should_proceed": "success",
+        "run_inference": "skipped",
+        "trigger_fusion": "skipped",
+    }
+    reason = yard.airflow.xcom(DAGS["observation"], run, "check_should_proceed", "reason")
+    assert reason == "10:20 Asia/Seoul is outside of the operating hours 08:30-09:20"
+    assert runs_of(yard, "fusion", slot) == []
+
+
+def test_below_the_quorum_the_capture_fails_and_a_retry_takes_new_frames(yard):
+    slot = FIRST + 3 * SLOT
+    yard.bay.write(camera_quorum=12)
+    yard.cameras.set_time(slot)
+    run = yard.airflow.trigger(DAGS["observation"], slot)
+
+    def will_be_retried() -> bool:
+        return states(yard, "observation", run)["capture_images"] == "up_for_retry"
+
+    yard.airflow._wait(will_be_retried, 120, "capture_images is not up for a retry")
+    log = yard.airflow.task_log(DAGS["observation"], run, "capture_images", 1)
+    assert f"frames of 11 cameras where bay {BAY} wants 12; missing: {OFFLINE} (unreachable)" in log
+    assert yard.store.find("capture", BAY, batch_id(BAY, slot)) is None
+    yard.bay.write()
+    assert yard.airflow.wait_for_run(DAGS["observation"], run) == "success"
+    assert yard.airflow.task_instances(DAGS["observation"], run)["capture_images"]["try_number"] == 2
+    assert yard.store.find("capture", BAY, batch_id(BAY, slot)) is not None
+
+
+def test_a_wrong_bay_file_is_shown_and_hurts_no_other_bay(yard):
+    errors = yard.airflow.import_errors()
+    assert [Path(name).name for name in errors] == ["bay_config_check.py"]
+    assert "wrong_bay.yaml:2: cameras" in next(iter(errors.values()))
+
+
+def test_the_cameras_password_is_nowhere_on_disk(yard):
+    secret = yard.cameras.password.encode()
+    looked_at = [path for path in yard.root.rglob("*") if path.is_file()]
+    assert any(path.name == "airflow.db" for path in looked_at)
+    assert [path for path in looked_at if secret in path.read_bytes()] == []
