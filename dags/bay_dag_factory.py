@@ -39,6 +39,8 @@ DEFAULT_ARGS = {
     "depends_on_past": False,
     "retries": 2,
     "retry_delay": timedelta(minutes=1),
+    # A task that hangs must not hold its bay's DAG for ever. (Airflow does not count deferred time.)
+    "execution_timeout": timedelta(minutes=30),
 }
 
 

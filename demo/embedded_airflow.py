@@ -342,6 +342,10 @@ class EmbeddedAirflow:
             # A pass of the scheduler's loop per 0.1 s of idleness, not per second: what a task costs
             # on two cores falls from 1.5 s to 0.4 s.
             "scheduler": {"scheduler_idle_sleep_time": 0.1},
+            # A task's supervisor that misses the moment of the process's end looks again after this long.
+            # With 5 s (the default) a short deferral can be over before the scheduler hears that the worker
+            # let go of the task; it then takes the resumed task for a killed one, and retries it.
+            "workers": {"min_heartbeat_interval": 1},
             "dag_processor": {"parsing_processes": 1, "min_file_process_interval": self.reparse_interval},
             "logging": {"base_log_folder": self.home / "logs", "colored_console_log": False},
             "usage_data_collection": {"enabled": False},

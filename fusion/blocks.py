@@ -17,9 +17,6 @@ from inference.types import EQUIPMENT_CLASSES, DetectedObject
 
 HOLDS_MOST = 0.5  # share of a footprint from which a nested area holds it
 _ON_BLOCK_M = 0.3  # how far off the footprint a ground point may fall and still lie on it
-# Outline points of one silhouette err together (a mask is too wide, a pose is off): the fit's own
-# covariance, which takes them as independent, is widened by this.
-_CORRELATED = 3.0
 _LEAST_STD_M = 0.02
 
 
@@ -34,7 +31,7 @@ def fused_blocks(found: Hypotheses, missed: Bools, scene: Scene, bay: BayConfig)
     """
     shapes = footprints(found.boxes)
     work = _work(found, shapes, scene)
-    spread = _position_std(found)
+    spread = position_std(found)
     blocks = []
     for row in np.lexsort((found.boxes[:, Y], found.boxes[:, X])):
         cameras = np.flatnonzero(found.members[row] >= 0)
@@ -82,6 +79,14 @@ def area_of(footprint: Polygon, bay: BayConfig) -> str | None:
     return max(candidates, key=lambda item: (item[0], -item[1], item[2]))[2] if candidates else None
 
 
+def position_std(found: Hypotheses) -> Floats:
+    """Standard deviation of the centre, metres: root of the summed variance of x and y."""
+    regular = found.information + np.eye(found.boxes.shape[1]) * 1e-9
+    covariance = np.linalg.inv(regular)
+    variance = np.maximum(covariance[:, X, X] + covariance[:, Y, Y], 0.0)
+    return np.asarray(np.sqrt(_LEAST_STD_M**2 + variance))
+
+
 def _voters(scene: Scene, silhouette: int) -> list[tuple[DetectedObject, float]]:
     """The detections behind a silhouette with their size in the image (square root of its area, pixels)."""
     size = float(np.sqrt(scene.polygons[silhouette].area))
@@ -96,14 +101,6 @@ def _vote(ballots: Iterable[tuple[str, float]]) -> tuple[str, float]:
     winner = max(sorted(weights), key=weights.__getitem__)
     total = sum(weights.values())
     return winner, weights[winner] / total if total else 0.0
-
-
-def _position_std(found: Hypotheses) -> Floats:
-    """Standard deviation of the centre, metres: root of the summed variance of x and y."""
-    regular = found.information + np.eye(found.boxes.shape[1]) * 1e-9
-    covariance = np.linalg.inv(regular)
-    variance = np.maximum(covariance[:, X, X] + covariance[:, Y, Y], 0.0)
-    return np.asarray(np.sqrt(_LEAST_STD_M**2 + _CORRELATED**2 * variance))
 
 
 def _work(found: Hypotheses, shapes: np.ndarray, scene: Scene) -> list[Mapping[str, int]]:

@@ -31,6 +31,10 @@ from fusion.upright_box import (
 _STEP = np.array([1e-4, 1e-4, 1e-4, 1e-4, 1e-5, 1e-4])  # of the numeric derivative
 _LOWEST = np.array([-np.inf, -np.inf, 0.3, 0.3, -np.inf, 0.05])
 _HIGHEST = np.array([np.inf, np.inf, 40.0, 40.0, np.inf, 15.0])
+_SIZE_COLUMNS = np.array([WIDTH, DEPTH, HEIGHT])
+# Points of one outline err together (a mask is too wide, a pose is off), and the fit takes them
+# as independent: its standard deviations are this many times too small.
+_ERR_TOGETHER = 3.0
 _LONGEST_STEP = np.array([3.0, 3.0, 3.0, 3.0, 0.4, 2.0])
 
 
@@ -60,7 +64,7 @@ class Fit:
     Attributes:
         boxes: (b, 6).
         cost: (b,) robust, summed over all points, in units of `scale` squared.
-        information: (b, 6, 6) J^T J of the weighted residuals: its inverse is the covariance.
+        information: (b, 6, 6) inverse of the boxes' covariance.
         residuals: (b, v, k) pixels, signed; one-sided ones are 0 where satisfied.
     """
 
@@ -76,10 +80,6 @@ class SizePrior:
 
     mean: Floats  # (b, 3)
     std: Floats  # (b, 3)
-
-    def take(self, rows: Ints) -> "SizePrior":
-        """The priors of these rows."""
-        return SizePrior(self.mean[rows], self.std[rows])
 
 
 def fit_boxes(
@@ -116,7 +116,12 @@ def fit_boxes(
         better = tried.cost < state.cost
         damping = np.clip(np.where(better, damping / 4, damping * 6), 1e-6, 1e6)
         state = tried.where(better, state)
-    return Fit(state.boxes, state.cost, state.information, state.residuals)
+    known_before = problem.prior_information(state.boxes)
+    # Residuals larger than the fit was told to expect make it less certain than it believes.
+    counted = np.maximum((state.residuals != 0).sum(axis=(1, 2)), 1)
+    misfit = np.maximum((state.residuals**2).sum(axis=(1, 2)) / counted / scale**2, 1.0)
+    seen = (state.information - known_before) / (_ERR_TOGETHER**2 * misfit[:, None, None])
+    return Fit(state.boxes, state.cost, seen + known_before, state.residuals)
 
 
 @dataclass(frozen=True)
@@ -178,12 +183,22 @@ class _Problem:
         return np.moveaxis(slope, 0, -1)
 
     def _add_prior(self, boxes: Floats, cost: Floats, gradient: Floats, information: Floats) -> None:
-        for column, parameter in enumerate((WIDTH, DEPTH, HEIGHT)):
-            value, mean, std = boxes[:, parameter], self.prior.mean[:, column], self.prior.std[:, column]
-            if parameter == HEIGHT:
-                residual, slope = (value - mean) / std, 1 / std
-            else:
-                residual, slope = (np.log(value) - mean) / std, 1 / (std * value)
-            cost += residual**2
-            gradient[:, parameter] += residual * slope
-            information[:, parameter, parameter] += slope**2
+        residual = (self._sizes(boxes) - self.prior.mean) / self.prior.std
+        cost += (residual**2).sum(axis=1)
+        gradient[:, _SIZE_COLUMNS] += residual * self._size_slopes(boxes)
+        information += self.prior_information(boxes)
+
+    def prior_information(self, boxes: Floats) -> Floats:
+        """(b, 6, 6) what is known of the boxes without any silhouette."""
+        information = np.zeros((len(boxes), PARAMETERS, PARAMETERS))
+        information[:, _SIZE_COLUMNS, _SIZE_COLUMNS] = self._size_slopes(boxes) ** 2
+        return information
+
+    @staticmethod
+    def _sizes(boxes: Floats) -> Floats:
+        return np.stack([np.log(boxes[:, WIDTH]), np.log(boxes[:, DEPTH]), boxes[:, HEIGHT]], axis=1)
+
+    def _size_slopes(self, boxes: Floats) -> Floats:
+        """(b, 3) change of the prior's residuals with width, depth and height."""
+        ones = np.ones(len(boxes))
+        return np.asarray(np.stack([1 / boxes[:, WIDTH], 1 / boxes[:, DEPTH], ones], axis=1) / self.prior.std)

@@ -5,7 +5,7 @@ import shapely
 
 from bays import BayConfig
 from fusion.association import Hypotheses, associate, choose, collect, refit, worth_of
-from fusion.blocks import fused_blocks
+from fusion.blocks import fused_blocks, position_std
 from fusion.silhouettes import CANNOT_TELL_PX, Scene, build_scene
 from fusion.types import FusionResult
 from fusion.upright_box import PARAMETERS, Bools, Floats, Ints
@@ -14,6 +14,7 @@ from inference.types import Observation
 
 _MUST_SEE = 0.5  # share of a silhouette in open view from which a camera must have seen it
 _FINAL_SCALE_PX = 2.5
+_NOWHERE_M = 4.0  # a block whose centre is less certain than this has no place on a floor plan
 
 
 def fuse(observation: Observation, bay: BayConfig) -> FusionResult:
@@ -49,7 +50,11 @@ def fuse(observation: Observation, bay: BayConfig) -> FusionResult:
 
 
 def _settled(found: Hypotheses, expected: Floats, scene: Scene) -> tuple[Hypotheses, Bools]:
-    """The blocks fitted once more now that it is known who stands in front of whom, ghosts dropped."""
+    """The blocks fitted once more now that it is known who stands in front of whom, ghosts dropped.
+
+    Dropped too is what cannot be placed: of a block of which one frame shows a corner,
+    all that is known is that its floor is hidden (`FusionResult.unseen`).
+    """
     for _ in range(2):
         available = np.ones(len(scene.objects), dtype=bool)
         available[found.members[found.members >= 0]] = False
@@ -61,7 +66,8 @@ def _settled(found: Hypotheses, expected: Floats, scene: Scene) -> tuple[Hypothe
         missed = must_have_seen(found, scene) & (found.members < 0)
         worth = worth_of(found, missed, expected)
         if not (worth <= 0).any():
-            return found, missed
+            placed = position_std(found) <= _NOWHERE_M
+            return found.take(placed), missed[placed]
         # One at a time, the least supported first: without it others may be hidden no longer.
         found = found.take(np.arange(len(found)) != int(worth.argmin()))
 

@@ -102,16 +102,3 @@ def signed_distances(lines: tuple[Floats, Floats], edges: Bools, pixels: Floats)
     distance = np.where(edges[..., None, :], distance, -np.inf)
     nearest = distance.argmax(axis=-1)
     return np.take_along_axis(distance, nearest[..., None], axis=-1)[..., 0], nearest
-
-
-def normalised(boxes: Floats) -> Floats:
-    """The same boxes with the width the longer side and yaw in [-90, 90) degrees: one name for each shape."""
-    result = boxes.copy()
-    swap = result[..., DEPTH] > result[..., WIDTH]
-    result[..., WIDTH], result[..., DEPTH] = (
-        np.where(swap, boxes[..., DEPTH], boxes[..., WIDTH]),
-        np.where(swap, boxes[..., WIDTH], boxes[..., DEPTH]),
-    )
-    turned = result[..., YAW] + np.where(swap, np.pi / 2, 0.0)
-    result[..., YAW] = (turned + np.pi / 2) % np.pi - np.pi / 2
-    return result

@@ -3,11 +3,11 @@
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NoReturn
 
 from airflow.sdk import BaseOperator
 from airflow.sdk.definitions.context import Context
-from airflow.sdk.exceptions import AirflowException
+from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
 from artifacts import ArtifactReference, ArtifactStore, Stage
 from bays import BayConfig, load_bay
@@ -74,12 +74,20 @@ class StageOperator(BaseOperator):
             reference = self._input(context)
             told = ArtifactEvent.from_dict(event, expected=reference)
             if told.status != "whole":
-                raise AirflowException(told.error)
+                self._give_up(reference, told.error)
             return self._run(reference)
 
     @abstractmethod
     def process(self, reference: ArtifactReference, bay: BayConfig, store: ArtifactStore) -> dict[str, Any]:
         """Load the artifact, do the stage's work, publish, and return what XCom shall hold."""
+
+    def _give_up(self, reference: ArtifactReference, reason: str) -> NoReturn:
+        present = ArtifactStore().find(reference.stage, reference.bay_id, reference.batch_id)
+        if present is not None and present != reference:
+            # The later run has started a run of this DAG for its own artifact; this one must not
+            # hold that up by trying again.
+            raise AirflowFailException(f"{reason} It holds another whole artifact, sha256 {present.sha256[:8]}.")
+        raise AirflowException(reason)
 
     def _input(self, context: Context) -> ArtifactReference:
         return stage_reference(self.reference, self.takes, self.bay_id, context)

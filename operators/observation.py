@@ -9,6 +9,7 @@ from airflow.sdk.definitions.context import Context
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
 from artifacts import ArtifactStore
+from bay_observation.errors import ArtifactError
 from bays import batch_id, load_bay
 from operators._common import run_slot, task_errors
 from triggers import CaptureTrigger
@@ -79,5 +80,9 @@ class ObservationOperator(BaseOperator):
         tries_before_clearing = getattr(ti, "max_tries", 0) - (self.retries or 0)
         if tries_before_clearing <= 0 or ti.try_number != tries_before_clearing + 1:
             return None
-        published = ArtifactStore().find("capture", self.bay_id, batch)
+        try:
+            published = ArtifactStore().find("capture", self.bay_id, batch)
+        except ArtifactError as error:
+            self.log.warning("%s", error)  # the trigger does not hand on what is damaged either
+            return None
         return published.sha256 if published else None

@@ -81,6 +81,10 @@ def observe(yard: SimpleNamespace, slot: datetime) -> str:
     return run
 
 
+def _utc(moment: datetime) -> str:
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
 def states(yard: SimpleNamespace, stage: str, run: str) -> dict[str, str]:
     return {task_id: task["state"] for task_id, task in yard.airflow.task_instances(DAGS[stage], run).items()}
 
@@ -149,6 +153,22 @@ def test_a_stage_that_runs_again_changes_nothing(yard):
     yard.airflow.clear(DAGS["tracking"], tracking)
     assert yard.airflow.wait_for_run(DAGS["tracking"], tracking) == "success"
     assert history(yard) == before
+
+
+def test_a_cleared_capture_takes_new_frames(yard):
+    (run,) = [
+        r["dag_run_id"] for r in yard.airflow.dag_runs(DAGS["observation"]) if r["logical_date"] == _utc(FIRST + SLOT)
+    ]
+    before = yard.airflow.xcom(DAGS["observation"], run, "capture_images")
+    yard.cameras.set_time(FIRST + SLOT)
+    yard.airflow.clear(DAGS["observation"], run)
+    assert yard.airflow.wait_for_run(DAGS["observation"], run, timeout=600) == "success"
+    after = yard.airflow.xcom(DAGS["observation"], run, "capture_images")
+    assert after["sha256"] != before["sha256"]
+    assert "is published already" not in yard.airflow.task_log(DAGS["observation"], run, "capture_images", 2)
+    for stage in ("fusion", "tracking"):
+        for run_id in runs_of(yard, stage, FIRST + SLOT):
+            assert yard.airflow.wait_for_run(DAGS[stage], run_id) == "success"
 
 
 def test_fusion_waits_for_an_observation_that_has_not_arrived(yard):

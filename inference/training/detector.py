@@ -17,7 +17,7 @@ from ultralytics import YOLO  # noqa: E402
 IMAGE_SIZE = 640
 # Most of the epochs see smaller pictures: a fifth of the time, and the last ones make up for it.
 _EARLY_IMAGE_SIZE = 384
-_EARLY_SHARE = 0.6
+_EARLY_SHARE = 0.65
 
 
 def train_detector(samples: list[Sample], validation: list[Sample], out: Path, epochs: int, seed: int) -> Path:
@@ -38,6 +38,9 @@ def train_detector(samples: list[Sample], validation: list[Sample], out: Path, e
         "cos_lr": True,
         "warmup_epochs": 1.0,
         "batch": 12,
+        # A step for every batch: by default gradients are gathered up to 64 pictures, which leaves
+        # a training of a few epochs too few steps to learn anything.
+        "nbs": 12,
         "workers": 0,
         "cache": False,
         "plots": False,

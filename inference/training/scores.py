@@ -9,6 +9,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import shapely
 from numpy.typing import NDArray
 
 from bays import BayConfig, batch_id, load_bay
@@ -177,7 +178,11 @@ def _box_iou(one: NDArray[np.float32], other: NDArray[np.float32]) -> float:
 def _mask_iou(found: DetectedObject, mask: NDArray[np.bool_]) -> float:
     if found.polygon is None:
         return 0.0
-    drawn = np.zeros(mask.shape, dtype=np.uint8)
-    cv2.fillPoly(drawn, [np.round((found.polygon - 0.5) * 16).astype(np.int32)], 1, shift=4)
-    inside = drawn.astype(bool)
+    # OpenCV's fillPoly would count border pixels of which less than half is covered.
+    region = shapely.make_valid(shapely.Polygon(found.polygon))
+    shapely.prepare(region)
+    left, top, right, bottom = (int(value) for value in (*np.floor(region.bounds[:2]), *np.ceil(region.bounds[2:])))
+    y, x = np.mgrid[max(top, 0) : min(bottom, mask.shape[0]), max(left, 0) : min(right, mask.shape[1])]
+    inside = np.zeros(mask.shape, dtype=bool)
+    inside[y, x] = shapely.contains_xy(region, x + 0.5, y + 0.5)
     return float((inside & mask).sum() / max((inside | mask).sum(), 1))

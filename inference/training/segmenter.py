@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 
 _CELL = 4  # pixels of SAM's input per cell of its mask grid
 _GRID = IMAGE_SIZE // _CELL
-_FRAMES_PER_STEP = 4
+_FRAMES_PER_STEP = 2
 _BOXES_PER_FRAME = 8
 _JITTER = 0.035  # standard deviation of a box's side, as a share of the box
-_PEAK_RATE = 1.2e-3
-_REPORT_EVERY = 50
+_PEAK_RATE = 1.0e-3
+_REPORT_EVERY = 100
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,7 +50,7 @@ def train_segmenter(samples: list[Sample], validation: list[Sample], out: Path, 
     steps = epochs * (len(frames) // _FRAMES_PER_STEP)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, _PEAK_RATE, total_steps=max(steps, 2), pct_start=0.08)
     average = torch.optim.swa_utils.AveragedModel(
-        sam, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(0.995), use_buffers=True
+        sam, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(0.99), use_buffers=True
     )
     started, losses = time.monotonic(), []
     for step, some in enumerate(_steps(frames, epochs, rng)):
@@ -66,8 +66,8 @@ def train_segmenter(samples: list[Sample], validation: list[Sample], out: Path, 
         if (step + 1) % _REPORT_EVERY == 0 or step + 1 == steps:
             spent = time.monotonic() - started
             print(f"step {step + 1} of {steps}: loss {np.mean(losses[-_REPORT_EVERY:]):.4f}, {spent:.0f} s", flush=True)
-        if (step + 1) % (_REPORT_EVERY * 8) == 0:
-            print(_report(average.module, held_out[:48], rng), flush=True)
+        if (step + 1) % (_REPORT_EVERY * 4) == 0:
+            print(_report(average.module, held_out[:24], rng), flush=True)
     print(_report(average.module, held_out, rng), flush=True)
     shipped = out / "segmenter.pth"
     shipped.parent.mkdir(parents=True, exist_ok=True)

@@ -8,12 +8,13 @@ so that a slip on either side shows.
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import shapely
 from numpy.typing import NDArray
-from shapely import MultiPolygon, Polygon
+from shapely import Polygon
 
 from bays import BayConfig, Camera, load_bay
 from inference.types import CameraObservation, DetectedObject, Observation
@@ -100,8 +101,8 @@ class Yard:
                 objects.append(detected("crane", outline, 0.9))
             else:
                 objects.append(detected(box.class_name, outline, rng.uniform(0.7, 0.98), box.stage))
-        for _ in range(rng.binomial(len(objects), self.degraded.false)):
-            objects.append(detected("block", random_blob(size, rng), rng.uniform(0.3, 0.7), "welding"))
+        false = rng.binomial(len(objects), self.degraded.false)
+        objects += [detected("block", random_blob(size, rng), rng.uniform(0.3, 0.7), "welding") for _ in range(false)]
         for name, x, y, z in self.equipment:
             pixel = project(camera, np.array([[x, y, z]]))[0]
             if shapely.contains_xy(frame, *pixel):
@@ -134,7 +135,7 @@ def project(camera: Camera, points: NDArray[np.float64]) -> NDArray[np.float64]:
 def silhouette(camera: Camera, box: Box) -> Polygon:
     """The whole outline in pixels, frame edges ignored: hull of the finely divided box edges."""
     corners = box.corners()
-    edges = [(a, b) for a in range(8) for b in range(a) if bin(_ring_code(a) ^ _ring_code(b)).count("1") == 1]
+    edges = [(a, b) for a in range(8) for b in range(a) if (_ring_code(a) ^ _ring_code(b)).bit_count() == 1]
     steps = np.linspace(0, 1, 25)[:, None]
     points = np.concatenate([corners[a] + steps * (corners[b] - corners[a]) for a, b in edges])
     pixels = project(camera, points)
@@ -288,6 +289,22 @@ def score(found: list[Polygon], heights: list[float], boxes: tuple[Box, ...], ig
 def _iou(a: Polygon, b: Polygon) -> float:
     inter = a.intersection(b).area
     return float(inter / (a.area + b.area - inter))
+
+
+@pytest.fixture(scope="session")
+def geometry() -> SimpleNamespace:
+    """This module's functions and types, for the tests: `geometry.Box`, `geometry.score`, ..."""
+    return SimpleNamespace(
+        Box=Box,
+        detected=detected,
+        iou=_iou,
+        project=project,
+        random_boxes=random_boxes,
+        score=score,
+        silhouette=silhouette,
+        visible_silhouettes=visible_silhouettes,
+        with_focal=with_focal,
+    )
 
 
 @pytest.fixture(scope="session")

@@ -115,3 +115,6 @@ def test_only_a_cleared_task_asks_for_new_frames(task, make_bay, store, make_cap
     assert replaces(2, 2) is None  # a retry
     assert replaces(2, 3) == digest  # cleared after its first try
     assert replaces(3, 3) is None  # a retry after that: what is there by now may be the new one
+    path = store.root / store.find("capture", "yard", BATCH).path
+    path.write_bytes(b"damaged")
+    assert replaces(2, 3) is None

@@ -92,6 +92,16 @@ def test_fails_when_the_waiting_was_in_vain(task, reference, airflow_context):
         task.resume(airflow_context(conf={"capture": reference.to_dict()}), event)
 
 
+def test_does_not_try_again_for_an_artifact_that_was_replaced(task, reference, store, make_capture, airflow_context):
+    from bays import load_bay
+
+    event = ArtifactEvent("timed_out", reference, "not readable until 07:19.").to_dict()
+    newer = make_capture(load_bay("yard"), SLOT, count=10)
+    store.save("capture", "yard", newer.batch_id, newer)
+    with pytest.raises(AirflowFailException, match=r"not readable until 07:19\. It holds another whole artifact"):
+        task.resume(airflow_context(conf={"capture": reference.to_dict()}), event)
+
+
 @pytest.mark.parametrize("event", [None, {}, {"status": "whole"}])
 def test_refuses_a_wrong_event(task, reference, airflow_context, event):
     with pytest.raises(AirflowException, match="event of waiting for observation/yard"):
