@@ -175,7 +175,7 @@ class EmbeddedAirflow:
                     start_new_session=True,
                 )
 
-    def wait_until_healthy(self, timeout: float = 120) -> None:
+    def wait_until_healthy(self, timeout: float = 240) -> None:
         """Return once every service says that it is well.
 
         Raises:

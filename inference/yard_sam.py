@@ -27,10 +27,11 @@ from segment_anything.modeling.image_encoder import Block  # noqa: E402
 
 MODEL_TYPE = "vit_yard"
 IMAGE_SIZE = 640
-_STRIDE = 16
+STRIDE = 16
 _DEEP_STRIDE = 32
 _WIDTH = 128
 _DETAIL_CHANNELS = 8
+_OUTSIDE = -10.0  # mask logit where there is no picture
 
 
 def register() -> None:
@@ -44,7 +45,7 @@ def build_sam_vit_yard(checkpoint: str | Path | None = None) -> Sam:
     Args:
         checkpoint: a state dict in half or single precision; None leaves random weights.
     """
-    grid = IMAGE_SIZE // _STRIDE
+    grid = IMAGE_SIZE // STRIDE
     sam = Sam(
         image_encoder=YardEncoder(),
         prompt_encoder=YardPromptEncoder(
@@ -53,10 +54,11 @@ def build_sam_vit_yard(checkpoint: str | Path | None = None) -> Sam:
             input_image_size=(IMAGE_SIZE, IMAGE_SIZE),
             mask_in_chans=8,
         ),
-        mask_decoder=MaskDecoder(
+        mask_decoder=YardMaskDecoder(
             num_multimask_outputs=1,
             transformer=TwoWayTransformer(depth=1, embedding_dim=_WIDTH, mlp_dim=256, num_heads=4),
             transformer_dim=_WIDTH,
+            activation=nn.ReLU,
             iou_head_depth=2,
             iou_head_hidden_dim=64,
         ),
@@ -86,7 +88,7 @@ class YardEncoder(nn.Module):  # type: ignore[misc]  # torch is untyped here
         self.blocks = nn.ModuleList(Block(dim=_WIDTH, num_heads=4, input_size=(deep_grid, deep_grid)) for _ in range(2))
         self.detail = nn.Conv2d(32, _DETAIL_CHANNELS, 1)
         self.neck = nn.Sequential(
-            nn.Conv2d(2 * _WIDTH + _DETAIL_CHANNELS * (_STRIDE // 4) ** 2, _WIDTH, 1, bias=False),
+            nn.Conv2d(2 * _WIDTH + _DETAIL_CHANNELS * (STRIDE // 4) ** 2, _WIDTH, 1, bias=False),
             LayerNorm2d(_WIDTH),
             nn.Conv2d(_WIDTH, _WIDTH, 3, padding=1, bias=False),
             LayerNorm2d(_WIDTH),
@@ -99,13 +101,13 @@ class YardEncoder(nn.Module):  # type: ignore[misc]  # torch is untyped here
         quarter = self.quarter(self.stem(picture))
         sixteenth = self.sixteenth(self.eighth(quarter))
         deep = self.deep(sixteenth).permute(0, 2, 3, 1)
-        deep = deep + self.position[:, : deep.shape[1]]
+        deep = deep + self.position[:, : deep.shape[1], : deep.shape[2]]
         for block in self.blocks:
             deep = block(deep)
         context = functional.interpolate(deep.permute(0, 3, 1, 2), scale_factor=2.0, mode="bilinear")
-        detail = functional.pixel_unshuffle(self.detail(quarter), _STRIDE // 4)
+        detail = functional.pixel_unshuffle(self.detail(quarter), STRIDE // 4)
         embedding = self.neck(torch.cat([sixteenth, context, detail], dim=1))
-        return functional.pad(embedding, (0, 0, 0, rows // _STRIDE - embedding.shape[2]))
+        return functional.pad(embedding, (0, 0, 0, rows // STRIDE - embedding.shape[2]))
 
 
 class YardPromptEncoder(PromptEncoder):  # type: ignore[misc]  # segment-anything is untyped
@@ -113,7 +115,7 @@ class YardPromptEncoder(PromptEncoder):  # type: ignore[misc]  # segment-anythin
 
     def __init__(self, **arguments: Any) -> None:
         super().__init__(**arguments)
-        self.place = nn.Sequential(nn.Linear(8, 64), nn.GELU(), nn.Linear(64, self.embed_dim))
+        self.place = nn.Sequential(nn.Linear(8, 64), nn.ReLU(), nn.Linear(64, self.embed_dim))
 
     def forward(
         self,
@@ -148,6 +150,31 @@ class YardPromptEncoder(PromptEncoder):  # type: ignore[misc]  # segment-anythin
         return torch.cat([middle, inside, size], dim=-1)
 
 
+class YardMaskDecoder(MaskDecoder):  # type: ignore[misc]  # segment-anything is untyped
+    """Segment-anything's mask decoder, which leaves out the rows that the encoder left out."""
+
+    def forward(
+        self,
+        image_embeddings: torch.Tensor,
+        image_pe: torch.Tensor,
+        sparse_prompt_embeddings: torch.Tensor,
+        dense_prompt_embeddings: torch.Tensor,
+        multimask_output: bool,
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Mask logits (B, C, 160, 160) and their predicted IoU (B, C), as `MaskDecoder.forward`."""
+        rows = _filled_rows(image_embeddings)
+        masks, quality = super().forward(
+            image_embeddings[:, :, :rows],
+            image_pe[:, :, :rows],
+            sparse_prompt_embeddings,
+            dense_prompt_embeddings[:, :, :rows],
+            multimask_output,
+        )
+        cells = masks.shape[2] // rows
+        below = (image_embeddings.shape[2] - rows) * cells
+        return functional.pad(masks, (0, 0, 0, below), value=_OUTSIDE), quality
+
+
 class _Residual(nn.Module):  # type: ignore[misc]
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -164,7 +191,11 @@ def _conv(before: int, after: int, stride: int = 1) -> nn.Sequential:
 
 
 def _picture_rows(picture: torch.Tensor) -> int:
-    """Rows that hold a picture, rounded up to the deepest stride: padding is exactly zero."""
-    filled = picture.abs().amax(dim=(0, 1, 3)).nonzero()
-    last = int(filled[-1]) + 1 if len(filled) else 1
-    return -(-last // _DEEP_STRIDE) * _DEEP_STRIDE
+    """Rows that hold a picture, rounded up to the deepest stride."""
+    return -(-_filled_rows(picture) // _DEEP_STRIDE) * _DEEP_STRIDE
+
+
+def _filled_rows(features: torch.Tensor) -> int:
+    """Rows of (B, C, H, W) down to the last that is not all zero: padding is exactly zero."""
+    filled = features.detach().abs().amax(dim=(0, 1, 3)).nonzero()
+    return int(filled[-1]) + 1 if len(filled) else 1

@@ -1,4 +1,8 @@
-"""Train the segmenter: `vit_yard`, prompted with boxes as inexact as the detector's."""
+"""Train the segmenter: `vit_yard`, prompted with boxes as inexact as the detector's.
+
+Most of the epochs see frames of half the size, at a quarter of the cost: the model is a
+convolutional one but for a learned position, of which small frames use a part.
+"""
 
 import time
 from collections.abc import Iterator
@@ -14,18 +18,27 @@ from torch.nn import functional
 
 from inference.segmentation import BOX_MARGIN
 from inference.training.frames import Sample
-from inference.yard_sam import IMAGE_SIZE, build_sam_vit_yard
+from inference.yard_sam import IMAGE_SIZE, STRIDE, build_sam_vit_yard
 
 if TYPE_CHECKING:
     from segment_anything.modeling import Sam
 
 _CELL = 4  # pixels of SAM's input per cell of its mask grid
-_GRID = IMAGE_SIZE // _CELL
-_FRAMES_PER_STEP = 2
+_EARLY_IMAGE_SIZE = IMAGE_SIZE // 2
+_EARLY_SHARE = 0.67
+_FRAMES_PER_STEP = 2  # in a training this short, many small steps go farther than a few large ones
 _BOXES_PER_FRAME = 8
 _JITTER = 0.035  # standard deviation of a box's side, as a share of the box
-_PEAK_RATE = 1.0e-3
 _REPORT_EVERY = 100
+
+
+@dataclass(frozen=True)
+class _Phase:
+    """Epochs at one size of frame; `rate` is the peak of the learning rate."""
+
+    image_size: int
+    epochs: int
+    rate: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,19 +54,41 @@ def train_segmenter(samples: list[Sample], validation: list[Sample], out: Path, 
     """Train and return the state dict in half precision, at `out/segmenter.pth`."""
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
-    frames = [frame for frame in map(_load, samples) if len(frame.boxes)]
-    held_out = [frame for frame in map(_load, validation) if len(frame.boxes)]
     sam = build_sam_vit_yard()
+    early = round(epochs * _EARLY_SHARE)
+    shipped = out / "segmenter.pth"
+    shipped.parent.mkdir(parents=True, exist_ok=True)
+    for phase in (
+        _Phase(_EARLY_IMAGE_SIZE, early, rate=1.5e-3),
+        _Phase(IMAGE_SIZE, epochs - early, rate=7e-4),
+    ):
+        if phase.epochs == 0:
+            continue
+        _set_image_size(sam, phase.image_size)
+        frames = [frame for sample in samples if len((frame := _load(sample, phase.image_size)).boxes)]
+        held_out = [frame for sample in validation if len((frame := _load(sample, phase.image_size)).boxes)]
+        state = _run(sam, phase, frames, held_out, rng).state_dict()
+        sam.load_state_dict(state)
+        torch.save(
+            {name: value.half() if value.is_floating_point() else value for name, value in state.items()}, shipped
+        )
+    return shipped
+
+
+def _run(sam: "Sam", phase: _Phase, frames: list[_Frame], held_out: list[_Frame], rng: np.random.Generator) -> "Sam":
+    """Train for one phase; returns the running average of the weights."""
     decayed = [parameter for parameter in sam.parameters() if parameter.ndim > 1]
     others = [parameter for parameter in sam.parameters() if parameter.ndim <= 1]
-    optimiser = torch.optim.AdamW([{"params": decayed, "weight_decay": 0.02}, {"params": others, "weight_decay": 0.0}])
-    steps = epochs * (len(frames) // _FRAMES_PER_STEP)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, _PEAK_RATE, total_steps=max(steps, 2), pct_start=0.08)
+    optimiser = torch.optim.AdamW(
+        [{"params": decayed, "weight_decay": 0.02}, {"params": others, "weight_decay": 0.0}], fused=True
+    )
+    steps = phase.epochs * (len(frames) // _FRAMES_PER_STEP)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, phase.rate, total_steps=max(steps, 2), pct_start=0.1)
     average = torch.optim.swa_utils.AveragedModel(
         sam, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(0.99), use_buffers=True
     )
     started, losses = time.monotonic(), []
-    for step, some in enumerate(_steps(frames, epochs, rng)):
+    for step, some in enumerate(_steps(frames, phase, rng), start=1):
         sam.train()
         loss = _loss(sam, some, rng)
         optimiser.zero_grad()
@@ -63,39 +98,40 @@ def train_segmenter(samples: list[Sample], validation: list[Sample], out: Path, 
         schedule.step()
         average.update_parameters(sam)
         losses.append(float(loss.detach()))
-        if (step + 1) % _REPORT_EVERY == 0 or step + 1 == steps:
+        if step % _REPORT_EVERY == 0 or step == steps:
             spent = time.monotonic() - started
-            print(f"step {step + 1} of {steps}: loss {np.mean(losses[-_REPORT_EVERY:]):.4f}, {spent:.0f} s", flush=True)
-        if (step + 1) % (_REPORT_EVERY * 4) == 0:
+            print(f"step {step} of {steps}: loss {np.mean(losses[-_REPORT_EVERY:]):.4f}, {spent:.0f} s", flush=True)
+        if step % (_REPORT_EVERY * 4) == 0 and step < steps:
             print(_report(average.module, held_out[:24], rng), flush=True)
     print(_report(average.module, held_out, rng), flush=True)
-    shipped = out / "segmenter.pth"
-    shipped.parent.mkdir(parents=True, exist_ok=True)
-    state = {
-        name: value.half() if value.is_floating_point() else value
-        for name, value in average.module.state_dict().items()
-    }
-    torch.save(state, shipped)
-    return shipped
+    return average.module
 
 
-def _load(sample: Sample) -> _Frame:
-    scale = IMAGE_SIZE / max(sample.size)
+def _set_image_size(sam: "Sam", size: int) -> None:
+    """Let the model take frames of another size; its weights are the same for each."""
+    grid = size // STRIDE
+    sam.image_encoder.img_size = size
+    sam.prompt_encoder.input_image_size = (size, size)
+    sam.prompt_encoder.image_embedding_size = (grid, grid)
+
+
+def _load(sample: Sample, image_size: int) -> _Frame:
+    scale = image_size / max(sample.size)
     picture = cv2.cvtColor(sample.picture(), cv2.COLOR_BGR2RGB)
     small = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
     labels = [label for label in sample.labels if label.number]
     boxes = np.array([label.box for label in labels], dtype=np.float32).reshape(-1, 4) * np.float32(scale)
     numbers = sample.numbers()
     grid = (round(small.shape[1] / _CELL), round(small.shape[0] / _CELL))
-    covered = np.zeros((len(labels), _GRID, _GRID), dtype=np.uint8)
+    covered = np.zeros((len(labels), image_size // _CELL, image_size // _CELL), dtype=np.uint8)
     for place, label in zip(covered, labels, strict=True):
         shown = (numbers == label.number).astype(np.uint8) * 255
         place[: grid[1], : grid[0]] = cv2.resize(shown, grid, interpolation=cv2.INTER_AREA)
     return _Frame(np.asarray(small, dtype=np.uint8), boxes, covered)
 
 
-def _steps(frames: list[_Frame], epochs: int, rng: np.random.Generator) -> Iterator[list[_Frame]]:
-    for _ in range(epochs):
+def _steps(frames: list[_Frame], phase: _Phase, rng: np.random.Generator) -> Iterator[list[_Frame]]:
+    for _ in range(phase.epochs):
         order = rng.permutation(len(frames))
         for start in range(0, len(order) - _FRAMES_PER_STEP + 1, _FRAMES_PER_STEP):
             yield [_augmented(frames[i], rng) for i in order[start : start + _FRAMES_PER_STEP]]
@@ -153,7 +189,7 @@ def _forward(
     for frame, boxes in zip(frames, all_boxes, strict=True):
         rows, columns = frame.picture.shape[:2]
         targets.append(torch.from_numpy(frame.covered.astype(np.float32) / 255))
-        weights.append(torch.stack([_window(box, rows, columns) for box in boxes]))
+        weights.append(torch.stack([_window(box, rows, columns, frame.covered.shape[1]) for box in boxes]))
     return torch.cat(logits), torch.cat(quality), torch.cat(targets), torch.cat(weights)
 
 
@@ -162,11 +198,11 @@ def _jittered(boxes: NDArray[np.float32], rng: np.random.Generator) -> NDArray[n
     return (boxes + np.clip(rng.normal(0, _JITTER, boxes.shape), -0.1, 0.1) * size).astype(np.float32)
 
 
-def _window(box: NDArray[np.float32], rows: int, columns: int) -> torch.Tensor:
+def _window(box: NDArray[np.float32], rows: int, columns: int, grid: int) -> torch.Tensor:
     """The cells that the box, widened as at work, reaches: (G, G) float32."""
     left, top, right, bottom = box
     wider, higher = BOX_MARGIN * (right - left) + 2, BOX_MARGIN * (bottom - top) + 2
-    weight = torch.zeros(_GRID, _GRID)
+    weight = torch.zeros(grid, grid)
     columns_from, columns_to = int(max(left - wider, 0) // _CELL), int(np.ceil(min(right + wider, columns) / _CELL))
     rows_from, rows_to = int(max(top - higher, 0) // _CELL), int(np.ceil(min(bottom + higher, rows) / _CELL))
     weight[rows_from:rows_to, columns_from:columns_to] = 1
