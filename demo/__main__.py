@@ -68,7 +68,8 @@ def _run(options: argparse.Namespace, console: Console) -> int:
     if options.slots < 1:
         raise ConfigError(f"--slots {options.slots}: at least one")
     output = options.output.resolve()
-    preflight.check_cameras_can_listen(bay)
+    preflight.check_opencv()
+    preflight.check_can_listen(bay, options.port)
     preflight.prepare_output(output)
     slots = [FIRST_SLOT + index * SLOT_LENGTH for index in range(options.slots)]
     data = output / "data"

@@ -35,19 +35,34 @@ def prepare_output(folder: Path) -> None:
         )
 
 
-def check_cameras_can_listen(bay: BayConfig) -> None:
-    """Refuse to start when another program holds a camera's address.
+def check_opencv() -> None:
+    """Refuse to start on a machine that lacks the libraries which OpenCV loads.
+
+    Raises:
+        ConfigError: the message names the packages.
+    """
+    try:
+        import cv2
+    except ImportError as error:
+        raise ConfigError(f"OpenCV cannot be loaded ({error}): apt install libgl1 libglib2.0-0") from error
+    del cv2
+
+
+def check_can_listen(bay: BayConfig, ui_port: int) -> None:
+    """Refuse to start when another program holds a camera's address or the Airflow UI's port.
 
     Raises:
         ConfigError: the message names the address.
     """
     for camera in bay.cameras:
-        with socket.socket() as listener:
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                listener.bind((str(camera.host), camera.port))
-            except OSError as error:
-                raise ConfigError(
-                    f"camera {camera.name} cannot listen on {camera.host}:{camera.port}: {error.strerror};"
-                    " is another demo running?"
-                ) from error
+        _check_free(f"camera {camera.name}", str(camera.host), camera.port, "is another demo running?")
+    _check_free("the Airflow UI", "127.0.0.1", ui_port, "choose another: make demo PORT=…")
+
+
+def _check_free(who: str, host: str, port: int, remedy: str) -> None:
+    with socket.socket() as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((host, port))
+        except OSError as error:
+            raise ConfigError(f"{who} cannot listen on {host}:{port}: {error.strerror}; {remedy}") from error
