@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bays import Intrinsics, Pose
@@ -43,6 +43,7 @@ def test_positive_roll_turns_the_camera_clockwise_so_that_the_picture_turns_the_
     assert right_of_centre[1] < 540
 
 
+@settings(deadline=None)
 @given(
     pan=st.floats(-180, 180),
     tilt=st.floats(20, 80),
@@ -70,6 +71,7 @@ def test_projection_agrees_with_opencv(pan: float, tilt: float, roll: float, poi
     np.testing.assert_allclose(pixels[valid], expected.reshape(-1, 2)[valid], atol=1e-5)
 
 
+@settings(deadline=None)
 @given(u=st.floats(0, 1920), v=st.floats(200, 1080), z=st.floats(0, 8))
 def test_pixel_to_plane_and_back(u: float, v: float, z: float) -> None:
     camera = model(pan=12, tilt=47, roll=2, distortion=LENS)
