@@ -25,6 +25,7 @@ from typing import Any, Literal, TypeVar
 
 from bay_observation.errors import CaptureError
 from capture_async.credentials import Credentials
+from capture_async.lean_wsdl import lean_wsdl
 from capture_async.ws_security import security_header
 
 Service = Literal["device", "media"]
@@ -36,6 +37,10 @@ _FILES: dict[Service, tuple[str, str]] = {
     "device": ("devicemgmt.wsdl", "DeviceBinding"),
     "media": ("media.wsdl", "MediaBinding"),
 }
+_SCHEMA = "onvif.xsd"
+_OPERATIONS = frozenset(
+    {"GetSystemDateAndTime", "GetCapabilities", "GetServices", "GetProfiles", "GetSnapshotUri", "GetStreamUri"}
+)
 _SHOWN = 200
 _BODY = b"<soap-env:Body>"
 _KEPT_ENVELOPES = 1024
@@ -179,7 +184,17 @@ class _WsdlFiles:
     """A zeep transport that reads the installed WSDL files and never the network."""
 
     def load(self, location: str) -> bytes:
-        return Path(location).read_bytes()
+        return _files().get(location) or Path(location).read_bytes()
+
+
+@cache
+def _files() -> dict[str, bytes]:
+    folder = _wsdl_folder()
+    names = [file_name for file_name, _ in _FILES.values()]
+    for name in (*names, _SCHEMA):
+        if not (folder / name).is_file():
+            raise CaptureError(f"{folder / name} is missing: install onvif-zeep again (make install)")
+    return lean_wsdl(folder, names, _OPERATIONS, _SCHEMA)
 
 
 @cache
@@ -188,11 +203,8 @@ def _document(service: Service) -> tuple[Any, str]:
     from zeep.wsdl import Document
 
     file_name, binding = _FILES[service]
-    path = _wsdl_folder() / file_name
-    if not path.is_file():
-        raise CaptureError(f"{path} is missing: install onvif-zeep again (make install)")
     parse: Any = Document
-    document = parse(str(path), _WsdlFiles(), settings=_settings())
+    document = parse(str(_wsdl_folder() / file_name), _WsdlFiles(), settings=_settings())
     return document, f"{{{NAMESPACES[service]}}}{binding}"
 
 

@@ -14,6 +14,7 @@ from bay_observation.errors import CaptureError, ConfigError
 from bays import BayConfig, Camera, batch_id, onvif_connection_id
 from capture_async.credentials import Credentials
 from capture_async.factory import ImageProviderFactory
+from capture_async.pace import Place
 from capture_async.provider import ImageProvider, Outcome
 from capture_async.types import Attempt, CameraFailure, CaptureBatch, CapturedImage, FailureReason
 
@@ -22,10 +23,6 @@ logger = logging.getLogger(__name__)
 # A cancelled camera lets go of its sockets at once; one whose provider does not must not hold up the rest.
 _LET_GO_S = 1.0
 _FIRST_PAUSE_S = 0.25
-# More cameras than these begin a little apart: answers that all come in one turn of the loop would hold up
-# everything else that runs on it for as long as it takes to read them.
-_AT_ONCE = 48
-_APART_S = 0.001
 
 
 class CaptureService:
@@ -102,7 +99,7 @@ class CaptureService:
 
     async def _all_outcomes(self, reference_time: datetime) -> list[Outcome]:
         deadline = asyncio.get_running_loop().time() + self._bay.capture_deadline
-        asked = [_Asked(camera, place) for place, camera in enumerate(self._bay.cameras)]
+        asked = [_Asked(camera) for camera in self._bay.cameras]
         tasks = [
             asyncio.create_task(self._one_outcome(reference_time, one, deadline), name=f"capture {one.camera.name}")
             for one in asked
@@ -124,14 +121,13 @@ class CaptureService:
 
     async def _one_outcome(self, reference_time: datetime, asked: "_Asked", deadline: float) -> Outcome:
         """The camera's outcome, after as many attempts as make sense."""
-        if asked.place > _AT_ONCE:
-            await asyncio.sleep((asked.place - _AT_ONCE) * _APART_S)
         loop = asyncio.get_running_loop()
         pause = _FIRST_PAUSE_S
         left = self._bay.capture_attempts
         while True:
-            asked.since = loop.time()
-            outcome = await self._ask(reference_time, asked.camera)
+            async with Place():
+                asked.since = loop.time()
+                outcome = await self._ask(reference_time, asked.camera)
             left -= 1
             if isinstance(outcome, CapturedImage):
                 return replace(outcome, attempts=asked.tried + outcome.attempts) if asked.tried else outcome
@@ -198,7 +194,6 @@ class _Asked:
     """One camera of a capture, and what was tried so far."""
 
     camera: Camera
-    place: int
     tried: tuple[Attempt, ...] = ()
     last: CameraFailure | None = None
     since: float = 0.0
