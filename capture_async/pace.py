@@ -12,7 +12,7 @@ from types import TracebackType
 from weakref import WeakKeyDictionary
 
 _PLACES = 128
-_A_TURN = 16
+_A_TURN = 8
 _TURN_S = 0.002
 _HELD_S = 0.5
 
