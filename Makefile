@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 UV     := uv==0.11.33
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-fast lint format clean
+.PHONY: help install demo test test-fast load lint format clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -39,6 +39,9 @@ test-fast: install  ## the tests that need neither Airflow's processes nor the t
 
 demo: install  ## six slots of a simulated day through real Airflow (KEEP=1 leaves it up, OFF="C_4 D_7", PORT=)
 	@$(BIN)/python -m demo $(if $(KEEP),--keep) $(if $(OFF),--off '$(OFF)') $(if $(PORT),--port $(PORT)) $(ARGS)
+
+load: install  ## capture against 12 to 1000 simulated cameras, beside what it replaces (ARGS=--help)
+	@$(BIN)/python -m benchmarks.load $(ARGS)
 
 clean:  ## remove what the targets made
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache data demo_output

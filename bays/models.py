@@ -14,12 +14,13 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from bays.naming import BAY_ID
+from bays.provider_configs import PROVIDER_CONFIGS, LocalTarget, check_provider_config
 
 # Names that `image_provider` may take; `ImageProviderFactory.register` adds to them.
-known_providers = {"onvif", "file"}
+known_providers = set(PROVIDER_CONFIGS)
 _WINDOW = re.compile(r"([01]\d|2[0-3]):([0-5]\d)-([01]\d|2[0-3]):([0-5]\d)")
 _CRON_FIELDS = 5
 
@@ -28,7 +29,8 @@ Degrees = Annotated[float, Field(ge=-360, le=360)]
 
 
 class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+    # A value is not repeated in an error: it may be a login that was written into the wrong place.
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True, hide_input_in_errors=True)
 
 
 class Pose(_Strict):
@@ -70,15 +72,38 @@ class Intrinsics(_Strict):
         )
 
 
+class Rtsp(_Strict):
+    """A camera's video stream; `path` with its query, asked for over ONVIF when left out."""
+
+    port: Annotated[int, Field(ge=1, le=65535)] = 554
+    path: LocalTarget | None = None
+
+
 class Camera(_Strict):
-    """One camera of a bay. `fusion: false` keeps it out of the floor plan."""
+    """One camera of a bay. `fusion: false` keeps it out of the floor plan.
+
+    `connections` is how many the camera allows this process at once. `snapshot` is
+    its address for the provider `http`, when that is another than the bay's `path`.
+    With `rtsp` a frame of the stream stands in where the snapshot fails.
+    """
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_\-]{0,31}$")]
     host: IPv4Address
     port: Annotated[int, Field(ge=1, le=65535)] = 80
+    scheme: Literal["http", "https"] = "http"
+    connections: Annotated[int, Field(ge=1, le=16)] = 1
+    snapshot: LocalTarget | None = None
+    rtsp: Rtsp | None = None
     pose: Pose | None = None
     intrinsics: Intrinsics | None = None
     fusion: bool = True
+
+    @model_validator(mode="before")
+    @classmethod
+    def _port_of_the_scheme(cls, value: Any) -> Any:
+        if isinstance(value, dict) and value.get("scheme") == "https" and "port" not in value:
+            return {**value, "port": 443}
+        return value
 
 
 class Network(_Strict):
@@ -203,6 +228,7 @@ class BayConfig(_Strict):
     cameras: tuple[Camera, ...] = ()
     camera_quorum: Annotated[int, Field(ge=1)] = 1
     capture_deadline: Annotated[float, Field(gt=0, le=540)] = 30.0
+    capture_attempts: Annotated[int, Field(ge=1, le=10)] = 3
     image_provider: str = "onvif"
     image_provider_config: dict[str, Any] = Field(default_factory=dict)
     conditions: Conditions = Conditions()
@@ -223,6 +249,14 @@ class BayConfig(_Strict):
     def _provider_is_known(cls, value: str) -> str:
         if value not in known_providers:
             raise ValueError(f"unknown image provider {value!r}: known are {', '.join(sorted(known_providers))}")
+        return value
+
+    @field_validator("image_provider_config")
+    @classmethod
+    def _config_fits_the_provider(cls, value: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
+        provider = info.data.get("image_provider")
+        if provider in PROVIDER_CONFIGS:
+            check_provider_config(provider, value)
         return value
 
     @model_validator(mode="after")

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from capture_async.factory import ImageProviderFactory
     from capture_async.provider import ImageProvider
     from capture_async.service import CaptureService
+    from capture_async.shared import close_shared, shared_service, warm_up
 
 __all__ = [
     "Attempt",
@@ -27,12 +28,18 @@ __all__ = [
     "FailureReason",
     "ImageProvider",
     "ImageProviderFactory",
+    "close_shared",
+    "shared_service",
+    "warm_up",
 ]
 
 _LAZY = {
     "CaptureService": "capture_async.service",
     "ImageProvider": "capture_async.provider",
     "ImageProviderFactory": "capture_async.factory",
+    "close_shared": "capture_async.shared",
+    "shared_service": "capture_async.shared",
+    "warm_up": "capture_async.shared",
 }
 
 

@@ -21,6 +21,8 @@ class ImageProviderFactory:
     # The built-in ones by where they stand, so that a file backtest loads no ONVIF library.
     _providers: ClassVar[dict[str, type[ImageProvider] | str]] = {
         "onvif": "capture_async.onvif_provider:OnvifImageProvider",
+        "http": "capture_async.http_provider:HttpImageProvider",
+        "rtsp": "capture_async.rtsp_provider:RtspImageProvider",
         "file": "capture_async.file_provider:FileImageProvider",
     }
 

@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from bay_observation.errors import CaptureError, ConfigError
+from bay_observation.errors import CaptureError
 from bays import Camera
+from bays.provider_configs import FileConfig
+from capture_async.configuration import configured
 from capture_async.jpeg import check_frame
 from capture_async.problems import CameraError
 from capture_async.provider import ImageProvider, Outcome
@@ -37,14 +39,9 @@ class FileImageProvider(ImageProvider):
     """
 
     def __init__(self, base_path: str | Path, time_tolerance_hours: float = 1.0) -> None:
-        if not isinstance(base_path, str | Path) or not str(base_path):
-            raise ConfigError(f"image_provider_config.base_path: {base_path!r} is no folder")
-        if isinstance(time_tolerance_hours, bool) or not isinstance(time_tolerance_hours, int | float):
-            raise ConfigError(f"image_provider_config.time_tolerance_hours: {time_tolerance_hours!r} is no number")
-        if time_tolerance_hours < 0:
-            raise ConfigError(f"image_provider_config.time_tolerance_hours: {time_tolerance_hours} is less than 0")
-        self._base_path = Path(base_path)
-        self._tolerance = timedelta(hours=time_tolerance_hours)
+        config = configured("file", FileConfig, base_path=base_path, time_tolerance_hours=time_tolerance_hours)
+        self._base_path = config.base_path
+        self._tolerance = timedelta(hours=config.time_tolerance_hours)
 
     async def get_images(self, reference_time: datetime, cameras: Sequence[Camera], bay_id: str) -> list[Outcome]:
         """One outcome per camera; `captured_at` is the moment in the file's name.
@@ -56,6 +53,10 @@ class FileImageProvider(ImageProvider):
             raise CaptureError(f"{self._base_path}: no such folder of frames; set image_provider_config.base_path")
         loads = (asyncio.to_thread(self._load, reference_time, camera, bay_id) for camera in cameras)
         return list(await asyncio.gather(*loads))
+
+    def worth_another_try(self, camera: Camera, failure: CameraFailure) -> bool:
+        """Never: the files stay what they are."""
+        return False
 
     def _load(self, reference_time: datetime, camera: Camera, bay_id: str) -> Outcome:
         try:

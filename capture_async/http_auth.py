@@ -45,6 +45,17 @@ class HttpAuthenticator:
         self._credentials = credentials
         self._digest: _Digest | None = None
         self._basic = False
+        self._reuse_refused = False
+        self._nonce_is_good_once = False
+        self.worked_before = False
+        """Whether this login was ever accepted."""
+
+    @property
+    def scheme(self) -> str | None:
+        """How the login is sent, `digest` or `basic`; None while the camera has asked for none."""
+        if self._digest is not None:
+            return "digest"
+        return "basic" if self._basic else None
 
     def authorization(self, method: str, target: str) -> str | None:
         """Value of the Authorization header; None while the camera has asked for nothing.
@@ -56,6 +67,8 @@ class HttpAuthenticator:
         if self._credentials is None:
             return None
         if self._digest is not None:
+            if self._digest.uses and self._nonce_is_good_once:
+                return None  # asking without a login first brings a new nonce, and is no failed login
             return self._digest.authorization(self._credentials, method, target)
         if self._basic:
             pair = f"{self._credentials.username}:{self._credentials.password}"
@@ -72,7 +85,7 @@ class HttpAuthenticator:
         if self._credentials is None:
             return False
         challenges = parse_challenges(headers)
-        digest = next((found for found in map(_usable_digest, challenges) if found is not None), None)
+        digest = _preferred(challenges)
         offers_basic = any(challenge.scheme == "basic" for challenge in challenges)
         # Many cameras refuse a nonce that has expired without saying stale=true: one that was good before is
         # replaced once, which costs a second failed login when the password was changed meanwhile.
@@ -82,8 +95,18 @@ class HttpAuthenticator:
         )
         if sent is not None and digest is None and self._digest is not None and offers_basic:
             worth_it = True  # the camera was set from digest to basic
+        self._reuse_refused = sent is not None and self._digest is not None and not (digest and digest.stale)
         self._digest, self._basic = digest, digest is None and offers_basic
         return worth_it and (digest is not None or offers_basic)
+
+    def accepted(self) -> None:
+        """Take in an answer that was no 401 to a request that carried the login."""
+        if self._reuse_refused:
+            # A nonce that is good once, at a camera that does not say stale=true: each second use of one would
+            # be counted as a failed login.
+            self._nonce_is_good_once = True
+            self._reuse_refused = False
+        self.worked_before = True
 
     def forget(self) -> None:
         """Begin again without a nonce."""
@@ -188,6 +211,12 @@ class _Digest:
         if self.with_qop:
             fields += ["qop=auth", f"nc={count}", f'cnonce="{cnonce}"']
         return "Digest " + ", ".join(fields)
+
+
+def _preferred(challenges: list[Challenge]) -> "_Digest | None":
+    """The first digest challenge with qop=auth; failing that the first that can be answered at all."""
+    usable = [found for found in map(_usable_digest, challenges) if found is not None]
+    return next((found for found in usable if found.with_qop), usable[0] if usable else None)
 
 
 def _usable_digest(challenge: Challenge) -> _Digest | None:

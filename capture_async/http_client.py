@@ -1,6 +1,8 @@
 """One HTTP exchange with one camera: authentication, limits, and a named problem when it fails."""
 
 import os
+import re
+import ssl
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,6 +13,7 @@ import aiohttp
 from multidict import CIMultiDictProxy
 from yarl import URL
 
+from bays import Camera
 from capture_async.http_auth import HttpAuthenticator
 from capture_async.problems import CameraError, LoginMissingError
 from capture_async.types import FailureReason
@@ -18,11 +21,18 @@ from capture_async.types import FailureReason
 MAX_FRAME_BYTES = 20 * 1024 * 1024
 _BLOCK = 64 * 1024
 _CONNECT_S = 5.0
+# A frame of 400 kB in few pieces: aiohttp stops reading from the socket at twice this.
+_READ_BUFFER = 512 * 1024
 # No challenge, then an answer to it, then one more when the camera calls the nonce stale.
 _MAX_REQUESTS = 3
 _MULTIPLE_CHOICES, _BAD_REQUEST = 300, 400
 _UNAUTHORIZED, _FORBIDDEN = 401, 403
 _TOO_MANY_REQUESTS, _UNAVAILABLE = 429, 503
+_MEANS_BUSY = re.compile(
+    rb"too many|max(imum)?\W+(number of )?(connection|user|session|client)"
+    rb"|(connection|user|session|client)s?\W+(limit|exceed|full)",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,35 +56,45 @@ def new_session() -> aiohttp.ClientSession:
         cookie_jar=aiohttp.DummyCookieJar(),
         trust_env=False,
         auto_decompress=False,
+        read_bufsize=_READ_BUFFER,
         skip_auto_headers=("User-Agent",),
         headers={"Accept-Encoding": "identity"},
     )
 
 
 class CameraHttp:
-    """Requests to one camera, always to the host and port that the bay's file gives.
+    """Requests to one camera, always to the scheme, host and port that the bay's file gives.
 
     Args:
         session: see `new_session`.
-        host, port: of the bay's configuration; addresses in a camera's replies
-            contribute their path and query and nothing else.
+        camera: whose address; those in a camera's replies contribute their path and
+            query and nothing else.
         authenticator: the camera's, kept between captures.
         timeout: seconds for one request, from connecting to the last byte: only a
             total stops a camera that sends a byte at a time.
+        tls: of a camera with `scheme: https`; see `capture_async.tls`.
     """
 
     def __init__(
-        self, session: aiohttp.ClientSession, host: str, port: int, authenticator: HttpAuthenticator, timeout: float
+        self,
+        session: aiohttp.ClientSession,
+        camera: Camera,
+        authenticator: HttpAuthenticator,
+        timeout: float,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         self._session = session
-        self._host = host
-        self._port = port
+        self.host = str(camera.host)
+        self._port = camera.port
+        self._scheme = camera.scheme
         self._authenticator = authenticator
         self._seconds = timeout
         self._timeout = aiohttp.ClientTimeout(total=timeout, sock_connect=min(timeout, _CONNECT_S))
+        self._tls: ssl.SSLContext | bool = True if tls is None else tls
+        self._urls: dict[str, URL] = {}
 
     def __str__(self) -> str:
-        return f"{self._host}:{self._port}"
+        return f"{self.host}:{self._port}"
 
     async def request(
         self,
@@ -99,7 +119,8 @@ class CameraHttp:
 
         Raises:
             CameraError: unreachable, timed out, refused credentials (401 and 403),
-                busy (429 and 503), not an image (a redirect), truncated, too large.
+                busy (429, 503, and a 401 that says so), not an image (a redirect),
+                truncated, too large.
         """
         started = time.monotonic()
         try:
@@ -111,6 +132,13 @@ class CameraHttp:
             raise self._problem(FailureReason.TIMED_OUT, detail) from error
         except aiohttp.ClientPayloadError as error:
             raise self._problem(FailureReason.TRUNCATED, "the connection ended within the answer") from error
+        except (aiohttp.ClientSSLError, ssl.SSLError) as error:
+            # Trying again brings the same certificate. Its text names no secret, but may be long.
+            detail = (
+                f"its TLS certificate is not accepted ({_tls_reason(error)}): name it, or who signed it, in "
+                "image_provider_config.tls.ca_file, or set tls.verify: false"
+            )
+            raise self._problem(FailureReason.UNREACHABLE, detail, final=True) from error
         except OSError as error:
             reason = os.strerror(error.errno) if error.errno else type(error).__name__
             raise self._problem(FailureReason.UNREACHABLE, reason) from error
@@ -122,29 +150,41 @@ class CameraHttp:
     async def _exchange(
         self, method: str, target: str, body: bytes | None, headers: dict[str, str], max_bytes: int
     ) -> Reply:
-        path, _, query = target.partition("?")
-        # Built from parts: joined as a reference, a path that begins with // would name another host.
-        url = URL.build(scheme="http", host=self._host, port=self._port, path=path, query_string=query, encoded=True)
+        url = self._url(target)
         for remaining in reversed(range(_MAX_REQUESTS)):
             sent = self._authenticator.authorization(method, url.raw_path_qs)
-            if sent is not None:
+            if sent is None:
+                headers.pop("Authorization", None)
+            else:
                 headers["Authorization"] = sent
             async with self._session.request(
-                method, url, data=body, headers=headers, timeout=self._timeout, allow_redirects=False
+                method,
+                url,
+                data=body,
+                headers=headers,
+                timeout=self._timeout,
+                allow_redirects=False,
+                ssl=self._tls,
             ) as response:
                 if response.status != _UNAUTHORIZED:
+                    if sent is not None:
+                        self._authenticator.accepted()
                     return await self._read(response, max_bytes)
-                await _drain(response)
+                said = await _drain(response)
                 challenges = response.headers.getall("WWW-Authenticate", [])
+            if _MEANS_BUSY.search(said) is not None:
+                # Asking again at once could be taken for another failed login.
+                detail = "answered 401 with a page that says its connections are in use"
+                raise self._problem(FailureReason.BUSY, detail, final=True)
             if not self._authenticator.challenged(challenges, sent=sent) or remaining == 0:
                 break
-        # The next capture begins without a login, so that a wrong password costs one failed login each time.
+        # The next request begins without a login, so that a wrong password costs one failed login each time.
         self._authenticator.forget()
         if sent is None:
             detail = "answered 401: no login is configured, or the camera offers no known way (digest, basic)"
-            raise LoginMissingError(FailureReason.REFUSED_CREDENTIALS, f"{self}: {detail}")
+            raise LoginMissingError(FailureReason.REFUSED_CREDENTIALS, f"{self}: {detail}", final=True)
         detail = "answered 401: login or password is wrong (check the bay's Airflow Connection and the camera)"
-        raise self._problem(FailureReason.REFUSED_CREDENTIALS, detail)
+        raise self._problem(FailureReason.REFUSED_CREDENTIALS, detail, final=True)
 
     async def _read(self, response: aiohttp.ClientResponse, max_bytes: int) -> Reply:
         received_at = datetime.now(UTC)
@@ -154,9 +194,15 @@ class CameraHttp:
         if status in (_TOO_MANY_REQUESTS, _UNAVAILABLE):
             raise self._problem(FailureReason.BUSY, f"answered {status}: its connections are in use")
         if _MULTIPLE_CHOICES <= status < _BAD_REQUEST:
-            raise self._problem(FailureReason.NOT_AN_IMAGE, f"answered {status}: a redirect, which is not followed")
+            detail = f"answered {status}: a redirect, which is not followed"
+            raise self._problem(FailureReason.NOT_AN_IMAGE, detail, final=True)
+        announced = response.content_length
+        if announced is not None and announced > max_bytes:
+            response.close()
+            detail = f"the answer is announced as {announced} bytes, more than {max_bytes}"
+            raise self._problem(FailureReason.TOO_LARGE, detail)
         parts, size = [], 0
-        async for part in response.content.iter_chunked(_BLOCK):
+        async for part in response.content.iter_any():
             size += len(part)
             if size > max_bytes:
                 response.close()
@@ -164,8 +210,21 @@ class CameraHttp:
             parts.append(part)
         return Reply(status, response.headers, b"".join(parts), received_at)
 
-    def _problem(self, reason: FailureReason, detail: str) -> CameraError:
-        return CameraError(reason, f"{self}: {detail}")
+    def _url(self, target: str) -> URL:
+        url = self._urls.get(target)
+        if url is None:
+            path, _, query = target.partition("?")
+            # Built from parts: joined as a reference, a path that begins with // would name another host.
+            url = URL.build(
+                scheme=self._scheme, host=self.host, port=self._port, path=path, query_string=query, encoded=True
+            )
+            if len(self._urls) >= 8:
+                self._urls.clear()
+            self._urls[target] = url
+        return url
+
+    def _problem(self, reason: FailureReason, detail: str, *, final: bool = False) -> CameraError:
+        return CameraError(reason, f"{self}: {detail}", final=final)
 
 
 def target_of(address: str) -> str:
@@ -177,8 +236,12 @@ def target_of(address: str) -> str:
     parts = urlsplit(address.strip())
     if parts.scheme.lower() not in ("http", "https") or not parts.netloc:
         raise ValueError(f"a {parts.scheme or 'relative'} address")
-    target = f"{parts.path or '/'}?{parts.query}" if parts.query else parts.path or "/"
-    # Blanks and the like are encoded; what the camera encoded stays as it is.
+    return encoded_target(parts.path, parts.query)
+
+
+def encoded_target(path: str, query: str) -> str:
+    """Path and query as they are sent: blanks and the like are encoded; what the camera encoded stays as it is."""
+    target = f"{path or '/'}?{query}" if query else path or "/"
     return quote(target, safe="%/?:@!$&'()*+,;=~")
 
 
@@ -187,11 +250,19 @@ def path_of(target: str) -> str:
     return target.partition("?")[0]
 
 
-async def _drain(response: aiohttp.ClientResponse) -> None:
-    """Read a refusal's short body, so that the connection can be used again."""
-    size = 0
-    async for part in response.content.iter_chunked(_BLOCK):
-        size += len(part)
-        if size > _BLOCK:
+async def _drain(response: aiohttp.ClientResponse) -> bytes:
+    """A refusal's short body, read so that the connection can be used again."""
+    said = b""
+    async for part in response.content.iter_any():
+        said += part
+        if len(said) > _BLOCK:
             response.close()
-            return
+            break
+    return said
+
+
+def _tls_reason(error: Exception) -> str:
+    underneath = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        underneath = error.certificate_error
+    return str(getattr(underneath, "verify_message", "") or getattr(underneath, "reason", "") or type(error).__name__)

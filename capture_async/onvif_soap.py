@@ -4,10 +4,11 @@ onvif-zeep's own `ONVIFCamera` is not used, and its module is not executed: it
 calls `logging.basicConfig` when it is imported, removes proxy variables from the
 environment, parses the same WSDL again for every camera (0.2 to 0.3 s of CPU and
 10 MB each), and opens a PullPoint subscription, which hangs some cameras. Here
-the WSDL is parsed once for the process, a message costs a few milliseconds, and
-sending it is the caller's: on the loop, under the loop's timeouts.
+the WSDL is parsed once for the process, an envelope is written once for all
+cameras and gets a token of its own each time, and sending it is the caller's: on
+the loop, under the loop's timeouts.
 
-Everything here runs in one thread of its own (`run_soap`): zeep holds the
+All that touches zeep runs in one thread of its own (`run_soap`): it holds the
 interpreter while it parses, so that a second thread would gain nothing, and its
 objects need no locks this way.
 """
@@ -17,13 +18,15 @@ import importlib.util
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from bay_observation.errors import CaptureError
 from capture_async.credentials import Credentials
+from capture_async.lean_wsdl import lean_wsdl
+from capture_async.ws_security import security_header
 
 Service = Literal["device", "media"]
 NAMESPACES: dict[Service, str] = {
@@ -34,8 +37,17 @@ _FILES: dict[Service, tuple[str, str]] = {
     "device": ("devicemgmt.wsdl", "DeviceBinding"),
     "media": ("media.wsdl", "MediaBinding"),
 }
+_SCHEMA = "onvif.xsd"
+_OPERATIONS = frozenset(
+    {"GetSystemDateAndTime", "GetCapabilities", "GetServices", "GetProfiles", "GetSnapshotUri", "GetStreamUri"}
+)
 _SHOWN = 200
+_BODY = b"<soap-env:Body>"
+_KEPT_ENVELOPES = 1024
 _T = TypeVar("_T")
+
+
+_envelopes: dict[str, "SoapMessage"] = {}
 
 
 class SoapRefusedError(CaptureError):
@@ -63,6 +75,21 @@ async def run_soap(function: Callable[..., _T], *arguments: Any) -> _T:
     return await asyncio.get_running_loop().run_in_executor(_thread(), function, *arguments)
 
 
+def load() -> None:
+    """Import zeep and parse the WSDL, once for the process: a second of work. Waits; call it in a thread."""
+    _thread().submit(_load).result()
+
+
+def _load() -> None:
+    for service in NAMESPACES:
+        _document(service)
+
+
+def written_before(service: Service, operation: str, parameters: dict[str, Any]) -> bool:
+    """Whether `write_message` takes microseconds, and may run on the loop."""
+    return _key(service, operation, parameters) in _envelopes
+
+
 def write_message(
     service: Service,
     operation: str,
@@ -79,25 +106,33 @@ def write_message(
         credentials: None sends no token.
         clock_offset: the camera's clock minus ours: the token carries the camera's time.
     """
-    from zeep.wsse.username import UsernameToken
+    key = _key(service, operation, parameters)
+    message = _envelopes.get(key)
+    if message is None:
+        # What differs between two messages is the token alone: the rest is zeep's work once.
+        message = _write_with_zeep(service, operation, parameters)
+        if len(_envelopes) >= _KEPT_ENVELOPES:
+            _envelopes.clear()
+        _envelopes[key] = message
+    if credentials is None:
+        return message
+    before, body, after = message.body.partition(_BODY)
+    header = f"<soap-env:Header>{security_header(credentials, clock_offset)}</soap-env:Header>".encode()
+    return SoapMessage(b"".join((before, header, body, after)), message.headers)
 
-    token = None
-    if credentials is not None:
-        # A token per message: zeep's object changes itself and must not be shared.
-        token = UsernameToken(  # type: ignore[no-untyped-call]
-            credentials.username,
-            credentials.password,
-            use_digest=True,
-            created=datetime.now(UTC) + clock_offset,
-            zulu_timestamp=True,
-        )
+
+def _write_with_zeep(service: Service, operation: str, parameters: dict[str, Any]) -> SoapMessage:
     document, binding = _document(service)
     # raw_response: what the transport returns is handed through, here the message itself.
-    client = _client(document, token, raw_response=True)
+    client = _client(document, raw_response=True)
     message = client.create_service(binding, "http://camera.invalid/")[operation](**parameters)
-    if not isinstance(message, SoapMessage):
-        raise TypeError(f"zeep sent {operation} by another way than its transport")
+    if not isinstance(message, SoapMessage) or _BODY not in message.body:
+        raise TypeError(f"zeep wrote {operation} in another way than this module knows")
     return message
+
+
+def _key(service: Service, operation: str, parameters: dict[str, Any]) -> str:
+    return f"{service} {operation} {parameters!r}"
 
 
 def read_reply(service: Service, operation: str, status: int, content_type: str, body: bytes) -> Any:
@@ -149,7 +184,17 @@ class _WsdlFiles:
     """A zeep transport that reads the installed WSDL files and never the network."""
 
     def load(self, location: str) -> bytes:
-        return Path(location).read_bytes()
+        return _files().get(location) or Path(location).read_bytes()
+
+
+@cache
+def _files() -> dict[str, bytes]:
+    folder = _wsdl_folder()
+    names = [file_name for file_name, _ in _FILES.values()]
+    for name in (*names, _SCHEMA):
+        if not (folder / name).is_file():
+            raise CaptureError(f"{folder / name} is missing: install onvif-zeep again (make install)")
+    return lean_wsdl(folder, names, _OPERATIONS, _SCHEMA)
 
 
 @cache
@@ -158,19 +203,16 @@ def _document(service: Service) -> tuple[Any, str]:
     from zeep.wsdl import Document
 
     file_name, binding = _FILES[service]
-    path = _wsdl_folder() / file_name
-    if not path.is_file():
-        raise CaptureError(f"{path} is missing: install onvif-zeep again (make install)")
     parse: Any = Document
-    document = parse(str(path), _WsdlFiles(), settings=_settings())
+    document = parse(str(_wsdl_folder() / file_name), _WsdlFiles(), settings=_settings())
     return document, f"{{{NAMESPACES[service]}}}{binding}"
 
 
-def _client(document: Any, token: Any = None, **options: bool) -> Any:
+def _client(document: Any, **options: bool) -> Any:
     import zeep
 
     client: Any = zeep.Client
-    return client(document, wsse=token, transport=_Envelope(), settings=_settings(**options))
+    return client(document, transport=_Envelope(), settings=_settings(**options))
 
 
 def _wsdl_folder() -> Path:

@@ -7,9 +7,20 @@ from types import TracebackType
 from typing import ClassVar, Self
 
 from bays import Camera
-from capture_async.types import CameraFailure, CapturedImage
+from capture_async.types import CameraFailure, CapturedImage, FailureReason
 
 Outcome = CapturedImage | CameraFailure
+
+MENDED_BY_ANOTHER_TRY = frozenset(
+    {
+        FailureReason.UNREACHABLE,
+        FailureReason.TIMED_OUT,
+        FailureReason.BUSY,
+        FailureReason.TRUNCATED,
+        FailureReason.NOT_AN_IMAGE,
+    }
+)
+"""Reasons after which the service asks once more, while the bay's deadline and `capture_attempts` allow it."""
 
 
 class ImageProvider(ABC):
@@ -37,6 +48,13 @@ class ImageProvider(ABC):
             cameras: cameras of one bay.
             bay_id: the bay.
         """
+
+    def worth_another_try(self, camera: Camera, failure: CameraFailure) -> bool:
+        """Whether the service may ask the camera again within this capture, after a pause.
+
+        Never for a refused login: cameras lock accounts.
+        """
+        return failure.reason in MENDED_BY_ANOTHER_TRY
 
     async def close(self) -> None:
         """Let go of sockets and threads. May be called twice."""

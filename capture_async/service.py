@@ -2,8 +2,10 @@
 
 import asyncio
 import logging
+import random
 import time
 from collections import Counter
+from dataclasses import dataclass, replace
 from datetime import datetime
 from types import TracebackType
 from typing import Self
@@ -12,13 +14,15 @@ from bay_observation.errors import CaptureError, ConfigError
 from bays import BayConfig, Camera, batch_id, onvif_connection_id
 from capture_async.credentials import Credentials
 from capture_async.factory import ImageProviderFactory
+from capture_async.pace import Place
 from capture_async.provider import ImageProvider, Outcome
-from capture_async.types import CameraFailure, CaptureBatch, CapturedImage, FailureReason
+from capture_async.types import Attempt, CameraFailure, CaptureBatch, CapturedImage, FailureReason
 
 logger = logging.getLogger(__name__)
 
 # A cancelled camera lets go of its sockets at once; one whose provider does not must not hold up the rest.
 _LET_GO_S = 1.0
+_FIRST_PAUSE_S = 0.25
 
 
 class CaptureService:
@@ -48,6 +52,8 @@ class CaptureService:
 
         Returns when all cameras have one, at the bay's `capture_deadline` at the
         latest: cameras without an outcome by then are `timed out`, what arrived is kept.
+        A camera whose failure another try can mend is asked again within that time, up
+        to `capture_attempts` times; each attempt and its duration is in the outcome.
 
         Args:
             reference_time: the slot (aware).
@@ -55,7 +61,7 @@ class CaptureService:
         Raises:
             CaptureError: the bay has no cameras; one lies outside the bay's
                 `camera_subnet` (before any socket is opened); the provider broke its contract.
-            ConfigError: `reference_time` has no time zone.
+            ConfigError: `reference_time` has no time zone; a file that the configuration names cannot be read.
         """
         batch = batch_id(self._bay.bay_id, reference_time)
         self._refuse_foreign_cameras()
@@ -92,9 +98,11 @@ class CaptureService:
                 )
 
     async def _all_outcomes(self, reference_time: datetime) -> list[Outcome]:
+        deadline = asyncio.get_running_loop().time() + self._bay.capture_deadline
+        asked = [_Asked(camera) for camera in self._bay.cameras]
         tasks = [
-            asyncio.create_task(self._one_outcome(reference_time, camera), name=f"capture {camera.name}")
-            for camera in self._bay.cameras
+            asyncio.create_task(self._one_outcome(reference_time, one, deadline), name=f"capture {one.camera.name}")
+            for one in asked
         ]
         try:
             await asyncio.wait(tasks, timeout=self._bay.capture_deadline, return_when=asyncio.FIRST_EXCEPTION)
@@ -107,15 +115,37 @@ class CaptureService:
             if task.done() and not task.cancelled() and (error := task.exception()) is not None:
                 raise error
         return [
-            task.result() if task.done() and not task.cancelled() else self._late(camera)
-            for camera, task in zip(self._bay.cameras, tasks, strict=True)
+            task.result() if task.done() and not task.cancelled() else self._late(one)
+            for one, task in zip(asked, tasks, strict=True)
         ]
 
-    async def _one_outcome(self, reference_time: datetime, camera: Camera) -> Outcome:
+    async def _one_outcome(self, reference_time: datetime, asked: "_Asked", deadline: float) -> Outcome:
+        """The camera's outcome, after as many attempts as make sense."""
+        loop = asyncio.get_running_loop()
+        pause = _FIRST_PAUSE_S
+        left = self._bay.capture_attempts
+        while True:
+            async with Place():
+                asked.since = loop.time()
+                outcome = await self._ask(reference_time, asked.camera)
+            left -= 1
+            if isinstance(outcome, CapturedImage):
+                return replace(outcome, attempts=asked.tried + outcome.attempts) if asked.tried else outcome
+            asked.tried += outcome.attempts
+            asked.last = replace(outcome, attempts=asked.tried)
+            # Jittered, so that cameras that failed together do not come back together.
+            wait = pause * random.uniform(0.5, 1.5)
+            again = left > 0 and self._provider.worth_another_try(asked.camera, outcome)
+            if not again or loop.time() + wait >= deadline:
+                return asked.last
+            await asyncio.sleep(wait)
+            pause *= 2
+
+    async def _ask(self, reference_time: datetime, camera: Camera) -> Outcome:
         where = f"bay {self._bay.bay_id}, camera {camera.name}: {type(self._provider).__name__}"
         try:
             outcomes = await self._provider.get_images(reference_time, [camera], self._bay.bay_id)
-        except CaptureError:
+        except (CaptureError, ConfigError):
             raise
         except Exception as error:
             raise CaptureError(
@@ -126,9 +156,15 @@ class CaptureService:
             raise CaptureError(f"{where} owes one outcome for this camera and gave {len(outcomes)}: {names}")
         return outcomes[0]
 
-    def _late(self, camera: Camera) -> CameraFailure:
+    def _late(self, asked: "_Asked") -> CameraFailure:
+        """The deadline came first; what earlier attempts ended with says more than that it did."""
+        camera = asked.camera
         detail = f"{camera.host}:{camera.port}: no outcome within the bay's {self._bay.capture_deadline:g} s"
-        return CameraFailure(camera.name, FailureReason.TIMED_OUT, detail)
+        since = asyncio.get_running_loop().time() - asked.since if asked.since else 0.0
+        attempts = (*asked.tried, Attempt(FailureReason.TIMED_OUT, round(since, 4)))
+        if asked.last is None:
+            return CameraFailure(camera.name, FailureReason.TIMED_OUT, detail, attempts)
+        return CameraFailure(camera.name, asked.last.reason, f"{asked.last.detail}; then {detail}", attempts)
 
     def _report(
         self,
@@ -151,6 +187,16 @@ class CaptureService:
             seconds,
             f" ({reasons})" if reasons else "",
         )
+
+
+@dataclass(slots=True)
+class _Asked:
+    """One camera of a capture, and what was tried so far."""
+
+    camera: Camera
+    tried: tuple[Attempt, ...] = ()
+    last: CameraFailure | None = None
+    since: float = 0.0
 
 
 def _provider_of(bay: BayConfig, credentials: Credentials | None) -> ImageProvider:

@@ -50,7 +50,7 @@ def main(arguments: list[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m simulation", description="A simulated yard and its cameras.")
     commands = parser.add_subparsers(dest="command", required=True)
-    faults = "\n".join(f"  {fault:17} {sentence}" for fault, sentence in FAULTS.items())
+    faults = "\n".join(f"  {fault:19} {sentence}" for fault, sentence in FAULTS.items())
     serve = commands.add_parser(
         "serve",
         help="let the bay's cameras listen at their own addresses",

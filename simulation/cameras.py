@@ -10,6 +10,7 @@ farm's simulated time and can be made to fail in the ways of `simulation.faults`
 import asyncio
 import contextlib
 import errno
+import ssl
 from collections import Counter, OrderedDict, deque
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -23,7 +24,7 @@ from aiohttp import hdrs, web
 
 from bay_observation.errors import SimulationError
 from bays import BayConfig, Camera
-from simulation import soap
+from simulation import jpegs, soap
 from simulation.clock import SimulatedClock
 from simulation.faults import Fault, fault_set
 from simulation.http_login import HttpLogin, Verdict
@@ -38,6 +39,8 @@ _SMALL = (640, 360)
 _FULL = "main stream"
 _TOO_LARGE_BYTES = 48 * 1024 * 1024
 _SLOW_FACTOR = 10
+_LOCK_AFTER = 3
+_EXIF_AGE = timedelta(minutes=47)
 _RENDER_THREADS = 2
 
 
@@ -50,6 +53,8 @@ class Counters:
     unauthorized: int = 0
     failed_logins: int = 0
     snapshots: int = 0
+    at_once: int = 0
+    """The most snapshots that were under way at the same time."""
 
     def as_json(self) -> dict[str, Any]:
         """The counters as JSON types."""
@@ -59,6 +64,7 @@ class Counters:
             "unauthorized": self.unauthorized,
             "failed_logins": self.failed_logins,
             "snapshots": self.snapshots,
+            "at_once": self.at_once,
         }
 
 
@@ -74,6 +80,7 @@ class CameraFarm:
         clock: the simulated time; standing still at the machine's time when left out.
         faults: per camera name, one fault or several.
         port: overrides every camera's port; 0 takes a free one each, see `bay`.
+        tls: the certificate of all cameras, which then speak HTTPS alone.
 
     Raises:
         SimulationError: a fault or a camera is unknown; on entering, an address
@@ -92,6 +99,7 @@ class CameraFarm:
         clock: SimulatedClock | None = None,
         faults: Mapping[str, "str | Iterable[str]"] | None = None,
         port: int | None = None,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         self._bay = bay
         self.clock = clock or SimulatedClock()
@@ -104,11 +112,12 @@ class CameraFarm:
                 self._frames,
                 latency_s=latency_s,
                 soap_latency_s=soap_latency_s,
+                tls=tls,
             )
             for camera in bay.cameras
         }
         for name, chosen in self._checked(faults or {}).items():
-            self.cameras[name].faults = chosen
+            self.cameras[name].begin_with(chosen)
 
     @property
     def bay(self) -> BayConfig:
@@ -186,7 +195,9 @@ class SimulatedCamera:
         *,
         latency_s: float,
         soap_latency_s: float,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
+        self._tls = tls
         self.name = camera.name
         self.host = str(camera.host)
         self.port = camera.port
@@ -207,8 +218,15 @@ class SimulatedCamera:
         self._boots = 1
         self._seen_tokens: deque[bytes] = deque(maxlen=256)
         self._stale_time: datetime | None = None
+        self._under_way = 0
+        self._first_is_over = False
         self._runner: web.ServerRunner | None = None
         self._released = asyncio.Event()
+
+    def begin_with(self, faults: frozenset[Fault]) -> None:
+        """Faults from the first moment, before it listens."""
+        self.faults = faults
+        self._login.lock_after = _LOCK_AFTER if Fault.LOCKOUT in faults else None
 
     async def start(self) -> None:
         """Bind the address, also when offline: its port is known from then on."""
@@ -226,6 +244,8 @@ class SimulatedCamera:
     async def set_faults(self, faults: frozenset[Fault]) -> None:
         """Misbehave in these ways and no others from now on."""
         self.faults = faults
+        self._login.lock_after = _LOCK_AFTER if Fault.LOCKOUT in faults else None
+        self._first_is_over = False
         self._stale_time = self._clock.now() if Fault.STALE in faults else None
         if Fault.OFFLINE in faults:
             await self.stop()
@@ -242,7 +262,7 @@ class SimulatedCamera:
         runner = web.ServerRunner(web.Server(self._answer, access_log=None), shutdown_timeout=0.5)
         await runner.setup()
         try:
-            await web.TCPSite(runner, self.host, self.port).start()
+            await web.TCPSite(runner, self.host, self.port, ssl_context=self._tls).start()
         except OSError as error:
             await runner.cleanup()
             raise _not_bound(self, error) from error
@@ -267,6 +287,8 @@ class SimulatedCamera:
         await asyncio.sleep(self._soap_latency_s)
         if Fault.NO_XML in self.faults:
             return web.Response(text="<html><p>404 Not Found", content_type="text/html")
+        if Fault.XML_BOMB in self.faults:
+            return web.Response(text=soap.xml_bomb(), content_type="application/soap+xml")
         if Fault.SOAP_DIGEST in self.faults and (refusal := self._refuse_login(request)) is not None:
             return refusal
         try:
@@ -284,6 +306,7 @@ class SimulatedCamera:
             return
         valid = (
             Fault.REFUSE not in self.faults
+            and not self._login.locked
             and call.token is not None
             and call.token.nonce not in self._seen_tokens
             and soap.token_is_valid(
@@ -291,7 +314,9 @@ class SimulatedCamera:
             )
         )
         if not valid:
-            self.counters.failed_logins += call.token is not None
+            if call.token is not None:
+                self._login.failed()
+                self.counters.failed_logins += 1
             status = 401 if Fault.GUARDED_CLOCK in self.faults else 400
             raise soap.SoapFaultError("NotAuthorized", "Sender not authorized", status)
         if call.token is not None and call.token.is_digest:
@@ -348,12 +373,25 @@ class SimulatedCamera:
     async def _answer_snapshot(self, request: web.BaseRequest) -> web.StreamResponse:
         if (refusal := self._refuse_login(request)) is not None:
             return refusal
-        if Fault.BUSY in self.faults:
+        if Fault.BUSY_401 in self.faults:
+            page = "<html><body><h1>401</h1>Too many connections</body></html>"
+            return web.Response(status=401, text=page, content_type="text/html")
+        if Fault.BUSY in self.faults or (Fault.BUSY_ONCE in self.faults and not self._first_is_over):
+            self._first_is_over = True
             return web.Response(status=503, text="too many connections")
         if Fault.REDIRECT in self.faults:
             return web.Response(status=302, headers={hdrs.LOCATION: f"http://{_BEHIND_NAT}/"})
-        await asyncio.sleep(self._latency_s * (_SLOW_FACTOR if Fault.SLOW in self.faults else 1))
-        return await self._send_frame(request)
+        if Fault.ONE_CONNECTION in self.faults and self._under_way:
+            return web.Response(status=503, text="too many connections")
+        self._under_way += 1
+        self.counters.at_once = max(self.counters.at_once, self._under_way)
+        try:
+            slow = Fault.SLOW in self.faults or (Fault.SLOW_FIRST in self.faults and not self._first_is_over)
+            self._first_is_over = True
+            await asyncio.sleep(self._latency_s * (_SLOW_FACTOR if slow else 1))
+            return await self._send_frame(request)
+        finally:
+            self._under_way -= 1
 
     def _refuse_login(self, request: web.BaseRequest) -> web.Response | None:
         """A 401 with challenges, or None for a request that may pass."""
@@ -363,16 +401,24 @@ class SimulatedCamera:
             request.method,
             request.raw_path,
             basic=basic,
-            one_time=Fault.ONE_TIME_NONCE in self.faults,
+            one_time=bool(self.faults & {Fault.ONE_TIME_NONCE, Fault.SILENT_NONCE}),
         )
+        if Fault.SILENT_NONCE in self.faults and verdict is Verdict.STALE:
+            verdict = Verdict.WRONG
         if Fault.REFUSE in self.faults and verdict is Verdict.ACCEPTED:
             verdict = Verdict.WRONG
         if verdict is Verdict.ACCEPTED:
             return None
         self.counters.unauthorized += 1
-        self.counters.failed_logins += verdict is Verdict.WRONG
+        if verdict is Verdict.WRONG:
+            self._login.failed()
+            self.counters.failed_logins += 1
         refusal = web.Response(status=401, text="login required")
-        for challenge in self._login.challenges(verdict, digest=Fault.BASIC not in self.faults, basic=basic):
+        if Fault.SEVERAL_CHALLENGES in self.faults:
+            challenges = self._login.several_challenges(verdict)
+        else:
+            challenges = self._login.challenges(verdict, digest=Fault.BASIC not in self.faults, basic=basic)
+        for challenge in challenges:
             refusal.headers.add(hdrs.WWW_AUTHENTICATE, challenge)
         return refusal
 
@@ -381,7 +427,13 @@ class SimulatedCamera:
             page = b"<!DOCTYPE html><html><body>Please log in</body></html>"
             return web.Response(body=page, content_type="image/jpeg")
         if Fault.TOO_LARGE in self.faults:
-            return await self._send_without_end(request)
+            return await self._send_blocks(request, _TOO_LARGE_BYTES)
+        if Fault.ENDLESS in self.faults:
+            return await self._send_blocks(request, None)
+        if Fault.HUGE_LENGTH in self.faults:
+            return await self._send_raw(request, b"HTTP/1.1 200 OK\r\nContent-Length: 10737418240\r\n\r\n\xff\xd8\xff")
+        if Fault.SLOW_HEADER in self.faults:
+            return await self._send_raw(request, b"HTTP/1.1 200 OK\r\nX-Waiting: " + b"." * 10_000, drop_by_drop=True)
         profile = self._profile(request.query.get("profile", "main"))
         size = None if profile.name == _FULL else (profile.width, profile.height)
         jpeg = await self._frames.get(
@@ -391,6 +443,7 @@ class SimulatedCamera:
             return await self._send_in_drops(request, jpeg)
         if Fault.CUT in self.faults:
             return await self._send_half(request, jpeg)
+        jpeg = self._with_remarks(jpeg)
         self.counters.snapshots += 1
         body = jpeg[: len(jpeg) // 2] if Fault.TRUNCATED in self.faults else jpeg
         return web.Response(body=body, content_type="image/jpeg")
@@ -402,16 +455,50 @@ class SimulatedCamera:
             self._stale_time = self._clock.now()
         return self._stale_time
 
-    async def _send_without_end(self, request: web.BaseRequest) -> web.StreamResponse:
+    def _with_remarks(self, jpeg: bytes) -> bytes:
+        """The frame, changed as the faults want it: its size in the header, its EXIF time."""
+        if Fault.TINY in self.faults:
+            return jpegs.with_size(jpeg, 1, 1)
+        if Fault.GIANT in self.faults:
+            return jpegs.with_size(jpeg, 20_000, 20_000)
+        if self.faults & {Fault.EXIF, Fault.OLD_EXIF}:
+            age = _EXIF_AGE if Fault.OLD_EXIF in self.faults else timedelta()
+            return jpegs.with_exif_time(jpeg, self._own_time() + soap.CAMERA_ZONE - age)
+        return jpeg
+
+    async def _send_blocks(self, request: web.BaseRequest, total: int | None) -> web.StreamResponse:
+        """Chunks up to so many bytes; without a total, for as long as anybody reads."""
         response = web.StreamResponse(headers={hdrs.CONTENT_TYPE: "image/jpeg"})
         with contextlib.suppress(ConnectionError):  # the client has had enough
             await response.prepare(request)
             await response.write(b"\xff\xd8\xff\xe0")
             block = bytes(256 * 1024)
-            for _ in range(_TOO_LARGE_BYTES // len(block)):
+            sent = 0
+            while (total is None or sent < total) and not self._released.is_set():
                 await response.write(block)
+                sent += len(block)
             await response.write_eof()
         return response
+
+    async def _send_raw(
+        self, request: web.BaseRequest, data: bytes, *, drop_by_drop: bool = False
+    ) -> web.StreamResponse:
+        """Bytes past all of HTTP's rules; then nothing, until the client has had enough."""
+        if request.transport is not None and not drop_by_drop:
+            request.transport.write(data)
+        for drop in data if drop_by_drop else b"":
+            if request.transport is None or self._released.is_set():
+                break
+            request.transport.write(bytes([drop]))
+            await self._let_pass(0.05)
+        while request.transport is not None and not self._released.is_set():
+            await self._let_pass(0.05)
+        _break_off(request)
+        return web.Response()
+
+    async def _let_pass(self, seconds: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._released.wait(), timeout=seconds)
 
     async def _send_in_drops(self, request: web.BaseRequest, jpeg: bytes) -> web.StreamResponse:
         response = web.StreamResponse(headers={hdrs.CONTENT_LENGTH: str(len(jpeg)), hdrs.CONTENT_TYPE: "image/jpeg"})
@@ -419,8 +506,7 @@ class SimulatedCamera:
             await response.prepare(request)
             for drop in jpeg:
                 await response.write(bytes([drop]))
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._released.wait(), timeout=0.05)
+                await self._let_pass(0.05)
                 if self._released.is_set() or request.transport is None:
                     break
         _break_off(request)

@@ -34,6 +34,21 @@ class Fault(StrEnum):
     NO_CAPABILITIES = "no_capabilities"
     SOAP_DIGEST = "soap_digest"
     NO_XML = "no_xml"
+    XML_BOMB = "xml_bomb"
+    SLOW_HEADER = "slow_header"
+    SLOW_FIRST = "slow_first"
+    HUGE_LENGTH = "huge_length"
+    ENDLESS = "endless"
+    TINY = "tiny"
+    GIANT = "giant"
+    BUSY_401 = "busy_401"
+    BUSY_ONCE = "busy_once"
+    ONE_CONNECTION = "one_connection"
+    LOCKOUT = "lockout"
+    SILENT_NONCE = "silent_nonce"
+    SEVERAL_CHALLENGES = "several_challenges"
+    EXIF = "exif"
+    OLD_EXIF = "old_exif"
 
 
 FAULTS: Mapping[Fault, str] = {
@@ -62,6 +77,21 @@ FAULTS: Mapping[Fault, str] = {
     Fault.NO_CAPABILITIES: "GetCapabilities is refused; only GetServices names the Media service.",
     Fault.SOAP_DIGEST: "The ONVIF services, the clock among them, want an HTTP digest login and look at no token.",
     Fault.NO_XML: "The ONVIF services answer with an HTML page.",
+    Fault.XML_BOMB: "The ONVIF services answer with entities that unfold to gigabytes.",
+    Fault.SLOW_HEADER: "The head of the snapshot's answer comes one byte at a time and never ends in time.",
+    Fault.SLOW_FIRST: "The first snapshot after a pause comes after ten times the usual latency.",
+    Fault.HUGE_LENGTH: "The snapshot announces ten gigabytes, and sends a few bytes.",
+    Fault.ENDLESS: "The snapshot is sent in chunks that never end.",
+    Fault.TINY: "The frame is a JPEG of 1 x 1.",
+    Fault.GIANT: "The frame's header says 20000 x 20000.",
+    Fault.BUSY_401: "The snapshot is answered 401, with a page that says that there are too many connections.",
+    Fault.BUSY_ONCE: "The first snapshot is answered 503, those after it are not.",
+    Fault.ONE_CONNECTION: "A snapshot that is asked for while another one is under way is answered 503.",
+    Fault.LOCKOUT: "After three failed logins every login is refused, the right one too.",
+    Fault.SILENT_NONCE: "A digest nonce is good for one request; its second use counts as a failed login.",
+    Fault.SEVERAL_CHALLENGES: "One header offers Negotiate, basic, digest with auth-int alone, and digest with auth.",
+    Fault.EXIF: "Frames carry the time of the camera's clock, local, as EXIF DateTimeOriginal.",
+    Fault.OLD_EXIF: "The frame's EXIF DateTimeOriginal is 47 minutes ago, though its bytes are new.",
 }
 
 

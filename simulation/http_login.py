@@ -29,12 +29,25 @@ class HttpLogin:
     realm: str
     username: str
     password: str
+    lock_after: int | None = None
+    _failures: int = 0
     _nonces: dict[str, set[str]] = field(default_factory=dict)
+
+    @property
+    def locked(self) -> bool:
+        """Whether so many logins failed that none is accepted any more."""
+        return self.lock_after is not None and self._failures >= self.lock_after
+
+    def failed(self) -> None:
+        """Count a failed login, by whichever way it came."""
+        self._failures += 1
 
     def check(self, header: str | None, method: str, target: str, *, basic: bool, one_time: bool) -> Verdict:
         """Judge one request. `target` is path and query as they were sent; `basic` accepts basic as well."""
         if header is None:
             return Verdict.MISSING
+        if self.locked:
+            return Verdict.WRONG
         scheme, _, rest = header.partition(" ")
         if scheme.lower() == "basic" and basic:
             return self._check_basic(rest)
@@ -55,6 +68,12 @@ class HttpLogin:
             stale = ", stale=true" if verdict is Verdict.STALE else ""
             offered.append(f'Digest realm="{self.realm}", nonce="{nonce}", qop="auth", algorithm=MD5{stale}')
         return offered
+
+    def several_challenges(self, verdict: Verdict) -> list[str]:
+        """All in one header, the one that is of use last."""
+        (digest,) = self.challenges(verdict, digest=True, basic=False)
+        integrity = digest.replace('qop="auth"', 'qop="auth-int"').replace('nonce="', 'nonce="x')
+        return [f'Negotiate, Basic realm="{self.realm}", {integrity}, {digest}']
 
     def forget(self) -> None:
         """Drop every nonce, as a restart does."""

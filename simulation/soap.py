@@ -21,6 +21,8 @@ _ENVELOPE = "http://www.w3.org/2003/05/soap-envelope"
 _WSSE = "http://docs.oasis-open.org/wss/2004/01/oasis-200401-wss-wssecurity-secext-1.0.xsd"
 _WSU = "http://docs.oasis-open.org/wss/2004/01/oasis-200401-wss-wssecurity-utility-1.0.xsd"
 _DIGEST = "#PasswordDigest"
+CAMERA_ZONE = timedelta(hours=9)
+"""The cameras' local time minus UTC."""
 _NAMESPACES = (
     f'xmlns:s="{_ENVELOPE}" xmlns:tds="{DEVICE}" xmlns:trt="{MEDIA}" '
     'xmlns:tt="http://www.onvif.org/ver10/schema" xmlns:ter="http://www.onvif.org/ver10/error"'
@@ -114,14 +116,19 @@ def fault_reply(fault: SoapFaultError) -> str:
     )
 
 
+def xml_bomb() -> str:
+    """A few hundred bytes whose entities unfold to 10^9 words."""
+    entities = "".join(f'<!ENTITY e{n} "{f"&e{n - 1};" * 10}">' for n in range(1, 10))
+    return f'<?xml version="1.0"?><!DOCTYPE s [<!ENTITY e0 "bomb">{entities}]><s>&e9;</s>'
+
+
 def date_and_time_reply(moment: datetime) -> str:
-    """GetSystemDateAndTimeResponse; `moment` in UTC."""
+    """GetSystemDateAndTimeResponse; `moment` in UTC, told as UTC and as Korean time."""
+    local = moment + CAMERA_ZONE
     return _envelope(
         "<tds:GetSystemDateAndTimeResponse><tds:SystemDateAndTime><tt:DateTimeType>Manual</tt:DateTimeType>"
         "<tt:DaylightSavings>false</tt:DaylightSavings><tt:TimeZone><tt:TZ>KST-9</tt:TZ></tt:TimeZone><tt:UTCDateTime>"
-        f"<tt:Time><tt:Hour>{moment.hour}</tt:Hour><tt:Minute>{moment.minute}</tt:Minute>"
-        f"<tt:Second>{moment.second}</tt:Second></tt:Time><tt:Date><tt:Year>{moment.year}</tt:Year>"
-        f"<tt:Month>{moment.month}</tt:Month><tt:Day>{moment.day}</tt:Day></tt:Date></tt:UTCDateTime>"
+        f"{_date_and_time(moment)}</tt:UTCDateTime><tt:LocalDateTime>{_date_and_time(local)}</tt:LocalDateTime>"
         "</tds:SystemDateAndTime></tds:GetSystemDateAndTimeResponse>"
     )
 
@@ -195,6 +202,14 @@ def _read_token(root: ET.Element) -> Token | None:
         is_digest=password.get("Type", "").endswith(_DIGEST),
         nonce=nonce,
         created=element.findtext(f"{{{_WSU}}}Created", ""),
+    )
+
+
+def _date_and_time(moment: datetime) -> str:
+    return (
+        f"<tt:Time><tt:Hour>{moment.hour}</tt:Hour><tt:Minute>{moment.minute}</tt:Minute>"
+        f"<tt:Second>{moment.second}</tt:Second></tt:Time><tt:Date><tt:Year>{moment.year}</tt:Year>"
+        f"<tt:Month>{moment.month}</tt:Month><tt:Day>{moment.day}</tt:Day></tt:Date>"
     )
 
 

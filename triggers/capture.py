@@ -1,6 +1,7 @@
 """The capture of one slot, inside the bay's own triggerer: the one process with a route to its cameras."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
 
@@ -10,10 +11,14 @@ from artifacts import ArtifactReference, ArtifactStore
 from bay_observation.errors import ArtifactError, BayObservationError, ConfigError
 from bays import BayConfig, load_bay, onvif_connection_id, slot_of
 from triggers.events import CaptureEvent
+from triggers.stats import airflow_stats
 
 if TYPE_CHECKING:
     from capture_async import Credentials
     from capture_async.types import CaptureBatch
+
+# A shared storage that hangs must not keep a capture that is published from being told.
+_HEALTH_LIMIT_S = 10.0
 
 
 class CaptureTrigger(BaseTrigger):
@@ -74,12 +79,15 @@ class CaptureTrigger(BaseTrigger):
         if published is not None:
             reference, batch = published
             self.log.info("%s is published already; no camera is asked again", reference.path)
+            await self._record_health(batch)
             return _captured(reference, batch, bay)
         batch = await self._ask_cameras(bay)
         if len(batch.images) < bay.camera_quorum:
+            await self._record_health(batch)
             return CaptureEvent("below_quorum", self.batch_id, counts=_counts(batch, bay), failures=_reasons(batch))
         reference = await asyncio.to_thread(store.save, "capture", bay.bay_id, self.batch_id, batch)
         self.log.info("%s published: %d of %d cameras", reference.path, len(batch.images), len(bay.cameras))
+        await self._record_health(batch)
         return _captured(reference, batch, bay)
 
     def _published(self, store: ArtifactStore, bay: BayConfig) -> "tuple[ArtifactReference, CaptureBatch] | None":
@@ -97,11 +105,32 @@ class CaptureTrigger(BaseTrigger):
 
     async def _ask_cameras(self, bay: BayConfig) -> "CaptureBatch":
         # Only the triggerer's host needs aiohttp and zeep; workers import this module too.
-        from capture_async import CaptureService
+        from capture_async import CaptureService, ImageProviderFactory
+        from capture_async.metrics import LoopLag, report_capture
 
+        # The first capture of a process loads a provider's libraries: half a second, and not on the loop.
+        await asyncio.to_thread(ImageProviderFactory.provider_class, bay.image_provider)
         credentials = await self._credentials(bay)
         async with CaptureService(bay, credentials=credentials) as service:
-            return await service.capture(slot_of(self.batch_id))
+            began = time.monotonic()
+            with LoopLag() as lag:
+                batch = await service.capture(slot_of(self.batch_id))
+            seconds = time.monotonic() - began
+        # In a thread: the first metric of a process looks its server's name up.
+        await asyncio.to_thread(report_capture, airflow_stats(), batch, duration_s=seconds, loop_lag_s=lag.largest_s)
+        return batch
+
+    async def _record_health(self, batch: "CaptureBatch") -> None:
+        """Take the capture into its bay's camera health, which must neither fail nor hold up a capture."""
+        from capture_async.health import record_health
+
+        try:
+            async with asyncio.timeout(_HEALTH_LIMIT_S):
+                await asyncio.to_thread(record_health, None, batch)
+        except TimeoutError:
+            self.log.warning("camera health of %s: not recorded within %g s", batch.batch_id, _HEALTH_LIMIT_S)
+        except BayObservationError as error:
+            self.log.warning("camera health of %s: %s", batch.batch_id, error)
 
     async def _credentials(self, bay: BayConfig) -> "Credentials | None":
         """Login of the bay's cameras.

@@ -54,7 +54,7 @@ def test_a_name_is_not_taken_twice(registry):
 
 
 def test_unknown_name_and_unknown_keys():
-    with pytest.raises(ConfigError, match="'ftp'; known are file, onvif"):
+    with pytest.raises(ConfigError, match="'ftp'; known are file, http, onvif, rtsp"):
         ImageProviderFactory.create("ftp")
     with pytest.raises(ConfigError, match=r"'hours'.*its keys are: base_path, time_tolerance_hours"):
         ImageProviderFactory.create("file", base_path="/x", hours=3)

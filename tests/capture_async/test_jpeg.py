@@ -6,7 +6,7 @@ import pytest
 
 from bays import Camera, Intrinsics
 from capture_async import FailureReason
-from capture_async.jpeg import check_frame, jpeg_size
+from capture_async.jpeg import check_frame, read_jpeg
 from capture_async.problems import CameraError
 
 
@@ -18,23 +18,23 @@ def jpeg(width, height, *options):
 
 def reason_of(data):
     with pytest.raises(CameraError) as caught:
-        jpeg_size(data)
+        read_jpeg(data)
     return caught.value.reason
 
 
 @pytest.mark.parametrize("options", [(), (cv2.IMWRITE_JPEG_PROGRESSIVE, 1), (cv2.IMWRITE_JPEG_RST_INTERVAL, 4)])
 def test_size_is_the_header_s(options):
-    assert jpeg_size(jpeg(96, 40, *options)) == (96, 40)
+    assert read_jpeg(jpeg(96, 40, *options)).size == (96, 40)
 
 
 def test_segments_and_fill_bytes_before_the_header_are_passed_over(frame_source):
     data = frame_source("C_4", datetime(2025, 7, 2, tzinfo=UTC))
-    assert jpeg_size(data) == (1920, 1080)
-    assert jpeg_size(data[:2] + b"\xff\xff\xff" + data[2:]) == (1920, 1080)
+    assert read_jpeg(data).size == (1920, 1080)
+    assert read_jpeg(data[:2] + b"\xff\xff\xff" + data[2:]).size == (1920, 1080)
 
 
 def test_padding_after_the_end_is_no_fault():
-    assert jpeg_size(jpeg(32, 16) + b"\r\n\x00\x00") == (32, 16)
+    assert read_jpeg(jpeg(32, 16) + b"\r\n\x00\x00").size == (32, 16)
 
 
 @pytest.mark.parametrize("data", [b"", b"<html>", b"\x89PNG\r\n\x1a\n", b"\xff"])

@@ -100,3 +100,41 @@ def test_of_an_address_path_and_query_are_used(address, target):
 def test_what_is_no_http_address(address):
     with pytest.raises(ValueError, match="address"):
         target_of(address)
+
+
+def test_the_lean_wsdl_is_the_whole_one_where_it_is_used(monkeypatch):
+    """Messages and replies, written and read with the whole files and with what is left of them."""
+    from capture_async import onvif_soap
+
+    setup = {"Stream": "RTP-Unicast", "Transport": {"Protocol": "RTSP"}}
+    asked = [
+        ("device", "GetSystemDateAndTime", {}, soap.date_and_time_reply(datetime(2025, 7, 2, 7, 10, tzinfo=UTC))),
+        ("device", "GetCapabilities", {"Category": ["All"]}, soap.capabilities_reply("http://10.0.0.1")),
+        ("device", "GetServices", {"IncludeCapability": False}, soap.services_reply("http://10.0.0.1")),
+        ("media", "GetProfiles", {}, soap.profiles_reply([soap.Profile("main", "stream", 1920, 1080)])),
+        ("media", "GetSnapshotUri", {"ProfileToken": "main"}, soap.media_uri_reply("GetSnapshotUri", "http://a/b")),
+        (
+            "media",
+            "GetStreamUri",
+            {"StreamSetup": setup, "ProfileToken": "main"},
+            soap.media_uri_reply("GetStreamUri", "rtsp://a/b"),
+        ),
+    ]
+    assert {operation for _, operation, _, _ in asked} == onvif_soap._OPERATIONS
+
+    def everything():
+        onvif_soap._envelopes.clear()
+        onvif_soap._document.cache_clear()
+        for service, operation, parameters, reply in asked:
+            message = write_message(service, operation, parameters, None, timedelta())
+            read = read_reply(service, operation, 200, "application/soap+xml", reply.encode())
+            yield operation, message, str(read)
+
+    lean = list(everything())
+    assert sum(map(len, onvif_soap._files().values())) < 200_000
+    monkeypatch.setattr(onvif_soap, "_files", dict)
+    whole = list(everything())
+    monkeypatch.undo()
+    onvif_soap._document.cache_clear()
+    assert lean == whole
+    assert "1080" in lean[3][2]

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 from airflow.triggers.base import TriggerEvent
 
-from bay_observation.errors import CaptureError
+from bay_observation.errors import CaptureError, ConfigError
 from bays import batch_id
 from triggers import CaptureTrigger
 from triggers.events import CaptureEvent
@@ -140,7 +140,8 @@ async def test_the_login_comes_from_the_connection_and_is_in_no_event(make_bay, 
 
 
 async def test_errors_become_events_and_reach_the_log(make_bay, store, capsys):
-    make_bay(image_provider="file", image_provider_config={"base_path": "/tmp", "unheard_of": 1})
+    with pytest.raises(ConfigError, match="unheard_of"):
+        make_bay(image_provider="file", image_provider_config={"base_path": "/tmp", "unheard_of": 1})
     payload = await fire()
     assert payload["status"] == "failed"
     assert payload["retry"] is False

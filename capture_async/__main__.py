@@ -1,0 +1,259 @@
+"""`python -m capture_async probe BAY` and `python -m capture_async health BAY`.
+
+For the person in front of a camera cabinet, and for whoever looks after a bay.
+"""
+
+import argparse
+import asyncio
+import getpass
+import json
+import logging
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console, Group
+from rich.table import Table
+from rich.text import Text
+
+from bay_observation.errors import ArtifactError, BayObservationError, ConfigError
+from bays import BayConfig, load_bay
+from capture_async.credentials import Credentials
+
+if TYPE_CHECKING:
+    from capture_async.health import BayHealth, CameraHealth
+    from capture_async.probe import CameraReport, ProbeReport
+
+_MISSING_QUORUM, _WRONG_USE, _INTERRUPTED = 1, 2, 130
+# Of tables that are written where no terminal says how wide it is.
+_COLUMNS = 160
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a command.
+
+    Returns:
+        0 when the bay's camera quorum holds; 1 when it does not, or the health cannot be
+        read; 2 for wrong use: arguments, bay, login.
+    """
+    options = _parser().parse_args(arguments)
+    try:
+        bay = load_bay(options.bay)
+        return _health(bay, options) if options.command == "health" else _probe(bay, options)
+    except ConfigError as error:
+        print(error, file=sys.stderr)
+        return _WRONG_USE
+    except BayObservationError as error:
+        print(error, file=sys.stderr)
+        return _MISSING_QUORUM
+    except KeyboardInterrupt:
+        return _INTERRUPTED
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m capture_async", description="The cameras of a bay.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    probe = commands.add_parser(
+        "probe",
+        help="ask every camera once: reachable, login, profile, resolution, latency, clock, brightness",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        description="Asks every camera of the bay for one frame, all at once, and says what to do about each that\n"
+        "gives none. The login comes from CAMERA_USER and CAMERA_PASSWORD, else from the Airflow\n"
+        "Connection in AIRFLOW_CONN_ONVIF_{BAY}, else it is asked for on the terminal.",
+        epilog="exit status: 0 the bay's camera quorum holds, 1 it does not, 2 wrong use",
+    )
+    probe.add_argument("--save", type=Path, metavar="DIR", help="write the frames into this folder")
+    probe.add_argument("--no-login", action="store_true", help="the cameras want no login")
+    health = commands.add_parser("health", help="how the bay's cameras did in the captures of the last day")
+    for command in (probe, health):
+        command.add_argument("bay", help="a bay's id, as 3bay_north")
+        command.add_argument("--json", action="store_true", help="one JSON document in place of the table")
+    health.add_argument("--data", type=Path, metavar="DIR", help="the store's root (DATA_PATH)")
+    return parser
+
+
+# -- probe ------------------------------------------------------------------------------------
+
+
+def _probe(bay: BayConfig, options: argparse.Namespace) -> int:
+    if not bay.cameras:
+        raise ConfigError(f"bay {bay.bay_id} has no cameras: add them to its file")
+    save = None if options.save is None else _writable_folder(options.save)
+    credentials = None if options.no_login else _login(bay)
+    # What is logged of a camera stands in its row, and would break the table.
+    logging.getLogger("capture_async").addHandler(logging.NullHandler())
+    logging.getLogger("capture_async").propagate = False
+    report = asyncio.run(_probe_live(bay, credentials, save, as_json=options.json))
+    if options.json:
+        print(report.to_json())
+    return 0 if report.holds_quorum else _MISSING_QUORUM
+
+
+async def _probe_live(
+    bay: BayConfig, credentials: Credentials | None, save: Path | None, *, as_json: bool
+) -> "ProbeReport":
+    from rich.live import Live
+
+    from capture_async.probe import CameraReport, probe
+
+    rows: dict[str, CameraReport] = {camera.name: CameraReport(camera.name, "") for camera in bay.cameras}
+
+    def tell(report: CameraReport) -> None:
+        rows[report.name] = report
+
+    console = _console(stderr=as_json)  # with --json, stdout is the document's alone
+    if not console.is_terminal:
+        report = await probe(bay, credentials, save=save, tell=tell)
+        if not as_json:
+            console.print(_probe_view(bay, rows))
+        return report
+    with Live(console=console, refresh_per_second=8, get_renderable=lambda: _probe_view(bay, rows)) as live:
+        live.refresh()
+        return await probe(bay, credentials, save=save, tell=tell)
+
+
+def _probe_view(bay: BayConfig, rows: "dict[str, CameraReport]") -> Group:
+    """A row per camera, and below the table what to do about those that want something done."""
+    reports = rows.values()
+    done, frames = sum(report.done for report in reports), sum(report.has_frame for report in reports)
+    title = f"{bay.bay_id}: {done} of {len(rows)} cameras asked, {frames} frames, the quorum is {bay.camera_quorum}"
+    if done == len(rows):
+        title += ": it holds" if frames >= bay.camera_quorum else ": it does NOT hold"
+    table = Table(title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for name in ("camera", "address", "reachable", "login", "profile"):
+        table.add_column(name, no_wrap=name not in ("address", "profile"), overflow="fold")  # those two may be broken
+    for name in ("resolution", "latency", "clock", "brightness"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("", no_wrap=True)
+    for report in reports:
+        table.add_row(*_probe_row(bay, report))
+    return Group(table, *(_probe_note(report) for report in reports if report.reason or report.remarks))
+
+
+def _probe_row(bay: BayConfig, report: "CameraReport") -> list[Text | str]:
+    from capture_async.probe import CLOCK_TOLERANCE_S
+
+    reachable = {True: Text("yes", "green"), False: Text("no", "bold red"), None: Text("")}[report.reachable]
+    login = report.authentication or ("none" if report.has_frame and report.reachable else "")
+    clock, brightness = Text(""), Text("")
+    if report.clock_offset_s is not None:
+        style = "bold yellow" if abs(report.clock_offset_s) > CLOCK_TOLERANCE_S else ""
+        clock = Text(f"{round(report.clock_offset_s):+d} s", style)
+    if report.brightness is not None:
+        style = "bold yellow" if report.brightness < bay.conditions.min_brightness else ""
+        brightness = Text(f"{report.brightness:.0f}", style)
+    resolution = "" if report.resolution is None else f"{report.resolution[0]} x {report.resolution[1]}"
+    latency = "" if report.latency_s is None else f"{1000 * report.latency_s:.0f} ms"
+    profile = report.profile or ""
+    if not report.done:
+        end = Text(f"{report.stage} ...", "dim")
+    elif report.reason is not None:
+        end = Text(str(report.reason), "bold red")
+    else:
+        end = Text("frame, saved" if report.saved else "frame", "green")
+    return [report.name, report.address, reachable, login, profile, resolution, latency, clock, brightness, end]
+
+
+def _probe_note(report: "CameraReport") -> Text:
+    if report.reason is None:
+        return Text.assemble((report.name, "bold"), *((f"  {remark}\n", "yellow") for remark in report.remarks))
+    reason = (f"  {report.reason}", "bold red")
+    return Text.assemble((report.name, "bold"), reason, f": {report.detail}\n", (f"{report.advice}\n", "yellow"))
+
+
+def _writable_folder(folder: Path) -> Path:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / ".probe"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise ConfigError(f"--save {folder}: cannot be written to: {error.strerror or error}") from error
+    return folder
+
+
+def _login(bay: BayConfig) -> Credentials | None:
+    from capture_async.factory import ImageProviderFactory
+    from capture_async.probe import PASSWORD_VARIABLE, USER_VARIABLE, login_from_environment
+
+    if not ImageProviderFactory.provider_class(bay.image_provider).needs_credentials:
+        return None
+    credentials = login_from_environment(bay.bay_id)
+    if credentials is not None:
+        return credentials
+    if not sys.stdin.isatty():
+        raise ConfigError(
+            f"no login for the cameras of bay {bay.bay_id}: set {USER_VARIABLE} and {PASSWORD_VARIABLE}, or "
+            f"AIRFLOW_CONN_ONVIF_{bay.bay_id.upper()}, or pass --no-login"
+        )
+    print(f"Login of the cameras of bay {bay.bay_id}: ", end="", file=sys.stderr, flush=True)
+    username = sys.stdin.readline().strip()
+    if not username:
+        raise ConfigError("no login was given; for cameras that want none, pass --no-login")
+    return Credentials(username, getpass.getpass("Password: "))
+
+
+# -- health -----------------------------------------------------------------------------------
+
+
+def _health(bay: BayConfig, options: argparse.Namespace) -> int:
+    from capture_async.health import read_health
+
+    health = read_health(options.data, bay.bay_id)
+    if options.json:
+        print(json.dumps(health.to_dict(), indent=2, ensure_ascii=False))
+    elif health.last_slot is None:
+        raise ArtifactError(f"no capture of bay {bay.bay_id} was recorded yet; is DATA_PATH that of its observer?")
+    else:
+        _console().print(_health_table(bay, health))
+    well = sum(camera.is_well for camera in health.cameras)
+    return 0 if well >= bay.camera_quorum else _MISSING_QUORUM
+
+
+def _health_table(bay: BayConfig, health: "BayHealth") -> Table:
+    well = sum(camera.is_well for camera in health.cameras)
+    slot = "never" if health.last_slot is None else f"{health.last_slot.astimezone(bay.zone):%F %H:%M %Z}"
+    table = Table(
+        title=f"{bay.bay_id}: {well} of {len(health.cameras)} cameras well in slot {slot}, quorum {bay.camera_quorum}",
+        title_justify="left",
+        title_style="bold",
+    )
+    table.add_column("camera", no_wrap=True)
+    table.add_column("last frame", no_wrap=True)
+    for name in ("failed in a row", "slots with a frame", "latency", "median"):
+        table.add_column(name, justify="right")
+    table.add_column("reason", ratio=1, min_width=30)
+    now = datetime.now(UTC)
+    for camera in sorted(health.cameras, key=lambda one: (one.is_well, -one.failures_in_row)):
+        table.add_row(*_health_row(bay, camera, now))
+    return table
+
+
+def _health_row(bay: BayConfig, camera: "CameraHealth", now: datetime) -> list[Text | str]:
+    last = Text("never", "bold red")
+    if camera.last_success is not None:
+        ago = int((now - camera.last_success).total_seconds() // 60)
+        passed = f"{ago} min" if ago < 120 else f"{ago // 60} h" if ago < 2880 else f"{ago // 1440} days"
+        last = Text(f"{camera.last_success.astimezone(bay.zone):%F %H:%M:%S} ({passed} ago)")
+    share = "" if camera.share_of_frames is None else f"{100 * camera.share_of_frames:.0f} % of {len(camera.recent)}"
+    failures = Text(str(camera.failures_in_row), "bold red" if camera.failures_in_row else "green")
+    reason = Text("")
+    if camera.reason is not None:
+        reason = Text.assemble((str(camera.reason), "bold red"), f": {camera.detail}" if camera.detail else "")
+    latencies = [_milliseconds(camera.latency_s), _milliseconds(camera.median_latency_s)]
+    return [camera.camera_name, last, failures, share, *latencies, reason]
+
+
+def _milliseconds(seconds: float | None) -> str:
+    return "" if seconds is None else f"{1000 * seconds:.0f} ms"
+
+
+def _console(*, stderr: bool = False) -> Console:
+    stream = sys.stderr if stderr else sys.stdout
+    return Console(stderr=stderr, width=None if stream.isatty() else _COLUMNS)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,34 @@
+#!/usr/bin/env bash
+# What some tests need from the distribution and pip cannot bring: GStreamer's RTSP server, a real one to capture from.
+# Installs it where it may (Debian or Ubuntu, as root); says what is missing where it may not, and is no failure then:
+# those tests are skipped and say so.
+set -euo pipefail
+
+packages=(
+  python3-gi
+  gir1.2-gst-plugins-base-1.0
+  gir1.2-gst-rtsp-server-1.0
+  gstreamer1.0-plugins-base   # videotestsrc
+  gstreamer1.0-plugins-good   # rtph264pay, rtph265pay, rtpjpegpay, jpegenc
+  gstreamer1.0-plugins-bad    # x265enc
+  gstreamer1.0-plugins-ugly   # x264enc
+)
+
+missing=()
+if command -v dpkg-query >/dev/null; then
+  for package in "${packages[@]}"; do
+    [[ "$(dpkg-query --show --showformat '${db:Status-Status}' "$package" 2>/dev/null)" == installed ]] || missing+=("$package")
+  done
+else
+  missing=("${packages[@]}")
+fi
+if [[ ${#missing[@]} -eq 0 ]]; then
+  exit 0
+fi
+if [[ $EUID -eq 0 ]] && command -v apt-get >/dev/null; then
+  export DEBIAN_FRONTEND=noninteractive
+  if apt-get update -qq && apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null; then
+    exit 0
+  fi
+fi
+echo "not installed: ${missing[*]}; the tests that need them are skipped (as root: apt-get install ${missing[*]})" >&2

@@ -1,0 +1,191 @@
+"""The commands: exit statuses, tables and JSON, and a login that never stands on a command line."""
+
+import asyncio
+import json
+import sys
+import threading
+from datetime import UTC, datetime, timedelta
+
+import pytest
+import yaml
+
+from bays import batch_id, load_bay
+from capture_async.__main__ import main
+from capture_async.health import record_health
+from capture_async.types import CameraFailure, CaptureBatch, CapturedImage, FailureReason
+
+SLOT = datetime(2025, 7, 2, 7, 10, tzinfo=UTC)
+
+
+@pytest.fixture
+def serve(make_farm, tmp_path, monkeypatch):
+    """serve({"C_4": "offline"}, quorum=2): cameras on a loop of their own, and the bay's file that names them."""
+    ends = []
+
+    def start(faults=None, *, quorum=2, cameras=3):
+        loop = asyncio.new_event_loop()
+        thread = threading.Thread(target=loop.run_forever)
+        thread.start()
+        farm = make_farm(faults, cameras=cameras)
+        asyncio.run_coroutine_threadsafe(farm.__aenter__(), loop).result(30)
+
+        def end():
+            asyncio.run_coroutine_threadsafe(farm.close(), loop).result(30)
+            loop.call_soon_threadsafe(loop.stop)
+            thread.join()
+            loop.close()
+
+        ends.append(end)
+        content = farm.bay.model_dump(mode="json", by_alias=True, exclude={"bay_id"}) | {"camera_quorum": quorum}
+        monkeypatch.setenv("BAYS_PATH", str(tmp_path))
+        (tmp_path / "yard.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
+        assert load_bay("yard").camera_quorum == quorum
+
+    yield start
+    for end in ends:
+        end()
+
+
+@pytest.fixture
+def login(monkeypatch, credentials):
+    monkeypatch.setenv("CAMERA_USER", credentials.username)
+    monkeypatch.setenv("CAMERA_PASSWORD", credentials.password)
+
+
+def test_probe_prints_a_table_and_ends_with_0_when_the_quorum_holds(serve, login, capsys):
+    serve({"C_4": "offline"})
+    assert main(["probe", "yard"]) == 0
+    out = capsys.readouterr().out
+    assert "3 of 3 cameras asked, 2 frames, the quorum is 2: it holds" in out
+    assert "unreachable" in out
+    assert "1920 x 1080" in out
+    assert "digest" in out
+
+
+def test_probe_ends_with_1_when_the_quorum_does_not_hold(serve, login, capsys):
+    serve({"C_4": "offline"}, quorum=3)
+    assert main(["probe", "yard"]) == 1
+    assert "does NOT hold" in capsys.readouterr().out
+
+
+def test_probe_as_json_is_one_document_on_stdout(serve, login, capsys, tmp_path):
+    serve({"C_4": "offline"})
+    folder = tmp_path / "new" / "frames"
+    assert main(["probe", "yard", "--json", "--save", str(folder)]) == 0
+    captured = capsys.readouterr()
+    told = json.loads(captured.out)
+    assert told["holds_quorum"] is True
+    saved = [camera["saved"] for camera in told["cameras"] if camera["saved"]]
+    assert sorted(map(str, folder.iterdir())) == sorted(saved)
+    assert captured.err == ""
+
+
+def test_probe_shows_its_progress_on_a_terminal(serve, login, capsys, monkeypatch):
+    serve()
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    assert main(["probe", "yard"]) == 0
+    out = capsys.readouterr().out
+    assert "0 of 3 cameras asked" in out  # drawn before anything was known, and again until the end
+    assert "3 of 3 cameras asked" in out
+
+
+def test_an_airflow_connection_in_the_environment_is_enough(serve, monkeypatch, credentials, capsys):
+    serve()
+    connection = json.dumps({"conn_type": "onvif", "login": credentials.username, "password": credentials.password})
+    monkeypatch.setenv("AIRFLOW_CONN_ONVIF_YARD", connection)
+    assert main(["probe", "yard", "--json"]) == 0
+
+
+def test_a_wrong_password_costs_each_camera_one_login_and_no_quorum(serve, monkeypatch, capsys):
+    serve()
+    monkeypatch.setenv("CAMERA_USER", "yard")
+    monkeypatch.setenv("CAMERA_PASSWORD", "not-the-password")
+    assert main(["probe", "yard", "--json"]) == 1
+    out = capsys.readouterr().out
+    assert [camera["reason"] for camera in json.loads(out)["cameras"]] == ["refused credentials"] * 3
+    assert "not-the-password" not in out
+
+
+def test_without_a_login_and_a_terminal_it_says_what_to_set(serve, monkeypatch, capsys):
+    serve()
+    monkeypatch.setattr("sys.stdin", open("/dev/null"))  # noqa: SIM115, PTH123
+    assert main(["probe", "yard"]) == 2
+    error = capsys.readouterr().err
+    sys.stdin.close()
+    assert "CAMERA_USER" in error
+    assert "AIRFLOW_CONN_ONVIF_YARD" in error
+
+
+def test_on_a_terminal_the_login_is_asked_for(serve, monkeypatch, credentials, capsys):
+    serve()
+
+    class Terminal:
+        def isatty(self):
+            return True
+
+        def readline(self):
+            return credentials.username + "\n"
+
+    monkeypatch.setattr("sys.stdin", Terminal())
+    monkeypatch.setattr("getpass.getpass", lambda prompt: credentials.password)
+    assert main(["probe", "yard", "--json"]) == 0
+    assert credentials.password not in capsys.readouterr().out
+
+
+def test_no_option_takes_a_password(capsys):
+    with pytest.raises(SystemExit):
+        main(["probe", "--help"])
+    assert "--password" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("arguments", [[], ["probe"], ["look", "yard"], ["probe", "yard", "--unheard-of"]])
+def test_wrong_arguments_end_with_2(arguments, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    assert ended.value.code == 2
+
+
+def test_an_unknown_bay_and_a_folder_that_cannot_be_made_end_with_2(bays_folder, make_bay, login, tmp_path, capsys):
+    assert main(["probe", "no_such_bay"]) == 2
+    assert main(["health", "no_such_bay"]) == 2
+    make_bay()
+    (tmp_path / "file").write_text("")
+    assert main(["probe", "yard", "--save", str(tmp_path / "file" / "frames")]) == 2
+    assert "--save" in capsys.readouterr().err
+
+
+def record(number, *, failing):
+    slot = SLOT + timedelta(minutes=10 * number)
+    names = [camera.name for camera in load_bay("yard").cameras]
+    images = tuple(CapturedImage(name, "yard", slot, b"") for name in names if name not in failing)
+    failures = tuple(CameraFailure(name, FailureReason.BUSY, "answered 503") for name in failing)
+    record_health(None, CaptureBatch(batch_id("yard", slot), "yard", images, failures))
+
+
+def test_health_prints_the_failing_cameras_first(make_bay, store, capsys):
+    make_bay(camera_quorum=11)
+    record(0, failing=())
+    record(1, failing=("D_6",))
+    record(2, failing=("D_6",))
+    assert main(["health", "yard"]) == 0
+    out = capsys.readouterr().out
+    assert "11 of 12 cameras well in slot 2025-07-02 16:30 KST" in out
+    rows = [line for line in out.splitlines() if line.startswith("│")]
+    assert "D_6" in rows[0]
+    assert "busy: answered 503" in rows[0]
+    assert "33 % of 3" in rows[0]
+
+
+def test_health_ends_with_1_below_the_quorum_and_reads_another_store(make_bay, store, capsys):
+    make_bay(camera_quorum=12)
+    record(0, failing=("D_6",))
+    assert main(["health", "yard", "--json", "--data", str(store.root)]) == 1
+    told = json.loads(capsys.readouterr().out)
+    assert sum(camera["is_well"] for camera in told["cameras"]) == 11
+
+
+def test_health_of_a_bay_that_was_never_captured(make_bay, store, capsys):
+    make_bay()
+    assert main(["health", "yard"]) == 1
+    assert "no capture of bay yard was recorded yet" in capsys.readouterr().err
