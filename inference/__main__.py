@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from bay_observation.errors import BayObservationError
+from bay_observation.errors import BayObservationError, InferenceError
 
 _EPOCHS = {"detector": 14, "segmenter": 3, "classifier": 8}
 _VALIDATION_SHARE = 0.08
@@ -37,6 +37,7 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--frames", type=int, default=1200, help="frames to render, or to take if they are there")
     train.add_argument("--epochs", type=int, help=f"default: {_EPOCHS}")
     train.add_argument("--seed", type=int, default=0, help="of the yards and of the training")
+    train.add_argument("--start", type=Path, help="earlier result of the same model to go on from, not with all")
     score = commands.add_parser("score", help="score a bay's models on simulated yards")
     score.add_argument("--bay", default="demo_bay")
     score.add_argument("--yards", default="500-505", help="seeds, from-to; training uses none below 1000")
@@ -48,6 +49,8 @@ def _train(options: argparse.Namespace) -> None:
     os.environ.setdefault("YOLO_VERBOSE", "true")  # a training that says nothing for minutes looks dead
     from inference.training import classifier, detector, frames, segmenter
 
+    if options.start and (options.model == "all" or not options.start.is_file()):
+        raise InferenceError(f"--start {options.start}: name an existing result, and the one model that it is of")
     training = {
         "detector": detector.train_detector,
         "segmenter": segmenter.train_segmenter,
@@ -57,7 +60,9 @@ def _train(options: argparse.Namespace) -> None:
     held_out = max(1, round(len(samples) * _VALIDATION_SHARE))
     for name in training if options.model == "all" else [options.model]:
         epochs = options.epochs or _EPOCHS[name]
-        path = training[name](samples[:-held_out], samples[-held_out:], options.out, epochs, options.seed)
+        path = training[name](
+            samples[:-held_out], samples[-held_out:], options.out, epochs=epochs, seed=options.seed, start=options.start
+        )
         print(f"{name}: {path}, {path.stat().st_size / 1e6:.2f} MB")
 
 

@@ -20,14 +20,16 @@ from ultralytics import YOLO  # noqa: E402
 _MIN_CROP_PX = 300.0  # crops of fewer pixels of the stored picture teach nothing
 
 
-def train_classifier(samples: list[Sample], validation: list[Sample], out: Path, epochs: int, seed: int) -> Path:
-    """Train and return the checkpoint, fit to ship, at `out/stages.pt`."""
+def train_classifier(
+    samples: list[Sample], validation: list[Sample], out: Path, *, epochs: int, seed: int, start: Path | None = None
+) -> Path:
+    """Train and return the checkpoint, fit to ship, at `out/stages.pt`; `start` is an earlier result to go on from."""
     folder = out / "stages"
     shutil.rmtree(folder, ignore_errors=True)
     rng = np.random.default_rng(seed)
     stages = _write_crops(folder / "data" / "train", samples, rng)
     _write_crops(folder / "data" / "val", validation, rng)
-    model = YOLO(architecture(folder, "yolo11-cls", len(stages)))
+    model = YOLO(start or architecture(folder, "yolo11-cls", len(stages)))
     model.train(
         data=str(folder / "data"),
         imgsz=CROP_SIZE,

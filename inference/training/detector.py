@@ -20,11 +20,15 @@ _EARLY_IMAGE_SIZE = 384
 _EARLY_SHARE = 0.65
 
 
-def train_detector(samples: list[Sample], validation: list[Sample], out: Path, epochs: int, seed: int) -> Path:
-    """Train and return the checkpoint, fit to ship, at `out/detector.pt`."""
+def train_detector(
+    samples: list[Sample], validation: list[Sample], out: Path, *, epochs: int, seed: int, start: Path | None = None
+) -> Path:
+    """Train and return the checkpoint, fit to ship, at `out/detector.pt`.
+
+    `start` is an earlier result to go on from; all epochs then see frames of full size.
+    """
     folder = out / "detector"
     data = _write_data(folder, samples, validation)
-    early = max(1, round(epochs * _EARLY_SHARE))
     settings = {
         "data": str(data),
         "rect": True,
@@ -50,12 +54,17 @@ def train_detector(samples: list[Sample], validation: list[Sample], out: Path, e
         "project": str(folder),
         "exist_ok": True,
     }
-    model = YOLO(architecture(folder, "yolo11", len(CLASSES)))
+    late = epochs
+    if start is None:
+        early = max(1, round(epochs * _EARLY_SHARE))
+        late = max(1, epochs - early)
+        model = YOLO(architecture(folder, "yolo11", len(CLASSES)))
+        model.add_callback("on_pretrain_routine_end", faster_on_cpu)
+        model.train(**settings, name="early", imgsz=_EARLY_IMAGE_SIZE, epochs=early, lr0=0.003, lrf=0.2)
+        start = folder / "early" / "weights" / "last.pt"
+    model = YOLO(start)
     model.add_callback("on_pretrain_routine_end", faster_on_cpu)
-    model.train(**settings, name="early", imgsz=_EARLY_IMAGE_SIZE, epochs=early, lr0=0.003, lrf=0.2)
-    model = YOLO(folder / "early" / "weights" / "last.pt")
-    model.add_callback("on_pretrain_routine_end", faster_on_cpu)
-    model.train(**settings, name="late", imgsz=IMAGE_SIZE, epochs=max(1, epochs - early), lr0=0.0012, lrf=0.02)
+    model.train(**settings, name="late", imgsz=IMAGE_SIZE, epochs=late, lr0=0.0012, lrf=0.02)
     return ship(trained(folder / "late" / "weights" / "last.pt"), "detect", out / "detector.pt", IMAGE_SIZE)
 
 

@@ -50,12 +50,17 @@ class _Frame:
     covered: NDArray[np.uint8]
 
 
-def train_segmenter(samples: list[Sample], validation: list[Sample], out: Path, epochs: int, seed: int) -> Path:
-    """Train and return the state dict in half precision, at `out/segmenter.pth`."""
+def train_segmenter(
+    samples: list[Sample], validation: list[Sample], out: Path, *, epochs: int, seed: int, start: Path | None = None
+) -> Path:
+    """Train and return the state dict in half precision, at `out/segmenter.pth`.
+
+    `start` is an earlier result to go on from; all epochs then see frames of full size.
+    """
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
-    sam = build_sam_vit_yard()
-    early = round(epochs * _EARLY_SHARE)
+    sam = build_sam_vit_yard(start)
+    early = round(epochs * _EARLY_SHARE) if start is None else 0
     shipped = out / "segmenter.pth"
     shipped.parent.mkdir(parents=True, exist_ok=True)
     for phase in (
