@@ -19,6 +19,7 @@ BAY_ID = "demo_bay"
 FIRST_SLOT = datetime(2025, 7, 2, 1, 0, tzinfo=UTC)  # 10:00 in the bay
 SLOT_LENGTH = timedelta(minutes=10)
 DEFAULT_PORT = 8793
+DEFAULT_SEED = 13  # an hour in which each kind of event happens
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -40,7 +41,7 @@ def main(arguments: list[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m demo", description=__doc__)
     parser.add_argument("--slots", type=int, default=6, help="how many ten-minute slots (6)")
-    parser.add_argument("--seed", type=int, default=7, help="of the simulated yard (7)")
+    parser.add_argument("--seed", type=int, default=DEFAULT_SEED, help=f"of the simulated yard ({DEFAULT_SEED})")
     parser.add_argument("--off", default="", help="cameras that are switched off, as 'C_4 D_7'")
     parser.add_argument("--port", type=int, default=DEFAULT_PORT, help=f"of the Airflow UI ({DEFAULT_PORT})")
     parser.add_argument("--keep", action="store_true", help="leave Airflow up until Ctrl-C")

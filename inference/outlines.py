@@ -46,10 +46,13 @@ def hull(mask: NDArray[np.bool_], origin: tuple[float, float] = (0.0, 0.0)) -> N
     For what only hides others (the girders of a crane are two components): it may
     hide too much, never too little.
     """
-    ys, xs = np.nonzero(mask)
-    if len(xs) == 0:
+    rows = np.flatnonzero(mask.any(axis=1))
+    if len(rows) == 0:
         return None
-    corners = np.concatenate([np.column_stack([xs + dx, ys + dy]) for dx in (0, 1) for dy in (0, 1)])
+    # Nothing but the first and the last pixel of a row can be a corner of the hull.
+    first = mask[rows].argmax(axis=1)
+    last = mask.shape[1] - mask[rows, ::-1].argmax(axis=1)
+    corners = np.concatenate([np.column_stack([x, rows + dy]) for x in (first, last) for dy in (0, 1)])
     return np.asarray(cv2.convexHull(corners.astype(np.int32)).reshape(-1, 2) + np.asarray(origin), dtype=np.float32)
 
 

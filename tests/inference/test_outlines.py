@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from inference.outlines import MAX_ERROR_PX, outline, upsample
+from inference.outlines import MAX_ERROR_PX, hull, outline, upsample
 
 
 def drawn(polygon: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
@@ -78,3 +78,22 @@ def test_upsampling_a_window_is_upsampling_the_frame_and_cutting() -> None:
     cut = whole.numpy()[17:120, 31:160]
     # OpenCV's remap rounds the place between two cells to 1/32.
     assert np.abs(upsample(logits, (6, 6), window) - cut).max() < 0.15
+
+
+def test_hull_holds_all_parts_and_nothing_beyond_their_convex_hull() -> None:
+    mask = np.zeros((50, 60), bool)
+    mask[5:10, 3:20] = True
+    mask[30:45, 30:50] = True
+    polygon = hull(mask, (100, 200))
+    assert polygon is not None
+    inside = drawn(polygon - np.float32([100, 200]), mask.shape)
+    assert inside[mask].all()
+    ys, xs = np.nonzero(mask)
+    corners = np.concatenate([np.column_stack([xs + dx, ys + dy]) for dx in (0, 1) for dy in (0, 1)])
+    from shapely import MultiPoint, Polygon
+
+    assert Polygon(polygon - np.float32([100, 200])).symmetric_difference(MultiPoint(corners).convex_hull).area < 1e-6
+
+
+def test_an_empty_mask_has_no_hull() -> None:
+    assert hull(np.zeros((4, 4), bool)) is None
