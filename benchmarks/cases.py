@@ -18,6 +18,7 @@ import secrets
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -36,7 +37,7 @@ _RESOLVE_DEADLINE_S = 540.0
 
 
 def cold(cameras: Cameras, started_at: float) -> dict[str, Any]:
-    """The first capture of a process, with everything that it imports and parses on the way.
+    """The first capture of a process, with everything that it imports and parses on the way, of cameras new to it.
 
     Args:
         cameras: to be captured.
@@ -44,39 +45,29 @@ def cold(cameras: Cameras, started_at: float) -> dict[str, Any]:
     """
     began = time.perf_counter()
     bay = cameras.bay(deadline_s=_RESOLVE_DEADLINE_S)
-    imported = time.perf_counter()
-    capture = asyncio.run(_timed_capture(bay, cameras, FIRST_SLOT))
-    now = time.perf_counter()
+    with_bay_s = time.perf_counter() - began
+
+    async def run() -> _Capture:
+        return await _timed_capture(cameras, FIRST_SLOT, lambda: _shared_service(bay, cameras))
+
+    capture = asyncio.run(run())
     return capture.to_json() | {
-        "wall_s": now - imported,
-        "with_bay_s": now - began,
+        "with_bay_s": capture.wall_s + with_bay_s,
         "from_process_start_s": time.time() - started_at,
         "peak_mib": _peak_mib(),
     }
 
 
-def resolving(cameras: Cameras) -> dict[str, Any]:
-    """The first capture of cameras that nobody knows, in a process that has parsed no WSDL yet."""
-
-    async def run() -> dict[str, Any]:
-        # Libraries are imported by now in a process that captures; only the cameras are new.
-        _make_service(cameras.bay(), cameras)
-        capture = await _timed_capture(cameras.bay(deadline_s=_RESOLVE_DEADLINE_S), cameras, FIRST_SLOT)
-        return capture.to_json() | {"peak_mib": _peak_mib()}
-
-    return asyncio.run(run())
-
-
 def known(cameras: Cameras, repeats: int) -> dict[str, Any]:
-    """Captures of cameras whose addresses are known, each by a service of its own, as a trigger makes one."""
-    bay = cameras.bay()
+    """Captures of cameras whose addresses are known, each over new connections: ten minutes close the old ones."""
+    bay, patient = cameras.bay(), cameras.bay(deadline_s=_RESOLVE_DEADLINE_S)
 
     async def run() -> dict[str, Any]:
-        await _timed_capture(cameras.bay(deadline_s=_RESOLVE_DEADLINE_S), cameras, cameras.show(0))
+        await _timed_capture(cameras, cameras.show(0), lambda: _own_service(patient, cameras))
         captures = []
         for number in range(1, repeats + 1):
             slot = cameras.show(number)
-            captures.append((await _timed_capture(bay, cameras, slot)).to_json())
+            captures.append((await _timed_capture(cameras, slot, lambda: _own_service(bay, cameras))).to_json())
         return {"captures": captures, "peak_mib": _peak_mib()}
 
     return asyncio.run(run())
@@ -84,7 +75,7 @@ def known(cameras: Cameras, repeats: int) -> dict[str, Any]:
 
 def faulty(cameras: Cameras, repeats: int, deadline_s: float, faults: dict[str, list[str]]) -> dict[str, Any]:
     """When the well cameras' frames arrive, without and with the faulty ones beside them."""
-    bay = cameras.bay(deadline_s=deadline_s)
+    bay, patient = cameras.bay(deadline_s=deadline_s), cameras.bay(deadline_s=_RESOLVE_DEADLINE_S)
     well = [address.name for address in cameras.addresses if address.name not in faults]
 
     async def run() -> dict[str, Any]:
@@ -94,7 +85,7 @@ def faulty(cameras: Cameras, repeats: int, deadline_s: float, faults: dict[str, 
         for number in range(repeats):
             # What the last round's faults left behind is not this round's: begin with strangers.
             forget_cameras()
-            await _timed_capture(cameras.bay(deadline_s=_RESOLVE_DEADLINE_S), cameras, cameras.show(3 * number))
+            await _timed_capture(cameras, cameras.show(3 * number), lambda: _own_service(patient, cameras))
             healthy = await _arrivals(bay, cameras, cameras.show(3 * number + 1))
             cameras.set_faults(faults)
             slot = cameras.show(3 * number + 2)
@@ -122,7 +113,7 @@ def repeated(cameras: Cameras, captures: int, compare_with: int) -> dict[str, An
         bay = cameras.bay()
         held = {}
         for number in range(1, captures + 1):
-            await _timed_capture(bay, cameras, cameras.show(number))
+            await _timed_capture(cameras, cameras.show(number), lambda: _own_service(bay, cameras))
             if number in (compare_with, captures):
                 held[number] = _held()
         return {"before": held[compare_with], "after": held[captures], "captures": captures}
@@ -153,7 +144,7 @@ def sketch(cameras: Cameras, limit_s: float, threads: int) -> dict[str, Any]:
 
 
 CASES: dict[str, Callable[..., dict[str, Any]]] = {
-    function.__name__: function for function in (cold, resolving, known, faulty, repeated, latency, sketch)
+    function.__name__: function for function in (cold, known, faulty, repeated, latency, sketch)
 }
 
 
@@ -179,8 +170,10 @@ class _Arrivals:
     reasons: dict[str, str]
 
 
-async def _timed_capture(bay: "BayConfig", cameras: Cameras, slot: datetime) -> _Capture:
-    """A capture by a service of its own.
+async def _timed_capture(
+    cameras: Cameras, slot: datetime, service: "Callable[[], AbstractAsyncContextManager[CaptureService]]"
+) -> _Capture:
+    """One capture, from asking for a service to the batch.
 
     Raises:
         SimulationError: a camera gave no frame, so that the time says nothing.
@@ -189,13 +182,27 @@ async def _timed_capture(bay: "BayConfig", cameras: Cameras, slot: datetime) -> 
     from capture_async.metrics import LoopLag
 
     with LoopLag(_LAG_INTERVAL_S) as lag:
-        async with _make_service(bay, cameras) as service:
-            batch = await service.capture(slot)
+        async with service() as open_service:
+            batch = await open_service.capture(slot)
             wall_s = time.perf_counter() - began
     cpu_s = time.process_time() - cpu
     _refuse_failures(batch)
     size = sum(len(image.jpeg) for image in batch.images) / len(batch.images)
     return _Capture(len(batch.images), wall_s, cpu_s, lag.largest_s, size)
+
+
+def _shared_service(bay: "BayConfig", cameras: Cameras) -> "AbstractAsyncContextManager[CaptureService]":
+    """As a triggerer has it: libraries are loaded in a thread, connections stay for the next capture."""
+    from capture_async.shared import shared_service
+
+    return shared_service(bay, _credentials(cameras))
+
+
+def _own_service(bay: "BayConfig", cameras: Cameras) -> "CaptureService":
+    """A service whose connections are all new, and closed at its end."""
+    from capture_async import CaptureService
+
+    return CaptureService(bay, credentials=_credentials(cameras))
 
 
 async def _arrivals(bay: "BayConfig", cameras: Cameras, slot: datetime) -> _Arrivals:
@@ -223,12 +230,6 @@ async def _arrivals(bay: "BayConfig", cameras: Cameras, slot: datetime) -> _Arri
         {image.camera_name: watched.at[image.camera_name] - began for image in batch.images},
         {failure.camera_name: failure.reason.value for failure in batch.failures},
     )
-
-
-def _make_service(bay: "BayConfig", cameras: Cameras) -> "CaptureService":
-    from capture_async import CaptureService
-
-    return CaptureService(bay, credentials=_credentials(cameras))
 
 
 def _credentials(cameras: Cameras) -> "Credentials":

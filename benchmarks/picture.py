@@ -116,44 +116,46 @@ def _cost(axes: Any, results: dict[str, Any]) -> None:
 
 
 def _loop_lag(axes: Any, results: dict[str, Any]) -> None:
-    _dots(axes, results, "lag_s", 1000.0)
+    largest = max(_dots(axes, results, "lag_s", 1000.0))
     lags = [1000 * one["lag_s"] for one in results["resolving"]]
     new = results["resolving"][0]["frames"]
     axes.scatter([new] * len(lags), lags, s=26, facecolors="none", edgecolors=_OURS)
     axes.annotate(
-        f"{new} new cameras, resolved by zeep",
+        f"{new} new cameras,\nresolved by zeep",
         (new, max(lags)),
-        xytext=(8, 0),
+        xytext=(-8, 0),
         textcoords="offset points",
         fontsize=9,
+        ha="right",
         va="center",
     )
     axes.axhline(100, color=_LIMIT, lw=1)
     axes.annotate(
         "bar: 100 ms",
-        (1, 100),
+        (0, 100),
         xycoords=("axes fraction", "data"),
-        xytext=(0, 3),
+        xytext=(4, 3),
         textcoords="offset points",
         color=_LIMIT,
         fontsize=9,
-        ha="right",
     )
-    axes.set_ylim(0, 1.15 * max(100, *lags))
+    axes.set_ylim(0, 1.15 * max(100, largest, *lags))
     axes.set_ylabel("milliseconds")
     axes.set_xlabel("cameras at once, addresses known unless said otherwise")
     axes.set_title("Longest time that the event loop was blocked")
 
 
-def _dots(axes: Any, results: dict[str, Any], name: str, factor: float) -> None:
-    """Every capture as a dot, the medians joined."""
+def _dots(axes: Any, results: dict[str, Any], name: str, factor: float) -> list[float]:
+    """Every capture as a dot, the medians joined; all values."""
     sizes = results["settings"]["sizes"]
-    medians = []
+    medians, everything = [], []
     for size in sizes:
         values = [factor * one[name] for one in results["known"][str(size)]["captures"]]
         axes.scatter([size] * len(values), values, s=16, color=_OURS, alpha=0.5, lw=0)
         medians.append(statistics.median(values))
+        everything += values
     axes.plot(sizes, medians, color=_OURS, lw=1.5)
     axes.set_xscale("log")
     axes.set_xticks(sizes, [str(size) for size in sizes])
     axes.minorticks_off()
+    return everything

@@ -15,6 +15,7 @@ objects need no locks this way.
 
 import asyncio
 import importlib.util
+import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -197,9 +198,28 @@ def _files() -> dict[str, bytes]:
     return lean_wsdl(folder, names, _OPERATIONS, _SCHEMA)
 
 
+def _import_zeep() -> None:
+    """Import zeep without httpx, where the process has not loaded that anyway.
+
+    zeep takes httpx for a transport that is not used here, and httpx takes click, rich and
+    pygments: 0.2 to 0.3 s of CPU, more than zeep and its WSDL together. `None` in
+    `sys.modules` is Python's way of saying that a module is not there, which zeep bears.
+    A triggerer has loaded httpx by itself, and nothing is held back in it.
+    """
+    if "zeep" in sys.modules or "httpx" in sys.modules:
+        return
+    sys.modules["httpx"] = None  # type: ignore[assignment]
+    try:
+        import zeep  # noqa: F401
+    finally:
+        if sys.modules.get("httpx", sys) is None:
+            del sys.modules["httpx"]
+
+
 @cache
 def _document(service: Service) -> tuple[Any, str]:
     """The parsed WSDL, once for the process, and the name of its binding."""
+    _import_zeep()
     from zeep.wsdl import Document
 
     file_name, binding = _FILES[service]

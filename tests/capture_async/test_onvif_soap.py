@@ -138,3 +138,18 @@ def test_the_lean_wsdl_is_the_whole_one_where_it_is_used(monkeypatch):
     onvif_soap._document.cache_clear()
     assert lean == whole
     assert "1080" in lean[3][2]
+
+
+@pytest.mark.parametrize("loaded_before", [False, True])
+def test_httpx_is_neither_loaded_for_zeep_nor_kept_from_others(loaded_before):
+    before = "import httpx" if loaded_before else ""
+    program = f"""
+import sys
+{before}
+from capture_async import onvif_soap
+onvif_soap.load()
+assert ("httpx" in sys.modules) is {loaded_before}
+import httpx, zeep.transports
+assert (zeep.transports.httpx is httpx) is {loaded_before}
+"""
+    subprocess.run([sys.executable, "-c", program], check=True)
