@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from artifacts import ArtifactReference, ArtifactStore
-from bay_observation.errors import ArtifactError, BayObservationError, ConfigError
+from bay_observation.errors import BayObservationError, ConfigError
 from bays import BayConfig, load_bay, onvif_connection_id, slot_of
 from triggers.events import CaptureEvent
+from triggers.publication import publish_capture, published_capture
 
 if TYPE_CHECKING:
     from capture_async import Credentials
@@ -21,8 +22,11 @@ class CaptureTrigger(BaseTrigger):
 
     Idempotent per bay and slot, since a triggerer that takes this trigger over runs it
     from the start: an artifact that is published already is handed on without touching a
-    camera. Below the bay's camera quorum nothing is published, so that a retry takes new
-    frames. Login and password come from the Airflow Connection `onvif_{bay_id}`, here and
+    camera, and of two that run at the same time the first one's stands. Below the bay's
+    camera quorum nothing is published, so that a retry takes new frames. Ended from outside
+    (its task marked failed, its triggerer stopped) it lets go of its cameras and publishes
+    nothing; there is no `on_kill`, which Airflow also calls where it only moves a trigger.
+    Login and password come from the Airflow Connection `onvif_{bay_id}`, here and
     nowhere else: arguments and events of a trigger are stored and logged.
 
     Args:
@@ -70,30 +74,16 @@ class CaptureTrigger(BaseTrigger):
     async def _capture(self) -> CaptureEvent:
         bay = await asyncio.to_thread(load_bay, self.bay_id)
         store = ArtifactStore()
-        published = await asyncio.to_thread(self._published, store, bay)
+        published = await asyncio.to_thread(published_capture, store, bay, self.batch_id, self.replaces)
         if published is not None:
-            reference, batch = published
-            self.log.info("%s is published already; no camera is asked again", reference.path)
-            return _captured(reference, batch, bay)
+            self.log.info("%s is published already; no camera is asked again", published[0].path)
+            return _captured(*published, bay)
         batch = await self._ask_cameras(bay)
         if len(batch.images) < bay.camera_quorum:
             return CaptureEvent("below_quorum", self.batch_id, counts=_counts(batch, bay), failures=_reasons(batch))
-        reference = await asyncio.to_thread(store.save, "capture", bay.bay_id, self.batch_id, batch)
+        reference, batch = await publish_capture(store, bay, batch, self.replaces)
         self.log.info("%s published: %d of %d cameras", reference.path, len(batch.images), len(bay.cameras))
         return _captured(reference, batch, bay)
-
-    def _published(self, store: ArtifactStore, bay: BayConfig) -> "tuple[ArtifactReference, CaptureBatch] | None":
-        """What an earlier run of this trigger left, if the task may have it."""
-        try:
-            reference = store.find("capture", bay.bay_id, self.batch_id)
-            if reference is None or reference.sha256 == self.replaces:
-                return None
-            batch: CaptureBatch = store.load(reference)
-        except ArtifactError as error:
-            # A damaged or outdated file is no capture: new frames replace it.
-            self.log.warning("captured again, because of %s", error)
-            return None
-        return (reference, batch) if len(batch.images) >= bay.camera_quorum else None
 
     async def _ask_cameras(self, bay: BayConfig) -> "CaptureBatch":
         # Only the triggerer's host needs aiohttp and zeep; workers import this module too.
