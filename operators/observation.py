@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from typing import Any
+from typing import Any, NoReturn
 
 from airflow.sdk import BaseOperator
 from airflow.sdk.definitions.context import Context
@@ -10,7 +10,7 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
 from artifacts import ArtifactReference, ArtifactStore
 from bay_observation.errors import ArtifactError
-from bays import batch_id, load_bay
+from bays import BayConfig, batch_id, load_bay
 from operators._common import run_slot, task_errors
 from triggers import CaptureTrigger
 from triggers.events import CaptureEvent
@@ -50,18 +50,12 @@ class ObservationOperator(BaseOperator):
             batch = batch_id(bay.bay_id, run_slot(context))
             replaces = self._superseded(batch, context)
             published = published_capture(ArtifactStore(), bay, batch, replaces)
-        if published is not None:
-            # Without a deferral: it would be over before Airflow has seen it begin.
-            reference, capture = published
-            self.log.info("%s is published already; no camera is asked again", reference.path)
-            return _pushed(reference, len(capture.images), {f.camera_name: f.reason.value for f in capture.failures})
-        timeout = bay.capture_deadline + _PUBLISH_GRACE
-        self.log.info("batch %s: %d cameras, quorum %d", batch, len(bay.cameras), bay.camera_quorum)
-        self.defer(
-            trigger=CaptureTrigger(bay_id=bay.bay_id, batch_id=batch, timeout=timeout, replaces=replaces),
-            method_name="resume",
-            timeout=timedelta(seconds=timeout) + _TRIGGERER_GRACE,
-        )
+        if published is None:
+            self._ask_cameras(bay, batch, replaces)
+        # Without a deferral: it could be over before Airflow has seen that it began.
+        reference, capture = published
+        self.log.info("%s is published already; no camera is asked again", reference.path)
+        return _pushed(reference, len(capture.images), {f.camera_name: f.reason.value for f in capture.failures})
 
     def resume(self, context: Context, event: Mapping[str, Any]) -> dict[str, Any]:
         """Check what the trigger told; push reference, counts and missing cameras as XCom."""
@@ -83,6 +77,15 @@ class ObservationOperator(BaseOperator):
             )
         self.log.info("batch %s: %d of %d cameras, %s", batch, images, len(bay.cameras), told.reference.path)
         return _pushed(told.reference, images, told.failures)
+
+    def _ask_cameras(self, bay: BayConfig, batch: str, replaces: str | None) -> NoReturn:
+        timeout = bay.capture_deadline + _PUBLISH_GRACE
+        self.log.info("batch %s: %d cameras, quorum %d", batch, len(bay.cameras), bay.camera_quorum)
+        self.defer(
+            trigger=CaptureTrigger(bay_id=bay.bay_id, batch_id=batch, timeout=timeout, replaces=replaces),
+            method_name="resume",
+            timeout=timedelta(seconds=timeout) + _TRIGGERER_GRACE,
+        )
 
     def _superseded(self, batch: str, context: Context) -> str | None:
         """Digest of the capture that this try must not be given again: the one from before the clearing.

@@ -13,7 +13,7 @@ from triggers.events import CaptureEvent
 from triggers.publication import publish_capture, published_capture
 
 if TYPE_CHECKING:
-    from capture_async import Credentials
+    from capture_async import CaptureService, Credentials
     from capture_async.types import CaptureBatch
 
 
@@ -86,11 +86,9 @@ class CaptureTrigger(BaseTrigger):
         return _captured(reference, batch, bay)
 
     async def _ask_cameras(self, bay: BayConfig) -> "CaptureBatch":
-        # Only the triggerer's host needs aiohttp and zeep; workers import this module too.
-        from capture_async import CaptureService
-
+        service_class = await asyncio.to_thread(_load_capture, bay)
         credentials = await self._credentials(bay)
-        async with CaptureService(bay, credentials=credentials) as service:
+        async with service_class(bay, credentials=credentials) as service:
             return await service.capture(slot_of(self.batch_id))
 
     async def _credentials(self, bay: BayConfig) -> "Credentials | None":
@@ -116,6 +114,18 @@ class CaptureTrigger(BaseTrigger):
                 f" cameras (airflow connections add {name} --conn-type onvif ..., or AIRFLOW_CONN_{name.upper()})"
             ) from error
         return Credentials(connection.login or "", connection.password or "")
+
+
+def _load_capture(bay: BayConfig) -> "type[CaptureService]":
+    """Import what asks cameras.
+
+    Only the triggerer's host needs aiohttp and zeep; workers import this module too. The first
+    time takes a second, and is for a thread: the triggerer's loop has other bays' cameras to hear.
+    """
+    from capture_async import CaptureService, ImageProviderFactory
+
+    ImageProviderFactory.provider_class(bay.image_provider)
+    return CaptureService
 
 
 def _captured(reference: ArtifactReference, batch: "CaptureBatch", bay: BayConfig) -> CaptureEvent:

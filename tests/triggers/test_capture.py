@@ -1,6 +1,8 @@
 """CaptureTrigger: one artifact per bay and slot, quorum, credentials, errors that are told."""
 
 import asyncio
+import subprocess
+import sys
 import threading
 from datetime import UTC, datetime
 from functools import partial
@@ -210,6 +212,30 @@ async def test_ended_while_it_publishes_it_leaves_nothing(make_bay, store, scrip
     assert [path for path in store.root.rglob("*") if path.is_file()] == []
 
 
+def test_what_asks_cameras_is_imported_off_the_triggerers_loop():
+    """It takes a second, in which no other bay's camera would be heard."""
+    script = """
+import asyncio, sys, threading
+where = {}
+def note(event, arguments):
+    if event == "import" and arguments[0] in ("aiohttp", "triggers.capture"):
+        where.setdefault(arguments[0], threading.current_thread() is threading.main_thread())
+sys.addaudithook(note)
+from bays import load_bay
+from triggers import CaptureTrigger
+trigger = CaptureTrigger(bay_id="demo_bay", batch_id="demo_bay_20250702-071000", timeout=5.0)
+async def ask():
+    try:
+        await trigger._ask_cameras(load_bay("demo_bay"))
+    except Exception as error:  # no Airflow answers for the Connection here
+        print("ended by", type(error).__name__, file=sys.stderr)
+asyncio.run(ask())
+print(where)
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "{'triggers.capture': True, 'aiohttp': False}", done.stderr
+
+
 def test_airflow_finds_nothing_to_do_on_kill():
     # It is also called where Airflow only moves a trigger to another triggerer.
     assert CaptureTrigger.on_kill is BaseTrigger.on_kill
@@ -248,8 +274,7 @@ class Yard:
 
     async def asked(self):
         """Return once every camera has been asked for its frame."""
-        while not all(camera.frames_asked for camera in self.farm.cameras.values()):
-            await asyncio.sleep(0.01)
+        await asyncio.gather(*(camera.frame_asked.wait() for camera in self.farm.cameras.values()))
 
 
 @pytest.fixture
@@ -266,13 +291,14 @@ async def yard(make_bay, store, monkeypatch):
 
 
 def note_frames(camera):
-    """Count the requests for a frame that came with the right login, answered or not."""
-    camera.frames_asked = 0
+    """Tell of a request for a frame that came with the right login."""
+    camera.frame_asked = asyncio.Event()
     refuse = camera._refuse_login
 
     def noted(request):
         refusal = refuse(request)
-        camera.frames_asked += refusal is None and request.method == "GET"
+        if refusal is None and request.method == "GET":
+            camera.frame_asked.set()
         return refusal
 
     camera._refuse_login = noted
