@@ -6,7 +6,7 @@ import io
 import os
 import pickle
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -39,10 +39,26 @@ class ArtifactStore:
     def __init__(self, root: Path | str | None = None) -> None:
         self.root = Path(root) if root is not None else data_path()
 
-    def save(self, stage: Stage, bay_id: str, batch_id: str, value: object) -> ArtifactReference:
+    def save(
+        self,
+        stage: Stage,
+        bay_id: str,
+        batch_id: str,
+        value: object,
+        *,
+        last_word: Callable[[], None] | None = None,
+    ) -> ArtifactReference:
         """Publish `value` as the artifact of a batch's stage.
 
         Publishing the same content again changes nothing and returns an equal reference.
+
+        Args:
+            stage: whose artifact it is.
+            bay_id: the bay.
+            batch_id: the batch.
+            value: of the stage's type.
+            last_word: called when everything is written and nothing is visible yet; what it
+                raises keeps the artifact from being published and is passed on.
 
         Raises:
             ArtifactError: the value is not of the stage's type, or the file cannot be written.
@@ -60,7 +76,7 @@ class ArtifactStore:
         reference = ArtifactReference(
             stage, bay_id, batch_id, str(path), hashlib.sha256(content).hexdigest(), len(content), schema.version
         )
-        self._publish(self._locate(path.as_posix()), content)
+        self._publish(self._locate(path.as_posix()), content, last_word)
         return reference
 
     def load(self, reference: ArtifactReference) -> Any:
@@ -138,7 +154,7 @@ class ArtifactStore:
         except OSError as error:
             raise ArtifactError(f"{path}: cannot be read: {error.strerror or error}") from error
 
-    def _publish(self, path: Path, content: bytes) -> None:
+    def _publish(self, path: Path, content: bytes, last_word: Callable[[], None] | None) -> None:
         with _named_errors(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             if path.exists() and path.read_bytes() == content:
@@ -150,6 +166,8 @@ class ArtifactStore:
                     file.write(content)
                     file.flush()
                     os.fsync(file.fileno())
+                if last_word is not None:
+                    last_word()
                 Path(temporary).replace(path)
             except BaseException:
                 Path(temporary).unlink(missing_ok=True)

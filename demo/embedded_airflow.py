@@ -1,7 +1,8 @@
-"""A whole Airflow in a folder of its own: SQLite, LocalExecutor, and its four services as child processes.
+"""A whole Airflow in a folder of its own: SQLite, LocalExecutor, and its services as child processes.
 
-For the demo and the tests, on one machine and the loopback address. Triggerer queues stay
-off: one triggerer runs every bay's triggers. A set-up with several hosts turns them on.
+For the demo and the tests, on one machine and the loopback address. As a rule triggerer queues
+stay off and one triggerer runs every bay's triggers; with `triggerers` they are on, as in a
+set-up with several hosts, and each triggerer runs the triggers of its queues.
 """
 
 import json
@@ -14,7 +15,7 @@ import subprocess
 import sys
 import time
 from base64 import urlsafe_b64encode
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -43,6 +44,9 @@ for name in sys.argv.pop(1).split(","):
 from airflow.__main__ import main
 main()
 """
+_TRIGGERER = "triggerer"
+_TRIGGERER_HOST = "EMBEDDED_AIRFLOW_TRIGGERER"
+_END_LIMIT = 60.0
 _ROOM_NEEDED = 512 * 1024**2  # bytes: database, logs and a few batches of frames
 
 
@@ -65,6 +69,9 @@ class EmbeddedAirflow:
         port: of API server and UI; a free one by default.
         parallelism: tasks at the same time. Each worker takes some 120 MB even when idle.
         reparse_interval: seconds between two looks at the DAG files.
+        triggerers: the queues of each triggerer, by the name under which Airflow shows it (its
+            host). Without queues it runs what has none. By default one triggerer, and no queues.
+        preload: modules that the scheduler imports before it forks its workers.
     """
 
     def __init__(
@@ -76,11 +83,15 @@ class EmbeddedAirflow:
         port: int | None = None,
         parallelism: int = 3,
         reparse_interval: int = 60,
+        triggerers: Mapping[str, Sequence[str]] | None = None,
+        preload: Sequence[str] = _PRELOADED,
     ) -> None:
         self.home = Path(home).resolve()
         self.dags_folder = Path(dags_folder).resolve()
         self.parallelism = parallelism
         self.reparse_interval = reparse_interval
+        self.preload = tuple(preload)
+        self.triggerers = None if triggerers is None else {name: tuple(queues) for name, queues in triggerers.items()}
         self._extra_env = dict(env or {})
         self._connections: dict[str, str] = {}
         self._wanted_port = port
@@ -153,27 +164,73 @@ class EmbeddedAirflow:
             raise EmbeddedAirflowError(f"the database cannot be made; the end of {log}:\n{_tail(log)}")
 
     def start(self) -> None:
-        """Start scheduler, DAG processor, triggerer and API server, each in a process group of its own."""
+        """Start scheduler, DAG processor, triggerers and API server, each in a process group of its own."""
         airflow = ["-m", "airflow"]
         services = {
             "api-server": [*airflow, "api-server", "--host", _HOST, "--port", str(self.port), "--workers", "1"],
-            "scheduler": ["-c", _SCHEDULER, ",".join(_PRELOADED), "scheduler", "--skip-serve-logs"],
+            "scheduler": ["-c", _SCHEDULER, ",".join(self.preload), "scheduler", "--skip-serve-logs"],
             "dag-processor": [*airflow, "dag-processor"],
-            "triggerer": [*airflow, "triggerer", "--skip-serve-logs"],
         }
+        triggerers = {_TRIGGERER: ()} if self.triggerers is None else self.triggerers
+        for name in (*services, *triggerers):
+            self._log(name).unlink(missing_ok=True)
         for name, arguments in services.items():
-            # Camera passwords go where cameras are asked, and nowhere else.
-            secrets_of_it = self._connections if name == "triggerer" else {}
-            with self._log(name).open("wb") as output:
-                self._services[name] = subprocess.Popen(
-                    [sys.executable, *arguments],
-                    env=self._environment() | secrets_of_it,
-                    cwd=self.home,
-                    stdin=subprocess.DEVNULL,
-                    stdout=output,
-                    stderr=subprocess.STDOUT,
-                    start_new_session=True,
-                )
+            self._spawn(name, arguments)
+        for name, queues in triggerers.items():
+            self.start_triggerer(name, queues)
+
+    def start_triggerer(self, name: str = _TRIGGERER, queues: Sequence[str] = ()) -> None:
+        """Start one more triggerer, or start one again after `end_triggerer`.
+
+        Raises:
+            EmbeddedAirflowError: one of this name runs.
+        """
+        if name in self._services:
+            raise EmbeddedAirflowError(f"triggerer {name} runs already")
+        arguments = ["-m", "airflow", "triggerer", "--skip-serve-logs"]
+        if queues:
+            arguments += ["--queues", ",".join(queues)]
+        # Camera passwords go where cameras are asked, and nowhere else.
+        environment = dict(self._connections)
+        if self.triggerers is not None:
+            environment |= {
+                "AIRFLOW__CORE__HOSTNAME_CALLABLE": f"{triggerer_host.__module__}.{triggerer_host.__name__}",
+                _TRIGGERER_HOST: name,
+            }
+        self._spawn(name, arguments, environment)
+
+    def end_triggerer(
+        self, name: str = _TRIGGERER, number: signal.Signals = signal.SIGTERM, *, leader_only: bool = False
+    ) -> None:
+        """Send a signal that ends a triggerer, and return when all of it is gone.
+
+        Args:
+            name: the triggerer.
+            number: SIGTERM for an orderly end, SIGKILL for a host that loses power.
+            leader_only: leave it to the triggerer to end the process that runs its triggers.
+
+        Raises:
+            EmbeddedAirflowError: it has not ended after a minute.
+        """
+        family = self.triggerer_processes(name)
+        service = self._services.pop(name)
+        for process in family[:1] if leader_only else family:
+            _signal(process, number)
+        service.wait()
+        _, left = psutil.wait_procs(family, timeout=_END_LIMIT)
+        if left:
+            self._services[name] = service  # `stop` ends what is left
+            raise EmbeddedAirflowError(f"triggerer {name}: {len(left)} processes go on {_END_LIMIT:g} s after {number}")
+
+    def triggerer_processes(self, name: str = _TRIGGERER) -> list[psutil.Process]:
+        """A triggerer's processes: the one that talks to the database, then those that run its triggers.
+
+        Raises:
+            EmbeddedAirflowError: no triggerer of this name runs.
+        """
+        if name not in self._services:
+            raise EmbeddedAirflowError(f"no triggerer {name} runs")
+        return _family([self._services[name]])
 
     def wait_until_healthy(self, timeout: float = 240) -> None:
         """Return once every service says that it is well.
@@ -181,6 +238,7 @@ class EmbeddedAirflow:
         Raises:
             EmbeddedAirflowError: one died, or the time is over.
         """
+        expected = 1 if self.triggerers is None else len(self.triggerers)
 
         def healthy() -> bool:
             try:
@@ -189,7 +247,10 @@ class EmbeddedAirflow:
                 httpx.get(f"{self.url}/execution/health", timeout=30).raise_for_status()
             except (httpx.HTTPError, ValueError):
                 return False  # not listening yet
-            return all(health.get(part, {}).get("status") == "healthy" for part in _HEALTHY)
+            # Airflow's health tells of its most recent triggerer alone.
+            return all(health.get(part, {}).get("status") == "healthy" for part in _HEALTHY) and (
+                expected <= 1 or len(self.live_triggerers()) >= expected
+            )
 
         self._wait(healthy, timeout, "the embedded Airflow is not healthy")
 
@@ -305,6 +366,14 @@ class EmbeddedAirflow:
             body |= {"task_ids": list(task_ids), "include_downstream": True}
         self._ask("POST", f"dags/{dag_id}/clearTaskInstances", json=body)
 
+    def mark(self, dag_id: str, run_id: str, task_id: str, state: str) -> None:
+        """Set a task's state by hand: `failed`, `success` or `skipped`."""
+        self._ask("PATCH", f"dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}", json={"new_state": state})
+
+    def live_triggerers(self) -> list[dict[str, Any]]:
+        """The triggerers that Airflow takes for alive; `id` and `hostname` among the keys."""
+        return list(self._get("jobs", job_type="TriggererJob", is_alive=True)["jobs"])
+
     def unpause(self, dag_id: str) -> None:
         """Let a DAG's runs start; DAGs of the embedded Airflow are created unpaused."""
         self._ask("PATCH", f"dags/{dag_id}", json={"is_paused": False})
@@ -346,6 +415,7 @@ class EmbeddedAirflow:
             # With 5 s (the default) a short deferral can be over before the scheduler hears that the worker
             # let go of the task; it then takes the resumed task for a killed one, and retries it.
             "workers": {"min_heartbeat_interval": 1},
+            "triggerer": {"queues_enabled": self.triggerers is not None},
             "dag_processor": {"parsing_processes": 1, "min_file_process_interval": self.reparse_interval},
             "logging": {"base_log_folder": self.home / "logs", "colored_console_log": False},
             "usage_data_collection": {"enabled": False},
@@ -372,6 +442,18 @@ class EmbeddedAirflow:
             _write_private(path, json.dumps(made))
         kept: dict[str, str] = json.loads(path.read_text())
         return kept
+
+    def _spawn(self, name: str, arguments: Sequence[str], environment: Mapping[str, str] | None = None) -> None:
+        with self._log(name).open("ab") as output:
+            self._services[name] = subprocess.Popen(
+                [sys.executable, *arguments],
+                env=self._environment() | dict(environment or {}),
+                cwd=self.home,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
 
     def _environment(self) -> dict[str, str]:
         inherited = {key: value for key, value in os.environ.items() if not key.startswith(("AIRFLOW_", "_AIRFLOW_"))}
@@ -416,6 +498,11 @@ class EmbeddedAirflow:
         return answer.json()
 
 
+def triggerer_host() -> str:
+    """What a triggerer of the embedded Airflow calls its host; Airflow shows it with the job."""
+    return os.environ[_TRIGGERER_HOST]
+
+
 def _free_port(wanted: int | None) -> int:
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -457,8 +544,12 @@ def _kill_group(pid: int) -> None:
 
 
 def _kill(process: psutil.Process) -> None:
+    _signal(process, signal.SIGKILL)
+
+
+def _signal(process: psutil.Process, number: signal.Signals) -> None:
     try:
-        process.kill()
+        process.send_signal(number)
     except psutil.NoSuchProcess:
         return
 

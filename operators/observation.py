@@ -2,31 +2,36 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from typing import Any
+from typing import Any, NoReturn
 
 from airflow.sdk import BaseOperator
 from airflow.sdk.definitions.context import Context
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
-from artifacts import ArtifactStore
+from artifacts import ArtifactReference, ArtifactStore
 from bay_observation.errors import ArtifactError
-from bays import batch_id, load_bay
+from bays import BayConfig, batch_id, load_bay
 from operators._common import run_slot, task_errors
 from triggers import CaptureTrigger
 from triggers.events import CaptureEvent
+from triggers.publication import published_capture
 
 # Seconds that publishing may take on top of the bay's capture_deadline.
 _PUBLISH_GRACE = 60.0
 # Airflow's own timeout stands behind the trigger's, for a triggerer that restarts or is away.
 _TRIGGERER_GRACE = timedelta(minutes=2)
+# Key in the task's state: which capture a cleared task must not be given again.
+_SUPERSEDED = "superseded_capture"
 
 
 class ObservationOperator(BaseOperator):
-    """Defers at once to `CaptureTrigger`; wakes to check the event and push the capture's reference.
+    """Defers to `CaptureTrigger`; wakes to check the event and push the capture's reference.
+
+    A capture that is published already is handed on without a deferral and without asking a
+    camera; a task that was cleared takes new frames, on its first try or on a later one.
 
     Fails, to be retried, below the bay's camera quorum; above it the missing cameras
-    travel with the batch, so that later stages know which floor nobody saw. A retry takes
-    over what was published before it; a task that was cleared takes new frames.
+    travel with the batch, so that later stages know which floor nobody saw.
 
     Not to be started from the trigger (`start_from_trigger`): Airflow then creates the
     trigger without the task's queue, and it would run outside of the bay's network.
@@ -38,19 +43,19 @@ class ObservationOperator(BaseOperator):
         super().__init__(**kwargs)
         self.bay_id = bay_id
 
-    def execute(self, context: Context) -> None:
-        """Hand the slot to the bay's triggerer."""
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Hand the slot to the bay's triggerer, unless its capture is there already."""
         with task_errors():
             bay = load_bay(self.bay_id)
             batch = batch_id(bay.bay_id, run_slot(context))
             replaces = self._superseded(batch, context)
-        timeout = bay.capture_deadline + _PUBLISH_GRACE
-        self.log.info("batch %s: %d cameras, quorum %d", batch, len(bay.cameras), bay.camera_quorum)
-        self.defer(
-            trigger=CaptureTrigger(bay_id=bay.bay_id, batch_id=batch, timeout=timeout, replaces=replaces),
-            method_name="resume",
-            timeout=timedelta(seconds=timeout) + _TRIGGERER_GRACE,
-        )
+            published = published_capture(ArtifactStore(), bay, batch, replaces)
+        if published is None:
+            self._ask_cameras(bay, batch, replaces)
+        # Without a deferral: it could be over before Airflow has seen that it began.
+        reference, capture = published
+        self.log.info("%s is published already; no camera is asked again", reference.path)
+        return _pushed(reference, len(capture.images), {f.camera_name: f.reason.value for f in capture.failures})
 
     def resume(self, context: Context, event: Mapping[str, Any]) -> dict[str, Any]:
         """Check what the trigger told; push reference, counts and missing cameras as XCom."""
@@ -71,18 +76,42 @@ class ObservationOperator(BaseOperator):
                 f" missing: {missing or 'unknown'}"
             )
         self.log.info("batch %s: %d of %d cameras, %s", batch, images, len(bay.cameras), told.reference.path)
-        return {**told.reference.to_dict(), "captured_count": images, "failures": dict(told.failures)}
+        return _pushed(told.reference, images, told.failures)
+
+    def _ask_cameras(self, bay: BayConfig, batch: str, replaces: str | None) -> NoReturn:
+        timeout = bay.capture_deadline + _PUBLISH_GRACE
+        self.log.info("batch %s: %d cameras, quorum %d", batch, len(bay.cameras), bay.camera_quorum)
+        self.defer(
+            trigger=CaptureTrigger(bay_id=bay.bay_id, batch_id=batch, timeout=timeout, replaces=replaces),
+            method_name="resume",
+            timeout=timedelta(seconds=timeout) + _TRIGGERER_GRACE,
+        )
 
     def _superseded(self, batch: str, context: Context) -> str | None:
-        """Digest of the capture that a cleared task must not be given again."""
-        ti = context["ti"]
-        # Clearing a task raises max_tries above its retries; a retry does not.
-        tries_before_clearing = getattr(ti, "max_tries", 0) - (self.retries or 0)
-        if tries_before_clearing <= 0 or ti.try_number != tries_before_clearing + 1:
+        """Digest of the capture that this try must not be given again: the one from before the clearing.
+
+        The first try after a clearing notes what was published by then; its retries read the
+        note, since what they find may be the new capture or still the old one. Airflow keeps
+        a task's state from try to try, and counts how often its run was cleared.
+        """
+        cleared = context["dag_run"].clear_number or 0
+        if cleared == 0:
             return None
+        state = context["task_state_store"]
+        noted = state.get(_SUPERSEDED)
+        if not isinstance(noted, dict) or noted.get("clear_number") != cleared:
+            noted = {"clear_number": cleared, "sha256": self._published_digest(batch)}
+            state.set(_SUPERSEDED, noted)
+        return str(noted["sha256"]) or None
+
+    def _published_digest(self, batch: str) -> str:
         try:
             published = ArtifactStore().find("capture", self.bay_id, batch)
         except ArtifactError as error:
             self.log.warning("%s", error)  # the trigger does not hand on what is damaged either
-            return None
-        return published.sha256 if published else None
+            return ""
+        return published.sha256 if published else ""
+
+
+def _pushed(reference: ArtifactReference, images: int, failures: Mapping[str, str]) -> dict[str, Any]:
+    return {**reference.to_dict(), "captured_count": images, "failures": dict(failures)}

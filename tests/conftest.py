@@ -1,5 +1,6 @@
 """Shared by all tests: an Airflow home of their own, a store, bays made for one test."""
 
+import json
 import os
 import shutil
 import tempfile
@@ -72,12 +73,27 @@ def airflow_context() -> Callable[..., dict[str, Any]]:
         def get_dr_count(self, dag_id: str, run_ids: list[str]) -> int:
             return len({f"{dag_id}/{run_id}" for run_id in run_ids} & self.runs)
 
+    class TaskState(dict[str, Any]):
+        """What Airflow keeps of a task from try to try, JSON values only."""
+
+        def set(self, key: str, value: Any) -> None:
+            self[key] = json.loads(json.dumps(value))
+
     def make(
-        slot: Any = None, conf: Any = None, *, run_after: Any = None, tries: tuple[int, int] = (1, 2), runs: Any = ()
+        slot: Any = None,
+        conf: Any = None,
+        *,
+        run_after: Any = None,
+        tries: tuple[int, int] = (1, 2),
+        runs: Any = (),
+        cleared: int = 0,
+        state: Any = None,
     ) -> dict[str, Any]:
+        run_after = run_after or datetime(2025, 7, 2, 7, 10, tzinfo=UTC)
         context: dict[str, Any] = {
-            "dag_run": SimpleNamespace(conf=conf, run_after=run_after or datetime(2025, 7, 2, 7, 10, tzinfo=UTC)),
+            "dag_run": SimpleNamespace(conf=conf, run_after=run_after, clear_number=cleared),
             "ti": TaskInstance(*tries, set(runs)),
+            "task_state_store": state if state is not None else TaskState(),
         }
         if slot is not None:  # as Airflow does: no key without a logical date
             context["logical_date"] = slot
@@ -127,6 +143,7 @@ def scripted_cameras(make_capture: Callable[..., Any]) -> Iterator[Any]:
         asked = 0
         down: frozenset[str] = frozenset()
         error: Exception | None = None
+        together: Any = None  # an asyncio.Barrier that all cameras wait at
 
         async def get_images(self, reference_time: Any, cameras: Any, bay_id: str) -> list[Any]:
             from bays import load_bay
@@ -134,6 +151,8 @@ def scripted_cameras(make_capture: Callable[..., Any]) -> Iterator[Any]:
             type(self).asked += len(cameras)
             if self.error is not None:
                 raise self.error
+            if self.together is not None:
+                await self.together.wait()
             images = {image.camera_name: image for image in make_capture(load_bay(bay_id), reference_time).images}
             return [
                 CameraFailure(camera.name, FailureReason.UNREACHABLE, "switched off")

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from artifacts import ArtifactReference, ArtifactStore
-from bay_observation.errors import ArtifactError, BayObservationError, ConfigError
+from bay_observation.errors import BayObservationError, ConfigError
 from bays import BayConfig, load_bay, onvif_connection_id, slot_of
 from triggers.events import CaptureEvent
+from triggers.publication import publish_capture, published_capture
 from triggers.stats import airflow_stats
 
 if TYPE_CHECKING:
@@ -26,8 +27,11 @@ class CaptureTrigger(BaseTrigger):
 
     Idempotent per bay and slot, since a triggerer that takes this trigger over runs it
     from the start: an artifact that is published already is handed on without touching a
-    camera. Below the bay's camera quorum nothing is published, so that a retry takes new
-    frames. Login and password come from the Airflow Connection `onvif_{bay_id}`, here and
+    camera, and of two that run at the same time the first one's stands. Below the bay's
+    camera quorum nothing is published, so that a retry takes new frames. Ended from outside
+    (its task marked failed, its triggerer stopped) it lets go of its cameras and publishes
+    nothing; there is no `on_kill`, which Airflow also calls where it only moves a trigger.
+    Login and password come from the Airflow Connection `onvif_{bay_id}`, here and
     nowhere else: arguments and events of a trigger are stored and logged.
 
     Args:
@@ -75,7 +79,7 @@ class CaptureTrigger(BaseTrigger):
     async def _capture(self) -> CaptureEvent:
         bay = await asyncio.to_thread(load_bay, self.bay_id)
         store = ArtifactStore()
-        published = await asyncio.to_thread(self._published, store, bay)
+        published = await asyncio.to_thread(published_capture, store, bay, self.batch_id, self.replaces)
         if published is not None:
             reference, batch = published
             self.log.info("%s is published already; no camera is asked again", reference.path)
@@ -85,33 +89,17 @@ class CaptureTrigger(BaseTrigger):
         if len(batch.images) < bay.camera_quorum:
             await self._record_health(batch)
             return CaptureEvent("below_quorum", self.batch_id, counts=_counts(batch, bay), failures=_reasons(batch))
-        reference = await asyncio.to_thread(store.save, "capture", bay.bay_id, self.batch_id, batch)
+        reference, batch = await publish_capture(store, bay, batch, self.replaces)
         self.log.info("%s published: %d of %d cameras", reference.path, len(batch.images), len(bay.cameras))
         await self._record_health(batch)
         return _captured(reference, batch, bay)
 
-    def _published(self, store: ArtifactStore, bay: BayConfig) -> "tuple[ArtifactReference, CaptureBatch] | None":
-        """What an earlier run of this trigger left, if the task may have it."""
-        try:
-            reference = store.find("capture", bay.bay_id, self.batch_id)
-            if reference is None or reference.sha256 == self.replaces:
-                return None
-            batch: CaptureBatch = store.load(reference)
-        except ArtifactError as error:
-            # A damaged or outdated file is no capture: new frames replace it.
-            self.log.warning("captured again, because of %s", error)
-            return None
-        return (reference, batch) if len(batch.images) >= bay.camera_quorum else None
-
     async def _ask_cameras(self, bay: BayConfig) -> "CaptureBatch":
         # Only the triggerer's host needs aiohttp and zeep; workers import this module too.
-        from capture_async import CaptureService, ImageProviderFactory
+        from capture_async import shared_service
         from capture_async.metrics import LoopLag, report_capture
 
-        # The first capture of a process loads a provider's libraries: half a second, and not on the loop.
-        await asyncio.to_thread(ImageProviderFactory.provider_class, bay.image_provider)
-        credentials = await self._credentials(bay)
-        async with CaptureService(bay, credentials=credentials) as service:
+        async with shared_service(bay, await self._credentials(bay)) as service:
             began = time.monotonic()
             with LoopLag() as lag:
                 batch = await service.capture(slot_of(self.batch_id))
@@ -141,8 +129,10 @@ class CaptureTrigger(BaseTrigger):
         from airflow.sdk import BaseHook
         from airflow.sdk.exceptions import AirflowNotFoundException
 
-        from capture_async import Credentials, ImageProviderFactory
+        from capture_async import Credentials, ImageProviderFactory, warm_up
 
+        # The first capture of a process loads the provider's libraries: half a second, and not on the loop.
+        await warm_up(bay.image_provider)
         if not ImageProviderFactory.provider_class(bay.image_provider).needs_credentials:
             return None
 

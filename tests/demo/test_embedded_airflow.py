@@ -1,6 +1,7 @@
 """The embedded Airflow before it starts: what it refuses, what it writes, what it hands to whom."""
 
 import os
+import signal
 import socket
 import stat
 import subprocess
@@ -78,6 +79,7 @@ def test_airflow_reads_the_configuration_as_it_is_meant(tmp_path, commands):
         "api port": str(airflow.port),
         "scheduler scheduler_idle_sleep_time": "0.1",
         "workers min_heartbeat_interval": "1",
+        "triggerer queues_enabled": "False",
         "usage_data_collection enabled": "False",
         "database sql_alchemy_conn": f"sqlite:///{airflow.home / 'airflow.db'}",
     }
@@ -123,6 +125,79 @@ def test_a_connection_reaches_the_triggerer_and_no_command_line(airflow, command
     with pytest.raises(EmbeddedAirflowError, match="connection onvif_other: add it before"):
         airflow.add_connection("onvif_other", kind="generic", login="a", password="b")
     airflow._services.clear()
+
+
+@pytest.fixture
+def started(monkeypatch):
+    """Command and environment of what would be started, in place of starting it."""
+    started = []
+
+    class Process:
+        pid = 0
+
+        def __init__(self, command, env, **_):
+            started.append((command, env))
+
+    monkeypatch.setattr(embedded_airflow.subprocess, "Popen", Process)
+    return started
+
+
+def test_one_triggerer_without_queues_by_default(airflow, commands, started):
+    airflow.migrate()
+    airflow.start()
+    (triggerer,) = [command for command, _ in started if "triggerer" in command]
+    assert "--queues" not in triggerer
+    assert "queues_enabled = False" in (airflow.home / "airflow.cfg").read_text()
+    airflow._services.clear()
+
+
+def test_each_triggerer_has_its_queues_and_its_name(tmp_path, commands, started):
+    queues = {"observer-a": ["obs_a"], "observer-b": ["obs_b", "obs_c"], "centre": []}
+    airflow = EmbeddedAirflow(tmp_path / "home", dags_folder=tmp_path / "dags", triggerers=queues)
+    airflow.add_connection("onvif_yard", kind="generic", login="operator", password="s3cret-of-the-yard")
+    airflow.migrate()
+    airflow.start()
+    assert "queues_enabled = True" in (airflow.home / "airflow.cfg").read_text()
+    triggerers = [(command, env) for command, env in started if "triggerer" in command]
+    given = [command[command.index("--queues") + 1] if "--queues" in command else None for command, _ in triggerers]
+    assert given == ["obs_a", "obs_b,obs_c", None]
+    assert [env["EMBEDDED_AIRFLOW_TRIGGERER"] for _, env in triggerers] == list(queues)
+    assert all("AIRFLOW_CONN_ONVIF_YARD" in env for _, env in triggerers)
+    with pytest.raises(EmbeddedAirflowError, match="triggerer centre runs already"):
+        airflow.start_triggerer("centre")
+    airflow._services.clear()
+
+
+def test_a_triggerer_is_shown_under_its_name(tmp_path, commands):
+    airflow = EmbeddedAirflow(tmp_path / "home", dags_folder=tmp_path / "dags", triggerers={"observer-a": ["obs_a"]})
+    airflow.migrate()
+    environment = airflow._environment() | {
+        "AIRFLOW__CORE__HOSTNAME_CALLABLE": "demo.embedded_airflow.triggerer_host",
+        "EMBEDDED_AIRFLOW_TRIGGERER": "observer-a",
+    }
+    code = "from airflow.utils.net import get_hostname; print(get_hostname())"
+    read = subprocess.Popen([sys.executable, "-c", code], env=environment, stdout=subprocess.PIPE, text=True)
+    assert read.communicate()[0].splitlines()[-1] == "observer-a"
+
+
+@pytest.mark.parametrize("leader_only", [False, True])
+def test_a_triggerer_is_ended_with_all_that_it_started(airflow, tmp_path, leader_only):
+    pids = tmp_path / "pids"
+    parent = (
+        "import os, subprocess, sys, time\n"
+        "child = subprocess.Popen([sys.executable, '-c', 'import sys; sys.stdin.read()'], stdin=subprocess.PIPE)\n"
+        f"open({str(pids)!r}, 'w').write(f'{{os.getpid()}} {{child.pid}}\\n')\n"
+        "time.sleep(600)\n"
+    )
+    airflow._services["triggerer"] = subprocess.Popen([sys.executable, "-c", parent], start_new_session=True)
+    while not pids.exists() or not pids.read_text().endswith("\n"):
+        assert airflow._services["triggerer"].poll() is None
+    both = [int(pid) for pid in pids.read_text().split()]
+    assert [process.pid for process in airflow.triggerer_processes()] == both
+    airflow.end_triggerer(number=signal.SIGKILL, leader_only=leader_only)
+    assert not any(embedded_airflow.psutil.pid_exists(pid) for pid in both)
+    with pytest.raises(EmbeddedAirflowError, match="no triggerer triggerer runs"):
+        airflow.triggerer_processes()
 
 
 def test_a_service_that_dies_is_an_error_with_the_end_of_its_log(airflow, commands, monkeypatch):

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, TaskDeferred
 
 from operators import ObservationOperator
@@ -48,10 +49,33 @@ def test_a_run_without_a_logical_date_has_the_slot_of_run_after(task, make_bay, 
     assert deferred.trigger.batch_id == "yard_20250702-090007"
 
 
-def test_does_not_start_from_the_trigger(task):
+def deferring_operators():
+    import operators
+
+    return [kind for name in operators.__all__ if issubclass(kind := getattr(operators, name), BaseOperator)]
+
+
+@pytest.mark.parametrize("kind", deferring_operators(), ids=lambda kind: kind.__name__)
+def test_nothing_starts_from_the_trigger(kind):
     # Airflow would create the trigger without the task's queue: outside of the bay's network.
-    assert task.start_from_trigger is False
-    assert task.start_trigger_args is None
+    assert kind.start_from_trigger is False
+    assert kind.start_trigger_args is None
+
+
+def test_nor_does_what_the_scheduler_reads_of_a_dag(make_bay):
+    from airflow.serialization.serialized_objects import DagSerialization
+
+    from dags.bay_dag_factory import observation_dag
+
+    make_bay()
+    dag = observation_dag(make_bay())
+    serialized = DagSerialization.to_dict(dag)
+    for task in serialized["dag"]["tasks"]:
+        assert not task["__var"].get("start_from_trigger")
+        assert task["__var"].get("start_trigger_args") is None
+    for task in DagSerialization.from_dict(serialized).tasks:
+        assert task.start_from_trigger is False
+        assert task.queue == "obs_yard"
 
 
 def test_pushes_the_reference_and_what_is_missing(task, make_bay, store, make_capture, airflow_context):
@@ -104,17 +128,49 @@ def test_a_wrong_bay_file_is_not_retried(task, bays_folder, store, airflow_conte
         task.execute(airflow_context(SLOT))
 
 
-def test_only_a_cleared_task_asks_for_new_frames(task, make_bay, store, make_capture, airflow_context):
+def test_what_is_published_is_handed_on_without_a_deferral(task, make_bay, store, make_capture, airflow_context):
+    bay = make_bay(camera_quorum=10)
+    event = captured(store, make_capture, bay, count=10)
+    context = airflow_context(SLOT, tries=(2, 2))
+    assert task.execute(context) == task.resume(context, event)
+
+
+def test_what_is_published_below_the_quorum_is_not_handed_on(task, make_bay, store, make_capture, airflow_context):
+    bay = make_bay(camera_quorum=11)
+    captured(store, make_capture, bay, count=10)
+    assert deferral(task, airflow_context(SLOT, tries=(2, 2))).trigger.replaces is None
+
+
+def test_a_cleared_task_takes_new_frames_on_whichever_try(task, make_bay, store, make_capture, airflow_context):
     bay = make_bay()
-    digest = captured(store, make_capture, bay)["reference"]["sha256"]
+    old = captured(store, make_capture, bay)["reference"]["sha256"]
+    cleared = airflow_context(SLOT, tries=(2, 4), cleared=1)
+    assert deferral(task, cleared).trigger.replaces == old
+    # That try published nothing; its retry must not be given the old capture either.
+    retry = airflow_context(SLOT, tries=(3, 4), cleared=1, state=cleared["task_state_store"])
+    assert deferral(task, retry).trigger.replaces == old
+    # A try has published and failed after that: its retry is given what it published.
+    batch = make_capture(bay, SLOT, grey=7)
+    new = store.save("capture", bay.bay_id, batch.batch_id, batch)
+    last = airflow_context(SLOT, tries=(4, 4), cleared=1, state=cleared["task_state_store"])
+    assert task.execute(last)["sha256"] == new.sha256 != old
+    # Cleared once more.
+    again = airflow_context(SLOT, tries=(5, 7), cleared=2, state=cleared["task_state_store"])
+    assert deferral(task, again).trigger.replaces == new.sha256
 
-    def replaces(try_number, max_tries):
-        return deferral(task, airflow_context(SLOT, tries=(try_number, max_tries))).trigger.replaces
 
-    assert replaces(1, 2) is None  # first try
-    assert replaces(2, 2) is None  # a retry
-    assert replaces(2, 3) == digest  # cleared after its first try
-    assert replaces(3, 3) is None  # a retry after that: what is there by now may be the new one
-    path = store.root / store.find("capture", "yard", BATCH).path
-    path.write_bytes(b"damaged")
-    assert replaces(2, 3) is None
+def test_cleared_before_anything_was_published_a_retry_takes_over(task, make_bay, store, make_capture, airflow_context):
+    bay = make_bay()
+    cleared = airflow_context(SLOT, tries=(2, 4), cleared=1)
+    assert deferral(task, cleared).trigger.replaces is None
+    new = captured(store, make_capture, bay)["reference"]["sha256"]
+    retry = airflow_context(SLOT, tries=(3, 4), cleared=1, state=cleared["task_state_store"])
+    assert task.execute(retry)["sha256"] == new
+
+
+def test_a_damaged_capture_is_not_waited_for(task, make_bay, store, make_capture, airflow_context):
+    bay = make_bay()
+    captured(store, make_capture, bay)
+    (store.root / store.find("capture", "yard", BATCH).path).write_bytes(b"damaged")
+    assert deferral(task, airflow_context(SLOT, tries=(2, 4), cleared=1)).trigger.replaces is None
+    assert deferral(task, airflow_context(SLOT, tries=(2, 2))).trigger.replaces is None

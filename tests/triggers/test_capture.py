@@ -1,17 +1,28 @@
 """CaptureTrigger: one artifact per bay and slot, quorum, credentials, errors that are told."""
 
 import asyncio
+import subprocess
+import sys
+import threading
 from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from types import SimpleNamespace
 
+import psutil
 import pytest
-from airflow.triggers.base import TriggerEvent
+import yaml
+from airflow.sdk import BaseHook
+from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from bay_observation.errors import CaptureError, ConfigError
 from bays import batch_id
+from simulation.cameras import CameraFarm
 from triggers import CaptureTrigger
 from triggers.events import CaptureEvent
 
 SLOT = datetime(2025, 7, 2, 7, 10, tzinfo=UTC)
+DEMO_BAY = Path(__file__).parents[2] / "bays" / "demo_bay.yaml"
 SCRIPTED = {"image_provider": "scripted", "image_provider_config": {}}
 
 
@@ -78,13 +89,13 @@ async def test_a_published_capture_below_a_raised_quorum_is_not_handed_on(
     assert (await fire())["counts"]["images"] == 12
 
 
-async def test_a_damaged_capture_is_taken_again(make_bay, store, scripted_cameras, capsys):
+async def test_a_damaged_capture_is_taken_again(make_bay, store, scripted_cameras, caplog):
     make_bay(**SCRIPTED)
     first = await fire()
     path = store.root / first["reference"]["result_path"]
     path.write_bytes(path.read_bytes()[:1000])
     assert (await fire())["status"] == "captured"
-    assert str(path) in capsys.readouterr().out  # where Airflow's own logging of the test process goes
+    assert str(path) in caplog.text
     assert scripted_cameras.asked == 24
 
 
@@ -177,4 +188,140 @@ async def test_cancelling_is_not_swallowed(make_bay, store, scripted_cameras, mo
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
+    assert store.batch_ids("capture", "yard") == []
+
+
+async def test_ended_while_it_publishes_it_leaves_nothing(make_bay, store, scripted_cameras, monkeypatch):
+    """A task marked failed, a triggerer stopped, while the shared storage hangs."""
+    import artifacts.store
+
+    make_bay(**SCRIPTED)
+    written, released = threading.Event(), threading.Event()
+
+    def hang(_descriptor):
+        written.set()
+        assert released.wait(30)
+
+    monkeypatch.setattr(artifacts.store.os, "fsync", hang)
+    task = asyncio.create_task(fire())
+    assert await asyncio.to_thread(written.wait, 30)
+    task.cancel("mark failed")
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    released.set()
+    await asyncio.get_running_loop().shutdown_default_executor()
+    assert [path for path in store.root.rglob("*") if path.is_file()] == []
+
+
+def test_what_asks_cameras_is_imported_off_the_triggerers_loop():
+    """It takes a second, in which no other bay's camera would be heard."""
+    script = """
+import asyncio, sys, threading
+where = {}
+def note(event, arguments):
+    if event == "import" and arguments[0] in ("aiohttp", "triggers.capture"):
+        where.setdefault(arguments[0], threading.current_thread() is threading.main_thread())
+sys.addaudithook(note)
+from bays import load_bay
+from triggers import CaptureTrigger
+trigger = CaptureTrigger(bay_id="demo_bay", batch_id="demo_bay_20250702-071000", timeout=5.0)
+async def ask():
+    try:
+        await trigger._ask_cameras(load_bay("demo_bay"))
+    except Exception as error:  # no Airflow answers for the Connection here
+        print("ended by", type(error).__name__, file=sys.stderr)
+asyncio.run(ask())
+print(where)
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "{'triggers.capture': True, 'aiohttp': False}", done.stderr
+
+
+def test_airflow_finds_nothing_to_do_on_kill():
+    # It is also called where Airflow only moves a trigger to another triggerer.
+    assert CaptureTrigger.on_kill is BaseTrigger.on_kill
+    assert CaptureTrigger.cleanup is BaseTrigger.cleanup
+
+
+async def test_bays_in_one_triggerer_do_not_wait_for_one_another(make_bay, store, scripted_cameras):
+    """No camera answers before the cameras of all bays are asked: one after another, none would."""
+    bays = [make_bay(name, capture_deadline=20, **SCRIPTED) for name in ("yard", "dock", "hall")]
+    scripted_cameras.together = asyncio.Barrier(sum(len(bay.cameras) for bay in bays))
+    payloads = await asyncio.gather(*(fire(bay_id=bay.bay_id, batch_id=batch_id(bay.bay_id, SLOT)) for bay in bays))
+    assert [payload["counts"]["images"] for payload in payloads] == [12, 12, 12]
+    assert scripted_cameras.asked == 36
+
+
+class Yard:
+    """Four cameras on real sockets that take half a minute for a frame."""
+
+    def __init__(self, make_bay):
+        content = yaml.safe_load(DEMO_BAY.read_text(encoding="utf-8"))["cameras"][:4]
+        self._write = partial(make_bay, camera_quorum=4, cameras=content)
+        login = {"username": "yard", "password": "yard"}
+        self.farm = CameraFarm(self._write(), lambda *_: b"", **login, port=0, latency_s=30, soap_latency_s=0)
+        self._content = content
+
+    def write(self, **changes):
+        """The bay's file, with the ports on which the cameras listen."""
+        for entry in self._content:
+            entry["port"] = self.farm.cameras[entry["name"]].port
+        self._write(**changes)
+
+    def connections(self):
+        """What of this process is connected to a camera."""
+        addresses = {(camera.host, camera.port) for camera in self.farm.cameras.values()}
+        return [c for c in psutil.Process().net_connections("tcp") if c.raddr and tuple(c.raddr) in addresses]
+
+    async def asked(self):
+        """Return once every camera has been asked for its frame."""
+        await asyncio.gather(*(camera.frame_asked.wait() for camera in self.farm.cameras.values()))
+
+
+@pytest.fixture
+async def yard(make_bay, store, monkeypatch):
+    async def connection(name):
+        return SimpleNamespace(login="yard", password="yard")
+
+    monkeypatch.setattr(BaseHook, "aget_connection", connection)
+    yard = Yard(make_bay)
+    for camera in yard.farm.cameras.values():
+        note_frames(camera)
+    async with yard.farm:
+        yield yard
+
+
+def note_frames(camera):
+    """Tell of a request for a frame that came with the right login."""
+    camera.frame_asked = asyncio.Event()
+    refuse = camera._refuse_login
+
+    def noted(request):
+        refusal = refuse(request)
+        if refusal is None and request.method == "GET":
+            camera.frame_asked.set()
+        return refusal
+
+    camera._refuse_login = noted
+
+
+async def test_ended_from_outside_it_lets_go_of_every_socket(yard, store):
+    yard.write()
+    task = asyncio.create_task(fire())
+    await yard.asked()
+    assert len(yard.connections()) >= 4
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    await asyncio.sleep(0)
+    assert yard.connections() == []
+    assert store.batch_ids("capture", "yard") == []
+
+
+async def test_at_the_deadline_it_lets_go_of_every_socket_and_tells(yard, store):
+    yard.write(capture_deadline=2)
+    payload = await fire()
+    assert payload["status"] == "below_quorum"
+    assert set(payload["failures"].values()) == {"timed out"}
+    assert yard.connections() == []
     assert store.batch_ids("capture", "yard") == []
