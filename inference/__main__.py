@@ -10,7 +10,7 @@ from rich.table import Table
 
 from bay_observation.errors import BayObservationError, InferenceError
 
-_EPOCHS = {"detector": 14, "segmenter": 3, "classifier": 8}
+_EPOCHS = {"detector": 14, "segmenter": 3, "classifier": 6}
 _VALIDATION_SHARE = 0.08
 
 
@@ -34,7 +34,7 @@ def _parser() -> argparse.ArgumentParser:
     train = commands.add_parser("train", help="train on simulated yards")
     train.add_argument("model", choices=[*_EPOCHS, "all"])
     train.add_argument("--out", type=Path, default=Path("training_output"), help="folder of frames and results")
-    train.add_argument("--frames", type=int, default=1200, help="frames to render, or to take if they are there")
+    train.add_argument("--frames", type=int, default=1320, help="frames to render, or to take if they are there")
     train.add_argument("--epochs", type=int, help=f"default: {_EPOCHS}")
     train.add_argument("--seed", type=int, default=0, help="of the yards and of the training")
     train.add_argument("--start", type=Path, help="earlier result of the same model to go on from, not with all")

@@ -5,14 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import torch
-
 from bay_observation.errors import InferenceError
 from bays import Models
 from inference import runtime, yard_sam
 
 runtime.prepare()
 
+import torch  # noqa: E402
 from segment_anything import SamPredictor, sam_model_registry  # noqa: E402
 from ultralytics import YOLO  # noqa: E402
 

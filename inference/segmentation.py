@@ -4,10 +4,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
+from inference import runtime
 from inference.outlines import upsample
+
+runtime.prepare()
+
+import torch  # noqa: E402
 
 if TYPE_CHECKING:
     from segment_anything import SamPredictor

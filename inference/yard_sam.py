@@ -12,18 +12,17 @@ not learn that from the encoded corners alone. It runs through `SamPredictor` as
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch import nn
-from torch.nn import functional
-
 from inference import runtime
 
 runtime.prepare()
 
+import torch  # noqa: E402
 from segment_anything import sam_model_registry  # noqa: E402
 from segment_anything.modeling import MaskDecoder, PromptEncoder, Sam, TwoWayTransformer  # noqa: E402
 from segment_anything.modeling.common import LayerNorm2d  # noqa: E402
 from segment_anything.modeling.image_encoder import Block  # noqa: E402
+from torch import nn  # noqa: E402
+from torch.nn import functional  # noqa: E402
 
 MODEL_TYPE = "vit_yard"
 IMAGE_SIZE = 640

@@ -12,13 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch.nn import functional
 
 from inference.segmentation import BOX_MARGIN
 from inference.training.frames import Sample
 from inference.yard_sam import IMAGE_SIZE, STRIDE, build_sam_vit_yard
+
+# Behind the modules above, which settle how torch is to run.
+import torch  # isort: skip
+from torch.nn import functional  # isort: skip
 
 if TYPE_CHECKING:
     from segment_anything.modeling import Sam

@@ -78,7 +78,7 @@ def ship(model: torch.nn.Module, task: str, shipped: Path, image_size: int) -> P
     model = model.half()
     model.args = dict(kept)
     model.yaml.pop("yaml_file", None)
-    for name in ("criterion", "transforms"):
+    for name in ("criterion", "transforms", "pt_path"):
         if hasattr(model, name):
             delattr(model, name)
     for parameter in model.parameters():

@@ -88,6 +88,21 @@ def test_settings_are_ours_and_offline(tmp_path) -> None:
     assert done.stdout.split() == ["False", "False", "True"], done.stderr
 
 
+@pytest.mark.parametrize("module", ["service", "models", "segmentation", "yard_sam", "training.segmenter"])
+def test_waiting_threads_sleep_whichever_module_brings_torch(module: str) -> None:
+    code = (
+        "import importlib, os, sys\n"
+        "class Watch:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name == 'torch': print(os.environ.get('OMP_WAIT_POLICY')); sys.stdout.flush(); os._exit(0)\n"
+        "sys.meta_path.insert(0, Watch())\n"
+        f"importlib.import_module('inference.{module}')"
+    )
+    environment = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
+    assert done.stdout.strip() == "PASSIVE", done.stderr
+
+
 def test_the_types_come_without_torch() -> None:
     code = "import sys, inference; print([m for m in ('torch', 'cv2', 'ultralytics') if m in sys.modules])"
     assert run(code) == "[]"
