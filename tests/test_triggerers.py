@@ -66,6 +66,8 @@ class Cameras:
         for camera in cameras:
             camera["host"] = f"{subnet}.{camera['host'].rpartition('.')[2]}"
         self._content |= {"enabled": True, "camera_quorum": CAMERAS, "cameras": cameras}
+        # Long enough for a frozen triggerer to find its frames when it wakes up, and to bring them too late.
+        self._content |= {"capture_deadline": 60, "image_provider_config": {"timeout": 60}}
         self._content["network"] = {"camera_subnet": f"{subnet}.0/24", "observer_ip": f"{subnet}.1"}
         self._write()
         self.farm = CameraFarm(
