@@ -81,9 +81,10 @@ class CaptureTrigger(BaseTrigger):
         batch = await self._ask_cameras(bay)
         if len(batch.images) < bay.camera_quorum:
             return CaptureEvent("below_quorum", self.batch_id, counts=_counts(batch, bay), failures=_reasons(batch))
-        reference, batch = await publish_capture(store, bay, batch, self.replaces)
-        self.log.info("%s published: %d of %d cameras", reference.path, len(batch.images), len(bay.cameras))
-        return _captured(reference, batch, bay)
+        reference, standing = await publish_capture(store, bay, batch, self.replaces)
+        if standing is batch:
+            self.log.info("%s published: %d of %d cameras", reference.path, len(batch.images), len(bay.cameras))
+        return _captured(reference, standing, bay)
 
     async def _ask_cameras(self, bay: BayConfig) -> "CaptureBatch":
         service_class = await asyncio.to_thread(_load_capture, bay)
