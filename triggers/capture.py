@@ -89,10 +89,11 @@ class CaptureTrigger(BaseTrigger):
         if len(batch.images) < bay.camera_quorum:
             await self._record_health(batch)
             return CaptureEvent("below_quorum", self.batch_id, counts=_counts(batch, bay), failures=_reasons(batch))
-        reference, batch = await publish_capture(store, bay, batch, self.replaces)
-        self.log.info("%s published: %d of %d cameras", reference.path, len(batch.images), len(bay.cameras))
-        await self._record_health(batch)
-        return _captured(reference, batch, bay)
+        reference, standing = await publish_capture(store, bay, batch, self.replaces)
+        if standing is batch:
+            self.log.info("%s published: %d of %d cameras", reference.path, len(batch.images), len(bay.cameras))
+        await self._record_health(standing)
+        return _captured(reference, standing, bay)
 
     async def _ask_cameras(self, bay: BayConfig) -> "CaptureBatch":
         # Only the triggerer's host needs aiohttp and zeep; workers import this module too.
