@@ -145,7 +145,9 @@ def write_pictures(folder: Path, day: DemoDay) -> list[Path]:
     tracks = [track for track in day.trackings[last].tracks if track.on_floor]
     frames: dict[str, NDArray[np.uint8] | None] = dict.fromkeys(camera.name for camera in day.bay.cameras)
     for name, image in images.items():
-        frame = annotated_frame(image.decode(), day.bay.camera(name), observations.get(name), tracks)
+        # The simulated slot: the cameras' own clock, which dates the frames, is this machine's.
+        title = f"{name}  {last.astimezone(day.bay.zone):%Y-%m-%d %H:%M}"
+        frame = annotated_frame(image.decode(), day.bay.camera(name), observations.get(name), tracks, title=title)
         _write(folder / f"camera_{name}.jpg", frame)
         frames[name] = frame
     sheet = folder / "cameras.jpg"

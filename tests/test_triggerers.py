@@ -326,7 +326,10 @@ def test_killed_in_the_middle_of_a_capture(yard, leader_only):
     assert heir != victim
     assert run.end()["try_number"] == 1, run.log()
     run.captured()
-    assert set(trigger_logs(yard, run)) == {victim, heir} == {"observer-a", "second-of-a"}
+    assert {victim, heir} == {"observer-a", "second-of-a"}
+    # What the victim had to log may have died with it.
+    assert heir in trigger_logs(yard, run)
+    assert set(trigger_logs(yard, run)) <= {victim, heir}
     assert run.log().count("published: ") == 1
     assert yard.a.resolved() - resolved <= 2 * CAMERAS
 
