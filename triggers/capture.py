@@ -105,11 +105,11 @@ class CaptureTrigger(BaseTrigger):
 
     async def _ask_cameras(self, bay: BayConfig) -> "CaptureBatch":
         # Only the triggerer's host needs aiohttp and zeep; workers import this module too.
-        from capture_async import CaptureService, ImageProviderFactory
+        from capture_async import CaptureService
         from capture_async.metrics import LoopLag, report_capture
+        from capture_async.shared import warm_up
 
-        # The first capture of a process loads a provider's libraries: half a second, and not on the loop.
-        await asyncio.to_thread(ImageProviderFactory.provider_class, bay.image_provider)
+        await warm_up(bay.image_provider)
         credentials = await self._credentials(bay)
         async with CaptureService(bay, credentials=credentials) as service:
             began = time.monotonic()
