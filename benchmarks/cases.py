@@ -63,6 +63,7 @@ def known(cameras: Cameras, repeats: int) -> dict[str, Any]:
     bay, patient = cameras.bay(), cameras.bay(deadline_s=_RESOLVE_DEADLINE_S)
 
     async def run() -> dict[str, Any]:
+        await _warm_up()
         await _timed_capture(cameras, cameras.show(0), lambda: _own_service(patient, cameras))
         captures = []
         for number in range(1, repeats + 1):
@@ -81,6 +82,7 @@ def faulty(cameras: Cameras, repeats: int, deadline_s: float, faults: dict[str, 
     async def run() -> dict[str, Any]:
         from capture_async.onvif_provider import forget_cameras
 
+        await _warm_up()
         rounds = []
         for number in range(repeats):
             # What the last round's faults left behind is not this round's: begin with strangers.
@@ -110,6 +112,7 @@ def repeated(cameras: Cameras, captures: int, compare_with: int) -> dict[str, An
     """What the process holds after `compare_with` captures and after `captures`."""
 
     async def run() -> dict[str, Any]:
+        await _warm_up()
         bay = cameras.bay()
         held = {}
         for number in range(1, captures + 1):
@@ -196,6 +199,13 @@ def _shared_service(bay: "BayConfig", cameras: Cameras) -> "AbstractAsyncContext
     from capture_async.shared import shared_service
 
     return shared_service(bay, _credentials(cameras))
+
+
+async def _warm_up() -> None:
+    """What `shared_service` does before a process's first capture."""
+    from capture_async.shared import warm_up
+
+    await warm_up()
 
 
 def _own_service(bay: "BayConfig", cameras: Cameras) -> "CaptureService":

@@ -33,7 +33,8 @@ _SUBNET = "127.77.0.0/16"
 _PER_HOST_BYTE = 250
 # A socket per camera and connection; what libraries hold open besides.
 _SPARE_FILES = 128
-_CAMERAS_PER_PROCESS = 500
+# One process, so that on two cores the client has one of them.
+_CAMERAS_PER_PROCESS = 1000
 _NOON = datetime(2025, 7, 2, 3, 0, tzinfo=UTC)
 _CONTROL_TIMEOUT_S = 120.0
 
@@ -244,7 +245,7 @@ async def _serve(orders: Mapping[str, Any], frames: Sequence[bytes]) -> None:
     from simulation.control import ControlServer
 
     # Each camera's listening socket, and a connection or two to it.
-    allow_open_files(4 * len(orders["hosts"]))
+    allow_open_files(3 * len(orders["hosts"]))
     addresses = tuple(Address(name, host, 1) for name, host in orders["hosts"])
     bay = Cameras(addresses, (), orders["username"], orders["password"]).bay()
     farm = CameraFarm(

@@ -10,6 +10,7 @@ when the event loop ends (`asyncio.run` does so before it returns).
 """
 
 import asyncio
+import gc
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
@@ -63,6 +64,10 @@ async def close_shared() -> None:
 async def warm_up(provider: str = "onvif") -> None:
     """Import what a provider needs, in a thread: aiohttp and zeep take a second of a cold process's time.
 
+    All that the process has loaded by then is kept out of its garbage collections
+    (`gc.freeze`): it stays anyway, and walking it blocks the loop for a tenth of a second
+    and more each time that a capture of many cameras leads to a full collection.
+
     Args:
         provider: a bay's `image_provider`.
 
@@ -72,6 +77,8 @@ async def warm_up(provider: str = "onvif") -> None:
     if provider not in _warm:
         await asyncio.to_thread(_load, provider)
         _warm.add(provider)
+        # Nothing is collected before, which would be such a block itself: garbage of this moment is kept, once.
+        gc.freeze()
 
 
 def _load(provider: str) -> None:

@@ -140,3 +140,16 @@ gc.collect()
         [sys.executable, "-W", "error", "-X", "dev", "-c", code], check=False, capture_output=True, text=True
     )
     assert (done.returncode, "Unclosed" in done.stderr) == (0, False), done.stderr
+
+
+def test_what_a_capture_loads_is_kept_out_of_full_collections():
+    """Walking all of it blocks the loop; in a process of its own, since it cannot be undone."""
+    code = """
+import asyncio, gc
+from capture_async.shared import warm_up
+
+asyncio.run(warm_up())
+loaded = gc.get_freeze_count()
+assert loaded > 20 * len(gc.get_objects()), (loaded, len(gc.get_objects()))
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
