@@ -202,7 +202,7 @@ class CameraHttp:
             detail = f"the answer is announced as {announced} bytes, more than {max_bytes}"
             raise self._problem(FailureReason.TOO_LARGE, detail)
         parts, size = [], 0
-        async for part in response.content.iter_any():
+        async for part, _ in response.content.iter_chunks():  # as they came: joined once, at the end
             size += len(part)
             if size > max_bytes:
                 response.close()
