@@ -49,18 +49,25 @@ class Tls(_Strict):
         return self
 
 
-class _LiveConfig(_Strict):
+class LiveConfig(_Strict):
+    """Of every provider that asks cameras over the network."""
+
     timeout: Seconds = 10.0
     max_per_second: Annotated[int, Field(strict=True, ge=1, le=10_000)] | None = None
     login_pause: Annotated[float, Field(strict=True, ge=0, le=_DAY_S)] = 1800.0
 
 
-class HttpConfig(_LiveConfig):
+class SnapshotConfig(LiveConfig):
+    """Of providers that fetch snapshots over HTTP."""
+
+    stale_after: Annotated[float, Field(strict=True, gt=0, le=_DAY_S)] = 120.0
+    tls: Tls = Tls()
+
+
+class HttpConfig(SnapshotConfig):
     """`http`: one plain address per camera; `{name}` in `path` stands for the camera's name."""
 
     path: LocalTarget = "/snapshot.jpg"
-    stale_after: Annotated[float, Field(strict=True, gt=0, le=_DAY_S)] = 120.0
-    tls: Tls = Tls()
 
     @model_validator(mode="after")
     def _template_is_known(self) -> Self:
@@ -69,15 +76,13 @@ class HttpConfig(_LiveConfig):
         return self
 
 
-class OnvifConfig(_LiveConfig):
+class OnvifConfig(SnapshotConfig):
     """`onvif`: the camera is asked for its snapshot's address, and again every `resolve_every` seconds."""
 
     resolve_every: Annotated[float, Field(strict=True, gt=0, le=30 * _DAY_S)] = _DAY_S
-    stale_after: Annotated[float, Field(strict=True, gt=0, le=_DAY_S)] = 120.0
-    tls: Tls = Tls()
 
 
-class RtspConfig(_LiveConfig):
+class RtspConfig(LiveConfig):
     """`rtsp`: the first whole key frame of the stream at `path`, or at the camera's own `rtsp.path`."""
 
     path: LocalTarget = "/"

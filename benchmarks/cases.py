@@ -108,6 +108,44 @@ def faulty(cameras: Cameras, repeats: int, deadline_s: float, faults: dict[str, 
     return asyncio.run(run())
 
 
+def bays(cameras: Cameras, repeats: int, size: int, deadline_s: float) -> dict[str, Any]:
+    """Captures of several bays at once in the same loop, as in one triggerer.
+
+    The first bay's alone, and beside the others while all their cameras hang; those of
+    all bays, and that of one bay with as many cameras.
+    """
+    first, *others = cameras.parts(size)
+    hanging = {address.name: ["hang"] for part in others for address in part.addresses}
+
+    async def wall_s(slot: datetime, some: Cameras) -> float:
+        return (await _timed_capture(some, slot, lambda: _own_service(some.bay(), some))).wall_s
+
+    async def in_vain(slot: datetime, some: Cameras) -> None:
+        async with _own_service(some.bay(deadline_s=deadline_s), some) as service:
+            await service.capture(slot)
+
+    async def run() -> dict[str, Any]:
+        await _warm_up()
+        await wall_s(cameras.show(0), cameras)
+        rounds = []
+        for number in range(0, 4 * repeats, 4):
+            measured = {"alone_s": await wall_s(cameras.show(number + 1), first)}
+            cameras.set_faults(hanging)
+            slot = cameras.show(number + 2)
+            async with asyncio.TaskGroup() as group:
+                for part in others:
+                    group.create_task(in_vain(slot, part))
+                measured["beside_hanging_s"] = await wall_s(slot, first)
+            cameras.set_faults({name: [] for name in hanging})
+            measured["one_bay_s"] = await wall_s(cameras.show(number + 3), cameras)
+            slot = cameras.show(number + 4)
+            measured["together_s"] = max(await asyncio.gather(*(wall_s(slot, part) for part in (first, *others))))
+            rounds.append(measured)
+        return {"rounds": rounds, "bays": 1 + len(others)}
+
+    return asyncio.run(run())
+
+
 def repeated(cameras: Cameras, captures: int, compare_with: int) -> dict[str, Any]:
     """What the process holds after `compare_with` captures and after `captures`."""
 
@@ -147,7 +185,7 @@ def sketch(cameras: Cameras, limit_s: float, threads: int) -> dict[str, Any]:
 
 
 CASES: dict[str, Callable[..., dict[str, Any]]] = {
-    function.__name__: function for function in (cold, known, faulty, repeated, latency, sketch)
+    function.__name__: function for function in (cold, known, faulty, bays, repeated, latency, sketch)
 }
 
 

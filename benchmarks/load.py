@@ -33,6 +33,8 @@ _LIBRARIES = ("aiohttp", "zeep", "onvif-zeep", "requests")
 # A case that takes longer than this hangs.
 _CASE_LIMIT_S = 900.0
 _FAULTS = ("hang", "drip", "refuse")
+# In one triggerer, each of as many cameras as the smallest size.
+_BAYS = 4
 # Of the tables, where no terminal says.
 _COLUMNS = 130
 # What a clock's tick and the event loop's own turn may add to a deadline.
@@ -131,6 +133,15 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
                 deadline_s=options.deadline,
                 faults=faults,
             )
+            several = cameras.first(min(_BAYS * options.sizes[0], len(cameras.addresses)))
+            results["bays"] = _run(
+                "bays",
+                several,
+                "several bays at once",
+                repeats=options.repeats,
+                size=options.sizes[0],
+                deadline_s=options.deadline,
+            )
             results["sequential"] = _run(
                 "sketch", cameras, "the specification's loop", limit_s=options.minute, threads=0
             )
@@ -163,6 +174,9 @@ def bars_of(results: dict[str, Any]) -> list[Bar]:
     loop = loop_seconds(results)
     rounds = results["faulty"]["rounds"]
     delays = [100 * (one["beside_faults_s"] / one["healthy_s"] - 1) for one in rounds]
+    bays = results["bays"]
+    beside = [100 * (one["beside_hanging_s"] / one["alone_s"] - 1) for one in bays["rounds"]]
+    together = [one["together_s"] / one["one_bay_s"] for one in bays["rounds"]]
     deadline = results["settings"]["deadline"]
     before, after = results["repeated"]["before"], results["repeated"]["after"]
     captures = results["repeated"]["captures"]
@@ -210,6 +224,22 @@ def bars_of(results: dict[str, Any]) -> list[Bar]:
             deadline + _TICK_S,
             "s",
             _spread(_of(rounds, "wall_s")),
+        ),
+        Bar(
+            "beside other bays whose cameras all hang: delay of a bay",
+            median(beside),
+            "<=",
+            10,
+            "%",
+            _spread(beside),
+        ),
+        Bar(
+            f"{bays['bays']} bays at once, over one bay of as many cameras",
+            median(together),
+            "<=",
+            1.15,
+            "x",
+            _spread(together),
         ),
         Bar(
             f"loop lag while {results['resolving'][0]['frames']} new cameras are resolved",

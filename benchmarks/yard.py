@@ -59,7 +59,14 @@ class Cameras:
 
     def first(self, count: int) -> "Cameras":
         """The first `count` of them."""
-        return Cameras(self.addresses[:count], self.controls, self.username, self.password)
+        return self._some(self.addresses[:count])
+
+    def parts(self, size: int) -> list["Cameras"]:
+        """They all, `size` at a time."""
+        return [self._some(self.addresses[begin : begin + size]) for begin in range(0, len(self.addresses), size)]
+
+    def _some(self, addresses: tuple[Address, ...]) -> "Cameras":
+        return Cameras(addresses, self.controls, self.username, self.password)
 
     def bay(self, *, deadline_s: float = 60.0) -> "BayConfig":
         """A bay of these cameras, of provider `onvif` at its defaults."""

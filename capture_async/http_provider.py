@@ -20,48 +20,16 @@ class HttpImageProvider(LiveImageProvider):
 
     Args:
         credentials: login of all cameras; None for cameras that want none.
-        path: path and query of the snapshot; `{name}` stands for the camera's name.
-            A camera's own `snapshot` goes before it.
-        timeout: seconds for one request to one camera, from connecting to the last byte.
-        max_per_second: an outer cap on cameras asked per second; None leaves it off.
-        login_pause: seconds for which a camera that refused a login is not asked with it again.
-        stale_after: seconds; a frame that is older by its own EXIF time is stale.
-        tls: for `https` cameras; `{ca_file: ...}`, `{check_hostname: false}`, `{verify: false}`.
+        config: keys of `bays.provider_configs.HttpConfig`.
 
     Raises:
-        ConfigError: a value is wrong.
+        ConfigError: a key or a value is wrong.
     """
 
-    def __init__(
-        self,
-        credentials: Credentials | None = None,
-        *,
-        path: str = "/snapshot.jpg",
-        timeout: float = 10.0,
-        max_per_second: int | None = None,
-        login_pause: float = 1800.0,
-        stale_after: float = 120.0,
-        tls: dict[str, Any] | None = None,
-    ) -> None:
-        config = configured(
-            "http",
-            HttpConfig,
-            path=path,
-            timeout=timeout,
-            max_per_second=max_per_second,
-            login_pause=login_pause,
-            stale_after=stale_after,
-            tls=tls or {},
-        )
-        super().__init__(
-            credentials,
-            timeout=config.timeout,
-            max_per_second=config.max_per_second,
-            login_pause=config.login_pause,
-            stale_after=config.stale_after,
-            tls=config.tls,
-        )
-        self._path = config.path
+    def __init__(self, credentials: Credentials | None = None, **config: Any) -> None:
+        checked = configured("http", HttpConfig, **config)
+        super().__init__(credentials, checked)
+        self._path = checked.path
 
     async def _grab(self, camera: Camera, state: CameraState, attempts: Attempts) -> Frame:
         http = await self._http(camera, state)

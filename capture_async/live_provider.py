@@ -13,7 +13,7 @@ import aiohttp
 from asyncio_throttle.throttler import Throttler
 
 from bays import Camera
-from bays.provider_configs import Tls
+from bays.provider_configs import LiveConfig, SnapshotConfig
 from capture_async.camera_state import CameraState, connection, rtsp_port, state_of
 from capture_async.credentials import Credentials
 from capture_async.http_client import CameraHttp, Reply, new_session
@@ -25,6 +25,8 @@ from capture_async.types import Attempt, CameraFailure, CapturedImage, FailureRe
 
 SNAPSHOT_HEADERS = {"Accept": "image/jpeg, */*"}
 _OK = 200
+# So long a camera without a snapshot service is asked for its stream alone.
+_NO_SNAPSHOT_S = 86_400.0
 # No time zone explains a local time that lies further from UTC.
 _FURTHEST_ZONE = timedelta(hours=26)
 
@@ -60,35 +62,20 @@ class LiveImageProvider(ImageProvider):
 
     Args:
         credentials: login of all cameras; None for cameras that want none.
-        timeout: seconds for one request to one camera, from connecting to the last byte.
-        max_per_second: an outer cap on cameras asked per second, for a network that
-            bears no more; None leaves it off.
-        login_pause: seconds for which a camera that refused a login is not asked with it again.
-        stale_after: seconds; a frame that is older by its own EXIF time is stale.
-        resolve_every: seconds for which what a camera said of its addresses is kept.
-        tls: which certificates of `https` cameras are accepted.
+        config: the provider's own, checked.
     """
 
     needs_credentials: ClassVar[bool] = True
 
-    def __init__(
-        self,
-        credentials: Credentials | None,
-        *,
-        timeout: float,
-        max_per_second: int | None,
-        login_pause: float,
-        stale_after: float = 120.0,
-        resolve_every: float = 86_400.0,
-        tls: Tls | None = None,
-    ) -> None:
+    def __init__(self, credentials: Credentials | None, config: LiveConfig) -> None:
+        # A stream has no EXIF time and no TLS: there these two stay at their defaults, unused.
+        snapshots = config if isinstance(config, SnapshotConfig) else SnapshotConfig()
         self._credentials = credentials
-        self._timeout = float(timeout)
-        self._throttler = Throttler(max_per_second) if max_per_second is not None else None
-        self._login_pause = login_pause
-        self._stale_after = timedelta(seconds=stale_after)
-        self._resolve_every = resolve_every
-        self._tls = tls or Tls()
+        self._timeout = config.timeout
+        self._throttler = Throttler(config.max_per_second) if config.max_per_second is not None else None
+        self._login_pause = config.login_pause
+        self._stale_after = timedelta(seconds=snapshots.stale_after)
+        self._tls = snapshots.tls
         self._tls_context: ssl.SSLContext | None = None
         self._tls_lock = asyncio.Lock()
         self._session: aiohttp.ClientSession | None = None
@@ -153,7 +140,7 @@ class LiveImageProvider(ImageProvider):
                 detail = f"{problem.detail}; its stream: {second.reason}: {second.detail}"
                 raise CameraError(problem.reason, detail, final=problem.final and second.final) from second
             if problem.reason is FailureReason.NO_SNAPSHOT_SERVICE:
-                state.no_snapshot_until = time.monotonic() + self._resolve_every
+                state.no_snapshot_until = time.monotonic() + _NO_SNAPSHOT_S
             return frame
 
     async def _snapshot(self, slot: datetime, camera: Camera, state: CameraState, attempts: Attempts) -> Frame:

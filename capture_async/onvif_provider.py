@@ -26,48 +26,16 @@ class OnvifImageProvider(LiveImageProvider):
 
     Args:
         credentials: login of all cameras; None for cameras that want none.
-        timeout: seconds for one request to one camera, from connecting to the last byte.
-        max_per_second: an outer cap on cameras asked per second, for a network that
-            bears no more; None leaves it off.
-        login_pause: seconds for which a camera that refused a login is not asked with it again.
-        resolve_every: seconds after which a camera is asked for its snapshot's address anew.
-        stale_after: seconds; a frame that is older by its own EXIF time is stale.
-        tls: for `https` cameras; `{ca_file: ...}`, `{check_hostname: false}`, `{verify: false}`.
+        config: keys of `bays.provider_configs.OnvifConfig`.
 
     Raises:
-        ConfigError: a value is out of its range.
+        ConfigError: a key or a value is wrong.
     """
 
-    def __init__(
-        self,
-        credentials: Credentials | None = None,
-        *,
-        timeout: float = 10.0,
-        max_per_second: int | None = None,
-        login_pause: float = 1800.0,
-        resolve_every: float = 86_400.0,
-        stale_after: float = 120.0,
-        tls: dict[str, Any] | None = None,
-    ) -> None:
-        config = configured(
-            "onvif",
-            OnvifConfig,
-            timeout=timeout,
-            max_per_second=max_per_second,
-            login_pause=login_pause,
-            resolve_every=resolve_every,
-            stale_after=stale_after,
-            tls=tls or {},
-        )
-        super().__init__(
-            credentials,
-            timeout=config.timeout,
-            max_per_second=config.max_per_second,
-            login_pause=config.login_pause,
-            resolve_every=config.resolve_every,
-            stale_after=config.stale_after,
-            tls=config.tls,
-        )
+    def __init__(self, credentials: Credentials | None = None, **config: Any) -> None:
+        checked = configured("onvif", OnvifConfig, **config)
+        super().__init__(credentials, checked)
+        self._resolve_every = checked.resolve_every
 
     async def _grab(self, camera: Camera, state: CameraState, attempts: Attempts) -> Frame:
         """The snapshot's answer, resolving first where that was not done, and again after a 404."""

@@ -1,6 +1,7 @@
 """Cameras with a video stream alone: the first whole key frame of each."""
 
 from datetime import datetime
+from typing import Any
 
 from bays import Camera
 from bays.provider_configs import RtspConfig
@@ -20,34 +21,16 @@ class RtspImageProvider(LiveImageProvider):
 
     Args:
         credentials: login of all cameras; None for cameras that want none.
-        path: path and query of the stream; a camera's own `rtsp.path` goes before it.
-        timeout: seconds for one frame, from connecting to its last byte.
-        max_per_second: an outer cap on cameras asked per second; None leaves it off.
-        login_pause: seconds for which a camera that refused a login is not asked with it again.
+        config: keys of `bays.provider_configs.RtspConfig`.
 
     Raises:
-        ConfigError: a value is wrong.
+        ConfigError: a key or a value is wrong.
     """
 
-    def __init__(
-        self,
-        credentials: Credentials | None = None,
-        *,
-        path: str = "/",
-        timeout: float = 10.0,
-        max_per_second: int | None = None,
-        login_pause: float = 1800.0,
-    ) -> None:
-        config = configured(
-            "rtsp", RtspConfig, path=path, timeout=timeout, max_per_second=max_per_second, login_pause=login_pause
-        )
-        super().__init__(
-            credentials,
-            timeout=config.timeout,
-            max_per_second=config.max_per_second,
-            login_pause=config.login_pause,
-        )
-        self._path = config.path
+    def __init__(self, credentials: Credentials | None = None, **config: Any) -> None:
+        checked = configured("rtsp", RtspConfig, **config)
+        super().__init__(credentials, checked)
+        self._path = checked.path
 
     def _state(self, camera: Camera) -> CameraState:
         return state_of(camera, self._credentials, stream=True)

@@ -9,6 +9,7 @@ Airflow takes a triggerer for dead after `DEAD` seconds here, after 30 by defaul
 import asyncio
 import os
 import signal
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -131,6 +132,38 @@ class Cameras:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(60)
 
 
+class Metrics:
+    """A statsd server: what the triggerers tell of their captures."""
+
+    def __init__(self) -> None:
+        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._socket.bind(("127.0.0.1", 0))
+        self._thread = threading.Thread(target=self._listen, name="statsd")
+        self._told: list[str] = []
+        self.environment = {
+            "AIRFLOW__METRICS__STATSD_ON": "True",
+            "AIRFLOW__METRICS__STATSD_HOST": "127.0.0.1",
+            "AIRFLOW__METRICS__STATSD_PORT": str(self._socket.getsockname()[1]),
+            "AIRFLOW__METRICS__STATSD_INFLUXDB_ENABLED": "True",
+        }
+
+    def __enter__(self) -> "Metrics":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._socket.sendto(b"", self._socket.getsockname())
+        self._thread.join()
+        self._socket.close()
+
+    def of_captures(self) -> list[str]:
+        return [line for line in list(self._told) if ".bay_capture." in line]
+
+    def _listen(self) -> None:
+        while told := self._socket.recv(65536):
+            self._told += told.decode().splitlines()
+
+
 def _numbered(jpeg: bytes) -> Callable[[str, datetime], bytes]:
     """Frames that differ, as real ones do."""
 
@@ -159,7 +192,8 @@ def yard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimpleNamespace]:
         "AIRFLOW__TRIGGERER__JOB_HEARTBEAT_SEC": "1",
         "AIRFLOW__TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": str(DEAD),
     }
-    with pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch, Metrics() as metrics:
+        environment |= metrics.environment
         patch.setenv("BAYS_PATH", environment["BAYS_PATH"])
         with Cameras("a", root / "bays", jpeg) as a, Cameras("b", root / "bays", jpeg) as b:
             airflow = EmbeddedAirflow(
@@ -173,7 +207,9 @@ def yard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimpleNamespace]:
                 airflow.add_connection(f"onvif_{bay}", kind="generic", login="yard", password=PASSWORD)
             with airflow:
                 airflow.wait_for_dags(["capture_a", "again_a", "capture_b", "again_b"])
-                yield SimpleNamespace(root=root, a=a, b=b, airflow=airflow, store=ArtifactStore(root / "data"))
+                yield SimpleNamespace(
+                    root=root, a=a, b=b, airflow=airflow, store=ArtifactStore(root / "data"), metrics=metrics
+                )
 
 
 class Run:
@@ -283,6 +319,18 @@ def test_a_bays_capture_runs_on_its_own_triggerer_and_nowhere_else(yard):
     assert waiting.end()["try_number"] == 1
     waiting.captured()
     assert set(trigger_logs(yard, waiting)) == {"observer-b"}
+
+
+def test_a_running_triggerer_tells_its_captures_to_statsd(yard):
+    before = len(yard.metrics.of_captures())
+    run = Run(yard, yard.a)
+    run.end()
+    run.wait(lambda: len(yard.metrics.of_captures()) >= before + 4, "tells no metrics", timeout=15)
+    told = dict(line.split(":", 1) for line in yard.metrics.of_captures()[before:])
+    assert told["airflow.bay_capture.frames,bay=a"] == f"{CAMERAS}|c"
+    assert float(told["airflow.bay_capture.duration,bay=a"].removesuffix("|ms")) >= 200  # what a camera takes
+    assert told["airflow.bay_capture.cameras_working,bay=a"] == "1.0|g"
+    assert "airflow.bay_capture.loop_lag,bay=a" in told
 
 
 def test_a_slot_that_is_captured_is_not_captured_again(yard):
