@@ -9,6 +9,7 @@ import getpass
 import json
 import logging
 import sys
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -129,7 +130,7 @@ def _probe_view(bay: BayConfig, rows: "dict[str, CameraReport]") -> Group:
     table.add_column("", no_wrap=True)
     for report in reports:
         table.add_row(*_probe_row(bay, report))
-    return Group(table, *(_probe_note(report) for report in reports if report.reason or report.remarks))
+    return Group(table, *_probe_notes(reports))
 
 
 def _probe_row(bay: BayConfig, report: "CameraReport") -> list[Text | str]:
@@ -156,11 +157,20 @@ def _probe_row(bay: BayConfig, report: "CameraReport") -> list[Text | str]:
     return [report.name, report.address, reachable, login, profile, resolution, latency, clock, brightness, end]
 
 
-def _probe_note(report: "CameraReport") -> Text:
-    if report.reason is None:
-        return Text.assemble((report.name, "bold"), *((f"  {remark}\n", "yellow") for remark in report.remarks))
-    reason = (f"  {report.reason}", "bold red")
-    return Text.assemble((report.name, "bold"), reason, f": {report.detail}\n", (f"{report.advice}\n", "yellow"))
+def _probe_notes(reports: "Iterable[CameraReport]") -> list[Text]:
+    """Each problem once, with all cameras that have it, in its own words for each, and what to do about it."""
+    alike: dict[tuple[object, str], list[CameraReport]] = {}
+    notes = []
+    for report in reports:
+        if report.reason is not None:
+            alike.setdefault((report.reason, report.advice), []).append(report)
+        elif report.remarks:
+            remarks = ((f"  {remark}\n", "yellow") for remark in report.remarks)
+            notes.append(Text.assemble((report.name, "bold"), *remarks))
+    for (reason, advice), those in alike.items():
+        details = [Text.assemble((f"{report.name:<8}", "bold"), f"{report.detail}\n") for report in those]
+        notes.append(Text.assemble((f"{reason}\n", "bold red"), *details, (f"{advice}\n", "yellow")))
+    return notes
 
 
 def _writable_folder(folder: Path) -> Path:

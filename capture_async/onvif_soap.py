@@ -15,6 +15,7 @@ objects need no locks this way.
 
 import asyncio
 import importlib.util
+import re
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -152,9 +153,10 @@ def read_reply(service: Service, operation: str, status: int, content_type: str,
     try:
         return document.bindings[binding].process_reply(client, document.bindings[binding].get(operation), reply)
     except zeep.exceptions.Fault as fault:
-        codes = [str(code) for code in (fault.code, *(fault.subcodes or ())) if code is not None]
-        not_authorized = any("NotAuthorized" in code for code in codes)
-        text = f"{operation}: {str(fault.message)[:_SHOWN]} ({', '.join(codes)[:_SHOWN]})"
+        named = [str(code) for code in (fault.code, *(fault.subcodes or ())) if code is not None]
+        codes = [re.split("[:}]", code)[-1] for code in named]  # without prefix and namespace
+        not_authorized = "NotAuthorized" in codes
+        text = f"{operation} is answered: {str(fault.message)[:_SHOWN]} ({'/'.join(codes)[:_SHOWN]})"
         raise SoapRefusedError(text, not_authorized=not_authorized) from fault
     except (zeep.exceptions.Error, LxmlError, ValueError, TypeError, AttributeError, KeyError) as error:
         # zeep meets a reply of the wrong shape with any of these, depending on where it differs.

@@ -68,6 +68,7 @@ class _Resolver:
     told: set[str]
     offset: timedelta = field(default_factory=timedelta)
     zone: timedelta | None = None
+    clock_read: bool = False
 
     async def named_problems(self, work: Awaitable[_T]) -> _T:
         """Await the work; SOAP faults become problems with a reason."""
@@ -76,9 +77,13 @@ class _Resolver:
         except SoapRefusedError as error:
             if error.not_authorized:
                 detail = "login or password is wrong (check the bay's Airflow Connection and the camera)"
+                if not self.clock_read:
+                    detail += ", or its clock is: a login carries the time, and it does not tell its own"
                 missing = isinstance(error.__cause__, LoginMissingError) or self.credentials is None
                 problem = LoginMissingError if missing else CameraError
-                raise problem(FailureReason.REFUSED_CREDENTIALS, f"{error}: {detail}", final=True) from error
+                raise problem(
+                    FailureReason.REFUSED_CREDENTIALS, f"{self.http}: {error}: {detail}", final=True
+                ) from error
             raise CameraError(FailureReason.NO_SNAPSHOT_SERVICE, str(error)) from error
         except SoapUnreadableError as error:
             raise CameraError(FailureReason.NO_SNAPSHOT_SERVICE, str(error)) from error
@@ -114,6 +119,7 @@ class _Resolver:
             if not error.not_authorized or self.credentials is None:
                 return
             reply = await self._call("device", _DEVICE_TARGET, "GetSystemDateAndTime")
+        self.clock_read = True
         asked_at = datetime.now(UTC)
         utc, local = (_moment(getattr(reply, name, None)) for name in ("UTCDateTime", "LocalDateTime"))
         if utc is None:

@@ -107,6 +107,16 @@ def test_a_wrong_password_costs_each_camera_one_login_and_no_quorum(serve, monke
     assert "not-the-password" not in out
 
 
+def test_what_several_cameras_have_is_told_once_with_all_their_names(serve, monkeypatch, capsys):
+    serve()
+    monkeypatch.setenv("CAMERA_USER", "yard")
+    monkeypatch.setenv("CAMERA_PASSWORD", "not-the-password")
+    assert main(["probe", "yard"]) == 1
+    _, _, notes = capsys.readouterr().out.partition("\nrefused credentials\n")
+    assert [line.split()[0] for line in notes.splitlines() if "GetCapabilities" in line] == ["C_2", "C_4", "C_6"]
+    assert notes.count("Login or password is not the camera's") == 1
+
+
 def test_without_a_login_and_a_terminal_it_says_what_to_set(serve, monkeypatch, capsys):
     serve()
     monkeypatch.setattr("sys.stdin", open("/dev/null"))  # noqa: SIM115, PTH123

@@ -173,6 +173,17 @@ async def test_a_refused_login_is_not_tried_again_within_a_capture(make_farm, cr
         assert farm.counters["C_2"].failed_logins == 1
 
 
+@pytest.mark.parametrize(("faults", "told"), [(["clock_skew", "guarded_clock"], True), (["refuse"], False)])
+async def test_a_refusal_names_the_clock_where_the_camera_does_not_tell_it(make_farm, credentials, faults, told):
+    async with (
+        make_farm({"C_2": faults}, cameras=1) as farm,
+        CaptureService(farm.bay, credentials=credentials) as service,
+    ):
+        (failure,) = (await service.capture(SLOT)).failures
+    assert failure.reason is FailureReason.REFUSED_CREDENTIALS
+    assert ("or its clock is" in failure.detail) is told
+
+
 async def test_after_the_pause_the_login_is_tried_again(make_farm, credentials):
     async with make_farm(cameras=1) as farm:
         bay = with_config(farm.bay, login_pause=0.0)

@@ -58,7 +58,7 @@ def test_there_is_advice_for_every_reason():
 
 async def test_a_camera_is_asked_once_and_the_others_do_not_wait_for_one_that_hangs(make_farm, credentials):
     async with make_farm({"C_2": "hang", "C_4": "busy"}) as farm:
-        bay = farm.bay.model_copy(update={"capture_deadline": 1.0})
+        bay = farm.bay.model_copy(update={"capture_deadline": 5.0})
         told = []
         report = await probe(bay, credentials, tell=told.append)
         assert farm.counters["C_4"].snapshots == 0
