@@ -6,8 +6,9 @@ import io
 import os
 import pickle
 import tempfile
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,8 @@ _PICKLE_PROTOCOL = 5
 # ours, and an outdated one from a current one, before anything is unpickled.
 _MAGIC = b"bay-observation"
 _LONGEST_HEADER = 128
+# No writer takes so long, on the slowest mount.
+_ABANDONED_S = 3600.0
 
 
 def data_path() -> Path:
@@ -159,6 +162,7 @@ class ArtifactStore:
             path.parent.mkdir(parents=True, exist_ok=True)
             if path.exists() and path.read_bytes() == content:
                 return
+            _sweep(path)
             descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
             try:
                 with os.fdopen(descriptor, "wb") as file:
@@ -177,6 +181,14 @@ class ArtifactStore:
                 os.fsync(directory)
             finally:
                 os.close(directory)
+
+
+def _sweep(path: Path) -> None:
+    """Remove what a writer of this artifact left behind that was killed while it wrote."""
+    for leftover in path.parent.glob(f".{path.name}.*.part"):
+        with suppress(FileNotFoundError):  # another writer of the same batch was quicker
+            if time.time() - leftover.stat().st_mtime > _ABANDONED_S:
+                leftover.unlink()
 
 
 @contextmanager

@@ -98,6 +98,19 @@ def test_a_crash_before_the_rename_leaves_the_old_file(
     assert [path.name for path in file_of(store, reference).parent.iterdir()] == ["capture.pkl"]
 
 
+def test_what_a_killed_writer_left_goes_with_the_next_publication(
+    store: ArtifactStore, reference: ArtifactReference
+) -> None:
+    path = file_of(store, reference)
+    abandoned, under_way = (path.with_name(f".{path.name}.{name}.part") for name in ("killed", "writing"))
+    for leftover in (abandoned, under_way):
+        leftover.write_bytes(b"half")
+    os.utime(abandoned, (0, 0))
+    path.unlink()
+    store.save("capture", BAY, BATCH, capture())
+    assert sorted(found.name for found in path.parent.iterdir()) == sorted([path.name, under_way.name])
+
+
 def test_a_missing_file(store: ArtifactStore, reference: ArtifactReference) -> None:
     file_of(store, reference).unlink()
     with pytest.raises(ArtifactError, match="no such artifact; is the shared storage mounted"):
