@@ -14,6 +14,7 @@ from evaluation.truth import TruthBlock
 from fusion.types import FusedBlock
 
 _NEARLY_SQUARE = 1.15  # long side over short side, below which a quarter turn cannot be told
+_ON_IGNORED = 0.3  # share of a fused footprint on a block that need not be found, from which it stands for it
 
 
 @dataclass(frozen=True)
@@ -122,19 +123,37 @@ class FloorScore:
 NOTHING = FloorScore(0, 0, ())
 
 
-def score_floor(blocks: Sequence[FusedBlock], truth: Sequence[TruthBlock], min_iou: float = 0.5) -> FloorScore:
+def score_floor(
+    blocks: Sequence[FusedBlock],
+    truth: Sequence[TruthBlock],
+    min_iou: float = 0.5,
+    ignored: Sequence[TruthBlock] = (),
+) -> FloorScore:
     """Compare the floor plan of one slot with the truth of that slot.
 
     Args:
         blocks: of fusion.
         truth: the blocks that really stand there.
         min_iou: of two footprints that count as the same block.
+        ignored: further blocks that really stand there and need not be found: a fused block
+            that stands for one of them is neither right nor wrong.
     """
     iou = iou_matrix([block.footprint for block in truth], [block.footprint for block in blocks])
     matches = tuple(
         _compare(truth[row], blocks[column], column, float(iou[row, column])) for row, column in pair_up(iou, min_iou)
     )
-    return FloorScore(len(truth), len(blocks), matches)
+    matched = {match.index for match in matches}
+    excused = [
+        index
+        for index, block in enumerate(blocks)
+        if index not in matched and any(_stands_for(block.footprint, one.footprint) for one in ignored)
+    ]
+    return FloorScore(len(truth), len(blocks) - len(excused), matches)
+
+
+def _stands_for(found: Polygon, ignored: Polygon) -> bool:
+    """Whether a footprint lies on a block whose own may have been cut short by the frame."""
+    return bool(found.intersection(ignored).area > _ON_IGNORED * found.area)
 
 
 def percent(share: float) -> str:
