@@ -133,10 +133,8 @@ class SilhouetteYard:
     def observe(self) -> Observation:
         """The batch: same yard, same observation."""
         rng = np.random.default_rng([self.seed, 7])
-        cameras = []
-        for camera in self.bay.fusion_cameras:
-            if camera.name not in self.degraded.off:
-                cameras.append(self._frame(shaken(camera, self.degraded.pose_error_deg, rng), rng))
+        working = [camera for camera in self.bay.fusion_cameras if camera.name not in self.degraded.off]
+        cameras = [self._frame(shaken(camera, self.degraded.pose_error_deg, rng), rng) for camera in working]
         failures = dict.fromkeys(self.degraded.off, "off")
         return Observation(f"{self.bay.bay_id}_{_SLOT}", self.bay.bay_id, tuple(cameras), failures)
 
@@ -153,8 +151,8 @@ class SilhouetteYard:
                 objects.append(detected("crane", outline, 0.9))
             else:
                 objects.append(detected(block.class_name, outline, rng.uniform(0.7, 0.98), block.stage))
-        for _ in range(rng.binomial(len(objects), self.degraded.false)):
-            objects.append(detected("block", _blob(lens, rng), rng.uniform(0.3, 0.7), STAGES[1]))
+        false = rng.binomial(len(objects), self.degraded.false)
+        objects += [detected("block", _blob(lens, rng), rng.uniform(0.3, 0.7), STAGES[1]) for _ in range(false)]
         for name, x, y, z in self.equipment:
             pixel = project(camera, np.array([[x, y, z]]))[0]
             if shapely.contains_xy(frame, *pixel):
@@ -167,6 +165,7 @@ class SilhouetteYard:
 def random_yard(
     bay: BayConfig,
     seed: int,
+    *,
     count: int = 24,
     degraded: Degraded | None = None,
     plans: Sequence[str] = ("box",),
