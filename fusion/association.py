@@ -155,7 +155,7 @@ def collect(found: Hypotheses, scene: Scene, available: Bools | None = None) -> 
     open_slot = members[box, camera] < 0
     box, camera, outline = box[open_slot], camera[open_slot], outline[open_slot]
     pair, silhouette = _touching(outline, camera, scene)
-    match = _agreement(outline[pair], silhouette, scene)
+    match = agreement_of(outline[pair], silhouette, scene)
     if available is not None:
         match = np.where(available[silhouette], match, 0.0)
     order = np.lexsort((silhouette, match))
@@ -337,20 +337,20 @@ def _judged(found: Hypotheses, scene: Scene) -> Hypotheses:
     box, camera, outline = in_sight(found.boxes, scene)
     silhouette = found.members[box, camera]
     member = silhouette >= 0
-    agreement[box[member], camera[member]] = _agreement(outline[member], silhouette[member], scene)
+    agreement[box[member], camera[member]] = agreement_of(outline[member], silhouette[member], scene)
     box, camera, outline = box[~member], camera[~member], outline[~member]
     open_view = shapely.area(shapely.intersection(outline, scene.free[camera])) / shapely.area(outline)
     missed[box, camera] = open_view > _MUST_SEE
     return Hypotheses(found.boxes, found.members, agreement, missed, found.information)
 
 
-def _agreement(outline: np.ndarray, silhouette: Ints, scene: Scene) -> Floats:
+def agreement_of(outline: np.ndarray, silhouette: Ints, scene: Scene) -> Floats:
     """Intersection over union of predicted and observed silhouettes where nothing else may hide them."""
-    seen = scene.polygons[silhouette]
-    predicted = shapely.intersection(outline, scene.clear[silhouette])
-    shared = shapely.area(shapely.intersection(predicted, seen))
-    either = shapely.area(predicted) + shapely.area(seen) - shared
-    return np.asarray(np.where(either > 0, shared / np.maximum(either, 1e-9), 0.0))
+    shared = shapely.area(shapely.intersection(outline, scene.polygons[silhouette]))
+    # Of what is predicted besides, only what lies in open view would have been seen.
+    surplus = shapely.area(shapely.intersection(outline, scene.free[scene.camera[silhouette]]))
+    either = shapely.area(scene.polygons[silhouette]) + surplus
+    return np.asarray(np.where(shared + surplus > 0, shared / np.maximum(either, 1e-9), 0.0))
 
 
 def _touching(outline: np.ndarray, camera: Ints, scene: Scene) -> tuple[Ints, Ints]:

@@ -11,8 +11,7 @@ from bays import BayConfig
 from fusion.association import Hypotheses
 from fusion.silhouettes import Scene
 from fusion.types import FusedBlock
-from fusion.upright_box import HEIGHT, Bools, Floats, X, Y
-from fusion.visibility import footprints
+from fusion.upright_box import Bools, Floats, X, Y
 from inference.types import EQUIPMENT_CLASSES, DetectedObject
 
 HOLDS_MOST = 0.5  # share of a footprint from which a nested area holds it
@@ -20,17 +19,20 @@ _ON_BLOCK_M = 0.3  # how far off the footprint a ground point may fall and still
 _LEAST_STD_M = 0.02
 
 
-def fused_blocks(found: Hypotheses, missed: Bools, scene: Scene, bay: BayConfig) -> tuple[FusedBlock, ...]:
+def fused_blocks(
+    found: Hypotheses, missed: Bools, shapes: np.ndarray, heights: Floats, scene: Scene, bay: BayConfig
+) -> tuple[FusedBlock, ...]:
     """One `FusedBlock` per hypothesis, ordered by x, then y.
 
     Args:
         found: the chosen hypotheses.
         missed: (h, cameras) the camera must have seen it and did not.
+        shapes: (h,) footprints.
+        heights: (h,) metres.
         scene: all silhouettes.
         bay: for the areas.
     """
-    shapes = footprints(found.boxes)
-    work = _work(found, shapes, scene)
+    work = _work(shapes, heights, scene)
     spread = position_std(found)
     blocks = []
     for row in np.lexsort((found.boxes[:, Y], found.boxes[:, X])):
@@ -48,7 +50,7 @@ def fused_blocks(found: Hypotheses, missed: Bools, scene: Scene, bay: BayConfig)
             FusedBlock(
                 class_name=class_name,
                 footprint=shapes[row],
-                height_m=float(found.boxes[row, HEIGHT]),
+                height_m=float(heights[row]),
                 area=area_of(shapes[row], bay),
                 stage=stage,
                 confidence=float((1 - np.prod(doubts)) * seen_share),
@@ -103,7 +105,7 @@ def _vote(ballots: Iterable[tuple[str, float]]) -> tuple[str, float]:
     return winner, weights[winner] / total if total else 0.0
 
 
-def _work(found: Hypotheses, shapes: np.ndarray, scene: Scene) -> list[Mapping[str, int]]:
+def _work(shapes: np.ndarray, heights: Floats, scene: Scene) -> list[Mapping[str, int]]:
     """Equipment on each block, by class.
 
     A detection counts for the block on whose deck, or else on whose floor, its ground
@@ -111,18 +113,18 @@ def _work(found: Hypotheses, shapes: np.ndarray, scene: Scene) -> list[Mapping[s
     camera. The same item is seen by several cameras: the count of a class is the most
     that any single camera sees there.
     """
-    most: list[Counter[str]] = [Counter() for _ in range(len(found))]
-    if not len(found):
+    most: list[Counter[str]] = [Counter() for _ in range(len(shapes))]
+    if not len(shapes):
         return []
     grounds = shapely.buffer(shapes, _ON_BLOCK_M)
     for frame in scene.frames:
-        counts: list[Counter[str]] = [Counter() for _ in range(len(found))]
+        counts: list[Counter[str]] = [Counter() for _ in range(len(shapes))]
         for thing in frame.observation.objects:
             if thing.class_name not in EQUIPMENT_CLASSES:
                 continue
             pixel = np.array([(thing.box[0] + thing.box[2]) / 2, thing.box[3]], dtype=float)
             candidates = []
-            for height in (found.boxes[:, HEIGHT], np.zeros(len(found))):
+            for height in (heights, np.zeros(len(shapes))):
                 direction = frame.model.rays(pixel)
                 reach = (height - frame.model.position[2]) / min(float(direction[2]), -1e-6)
                 points = frame.model.position[:2] + reach[:, None] * direction[:2]
