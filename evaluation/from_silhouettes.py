@@ -31,8 +31,8 @@ from fusion.types import FusedBlock
 FIRST_SEED = 700
 BAY = "demo_bay"
 _IN_VIEW = 0.8  # share of the footprint in one camera's frame from which a block must be found
-_SCALE_OF_TIMED = 0.6  # 96 blocks of full size do not fit on the floor of 12 cameras
-_SIZES = ((24, 12), (48, 12), (96, 12), (24, 48), (48, 48), (96, 48))  # blocks, cameras
+_SCALE_OF_TIMED = 0.5  # 96 blocks of full size do not fit on the floor of 12 cameras
+_SIZES = ((24, 12), (48, 12), (96, 12), (24, 48), (96, 48))  # blocks, cameras
 
 
 @dataclass(frozen=True)
@@ -145,7 +145,7 @@ class Timed:
     seconds: float
 
 
-def run_times(seed: int, repeats: int = 3) -> list[Timed]:
+def run_times(seed: int, repeats: int = 2) -> list[Timed]:
     """Fuse yards of 24 to 96 blocks under 12 and 48 cameras over the same floor, the least of `repeats` each."""
     results = []
     for count, cameras in _SIZES:

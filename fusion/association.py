@@ -46,14 +46,12 @@ class Hypotheses:
         members: (h, cameras) silhouette that each camera contributes, -1 for none.
         agreement: (h, cameras) how well box and silhouette agree, 0 to 1.
         missed: (h, cameras) the camera has open view of it and no silhouette there.
-        information: (h, 6, 6) of the fit, scale included.
     """
 
     boxes: Floats
     members: Ints
     agreement: Floats
     missed: Bools
-    information: Floats
 
     def __len__(self) -> int:
         return len(self.boxes)
@@ -162,7 +160,7 @@ def collect(found: Hypotheses, scene: Scene, available: Bools | None = None) -> 
     for index in order[match[order] >= _COLLECT]:  # the best comes last and stays
         members[box[pair[index]], camera[pair[index]]] = silhouette[index]
         agreement[box[pair[index]], camera[pair[index]]] = match[index]
-    return Hypotheses(found.boxes, members, agreement, missed, found.information)
+    return Hypotheses(found.boxes, members, agreement, missed)
 
 
 def worth_of(found: Hypotheses, missed: Bools, expected: Floats | None = None) -> Floats:
@@ -201,7 +199,6 @@ def _empty(scene: Scene) -> Hypotheses:
         np.zeros((0, cameras), dtype=np.int64),
         np.zeros((0, cameras)),
         np.zeros((0, cameras), dtype=bool),
-        np.zeros((0, PARAMETERS, PARAMETERS)),
     )
 
 
@@ -210,10 +207,10 @@ def _singles(scene: Scene, outlines: Outlines) -> Hypotheses:
     rows = np.arange(len(scene.objects))
     start, owner = _starts(rows[:, None], scene)
     members = owner[:, None]
-    rough = fit_boxes(start, members, outlines.thinned(2), _prior(members, scene), scale=8.0, steps=5)
+    rough = fit_boxes(start, members, outlines.thinned(2), size_prior(members, scene), scale=8.0, steps=5)
     best = _best_per_owner(rough, owner, 2)
     members = owner[best][:, None]
-    fit = fit_boxes(rough.boxes[best], members, outlines, _prior(members, scene), scale=3.0, steps=10)
+    fit = fit_boxes(rough.boxes[best], members, outlines, size_prior(members, scene), scale=3.0, steps=10)
     return _unjudged(fit, members, scene).take(_best_per_owner(fit, members[:, 0], 2))
 
 
@@ -230,10 +227,10 @@ def _pairs(scene: Scene, outlines: Outlines, doubtful: Ints) -> Hypotheses:
     if not len(start):
         return _empty(scene)
     members = pairs[owner]
-    rough = fit_boxes(start, members, outlines.thinned(3), _prior(members, scene), scale=8.0, steps=4)
+    rough = fit_boxes(start, members, outlines.thinned(3), size_prior(members, scene), scale=8.0, steps=4)
     best = _best_per_owner(rough, owner, 1)
     members = members[best]
-    fit = fit_boxes(rough.boxes[best], members, outlines.thinned(2), _prior(members, scene), scale=4.0, steps=6)
+    fit = fit_boxes(rough.boxes[best], members, outlines.thinned(2), size_prior(members, scene), scale=4.0, steps=6)
     judged = _judged(_unjudged(fit, members, scene), scene)
     good = np.where(judged.members >= 0, judged.agreement, 1.0).min(axis=1) >= _KEEP
     return judged.take(np.flatnonzero(good))
@@ -295,7 +292,7 @@ def _best_per_owner(fit: Fit, owner: Ints, count: int) -> Ints:
     return np.array(kept, dtype=np.int64)
 
 
-def _prior(members: Ints, scene: Scene) -> SizePrior:
+def size_prior(members: Ints, scene: Scene) -> SizePrior:
     """Per hypothesis the prior of its members' classes, averaged."""
     names = sorted(_PRIORS)
     table = np.array([_PRIORS[name] for name in names])  # (classes, 2, 3)
@@ -311,7 +308,7 @@ def _unjudged(fit: Fit, members: Ints, scene: Scene) -> Hypotheses:
     row, column = np.nonzero(members >= 0)
     silhouette = members[row, column]
     table[row, scene.camera[silhouette]] = silhouette
-    return Hypotheses(fit.boxes, table, np.zeros(table.shape), np.zeros(table.shape, dtype=bool), fit.information)
+    return Hypotheses(fit.boxes, table, np.zeros(table.shape), np.zeros(table.shape, dtype=bool))
 
 
 def _fitted(boxes: Floats, members: Ints, scene: Scene, outlines: Outlines, *, scale: float, steps: int) -> Hypotheses:
@@ -322,7 +319,7 @@ def _fitted(boxes: Floats, members: Ints, scene: Scene, outlines: Outlines, *, s
     for size in np.unique(sizes[sizes > 0]):
         rows = np.flatnonzero(sizes == size)
         packed = -np.sort(-members[rows], axis=1)[:, :size]
-        fit = fit_boxes(boxes[rows], packed, outlines, _prior(packed, scene), scale=scale, steps=steps)
+        fit = fit_boxes(boxes[rows], packed, outlines, size_prior(packed, scene), scale=scale, steps=steps)
         parts.append(_unjudged(fit, packed, scene))
         order.append(rows)
     if not order:
@@ -341,7 +338,7 @@ def _judged(found: Hypotheses, scene: Scene) -> Hypotheses:
     box, camera, outline = box[~member], camera[~member], outline[~member]
     open_view = shapely.area(shapely.intersection(outline, scene.free[camera])) / shapely.area(outline)
     missed[box, camera] = open_view > _MUST_SEE
-    return Hypotheses(found.boxes, found.members, agreement, missed, found.information)
+    return Hypotheses(found.boxes, found.members, agreement, missed)
 
 
 def agreement_of(outline: np.ndarray, silhouette: Ints, scene: Scene) -> Floats:
@@ -392,7 +389,6 @@ def _released(found: Hypotheses) -> Hypotheses:
         np.where(stays, found.members, -1),
         np.where(stays, found.agreement, 0.0),
         found.missed | ((found.members >= 0) & ~stays),
-        found.information,
     )
 
 
@@ -402,7 +398,7 @@ def _without_the_worst(found: Hypotheses, expected: Floats, scene: Scene, outlin
     rows = np.flatnonzero((found.sizes > 1) & (excess.min(axis=1) < -_SURE))
     members = found.members[rows].copy()
     members[np.arange(len(rows)), excess[rows].argmin(axis=1)] = -1
-    fewer = Hypotheses(found.boxes[rows], members, found.agreement[rows], found.missed[rows], found.information[rows])
+    fewer = Hypotheses(found.boxes[rows], members, found.agreement[rows], found.missed[rows])
     return refit(fewer, scene, outlines.thinned(2), steps=6)
 
 

@@ -2,6 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import shapely
@@ -16,24 +17,37 @@ from inference.types import EQUIPMENT_CLASSES, DetectedObject
 
 HOLDS_MOST = 0.5  # share of a footprint from which a nested area holds it
 _ON_BLOCK_M = 0.3  # how far off the footprint a ground point may fall and still lie on it
-_LEAST_STD_M = 0.02
 
 
-def fused_blocks(
-    found: Hypotheses, missed: Bools, shapes: np.ndarray, heights: Floats, scene: Scene, bay: BayConfig
-) -> tuple[FusedBlock, ...]:
+@dataclass(frozen=True)
+class Placed:
+    """The chosen hypotheses, and where and how certainly each block stands.
+
+    Attributes:
+        found: one a row.
+        missed: (h, cameras) the camera must have seen it and did not.
+        shapes: (h,) footprints, metres.
+        heights: (h,) metres.
+        std: (h,) standard deviation of the centre along each axis, metres.
+    """
+
+    found: Hypotheses
+    missed: Bools
+    shapes: np.ndarray
+    heights: Floats
+    std: Floats
+
+
+def fused_blocks(placed: Placed, scene: Scene, bay: BayConfig) -> tuple[FusedBlock, ...]:
     """One `FusedBlock` per hypothesis, ordered by x, then y.
 
     Args:
-        found: the chosen hypotheses.
-        missed: (h, cameras) the camera must have seen it and did not.
-        shapes: (h,) footprints.
-        heights: (h,) metres.
+        placed: the chosen hypotheses.
         scene: all silhouettes.
         bay: for the areas.
     """
+    found, missed, shapes, heights = placed.found, placed.missed, placed.shapes, placed.heights
     work = _work(shapes, heights, scene)
-    spread = position_std(found)
     blocks = []
     for row in np.lexsort((found.boxes[:, Y], found.boxes[:, X])):
         cameras = np.flatnonzero(found.members[row] >= 0)
@@ -56,7 +70,7 @@ def fused_blocks(
                 confidence=float((1 - np.prod(doubts)) * seen_share),
                 cameras=tuple(scene.frames[camera].name for camera in cameras),
                 work=work[row],
-                position_std_m=float(spread[row]),
+                position_std_m=float(placed.std[row]),
                 missed_by=tuple(scene.frames[camera].name for camera in np.flatnonzero(missed[row])),
                 stage_confidence=share,
             )
@@ -79,14 +93,6 @@ def area_of(footprint: Polygon, bay: BayConfig) -> str | None:
     if holding:
         return min(holding)[2]
     return max(candidates, key=lambda item: (item[0], -item[1], item[2]))[2] if candidates else None
-
-
-def position_std(found: Hypotheses) -> Floats:
-    """Standard deviation of the centre, metres: root of the summed variance of x and y."""
-    regular = found.information + np.eye(found.boxes.shape[1]) * 1e-9
-    covariance = np.linalg.inv(regular)
-    variance = np.maximum(covariance[:, X, X] + covariance[:, Y, Y], 0.0)
-    return np.asarray(np.sqrt(_LEAST_STD_M**2 + variance))
 
 
 def _voters(scene: Scene, silhouette: int) -> list[tuple[DetectedObject, float]]:

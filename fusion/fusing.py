@@ -4,17 +4,21 @@ import numpy as np
 
 from bays import BayConfig
 from fusion.association import Hypotheses, associate, choose, collect, refit, worth_of
-from fusion.blocks import fused_blocks, position_std
+from fusion.blocks import Placed, fused_blocks
+from fusion.fitting import Outlines
 from fusion.occlusion import behind_undetected, hiding, must_have_seen
 from fusion.plans import fitted_plans
 from fusion.silhouettes import Scene, build_scene
 from fusion.types import FusionResult
+from fusion.uncertainty import position_std
 from fusion.upright_box import Bools, Floats
 from fusion.visibility import unseen_floor
 from inference.types import Observation
 
 _FINAL_SCALE_PX = 2.5
-_NOWHERE_M = 4.0  # a block whose centre is less certain than this has no place on a floor plan
+# A block whose centre is less certain than this has no place on a floor plan: of a block of which one
+# frame shows a corner, all that is known is that its floor is hidden (`FusionResult.unseen`).
+_NOWHERE_M = 2.5
 
 
 def fuse(observation: Observation, bay: BayConfig) -> FusionResult:
@@ -39,12 +43,15 @@ def fuse(observation: Observation, bay: BayConfig) -> FusionResult:
     """
     scene = build_scene(observation, bay)
     found, missed = _settled(*associate(scene), scene)
-    shapes, heights = fitted_plans(found, scene)
+    std = position_std(found, scene, _evidence(found, scene), _FINAL_SCALE_PX)
+    certain = std <= _NOWHERE_M
+    found, missed, std = found.take(certain), missed[certain], std[certain]
+    shapes, heights, std = fitted_plans(found, std, scene)
     working = tuple(frame.name for frame in scene.frames)
     return FusionResult(
         batch_id=observation.batch_id,
         bay_id=bay.bay_id,
-        blocks=fused_blocks(found, missed, shapes, heights, scene, bay),
+        blocks=fused_blocks(Placed(found, missed, shapes, heights, std), scene, bay),
         unseen=unseen_floor(scene, bay, found.boxes),
         cameras=working,
         missing_cameras=tuple(sorted({camera.name for camera in bay.fusion_cameras} - set(working))),
@@ -52,23 +59,22 @@ def fuse(observation: Observation, bay: BayConfig) -> FusionResult:
 
 
 def _settled(found: Hypotheses, expected: Floats, scene: Scene) -> tuple[Hypotheses, Bools]:
-    """The blocks fitted once more now that it is known who stands in front of whom, ghosts dropped.
-
-    Dropped too is what cannot be placed: of a block of which one frame shows a corner,
-    all that is known is that its floor is hidden (`FusionResult.unseen`).
-    """
+    """The blocks fitted once more now that it is known who stands in front of whom, ghosts dropped."""
     for _ in range(2):
         available = np.ones(len(scene.objects), dtype=bool)
         available[found.members[found.members >= 0]] = False
         found = collect(found, scene, available)
-        outlines = scene.outlines(hiding(found, scene), behind_undetected(found, scene))
-        found = refit(found, scene, outlines, _FINAL_SCALE_PX)
+        found = refit(found, scene, _evidence(found, scene), _FINAL_SCALE_PX)
         found = found.take(choose(found, expected))
     while True:
         missed = must_have_seen(found, scene) & (found.members < 0)
         worth = worth_of(found, missed, expected)
         if not (worth <= 0).any():
-            placed = position_std(found) <= _NOWHERE_M
-            return found.take(placed), missed[placed]
+            return found, missed
         # One at a time, the least supported first: without it others may be hidden no longer.
         found = found.take(np.arange(len(found)) != int(worth.argmin()))
+
+
+def _evidence(found: Hypotheses, scene: Scene) -> Outlines:
+    """The outlines, where it is known what may hide each of them."""
+    return scene.outlines(hiding(found, scene), behind_undetected(found, scene))

@@ -26,7 +26,7 @@ from inference.types import (
 )
 
 POINTS = 48  # along each outline
-CANNOT_TELL_PX = 8.0  # nearer than this to the frame's edge or another object, an outline may not be its own
+CANNOT_TELL_PX = 12.0  # nearer than this to the frame's edge or another object, an outline may not be its own
 _SIMPLIFY_PX = 1.5
 _MOST_VERTICES = 96
 _BORDER_STEP_PX = 40.0  # the frame's edge is straight as seen, curved once distortion is out
