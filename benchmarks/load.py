@@ -16,7 +16,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -27,6 +27,7 @@ from rich.table import Table
 
 from bay_observation.errors import SimulationError
 from benchmarks.yard import Cameras, Yard, allow_open_files, draw_frames
+from evaluation.bars import Bar, bars_table
 
 _RESULTS = Path(__file__).parent / "results"
 _LIBRARIES = ("aiohttp", "zeep", "onvif-zeep", "requests")
@@ -41,23 +42,6 @@ _COLUMNS = 130
 _TICK_S = 0.05
 # Memory that an allocator moves by on its own: a batch of 12 frames is 5 MiB.
 _MEMORY_NOISE_MIB = 5.0
-
-
-@dataclass(frozen=True, slots=True)
-class Bar:
-    """One figure and what it is held against."""
-
-    name: str
-    figure: float
-    relation: str
-    bar: float
-    unit: str
-    spread: str = ""
-
-    @property
-    def holds(self) -> bool:
-        """Whether the figure is on its side of the bar."""
-        return self.figure <= self.bar if self.relation == "<=" else self.figure >= self.bar
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -79,7 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         draw(results, options.out / "load.png")
     console = Console(width=None if sys.stdout.isatty() else _COLUMNS)
     console.print(_cases_table(results))
-    console.print(_bars_table(bars))
+    console.print(bars_table(bars))
     console.print(f"written to {options.out}/load.json" + ("" if options.no_picture else " and load.png"))
     return 0 if all(bar.holds for bar in bars) else 1
 
@@ -334,18 +318,6 @@ def _cases_table(results: dict[str, Any]) -> Table:
             f"{results[case]['peak_mib']:.0f} MiB",
             "",
         )
-    return table
-
-
-def _bars_table(bars: Sequence[Bar]) -> Table:
-    table = Table("", "figure", "bar", "least to most", "", title="Bars", title_justify="left")
-    for column in table.columns[1:4]:
-        column.justify = "right"
-    for bar in bars:
-        sign = "≤" if bar.relation == "<=" else "≥"
-        verdict = "[green]holds[/green]" if bar.holds else "[bold red]fails[/bold red]"
-        unit = f" {bar.unit}" if bar.unit else ""
-        table.add_row(bar.name, f"{bar.figure:.4g}{unit}", f"{sign} {bar.bar:.4g}{unit}", bar.spread, verdict)
     return table
 
 

@@ -13,7 +13,23 @@ from evaluation.overlap import iou_matrix, pair_up
 from evaluation.truth import TruthBlock
 from fusion.types import FusedBlock
 
+FIGURES = (
+    "truth_count",
+    "fused_count",
+    "precision",
+    "recall",
+    "mean_iou",
+    "centre_error_m",
+    "within_one_std",
+    "yaw_error_deg",
+    "height_error_m",
+    "class_accuracy",
+    "area_accuracy",
+    "stage_accuracy",
+)
 _NEARLY_SQUARE = 1.15  # long side over short side, below which a quarter turn cannot be told
+_LEAST_STD_M = 1e-6  # where a block comes with no uncertainty
+_ON_IGNORED = 0.3  # share of a fused footprint on a block that need not be found, from which it stands for it
 
 
 @dataclass(frozen=True)
@@ -25,6 +41,7 @@ class FloorMatch:
         index: of the fused block among the slot's.
         iou: of the two footprints.
         centre_error_m: distance of their centres, metres.
+        offset_std: (x, y) of the fused centre from the true one, in its own standard deviations.
         yaw_error_deg: 0 to 90; a quarter turn of a nearly square footprint is none.
         height_error_m: without sign, metres.
         class_right, area_right, stage_right: whether the fused block says so.
@@ -34,6 +51,7 @@ class FloorMatch:
     index: int
     iou: float
     centre_error_m: float
+    offset_std: tuple[float, float]
     yaw_error_deg: float
     height_error_m: float
     class_right: bool
@@ -73,6 +91,12 @@ class FloorScore:
         return _median(match.centre_error_m for match in self.matches)
 
     @property
+    def within_one_std(self) -> float:
+        """Share of the centres' errors, x and y apart, within the `position_std_m` that fusion gave; 0.68 is honest."""
+        inside = [abs(offset) <= 1 for match in self.matches for offset in match.offset_std]
+        return _share(sum(inside), len(inside))
+
+    @property
     def yaw_error_deg(self) -> float:
         """Median over the matches, degrees."""
         return _median(match.yaw_error_deg for match in self.matches)
@@ -102,6 +126,10 @@ class FloorScore:
             self.truth_count + other.truth_count, self.fused_count + other.fused_count, self.matches + other.matches
         )
 
+    def figures(self) -> dict[str, float]:
+        """Everything by name; metres, degrees, shares of 1."""
+        return {name: float(getattr(self, name)) for name in FIGURES}
+
     def rows(self) -> list[tuple[str, str]]:
         """Lines of a table: what, and how much with its unit."""
         return [
@@ -111,6 +139,7 @@ class FloorScore:
             ("recall", percent(self.recall)),
             ("mean IoU", number(self.mean_iou, 3)),
             ("centre error, median", number(self.centre_error_m, 2, " m")),
+            ("centre errors within 1 std", percent(self.within_one_std)),
             ("yaw error, median", number(self.yaw_error_deg, 1, "°")),
             ("height error, median", number(self.height_error_m, 2, " m")),
             ("class accuracy", percent(self.class_accuracy)),
@@ -122,19 +151,37 @@ class FloorScore:
 NOTHING = FloorScore(0, 0, ())
 
 
-def score_floor(blocks: Sequence[FusedBlock], truth: Sequence[TruthBlock], min_iou: float = 0.5) -> FloorScore:
+def score_floor(
+    blocks: Sequence[FusedBlock],
+    truth: Sequence[TruthBlock],
+    min_iou: float = 0.5,
+    ignored: Sequence[TruthBlock] = (),
+) -> FloorScore:
     """Compare the floor plan of one slot with the truth of that slot.
 
     Args:
         blocks: of fusion.
         truth: the blocks that really stand there.
         min_iou: of two footprints that count as the same block.
+        ignored: further blocks that really stand there and need not be found: a fused block
+            that stands for one of them is neither right nor wrong.
     """
     iou = iou_matrix([block.footprint for block in truth], [block.footprint for block in blocks])
     matches = tuple(
         _compare(truth[row], blocks[column], column, float(iou[row, column])) for row, column in pair_up(iou, min_iou)
     )
-    return FloorScore(len(truth), len(blocks), matches)
+    matched = {match.index for match in matches}
+    excused = [
+        index
+        for index, block in enumerate(blocks)
+        if index not in matched and any(_stands_for(block.footprint, one.footprint) for one in ignored)
+    ]
+    return FloorScore(len(truth), len(blocks) - len(excused), matches)
+
+
+def _stands_for(found: Polygon, ignored: Polygon) -> bool:
+    """Whether a footprint lies on a block whose own may have been cut short by the frame."""
+    return bool(found.intersection(ignored).area > _ON_IGNORED * found.area)
 
 
 def percent(share: float) -> str:
@@ -148,11 +195,14 @@ def number(value: float, decimals: int, unit: str = "") -> str:
 
 
 def _compare(true: TruthBlock, fused: FusedBlock, index: int, iou: float) -> FloorMatch:
+    fused_centre, true_centre = fused.footprint.centroid, true.footprint.centroid
+    std = max(fused.position_std_m, _LEAST_STD_M)
     return FloorMatch(
         block_id=true.block_id,
         index=index,
         iou=iou,
-        centre_error_m=float(true.footprint.centroid.distance(fused.footprint.centroid)),
+        centre_error_m=float(true_centre.distance(fused_centre)),
+        offset_std=((fused_centre.x - true_centre.x) / std, (fused_centre.y - true_centre.y) / std),
         yaw_error_deg=_yaw_error(true.footprint, fused.footprint),
         height_error_m=abs(float(fused.height_m) - true.height_m),
         class_right=fused.class_name == true.class_name,

@@ -46,14 +46,12 @@ class Hypotheses:
         members: (h, cameras) silhouette that each camera contributes, -1 for none.
         agreement: (h, cameras) how well box and silhouette agree, 0 to 1.
         missed: (h, cameras) the camera has open view of it and no silhouette there.
-        information: (h, 6, 6) of the fit, scale included.
     """
 
     boxes: Floats
     members: Ints
     agreement: Floats
     missed: Bools
-    information: Floats
 
     def __len__(self) -> int:
         return len(self.boxes)
@@ -155,14 +153,14 @@ def collect(found: Hypotheses, scene: Scene, available: Bools | None = None) -> 
     open_slot = members[box, camera] < 0
     box, camera, outline = box[open_slot], camera[open_slot], outline[open_slot]
     pair, silhouette = _touching(outline, camera, scene)
-    match = _agreement(outline[pair], silhouette, scene)
+    match = agreement_of(outline[pair], silhouette, scene)
     if available is not None:
         match = np.where(available[silhouette], match, 0.0)
     order = np.lexsort((silhouette, match))
     for index in order[match[order] >= _COLLECT]:  # the best comes last and stays
         members[box[pair[index]], camera[pair[index]]] = silhouette[index]
         agreement[box[pair[index]], camera[pair[index]]] = match[index]
-    return Hypotheses(found.boxes, members, agreement, missed, found.information)
+    return Hypotheses(found.boxes, members, agreement, missed)
 
 
 def worth_of(found: Hypotheses, missed: Bools, expected: Floats | None = None) -> Floats:
@@ -201,7 +199,6 @@ def _empty(scene: Scene) -> Hypotheses:
         np.zeros((0, cameras), dtype=np.int64),
         np.zeros((0, cameras)),
         np.zeros((0, cameras), dtype=bool),
-        np.zeros((0, PARAMETERS, PARAMETERS)),
     )
 
 
@@ -210,10 +207,10 @@ def _singles(scene: Scene, outlines: Outlines) -> Hypotheses:
     rows = np.arange(len(scene.objects))
     start, owner = _starts(rows[:, None], scene)
     members = owner[:, None]
-    rough = fit_boxes(start, members, outlines.thinned(2), _prior(members, scene), scale=8.0, steps=5)
+    rough = fit_boxes(start, members, outlines.thinned(2), size_prior(members, scene), scale=8.0, steps=5)
     best = _best_per_owner(rough, owner, 2)
     members = owner[best][:, None]
-    fit = fit_boxes(rough.boxes[best], members, outlines, _prior(members, scene), scale=3.0, steps=10)
+    fit = fit_boxes(rough.boxes[best], members, outlines, size_prior(members, scene), scale=3.0, steps=10)
     return _unjudged(fit, members, scene).take(_best_per_owner(fit, members[:, 0], 2))
 
 
@@ -230,10 +227,10 @@ def _pairs(scene: Scene, outlines: Outlines, doubtful: Ints) -> Hypotheses:
     if not len(start):
         return _empty(scene)
     members = pairs[owner]
-    rough = fit_boxes(start, members, outlines.thinned(3), _prior(members, scene), scale=8.0, steps=4)
+    rough = fit_boxes(start, members, outlines.thinned(3), size_prior(members, scene), scale=8.0, steps=4)
     best = _best_per_owner(rough, owner, 1)
     members = members[best]
-    fit = fit_boxes(rough.boxes[best], members, outlines.thinned(2), _prior(members, scene), scale=4.0, steps=6)
+    fit = fit_boxes(rough.boxes[best], members, outlines.thinned(2), size_prior(members, scene), scale=4.0, steps=6)
     judged = _judged(_unjudged(fit, members, scene), scene)
     good = np.where(judged.members >= 0, judged.agreement, 1.0).min(axis=1) >= _KEEP
     return judged.take(np.flatnonzero(good))
@@ -295,7 +292,7 @@ def _best_per_owner(fit: Fit, owner: Ints, count: int) -> Ints:
     return np.array(kept, dtype=np.int64)
 
 
-def _prior(members: Ints, scene: Scene) -> SizePrior:
+def size_prior(members: Ints, scene: Scene) -> SizePrior:
     """Per hypothesis the prior of its members' classes, averaged."""
     names = sorted(_PRIORS)
     table = np.array([_PRIORS[name] for name in names])  # (classes, 2, 3)
@@ -311,7 +308,7 @@ def _unjudged(fit: Fit, members: Ints, scene: Scene) -> Hypotheses:
     row, column = np.nonzero(members >= 0)
     silhouette = members[row, column]
     table[row, scene.camera[silhouette]] = silhouette
-    return Hypotheses(fit.boxes, table, np.zeros(table.shape), np.zeros(table.shape, dtype=bool), fit.information)
+    return Hypotheses(fit.boxes, table, np.zeros(table.shape), np.zeros(table.shape, dtype=bool))
 
 
 def _fitted(boxes: Floats, members: Ints, scene: Scene, outlines: Outlines, *, scale: float, steps: int) -> Hypotheses:
@@ -322,7 +319,7 @@ def _fitted(boxes: Floats, members: Ints, scene: Scene, outlines: Outlines, *, s
     for size in np.unique(sizes[sizes > 0]):
         rows = np.flatnonzero(sizes == size)
         packed = -np.sort(-members[rows], axis=1)[:, :size]
-        fit = fit_boxes(boxes[rows], packed, outlines, _prior(packed, scene), scale=scale, steps=steps)
+        fit = fit_boxes(boxes[rows], packed, outlines, size_prior(packed, scene), scale=scale, steps=steps)
         parts.append(_unjudged(fit, packed, scene))
         order.append(rows)
     if not order:
@@ -337,20 +334,20 @@ def _judged(found: Hypotheses, scene: Scene) -> Hypotheses:
     box, camera, outline = in_sight(found.boxes, scene)
     silhouette = found.members[box, camera]
     member = silhouette >= 0
-    agreement[box[member], camera[member]] = _agreement(outline[member], silhouette[member], scene)
+    agreement[box[member], camera[member]] = agreement_of(outline[member], silhouette[member], scene)
     box, camera, outline = box[~member], camera[~member], outline[~member]
     open_view = shapely.area(shapely.intersection(outline, scene.free[camera])) / shapely.area(outline)
     missed[box, camera] = open_view > _MUST_SEE
-    return Hypotheses(found.boxes, found.members, agreement, missed, found.information)
+    return Hypotheses(found.boxes, found.members, agreement, missed)
 
 
-def _agreement(outline: np.ndarray, silhouette: Ints, scene: Scene) -> Floats:
+def agreement_of(outline: np.ndarray, silhouette: Ints, scene: Scene) -> Floats:
     """Intersection over union of predicted and observed silhouettes where nothing else may hide them."""
-    seen = scene.polygons[silhouette]
-    predicted = shapely.intersection(outline, scene.clear[silhouette])
-    shared = shapely.area(shapely.intersection(predicted, seen))
-    either = shapely.area(predicted) + shapely.area(seen) - shared
-    return np.asarray(np.where(either > 0, shared / np.maximum(either, 1e-9), 0.0))
+    shared = shapely.area(shapely.intersection(outline, scene.polygons[silhouette]))
+    # Of what is predicted besides, only what lies in open view would have been seen.
+    surplus = shapely.area(shapely.intersection(outline, scene.free[scene.camera[silhouette]]))
+    either = shapely.area(scene.polygons[silhouette]) + surplus
+    return np.asarray(np.where(shared + surplus > 0, shared / np.maximum(either, 1e-9), 0.0))
 
 
 def _touching(outline: np.ndarray, camera: Ints, scene: Scene) -> tuple[Ints, Ints]:
@@ -392,7 +389,6 @@ def _released(found: Hypotheses) -> Hypotheses:
         np.where(stays, found.members, -1),
         np.where(stays, found.agreement, 0.0),
         found.missed | ((found.members >= 0) & ~stays),
-        found.information,
     )
 
 
@@ -402,7 +398,7 @@ def _without_the_worst(found: Hypotheses, expected: Floats, scene: Scene, outlin
     rows = np.flatnonzero((found.sizes > 1) & (excess.min(axis=1) < -_SURE))
     members = found.members[rows].copy()
     members[np.arange(len(rows)), excess[rows].argmin(axis=1)] = -1
-    fewer = Hypotheses(found.boxes[rows], members, found.agreement[rows], found.missed[rows], found.information[rows])
+    fewer = Hypotheses(found.boxes[rows], members, found.agreement[rows], found.missed[rows])
     return refit(fewer, scene, outlines.thinned(2), steps=6)
 
 

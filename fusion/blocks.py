@@ -2,6 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import shapely
@@ -11,27 +12,42 @@ from bays import BayConfig
 from fusion.association import Hypotheses
 from fusion.silhouettes import Scene
 from fusion.types import FusedBlock
-from fusion.upright_box import HEIGHT, Bools, Floats, X, Y
-from fusion.visibility import footprints
+from fusion.upright_box import Bools, Floats, X, Y
 from inference.types import EQUIPMENT_CLASSES, DetectedObject
 
 HOLDS_MOST = 0.5  # share of a footprint from which a nested area holds it
 _ON_BLOCK_M = 0.3  # how far off the footprint a ground point may fall and still lie on it
-_LEAST_STD_M = 0.02
 
 
-def fused_blocks(found: Hypotheses, missed: Bools, scene: Scene, bay: BayConfig) -> tuple[FusedBlock, ...]:
+@dataclass(frozen=True)
+class Placed:
+    """The chosen hypotheses, and where and how certainly each block stands.
+
+    Attributes:
+        found: one a row.
+        missed: (h, cameras) the camera must have seen it and did not.
+        shapes: (h,) footprints, metres.
+        heights: (h,) metres.
+        std: (h,) standard deviation of the centre along each axis, metres.
+    """
+
+    found: Hypotheses
+    missed: Bools
+    shapes: np.ndarray
+    heights: Floats
+    std: Floats
+
+
+def fused_blocks(placed: Placed, scene: Scene, bay: BayConfig) -> tuple[FusedBlock, ...]:
     """One `FusedBlock` per hypothesis, ordered by x, then y.
 
     Args:
-        found: the chosen hypotheses.
-        missed: (h, cameras) the camera must have seen it and did not.
+        placed: the chosen hypotheses.
         scene: all silhouettes.
         bay: for the areas.
     """
-    shapes = footprints(found.boxes)
-    work = _work(found, shapes, scene)
-    spread = position_std(found)
+    found, missed, shapes, heights = placed.found, placed.missed, placed.shapes, placed.heights
+    work = _work(shapes, heights, scene)
     blocks = []
     for row in np.lexsort((found.boxes[:, Y], found.boxes[:, X])):
         cameras = np.flatnonzero(found.members[row] >= 0)
@@ -48,13 +64,13 @@ def fused_blocks(found: Hypotheses, missed: Bools, scene: Scene, bay: BayConfig)
             FusedBlock(
                 class_name=class_name,
                 footprint=shapes[row],
-                height_m=float(found.boxes[row, HEIGHT]),
+                height_m=float(heights[row]),
                 area=area_of(shapes[row], bay),
                 stage=stage,
                 confidence=float((1 - np.prod(doubts)) * seen_share),
                 cameras=tuple(scene.frames[camera].name for camera in cameras),
                 work=work[row],
-                position_std_m=float(spread[row]),
+                position_std_m=float(placed.std[row]),
                 missed_by=tuple(scene.frames[camera].name for camera in np.flatnonzero(missed[row])),
                 stage_confidence=share,
             )
@@ -79,14 +95,6 @@ def area_of(footprint: Polygon, bay: BayConfig) -> str | None:
     return max(candidates, key=lambda item: (item[0], -item[1], item[2]))[2] if candidates else None
 
 
-def position_std(found: Hypotheses) -> Floats:
-    """Standard deviation of the centre, metres: root of the summed variance of x and y."""
-    regular = found.information + np.eye(found.boxes.shape[1]) * 1e-9
-    covariance = np.linalg.inv(regular)
-    variance = np.maximum(covariance[:, X, X] + covariance[:, Y, Y], 0.0)
-    return np.asarray(np.sqrt(_LEAST_STD_M**2 + variance))
-
-
 def _voters(scene: Scene, silhouette: int) -> list[tuple[DetectedObject, float]]:
     """The detections behind a silhouette with their size in the image (square root of its area, pixels)."""
     size = float(np.sqrt(scene.polygons[silhouette].area))
@@ -103,7 +111,7 @@ def _vote(ballots: Iterable[tuple[str, float]]) -> tuple[str, float]:
     return winner, weights[winner] / total if total else 0.0
 
 
-def _work(found: Hypotheses, shapes: np.ndarray, scene: Scene) -> list[Mapping[str, int]]:
+def _work(shapes: np.ndarray, heights: Floats, scene: Scene) -> list[Mapping[str, int]]:
     """Equipment on each block, by class.
 
     A detection counts for the block on whose deck, or else on whose floor, its ground
@@ -111,18 +119,18 @@ def _work(found: Hypotheses, shapes: np.ndarray, scene: Scene) -> list[Mapping[s
     camera. The same item is seen by several cameras: the count of a class is the most
     that any single camera sees there.
     """
-    most: list[Counter[str]] = [Counter() for _ in range(len(found))]
-    if not len(found):
+    most: list[Counter[str]] = [Counter() for _ in range(len(shapes))]
+    if not len(shapes):
         return []
     grounds = shapely.buffer(shapes, _ON_BLOCK_M)
     for frame in scene.frames:
-        counts: list[Counter[str]] = [Counter() for _ in range(len(found))]
+        counts: list[Counter[str]] = [Counter() for _ in range(len(shapes))]
         for thing in frame.observation.objects:
             if thing.class_name not in EQUIPMENT_CLASSES:
                 continue
             pixel = np.array([(thing.box[0] + thing.box[2]) / 2, thing.box[3]], dtype=float)
             candidates = []
-            for height in (found.boxes[:, HEIGHT], np.zeros(len(found))):
+            for height in (heights, np.zeros(len(shapes))):
                 direction = frame.model.rays(pixel)
                 reach = (height - frame.model.position[2]) / min(float(direction[2]), -1e-6)
                 points = frame.model.position[:2] + reach[:, None] * direction[:2]

@@ -32,9 +32,7 @@ _STEP = np.array([1e-4, 1e-4, 1e-4, 1e-4, 1e-5, 1e-4])  # of the numeric derivat
 _LOWEST = np.array([-np.inf, -np.inf, 0.3, 0.3, -np.inf, 0.05])
 _HIGHEST = np.array([np.inf, np.inf, 40.0, 40.0, np.inf, 15.0])
 _SIZE_COLUMNS = np.array([WIDTH, DEPTH, HEIGHT])
-# Points of one outline err together (a mask is too wide, a pose is off), and the fit takes them
-# as independent: its standard deviations are this many times too small.
-_ERR_TOGETHER = 3.0
+_ENOUGH_POINTS = 16  # of an outline's own, from which they tell a shift
 _LONGEST_STEP = np.array([3.0, 3.0, 3.0, 3.0, 0.4, 2.0])
 
 
@@ -64,14 +62,35 @@ class Fit:
     Attributes:
         boxes: (b, 6).
         cost: (b,) robust, summed over all points, in units of `scale` squared.
-        information: (b, 6, 6) inverse of the boxes' covariance.
         residuals: (b, v, k) pixels, signed; one-sided ones are 0 where satisfied.
     """
 
     boxes: Floats
     cost: Floats
-    information: Floats
     residuals: Floats
+
+
+@dataclass(frozen=True)
+class Sensitivity:
+    """How fitted boxes answer to errors of their silhouettes.
+
+    Attributes:
+        information: (b, 6, 6) of the fit, in units of its weights, prior included.
+        prior: (b, 6, 6) the prior's part of it.
+        to_shift: (b, v, 6, 2) change of the gradient with a shift of a whole silhouette, per pixel.
+        to_noise: (b, 6, 6) spread of the gradient under independent errors of 1 pixel.
+        shifts: (b, v, 2) shift of each silhouette against the box's, pixels.
+        noise: (b, v) standard deviation of its points once shifted, pixels.
+        present: (b, v) there is a silhouette, and enough of its outline is its own to tell.
+    """
+
+    information: Floats
+    prior: Floats
+    to_shift: Floats
+    to_noise: Floats
+    shifts: Floats
+    noise: Floats
+    present: Bools
 
 
 @dataclass(frozen=True)
@@ -116,12 +135,12 @@ def fit_boxes(
         better = tried.cost < state.cost
         damping = np.clip(np.where(better, damping / 4, damping * 6), 1e-6, 1e6)
         state = tried.where(better, state)
-    known_before = problem.prior_information(state.boxes)
-    # Residuals larger than the fit was told to expect make it less certain than it believes.
-    counted = np.maximum((state.residuals != 0).sum(axis=(1, 2)), 1)
-    misfit = np.maximum((state.residuals**2).sum(axis=(1, 2)) / counted / scale**2, 1.0)
-    seen = (state.information - known_before) / (_ERR_TOGETHER**2 * misfit[:, None, None])
-    return Fit(state.boxes, state.cost, seen + known_before, state.residuals)
+    return Fit(state.boxes, state.cost, state.residuals)
+
+
+def sensitivity(boxes: Floats, members: Ints, outlines: Outlines, prior: SizePrior, *, scale: float) -> Sensitivity:
+    """About fitted (b, 6) boxes; the arguments are those of `fit_boxes`."""
+    return _Problem(members, outlines, prior, scale).sensitivity(boxes)
 
 
 @dataclass(frozen=True)
@@ -168,6 +187,34 @@ class _Problem:
         gradient = (np.swapaxes(weighted, 1, 2) @ residual.reshape(count, -1, 1))[..., 0]
         self._add_prior(boxes, cost, gradient, information)
         return _State(boxes, cost, gradient, information, residual)
+
+    def sensitivity(self, boxes: Floats) -> Sensitivity:
+        """How the boxes answer to errors of their silhouettes."""
+        count, views = self.present.shape[:2]
+        spread = np.broadcast_to(boxes[:, None, :], (count, views, PARAMETERS))
+        edges = outline_edges(spread, self.views.position)
+        lines = outline_lines(project(corners(spread), self.views))
+        distance, nearest = signed_distances(lines, edges, self.pixels)
+        counts = self.present & (self.own | (distance > 0))
+        slope = np.where(counts[..., None], self._slopes(spread, nearest, distance), 0.0)
+        weight = np.where(counts, 1 / np.sqrt(1 + (distance / self.scale) ** 2) / self.scale**2, 0.0)
+        normal = np.take_along_axis(lines[0], nearest[..., None], axis=-2)
+        prior = self.prior_information(boxes)
+        # The shift that explains a silhouette's residuals best; the ridge keeps a straight stretch solvable.
+        across = np.einsum("bvk,bvki,bvkj->bvij", weight, normal, normal) + 1e-6 * np.eye(2)
+        pull = np.einsum("bvk,bvki,bvk->bvi", weight, normal, distance)
+        shifts = np.linalg.solve(across, pull[..., None])[..., 0]
+        left = distance - np.einsum("bvki,bvi->bvk", normal, shifts)
+        enough = counts.sum(axis=-1) >= _ENOUGH_POINTS
+        return Sensitivity(
+            information=np.einsum("bvkp,bvk,bvkq->bpq", slope, weight, slope) + prior,
+            prior=prior,
+            to_shift=np.einsum("bvkp,bvk,bvki->bvpi", slope, weight, normal),
+            to_noise=np.einsum("bvkp,bvk,bvkq->bpq", slope, weight**2, slope),
+            shifts=shifts,
+            noise=np.sqrt((weight * left**2).sum(axis=-1) / np.maximum(weight.sum(axis=-1), 1e-12)),
+            present=self.present[..., 0] & enough,
+        )
 
     def _slopes(self, spread: Floats, nearest: Ints, distance: Floats) -> Floats:
         """(b, v, k, 6) change of each point's distance with each parameter, its nearest edge held."""

@@ -26,7 +26,7 @@ from inference.types import (
 )
 
 POINTS = 48  # along each outline
-CANNOT_TELL_PX = 8.0  # nearer than this to the frame's edge or another object, an outline may not be its own
+CANNOT_TELL_PX = 12.0  # nearer than this to the frame's edge or another object, an outline may not be its own
 _SIMPLIFY_PX = 1.5
 _MOST_VERTICES = 96
 _BORDER_STEP_PX = 40.0  # the frame's edge is straight as seen, curved once distortion is out
@@ -59,7 +59,6 @@ class Scene:
         pixels: (n, k, 2) points along the outlines, ideal pixels.
         at_edge: (n, k) at the frame's edge or at a crane.
         beside: (m, 3) silhouette, point, and another silhouette of that frame that the point touches.
-        clear: (n,) the frame without cranes and the frame's other silhouettes, but with all of this one.
         free: per frame, the frame without cranes and all its silhouettes.
     """
 
@@ -72,7 +71,6 @@ class Scene:
     pixels: Floats
     at_edge: Bools
     beside: Ints
-    clear: np.ndarray
     free: np.ndarray
 
     def outlines(self, in_front: Bools | None = None, hidden: Bools | None = None) -> Outlines:
@@ -270,7 +268,6 @@ def _with_evidence(
     pixels = np.array([points for _, points in outlines]).reshape(-1, POINTS, 2)
     at_edge = np.zeros(pixels.shape[:2], dtype=bool)
     beside: list[Ints] = [np.zeros((0, 3), dtype=np.int64)]
-    clear = np.empty(len(shapes), dtype=object)
     free = np.empty(len(frames), dtype=object)
     for row, frame in enumerate(frames):
         own = np.flatnonzero(camera == row)
@@ -286,9 +283,6 @@ def _with_evidence(
         foreign = point // POINTS != other
         point, other = point[foreign], other[foreign]
         beside.append(np.stack([own[point // POINTS], point % POINTS, own[other]], axis=1))
-        for index in own:
-            others = shapely.union_all(shapes[own[own != index]])
-            clear[index] = open_frame.difference(others).union(shapes[index])
     views = Views(
         np.array([frame.model.rotation for frame in frames]).reshape(-1, 3, 3),
         np.array([frame.model.position for frame in frames]).reshape(-1, 3),
@@ -304,7 +298,6 @@ def _with_evidence(
         pixels=pixels,
         at_edge=at_edge,
         beside=np.concatenate(beside),
-        clear=clear,
         free=free,
     )
 

@@ -22,7 +22,8 @@ class FusedBlock:
         confidence: 0 to 1.
         cameras: names of the cameras that saw it.
         work: equipment standing on its footprint, counted by class.
-        position_std_m: standard deviation of the footprint's centre, metres.
+        position_std_m: standard deviation of the footprint's centre along x and along y, metres:
+            some 68 % of the errors lie within it.
         missed_by: working cameras that must have seen it and did not.
         stage_confidence: share of the vote that the stage got, 0 to 1.
     """

@@ -1,11 +1,13 @@
 """How right the models are, frame by frame, on simulated yards that training never saw."""
 
+import math
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
@@ -17,6 +19,10 @@ from capture_async.types import CaptureBatch, CapturedImage
 from inference.service import InferenceService
 from inference.training.frames import is_seen
 from inference.types import TRACKED_CLASSES, CameraObservation, DetectedObject
+
+if TYPE_CHECKING:
+    from simulation.truth import BlockTruth
+    from simulation.yard import Yard
 
 _HOURS = (10, 13, 16, 20, 7, 2)  # bay-local, one per yard in turn
 _JPEG_QUALITY = 90
@@ -63,22 +69,28 @@ class Tally:
                 self.stages_right.append(found.stage == partner.stage)
         self.missed += len(free)
 
-    def table(self) -> dict[str, str]:
-        """Names and values, ready to print."""
+    def figures(self) -> dict[str, float]:
+        """Names and values; NaN where there is nothing to measure."""
         average = {name: average_precision(self.found[name], count) for name, count in self.true.items()}
         total = sum(self.true.values())
-        iou = np.array(self.mask_iou or [0.0])
-        result = {f"AP50 {name}": f"{value:.3f}" for name, value in sorted(average.items())}
+        iou = np.array(self.mask_iou or [math.nan])
+        found = len(self.mask_iou)
+        result = {f"AP50 {name}": value for name, value in sorted(average.items())}
         return result | {
-            "mAP50 tracked classes": f"{np.mean(list(average.values())):.3f}",
-            "recall, any tracked class": f"{1 - self.missed / max(total, 1):.3f} of {total}",
-            "precision, any tracked class": f"{len(iou) / max(len(iou) + self.false, 1):.3f}",
-            "mask IoU mean": f"{iou.mean():.3f}",
-            "mask IoU median": f"{np.median(iou):.3f}",
-            "mask IoU worst tenth": f"{np.quantile(iou, 0.1):.3f}",
-            "stage accuracy": f"{np.mean(self.stages_right or [False]):.3f}",
-            "seconds per batch": f"{np.median(self.seconds or [0]):.2f}",
+            "mAP50 tracked classes": float(np.mean(list(average.values()) or [math.nan])),
+            "recall, any tracked class": 1 - self.missed / max(total, 1),
+            "precision, any tracked class": found / max(found + self.false, 1),
+            "mask IoU mean": float(iou.mean()),
+            "mask IoU median": float(np.median(iou)),
+            "mask IoU worst tenth": float(np.quantile(iou, 0.1)),
+            "stage accuracy": sum(self.stages_right) / len(self.stages_right) if self.stages_right else math.nan,
         }
+
+    def table(self) -> dict[str, str]:
+        """Names and values, ready to print."""
+        figures = {name: f"{value:.3f}" for name, value in self.figures().items()}
+        figures["recall, any tracked class"] += f" of {sum(self.true.values())}"
+        return figures | {"seconds per batch": f"{np.median(self.seconds or [0]):.2f}"}
 
     def _match_by_class(self, objects: Iterable[DetectedObject], truth: Sequence[TrueObject]) -> None:
         free = list(truth)
@@ -107,26 +119,50 @@ def score(bay_id: str, yards: Iterable[int], pictures: Path | None = None) -> di
     return tally.table()
 
 
-def rendered_batch(bay: BayConfig, seed: int, hour: float) -> tuple[CaptureBatch, dict[str, list[TrueObject]]]:
-    """One slot of a simulated yard: frames as the cameras would send them, and what is in them by camera."""
-    from simulation.labels import label_frame
-    from simulation.rendering import Renderer
+@dataclass(frozen=True)
+class SimulatedSlot:
+    """One slot of a simulated yard, which its frames and its truth are both taken from."""
+
+    yard: "Yard"
+    time: datetime
+
+    def render(self) -> tuple[CaptureBatch, dict[str, list[TrueObject]]]:
+        """Frames as the cameras would send them, and what is in them by camera."""
+        from simulation.labels import label_frame
+        from simulation.rendering import Renderer
+
+        bay = self.yard.bay
+        state, renderer = self.yard.at(self.time), Renderer(bay)
+        images, truth = [], {}
+        for camera in bay.cameras:
+            frame = renderer.render(camera.name, state)
+            _, jpeg = cv2.imencode(".jpg", frame, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
+            images.append(CapturedImage(camera.name, bay.bay_id, self.time, jpeg.tobytes()))
+            truth[camera.name] = [
+                TrueObject(label.class_name, label.box, label.full_mask((frame.shape[1], frame.shape[0])), label.stage)
+                for label in label_frame(renderer, camera.name, state)
+                if label.class_name in TRACKED_CLASSES and is_seen(label)
+            ]
+        return CaptureBatch(batch_id(bay.bay_id, self.time), bay.bay_id, tuple(images)), truth
+
+    def blocks(self) -> "list[BlockTruth]":
+        """What truly stands on the floor."""
+        from simulation.truth import truth_at
+
+        return truth_at(self.yard, self.time)
+
+
+def simulated_slot(bay: BayConfig, seed: int, hour: float) -> SimulatedSlot:
+    """A yard of some 24 blocks, half a day into its history, at that hour of the bay's day."""
     from simulation.yard import Yard
 
     local = datetime(2025, 7, 3, tzinfo=bay.zone) + timedelta(hours=hour)
-    yard = Yard(bay, seed=seed, blocks=24, start=local - timedelta(hours=12))
-    state, renderer = yard.at(local), Renderer(bay)
-    images, truth = [], {}
-    for camera in bay.cameras:
-        frame = renderer.render(camera.name, state)
-        _, jpeg = cv2.imencode(".jpg", frame, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
-        images.append(CapturedImage(camera.name, bay.bay_id, local, jpeg.tobytes()))
-        truth[camera.name] = [
-            TrueObject(label.class_name, label.box, label.full_mask((frame.shape[1], frame.shape[0])), label.stage)
-            for label in label_frame(renderer, camera.name, state)
-            if label.class_name in TRACKED_CLASSES and is_seen(label)
-        ]
-    return CaptureBatch(batch_id(bay.bay_id, local), bay.bay_id, tuple(images)), truth
+    return SimulatedSlot(Yard(bay, seed=seed, blocks=24, start=local - timedelta(hours=12)), local)
+
+
+def rendered_batch(bay: BayConfig, seed: int, hour: float) -> tuple[CaptureBatch, dict[str, list[TrueObject]]]:
+    """The frames of `simulated_slot`, and what is in them."""
+    return simulated_slot(bay, seed, hour).render()
 
 
 def average_precision(found: Sequence[tuple[float, bool]], true: int) -> float:

@@ -1,0 +1,36 @@
+"""A figure and what it is held against, and the table that shows both."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rich.table import Table
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """One figure and what it is held against: `relation` is `<=` or `>=`."""
+
+    name: str
+    figure: float
+    relation: str
+    bar: float
+    unit: str = ""
+    spread: str = ""
+
+    @property
+    def holds(self) -> bool:
+        """Whether the figure is on its side of the bar; what could not be measured is on neither."""
+        return self.figure <= self.bar if self.relation == "<=" else self.figure >= self.bar
+
+
+def bars_table(bars: Sequence[Bar], title: str = "Bars") -> Table:
+    """Every bar on a line: figure, bar, spread, verdict."""
+    table = Table("", "figure", "bar", "least to most", "", title=title, title_justify="left")
+    for column in table.columns[1:4]:
+        column.justify = "right"
+    for bar in bars:
+        sign = "≤" if bar.relation == "<=" else "≥"
+        verdict = "[green]holds[/green]" if bar.holds else "[bold red]fails[/bold red]"
+        unit = f" {bar.unit}" if bar.unit else ""
+        table.add_row(bar.name, f"{bar.figure:.4g}{unit}", f"{sign} {bar.bar:.4g}{unit}", bar.spread, verdict)
+    return table
