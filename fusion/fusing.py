@@ -1,11 +1,14 @@
 """Observation of one slot in, blocks on the floor out."""
 
+from dataclasses import replace
+
 import numpy as np
 import shapely
 
 from bays import BayConfig
 from fusion.association import Hypotheses, associate, choose, collect, refit, worth_of
 from fusion.blocks import fused_blocks, position_std
+from fusion.pose_check import out_of_pose
 from fusion.silhouettes import CANNOT_TELL_PX, Scene, build_scene
 from fusion.types import FusionResult
 from fusion.upright_box import PARAMETERS, Bools, Floats, Ints
@@ -30,7 +33,8 @@ def fuse(observation: Observation, bay: BayConfig) -> FusionResult:
 
     Returns:
         Footprints in floor-frame metres. Cameras of the bay without a
-        `CameraObservation` are in `missing_cameras`; floor that no other camera saw is `unseen`.
+        `CameraObservation` are in `missing_cameras`, and so are those that this batch shows to be
+        out of their pose (`out_of_pose`); floor that no other camera saw is `unseen`.
 
     Raises:
         FusionError: the observation is of another bay, names a camera that the bay does
@@ -38,6 +42,10 @@ def fuse(observation: Observation, bay: BayConfig) -> FusionResult:
     """
     scene = build_scene(observation, bay)
     found, missed = _settled(*associate(scene), scene)
+    out = out_of_pose(found, scene, bay)
+    if out:
+        scene = build_scene(_without(observation, out), bay)
+        found, missed = _settled(*associate(scene), scene)
     working = tuple(frame.name for frame in scene.frames)
     return FusionResult(
         batch_id=observation.batch_id,
@@ -46,7 +54,13 @@ def fuse(observation: Observation, bay: BayConfig) -> FusionResult:
         unseen=unseen_floor(scene, bay, found.boxes),
         cameras=working,
         missing_cameras=tuple(sorted({camera.name for camera in bay.fusion_cameras} - set(working))),
+        out_of_pose=out,
     )
+
+
+def _without(observation: Observation, names: tuple[str, ...]) -> Observation:
+    """The observation without what these cameras saw."""
+    return replace(observation, cameras=tuple(c for c in observation.cameras if c.camera_name not in names))
 
 
 def _settled(found: Hypotheses, expected: Floats, scene: Scene) -> tuple[Hypotheses, Bools]:

@@ -262,7 +262,7 @@ def _about_in_frame(boxes: Floats, scene: Scene, row: int) -> Bools:
     view = scene.views.take(np.full(len(boxes), row))
     centres = np.stack([boxes[:, X], boxes[:, Y], boxes[:, HEIGHT] / 2], axis=-1)
     direction = np.einsum("nij,nj->ni", view.rotation, centres - view.position)
-    margin = np.tan(np.radians(_FARTHEST_DEG)) * view.focal[:1]
+    margin = np.tan(np.radians(_FARTHEST_DEG)) * scene.views.focal[row]
     low, high = np.array(scene.frames[row].outline.bounds).reshape(2, 2)
     pixels = direction[:, :2] / np.maximum(direction[:, 2:], 1.0) * view.focal[:, None]
     ahead = direction[:, 2] > 1.0
