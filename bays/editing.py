@@ -13,7 +13,7 @@ import yaml
 
 from bay_observation.errors import ConfigError
 from bays.loading import bay_file, load_bay, parse_bay
-from bays.models import Intrinsics, Pose
+from bays.models import BayConfig, Intrinsics, Pose
 
 # A replacement of text[start:end]; an insertion has start == end.
 _Edit = tuple[int, int, str]
@@ -39,20 +39,21 @@ def with_calibration(text: str, bay_id: str, name: str, pose: Pose, intrinsics: 
     camera = _camera_node(root, name)
     if camera is None:
         raise ConfigError(f"{path}: bay {bay_id} has no camera {name}; add it with its name, host and port first")
-    if "&" in text or "<<" in text:
-        _refuse_shared(path, text, root, camera, name)
     edits = [
         *_mapping_edits(text, camera, "pose", _pose_values(pose)),
         *_mapping_edits(text, camera, "intrinsics", _intrinsic_values(intrinsics)),
     ]
     for start, end, replacement in sorted(edits, reverse=True):
         text = text[:start] + replacement + text[end:]
-    cameras = [
+    cameras = tuple(
         camera.model_copy(update={"pose": pose, "intrinsics": intrinsics}) if camera.name == name else camera
         for camera in before.cameras
-    ]
-    if parse_bay(path, text, bay_id) != before.model_copy(update={"cameras": tuple(cameras)}):
-        raise ConfigError(f"{path}: camera {name} cannot be edited as the file is written: enter the values by hand")
+    )
+    if not _reads_as(path, text, before.model_copy(update={"cameras": cameras})):
+        raise ConfigError(
+            f"{path}: camera {name} cannot be edited without changing more than its own pose and intrinsics "
+            "(are they shared through a YAML anchor?): write its values out, then calibrate it"
+        )
     return text
 
 
@@ -86,6 +87,13 @@ def read_text(path: Path) -> str:
         raise ConfigError(f"{path}: cannot be read: {error}") from error
 
 
+def _reads_as(path: Path, text: str, wanted: BayConfig) -> bool:
+    try:
+        return parse_bay(path, text, wanted.bay_id) == wanted
+    except ConfigError:
+        return False
+
+
 def _replace(path: Path, old: str, new: str) -> None:
     if read_text(path) != old:
         raise ConfigError(f"{path}: was changed by somebody else meanwhile; run the command again")
@@ -117,23 +125,6 @@ def _camera_node(root: yaml.Node | None, name: str) -> yaml.MappingNode | None:
 def _value(node: yaml.Node | None, key: str) -> yaml.Node | None:
     pairs = node.value if isinstance(node, yaml.MappingNode) else ()
     return next((value for key_node, value in pairs if key_node.value == key), None)
-
-
-def _refuse_shared(path: Path, text: str, root: yaml.Node | None, camera: yaml.MappingNode, name: str) -> None:
-    """What an anchor names is other cameras' too: to edit it here would change them."""
-    start, end = camera.start_mark.index, camera.end_mark.index
-    mine = [node for key in ("pose", "intrinsics") if (node := _value(camera, key)) is not None]
-    borrowed = any(not start <= node.start_mark.index < end for node in mine)
-    lent = any(text[: node.start_mark.index].rstrip().rsplit(None, 1)[-1].startswith("&") for node in mine)
-    merged = any(key.value == "<<" for node in [camera, *mine] for key, _ in getattr(node, "value", ()))
-    inner = [child for node in mine if isinstance(node, yaml.MappingNode) for _, child in node.value]
-    borrowed = borrowed or any(not start <= child.start_mark.index < end for child in inner)
-    lent = lent or any(text[: child.start_mark.index].rstrip().rsplit(None, 1)[-1].startswith("&") for child in inner)
-    if borrowed or lent or merged:
-        raise ConfigError(
-            f"{path}:{camera.start_mark.line + 1}: camera {name} shares its pose or intrinsics through a YAML anchor: "
-            "write its own values out, then calibrate it"
-        )
 
 
 def _mapping_edits(text: str, camera: yaml.MappingNode, key: str, values: Mapping[str, str]) -> list[_Edit]:

@@ -46,7 +46,6 @@ _FAR_PX = 1e4  # stands in for the error of a point behind the camera
 _AS_GOOD = 4.0  # cost by which a second pose may be worse and still be possible
 _ELSEWHERE = 0.2  # of the distance to the points, from which it is another pose
 _STARTS_KEPT = 8
-_FOCALS = (0.5, 0.75, 1.0, 1.4, 2.0)  # of the image's width, where no focal length is given
 _DISTANCES = (0.7, 1.0, 1.5, 2.2, 3.5)  # of what the points' extent suggests
 _TILTS = (15.0, 30.0, 45.0, 60.0, 80.0)
 _PANS = 16
@@ -69,14 +68,13 @@ class PointError:
     """How far off one point is.
 
     `pixels` is its reprojection error, `floor_cm` where its pixel meets the plane of the
-    point's height against where the point is (None where it meets it nowhere). `unseen_cm`
-    is the same by the camera as the other points alone give it: what to expect of a place
+    point's height against where the point is. `unseen_cm` is the same by the camera as the other points alone give it: what to expect of a place
     that was not clicked. `left_out` points had no say.
     """
 
     point: FloorPoint
     pixels: float
-    floor_cm: float | None
+    floor_cm: float
     unseen_cm: float | None
     left_out: bool = False
 
@@ -381,9 +379,7 @@ def _freed(data: _Data, start: _Camera, given: Intrinsics) -> tuple[_Solution, t
             std = max(fit.std(name) / (focal if name == "focal_px" else 1.0) for name in names)
             if std <= largest and _sound(solution, data):
                 return solution, tuple(reversed(held))
-            reason = (
-                f"the points leave it at ± {std:.2g}{' of itself' if last == 1 else ''}, and ± {largest:g} is wanted"
-            )
+            reason = f"the points leave it at ± {std:.2g}, and ± {largest:g} is wanted"
         held += [Held(name, _lens_value(given, name), reason) for name in reversed(names)]
     return _consistent(data, start, _POSE_NAMES), tuple(reversed(held))
 
@@ -414,7 +410,9 @@ def _consistent(data: _Data, start: _Camera, free: tuple[str, ...]) -> _Solution
     used = np.ones(len(data), dtype=bool)
     camera = _refined(data, _refined(data, start, free, "soft_l1"), free)
     while (~used).sum() < int(_MOST_OUTLIERS * len(data)) and _spare(used.sum() - 1, free):
-        judged = [(_contradiction(data, _Solution(camera, used, free), row), row) for row in np.flatnonzero(used)]
+        judged = [
+            (_contradiction(data, _Solution(camera, used, free), int(row)), int(row)) for row in np.flatnonzero(used)
+        ]
         worst, row = max(judged)
         if worst <= 1:
             break
