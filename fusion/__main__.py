@@ -198,7 +198,7 @@ def _check_poses(options: argparse.Namespace, bay: BayConfig) -> int:
 
 
 def _print_checks(checks: Sequence[PoseCheck], batches: Sequence[str]) -> None:
-    table = Table("camera", "verdict", "blocks", "residual", "turned", "pan", "tilt", "roll", "why")
+    table = Table("camera", "verdict", "blocks", "residual", "turned", "pan", "tilt", "roll")
     table.title = f"{len(batches)} batches, {batches[0]} to {batches[-1]}"
     for check in checks:
         table.add_row(
@@ -207,9 +207,11 @@ def _print_checks(checks: Sequence[PoseCheck], batches: Sequence[str]) -> None:
             str(check.blocks),
             *(_told(value, " px") for value in (check.residual_px, check.turned_px)),
             *(_told(value, "°", sign=True) for value in (check.pan_deg, check.tilt_deg, check.roll_deg)),
-            check.reason,
         )
     Console().print(table)
+    for check in checks:
+        if check.verdict is not PoseVerdict.OK:
+            print(f"{check.camera}: {check.verdict}: {check.reason}")
 
 
 def _told(value: float | None, unit: str, *, sign: bool = False) -> str:

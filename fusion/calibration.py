@@ -67,9 +67,10 @@ class FloorPoint:
 class PointError:
     """How far off one point is.
 
-    `pixels` is its reprojection error, `floor_cm` where its pixel meets the plane of the
-    point's height against where the point is. `unseen_cm` is the same by the camera as the other points alone give it: what to expect of a place
-    that was not clicked. `left_out` points had no say.
+    `pixels` is its reprojection error, `floor_cm` how far from the point its pixel meets
+    the plane of the point's height. `unseen_cm` is the same by the camera as the other
+    points alone give it: what to expect of a place that was not clicked. `left_out`
+    points had no say.
     """
 
     point: FloorPoint

@@ -31,7 +31,7 @@ BATCH_TOLERANCE_DEG = 0.6
 
 _WITHOUT_ONE = 0.5  # of the tolerance that a turn must still exceed without any single witness
 _ABOVE_OTHERS = 3.0  # times the other cameras' median turn: where all are off a little, none is knocked
-_MOST_OUT = 1 / 3  # of the cameras; with more it cannot be known which ones are right
+_OK_FOR_ONE = 2  # cameras in their pose for each one out of it; with fewer it cannot be known which are right
 _FARTHEST_DEG = 8.0  # of a turn that is looked for
 _WIDE_PRIOR = (np.array([np.log(8.5), np.log(6.5), 3.0]), np.array([1.0, 1.0, 5.0]))
 
@@ -113,10 +113,11 @@ def check_poses(
         judged = _against_each_other(judged)
         accused = [check for check in judged if check.verdict is PoseVerdict.OUT_OF_POSE and check.camera not in out]
         if not accused:
-            return tuple(sorted(judged, key=lambda check: check.camera))
+            break
         out.add(max(accused, key=lambda check: (check.least_deg or 0.0, check.camera)).camera)
-        if len(out) > _MOST_OUT * sum(check.blocks >= LEAST_BLOCKS for check in judged):
-            return tuple(sorted((_undecided(check) for check in judged), key=lambda check: check.camera))
+    if _OK_FOR_ONE * len(out) > sum(check.verdict is PoseVerdict.OK for check in judged):
+        judged = [_undecided(check) for check in judged]
+    return tuple(sorted(judged, key=lambda check: check.camera))
 
 
 def out_of_pose(found: Hypotheses, scene: Scene, bay: BayConfig) -> tuple[str, ...]:
@@ -130,7 +131,7 @@ def _judge(name: str, batches: Sequence[SeenBatch], out: frozenset[str], toleran
     check = _measured(name, batches, out, tolerance_deg)
     if check.verdict is not PoseVerdict.OUT_OF_POSE:
         return check
-    for witness in _witnesses(name, batches) - out:
+    for witness in sorted(_witnesses(name, batches) - out):
         without = _measured(name, batches, out | {witness}, _WITHOUT_ONE * tolerance_deg)
         if without.verdict is not PoseVerdict.OUT_OF_POSE:
             reason = f"{check.reason}; but by the word of {witness} alone"
