@@ -6,6 +6,7 @@
     ├── CaptureError       a bay could not be captured (single cameras have outcomes, not errors)
     ├── InferenceError     a checkpoint cannot be used, or a model failed
     ├── FusionError        an observation does not fit the bay
+    ├── CalibrationError   points from which a camera cannot be calibrated
     ├── TrackingError      a fusion result does not fit the tracker's state
     └── SimulationError    the simulated yard cannot be built or served
 
@@ -36,6 +37,10 @@ class InferenceError(BayObservationError):
 
 class FusionError(BayObservationError):
     """An observation cannot be fused for this bay."""
+
+
+class CalibrationError(BayObservationError):
+    """A camera cannot be calibrated from these points: the message names the point, or what is missing."""
 
 
 class TrackingError(BayObservationError):

@@ -17,6 +17,7 @@ Floats = NDArray[np.float64]
 
 _NEAREST_DEPTH = 0.05  # metres in front of the camera; nearer points are not projected
 _UNDISTORT_STEPS = 20
+_STRAIGHT_DOWN = 1e-9  # level part of the viewing direction under which pan and roll are one turn
 
 
 def rotation(pose: Pose) -> Floats:
@@ -28,6 +29,21 @@ def rotation(pose: Pose) -> Floats:
     right = math.cos(roll) * level_right + math.sin(roll) * level_down
     down = math.cos(roll) * level_down - math.sin(roll) * level_right
     return np.stack([right, down, forward])
+
+
+def angles_of(rotation: Floats) -> tuple[float, float, float]:
+    """Pan, tilt and roll in degrees of a (3, 3) rotation: the inverse of `rotation`.
+
+    Looking straight down or up, pan and roll are one turn; it is told as pan.
+    """
+    right, _, forward = rotation
+    tilt = -math.asin(min(1.0, max(-1.0, forward[2])))
+    if math.hypot(forward[0], forward[1]) < _STRAIGHT_DOWN:
+        return math.degrees(math.atan2(-right[1], right[0])), math.degrees(tilt), 0.0
+    pan = math.atan2(forward[0], forward[1])
+    level_right = np.array([math.cos(pan), -math.sin(pan), 0.0])
+    roll = math.atan2(float(right @ np.cross(forward, level_right)), float(right @ level_right))
+    return math.degrees(pan), math.degrees(tilt), math.degrees(roll)
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,17 @@ def bay_ids() -> list[str]:
     return sorted(path.stem for path in folder.glob("*.yaml"))
 
 
+def bay_file(bay_id: str) -> Path:
+    """Where the bay's file is, or would be.
+
+    Raises:
+        ConfigError: this is no bay id.
+    """
+    if BAY_ID.fullmatch(bay_id) is None:
+        raise ConfigError(f"{bay_id!r} is no bay id: lower-case letters, digits and underscores")
+    return bays_path() / f"{bay_id}.yaml"
+
+
 def load_bay(bay_id: str) -> BayConfig:
     """Read and validate one bay.
 
@@ -37,9 +48,7 @@ def load_bay(bay_id: str) -> BayConfig:
         ConfigError: there is no such bay, or its file is wrong; every fault of
             the file is listed with line, key and reason.
     """
-    if BAY_ID.fullmatch(bay_id) is None:
-        raise ConfigError(f"{bay_id!r} is no bay id: lower-case letters, digits and underscores")
-    path = bays_path() / f"{bay_id}.yaml"
+    path = bay_file(bay_id)
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
@@ -47,7 +56,7 @@ def load_bay(bay_id: str) -> BayConfig:
         raise ConfigError(f"{path}: there is no bay {bay_id}; there are: {known}") from None
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: cannot be read: {error}") from error
-    return _parse(path, text, bay_id)
+    return parse_bay(path, text, bay_id)
 
 
 def enabled_bays() -> dict[str, BayConfig]:
@@ -80,7 +89,12 @@ class _UniqueKeyLoader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
-def _parse(path: Path, text: str, bay_id: str) -> BayConfig:
+def parse_bay(path: Path, text: str, bay_id: str) -> BayConfig:
+    """Validate the text of one bay's file; `path` is named in messages.
+
+    Raises:
+        ConfigError: every fault with line, key and reason.
+    """
     try:
         tree = yaml.compose(text, Loader=_UniqueKeyLoader)
         raw = yaml.load(text, Loader=_UniqueKeyLoader)  # noqa: S506 - it is a SafeLoader

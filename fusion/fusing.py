@@ -1,5 +1,7 @@
 """Observation of one slot in, blocks on the floor out."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from bays import BayConfig
@@ -8,6 +10,7 @@ from fusion.blocks import Placed, fused_blocks
 from fusion.fitting import Outlines
 from fusion.occlusion import behind_undetected, hiding, must_have_seen
 from fusion.plans import fitted_plans
+from fusion.pose_check import out_of_pose
 from fusion.silhouettes import Scene, build_scene
 from fusion.types import FusionResult
 from fusion.uncertainty import position_std
@@ -35,7 +38,8 @@ def fuse(observation: Observation, bay: BayConfig) -> FusionResult:
 
     Returns:
         Footprints in floor-frame metres. Cameras of the bay without a
-        `CameraObservation` are in `missing_cameras`; floor that no other camera saw is `unseen`.
+        `CameraObservation` are in `missing_cameras`, and so are those that this batch shows to be
+        out of their pose (`out_of_pose`); floor that no other camera saw is `unseen`.
 
     Raises:
         FusionError: the observation is of another bay, names a camera that the bay does
@@ -43,6 +47,10 @@ def fuse(observation: Observation, bay: BayConfig) -> FusionResult:
     """
     scene = build_scene(observation, bay)
     found, missed = _settled(*associate(scene), scene)
+    out = out_of_pose(found, scene, bay)
+    if out:
+        scene = build_scene(_without(observation, out), bay)
+        found, missed = _settled(*associate(scene), scene)
     std = position_std(found, scene, _evidence(found, scene), _FINAL_SCALE_PX)
     certain = std <= _NOWHERE_M
     found, missed, std = found.take(certain), missed[certain], std[certain]
@@ -55,7 +63,13 @@ def fuse(observation: Observation, bay: BayConfig) -> FusionResult:
         unseen=unseen_floor(scene, bay, found.boxes),
         cameras=working,
         missing_cameras=tuple(sorted({camera.name for camera in bay.fusion_cameras} - set(working))),
+        out_of_pose=out,
     )
+
+
+def _without(observation: Observation, names: tuple[str, ...]) -> Observation:
+    """The observation without what these cameras saw."""
+    return replace(observation, cameras=tuple(c for c in observation.cameras if c.camera_name not in names))
 
 
 def _settled(found: Hypotheses, expected: Floats, scene: Scene) -> tuple[Hypotheses, Bools]:

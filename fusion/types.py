@@ -47,6 +47,9 @@ class FusionResult:
 
     `unseen` is the floor (metres) that no working camera could see in this batch:
     outside of every view, or hidden. It proves nothing about what stands there.
+
+    `missing_cameras` took no part: no frame, or among `out_of_pose`, which hang
+    otherwise than the bay's file says (`python -m fusion check-poses` tells by how much).
     """
 
     batch_id: str
@@ -55,6 +58,7 @@ class FusionResult:
     unseen: MultiPolygon
     cameras: tuple[str, ...] = ()
     missing_cameras: tuple[str, ...] = ()
+    out_of_pose: tuple[str, ...] = ()
 
     @property
     def slot(self) -> datetime:

@@ -20,4 +20,15 @@ class FusionOperator(StageOperator):
         result = fuse(store.load(reference), bay)
         published = store.save("fusion", bay.bay_id, reference.batch_id, result)
         self.log.info("%s: %d blocks, %.0f m2 unseen", published.path, len(result.blocks), result.unseen.area)
-        return {**published.to_dict(), "block_count": len(result.blocks)}
+        if result.out_of_pose:
+            self.log.warning(
+                "%s: %s out of pose, fused without: run `python -m fusion check-poses %s`, then calibrate",
+                published.path,
+                ", ".join(result.out_of_pose),
+                bay.bay_id,
+            )
+        return {
+            **published.to_dict(),
+            "block_count": len(result.blocks),
+            "out_of_pose": list(result.out_of_pose),
+        }

@@ -1,0 +1,203 @@
+"""Writing a camera's pose and intrinsics into its bay's YAML file, all else left as it stands.
+
+Only the text of the values that change is replaced, so that comments, order and
+quoting of the rest stay. What comes out is read back and compared before it is written.
+"""
+
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import yaml
+
+from bay_observation.errors import ConfigError
+from bays.loading import bay_file, load_bay, parse_bay
+from bays.models import BayConfig, Intrinsics, Pose
+
+# A replacement of text[start:end]; an insertion has start == end.
+_Edit = tuple[int, int, str]
+
+
+def with_calibration(text: str, bay_id: str, name: str, pose: Pose, intrinsics: Intrinsics) -> str:
+    """A bay file's text with this camera's pose and intrinsics.
+
+    Args:
+        text: of the bay's file.
+        bay_id: the bay.
+        name: of the camera.
+        pose: to stand there.
+        intrinsics: to stand there.
+
+    Raises:
+        ConfigError: the file is wrong, has no such camera, or holds the camera's values in
+            a way that cannot be edited without changing others (a YAML anchor).
+    """
+    path = bay_file(bay_id)
+    before = parse_bay(path, text, bay_id)
+    root = yaml.compose(text, Loader=yaml.SafeLoader)
+    camera = _camera_node(root, name)
+    if camera is None:
+        raise ConfigError(f"{path}: bay {bay_id} has no camera {name}; add it with its name, host and port first")
+    edits = [
+        *_mapping_edits(text, camera, "pose", _pose_values(pose)),
+        *_mapping_edits(text, camera, "intrinsics", _intrinsic_values(intrinsics)),
+    ]
+    for start, end, replacement in sorted(edits, reverse=True):
+        text = text[:start] + replacement + text[end:]
+    cameras = tuple(
+        camera.model_copy(update={"pose": pose, "intrinsics": intrinsics}) if camera.name == name else camera
+        for camera in before.cameras
+    )
+    if not _reads_as(path, text, before.model_copy(update={"cameras": cameras})):
+        raise ConfigError(
+            f"{path}: camera {name} cannot be edited without changing more than its own pose and intrinsics "
+            "(are they shared through a YAML anchor?): write its values out, then calibrate it"
+        )
+    return text
+
+
+def write_calibration(bay_id: str, name: str, pose: Pose, intrinsics: Intrinsics, *, dry_run: bool = False) -> str:
+    """Replace the bay's file, whole or not at all.
+
+    Returns:
+        The file's new text; with `dry_run` the file keeps the old one.
+
+    Raises:
+        ConfigError: as `with_calibration`, or the file cannot be read or written.
+    """
+    load_bay(bay_id)
+    path = bay_file(bay_id).resolve()
+    old = read_text(path)
+    new = with_calibration(old, bay_id, name, pose, intrinsics)
+    if not dry_run:
+        _replace(path, old, new)
+    return new
+
+
+def read_text(path: Path) -> str:
+    """The file as it is, line ends included.
+
+    Raises:
+        ConfigError: it cannot be read.
+    """
+    try:
+        return path.read_bytes().decode("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read: {error}") from error
+
+
+def _reads_as(path: Path, text: str, wanted: BayConfig) -> bool:
+    try:
+        return parse_bay(path, text, wanted.bay_id) == wanted
+    except ConfigError:
+        return False
+
+
+def _replace(path: Path, old: str, new: str) -> None:
+    if read_text(path) != old:
+        raise ConfigError(f"{path}: was changed by somebody else meanwhile; run the command again")
+    try:
+        descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                os.fchmod(file.fileno(), path.stat().st_mode & 0o7777)
+                file.write(new.encode("utf-8"))
+                file.flush()
+                os.fsync(file.fileno())
+            Path(temporary).replace(path)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be written: {error.strerror or error}") from error
+
+
+def _camera_node(root: yaml.Node | None, name: str) -> yaml.MappingNode | None:
+    cameras = _value(root, "cameras")
+    for node in cameras.value if isinstance(cameras, yaml.SequenceNode) else ():
+        named = _value(node, "name")
+        if isinstance(named, yaml.ScalarNode) and named.value == name and isinstance(node, yaml.MappingNode):
+            return node
+    return None
+
+
+def _value(node: yaml.Node | None, key: str) -> yaml.Node | None:
+    pairs = node.value if isinstance(node, yaml.MappingNode) else ()
+    return next((value for key_node, value in pairs if key_node.value == key), None)
+
+
+def _mapping_edits(text: str, camera: yaml.MappingNode, key: str, values: Mapping[str, str]) -> list[_Edit]:
+    """Edits that make camera[key] hold `values`; keys that it has besides stay."""
+    node = _value(camera, key)
+    flow = "{" + ", ".join(f"{name}: {value}" for name, value in values.items()) + "}"
+    if node is None:
+        return [_added(text, camera, key, flow)]
+    if not isinstance(node, yaml.MappingNode):  # `pose:` with nothing behind it, or null
+        start, end = node.start_mark.index, node.end_mark.index
+        return [(start, end, flow if text[start - 1 : start].isspace() else f" {flow}")]
+    edits: list[_Edit] = []
+    for name, value in values.items():
+        present = _value(node, name)
+        if present is None:
+            edits.append(_added(text, node, name, value))
+        elif _differs(present, value):
+            edits.append((present.start_mark.index, _end(present), value))
+    return edits
+
+
+def _differs(node: yaml.Node, value: str) -> bool:
+    def plain(of: yaml.Node | None) -> object:
+        return yaml.SafeLoader("").construct_object(of, deep=True) if of is not None else None
+
+    return plain(node) != plain(yaml.compose(value, Loader=yaml.SafeLoader))
+
+
+def _added(text: str, mapping: yaml.MappingNode, key: str, value: str) -> _Edit:
+    """An insertion behind the last entry of a mapping, in the mapping's own style."""
+    last = _end(mapping.value[-1][1])
+    if mapping.flow_style:
+        return last, last, f", {key}: {value}"
+    first = mapping.value[0][0]
+    line_end = text.find("\n", last)
+    newline = "\r\n" if "\r\n" in text else "\n"
+    if line_end == -1:
+        return len(text), len(text), f"{newline}{' ' * first.start_mark.column}{key}: {value}"
+    return line_end + 1, line_end + 1, f"{' ' * first.start_mark.column}{key}: {value}{newline}"
+
+
+def _end(node: yaml.Node) -> int:
+    """Where the node's own text ends: a block collection's mark stands behind the space that follows it."""
+    if isinstance(node, yaml.MappingNode) and not node.flow_style and node.value:
+        return _end(node.value[-1][1])
+    if isinstance(node, yaml.SequenceNode) and not node.flow_style and node.value:
+        return _end(node.value[-1])
+    return int(node.end_mark.index)
+
+
+def _pose_values(pose: Pose) -> dict[str, str]:
+    values = {key: _number(getattr(pose, key)) for key in ("x", "y", "z", "pan", "tilt")}
+    return values | {"roll": _number(pose.roll)}
+
+
+def _intrinsic_values(intrinsics: Intrinsics) -> dict[str, str]:
+    standard = Intrinsics(focal_px=intrinsics.focal_px)
+    values: dict[str, str] = {}
+    for key in ("width", "height"):
+        if getattr(intrinsics, key) != getattr(standard, key):
+            values[key] = str(getattr(intrinsics, key))
+    values["focal_px"] = _number(intrinsics.focal_px)
+    for key in ("cx", "cy"):
+        if (value := getattr(intrinsics, key)) is not None:
+            values[key] = _number(value)
+    values["distortion"] = f"[{', '.join(_number(value) for value in intrinsics.distortion)}]"
+    return values
+
+
+def _number(value: float) -> str:
+    """As YAML reads it back to the same number; YAML 1.1 wants a point in a number with an exponent."""
+    text = repr(float(value))
+    if "e" not in text:
+        return text
+    mantissa, _, exponent = text.partition("e")
+    return f"{mantissa if '.' in mantissa else mantissa + '.0'}e{int(exponent):+03d}"

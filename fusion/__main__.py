@@ -1,0 +1,224 @@
+"""`python -m fusion calibrate BAY --camera NAME` and `python -m fusion check-poses BAY`."""
+
+import argparse
+import difflib
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from artifacts import ArtifactStore
+from bay_observation.errors import ArtifactError, BayObservationError, CalibrationError, ConfigError
+from bays import BayConfig, Camera, Intrinsics, load_bay
+from bays.editing import read_text, write_calibration
+from bays.loading import bay_file
+from fusion.calibration import Calibration, FloorPoint, calibrate
+from fusion.clicking import ClickingPage
+from fusion.point_files import read_points, read_survey
+from fusion.pose_check import TOLERANCE_DEG, PoseCheck, PoseVerdict, check_poses, seen_batch
+
+_LOOKED_BACK = 20  # captures in which a frame of the camera is looked for
+_UNITS = {"x": "m", "y": "m", "z": "m", "pan": "deg", "tilt": "deg", "roll": "deg", "focal_px": "px"}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command.
+
+    Returns:
+        0; 1 when a camera is out of its pose; 2 when the command could not be done.
+    """
+    options = _parser().parse_args(arguments)
+    try:
+        bay = load_bay(options.bay)
+        return _calibrate(options, bay) if options.command == "calibrate" else _check_poses(options, bay)
+    except BayObservationError as error:
+        print(error, file=sys.stderr)
+        return 2
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m fusion", description="Poses of a bay's cameras.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    calibration = commands.add_parser("calibrate", help="estimate a camera from points, and write the bay's file")
+    calibration.add_argument("bay")
+    calibration.add_argument("--camera", required=True, metavar="NAME")
+    calibration.add_argument("--points", required=True, type=Path, help="name,u,v,x,y,z as .csv or .json")
+    calibration.add_argument("--click", action="store_true", help="click the points on a page of this machine first")
+    calibration.add_argument("--frame", type=Path, help="image to click in; default: the newest capture in the store")
+    calibration.add_argument("--survey", type=Path, help="named points to click on: name,x,y,z as .csv or .json")
+    calibration.add_argument("--port", type=int, default=0, help="of the page; default: a free one")
+    calibration.add_argument("--focal", type=float, help="pixels, to start from where the file has no intrinsics")
+    calibration.add_argument("--dry-run", action="store_true", help="print the change and write nothing")
+    calibration.add_argument("--data", type=Path, help="the store; default: DATA_PATH")
+    poses = commands.add_parser("check-poses", help="find a camera that was knocked out of its pose")
+    poses.add_argument("bay")
+    poses.add_argument("--batches", type=int, default=6, help="newest batches to look at")
+    poses.add_argument("--tolerance", type=float, default=TOLERANCE_DEG, help="degrees that a camera may be turned")
+    poses.add_argument("--json", action="store_true")
+    poses.add_argument("--data", type=Path, help="the store; default: DATA_PATH")
+    return parser
+
+
+def _calibrate(options: argparse.Namespace, bay: BayConfig) -> int:
+    try:
+        camera = bay.camera(options.camera)
+    except KeyError:
+        names = ", ".join(camera.name for camera in bay.cameras) or "none"
+        raise ConfigError(f"bay {bay.bay_id} has no camera {options.camera}; it has: {names}") from None
+    given = _given(camera, options.focal)
+    points = _clicked(options, bay, camera, given) if options.click else read_points(options.points)
+    result = calibrate(points, given, camera.pose)
+    _print_report(camera.name, result)
+    path = bay_file(bay.bay_id)
+    old = read_text(path)
+    new = write_calibration(bay.bay_id, camera.name, result.pose, result.intrinsics, dry_run=options.dry_run)
+    lines = difflib.unified_diff(old.splitlines(), new.splitlines(), str(path), str(path), lineterm="", n=1)
+    print("\n".join(lines))
+    print(f"{path}: {'not written (--dry-run)' if options.dry_run else 'written'}")
+    return 0
+
+
+def _given(camera: Camera, focal: float | None) -> Intrinsics:
+    if camera.intrinsics is not None:
+        return camera.intrinsics.model_copy(update={"focal_px": focal}) if focal else camera.intrinsics
+    if focal is None:
+        raise CalibrationError(
+            f"camera {camera.name} has no intrinsics to start from: give --focal in pixels "
+            "(image width x focal length in mm / sensor width in mm)"
+        )
+    return Intrinsics(focal_px=focal)
+
+
+def _clicked(options: argparse.Namespace, bay: BayConfig, camera: Camera, given: Intrinsics) -> list[FloorPoint]:
+    frame = _frame(options, bay, camera)
+    survey = read_survey(options.survey) if options.survey else []
+    before = read_points(options.points) if options.points.exists() else []
+
+    def judge(points: Sequence[FloorPoint]) -> str:
+        return "\n".join(_lines(calibrate(points, given, camera.pose)))
+
+    with ClickingPage(
+        camera.name,
+        frame,
+        (given.width, given.height),
+        options.points,
+        points=before,
+        survey=survey,
+        judge=judge,
+        port=options.port,
+    ) as page:
+        print(f"open {page.url} in a browser on this machine; Ctrl-C ends without calibrating", flush=True)
+        try:
+            page.done.wait()
+        except KeyboardInterrupt:
+            raise CalibrationError(f"ended; {len(page.points)} points are in {options.points}") from None
+        return page.points
+
+
+def _frame(options: argparse.Namespace, bay: BayConfig, camera: Camera) -> bytes:
+    if options.frame:
+        try:
+            return bytes(options.frame.read_bytes())
+        except OSError as error:
+            raise CalibrationError(f"{options.frame}: cannot be read: {error.strerror or error}") from error
+    store = ArtifactStore(options.data)
+    for batch in reversed(store.batch_ids("capture", bay.bay_id)[-_LOOKED_BACK:]):
+        reference = store.find("capture", bay.bay_id, batch)
+        images = store.load(reference).images if reference else ()
+        for image in images:
+            if image.camera_name == camera.name:
+                return bytes(image.jpeg)
+    raise CalibrationError(
+        f"{store.root}: no capture of bay {bay.bay_id} with a frame of {camera.name}: give an image with --frame"
+    )
+
+
+def _lines(result: Calibration) -> list[str]:
+    """The summary, a line a fact."""
+    lines = [f"reprojection {result.rms_px:.2f} px, on the floor {result.rms_cm:.1f} cm (root mean square)"]
+    if result.unseen_cm is not None:
+        lines.append(f"at points that were not used: {result.unseen_cm:.1f} cm on the floor")
+    lines.append(f"a place between the points is known to ± {result.floor_std_cm:.1f} cm (one standard deviation)")
+    lines += [
+        f"LEFT OUT: {error.point.name} is {error.pixels:.0f} px off what the other points say: mis-clicked, or wrong "
+        "coordinates?"
+        for error in result.left_out
+    ]
+    lines += [f"held: {held.name} = {held.value:g}: {held.reason}" for held in result.held]
+    return [*lines, *result.notes]
+
+
+def _print_report(name: str, result: Calibration) -> None:
+    console = Console()
+    table = Table("value", "estimate", "std", title=f"camera {name}")
+    values = result.pose.model_dump() | {"focal_px": result.intrinsics.focal_px}
+    values |= dict(zip(("k1", "k2", "p1", "p2", "k3"), result.intrinsics.distortion, strict=True))
+    for key, value in values.items():
+        std = f"± {result.std[key]:.2g}" if key in result.std else "held"
+        table.add_row(key, f"{value:.6g} {_UNITS.get(key, '')}", std)
+    console.print(table)
+    errors = Table("point", "u, v", "X, Y, Z", "px", "cm", "cm, not used")
+    for error in result.errors:
+        point = error.point
+        errors.add_row(
+            f"{point.name} (left out)" if error.left_out else point.name,
+            f"{point.u:.1f}, {point.v:.1f}",
+            f"{point.x:g}, {point.y:g}, {point.z:g}",
+            f"{error.pixels:.2f}",
+            f"{error.floor_cm:.1f}",
+            "-" if error.unseen_cm is None else f"{error.unseen_cm:.1f}",
+        )
+    console.print(errors)
+    print("\n".join(_lines(result)))
+
+
+def _check_poses(options: argparse.Namespace, bay: BayConfig) -> int:
+    if options.batches < 1 or not 0 < options.tolerance < 90:
+        raise ConfigError("--batches must be at least 1, and --tolerance between 0 and 90 degrees")
+    store = ArtifactStore(options.data)
+    batches = store.batch_ids("observation", bay.bay_id)[-options.batches :]
+    if not batches:
+        raise ArtifactError(f"{store.root}: no observation of bay {bay.bay_id}: run its batches first, or give --data")
+    seen = []
+    for batch in batches:
+        observation = store.find("observation", bay.bay_id, batch)
+        fused = store.find("fusion", bay.bay_id, batch)
+        if observation is not None:
+            seen.append(seen_batch(store.load(observation), bay, store.load(fused) if fused else None))
+    checks = check_poses(seen, bay, options.tolerance)
+    if options.json:
+        print(json.dumps({"bay_id": bay.bay_id, "batches": batches, "cameras": [asdict(c) for c in checks]}, indent=1))
+    else:
+        _print_checks(checks, batches)
+    return int(any(check.verdict is PoseVerdict.OUT_OF_POSE for check in checks))
+
+
+def _print_checks(checks: Sequence[PoseCheck], batches: Sequence[str]) -> None:
+    table = Table("camera", "verdict", "blocks", "residual", "turned", "pan", "tilt", "roll")
+    table.title = f"{len(batches)} batches, {batches[0]} to {batches[-1]}"
+    for check in checks:
+        table.add_row(
+            check.camera,
+            check.verdict.value,
+            str(check.blocks),
+            *(_told(value, " px") for value in (check.residual_px, check.turned_px)),
+            *(_told(value, "°", sign=True) for value in (check.pan_deg, check.tilt_deg, check.roll_deg)),
+        )
+    Console().print(table)
+    for check in checks:
+        if check.verdict is not PoseVerdict.OK:
+            print(f"{check.camera}: {check.verdict}: {check.reason}")
+
+
+def _told(value: float | None, unit: str, *, sign: bool = False) -> str:
+    if value is None:
+        return "-"
+    return f"{value:+.2f}{unit}" if sign else f"{value:.1f}{unit}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,132 @@
+"""Files of points: clicked ones (`name,u,v,x,y,z`) and surveyed ones (`name,x,y,z`), as CSV or JSON.
+
+Pixels and floor-frame metres; `z` may be left out for points on the floor, `name`
+for clicked points, which are then numbered.
+"""
+
+import csv
+import io
+import json
+import math
+import os
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from bay_observation.errors import CalibrationError
+from fusion.calibration import FloorPoint
+
+_COLUMNS = ("name", "u", "v", "x", "y", "z")
+
+
+@dataclass(frozen=True)
+class SurveyPoint:
+    """A named place in the bay, metres, floor frame."""
+
+    name: str
+    x: float
+    y: float
+    z: float = 0.0
+
+
+def read_points(path: Path) -> list[FloorPoint]:
+    """Clicked points.
+
+    Raises:
+        CalibrationError: the file cannot be read, or a row is wrong; the message names it.
+    """
+    return [point_of(row, f"{path}: {where}", number) for number, (where, row) in enumerate(_rows(path), start=1)]
+
+
+def read_survey(path: Path) -> list[SurveyPoint]:
+    """Surveyed points, each with a name of its own.
+
+    Raises:
+        CalibrationError: as `read_points`.
+    """
+    points: list[SurveyPoint] = []
+    for where, row in _rows(path):
+        name = str(row.get("name") or "").strip()
+        if not name or any(name == other.name for other in points):
+            raise CalibrationError(f"{path}: {where}: name {name!r} is empty or used twice")
+        x, y, z = (_number(row, key, f"{path}: {where}") for key in ("x", "y", "z"))
+        points.append(SurveyPoint(name, x, y, z))
+    return points
+
+
+def point_of(row: Mapping[str, Any], where: str, number: int) -> FloorPoint:
+    """One clicked point.
+
+    Raises:
+        CalibrationError: a coordinate is missing or no finite number; the message starts with `where`.
+    """
+    name = str(row.get("name") or "").strip() or f"P{number}"
+    return FloorPoint(name, *(_number(row, key, where) for key in ("u", "v", "x", "y", "z")))
+
+
+def write_points(path: Path, points: Sequence[FloorPoint]) -> None:
+    """Write clicked points, the file whole or not at all; CSV, or JSON where the name ends so.
+
+    Raises:
+        CalibrationError: the file cannot be written.
+    """
+    rows = [asdict(point) for point in points]
+    if path.suffix == ".json":
+        text = json.dumps(rows, indent=1) + "\n"
+    else:
+        buffer = io.StringIO()
+        writer = csv.DictWriter(buffer, _COLUMNS, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+        text = buffer.getvalue()
+    try:
+        descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            os.fchmod(file.fileno(), 0o644)
+            file.write(text)
+        Path(temporary).replace(path)
+    except OSError as error:
+        raise CalibrationError(f"{path}: cannot be written: {error.strerror or error}") from error
+
+
+def _rows(path: Path) -> list[tuple[str, Mapping[str, Any]]]:
+    """Rows with where they stand, for messages."""
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise CalibrationError(f"{path}: cannot be read: {error}") from error
+    if path.suffix == ".json":
+        return _json_rows(path, text)
+    reader = csv.DictReader(io.StringIO(text), skipinitialspace=True)
+    header = [name.strip() for name in reader.fieldnames or ()]
+    if not {"x", "y"} <= set(header):
+        raise CalibrationError(f"{path}: the first line must name the columns {','.join(_COLUMNS)}")
+    reader.fieldnames = header
+    return [(f"line {reader.line_num}", row) for row in reader]
+
+
+def _json_rows(path: Path, text: str) -> list[tuple[str, Mapping[str, Any]]]:
+    try:
+        rows = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise CalibrationError(f"{path}:{error.lineno}: no JSON: {error.msg}") from error
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        raise CalibrationError(f'{path}: a list of points is wanted, as [{{"u": 1, "v": 2, "x": 3, "y": 4}}]')
+    return [(f"point {number}", row) for number, row in enumerate(rows, start=1)]
+
+
+def _number(row: Mapping[str, Any], key: str, where: str) -> float:
+    value = row.get(key)
+    if key == "z" and (value is None or value == ""):
+        return 0.0
+    try:
+        if value is None or isinstance(value, bool):
+            raise ValueError
+        number = float(value)
+    except (TypeError, ValueError):
+        raise CalibrationError(f"{where}: {key} is {value!r}, and a number is wanted") from None
+    if not math.isfinite(number):
+        raise CalibrationError(f"{where}: {key} is {value!r}, and a finite number is wanted")
+    return number

@@ -1,0 +1,152 @@
+"""Only the values of one camera change in a bay's file; everything else stays to the byte."""
+
+import difflib
+from pathlib import Path
+
+import pytest
+
+from bay_observation.errors import ConfigError
+from bays import Intrinsics, Pose, load_bay
+from bays.editing import with_calibration, write_calibration
+
+SHIPPED = Path(__file__).parents[2] / "bays" / "demo_bay.yaml"
+POSE = Pose(x=34.5, y=39.9, z=25.25, pan=181.25, tilt=47.125, roll=-0.5)
+LENS = Intrinsics(focal_px=1451.5, distortion=(-0.11, 0.025, 1e-5, -2e-7, 0.0))
+
+BLOCK_STYLE = """\
+description: block style   # with a comment
+enabled: false
+network: {camera_subnet: 127.60.0.0/24, observer_ip: 127.60.0.1}
+models: {yolo_detection: a.pt, sam_segmentation: b.pth, classification: c.pt}
+factory_layout: {width: 150, height: 40}
+cameras:
+  - name: C_2
+    # surveyed 2025-03
+    pose:
+      x: 1.0    # from the column
+      y: 2.0
+      z: 25.0
+
+      pan: 180
+      tilt: 45
+    intrinsics:
+      focal_px: 1450
+      distortion:
+        - -0.1
+        - 0.0
+        - 0.0
+        - 0.0
+        - 0.0
+    host: 127.60.0.2
+  - {name: C_4, host: 127.60.0.3}
+  - name: C_6
+    host: 127.60.0.4
+    pose:
+"""
+
+
+@pytest.fixture
+def block_bay(bays_folder):
+    path = bays_folder / "yard.yaml"
+    path.write_text(BLOCK_STYLE, encoding="utf-8")
+    return path
+
+
+def changed(before: str, after: str) -> list[str]:
+    lines = difflib.unified_diff(before.splitlines(), after.splitlines(), n=0, lineterm="")
+    return [line for line in lines if line[:1] in "+-" and line[:3] not in ("+++", "---")]
+
+
+def test_the_shipped_file_changes_in_two_lines(bays_folder):
+    before = SHIPPED.read_text(encoding="utf-8")
+    (bays_folder / "demo_bay.yaml").write_text(before, encoding="utf-8")
+    after = write_calibration("demo_bay", "C_4", POSE, LENS)
+    assert changed(before, after) == [
+        "-    pose: {x: 34.2, y: 40.0, z: 25.3, pan: 181.5, tilt: 47.5}",
+        "-    intrinsics: {focal_px: 1450, distortion: [-0.115, 0.028, -0.0004, 0.0002, 0.0]}",
+        "+    pose: {x: 34.5, y: 39.9, z: 25.25, pan: 181.25, tilt: 47.125, roll: -0.5}",
+        "+    intrinsics: {focal_px: 1451.5, distortion: [-0.11, 0.025, 1.0e-05, -2.0e-07, 0.0]}",
+    ]
+    assert after == (bays_folder / "demo_bay.yaml").read_text(encoding="utf-8")
+
+
+def test_block_style_keeps_comments_blank_lines_and_order(block_bay):
+    text = with_calibration(BLOCK_STYLE, "yard", "C_2", POSE, LENS)
+    assert "x: 34.5    # from the column" in text
+    assert "# surveyed 2025-03" in text
+    assert "z: 25.25\n\n      pan: 181.25" in text
+    assert "      tilt: 47.125\n      roll: -0.5\n" in text
+    assert text.splitlines()[-4:] == BLOCK_STYLE.splitlines()[-4:]
+
+
+@pytest.mark.parametrize("name", ["C_2", "C_4", "C_6"])
+def test_the_written_values_are_read_back(block_bay, name):
+    write_calibration("yard", name, POSE, LENS)
+    camera = load_bay("yard").camera(name)
+    assert (camera.pose, camera.intrinsics) == (POSE, LENS)
+    assert sorted(block_bay.parent.iterdir()) == [block_bay]  # no temporary file stays
+
+
+def test_line_ends_and_mode_stay(block_bay):
+    block_bay.write_bytes(BLOCK_STYLE.replace("\n", "\r\n").encode())
+    block_bay.chmod(0o640)
+    write_calibration("yard", "C_6", POSE, LENS)
+    content = block_bay.read_bytes()
+    assert content.count(b"\n") == content.count(b"\r\n")
+    assert block_bay.stat().st_mode & 0o777 == 0o640
+
+
+def test_a_file_without_a_last_line_end_is_edited(block_bay):
+    block_bay.write_text(BLOCK_STYLE.rstrip() + " {x: 1, y: 2, z: 3, pan: 4, tilt: 5}", encoding="utf-8")
+    write_calibration("yard", "C_6", POSE, LENS)
+    assert load_bay("yard").camera("C_6").intrinsics == LENS
+
+
+def test_a_link_stays_a_link(block_bay, tmp_path):
+    real = tmp_path / "real.yaml"
+    block_bay.rename(real)
+    block_bay.symlink_to(real)
+    write_calibration("yard", "C_4", POSE, LENS)
+    assert block_bay.is_symlink()
+    assert load_bay("yard").camera("C_4").pose == POSE
+
+
+def test_a_dry_run_writes_nothing(block_bay):
+    text = write_calibration("yard", "C_2", POSE, LENS, dry_run=True)
+    assert changed(BLOCK_STYLE, text)
+    assert block_bay.read_text(encoding="utf-8") == BLOCK_STYLE
+
+
+def test_an_unknown_camera_is_refused(block_bay):
+    with pytest.raises(ConfigError, match="has no camera X_1"):
+        write_calibration("yard", "X_1", POSE, LENS)
+
+
+def test_unreadable_yaml_is_refused(block_bay):
+    block_bay.write_text(BLOCK_STYLE + "  - {name: [", encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"yard\.yaml:\d+"):
+        write_calibration("yard", "C_2", POSE, LENS)
+
+
+@pytest.mark.parametrize("owner", ["C_2", "C_4"])
+def test_values_shared_through_an_anchor_are_refused(block_bay, owner):
+    shared = "&wide {focal_px: 1450}"
+    lines = {"C_2": shared, "C_4": "*wide"}
+    head = BLOCK_STYLE[: BLOCK_STYLE.index("  - name: C_2")]
+    cameras = [
+        f"  - name: {name}\n    host: 127.60.0.{row}\n    intrinsics: {lens}\n"
+        for row, (name, lens) in enumerate(lines.items(), start=2)
+    ]
+    block_bay.write_text(head + "".join(cameras), encoding="utf-8")
+    with pytest.raises(ConfigError, match="through a YAML anchor"):
+        write_calibration("yard", owner, POSE, LENS)
+
+
+def test_a_read_only_folder_is_told(block_bay, monkeypatch):
+    def refuse(*_, **__):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("bays.editing.tempfile.mkstemp", refuse)
+    with pytest.raises(ConfigError, match="cannot be written: Permission denied"):
+        write_calibration("yard", "C_2", POSE, LENS)
+    assert block_bay.read_text(encoding="utf-8") == BLOCK_STYLE

@@ -1,0 +1,184 @@
+"""Cameras recovered from points that independent geometry projected (see conftest.py)."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from bay_observation.errors import CalibrationError
+from bays import Intrinsics, Pose
+from bays.camera_model import CameraModel
+from fusion.calibration import FloorPoint, calibrate
+
+
+@pytest.fixture
+def clicks(geometry, demo_bay):
+    """clicks("C_4", 12, noise=1.0, seed=0, heights=(0,)): points spread over the frame, as a person clicks them."""
+
+    def make(name="C_4", count=12, noise=1.0, seed=0, heights=(0.0,), camera=None):
+        camera = camera or demo_bay.camera(name)
+        rng = np.random.default_rng([seed, count])
+        points = []
+        while len(points) < count:
+            place = np.array([*rng.uniform((0, 0), (150, 40)), float(rng.choice(heights))])
+            ((u, v),) = geometry.project(camera, place[None])
+            if 20 <= u <= 1900 and 20 <= v <= 1060:
+                u, v = np.array([u, v]) + rng.normal(0, noise, 2)
+                points.append(FloorPoint(f"P{len(points) + 1}", float(u), float(v), *map(float, place)))
+        return points
+
+    return make
+
+
+def off(pose: Pose, true: Pose) -> float:
+    return float(np.linalg.norm([pose.x - true.x, pose.y - true.y, pose.z - true.z]))
+
+
+def test_exact_points_give_the_exact_camera_from_scratch(clicks, demo_bay):
+    true = demo_bay.camera("C_4")
+    result = calibrate(clicks(count=30, noise=0.0), Intrinsics(focal_px=1700))
+    assert off(result.pose, true.pose) < 0.01
+    assert result.pose.pan == pytest.approx(true.pose.pan, abs=0.01)
+    assert result.pose.tilt == pytest.approx(true.pose.tilt, abs=0.01)
+    assert result.intrinsics.focal_px == pytest.approx(true.intrinsics.focal_px, abs=1.0)
+    assert result.intrinsics.distortion[:2] == pytest.approx(true.intrinsics.distortion[:2], abs=0.01)
+    assert result.rms_px < 0.05
+    assert result.rms_cm < 0.2
+
+
+def test_a_knocked_camera_is_found_again_from_its_old_pose(clicks, demo_bay):
+    true = demo_bay.camera("D_6")
+    old = true.pose.model_copy(update={"pan": true.pose.pan + 4, "tilt": true.pose.tilt - 3, "roll": 2.0})
+    result = calibrate(clicks("D_6", 10), true.intrinsics, old)
+    assert off(result.pose, true.pose) < 0.4
+    assert result.rms_px < 2
+    assert result.unseen_cm > result.rms_cm
+
+
+@pytest.mark.parametrize("count", [4, 5])
+def test_few_points_give_the_pose_alone(clicks, demo_bay, count):
+    true = demo_bay.camera("C_4")
+    result = calibrate(clicks(count=count, noise=0.3), true.intrinsics, true.pose)
+    assert {held.name for held in result.held} == {"focal_px", "k1", "k2", "p1", "p2", "k3"}
+    assert result.intrinsics == true.intrinsics
+    assert f"{count} points, and 6 are needed" in [held.reason for held in result.held]
+    assert set(result.std) == {"x", "y", "z", "pan", "tilt", "roll"}
+
+
+def test_points_near_the_middle_of_the_image_leave_the_distortion_held(clicks, demo_bay):
+    true = demo_bay.camera("C_4")
+    middle = [p for p in clicks(count=90) if np.hypot(p.u - 960, p.v - 540) < 520][:16]
+    assert len(middle) == 16
+    result = calibrate(middle, true.intrinsics)
+    reasons = {held.name: held.reason for held in result.held}
+    assert "of the way to the image's corners" in reasons["k1"]
+    assert result.intrinsics.distortion == true.intrinsics.distortion
+
+
+def test_points_on_heights_are_used(clicks, demo_bay):
+    true = demo_bay.camera("C_9")
+    result = calibrate(clicks("C_9", 12, heights=(0.0, 1.5, 4.0)), Intrinsics(focal_px=1300))
+    assert off(result.pose, true.pose) < 0.5
+
+
+def test_a_camera_that_looks_straight_down(clicks, demo_bay):
+    pose = Pose(x=60, y=20, z=24, pan=0, tilt=90)
+    camera = demo_bay.camera("C_4").model_copy(update={"pose": pose})
+    result = calibrate(clicks(count=12, camera=camera), camera.intrinsics)
+    assert result.pose.tilt == pytest.approx(90, abs=1)
+    assert (result.pose.x, result.pose.y) == pytest.approx((60, 20), abs=0.5)
+
+
+@pytest.mark.parametrize("count", [8, 14])
+def test_a_mis_clicked_point_is_named_and_has_no_say(clicks, demo_bay, count):
+    true = demo_bay.camera("C_4")
+    points = clicks(count=count)
+    points[3] = replace(points[3], u=points[3].u + 60)
+    result = calibrate(points, true.intrinsics, true.pose)
+    assert [error.point.name for error in result.left_out] == ["P4"]
+    assert result.left_out[0].pixels > 30
+    assert result.rms_px < 3
+    assert off(result.pose, true.pose) < 0.5
+
+
+def test_two_wrong_points_of_sixteen_are_named(clicks, demo_bay):
+    true = demo_bay.camera("D_9")
+    points = clicks("D_9", 16)
+    points[2] = replace(points[2], x=points[2].x + 3.0)  # a slip of the tape
+    points[9] = replace(points[9], v=points[9].v - 45)
+    result = calibrate(points, true.intrinsics, true.pose)
+    assert {error.point.name for error in result.left_out} == {"P3", "P10"}
+
+
+def test_good_points_are_not_left_out(clicks, demo_bay):
+    for seed in range(6):
+        true = demo_bay.cameras[seed]
+        result = calibrate(clicks(true.name, 10, seed=seed, noise=1.5), true.intrinsics, true.pose)
+        assert result.left_out == ()
+
+
+def test_the_uncertainty_is_honest(clicks, demo_bay):
+    """Errors over their standard deviations spread as a normal variable does, over 30 calibrations."""
+    ratios, floor = [], []
+    true = demo_bay.camera("C_4")
+    grid = np.stack(np.meshgrid(np.linspace(22, 46, 5), np.linspace(4, 30, 5)), axis=-1).reshape(-1, 2)
+    pixels, _ = CameraModel.of(true).project(np.column_stack([grid, np.zeros(len(grid))]))
+    for seed in range(30):
+        result = calibrate(clicks(count=9, seed=seed), true.intrinsics, true.pose)
+        ratios += [(getattr(result.pose, key) - getattr(true.pose, key)) / result.std[key] for key in ("x", "y", "z")]
+        placed = CameraModel(result.pose, result.intrinsics).to_plane(pixels)
+        floor.append(np.median(np.linalg.norm(placed - grid, axis=1)) * 100 / result.floor_std_cm)
+    assert 0.6 < np.std(ratios) < 1.4
+    assert np.quantile(np.abs(ratios), 0.95) < 2.8
+    assert 0.4 < np.median(floor) < 1.6
+
+
+def test_too_few_points_are_refused(clicks, demo_bay):
+    with pytest.raises(CalibrationError, match="3 points where at least 4 are needed"):
+        calibrate(clicks(count=3), demo_bay.camera("C_4").intrinsics)
+
+
+def test_points_on_a_line_are_refused(geometry, demo_bay):
+    camera = demo_bay.camera("C_4")
+    places = np.array([[x, 15.0, 0.0] for x in np.linspace(22, 46, 7)])
+    points = [
+        FloorPoint(f"P{i}", *map(float, uv), *map(float, place))
+        for i, (uv, place) in enumerate(zip(geometry.project(camera, places), places, strict=True))
+    ]
+    with pytest.raises(CalibrationError, match="lie on one line on the floor"):
+        calibrate(points, camera.intrinsics, camera.pose)
+
+
+def test_points_in_one_place_are_refused(demo_bay):
+    points = [FloorPoint(f"P{i}", 900, 500, 30, 20) for i in range(5)]
+    with pytest.raises(CalibrationError, match="lie on one line"):
+        calibrate(points, demo_bay.camera("C_4").intrinsics)
+
+
+def test_a_point_above_the_horizon_is_refused(geometry, demo_bay):
+    camera = demo_bay.camera("C_4")
+    flat = camera.model_copy(update={"pose": Pose(x=34, y=40, z=6, pan=180, tilt=10)})
+    places = np.array([[x, y, 0.0] for x in (26, 32, 40) for y in (4, 14, 22)], dtype=float)
+    points = [
+        FloorPoint(f"P{i}", *map(float, uv), *map(float, place))
+        for i, (uv, place) in enumerate(zip(geometry.project(flat, places), places, strict=True))
+    ]
+    points.append(FloorPoint("sky", 900, 60, 34, 1))
+    with pytest.raises(CalibrationError, match=r"point sky: pixel \(900, 60\) looks above the horizon"):
+        calibrate(points, flat.intrinsics)
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"x": float("nan")}, "P2: holds a number that is not finite"),
+        ({"u": 1930.0}, r"P2: pixel \(1930, .*outside of the image of 1920 x 1080"),
+        ({"v": -3.0}, "outside of the image"),
+        ({"name": "P1"}, "point P1 is given twice"),
+    ],
+)
+def test_a_wrong_point_is_named(clicks, demo_bay, change, reason):
+    points = clicks(count=6)
+    points[1] = replace(points[1], **change)
+    with pytest.raises(CalibrationError, match=reason):
+        calibrate(points, demo_bay.camera("C_4").intrinsics)

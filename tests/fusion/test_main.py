@@ -1,0 +1,122 @@
+"""The commands: what they print, what they write, how they end."""
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pytest
+
+from bays import batch_id, load_bay
+from capture_async.types import CaptureBatch, CapturedImage
+from fusion.__main__ import main
+from fusion.calibration import FloorPoint
+from fusion.point_files import write_points
+
+SLOT = datetime(2025, 7, 2, 1, 0, tzinfo=UTC)
+
+
+@pytest.fixture
+def points(tmp_path, geometry, demo_bay):
+    """A points file of camera C_4, ten exact points."""
+    rng = np.random.default_rng(1)
+    found = []
+    while len(found) < 10:
+        place = np.array([*rng.uniform((15, 0), (55, 32)), 0.0])
+        ((u, v),) = geometry.project(demo_bay.camera("C_4"), place[None])
+        if 0 <= u <= 1920 and 0 <= v <= 1080:
+            found.append(FloorPoint(f"P{len(found)}", float(u), float(v), *map(float, place)))
+    path = tmp_path / "points.csv"
+    write_points(path, found)
+    return path
+
+
+@pytest.fixture
+def knocked_pose(make_bay, demo_bay):
+    """A bay `yard` whose file has camera C_4 three degrees off, and D_2 without pose and intrinsics."""
+    cameras = [json.loads(camera.model_dump_json()) for camera in demo_bay.cameras]
+    cameras[1]["pose"]["pan"] += 3
+    cameras[6] |= {"pose": None, "intrinsics": None, "fusion": False}
+    return make_bay(cameras=cameras)
+
+
+def test_calibrate_writes_the_file(points, knocked_pose, demo_bay, capsys):
+    assert main(["calibrate", "yard", "--camera", "C_4", "--points", str(points)]) == 0
+    text = capsys.readouterr().out
+    assert "yard.yaml: written" in text
+    assert "reprojection 0.0" in text
+    assert "P7" in text
+    calibrated, true = load_bay("yard").camera("C_4"), demo_bay.camera("C_4")
+    assert calibrated.pose.pan == pytest.approx(true.pose.pan, abs=0.05)
+    assert calibrated.pose.x == pytest.approx(true.pose.x, abs=0.05)
+    others = [camera for camera in load_bay("yard").cameras if camera.name != "C_4"]
+    assert others == [camera for camera in knocked_pose.cameras if camera.name != "C_4"]
+
+
+def test_a_dry_run_prints_the_change_and_writes_nothing(points, knocked_pose, bays_folder, capsys):
+    before = (bays_folder / "yard.yaml").read_bytes()
+    assert main(["calibrate", "yard", "--camera", "C_4", "--points", str(points), "--dry-run"]) == 0
+    text = capsys.readouterr().out
+    assert "-    pan: 184.5" in text
+    assert "not written (--dry-run)" in text
+    assert (bays_folder / "yard.yaml").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["calibrate", "nowhere", "--camera", "C_4"], "there is no bay nowhere"),
+        (["calibrate", "yard", "--camera", "X_1"], "bay yard has no camera X_1; it has: C_2, C_4"),
+        (["calibrate", "yard", "--camera", "D_2"], "no intrinsics to start from: give --focal"),
+        (["calibrate", "yard", "--camera", "C_4", "--click"], "with a frame of C_4: give an image with --frame"),
+        (["calibrate", "yard", "--camera", "C_4", "--click", "--frame", "none.jpg"], "none.jpg: cannot be read"),
+        (["check-poses", "yard"], "no observation of bay yard: run its batches first"),
+        (["check-poses", "yard", "--batches", "0"], "--batches must be at least 1"),
+        (["check-poses", "yard", "--tolerance", "nan"], "--tolerance between 0 and 90"),
+    ],
+)
+def test_what_cannot_be_done_is_told(points, knocked_pose, store, capsys, arguments, reason):
+    extra = ["--points", str(points)] if arguments[0] == "calibrate" else []
+    assert main([*arguments, *extra]) == 2
+    assert reason in capsys.readouterr().err
+
+
+def test_an_unreadable_bay_is_told(points, bays_folder, capsys):
+    (bays_folder / "yard.yaml").write_text("cameras: [", encoding="utf-8")
+    assert main(["calibrate", "yard", "--camera", "C_4", "--points", str(points)]) == 2
+    assert "yard.yaml:1" in capsys.readouterr().err
+
+
+def test_clicking_shows_the_newest_frame_that_there_is(points, knocked_pose, store, monkeypatch, capsys):
+    for slot, names in ((SLOT, ("C_2", "C_4")), (SLOT + timedelta(minutes=10), ("C_2",))):
+        batch = batch_id("yard", slot)
+        images = tuple(CapturedImage(name, "yard", slot, b"\xff\xd8\xff" + name.encode()) for name in names)
+        store.save("capture", "yard", batch, CaptureBatch(batch, "yard", images, ()))
+    shown = {}
+
+    def click_done(page):
+        shown.update(frame=page.frame, points=len(page.points))
+        page.done.set()
+
+    monkeypatch.setattr(
+        "fusion.clicking.ClickingPage.__enter__", lambda page: (page._thread.start(), click_done(page), page)[2]
+    )
+    assert main(["calibrate", "yard", "--camera", "C_4", "--points", str(points), "--click", "--dry-run"]) == 0
+    assert shown == {"frame": b"\xff\xd8\xffC_4", "points": 10}
+    assert "open http://127.0.0.1:" in capsys.readouterr().out
+
+
+def test_check_poses_finds_the_knocked_camera(make_yard, make_bay, store, capsys):
+    make_bay("demo_bay", enabled=False)
+    bay = load_bay("demo_bay")
+    turned = bay.camera("C_6").pose.model_copy(update={"tilt": bay.camera("C_6").pose.tilt + 1.0})
+    cameras = tuple(c.model_copy(update={"pose": turned}) if c.name == "C_6" else c for c in bay.cameras)
+    observation = replace(make_yard(seed=2010), bay=bay.model_copy(update={"cameras": cameras})).observe()
+    store.save("observation", "demo_bay", observation.batch_id, observation)
+    assert main(["check-poses", "demo_bay", "--json"]) == 1
+    told = json.loads(capsys.readouterr().out)
+    assert [camera["camera"] for camera in told["cameras"] if camera["verdict"] == "out of pose"] == ["C_6"]
+    assert told["batches"] == [observation.batch_id]
+    assert main(["check-poses", "demo_bay"]) == 1
+    assert "C_6: out of pose: turned by 1." in capsys.readouterr().out
+    assert main(["check-poses", "demo_bay", "--tolerance", "5"]) == 0

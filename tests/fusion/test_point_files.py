@@ -1,0 +1,61 @@
+"""Files of points: what is written is read back, and a wrong row is named."""
+
+import pytest
+
+from bay_observation.errors import CalibrationError
+from fusion.calibration import FloorPoint
+from fusion.point_files import SurveyPoint, read_points, read_survey, write_points
+
+POINTS = [FloorPoint("P1", 10.25, 20.5, 3.125, 4.0), FloorPoint("pillar, 7", 1.0, 2.0, 3.0, 4.0, 1.5)]
+
+
+@pytest.mark.parametrize("name", ["points.csv", "points.json"])
+def test_what_is_written_is_read_back(tmp_path, name):
+    write_points(tmp_path / name, POINTS)
+    assert read_points(tmp_path / name) == POINTS
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_name_and_height_may_be_left_out(tmp_path):
+    path = tmp_path / "points.csv"
+    path.write_text("u, v, x, y\n1,2,3,4\n5,6,7,8\n", encoding="utf-8")
+    assert read_points(path) == [FloorPoint("P1", 1, 2, 3, 4), FloorPoint("P2", 5, 6, 7, 8)]
+
+
+def test_surveyed_points(tmp_path):
+    path = tmp_path / "survey.csv"
+    path.write_text("\ufeffname,x,y\nK1,3,4\nK2,5,6\n", encoding="utf-8")
+    assert read_survey(path) == [SurveyPoint("K1", 3, 4), SurveyPoint("K2", 5, 6)]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "reason"),
+    [
+        ("p.csv", "1,2,3,4\n", "the first line must name the columns"),
+        ("p.csv", "", "the first line must name the columns"),
+        ("p.csv", "u,v,x,y\n1,2,3,4\n1,b,3,4\n", r"p\.csv: line 3: v is 'b', and a number is wanted"),
+        ("p.csv", "u,v,x,y\n1,2,nan,4\n", "line 2: x is 'nan', and a finite number is wanted"),
+        ("p.csv", "u,v,x,y\n1,2,3\n", "line 2: y is None, and a number is wanted"),
+        ("p.json", "[{", r"p\.json:1: no JSON"),
+        ("p.json", '{"u": 1}', "a list of points is wanted"),
+        ("p.json", '[{"u": true, "v": 1, "x": 2, "y": 3}]', "point 1: u is True"),
+    ],
+)
+def test_a_wrong_file_is_told(tmp_path, name, text, reason):
+    (tmp_path / name).write_text(text, encoding="utf-8")
+    with pytest.raises(CalibrationError, match=reason):
+        read_points(tmp_path / name)
+
+
+@pytest.mark.parametrize("text", ["name,x,y\n,3,4\n", "name,x,y\nK1,3,4\nK1,5,6\n"])
+def test_a_surveyed_point_has_a_name_of_its_own(tmp_path, text):
+    (tmp_path / "s.csv").write_text(text, encoding="utf-8")
+    with pytest.raises(CalibrationError, match="is empty or used twice"):
+        read_survey(tmp_path / "s.csv")
+
+
+def test_a_missing_file_is_told(tmp_path):
+    with pytest.raises(CalibrationError, match=r"none\.csv: cannot be read"):
+        read_points(tmp_path / "none.csv")
+    with pytest.raises(CalibrationError, match="cannot be written"):
+        write_points(tmp_path / "none" / "p.csv", POINTS)
