@@ -17,9 +17,9 @@ import shapely
 from bays import BayConfig
 from bays.camera_model import angles_of
 from fusion.association import Hypotheses, associate, collect, refit
-from fusion.fitting import Outlines, SizePrior, fit_boxes
+from fusion.fitting import Outlines, SizePrior, fit_boxes, sensitivity
 from fusion.silhouettes import Scene, build_scene
-from fusion.turn import LEAST_BLOCKS, Sighting, Turn, estimate_turn, turned
+from fusion.turn import ERR_TOGETHER, LEAST_BLOCKS, SCALE_PX, Sighting, Turn, estimate_turn, turned
 from fusion.types import FusionResult
 from fusion.upright_box import DEPTH, HEIGHT, PARAMETERS, WIDTH, YAW, Bools, Floats, Ints, X, Y
 from inference.types import Observation
@@ -236,7 +236,6 @@ def _hypotheses(result: FusionResult, scene: Scene) -> Hypotheses:
         np.full(shape, -1, dtype=np.int64),
         np.zeros(shape),
         np.zeros(shape, dtype=bool),
-        np.zeros((len(boxes), PARAMETERS, PARAMETERS)),
     )
 
 
@@ -249,9 +248,10 @@ def _sighting(batch: SeenBatch, row: int, out: frozenset[str]) -> Sighting:
     rows = rows[_about_in_frame(found.boxes[rows], scene, row)]
     bent = (members[rows] != found.members[rows]).any(axis=1)
     outlines = scene.outlines()
-    boxes, information = found.boxes[rows], found.information[rows]
+    boxes = found.boxes[rows]
     if bent.any():
-        boxes[bent], information[bent] = _fitted(boxes[bent], members[rows[bent]], outlines)
+        boxes[bent] = _fitted(boxes[bent], members[rows[bent]], outlines)
+    information = _information(boxes, members[rows], outlines)
     own = np.flatnonzero(scene.camera == row)
     return Sighting(
         boxes, information, scene.pixels[own], outlines.own[own], scene.polygons[own], scene.frames[row].outline
@@ -270,12 +270,28 @@ def _about_in_frame(boxes: Floats, scene: Scene, row: int) -> Bools:
     return np.asarray(ahead & (pixels > low - margin).all(axis=1) & (pixels < high + margin).all(axis=1))
 
 
-def _fitted(boxes: Floats, members: Ints, outlines: Outlines) -> tuple[Floats, Floats]:
-    """(k, 6) boxes fitted to these members alone, and (k, 6, 6) their information."""
-    # Members first, so that the fit is as wide as the block that most cameras see.
+def _fitted(boxes: Floats, members: Ints, outlines: Outlines) -> Floats:
+    """(k, 6) boxes fitted to these members alone."""
+    return fit_boxes(boxes, _packed(members), outlines.thinned(2), _wide_prior(len(boxes)), steps=6).boxes
+
+
+def _information(boxes: Floats, members: Ints, outlines: Outlines) -> Floats:
+    """(k, 6, 6) inverse of the boxes' covariance, as these members tell them; what they leave unexplained widens it."""
+    if not len(boxes):
+        return np.zeros((0, PARAMETERS, PARAMETERS))
+    parts = sensitivity(boxes, _packed(members), outlines.thinned(2), _wide_prior(len(boxes)), scale=SCALE_PX)
+    unexplained = parts.noise**2 + (parts.shifts**2).sum(axis=-1) / 2
+    count = np.maximum(parts.present.sum(axis=1), 1)
+    misfit = np.where(parts.present, unexplained, 0.0).sum(axis=1) / count / SCALE_PX**2
+    seen = (parts.information - parts.prior) / (ERR_TOGETHER**2 * np.maximum(misfit, 1.0)[:, None, None])
+    return np.asarray(seen + parts.prior)
+
+
+def _packed(members: Ints) -> Ints:
+    """Members first, as wide as the block that most cameras see."""
     order = np.argsort(members < 0, axis=1, kind="stable")
-    width = int((members >= 0).sum(axis=1).max())
-    columns = np.take_along_axis(members, order, axis=1)[:, :width]
-    prior = SizePrior(*(np.broadcast_to(value, (len(boxes), 3)) for value in _WIDE_PRIOR))
-    fit = fit_boxes(boxes, columns, outlines.thinned(2), prior, steps=6)
-    return fit.boxes, fit.information
+    return np.asarray(np.take_along_axis(members, order, axis=1)[:, : int((members >= 0).sum(axis=1).max())])
+
+
+def _wide_prior(count: int) -> SizePrior:
+    return SizePrior(*(np.broadcast_to(value, (count, 3)) for value in _WIDE_PRIOR))

@@ -34,8 +34,8 @@ LEAST_BLOCKS = 3  # places on the floor without which no turn is estimated
 
 _SAME_PLACE_M = 0.5
 _SAME_SILHOUETTE_IOU = 0.3
-_SCALE_PX = 3.0
-_ERR_TOGETHER = 3.0  # as in `fusion.fitting`: points of one outline err together
+SCALE_PX = 3.0
+ERR_TOGETHER = 3.0  # points of one outline err together: what they tell is this many times less certain than it seems
 _UNLIKELY = 9.0  # of a block's disagreement (chi squared of three), from which it counts less
 _MOST_STEPS = 8
 _CONVERGED = 2e-5  # radians
@@ -260,7 +260,7 @@ def _evidence(matched: _Matched, view: Views, vector: Floats) -> tuple[Floats, F
     distance, nearest, counts = _residual(matched, now)
     residual = np.where(counts, distance, 0.0)
     slope = np.where(counts[..., None], _slopes(matched, now, nearest, distance), 0.0)
-    weight = 1 / np.sqrt(1 + (residual / _SCALE_PX) ** 2) / (_SCALE_PX * _ERR_TOGETHER) ** 2
+    weight = 1 / np.sqrt(1 + (residual / SCALE_PX) ** 2) / (SCALE_PX * ERR_TOGETHER) ** 2
     weighted = slope * weight[..., None]
     normal = np.swapaxes(weighted, 1, 2) @ slope
     gradient = (np.swapaxes(weighted, 1, 2) @ residual[..., None])[..., 0]

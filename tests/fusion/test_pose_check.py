@@ -93,7 +93,7 @@ def test_fusion_goes_on_without_a_knocked_camera(geometry, knocked, demo_bay):
     assert result.unseen.equals(expected.unseen)
     assert [block.footprint.wkb for block in result.blocks] == [block.footprint.wkb for block in expected.blocks]
     footprints, heights = [b.footprint for b in result.blocks], [b.height_m for b in result.blocks]
-    assert geometry.score(footprints, heights, yard.boxes).recall >= 0.9
+    assert geometry.score(footprints, heights, yard.blocks).recall >= 0.9
 
 
 def test_cameras_that_are_all_off_a_little_are_kept(make_yard, demo_bay):
