@@ -205,7 +205,10 @@ def _warm_up(models: BayModels) -> None:
     try:
         empty = np.zeros((models.image_size, models.image_size, 3), dtype=np.uint8)
         segment(
-            models.segmenter, embed(models.segmenter, empty, models.half), np.float32([[8, 8, 56, 56]]), models.half
+            models.segmenter,
+            embed(models.segmenter, empty, models.half),
+            np.asarray([[8, 8, 56, 56]], dtype=np.float32),
+            models.half,
         )
         detect(models, [empty])
         classify(models, [np.zeros((64, 64, 3), dtype=np.uint8)])

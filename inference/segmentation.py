@@ -94,7 +94,9 @@ def segment(
     sam = predictor.model
     (height, width), (rows, columns) = embedded.frame_size, embedded.input_size
     with torch.inference_mode(), _precision(predictor, dtype):
-        prompts = torch.as_tensor(boxes * np.float32([columns / width, rows / height] * 2), device=predictor.device)
+        prompts = torch.as_tensor(
+            boxes * np.asarray([columns / width, rows / height] * 2, dtype=np.float32), device=predictor.device
+        )
         sparse, dense = sam.prompt_encoder(points=None, boxes=prompts, masks=None)
         logits, _ = sam.mask_decoder(
             image_embeddings=embedded.features,

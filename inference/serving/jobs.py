@@ -55,7 +55,7 @@ class Jobs:
         self.running: str | None = None
         self._work = work
         self._jobs: OrderedDict[str, asyncio.Future[Observed]] = OrderedDict()
-        self._waiting: asyncio.Queue[tuple[ArtifactReference, asyncio.Future[Observed]]] = asyncio.Queue()
+        self._waiting: asyncio.Queue[tuple[ArtifactReference, asyncio.Future[Observed]] | None] = asyncio.Queue()
         self._stopping = False
         self._abandoned = threading.Event()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="inference")
@@ -104,11 +104,11 @@ class Jobs:
         An abandoned batch publishes nothing; it ends after the model call that it is in.
         """
         self._stopping = True
-        while not self._waiting.empty():
-            capture, job = self._waiting.get_nowait()
+        while not self._waiting.empty() and (item := self._waiting.get_nowait()) is not None:
+            capture, job = item
             _log.info("%s is dropped: the server stops", job_id(capture))
             _fail(job, StoppingError("the inference server stops, and has not begun with this batch"))
-        self._waiting.put_nowait(_END)
+        self._waiting.put_nowait(None)  # after the last one
         _, unfinished = await asyncio.wait([self._worker], timeout=grace_s)
         if unfinished:
             _log.warning("%s is abandoned: not done within %g s", self.running, grace_s)
@@ -125,7 +125,7 @@ class Jobs:
 
     async def _run(self) -> None:
         loop = asyncio.get_running_loop()
-        while (item := await self._waiting.get()) is not _END:
+        while (item := await self._waiting.get()) is not None:
             capture, job = item
             self.running = job_id(capture)
             try:
@@ -148,9 +148,6 @@ class Jobs:
     def _forget_old(self) -> None:
         for name in [name for name, job in self._jobs.items() if job.done()][:-_REMEMBERED]:
             del self._jobs[name]
-
-
-_END: tuple[ArtifactReference, asyncio.Future[Observed]] = ()  # type: ignore[assignment]  # after the last job
 
 
 def _fail(job: asyncio.Future[Observed], error: Exception) -> None:

@@ -111,7 +111,7 @@ class Reply:
         Raises:
             InferenceError: of the wrong form, or about another batch.
         """
-        status = values.get("status")
+        status: Any = values.get("status")
         if status not in get_args(Status):
             raise InferenceError(f"answer of the inference server: status {status!r} is unknown: {values.get('error')}")
         observed = Observed.from_dict(values.get("observed"), capture=capture) if status == "done" else None
