@@ -204,12 +204,8 @@ def _warm_up(models: BayModels) -> None:
 
     try:
         empty = np.zeros((models.image_size, models.image_size, 3), dtype=np.uint8)
-        segment(
-            models.segmenter,
-            embed(models.segmenter, empty, models.half),
-            np.asarray([[8, 8, 56, 56]], dtype=np.float32),
-            models.half,
-        )
+        box = np.asarray([[8, 8, 56, 56]], dtype=np.float32)
+        segment(models.segmenter, embed(models.segmenter, empty, models.half), box, models.half)
         detect(models, [empty])
         classify(models, [np.zeros((64, 64, 3), dtype=np.uint8)])
         if models.jig_classifier is not None:

@@ -94,9 +94,8 @@ def segment(
     sam = predictor.model
     (height, width), (rows, columns) = embedded.frame_size, embedded.input_size
     with torch.inference_mode(), _precision(predictor, dtype):
-        prompts = torch.as_tensor(
-            boxes * np.asarray([columns / width, rows / height] * 2, dtype=np.float32), device=predictor.device
-        )
+        to_input = np.asarray([columns / width, rows / height] * 2, dtype=np.float32)
+        prompts = torch.as_tensor(boxes * to_input, device=predictor.device)
         sparse, dense = sam.prompt_encoder(points=None, boxes=prompts, masks=None)
         logits, _ = sam.mask_decoder(
             image_embeddings=embedded.features,

@@ -45,7 +45,21 @@ def serve(bay_ids: Sequence[str], *, device: str | None, limit: int, grace_s: fl
         began = time.monotonic()
         _load(list(places), device)
         _log.info("models of %s loaded in %.1f s", ", ".join(places), time.monotonic() - began)
-        asyncio.run(_until_told_to_stop(places, StoredBatches(device), limit, grace_s))
+        asyncio.run(answer_until_told_to_stop(places, StoredBatches(device), limit, grace_s))
+
+
+async def answer_until_told_to_stop(places: dict[str, ListeningPlace], work: Work, limit: int, grace_s: float) -> None:
+    """Listen at these places until SIGTERM or SIGINT; arguments as for `serve`."""
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    server = InferenceServer(list(places), work, limit)
+    for place in places.values():
+        await server.listen(place)
+        _log.info("listening on %s", place.path)
+    await stop.wait()
+    _log.info("stopping")
+    await server.stop(grace_s)
 
 
 class InferenceServer:
@@ -149,19 +163,6 @@ class InferenceServer:
         if capture.stage != "capture" or capture.bay_id not in self.bays:
             raise ConfigError(f"{capture.path} is no capture of {', '.join(self.bays)}, which this server has")
         return capture
-
-
-async def _until_told_to_stop(places: dict[str, ListeningPlace], work: Work, limit: int, grace_s: float) -> None:
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    server = InferenceServer(list(places), work, limit)
-    for place in places.values():
-        await server.listen(place)
-        _log.info("listening on %s", place.path)
-    await stop.wait()
-    _log.info("stopping")
-    await server.stop(grace_s)
 
 
 def _load(bay_ids: Sequence[str], device: str | None) -> None:
