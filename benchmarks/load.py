@@ -77,7 +77,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         draw(results, options.out / "load.png")
     console = Console(width=None if sys.stdout.isatty() else _COLUMNS)
     console.print(_cases_table(results))
-    console.print(_bars_table(bars))
+    console.print(bars_table(bars))
     console.print(f"written to {options.out}/load.json" + ("" if options.no_picture else " and load.png"))
     return 0 if all(bar.holds for bar in bars) else 1
 
@@ -307,7 +307,8 @@ def _cases_table(results: dict[str, Any]) -> Table:
     return table
 
 
-def _bars_table(bars: Sequence[Bar]) -> Table:
+def bars_table(bars: Sequence[Bar]) -> Table:
+    """Every figure beside its bar."""
     table = Table("", "figure", "bar", "least to most", "", title="Bars", title_justify="left")
     for column in table.columns[1:4]:
         column.justify = "right"

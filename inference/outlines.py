@@ -61,24 +61,28 @@ def hull(mask: NDArray[np.bool_], origin: tuple[float, float] = (0.0, 0.0)) -> N
 
 
 def upsample(
-    logits: NDArray[np.float32], scale: tuple[float, float], window: tuple[int, int, int, int]
+    logits: NDArray[np.float32],
+    scale: tuple[float, float],
+    window: tuple[int, int, int, int],
+    origin: tuple[int, int] = (0, 0),
 ) -> NDArray[np.float32]:
-    """A window of the frame, interpolated from mask logits of a coarser grid.
+    """A window of a picture, interpolated from mask logits of a coarser grid.
 
     Bilinear with pixel centres aligned, as SAM's own `postprocess_masks` does for
-    the whole frame; only the window is computed.
+    the whole picture; only the window is computed.
 
     Args:
         logits: (h, w) float32.
-        scale: frame pixels per cell of the grid, along x and y.
-        window: left, top, right, bottom in the frame, whole pixels, right and bottom not included.
+        scale: pixels of the picture per cell of the grid, along x and y.
+        window: left, top, right, bottom in the picture, whole pixels, right and bottom not included.
+        origin: column and row of the grid's cell that `logits` begin with.
 
     Returns:
         (bottom - top, right - left) float32.
     """
     left, top, right, bottom = window
-    columns = (np.arange(left, right, dtype=np.float32) + 0.5) / scale[0] - 0.5
-    rows = (np.arange(top, bottom, dtype=np.float32) + 0.5) / scale[1] - 0.5
+    columns = (np.arange(left, right, dtype=np.float32) + 0.5) / scale[0] - 0.5 - origin[0]
+    rows = (np.arange(top, bottom, dtype=np.float32) + 0.5) / scale[1] - 0.5 - origin[1]
     map_x, map_y = np.meshgrid(columns, rows)
     return np.asarray(
         cv2.remap(logits, map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), dtype=np.float32

@@ -1,5 +1,8 @@
 """Masks for boxes: one SAM embedding a frame, all its boxes in one call of the mask decoder."""
 
+from collections.abc import Iterator
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -106,12 +109,45 @@ def segment(
         )
     grids = logits[:, 0].float().cpu().numpy()
     cell = sam.image_encoder.img_size / grids.shape[-1]
-    scale = (cell * width / columns, cell * height / rows)
     windows = [box_window(box, width, height) for box in boxes]
     return [
-        ObjectMask(window, upsample(grid, scale, window) > sam.mask_threshold)
+        ObjectMask(window, _drawn(grid, cell, window, embedded) > sam.mask_threshold)
         for grid, window in zip(grids, windows, strict=True)
     ]
+
+
+def _drawn(
+    grid: NDArray[np.float32], cell: float, window: tuple[int, int, int, int], embedded: EmbeddedFrame
+) -> NDArray[np.float32]:
+    """Mask logits of a window of the frame, drawn as SAM does: to its input's pixels, then the frame's."""
+    (height, width), (rows, columns) = embedded.frame_size, embedded.input_size
+    scale = (width / columns, height / rows)
+    inner = (
+        max(int(window[0] / scale[0]) - 1, 0),
+        max(int(window[1] / scale[1]) - 1, 0),
+        min(int(window[2] / scale[0]) + 2, columns),
+        min(int(window[3] / scale[1]) + 2, rows),
+    )
+    return upsample(upsample(grid, (cell, cell), inner), scale, window, inner[:2])
+
+
+@contextmanager
+def frame_threads(device: str) -> Iterator[Executor]:
+    """Threads to embed and segment frames in: one frame at a time on a GPU, one for each thread of torch on a CPU.
+
+    Each computes alone: torch's own threads would wait for one another after every operation.
+    """
+    threads = torch.get_num_threads()
+    if torch.device(device).type != "cpu":
+        with ThreadPoolExecutor(1) as pool:
+            yield pool
+        return
+    try:
+        with ThreadPoolExecutor(threads, "segment", lambda: torch.set_num_threads(1)) as pool:
+            yield pool
+    finally:
+        # Set in a thread it is also the default of every thread to come.
+        torch.set_num_threads(threads)
 
 
 def box_window(box: NDArray[np.float32], width: int, height: int) -> tuple[int, int, int, int]:

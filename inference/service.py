@@ -18,7 +18,7 @@ from inference.jigs import Jig, automatic_jigs
 from inference.memory import in_parts
 from inference.models import BayModels, classify, detect, load_models, models_path
 from inference.outlines import hull, outline
-from inference.segmentation import EmbeddedFrame, ObjectMask, embed, segment
+from inference.segmentation import EmbeddedFrame, ObjectMask, embed, frame_threads, segment
 from inference.types import (
     OCCLUDER_CLASSES,
     TRACKED_CLASSES,
@@ -68,6 +68,11 @@ class InferenceService:
             if key not in cls._services:
                 cls._services[key] = cls(load_models(bay.models, device))
             return cls._services[key]
+
+    @classmethod
+    def loaded(cls) -> int:
+        """How many services this process has loaded the models of."""
+        return len(cls._services)
 
     def observe(
         self,
@@ -143,13 +148,14 @@ class InferenceService:
             boxes = result.boxes.xyxy.float().cpu().numpy()
             scores = result.boxes.conf.float().cpu().numpy()
             names = [result.names[int(index)] for index in result.boxes.cls.cpu().numpy()]
-            frame.objects = [
-                _Object(names[i], float(scores[i]), boxes[i]) for i in _one_per_place(boxes, scores, names)
-            ]
+            frame.objects = [_Object(names[i], float(scores[i]), boxes[i]) for i in one_per_place(boxes, scores, names)]
         return failed
 
     def _segment(self, frames: "list[_Frame]", go_on: Callable[[], None]) -> "list[_Frame]":
-        return [frame for frame in frames if not self._segment_frame(frame, go_on)]
+        # On a CPU frames beside each other take less than the threads of one frame do, which mostly wait.
+        with frame_threads(self.models.device) as pool:
+            fitted = list(pool.map(lambda frame: self._segment_frame(frame, go_on), frames))
+        return [frame for frame, fits in zip(frames, fitted, strict=True) if not fits]
 
     def _segment_frame(self, frame: "_Frame", go_on: Callable[[], None]) -> bool:
         """Whether the frame fitted into memory."""
@@ -174,6 +180,8 @@ class InferenceService:
         for found, mask in zip(wanted, in_parts(call, wanted, BOXES_PER_CALL), strict=True):
             found.mask = mask
         frame.objects = _with_jigs(frame.objects, jigs)
+        for found in frame.objects:
+            found.draw_outline()
         return all(found.mask is not None for found in wanted)
 
     def _classify(self, frames: "list[_Frame]", go_on: Callable[[], None]) -> "list[_Frame]":
@@ -208,19 +216,21 @@ class _Object:
     confidence: float
     box: NDArray[np.float32]
     mask: ObjectMask | None = None
+    polygon: NDArray[np.float32] | None = None
     stage: str | None = None
     stage_confidence: float = 0.0
 
-    def detected(self) -> DetectedObject:
-        polygon = None
+    def draw_outline(self) -> None:
         if self.mask is not None:
             draw = hull if self.class_name in OCCLUDER_CLASSES else outline
-            polygon = draw(self.mask.inside, self.mask.window[:2])
+            self.polygon = draw(self.mask.inside, self.mask.window[:2])
+
+    def detected(self) -> DetectedObject:
         return DetectedObject(
             class_name=self.class_name,
             confidence=self.confidence,
             box=self.box,
-            polygon=polygon,
+            polygon=self.polygon,
             stage=self.stage,
             stage_confidence=self.stage_confidence,
         )
@@ -278,7 +288,7 @@ def _with_jigs(objects: list[_Object], jigs: "list[Jig]") -> list[_Object]:
     return sorted(objects + new, key=lambda found: -found.confidence)
 
 
-def _one_per_place(boxes: NDArray[np.float32], scores: NDArray[np.float32], names: list[str]) -> list[int]:
+def one_per_place(boxes: NDArray[np.float32], scores: NDArray[np.float32], names: list[str]) -> list[int]:
     """Indices that stay, best first, when tracked objects of two classes at one place count once."""
     stay: list[int] = []
     for i in (int(index) for index in np.argsort(-scores, kind="stable")):

@@ -204,6 +204,9 @@ def scripted_work() -> Iterator[Any]:
         def stands(self, _: Any) -> bool:
             return self.whole
 
+        def loads(self) -> int:
+            return 1
+
     def observed_without_models(capture: Any) -> Any:
         from artifacts import ArtifactReference
 

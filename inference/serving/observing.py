@@ -56,6 +56,9 @@ class Work(Protocol):
     def stands(self, observed: Observed) -> bool:
         """Whether what was done before can be handed on as it is."""
 
+    def loads(self) -> int:
+        """How often models were loaded so far."""
+
 
 class StoredBatches:
     """Batches of the store, through the models of one device.
@@ -75,3 +78,9 @@ class StoredBatches:
     def stands(self, observed: Observed) -> bool:
         """Whether the published Observation is still there, whole."""
         return ArtifactStore().is_whole(observed.reference)
+
+    def loads(self) -> int:
+        """How often this process has loaded models."""
+        from inference.service import InferenceService
+
+        return InferenceService.loaded()

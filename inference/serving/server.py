@@ -74,6 +74,7 @@ class InferenceServer:
     def __init__(self, bays: Sequence[str], work: Work, limit: int) -> None:
         self.bays = tuple(bays)
         self.jobs = Jobs(work, limit)
+        self._work = work
         self._started = time.time()
         self._listening: list[asyncio.Server] = []
         self._talks: set[asyncio.Task[None]] = set()
@@ -106,6 +107,7 @@ class InferenceServer:
             "failed": counts.failed,
             "joined": counts.joined,
             "refused": counts.refused,
+            "loads": self._work.loads(),
             "memory_mib": round(_resident_mib(), 1),
             "peak_memory_mib": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1),
         }

@@ -17,7 +17,7 @@ from inference import InferenceService, load_models
 from inference.models import detect as models_detect
 from inference.segmentation import embed as segmentation_embed
 from inference.segmentation import segment as segmentation_segment
-from inference.service import _one_per_place
+from inference.service import one_per_place
 from inference.types import CLASSES, TRACKED_CLASSES, Observation
 
 SLOT = datetime(2025, 7, 2, 16, 10, tzinfo=UTC)
@@ -265,7 +265,7 @@ def test_two_tracked_classes_at_one_place_are_one_object() -> None:
     boxes = np.array([[0, 0, 10, 10], [0, 0, 10, 9.5], [0, 0, 10, 10], [50, 0, 60, 10]], dtype=np.float32)
     scores = np.array([0.5, 0.9, 0.7, 0.3], dtype=np.float32)
     # A jig under the block stays, and so does a block elsewhere.
-    assert _one_per_place(boxes, scores, ["panel", "block", "pinjig", "panel"]) == [1, 2, 3]
+    assert one_per_place(boxes, scores, ["panel", "block", "pinjig", "panel"]) == [1, 2, 3]
 
 
 def test_bays_of_the_same_models_share_a_service(checkpoints: Models) -> None:

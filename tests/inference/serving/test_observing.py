@@ -37,7 +37,9 @@ def test_the_observation_is_published_and_counted(bay, store, capture):
 def test_a_server_and_a_task_publish_the_same(bay, store, capture):
     by_task = observe_capture(capture, bay, store, device="cpu")
     work = StoredBatches("cpu")
+    loads = work.loads()
     by_server = work.observe(capture, lambda: None)
+    assert work.loads() == loads  # the bay's models are there already
     assert by_server.reference == by_task.reference
     assert work.stands(by_server)
     (store.root / by_server.reference.path).unlink()

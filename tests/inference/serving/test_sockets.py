@@ -28,6 +28,8 @@ class Work:
             time.sleep(0.01)
     def stands(self, observed):
         return True
+    def loads(self):
+        return 0
 with ListeningPlace("yard") as place:
     asyncio.run(answer_until_told_to_stop({"yard": place}, Work(), 8, float(sys.argv[1])))
 print("ended", flush=True)
