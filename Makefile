@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 UV     := uv==0.11.33
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-fast load eval lint format clean
+.PHONY: help install demo test test-fast load eval bench-inference lint format clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -45,6 +45,9 @@ load: install  ## capture against 12 to 1000 simulated cameras, beside what it r
 
 eval: install  ## how right fusion and the whole way are, on yards never trained or tuned on (ARGS=--help)
 	@$(BIN)/python -m evaluation $(ARGS)
+
+bench-inference: install  ## the warm models against one call per frame and box, and against a cold task
+	@$(BIN)/python -m benchmarks.inference $(ARGS)
 
 clean:  ## remove what the targets made
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache data demo_output

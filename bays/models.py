@@ -170,12 +170,18 @@ class Conditions(_Strict):
 
 
 class Models(_Strict):
-    """Checkpoints of a bay. Relative paths start at `MODELS_PATH` (see `inference`)."""
+    """Checkpoints of a bay. Relative paths start at `MODELS_PATH` (see `inference`).
+
+    With `jig_classification` jigs are found by automatic masks as well, which this classifier
+    of crops tells apart. `half_precision` is used where the device has it.
+    """
 
     yolo_detection: Path
     sam_segmentation: Path
     sam_model_type: Annotated[str, Field(pattern=r"^[a-z0-9_]+$")] = "vit_h"
     classification: Path
+    jig_classification: Path | None = None
+    half_precision: bool = True
     min_confidence: Annotated[float, Field(gt=0, lt=1)] = 0.25
     image_size: Annotated[int, Field(ge=64, le=4096, multiple_of=32)] = 640
 

@@ -1,6 +1,9 @@
-"""`python -m inference train WHAT` and `python -m inference score`."""
+"""`python -m inference serve`, `health`, `train` and `score`."""
 
 import argparse
+import asyncio
+import json
+import logging
 import os
 import sys
 from pathlib import Path
@@ -18,10 +21,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the command; the exit status is 1 when it could not be done."""
     options = _parser().parse_args(arguments)
     try:
-        if options.command == "train":
-            _train(options)
-        else:
-            _score(options)
+        _COMMANDS[options.command](options)
     except BayObservationError as error:
         print(error, file=sys.stderr)
         return 1
@@ -31,6 +31,13 @@ def main(arguments: list[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m inference", description="The models and their weights.")
     commands = parser.add_subparsers(dest="command", required=True)
+    serve = commands.add_parser("serve", help="keep the models of bays loaded, and answer their tasks")
+    serve.add_argument("bays", nargs="+", metavar="BAY", help="bays of this host whose models share the device")
+    serve.add_argument("--device", help="as cuda:1; default: the first GPU, or the CPU without one")
+    serve.add_argument("--queue", type=_at_least_one, default=8, help="batches that may wait (8)")
+    serve.add_argument("--grace", type=float, default=30.0, help="seconds for the running batch at the end (30)")
+    health = commands.add_parser("health", help="ask a bay's server how it is; the exit status is 1 without one")
+    health.add_argument("bay", metavar="BAY")
     train = commands.add_parser("train", help="train on simulated yards")
     train.add_argument("model", choices=[*_EPOCHS, "all"])
     train.add_argument("--out", type=Path, default=Path("training_output"), help="folder of frames and results")
@@ -43,6 +50,19 @@ def _parser() -> argparse.ArgumentParser:
     score.add_argument("--yards", default="500-505", help="seeds, from-to; training uses none below 1000")
     score.add_argument("--pictures", type=Path, help="folder for annotated frames of the first yard")
     return parser
+
+
+def _serve(options: argparse.Namespace) -> None:
+    from inference.serving.server import serve
+
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    serve(options.bays, device=options.device, limit=options.queue, grace_s=options.grace)
+
+
+def _health(options: argparse.Namespace) -> None:
+    from inference.serving import InferenceClient
+
+    print(json.dumps(asyncio.run(InferenceClient(options.bay).health()), indent=1))
 
 
 def _train(options: argparse.Namespace) -> None:
@@ -75,6 +95,16 @@ def _score(options: argparse.Namespace) -> None:
     for name, value in result.items():
         table.add_row(name, value)
     Console().print(table)
+
+
+def _at_least_one(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text}: at least one")
+    return number
+
+
+_COMMANDS = {"serve": _serve, "health": _health, "train": _train, "score": _score}
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What the stage classifier looks at: an object cut out along its mask, on even grey, in a square."""
+"""What a classifier looks at: an object cut out along its mask, on even grey, in a square."""
 
 import cv2
 import numpy as np
@@ -22,13 +22,13 @@ def masked_crop(
         (CROP_SIZE, CROP_SIZE, 3) uint8, BGR: the mask's bounding box, its longer side
         scaled to the crop's, centred. None for an empty mask.
     """
-    if not inside.any():
+    mask = inside.view(np.uint8)
+    x, y, width, height = cv2.boundingRect(mask)
+    if width == 0:
         return None
-    left, top, right, bottom = window
-    ys, xs = np.flatnonzero(inside.any(axis=1)), np.flatnonzero(inside.any(axis=0))
-    rows, columns = slice(ys[0], ys[-1] + 1), slice(xs[0], xs[-1] + 1)
-    cut = np.where(inside[rows, columns, None], frame[top:bottom, left:right][rows, columns], np.uint8(BACKGROUND))
-    height, width = cut.shape[:2]
+    left, top = window[0] + x, window[1] + y
+    cut = np.full((height, width, 3), BACKGROUND, dtype=np.uint8)
+    cv2.copyTo(frame[top : top + height, left : left + width], mask[y : y + height, x : x + width], cut)
     scale = CROP_SIZE / max(height, width)
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
     small = cv2.resize(cut, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)

@@ -26,18 +26,22 @@ def outline(mask: NDArray[np.bool_], origin: tuple[float, float] = (0.0, 0.0)) -
         filled) disagree is nowhere farther than `MAX_ERROR_PX` from the component's
         boundary. None for an empty mask.
     """
-    count, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=4)
-    if count < 2:
+    parts, _ = cv2.findContours(mask.view(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+    if not parts:
         return None
-    component = labels == 1 + int(np.argmax(stats[1:, cv2.CC_STAT_AREA]))
+    # Only the component itself is drawn, in its bounding box, and one corner more to the right and below.
+    largest = max(parts, key=lambda part: (cv2.contourArea(part), len(part)))
+    left, top, width, height = cv2.boundingRect(largest)
+    component = np.zeros((height + 1, width + 1), np.uint8)
+    cv2.drawContours(component, [largest], -1, 1, cv2.FILLED, offset=(-left, -top))
     # A corner of the pixel grid is inside when any of the four pixels around it is.
-    corners = cv2.dilate(np.pad(component.astype(np.uint8), ((0, 1), (0, 1))), np.ones((2, 2), np.uint8), anchor=(1, 1))
+    corners = cv2.dilate(component, np.ones((2, 2), np.uint8), anchor=(1, 1))
     contours, _ = cv2.findContours(corners, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     contour = max(contours, key=cv2.contourArea)
     simple = cv2.approxPolyDP(contour, SIMPLIFICATION_PX, closed=True)
     if len(simple) < 3:  # a mask one pixel wide
         simple = contour
-    return np.asarray(simple.reshape(-1, 2) + np.asarray(origin), dtype=np.float32)
+    return np.asarray(simple.reshape(-1, 2) + np.add(origin, (left, top)), dtype=np.float32)
 
 
 def hull(mask: NDArray[np.bool_], origin: tuple[float, float] = (0.0, 0.0)) -> NDArray[np.float32] | None:
@@ -57,24 +61,28 @@ def hull(mask: NDArray[np.bool_], origin: tuple[float, float] = (0.0, 0.0)) -> N
 
 
 def upsample(
-    logits: NDArray[np.float32], scale: tuple[float, float], window: tuple[int, int, int, int]
+    logits: NDArray[np.float32],
+    scale: tuple[float, float],
+    window: tuple[int, int, int, int],
+    origin: tuple[int, int] = (0, 0),
 ) -> NDArray[np.float32]:
-    """A window of the frame, interpolated from mask logits of a coarser grid.
+    """A window of a picture, interpolated from mask logits of a coarser grid.
 
     Bilinear with pixel centres aligned, as SAM's own `postprocess_masks` does for
-    the whole frame; only the window is computed.
+    the whole picture; only the window is computed.
 
     Args:
         logits: (h, w) float32.
-        scale: frame pixels per cell of the grid, along x and y.
-        window: left, top, right, bottom in the frame, whole pixels, right and bottom not included.
+        scale: pixels of the picture per cell of the grid, along x and y.
+        window: left, top, right, bottom in the picture, whole pixels, right and bottom not included.
+        origin: column and row of the grid's cell that `logits` begin with.
 
     Returns:
         (bottom - top, right - left) float32.
     """
     left, top, right, bottom = window
-    columns = (np.arange(left, right, dtype=np.float32) + 0.5) / scale[0] - 0.5
-    rows = (np.arange(top, bottom, dtype=np.float32) + 0.5) / scale[1] - 0.5
+    columns = (np.arange(left, right, dtype=np.float32) + 0.5) / scale[0] - 0.5 - origin[0]
+    rows = (np.arange(top, bottom, dtype=np.float32) + 0.5) / scale[1] - 0.5 - origin[1]
     map_x, map_y = np.meshgrid(columns, rows)
     return np.asarray(
         cv2.remap(logits, map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), dtype=np.float32

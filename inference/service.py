@@ -1,21 +1,24 @@
 """One pass over a batch: decode, detect, segment, classify."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from bay_observation.errors import CaptureError, InferenceError
 from bays import BayConfig
 from inference.crops import masked_crop
+from inference.jigs import Jig, automatic_jigs
+from inference.memory import in_parts
 from inference.models import BayModels, classify, detect, load_models, models_path
 from inference.outlines import hull, outline
-from inference.segmentation import ObjectMask, segment
+from inference.segmentation import EmbeddedFrame, ObjectMask, embed, frame_threads, segment
 from inference.types import (
     OCCLUDER_CLASSES,
     TRACKED_CLASSES,
@@ -29,9 +32,12 @@ if TYPE_CHECKING:
 
 # Four frames a call are faster on a CPU than one or twelve.
 FRAMES_PER_CALL = 4
+BOXES_PER_CALL = 64
 CROPS_PER_CALL = 64
 # Two tracked classes found at the same place are one object, of the class with more confidence.
 SAME_OBJECT_IOU = 0.7
+# The mean grey of a frame is taken of every eighth pixel.
+_BRIGHTNESS_STEP = 8
 _DECODING_THREADS = 4
 
 
@@ -63,13 +69,32 @@ class InferenceService:
                 cls._services[key] = cls(load_models(bay.models, device))
             return cls._services[key]
 
-    def observe(self, batch: "CaptureBatch") -> Observation:
+    @classmethod
+    def loaded(cls) -> int:
+        """How many services this process has loaded the models of."""
+        return len(cls._services)
+
+    def observe(
+        self,
+        batch: "CaptureBatch",
+        *,
+        min_brightness: float = 0.0,
+        go_on: Callable[[], None] = lambda: None,
+    ) -> Observation:
         """Find every object in every frame of the batch.
 
         The frames are detected a few at a time, every frame is embedded once and all its
         tracked objects and cranes are segmented together, the stages of all the batch's
-        tracked objects are classified together. A frame that cannot be decoded is named
-        in `failures`, as the cameras are that gave none; the others go on.
+        tracked objects are classified together. Where a GPU's memory does not hold that, it
+        is done in halves. A frame that cannot be decoded, that is dark, or that does not fit
+        into memory even alone is named in `failures`, as the cameras are that gave none; the
+        others go on.
+
+        Args:
+            batch: the frames.
+            min_brightness: mean grey (0 to 255) below which a frame shows nothing and is named
+                in `failures`, so that nobody takes it for one of an empty floor.
+            go_on: called before each model call; what it raises ends the batch and is passed on.
 
         Returns:
             Objects in the order of their confidence, frame by frame in the batch's order;
@@ -80,13 +105,14 @@ class InferenceService:
         """
         failures = {failure.camera_name: str(failure.reason) for failure in batch.failures}
         with self._busy:
-            frames = self._decode(batch.images, failures)
-            with _named(batch.batch_id, "detector"):
-                self._detect(frames)
-            with _named(batch.batch_id, "segmenter"):
-                self._segment(frames)
-            with _named(batch.batch_id, "stage classifier"):
-                self._classify(frames)
+            frames = self._decode(batch.images, min_brightness, failures)
+            for what, step in (
+                ("detector", self._detect),
+                ("segmenter", self._segment),
+                ("stage classifier", self._classify),
+            ):
+                with _named(batch.batch_id, what):
+                    frames = _without_failed(step(frames, go_on), frames, what, failures)
         return Observation(
             batch_id=batch.batch_id,
             bay_id=batch.bay_id,
@@ -94,53 +120,92 @@ class InferenceService:
             failures=failures,
         )
 
-    def _decode(self, images: "tuple[CapturedImage, ...]", failures: dict[str, str]) -> "list[_Frame]":
+    def _decode(
+        self, images: "tuple[CapturedImage, ...]", min_brightness: float, failures: dict[str, str]
+    ) -> "list[_Frame]":
         frames = []
         with ThreadPoolExecutor(_DECODING_THREADS, thread_name_prefix="decode") as pool:
-            decoding = [(image, pool.submit(image.decode)) for image in images]
+            decoding = [(image, pool.submit(_decoded, image, min_brightness)) for image in images]
         for image, outcome in decoding:
             try:
-                frames.append(_Frame(image, outcome.result()))
+                frames.append(outcome.result())
             except CaptureError as error:
                 failures[image.camera_name] = str(error)
         return frames
 
-    def _detect(self, frames: "list[_Frame]") -> None:
-        for start in range(0, len(frames), FRAMES_PER_CALL):
-            some = frames[start : start + FRAMES_PER_CALL]
-            results = detect(self.models, [frame.picture for frame in some])
-            for frame, result in zip(some, results, strict=True):
-                boxes = result.boxes.xyxy.float().cpu().numpy()
-                scores = result.boxes.conf.float().cpu().numpy()
-                names = [result.names[int(index)] for index in result.boxes.cls.cpu().numpy()]
-                frame.objects = [
-                    _Object(names[i], float(scores[i]), boxes[i]) for i in _one_per_place(boxes, scores, names)
-                ]
+    def _detect(self, frames: "list[_Frame]", go_on: Callable[[], None]) -> "list[_Frame]":
+        """Each step fills its part of the frames in, and returns those that did not fit into memory."""
 
-    def _segment(self, frames: "list[_Frame]") -> None:
-        wanted = TRACKED_CLASSES + OCCLUDER_CLASSES
-        for frame in frames:
-            objects = [found for found in frame.objects if found.class_name in wanted]
-            if not objects:
+        def call(some: "list[_Frame]") -> list[Any]:
+            go_on()
+            return detect(self.models, [frame.picture for frame in some])
+
+        failed = []
+        for frame, result in zip(frames, in_parts(call, frames, FRAMES_PER_CALL), strict=True):
+            if result is None:
+                failed.append(frame)
                 continue
-            masks = segment(self.models.segmenter, frame.picture, np.stack([found.box for found in objects]))
-            for found, mask in zip(objects, masks, strict=True):
-                found.mask = mask
+            boxes = result.boxes.xyxy.float().cpu().numpy()
+            scores = result.boxes.conf.float().cpu().numpy()
+            names = [result.names[int(index)] for index in result.boxes.cls.cpu().numpy()]
+            frame.objects = [_Object(names[i], float(scores[i]), boxes[i]) for i in one_per_place(boxes, scores, names)]
+        return failed
 
-    def _classify(self, frames: "list[_Frame]") -> None:
-        objects, crops = [], []
+    def _segment(self, frames: "list[_Frame]", go_on: Callable[[], None]) -> "list[_Frame]":
+        # On a CPU frames beside each other take less than the threads of one frame do, which mostly wait.
+        with frame_threads(self.models.device) as pool:
+            fitted = list(pool.map(lambda frame: self._segment_frame(frame, go_on), frames))
+        return [frame for frame, fits in zip(frames, fitted, strict=True) if not fits]
+
+    def _segment_frame(self, frame: "_Frame", go_on: Callable[[], None]) -> bool:
+        """Whether the frame fitted into memory."""
+        sam, half = self.models.segmenter, self.models.half
+        wanted = [found for found in frame.objects if found.class_name in TRACKED_CLASSES + OCCLUDER_CLASSES]
+        if not wanted and self.models.jig_classifier is None:
+            return True
+
+        def look(_: "list[_Frame]") -> list[tuple[EmbeddedFrame, list[Jig]]]:
+            go_on()
+            embedded = embed(sam, frame.picture, half)
+            return [(embedded, automatic_jigs(self.models, embedded, frame.picture))]
+
+        [seen] = in_parts(look, [frame], 1)
+        if seen is None:
+            return False
+        embedded, jigs = seen
+
+        def call(some: "list[_Object]") -> list[ObjectMask]:
+            return segment(sam, embedded, np.stack([found.box for found in some]), half)
+
+        for found, mask in zip(wanted, in_parts(call, wanted, BOXES_PER_CALL), strict=True):
+            found.mask = mask
+        frame.objects = _with_jigs(frame.objects, jigs)
+        for found in frame.objects:
+            found.draw_outline()
+        return all(found.mask is not None for found in wanted)
+
+    def _classify(self, frames: "list[_Frame]", go_on: Callable[[], None]) -> "list[_Frame]":
+        tracked, crops = [], []
         for frame in frames:
             for found in frame.objects:
                 if found.class_name not in TRACKED_CLASSES or found.mask is None:
                     continue
                 crop = masked_crop(frame.picture, found.mask.window, found.mask.inside)
                 if crop is not None:
-                    objects.append(found)
+                    tracked.append((frame, found))
                     crops.append(crop)
-        for start in range(0, len(crops), CROPS_PER_CALL):
-            stages = classify(self.models, crops[start : start + CROPS_PER_CALL])
-            for found, (stage, confidence) in zip(objects[start : start + CROPS_PER_CALL], stages, strict=True):
-                found.stage, found.stage_confidence = stage, confidence
+
+        def call(some: list[NDArray[np.uint8]]) -> list[tuple[str, float]]:
+            go_on()
+            return classify(self.models, some)
+
+        failed = []
+        for (frame, found), stage in zip(tracked, in_parts(call, crops, CROPS_PER_CALL), strict=True):
+            if stage is None:
+                failed.append(frame)
+            else:
+                found.stage, found.stage_confidence = stage
+        return failed
 
 
 @dataclass(eq=False)
@@ -151,19 +216,21 @@ class _Object:
     confidence: float
     box: NDArray[np.float32]
     mask: ObjectMask | None = None
+    polygon: NDArray[np.float32] | None = None
     stage: str | None = None
     stage_confidence: float = 0.0
 
-    def detected(self) -> DetectedObject:
-        polygon = None
+    def draw_outline(self) -> None:
         if self.mask is not None:
             draw = hull if self.class_name in OCCLUDER_CLASSES else outline
-            polygon = draw(self.mask.inside, self.mask.window[:2])
+            self.polygon = draw(self.mask.inside, self.mask.window[:2])
+
+    def detected(self) -> DetectedObject:
         return DetectedObject(
             class_name=self.class_name,
             confidence=self.confidence,
             box=self.box,
-            polygon=polygon,
+            polygon=self.polygon,
             stage=self.stage,
             stage_confidence=self.stage_confidence,
         )
@@ -187,7 +254,41 @@ class _Frame:
         )
 
 
-def _one_per_place(boxes: NDArray[np.float32], scores: NDArray[np.float32], names: list[str]) -> list[int]:
+def _decoded(image: "CapturedImage", min_brightness: float) -> _Frame:
+    """The frame.
+
+    Raises:
+        CaptureError: it cannot be decoded, or is dark.
+    """
+    picture = image.decode()
+    grey = float(cv2.cvtColor(picture[::_BRIGHTNESS_STEP, ::_BRIGHTNESS_STEP], cv2.COLOR_BGR2GRAY).mean())
+    if grey < min_brightness:
+        raise CaptureError(
+            f"frame {image.image_id}: dark, a mean grey of {grey:.0f} where {min_brightness:g} is wanted"
+        )
+    return _Frame(image, picture)
+
+
+def _without_failed(failed: list[_Frame], frames: list[_Frame], what: str, failures: dict[str, str]) -> list[_Frame]:
+    for frame in failed:
+        failures[frame.image.camera_name] = (
+            f"out of memory: one frame alone does not fit into the {what};"
+            " lower models.image_size, name a smaller model, or free the device"
+        )
+    return [frame for frame in frames if frame not in failed]
+
+
+def _with_jigs(objects: list[_Object], jigs: "list[Jig]") -> list[_Object]:
+    """All objects by confidence; a jig that is one of the detected objects already is not counted again."""
+    new = [
+        _Object(jig.class_name, jig.confidence, jig.box, jig.mask)
+        for jig in jigs
+        if all(_iou(jig.box, found.box) <= SAME_OBJECT_IOU for found in objects)
+    ]
+    return sorted(objects + new, key=lambda found: -found.confidence)
+
+
+def one_per_place(boxes: NDArray[np.float32], scores: NDArray[np.float32], names: list[str]) -> list[int]:
     """Indices that stay, best first, when tracked objects of two classes at one place count once."""
     stay: list[int] = []
     for i in (int(index) for index in np.argsort(-scores, kind="stable")):

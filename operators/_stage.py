@@ -16,7 +16,7 @@ from triggers import ArtifactTrigger
 from triggers.events import ArtifactEvent
 
 # Airflow's own timeout stands behind the trigger's deadline, for a triggerer that is away.
-_TRIGGERER_GRACE = timedelta(minutes=2)
+TRIGGERER_GRACE = timedelta(minutes=2)
 
 
 class StageOperator(BaseOperator):
@@ -64,7 +64,7 @@ class StageOperator(BaseOperator):
                         poll_interval=self.poll_interval,
                     ),
                     method_name="resume",
-                    timeout=self.wait + _TRIGGERER_GRACE,
+                    timeout=self.wait + TRIGGERER_GRACE,
                 )
             return self._run(reference)
 

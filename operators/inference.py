@@ -1,25 +1,116 @@
 """run_inference: frames to an Observation, on the observer."""
 
-from typing import Any
+import asyncio
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk.definitions.context import Context
+from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
 from artifacts import ArtifactReference, ArtifactStore
-from bays import BayConfig
-from operators._stage import StageOperator
+from bays import BayConfig, load_bay
+from operators._common import task_errors
+from operators._stage import TRIGGERER_GRACE, StageOperator
+from triggers import InferenceTrigger
+from triggers.events import InferenceEvent
+from triggers.stats import airflow_stats
+
+if TYPE_CHECKING:
+    from inference.serving import Reply
 
 
 class InferenceOperator(StageOperator):
-    """Detects, segments and classifies what is in the batch's frames."""
+    """Detects, segments and classifies what is in the batch's frames.
+
+    Where a warm server has the bay's models (`python -m inference serve`), the batch is handed
+    to it and the task defers to `InferenceTrigger`: it holds no worker while the models run.
+    Without a server, and where it ends before the batch is done, the task runs the models
+    itself; a batch is done either way, and its log says which.
+
+    Args:
+        server_wait: how long the server may take, its queue included; then the task fails
+            and is retried, and finds the batch done if the server did it meanwhile.
+    """
 
     takes = "capture"
 
-    def process(self, reference: ArtifactReference, bay: BayConfig, store: ArtifactStore) -> dict[str, Any]:
-        """Frames in, Observation out."""
-        # torch and the models' code: only here, on the host that runs them.
-        from inference.service import InferenceService
+    def __init__(self, *, server_wait: timedelta = timedelta(minutes=9), **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.server_wait = server_wait
 
-        batch = store.load(reference)
-        observation = InferenceService.for_bay(bay).observe(batch)
-        published = store.save("observation", bay.bay_id, reference.batch_id, observation)
-        objects = sum(len(camera.objects) for camera in observation.cameras)
-        self.log.info("%s: %d objects in %d frames", published.path, objects, len(observation.cameras))
-        return {**published.to_dict(), "processed_count": len(observation.cameras), "object_count": objects}
+    def process(self, reference: ArtifactReference, bay: BayConfig, store: ArtifactStore) -> dict[str, Any]:
+        """Hand the batch to the bay's server and defer, or do it here."""
+        reply = self._hand_in(reference)
+        if reply is None:
+            return self._in_this_process(reference, bay, store)
+        if reply.status in ("accepted", "busy"):
+            self.log.info("the inference server has the batch: %s", reply.error or reply.status)
+            self.defer(
+                trigger=InferenceTrigger(capture=reference.to_dict(), deadline=datetime.now(UTC) + self.server_wait),
+                method_name="take_over",
+                timeout=self.server_wait + TRIGGERER_GRACE,
+            )
+        if reply.observed is None:
+            raise _failure(reply.error, retry=reply.retry)
+        # Without a deferral: it could be over before Airflow has seen that it began.
+        self.log.info("the inference server has done the batch before")
+        observed = reply.observed
+        return self._pushed(store, observed.reference, observed.frames, observed.objects, observed.failures)
+
+    def take_over(self, context: Context, event: Mapping[str, Any]) -> dict[str, Any]:
+        """Check what the trigger told; push the Observation's reference, or do the batch here."""
+        with task_errors():
+            reference = self._input(context)
+            told = InferenceEvent.from_dict(event, capture=reference)
+            store = ArtifactStore()
+            if told.status == "no_server":
+                self.log.warning("%s", told.error)
+                return self._in_this_process(reference, load_bay(self.bay_id), store)
+            if told.reference is None:
+                raise _failure(told.error, retry=told.retry)
+            return self._pushed(store, told.reference, told.counts["frames"], told.counts["objects"], told.failures)
+
+    def _hand_in(self, reference: ArtifactReference) -> "Reply | None":
+        from inference.serving import InferenceClient, NoServerError
+
+        try:
+            reply = asyncio.run(InferenceClient(self.bay_id).submit(reference))
+        except NoServerError as error:
+            self.log.info("%s", error)
+            return None
+        if reply.status == "stopping":
+            self.log.info("%s", reply.error)
+            return None
+        return reply
+
+    def _in_this_process(self, reference: ArtifactReference, bay: BayConfig, store: ArtifactStore) -> dict[str, Any]:
+        from inference.metrics import report_inference
+        from inference.serving import observe_capture
+
+        self.log.info("the models run in this task")
+        observed = observe_capture(reference, bay, store)
+        report_inference(airflow_stats(), observed, "task")
+        return self._pushed(store, observed.reference, observed.frames, observed.objects, observed.failures)
+
+    def _pushed(
+        self,
+        store: ArtifactStore,
+        published: ArtifactReference,
+        frames: int,
+        objects: int,
+        failures: Mapping[str, str],
+    ) -> dict[str, Any]:
+        if not store.is_whole(published):
+            raise AirflowException(
+                f"{store.root / published.path}: the inference server published it, and it is not whole here:"
+                " do server and worker have the same DATA_PATH?"
+            )
+        for camera, reason in failures.items():
+            self.log.warning("nothing seen by camera %s: %s", camera, reason)
+        self.log.info("%s: %d objects in %d frames", published.path, objects, frames)
+        return {**published.to_dict(), "processed_count": frames, "object_count": objects}
+
+
+def _failure(reason: str, *, retry: bool) -> AirflowException:
+    return (AirflowException if retry else AirflowFailException)(reason)

@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -165,3 +166,75 @@ def scripted_cameras(make_capture: Callable[..., Any]) -> Iterator[Any]:
     yield ScriptedCameras
     ImageProviderFactory._providers.pop("scripted")
     known_providers.discard("scripted")
+
+
+@pytest.fixture
+def inference_sockets(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The folder of the inference servers' sockets; pytest's own folders have names too long for one."""
+    with tempfile.TemporaryDirectory(prefix="bo-") as folder:
+        monkeypatch.setenv("INFERENCE_SOCKETS", folder)
+        yield Path(folder)
+
+
+@pytest.fixture
+def scripted_work() -> Iterator[Any]:
+    """Does an inference server's batches as a test says: each waits for `released`, and loads no model."""
+    from inference.serving import Observed
+
+    class ScriptedWork:
+        def __init__(self) -> None:
+            self.asked: list[Any] = []
+            self.published: list[Any] = []
+            self.began, self.released = threading.Event(), threading.Event()
+            self.released.set()
+            self.error: Exception | None = None
+            self.publish = observed_without_models
+            self.whole = True
+
+        def observe(self, capture: Any, go_on: Callable[[], None]) -> Any:
+            self.asked.append(capture)
+            self.began.set()
+            while not self.released.wait(0.01):
+                go_on()
+            if self.error is not None:
+                raise self.error
+            self.published.append(capture)
+            return self.publish(capture)
+
+        def stands(self, _: Any) -> bool:
+            return self.whole
+
+        def loads(self) -> int:
+            return 1
+
+    def observed_without_models(capture: Any) -> Any:
+        from artifacts import ArtifactReference
+
+        path = f"observation/{capture.bay_id}/{capture.batch_id}/result.pkl"
+        reference = ArtifactReference("observation", capture.bay_id, capture.batch_id, path, "b" * 64, 10, 1)
+        return Observed(reference, frames=12, objects=34, failures={"C_2": "timed out"}, seconds=1.5)
+
+    scripted = ScriptedWork()
+    yield scripted
+    scripted.released.set()
+
+
+@pytest.fixture
+def serving(inference_sockets: Path, scripted_work: Any) -> Any:
+    """`async with serving(limit=8) as server`: an inference server of bay `yard` that does the scripted work."""
+    from contextlib import asynccontextmanager
+
+    from inference.serving.server import InferenceServer
+    from inference.serving.sockets import ListeningPlace
+
+    @asynccontextmanager
+    async def start(limit: int = 8, grace_s: float = 5.0) -> Any:
+        with ListeningPlace("yard") as place:
+            server = InferenceServer(["yard"], scripted_work, limit)
+            await server.listen(place)
+            try:
+                yield server
+            finally:
+                await server.stop(grace_s)
+
+    return start

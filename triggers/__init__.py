@@ -2,5 +2,6 @@
 
 from triggers.artifact import ArtifactTrigger
 from triggers.capture import CaptureTrigger
+from triggers.inference import InferenceTrigger
 
-__all__ = ["ArtifactTrigger", "CaptureTrigger"]
+__all__ = ["ArtifactTrigger", "CaptureTrigger", "InferenceTrigger"]

@@ -57,6 +57,101 @@ def test_a_detector_is_no_segmenter(checkpoints: Models) -> None:
         load_models(changed(checkpoints, sam_segmentation=checkpoints.yolo_detection), device="cpu")
 
 
+def renamed(models: Models, key: str, folder: Path, names: tuple[str, ...]) -> Models:
+    """The bay's models with one checkpoint whose first classes have other names, and the rest none of ours."""
+    import torch
+
+    source = getattr(models, key)
+    content = torch.load(source, map_location="cpu", weights_only=False)
+    count = len(content["model"].names)
+    content["model"].names = dict(enumerate((*names, *(f"thing {i}" for i in range(count)))[:count]))
+    torch.save(content, folder / "renamed.pt")
+    return changed(models, **{key: folder / "renamed.pt"})
+
+
+def test_a_detector_of_other_classes_is_refused(checkpoints: Models, tmp_path: Path) -> None:
+    other = renamed(checkpoints, "yolo_detection", tmp_path, ("person", "bicycle"))
+    with pytest.raises(InferenceError, match=r"yolo_detection: .*classes are person, bicycle, .*wanted are .*HP_block"):
+        load_models(other, device="cpu")
+
+
+def test_a_detector_that_knows_one_tracked_class_and_others_of_its_own_loads(
+    checkpoints: Models, tmp_path: Path
+) -> None:
+    other = renamed(checkpoints, "yolo_detection", tmp_path, ("person", "block"))
+    assert "block" in load_models(other, device="cpu").detector.names.values()
+
+
+def test_a_jig_classifier_is_no_stage_classifier(checkpoints: Models, tmp_path: Path) -> None:
+    other = renamed(checkpoints, "classification", tmp_path, ("pinjig", "gridjig"))
+    with pytest.raises(InferenceError, match=r"models\.classification: .*pinjig, gridjig, .*assembly stages"):
+        load_models(other, device="cpu")
+
+
+def test_a_stage_classifier_is_no_jig_classifier(checkpoints: Models) -> None:
+    other = changed(checkpoints, jig_classification=checkpoints.classification)
+    with pytest.raises(InferenceError, match=r"models\.jig_classification: .*classes are a, b, c, d; wanted"):
+        load_models(other, device="cpu")
+
+
+def test_a_jig_classifier_loads_where_the_bay_asks_for_one(checkpoints: Models, tmp_path: Path) -> None:
+    jigs = renamed(checkpoints, "classification", tmp_path, ("pinjig", "gridjig")).classification
+    assert load_models(checkpoints, device="cpu").jig_classifier is None
+    loaded = load_models(changed(checkpoints, jig_classification=jigs), device="cpu")
+    assert loaded.jig_classifier.names[1] == "gridjig"
+
+
+@pytest.mark.parametrize(("has_bfloat16", "half"), [(True, "bfloat16"), (False, "float16")])
+def test_a_gpu_computes_in_half_precision(monkeypatch: pytest.MonkeyPatch, has_bfloat16: bool, half: str) -> None:
+    import torch
+
+    from inference.models import half_precision
+
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: has_bfloat16)
+    assert half_precision("cuda:1") is getattr(torch, half)
+
+
+def test_a_cpu_computes_in_single_precision(checkpoints: Models) -> None:
+    assert load_models(checkpoints, device="cpu").half is None
+
+
+def test_a_bay_can_refuse_half_precision(checkpoints: Models, monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
+    monkeypatch.setattr("inference.models.half_precision", lambda _: torch.bfloat16)
+    monkeypatch.setattr("inference.models._warm_up", lambda _: None)
+    assert load_models(checkpoints, device="cpu").half is torch.bfloat16
+    assert load_models(changed(checkpoints, half_precision=False), device="cpu").half is None
+
+
+def test_half_precision_reaches_all_models(checkpoints: Models, monkeypatch: pytest.MonkeyPatch) -> None:
+    from dataclasses import replace
+    from unittest.mock import Mock
+
+    import numpy as np
+    import torch
+
+    from inference.models import classify, detect
+    from inference.segmentation import embed, segment
+
+    loaded = load_models(checkpoints, device="cpu")
+    half = replace(loaded, half=torch.bfloat16, detector=Mock(), classifier=Mock())
+    half.classifier.predict.return_value = []
+    detect(half, [])
+    classify(half, [])
+    assert half.detector.predict.call_args.kwargs["half"] is True
+    assert half.classifier.predict.call_args.kwargs["half"] is True
+    frame = np.zeros((270, 480, 3), np.uint8)
+    computed_in = []
+    for part in (half.segmenter.model.image_encoder, half.segmenter.model.mask_decoder):
+        part.register_forward_pre_hook(
+            lambda *_: computed_in.append(torch.is_autocast_enabled("cpu") and torch.get_autocast_dtype("cpu"))
+        )
+    segment(half.segmenter, embed(half.segmenter, frame, half.half), np.float32([[10, 10, 90, 90]]), half.half)
+    segment(half.segmenter, embed(half.segmenter, frame), np.float32([[10, 10, 90, 90]]))
+    assert computed_in == [torch.bfloat16, torch.bfloat16, False, False]
+
+
 def test_a_segmenter_of_another_size_is_refused(checkpoints: Models) -> None:
     with pytest.raises(InferenceError, match=r"models\.sam_segmentation: .*no state dict of a SAM vit_b"):
         load_models(changed(checkpoints, sam_model_type="vit_b"), device="cpu")

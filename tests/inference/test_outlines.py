@@ -39,6 +39,31 @@ def test_outline_of_a_random_shape_keeps_its_error(points: list[tuple[float, flo
     assert farthest_disagreement(mask, polygon) <= MAX_ERROR_PX + 0.75
 
 
+@given(st.integers(0, 10_000), st.floats(3, 12))
+@settings(max_examples=40, deadline=None)
+def test_outline_of_a_ragged_mask_keeps_its_error(seed: int, softness: float) -> None:
+    """Hausdorff distance between the region inside the outline and the component's pixels, holes filled."""
+    from shapely import Point, Polygon, box, make_valid, union_all
+
+    noise = cv2.GaussianBlur(np.random.default_rng(seed).standard_normal((60, 90)), (0, 0), softness)
+    mask = noise > np.quantile(noise, 0.6)
+    found = outline(mask)
+    assert found is not None
+    region = make_valid(Polygon(found))
+    # Pixels that touch at a corner are one component.
+    pixels = union_all([box(x, y, x + 1, y + 1) for y, x in np.argwhere(mask)]).buffer(1e-6)
+    components = [Polygon(part.exterior) for part in getattr(pixels, "geoms", [pixels])]
+    component = max(components, key=lambda part: part.intersection(region).area)
+    assert component.area >= 0.9 * max(part.area for part in components)
+    outlined, true = (
+        [Point(at) for at in ring.segmentize(0.25).coords] for ring in (Polygon(found).exterior, component.exterior)
+    )
+    assert max(point.distance(component) for point in outlined) <= MAX_ERROR_PX
+    assert max(point.distance(region) for point in true) <= MAX_ERROR_PX
+    # And the outline runs along the boundary, not somewhere within.
+    assert max(point.distance(component.exterior) for point in outlined) <= MAX_ERROR_PX
+
+
 def test_outline_has_the_masks_own_size() -> None:
     mask = np.zeros((50, 60), bool)
     mask[10:30, 20:45] = True

@@ -1,7 +1,9 @@
 """The way of a batch through the models; what they find is tested with the shipped weights, further down."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 import cv2
 import numpy as np
@@ -12,7 +14,10 @@ from bay_observation.errors import InferenceError
 from bays import Models, load_bay
 from capture_async.types import CameraFailure, CaptureBatch, CapturedImage, FailureReason
 from inference import InferenceService, load_models
-from inference.service import _one_per_place
+from inference.models import detect as models_detect
+from inference.segmentation import embed as segmentation_embed
+from inference.segmentation import segment as segmentation_segment
+from inference.service import one_per_place
 from inference.types import CLASSES, TRACKED_CLASSES, Observation
 
 SLOT = datetime(2025, 7, 2, 16, 10, tzinfo=UTC)
@@ -29,6 +34,14 @@ def image(camera: str, picture: np.ndarray) -> CapturedImage:
 
 def batch(*images: CapturedImage, failures: tuple[CameraFailure, ...] = ()) -> CaptureBatch:
     return CaptureBatch("demo_bay_20250702-161000", "demo_bay", images, failures)
+
+
+def results(frame: np.ndarray, boxes: dict[str, tuple[int, int, int, int]]) -> Any:
+    """What ultralytics would say of a frame with one object of each of these classes, the surest first."""
+    from ultralytics.engine.results import Results
+
+    rows = [[*box, 0.9 - 0.1 * i, CLASSES.index(name)] for i, (name, box) in enumerate(boxes.items())]
+    return Results(frame, path="", names=dict(enumerate(CLASSES)), boxes=torch.tensor(rows).reshape(-1, 6))
 
 
 def exported(observation: Observation) -> list[object]:
@@ -80,9 +93,27 @@ def test_a_batch_without_any_frame_is_an_observation_without_cameras(service: In
     assert observation.failures == {"C_8": "unreachable"}
 
 
-def test_a_black_frame_is_observed_like_any_other(service: InferenceService, picture: np.ndarray) -> None:
-    observation = service.observe(batch(image("C_0", np.zeros_like(picture)), image("C_1", picture)))
-    assert [camera.camera_name for camera in observation.cameras] == ["C_0", "C_1"]
+def test_a_black_frame_is_a_failure_and_not_an_empty_floor(service: InferenceService, picture: np.ndarray) -> None:
+    black = image("C_0", np.full_like(picture, 3))
+    observation = service.observe(batch(black, image("C_1", picture)), min_brightness=12)
+    assert [camera.camera_name for camera in observation.cameras] == ["C_1"]
+    assert "dark, a mean grey of 3 where 12 is wanted" in observation.failures["C_0"]
+
+
+def test_a_jpeg_that_ends_early_among_good_ones_has_an_outcome(service: InferenceService, picture: np.ndarray) -> None:
+    whole = image("C_1", picture)
+    observation = service.observe(batch(image("C_0", picture), replace(whole, jpeg=whole.jpeg[:200])))
+    assert [camera.camera_name for camera in observation.cameras] == ["C_0"]
+    assert "no readable picture" in observation.failures["C_1"]
+
+
+def test_frames_without_any_detection_are_cameras_without_objects(
+    service: InferenceService, picture: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("inference.service.detect", lambda _, frames: [results(frame, {}) for frame in frames])
+    observation = service.observe(batch(*(image(f"C_{i}", picture) for i in range(3))))
+    assert [camera.objects for camera in observation.cameras] == [(), (), ()]
+    assert observation.failures == {}
 
 
 def test_frames_of_different_sizes_share_a_batch(service: InferenceService, picture: np.ndarray) -> None:
@@ -105,16 +136,8 @@ def test_a_model_that_fails_names_batch_and_model(
 def test_what_is_detected_is_segmented_and_classified_by_its_class(
     service: InferenceService, picture: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from ultralytics.engine.results import Results
-
-    names = dict(enumerate(CLASSES))
     boxes = {"block": (100, 80, 260, 200), "crane": (300, 60, 420, 140), "welder": (10, 10, 40, 40)}
-    rows = [[*box, 0.9 - 0.1 * i, CLASSES.index(name)] for i, (name, box) in enumerate(boxes.items())]
-
-    def detect(_: object, frames: list[np.ndarray]) -> list[Results]:
-        return [Results(frame, path="", names=names, boxes=torch.tensor(rows)) for frame in frames]
-
-    monkeypatch.setattr("inference.service.detect", detect)
+    monkeypatch.setattr("inference.service.detect", lambda _, frames: [results(frame, boxes) for frame in frames])
     # A segmenter of random weights may find nothing in a box; here it says "inside" of all of it.
     monkeypatch.setattr(service.models.segmenter.model, "mask_threshold", -1e9)
     block, crane, welder = service.observe(batch(image("C_0", picture))).cameras[0].objects
@@ -131,11 +154,118 @@ def test_what_is_detected_is_segmented_and_classified_by_its_class(
     assert welder.stage is None
 
 
+BLOCKS = {"block": (100, 80, 260, 200), "panel": (300, 60, 420, 140)}
+OUT_OF_MEMORY = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+
+
+def small_device(monkeypatch: pytest.MonkeyPatch, name: str, room: int, work: Callable[..., list[Any]]) -> list[int]:
+    """Stand in for a model call that has room for so many items; the sizes of its calls."""
+    sizes: list[int] = []
+
+    def call(*arguments: Any) -> list[Any]:
+        sizes.append(len(arguments[-1]))
+        if len(arguments[-1]) > room:
+            raise OUT_OF_MEMORY
+        return work(*arguments)
+
+    monkeypatch.setattr(f"inference.service.{name}", call)
+    return sizes
+
+
+def test_a_detector_out_of_memory_takes_fewer_frames_and_finds_the_same(
+    service: InferenceService, picture: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frames = batch(*(image(f"C_{i}", picture) for i in range(5)))
+    before = exported(service.observe(frames))
+    sizes = small_device(monkeypatch, "detect", 1, models_detect)
+    assert exported(service.observe(frames)) == before
+    assert sizes == [4, 2, 1, 1, 1, 1, 1]
+
+
+def test_a_frame_too_large_for_the_detector_is_a_failure_and_the_others_go_on(
+    service: InferenceService, picture: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def call(_: object, frames: list[np.ndarray]) -> list[Any]:
+        if any(frame.shape[1] > 480 for frame in frames):
+            raise OUT_OF_MEMORY
+        return [results(frame, {}) for frame in frames]
+
+    monkeypatch.setattr("inference.service.detect", call)
+    large = cv2.resize(picture, (960, 540))
+    observation = service.observe(batch(image("C_0", picture), image("C_1", large), image("C_2", picture)))
+    assert [camera.camera_name for camera in observation.cameras] == ["C_0", "C_2"]
+    assert "out of memory: one frame alone does not fit into the detector" in observation.failures["C_1"]
+
+
+def test_a_frame_too_large_for_the_segmenter_is_a_failure_and_the_others_go_on(
+    service: InferenceService, picture: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("inference.service.detect", lambda _, frames: [results(frame, BLOCKS) for frame in frames])
+
+    def call(predictor: Any, frame: np.ndarray, dtype: Any) -> Any:
+        if frame.shape[1] > 480:
+            raise OUT_OF_MEMORY
+        return segmentation_embed(predictor, frame, dtype)
+
+    monkeypatch.setattr("inference.service.embed", call)
+    large = cv2.resize(picture, (960, 540))
+    observation = service.observe(batch(image("C_0", large), image("C_1", picture)))
+    assert [camera.camera_name for camera in observation.cameras] == ["C_1"]
+    assert "does not fit into the segmenter" in observation.failures["C_0"]
+
+
+def test_boxes_and_crops_are_halved_as_well(
+    service: InferenceService, picture: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("inference.service.detect", lambda _, frames: [results(frame, BLOCKS) for frame in frames])
+    monkeypatch.setattr(service.models.segmenter.model, "mask_threshold", -1e9)
+    monkeypatch.setattr("inference.service.CROPS_PER_CALL", 4)
+    boxes_asked: list[int] = []
+
+    def one_box(predictor: Any, embedded: Any, boxes: np.ndarray, dtype: Any) -> Any:
+        boxes_asked.append(len(boxes))
+        if len(boxes) > 1:
+            raise OUT_OF_MEMORY
+        return segmentation_segment(predictor, embedded, boxes, dtype)
+
+    monkeypatch.setattr("inference.service.segment", one_box)
+    crops_asked = small_device(monkeypatch, "classify", 2, lambda _, crops: [("a", 0.5)] * len(crops))
+    observation = service.observe(batch(image("C_0", picture), image("C_1", picture)))
+    assert boxes_asked == [2, 1, 1, 2, 1, 1]
+    assert crops_asked == [4, 2, 2]
+    assert {found.stage for camera in observation.cameras for found in camera.objects} == {"a"}
+    assert observation.failures == {}
+
+
+def test_a_crop_too_large_for_the_classifier_is_a_failure_of_its_camera(
+    service: InferenceService, picture: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("inference.service.detect", lambda _, frames: [results(frame, BLOCKS) for frame in frames])
+    monkeypatch.setattr(service.models.segmenter.model, "mask_threshold", -1e9)
+    small_device(monkeypatch, "classify", 0, lambda *_: [])
+    observation = service.observe(batch(image("C_0", picture)))
+    assert observation.cameras == ()
+    assert "does not fit into the stage classifier" in observation.failures["C_0"]
+
+
+def test_a_batch_can_be_ended_between_two_calls(service: InferenceService, picture: np.ndarray) -> None:
+    asked = []
+
+    def go_on() -> None:
+        asked.append(len(asked))
+        if len(asked) == 2:
+            raise InferenceError("nobody wants it any more")
+
+    with pytest.raises(InferenceError, match="nobody wants it"):
+        service.observe(batch(*(image(f"C_{i}", picture) for i in range(9))), go_on=go_on)
+    assert len(asked) == 2
+
+
 def test_two_tracked_classes_at_one_place_are_one_object() -> None:
     boxes = np.array([[0, 0, 10, 10], [0, 0, 10, 9.5], [0, 0, 10, 10], [50, 0, 60, 10]], dtype=np.float32)
     scores = np.array([0.5, 0.9, 0.7, 0.3], dtype=np.float32)
     # A jig under the block stays, and so does a block elsewhere.
-    assert _one_per_place(boxes, scores, ["panel", "block", "pinjig", "panel"]) == [1, 2, 3]
+    assert one_per_place(boxes, scores, ["panel", "block", "pinjig", "panel"]) == [1, 2, 3]
 
 
 def test_bays_of_the_same_models_share_a_service(checkpoints: Models) -> None:

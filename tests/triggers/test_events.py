@@ -5,8 +5,8 @@ import json
 import pytest
 
 from artifacts import ArtifactReference
-from bay_observation.errors import ArtifactError, CaptureError
-from triggers.events import ArtifactEvent, CaptureEvent
+from bay_observation.errors import ArtifactError, CaptureError, InferenceError
+from triggers.events import ArtifactEvent, CaptureEvent, InferenceEvent
 
 BATCH = "yard_20250702-071000"
 REFERENCE = ArtifactReference("capture", "yard", BATCH, f"observation/yard/{BATCH}/capture.pkl", "a" * 64, 10, 1)
@@ -65,4 +65,38 @@ def test_a_reference_of_another_bay_is_refused():
 def test_a_wrong_artifact_event_is_refused(payload, reason):
     with pytest.raises(ArtifactError) as refused:
         ArtifactEvent.from_dict(payload, expected=REFERENCE)
+    assert reason in str(refused.value)
+
+
+OBSERVATION = ArtifactReference("observation", "yard", BATCH, f"observation/yard/{BATCH}/result.pkl", "b" * 64, 10, 1)
+OBSERVED = InferenceEvent(
+    "observed", REFERENCE.sha256, OBSERVATION, {"frames": 11, "objects": 40}, {"C_2": "timed out"}
+)
+
+
+@pytest.mark.parametrize(
+    "event", [OBSERVED, InferenceEvent("failed", REFERENCE.sha256, error="the detector failed", retry=False)]
+)
+def test_round_trip_of_inference(event):
+    travelled = json.loads(json.dumps(event.to_dict()))
+    assert InferenceEvent.from_dict(travelled, capture=REFERENCE) == event
+
+
+@pytest.mark.parametrize(
+    ("payload", "reason"),
+    [
+        (None, "NoneType where a mapping"),
+        ({"status": "done"}, "status 'done'"),
+        (OBSERVED.to_dict() | {"capture_sha256": "c" * 64}, "it tells of another capture"),
+        (OBSERVED.to_dict() | {"counts": None}, "counts"),
+        (OBSERVED.to_dict() | {"counts": {"frames": 11}}, "no whole numbers"),
+        (OBSERVED.to_dict() | {"counts": {"frames": 11, "objects": -1}}, "no whole numbers"),
+        (OBSERVED.to_dict() | {"failures": {"C_2": 4}}, "no reasons by camera"),
+        (OBSERVED.to_dict() | {"reference": None}, "reference"),
+        (OBSERVED.to_dict() | {"reference": REFERENCE.to_dict()}, "its reference is to observation/yard"),
+    ],
+)
+def test_a_wrong_inference_event_is_refused(payload, reason):
+    with pytest.raises(InferenceError, match=f"event of inference {BATCH}") as refused:
+        InferenceEvent.from_dict(payload, capture=REFERENCE)
     assert reason in str(refused.value)

@@ -8,7 +8,7 @@ from airflow.sdk._shared.module_loading import import_string
 from airflow.sdk.serde import deserialize, serialize
 
 from artifacts import ArtifactReference
-from triggers import ArtifactTrigger, CaptureTrigger
+from triggers import ArtifactTrigger, CaptureTrigger, InferenceTrigger
 
 REFERENCE = ArtifactReference(
     "fusion", "yard", "yard_20250702-071000", "fusion/yard/yard_20250702-071000/result.pkl", "a" * 64, 10, 1
@@ -18,6 +18,7 @@ TRIGGERS = [
     CaptureTrigger(bay_id="yard", batch_id="yard_20250702-071000", timeout=90.0),
     CaptureTrigger(bay_id="yard", batch_id="yard_20250702-071000", timeout=90.0, replaces="b" * 64),
     ArtifactTrigger(reference=REFERENCE, deadline=datetime(2025, 7, 2, 7, 19, tzinfo=UTC), poll_interval=2.0),
+    InferenceTrigger(capture=REFERENCE, deadline=datetime(2025, 7, 2, 7, 19, tzinfo=UTC), poll_interval=2.0),
 ]
 
 

@@ -1,0 +1,33 @@
+"""When a GPU's memory does not hold a call: the same work in halves."""
+
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+from inference import runtime
+
+runtime.prepare()
+
+import torch  # noqa: E402
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+def in_parts(call: Callable[[list[Item]], Sequence[Result]], items: Sequence[Item], size: int) -> list[Result | None]:
+    """Results of all items, so many a call; a call that runs out of memory is made again with half as many.
+
+    Returns:
+        One result for each item, in their order; None for an item that does not even fit alone.
+    """
+    results: list[Result | None] = []
+    while len(results) < len(items):
+        some = list(items[len(results) : len(results) + size])
+        try:
+            results.extend(call(some))
+        except torch.OutOfMemoryError:
+            torch.cuda.empty_cache()  # what other sizes of calls have left behind
+            if len(some) == 1:
+                results.append(None)
+            else:
+                size = len(some) // 2
+    return results
