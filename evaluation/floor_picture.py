@@ -283,59 +283,13 @@ def _write_legend(
     moves: bool,
     truth: bool,
 ) -> None:
-    from matplotlib.lines import Line2D
-    from matplotlib.patches import Patch
-
-    stages: list[Any] = [Patch(facecolor=colour, alpha=0.85, label=spoken(stage)) for stage, colour in colours.items()]
-    if any(track.stage is None for track in tracks):
-        stages.append(Patch(facecolor=NO_STAGE, label="stage not known"))
-    used = {TrackStatus.PRESENT} | {track.status for track in tracks}
-    states: list[Any] = [
-        Patch(facecolor="none", edgecolor=colour, linewidth=width, linestyle=style, label=_STATUS_WORDS[status])
-        for status, (colour, width, style) in _STATUS_LINES.items()
-        if status in used
-    ]
-    marks: list[Any] = []
-    if moves:
-        marks.append(
-            Line2D(
-                [], [], color=MOVE, linewidth=2, marker=">", markersize=8, label=f"moved in the last {_RECENT} slots"
-            )
-        )
-    if not fusion_result.unseen.is_empty:
-        marks.append(
-            Patch(facecolor="none", edgecolor="#AEB6BD", hatch="////", linewidth=0, label="floor that nobody saw")
-        )
-    if truth:
-        marks.append(
-            Line2D(
-                [],
-                [],
-                color=_TRUTH,
-                marker="$\\lrcorner$",
-                linestyle="none",
-                markersize=9,
-                label="corners of the true block",
-            )
-        )
-    if any(True for _ in _untracked(fusion_result.blocks, tracks)):
-        marks.append(Patch(facecolor="#DDE1E4", edgecolor=SOFT_INK, label="block on floor that is not tracked"))
-    marks.append(Line2D([], [], color=INK, marker="o", linestyle="none", markersize=6, label="camera"))
-    if fusion_result.missing_cameras:
-        marks.append(
-            Line2D(
-                [],
-                [],
-                color=FAILURE,
-                marker="x",
-                linestyle="none",
-                markersize=10,
-                mew=2.4,
-                label="camera without picture",
-            )
-        )
+    groups = {
+        "Assembly stage": _stage_keys(tracks, colours),
+        "Outline": _status_keys(tracks),
+        "Marks": _mark_keys(fusion_result, tracks, moves=moves, truth=truth),
+    }
     left, renderer = 0.035, figure.canvas.get_renderer()
-    for title, entries in (("Assembly stage", stages), ("Outline", states), ("Marks", marks)):
+    for title, entries in groups.items():
         legend = figure.legend(
             handles=entries,
             title=title,
@@ -350,15 +304,56 @@ def _write_legend(
             handlelength=1.8,
         )
         left = legend.get_window_extent(renderer).x1 / figure.bbox.width + 0.02
-    figure.text(
-        0.99,
-        0.162,
-        "#12 is track …-000012,\nbelow it class and height",
-        fontsize=10.5,
-        color=SOFT_INK,
-        ha="right",
-        va="top",
-    )
+    note = "#12 is track …-000012,\nbelow it class and height"
+    figure.text(0.99, 0.162, note, fontsize=10.5, color=SOFT_INK, ha="right", va="top")
+
+
+def _stage_keys(tracks: Sequence[Track], colours: dict[str, str]) -> list[Any]:
+    from matplotlib.patches import Patch
+
+    keys = [Patch(facecolor=colour, alpha=0.85, label=spoken(stage)) for stage, colour in colours.items()]
+    if any(track.stage is None for track in tracks):
+        keys.append(Patch(facecolor=NO_STAGE, label="stage not known"))
+    return keys
+
+
+def _status_keys(tracks: Sequence[Track]) -> list[Any]:
+    from matplotlib.patches import Patch
+
+    used = {TrackStatus.PRESENT} | {track.status for track in tracks}
+    return [
+        Patch(facecolor="none", edgecolor=colour, linewidth=width, linestyle=style, label=_STATUS_WORDS[status])
+        for status, (colour, width, style) in _STATUS_LINES.items()
+        if status in used
+    ]
+
+
+def _mark_keys(fusion_result: FusionResult, tracks: Sequence[Track], *, moves: bool, truth: bool) -> list[Any]:
+    """What the plan has besides tracks, each only where it occurs."""
+    from matplotlib.patches import Patch
+
+    keys = []
+    if moves:
+        words = f"moved in the last {_RECENT} slots"
+        keys.append(_line_key(words, color=MOVE, linestyle="-", linewidth=2, marker=">", markersize=8))
+    if not fusion_result.unseen.is_empty:
+        keys.append(
+            Patch(facecolor="none", edgecolor="#AEB6BD", hatch="////", linewidth=0, label="floor that nobody saw")
+        )
+    if truth:
+        keys.append(_line_key("corners of the true block", color=_TRUTH, marker="$\\lrcorner$", markersize=9))
+    if any(True for _ in _untracked(fusion_result.blocks, tracks)):
+        keys.append(Patch(facecolor="#DDE1E4", edgecolor=SOFT_INK, label="block on floor that is not tracked"))
+    keys.append(_line_key("camera", color=INK, marker="o", markersize=6))
+    if fusion_result.missing_cameras:
+        keys.append(_line_key("camera without picture", color=FAILURE, marker="x", markersize=10, mew=2.4))
+    return keys
+
+
+def _line_key(label: str, **style: Any) -> Any:
+    from matplotlib.lines import Line2D
+
+    return Line2D([], [], label=label, **{"linestyle": "none", **style})
 
 
 def _draw_shape(axes: "Axes", shape: Polygon | MultiPolygon, **style: Any) -> None:

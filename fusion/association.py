@@ -34,6 +34,8 @@ _KEEP = 0.62  # agreement under which it lets it go after the fit
 _GOOD = 0.90  # agreement that counts in full before anything is known of the batch
 _SURE = 0.06  # less than this below the expected agreement, a member is no doubtful one
 _SAME_FLOOR = 0.35  # share of the smaller footprint: two blocks cannot both stand there
+_UNSURE = 0.15  # what a detection of confidence 0 counts less than one of confidence 1
+_ONE_LOST = 0.15  # what one camera's miss takes from a block that one other sees
 _MUST_SEE = 0.5  # share of a silhouette in open view from which missing it tells
 
 
@@ -83,13 +85,13 @@ def associate(scene: Scene) -> tuple[Hypotheses, Floats]:
     suggested = _singles(scene, outlines)
     singles, grown = _judged(suggested, scene), _grow(suggested, scene, outlines)
     everything = _distinct(joined([grown, singles]))
-    expected = expected_agreement(everything.take(choose(everything)), scene)
+    expected = expected_agreement(everything.take(choose(everything, scene)), scene)
     pairs = _pairs(scene, outlines, _doubtful(grown, expected))
     if len(pairs):
         grown = joined([grown, pairs, _grow(pairs, scene, outlines)])
     grown = joined([grown, _without_the_worst(grown, expected, scene, outlines)])
     everything = _distinct(joined([grown, singles]))
-    chosen = everything.take(choose(everything, expected))
+    chosen = everything.take(choose(everything, scene, expected))
     return chosen, expected_agreement(chosen, scene)
 
 
@@ -113,12 +115,12 @@ def refit(found: Hypotheses, scene: Scene, outlines: Outlines, scale: float = 3.
     return _judged(_fitted(found.boxes, found.members, scene, outlines, scale=scale, steps=steps), scene)
 
 
-def choose(found: Hypotheses, expected: Floats | None = None) -> Ints:
+def choose(found: Hypotheses, scene: Scene, expected: Floats | None = None) -> Ints:
     """Rows of the best consistent set: each silhouette once, no two blocks in one place.
 
     `expected` (n,) as from `expected_agreement`, None where nothing is known of the batch yet.
     """
-    value = worth_of(found, found.missed, expected)
+    value = worth_of(found, found.missed, scene, expected)
     worth = np.flatnonzero(value > 0)
     if not len(worth):
         return worth
@@ -163,20 +165,28 @@ def collect(found: Hypotheses, scene: Scene, available: Bools | None = None) -> 
     return Hypotheses(found.boxes, members, agreement, missed)
 
 
-def worth_of(found: Hypotheses, missed: Bools, expected: Floats | None = None) -> Floats:
+def worth_of(found: Hypotheses, missed: Bools, scene: Scene, expected: Floats | None = None) -> Floats:
     """(h,) what each hypothesis explains, less what (h, cameras) `missed` it; above 0 it is worth having.
 
-    A silhouette that agrees as expected counts 1, one that hardly agrees takes away. A
-    block that one camera sees must not be missed by any, one that two cameras see well
-    by no more than two.
+    A silhouette that agrees as expected counts 1, a little less where its detection is
+    unsure, so that of rivals for one place the surer stays; one that hardly agrees takes
+    away. Of a block that two cameras see well, no more than two may miss it; of one that one camera
+    sees, none, or a single one once it is known that the silhouette agrees as a block's does: then
+    a detection lost there is likelier than a shape by chance.
     """
     if expected is None:
         shortfall = (_GOOD - found.agreement) / 0.4
     else:
         shortfall = (expected[np.maximum(found.members, 0)] - found.agreement) / 0.2
-    explained = np.where(found.members >= 0, np.clip(1 - shortfall, -1.0, 1.0), 0.0).sum(axis=1)
+    confidence = np.array([thing.confidence for thing in scene.objects])[np.maximum(found.members, 0)]
+    most = 1 - _UNSURE * (1 - confidence)
+    explained = np.where(found.members >= 0, np.clip(1 - shortfall, -1.0, most), 0.0).sum(axis=1)
     block = np.where(found.sizes > 1, 0.4, 0.7)
-    return np.asarray(explained - block - 0.7 * missed.sum(axis=1))
+    misses = missed.sum(axis=1)
+    penalty = 0.7 * misses
+    if expected is not None:
+        penalty = np.where((found.sizes == 1) & (misses == 1), _ONE_LOST, penalty)
+    return np.asarray(explained - block - penalty)
 
 
 def _greedy(found: Hypotheses, value: Floats, matrix: coo_array) -> Ints:

@@ -79,10 +79,10 @@ def _settled(found: Hypotheses, expected: Floats, scene: Scene) -> tuple[Hypothe
         available[found.members[found.members >= 0]] = False
         found = collect(found, scene, available)
         found = refit(found, scene, _evidence(found, scene), _FINAL_SCALE_PX)
-        found = found.take(choose(found, expected))
+        found = found.take(choose(found, scene, expected))
     while True:
         missed = must_have_seen(found, scene) & (found.members < 0)
-        worth = worth_of(found, missed, expected)
+        worth = worth_of(found, missed, scene, expected)
         if not (worth <= 0).any():
             return found, missed
         # One at a time, the least supported first: without it others may be hidden no longer.

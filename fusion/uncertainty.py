@@ -18,6 +18,7 @@ _SEVERAL = 3  # cameras from which a block tells more of the shifts than its fit
 _TAKEN_UP = 4.8  # of a block's shifts by its own place, height and, in part, sizes
 _USUAL_SHIFT_PX, _USUAL_NOISE_PX = 3.0, 2.0  # where no block tells
 _COUNTS_AS = 0.1  # blocks, is the weight of what is usual
+_MOST_TIMES = 6.0
 _LEAST_STD_M = 0.003
 
 
@@ -42,10 +43,11 @@ def _errors(parts: Sensitivity) -> tuple[float, float]:
     several = parts.present.sum(axis=1) >= _SEVERAL
     square = np.where(parts.present, (parts.shifts**2).sum(axis=-1), 0.0).sum(axis=1)[several]
     free = 2.0 * parts.present.sum(axis=1)[several] - _TAKEN_UP
-    # Of the blocks the middle one tells, so that one wrong member does not: its squares are spread as chi-squared.
     per_block = square / free
+    # A wrong member's shift says nothing of the others: no block counts for more than a few times the middle one.
+    per_block = np.minimum(per_block, _MOST_TIMES * np.median(per_block)) if len(per_block) else per_block
     count = len(per_block)
-    typical = float(np.median(per_block)) if count else 0.0
+    typical = float(per_block.mean()) if count else 0.0
     shift = (count * typical + _COUNTS_AS * _USUAL_SHIFT_PX**2) / (count + _COUNTS_AS)
     noises = parts.noise[parts.present]
     noise = float(np.median(noises)) if len(noises) else _USUAL_NOISE_PX

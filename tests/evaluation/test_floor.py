@@ -55,6 +55,19 @@ def test_scores_add_up(true, fused):
     assert (total.precision, total.recall) == (1, 0.5)
 
 
+def test_what_need_not_be_found_is_neither_right_nor_wrong(true, fused):
+    score = score_floor([fused(3), fused(30), fused(100)], [true("a", 3)], ignored=[true("b", 33)])
+    assert score.precision == 0.5  # the one at 100 stands on nothing
+    assert score.recall == 1
+
+
+def test_centre_errors_in_their_own_standard_deviations(true, fused):
+    near = fused(footprint=shapely.box(3.04, 2.12, 13.04, 7.12), position_std_m=0.05)
+    score = score_floor([near], [true("a", 3)])
+    assert score.matches[0].offset_std == pytest.approx((0.8, 2.4))
+    assert score.within_one_std == 0.5
+
+
 def test_nothing_is_not_a_number(true):
     score = score_floor([], [])
     assert math.isnan(score.precision)
