@@ -65,6 +65,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     steps = ", ".join(f"{name} {1000 * seconds:.0f} ms" for name, seconds in warm["steps_s"].items())
     console.print(
         f"{warm['frames']} frames, {warm['objects']} objects, {warm['boxes']} boxes: {steps}\n"
+        f"CPU: {statistics.median(warm['service_cpu_s']):.2f} s, one by one"
+        f" {statistics.median(warm['one_by_one_cpu_s']):.2f} s\n"
         f"{len(results['cold_s'])} cold tasks load the models each time: {statistics.median(results['cold_s']):.1f} s"
         f" a batch; the warm server: {server['ready_s']:.1f} s once, then"
         f" {statistics.median(server['batches_s']):.1f} s a batch; it holds {server['memory_mib']:.0f} MiB"
@@ -284,10 +286,13 @@ def _warm(capture: "ArtifactReference", repeats: int) -> dict[str, Any]:
     batch: CaptureBatch = ArtifactStore().load(capture)
     found = service.observe(batch)
     different, least = differences(found, one_by_one(service.models, batch))
-    times: dict[str, list[float]] = {"service_s": [], "one_by_one_s": []}
+    ways = {"one_by_one": lambda: one_by_one(service.models, batch), "service": lambda: service.observe(batch)}
+    times: dict[str, list[float]] = {f"{way}_{clock}": [] for way in ways for clock in ("s", "cpu_s")}
     for _ in range(repeats):
-        times["one_by_one_s"].append(_seconds(lambda: one_by_one(service.models, batch)))
-        times["service_s"].append(_seconds(lambda: service.observe(batch)))
+        for way, work in ways.items():
+            cpu = time.process_time()
+            times[f"{way}_s"].append(_seconds(work))
+            times[f"{way}_cpu_s"].append(time.process_time() - cpu)
     objects = [one for camera in found.cameras for one in camera.objects]
     return times | {
         "load_s": load_s,
