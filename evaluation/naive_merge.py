@@ -12,6 +12,7 @@ from shapely import Polygon
 from bays import BayConfig
 from bays.camera_model import CameraModel
 from evaluation.overlap import iou_matrix
+from fusion.blocks import area_of
 from fusion.types import FusedBlock
 from inference.types import TRACKED_CLASSES, DetectedObject, Observation
 
@@ -36,7 +37,8 @@ def merge_projections(observation: Observation, bay: BayConfig) -> tuple[FusedBl
     shapes = [projection for _, _, projection in found]
     row, column = np.nonzero(iou_matrix(shapes, shapes) >= _SAME_BLOCK_IOU)
     count, group = connected_components(coo_array((np.ones(len(row)), (row, column)), shape=(len(found),) * 2))
-    return tuple(_merged([found[index] for index in np.flatnonzero(group == label)]) for label in range(count))
+    groups = ([found[index] for index in np.flatnonzero(group == label)] for label in range(count))
+    return tuple(_merged(one, bay) for one in groups)
 
 
 def _on_floor(thing: DetectedObject, model: CameraModel) -> shapely.Geometry:
@@ -48,16 +50,17 @@ def _on_floor(thing: DetectedObject, model: CameraModel) -> shapely.Geometry:
     return shapely.make_valid(Polygon(points))
 
 
-def _merged(group: Sequence[tuple[DetectedObject, str, Polygon]]) -> FusedBlock:
+def _merged(group: Sequence[tuple[DetectedObject, str, Polygon]], bay: BayConfig) -> FusedBlock:
     union = shapely.union_all([projection for _, _, projection in group])
     parts = [part for part in shapely.get_parts(union) if isinstance(part, Polygon)]
+    footprint = max(parts, key=lambda part: float(part.area))
     classes = Counter(thing.class_name for thing, _, _ in group)
     stages = Counter(thing.stage for thing, _, _ in group if thing.stage)
     return FusedBlock(
         class_name=classes.most_common(1)[0][0],
-        footprint=max(parts, key=lambda part: float(part.area)),
+        footprint=footprint,
         height_m=0.0,
-        area=None,
+        area=area_of(footprint, bay),
         stage=stages.most_common(1)[0][0] if stages else None,
         confidence=max(thing.confidence for thing, _, _ in group),
         cameras=tuple(sorted({name for _, name, _ in group})),

@@ -36,6 +36,7 @@ _SURE = 0.06  # less than this below the expected agreement, a member is no doub
 _SAME_FLOOR = 0.35  # share of the smaller footprint: two blocks cannot both stand there
 _UNSURE = 0.15  # what a detection of confidence 0 counts less than one of confidence 1
 _ONE_LOST = 0.15  # what one camera's miss takes from a block that one other sees
+_BESIDE_FLOOR_M = 1.0  # how far off the floor a block's centre may be found
 _MUST_SEE = 0.5  # share of a silhouette in open view from which missing it tells
 
 
@@ -168,6 +169,8 @@ def collect(found: Hypotheses, scene: Scene, available: Bools | None = None) -> 
 def worth_of(found: Hypotheses, missed: Bools, scene: Scene, expected: Floats | None = None) -> Floats:
     """(h,) what each hypothesis explains, less what (h, cameras) `missed` it; above 0 it is worth having.
 
+    Nothing stands beside the bay's floor.
+
     A silhouette that agrees as expected counts 1, a little less where its detection is
     unsure, so that of rivals for one place the surer stays; one that hardly agrees takes
     away. Of a block that two cameras see well, no more than two may miss it; of one that one camera
@@ -186,7 +189,9 @@ def worth_of(found: Hypotheses, missed: Bools, scene: Scene, expected: Floats | 
     penalty = 0.7 * misses
     if expected is not None:
         penalty = np.where((found.sizes == 1) & (misses == 1), _ONE_LOST, penalty)
-    return np.asarray(explained - block - penalty)
+    centre = found.boxes[:, [X, Y]]
+    on_floor = ((centre >= -_BESIDE_FLOOR_M) & (centre <= np.array(scene.floor) + _BESIDE_FLOOR_M)).all(axis=1)
+    return np.asarray(np.where(on_floor, explained - block - penalty, -1.0))
 
 
 def _greedy(found: Hypotheses, value: Floats, matrix: coo_array) -> Ints:

@@ -20,7 +20,7 @@ from fusion.upright_box import HEIGHT, Floats, Ints, project
 from fusion.visibility import footprints
 
 _CONTRADICTED_PX = 2.0  # mean distance between the outlines of box and silhouettes from which the box is doubted
-_LEAST_CAMERAS = 2
+_LEAST_CAMERAS = 3  # two masks that are both cut short would carve a box
 _CLEARLY_BETTER = 0.65  # of the box's disagreement is what the prism may leave
 _PROMISING = 0.9  # of it is what the first one, as high as the box, may leave to be worth improving
 _ROOM_M = 2.0  # how far beyond the box the block may reach

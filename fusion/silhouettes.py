@@ -60,6 +60,7 @@ class Scene:
         at_edge: (n, k) at the frame's edge or at a crane.
         beside: (m, 3) silhouette, point, and another silhouette of that frame that the point touches.
         free: per frame, the frame without cranes and all its silhouettes.
+        floor: width and height of the bay's floor, metres; its corner is the origin.
     """
 
     frames: tuple[Frame, ...]
@@ -72,6 +73,7 @@ class Scene:
     at_edge: Bools
     beside: Ints
     free: np.ndarray
+    floor: tuple[float, float]
 
     def outlines(self, in_front: Bools | None = None, hidden: Bools | None = None) -> Outlines:
         """The outlines as evidence.
@@ -104,7 +106,8 @@ def build_scene(observation: Observation, bay: BayConfig) -> Scene:
             outlines.append(outline)
             twins.append(others)
             camera.append(row)
-    return _with_evidence(frames, objects, twins, np.array(camera, dtype=np.int64), outlines)
+    floor = (bay.layout.width, bay.layout.height)
+    return _with_evidence(frames, objects, twins, np.array(camera, dtype=np.int64), outlines, floor=floor)
 
 
 def floor_polygons(polygons: np.ndarray, views: Views, z: float) -> np.ndarray:
@@ -263,6 +266,8 @@ def _with_evidence(
     twins: list[tuple[DetectedObject, ...]],
     camera: Ints,
     outlines: list[tuple[Polygon, Floats]],
+    *,
+    floor: tuple[float, float],
 ) -> Scene:
     shapes = np.array([polygon for polygon, _ in outlines], dtype=object)
     pixels = np.array([points for _, points in outlines]).reshape(-1, POINTS, 2)
@@ -299,6 +304,7 @@ def _with_evidence(
         at_edge=at_edge,
         beside=np.concatenate(beside),
         free=free,
+        floor=floor,
     )
 
 

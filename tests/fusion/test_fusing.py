@@ -125,6 +125,28 @@ def test_a_ghost_that_a_second_camera_must_see_is_dropped(geometry, make_yard, d
     assert geometry.iou(blocks[0].footprint, real.footprint) > 0.9
 
 
+def test_nothing_stands_beside_the_floor(geometry, make_yard, demo_bay):
+    outside = geometry.Box("block", 60.0, 44.0, 9.0, 6.0, 0.2, 3.5)
+    inside = geometry.Box("block", 60.0, 20.0, 9.0, 6.0, 0.2, 3.5)
+    yard = make_yard(boxes=(outside, inside), missed=0.0)
+    assert sum(len(camera.objects) for camera in yard.observe().cameras) > sum(
+        len(camera.objects) for camera in make_yard(boxes=(inside,), missed=0.0).observe().cameras
+    )
+    (block,) = fuse(yard.observe(), demo_bay).blocks
+    assert geometry.iou(block.footprint, inside.footprint) > 0.9
+
+
+def test_one_lost_detection_does_not_drop_a_block_that_two_cameras_see(geometry, make_yard, demo_bay):
+    box = geometry.Box("panel", 6.6, 33.8, 7.9, 8.3, 0.0, 0.4)
+    observation = make_yard(boxes=(box,), missed=0.0).observe()
+    seers = [camera.camera_name for camera in observation.cameras if camera.objects]
+    cameras = [c for c in observation.cameras if c.camera_name in seers[:2]]
+    cameras = [replace(cameras[0], objects=()), cameras[1]]
+    (block,) = fuse(replace(observation, cameras=tuple(cameras)), demo_bay).blocks
+    assert block.missed_by == (seers[0],)
+    assert geometry.iou(block.footprint, box.footprint) > 0.8
+
+
 def test_a_missed_detection_is_told(geometry, make_yard, demo_bay):
     box = geometry.Box("block", 48.0, 20.0, 9.0, 6.0, 0.2, 3.5)
     observation = make_yard(boxes=(box,), missed=0.0).observe()
