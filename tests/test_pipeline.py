@@ -4,9 +4,12 @@ One embedded Airflow and one simulated yard for the whole file; the tests build 
 another and run in their order. The bay is a copy of the demo's on addresses of its own.
 """
 
+import asyncio
 import os
 import socket
-from collections.abc import Iterator
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -62,15 +65,19 @@ def yard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimpleNamespace]:
     bay = Bay(root / "bays")
     (root / "bays" / "wrong_bay.yaml").write_text("description: A bay with a fault\ncameras: seven\n")
     environment = {"BAYS_PATH": str(root / "bays"), "BAYS_SCHEDULE": "off", "DATA_PATH": str(root / "data")}
+    environment["INFERENCE_SOCKETS"] = str(root / "sockets")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("BAYS_PATH", environment["BAYS_PATH"])
+        for name in ("BAYS_PATH", "INFERENCE_SOCKETS"):
+            patch.setenv(name, environment[name])
         with YardProcess(BAY, seed=7, moment=FIRST, offline=[OFFLINE], log=root / "cameras.log") as cameras:
             airflow = EmbeddedAirflow(root / "airflow", dags_folder=PROJECT / "dags", env=environment)
             airflow.add_connection(f"onvif_{BAY}", kind="generic", login=cameras.username, password=cameras.password)
             with airflow:
                 airflow.wait_for_dags(DAGS.values())
                 store = ArtifactStore(root / "data")
-                yield SimpleNamespace(root=root, bay=bay, cameras=cameras, airflow=airflow, store=store)
+                yield SimpleNamespace(
+                    root=root, bay=bay, cameras=cameras, airflow=airflow, store=store, environment=environment
+                )
 
 
 def observe(yard: SimpleNamespace, slot: datetime) -> str:
@@ -222,6 +229,46 @@ def test_below_the_quorum_the_capture_fails_and_a_retry_takes_new_frames(yard):
     assert yard.airflow.wait_for_run(DAGS["observation"], run) == "success"
     assert yard.airflow.task_instances(DAGS["observation"], run)["capture_images"]["try_number"] == 2
     assert yard.store.find("capture", BAY, batch_id(BAY, slot)) is not None
+
+
+@pytest.fixture
+def inference_server(yard: SimpleNamespace) -> Iterator[Callable[[], dict[str, Any]]]:
+    """`python -m inference serve` of the bay; gives what asks for its health."""
+    from inference.serving import InferenceClient, NoServerError
+
+    def health() -> dict[str, Any]:
+        return asyncio.run(InferenceClient(BAY).health())
+
+    def answers() -> bool:
+        try:
+            return bool(health())
+        except NoServerError:
+            assert server.poll() is None, (yard.root / "inference.log").read_text()
+            return False
+
+    with (yard.root / "inference.log").open("wb") as log:
+        command = [sys.executable, "-m", "inference", "serve", BAY]
+        server = subprocess.Popen(command, env=os.environ | yard.environment, stdout=log, stderr=log)
+    try:
+        yard.airflow._wait(answers, 120, "the inference server does not answer")
+        yield health
+    finally:
+        server.terminate()
+        server.wait(60)
+
+
+def test_a_warm_server_does_the_batch_while_the_task_is_deferred(yard, inference_server):
+    slot = FIRST + 4 * SLOT
+    run = observe(yard, slot)
+    task = yard.airflow.task_instances(DAGS["observation"], run)["run_inference"]
+    log = yard.airflow.task_log(DAGS["observation"], run, "run_inference")
+    assert (task["state"], task["try_number"]) == ("success", 1), log
+    assert "the inference server has the batch" in log
+    assert "Pausing task as DEFERRED" in log
+    assert "the models run in this task" not in log
+    pushed = ArtifactReference.from_dict(yard.airflow.xcom(DAGS["observation"], run, "run_inference"))
+    assert len(yard.store.load(pushed).cameras) == 11
+    assert inference_server()["done"] == 1
 
 
 def test_a_wrong_bay_file_is_shown_and_hurts_no_other_bay(yard):
