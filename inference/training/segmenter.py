@@ -30,7 +30,9 @@ _EARLY_IMAGE_SIZE = IMAGE_SIZE // 2
 _EARLY_SHARE = 0.67
 _FRAMES_PER_STEP = 2  # in a training this short, many small steps go farther than a few large ones
 _BOXES_PER_FRAME = 8
-_JITTER = 0.035  # standard deviation of a box's side, as a share of the box
+# Of a box's sides, as shares of the box: about what the detector is off by, a tenth and more
+# where an object is hidden in part.
+_JITTER, _MOST_JITTER = 0.05, 0.2
 _REPORT_EVERY = 100
 
 
@@ -178,7 +180,7 @@ def _forward(
     pictures = torch.stack(
         [sam.preprocess(torch.from_numpy(frame.picture).permute(2, 0, 1).float()) for frame in frames]
     )
-    all_boxes = [_jittered(frame.boxes, rng) for frame in frames]
+    all_boxes = [_jittered(frame, rng) for frame in frames]
     logits, quality, targets, weights = [], [], [], []
     # bfloat16 makes a step almost twice as fast where the CPU has it; the losses are taken in float32.
     with torch.autocast("cpu", dtype=torch.bfloat16, enabled=sam.training):
@@ -200,9 +202,12 @@ def _forward(
     return torch.cat(logits), torch.cat(quality), torch.cat(targets), torch.cat(weights)
 
 
-def _jittered(boxes: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
-    size = np.tile(boxes[:, 2:] - boxes[:, :2], 2)
-    return (boxes + np.clip(rng.normal(0, _JITTER, boxes.shape), -0.1, 0.1) * size).astype(np.float32)
+def _jittered(frame: _Frame, rng: np.random.Generator) -> NDArray[np.float32]:
+    """(N, 4) the frame's boxes as a detector might give them: off, but never beyond the frame."""
+    size = np.tile(frame.boxes[:, 2:] - frame.boxes[:, :2], 2)
+    off = np.clip(rng.normal(0, _JITTER, size.shape), -_MOST_JITTER, _MOST_JITTER)
+    rows, columns = frame.picture.shape[:2]
+    return np.asarray(np.clip(frame.boxes + off * size, 0, (columns, rows, columns, rows)), dtype=np.float32)
 
 
 def _window(box: NDArray[np.float32], rows: int, columns: int, grid: int) -> torch.Tensor:
