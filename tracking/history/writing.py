@@ -223,7 +223,8 @@ class _Changes:
         return list(self._positions.values())
 
     def add_track(self, row: Row) -> None:
-        self._tracks[row["track_id"]] = row
+        first = self._tracks.get(row["track_id"], row)
+        self._tracks[row["track_id"]] = row | {"recorded": first["recorded"]}
 
     def add_position(self, row: Row) -> None:
         self._positions[row["track_id"], row["since"]] = row
