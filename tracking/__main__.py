@@ -150,7 +150,9 @@ def _rebuild(history: History, options: argparse.Namespace) -> int:
         entries = Entries(store, bay.bay_id)
         names = entries.batch_ids()
         if not names:
-            raise HistoryError(f"bay {bay.bay_id} has no tracking artifacts under {store.root}: there is nothing to tell")
+            raise HistoryError(
+                f"bay {bay.bay_id} has no tracking artifacts under {store.root}: there is nothing to tell"
+            )
         if options.discard_older:
             writer.clear()
         tell(writer, entries, names)

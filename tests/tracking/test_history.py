@@ -356,7 +356,7 @@ def test_a_replay_that_fails_leaves_everything_as_it_was(history, tracked):
 def test_what_does_not_follow_is_refused(history, tracked):
     write(history, tracked[:3])
     with pytest.raises(HistoryError, match="follows slot 2025-07-02 00:40 UTC, and before it the history holds slots"):
-        write(history, tracked[5:], tracked[4].result)
+        write(history, tracked[5:], tracked[4].result)  # a slot is left out
     with pytest.raises(HistoryError, match="the bay's very beginning.*--discard-older"):
         write(history, tracked[2:])
     with pytest.raises(HistoryError, match="is not of bay 4bay"), history.writer("4bay") as writer:
@@ -483,9 +483,14 @@ def test_what_is_no_address_is_refused_without_repeating_it(url):
     assert "secret" not in "".join(traceback.format_exception(caught.value))
 
 
-@pytest.mark.parametrize("url", ["postgres://yard:secret@127.0.0.1:1/h", "postgresql://yard@127.0.0.1:1/h?password=secret"])
+@pytest.mark.parametrize(
+    "url", ["postgres://yard:secret@127.0.0.1:1/h", "postgresql://yard@127.0.0.1:1/h?password=secret"]
+)
 def test_a_login_is_told_to_nobody(url):
-    with History(url) as history, pytest.raises(HistoryUnavailableError, match=r"postgresql://127\.0\.0\.1:1/h") as caught:
+    with (
+        History(url) as history,
+        pytest.raises(HistoryUnavailableError, match=r"postgresql://127\.0\.0\.1:1/h") as caught,
+    ):
         history.standing("demo_bay")
     assert "secret" not in "".join(traceback.format_exception(caught.value))
 
