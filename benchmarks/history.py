@@ -48,6 +48,7 @@ _SETTINGS = {
     "max_wal_senders": "0",
     "max_wal_size": "8GB",
     "maintenance_work_mem": "512MB",
+    "autovacuum": "off",  # what is filled is vacuumed and analysed at the end
 }
 _START = datetime(2025, 1, 1, tzinfo=UTC)
 
@@ -143,7 +144,14 @@ def _fill(url: str, bay: BayConfig, options: argparse.Namespace, days: int) -> l
     with psycopg.connect(url, autocommit=True) as connection:
         indexes = _without_indexes(connection)
         for number in range(options.bays):
-            year = Year(bay, f"bay{number:02d}", options.seed + number, options.blocks, _START, days)
+            year = Year(
+                bay,
+                f"bay{number:02d}",
+                seed=options.seed + number,
+                blocks=options.blocks,
+                start=_START,
+                days=days,
+            )
             _copy(connection, year.make())
             year.rows = Rows()
             years.append(year)

@@ -35,7 +35,8 @@ from tracking.types import EventKind
 _UNKNOWN, _WRONG_USE, _UNAVAILABLE = 1, 2, 3
 # Of tables that are written where no terminal says how wide it is.
 _COLUMNS = 160
-_STAY = ("track_id", "area", "stage", "class_name", "status", "since", "standing_since", "until", "last_seen")
+_STAY = ("track_id", "area", "stage", "class_name", "status", "standing_since", "since")
+_PLACE = ("last_seen", "sightings", "x_m", "y_m", "height_m")
 _DAY = timedelta(days=1)
 
 
@@ -82,7 +83,8 @@ def _show(history: History, options: argparse.Namespace) -> int:
         stays = [] if stay is None else [stay]
         title = f"{options.track} {when}"
     rows = [_row(stay) | _centre(stay.footprint.centroid) for stay in stays]
-    columns = (*_STAY, "sightings", "x_m", "y_m", "height_m")
+    lasting = all(stay.until is None for stay in stays)
+    columns = (*_STAY, *([] if lasting else ["until"]), *_PLACE)
     return _print(Answer(title, bay.zone, columns, rows, "nothing stands there"), options)
 
 

@@ -155,7 +155,7 @@ def test_what_happened(history, tracked):
     one_by_one(history, tracked)
     told = history.events("demo_bay", at(0), at(SLOTS))
     expected = sorted(
-        ((event.time, event.track_id, str(event.kind)) for batch in tracked for event in batch.result.events)
+        (event.time, event.track_id, str(event.kind)) for batch in tracked for event in batch.result.events
     )
     assert [(event.time, event.track_id, event.kind) for event in told] == expected
     assert {event.kind for event in told} == {"appeared", "moved", "stage_changed", "exited"}
@@ -357,7 +357,7 @@ def test_what_does_not_follow_is_refused(history, tracked):
     write(history, tracked[:3])
     with pytest.raises(HistoryError, match="follows slot 2025-07-02 00:40 UTC, and before it the history holds slots"):
         write(history, tracked[5:], tracked[4].result)  # a slot is left out
-    with pytest.raises(HistoryError, match="the bay's very beginning.*--discard-older"):
+    with pytest.raises(HistoryError, match=r"the bay's very beginning.*--discard-older"):
         write(history, tracked[2:])
     with pytest.raises(HistoryError, match="is not of bay 4bay"), history.writer("4bay") as writer:
         writer.replace(None, tracked)
@@ -433,7 +433,7 @@ def test_a_bay_without_a_schedule_misses_nothing(make_bay):
 
 
 def test_nothing_is_there_before_the_first_batch(history):
-    with pytest.raises(HistoryError, match="no history yet: sqlite:///.*appears with the first batch"):
+    with pytest.raises(HistoryError, match=r"no history yet: sqlite:///.*appears with the first batch"):
         history.standing("demo_bay")
 
 
@@ -462,7 +462,7 @@ def test_an_older_schema_is_migrated_at_first_use_and_a_newer_one_refused(histor
     connection.close()
     with (
         History(f"sqlite:///{file}") as later,
-        pytest.raises(HistoryUnavailableError, match="schema is 9999.*install the version"),
+        pytest.raises(HistoryUnavailableError, match=r"schema is 9999.*install the version"),
     ):
         later.standing("demo_bay")
 

@@ -327,9 +327,8 @@ class History:
         }
         with self.database.writing() as connection, connection.begin():
             for table, condition in old.items():
-                if bay_id is not None:
-                    condition = sa.and_(condition, table.c.bay_id == bay_id)
-                deleted[table.name] = connection.execute(table.delete().where(condition)).rowcount
+                of_bay = sa.true() if bay_id is None else table.c.bay_id == bay_id
+                deleted[table.name] = connection.execute(table.delete().where(condition, of_bay)).rowcount
         return deleted
 
     def export(self, bay_id: str) -> Iterator[str]:
@@ -402,14 +401,14 @@ def _at(asked: sa.Select[Any], at: datetime | None) -> sa.Select[Any]:
 
 
 def _read_stays(connection: Connection, asked: sa.Select[Any]) -> list[Stay]:
-    rows = connection.execute(asked).all()
+    rows: list[tuple[Any, ...]] = [tuple(row) for row in connection.execute(asked)]
     outlines = shapely.from_wkb([row[-1] for row in rows])
     return [Stay(*row[:-1], footprint) for row, footprint in zip(rows, outlines, strict=True)]
 
 
 def _read_event(row: sa.Row[Any]) -> HistoryEvent:
-    *told, details = row
-    return HistoryEvent(*told, json.loads(details) if details else {})
+    values: tuple[Any, ...] = tuple(row)
+    return HistoryEvent(*values[:-1], json.loads(values[-1]) if values[-1] else {})
 
 
 def _batches(connection: Connection, bay_id: str, *conditions: sa.ColumnElement[bool]) -> list[Batch]:
