@@ -16,6 +16,7 @@ import numpy as np
 import shapely
 
 from bays import BayConfig
+from tracking.history.schema import span_of
 
 SLOTS_A_DAY = 144
 _SLOT = timedelta(minutes=10)
@@ -181,6 +182,7 @@ class Year:
             self._name(block),
             self._times[block.since],
             None if until is None else self._times[until],
+            None if until is None else span_of((until - block.since) * _SLOT),
             self._times[block.standing_since],
             self._times[block.recorded],
             self._times[updated],

@@ -26,7 +26,7 @@ from tracking.history import (
     scheduled_slots,
 )
 from tracking.history.database import _upgrade
-from tracking.history.schema import SCHEMA_VERSION, metadata
+from tracking.history.schema import SCHEMA_VERSION, SPANS, longest_of, metadata, span_of
 
 START = datetime(2025, 7, 2, 0, 0, tzinfo=UTC)
 SLOT = timedelta(minutes=10)
@@ -396,6 +396,28 @@ def test_every_line_of_the_export_is_json(history, tracked):
     one_by_one(history, tracked)
     tables = [json.loads(line)["table"] for line in history.export("demo_bay")]
     assert {"history_tracks", "history_positions", "history_events", "history_batches"} == set(tables)
+
+
+@pytest.mark.parametrize("slots", [1, 2, 3, 4, 5, 8, 9, 144, 1023, 1024, 1025, 10**6, 10**8])
+def test_a_span_is_the_shortest_that_holds_a_stay(slots):
+    span = span_of(slots * SLOT)
+    assert slots * SLOT <= longest_of(span) or span == SPANS - 1
+    assert span == 0 or slots * SLOT > longest_of(span - 1)
+
+
+def test_what_stood_at_a_time_is_what_the_stays_say(history, tracked):
+    """Every slot by the index of spans, against a look at every stay."""
+    one_by_one(history, tracked)
+    blocks = {stay.track_id for n in range(SLOTS) for stay in history.standing("demo_bay", at=at(n))}
+    stays = [stay for block in blocks for stay in history.stays("demo_bay", block)]
+    for n in range(SLOTS):
+        moment = at(n) + SLOT / 2
+        expected = {
+            (stay.track_id, stay.since)
+            for stay in stays
+            if stay.since <= moment and (stay.until is None or stay.until > moment)
+        }
+        assert {(stay.track_id, stay.since) for stay in history.standing("demo_bay", at=moment)} == expected
 
 
 # -- the schedule -----------------------------------------------------------------------------------

@@ -1,7 +1,7 @@
 """The history of all bays: what was written by tracking, to be asked."""
 
 import json
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -15,7 +15,16 @@ from bay_observation.errors import HistoryError
 from bays import BayConfig
 from tracking.history.cameras import DOWN_AFTER, camera_changes
 from tracking.history.database import Database, database_url
-from tracking.history.schema import batches, camera_failures, events, positions, tracks
+from tracking.history.schema import (
+    SPANS,
+    UtcTime,
+    batches,
+    camera_failures,
+    events,
+    longest_of,
+    positions,
+    tracks,
+)
 from tracking.history.slots import scheduled_slots
 from tracking.history.sql import earlier, epoch, later, seconds
 from tracking.history.types import (
@@ -94,9 +103,9 @@ class History:
         Raises:
             HistoryError: the history has no such track, or nothing of the bay.
         """
-        asked = _stays(bay_id).where(positions.c.track_id == track_id)
+        asked = _at(at, positions.c.bay_id == bay_id, positions.c.track_id == track_id)
         with self.database.reading() as connection:
-            found = _read_stays(connection, _at(asked, at))
+            found = _read_stays(connection, asked)
             if not found:
                 self._refuse_unknown(connection, bay_id, track_id)
             return found[0] if found else None
@@ -107,7 +116,8 @@ class History:
         Raises:
             HistoryError: the history has no such track, or nothing of the bay.
         """
-        asked = _stays(bay_id).where(positions.c.track_id == track_id).order_by(positions.c.since)
+        of_track = sa.and_(positions.c.bay_id == bay_id, positions.c.track_id == track_id)
+        asked = sa.select(*_STAY).where(of_track).order_by(positions.c.since)
         with self.database.reading() as connection:
             self._refuse_unknown(connection, bay_id, track_id)
             return _read_stays(connection, asked)
@@ -120,11 +130,9 @@ class History:
         Raises:
             HistoryError: the history has nothing of the bay.
         """
-        asked = _stays(bay_id)
-        if areas:
-            asked = asked.where(positions.c.area.in_(sorted(areas)))
+        in_areas = positions.c.area.in_(sorted(areas)) if areas else sa.true()
         with self.database.reading() as connection:
-            found = _read_stays(connection, _at(asked, at))
+            found = _read_stays(connection, _at(at, positions.c.bay_id == bay_id, in_areas))
             if not found:
                 self._newest_slot(connection, bay_id)
         return sorted(found, key=lambda stay: stay.track_id)
@@ -184,13 +192,11 @@ class History:
                 later(positions.c.since, sa.literal(start, positions.c.since.type)),
                 earlier(positions.c.until, sa.literal(known, positions.c.since.type)),
             ).label("within")
-            # Stays that are over and stays that last, apart: each half has an index of its own.
-            halves = (
-                sa.select(positions.c.area, positions.c.stage, positions.c.track_id, within).where(
-                    positions.c.bay_id == bay_id, positions.c.since < known, ended
-                )
-                for ended in (positions.c.until > start, positions.c.until.is_(None))
-            )
+            columns = (positions.c.area, positions.c.stage, positions.c.track_id, within)
+            halves = [
+                half.where(positions.c.bay_id == bay_id, positions.c.since < known)
+                for half in (_lasting(columns), _over(columns, start))
+            ]
             stays = sa.union_all(*halves).subquery()
             total = sa.func.sum(stays.c.within)
             asked = (
@@ -389,26 +395,51 @@ def nested_areas(bay: BayConfig, area: str) -> list[str]:
     ]
 
 
-def _stays(bay_id: str) -> sa.Select[Any]:
-    return sa.select(*_STAY).where(positions.c.bay_id == bay_id)
-
-
-def _at(asked: sa.Select[Any], at: datetime | None) -> sa.Select[Any]:
+def _at(at: datetime | None, *conditions: sa.ColumnElement[bool]) -> sa.Select[Any] | sa.CompoundSelect[Any]:
+    """Stays that last, or those that lasted at a time."""
+    lasting = _lasting(_STAY).where(*conditions)
     if at is None:
-        return asked.where(positions.c.until.is_(None))
-    lasts = sa.or_(positions.c.until.is_(None), positions.c.until > at)
-    return asked.where(positions.c.since <= at, lasts)
+        return lasting
+    began = positions.c.since <= at
+    return sa.union_all(lasting.where(began), _over(_STAY, at).where(began, *conditions))
 
 
-def _read_stays(connection: Connection, asked: sa.Select[Any]) -> list[Stay]:
+def _lasting(columns: Sequence[sa.ColumnElement[Any]]) -> sa.Select[Any]:
+    return sa.select(*columns).where(positions.c.until.is_(None))
+
+
+def _over(columns: Sequence[sa.ColumnElement[Any]], after: datetime) -> sa.Select[Any]:
+    """Stays that ended after a time, to be narrowed by when they began.
+
+    A stay of span k that ended after it began no earlier than 2^k slots before it. With
+    that, an index of (bay, span, begin) yields them without a look at all the others.
+    """
+    spans = (
+        sa.values(sa.column("span", sa.SmallInteger), sa.column("earliest", UtcTime), name="spans")
+        .data([(span, after - longest_of(span)) for span in range(SPANS)])
+        .cte("spans")
+    )
+    return (
+        sa.select(*columns)
+        .join_from(
+            spans,
+            positions,
+            sa.and_(positions.c.span == spans.c.span, positions.c.since > spans.c.earliest),
+        )
+        .where(positions.c.until > after)
+    )
+
+
+def _read_stays(connection: Connection, asked: sa.Select[Any] | sa.CompoundSelect[Any]) -> list[Stay]:
     rows: list[tuple[Any, ...]] = [tuple(row) for row in connection.execute(asked)]
     outlines = shapely.from_wkb([row[-1] for row in rows])
-    return [Stay(*row[:-1], footprint) for row, footprint in zip(rows, outlines, strict=True)]
+    return [Stay(*row[:-1], outline) for row, outline in zip(rows, outlines, strict=True)]  # type: ignore[call-arg]
 
 
 def _read_event(row: sa.Row[Any]) -> HistoryEvent:
     values: tuple[Any, ...] = tuple(row)
-    return HistoryEvent(*values[:-1], json.loads(values[-1]) if values[-1] else {})
+    details = json.loads(values[-1]) if values[-1] else {}
+    return HistoryEvent(*values[:-1], details)  # type: ignore[call-arg]
 
 
 def _batches(connection: Connection, bay_id: str, *conditions: sa.ColumnElement[bool]) -> list[Batch]:

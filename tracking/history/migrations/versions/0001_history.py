@@ -28,6 +28,7 @@ def upgrade() -> None:
         _track(),
         _time("since", nullable=False),
         _time("until"),
+        sa.Column("span", sa.SmallInteger),
         _time("standing_since", nullable=False),
         _time("recorded", nullable=False),
         _time("updated", nullable=False),
@@ -54,8 +55,9 @@ def upgrade() -> None:
         postgresql_where=sa.text("until IS NULL"),
         sqlite_where=sa.text("until IS NULL"),
     )
-    op.create_index("ix_history_positions_area", "history_positions", ["bay_id", "area", "until", "since"])
-    op.create_index("ix_history_positions_until", "history_positions", ["bay_id", "until", "since", "area", "stage"])
+    closed = ["bay_id", "span", "since", "until", "area", "stage", "track_id"]
+    op.create_index("ix_history_positions_span", "history_positions", closed)
+    op.create_index("ix_history_positions_area", "history_positions", ["bay_id", "area", "span", "since", "until"])
     op.create_table(
         "history_events",
         _bay(),
