@@ -93,7 +93,7 @@ def _events(history: History, options: argparse.Namespace) -> int:
     start, end = _period(bay, options, days=1)
     areas = [] if options.area is None else nested_areas(bay, options.area)
     found = history.events(bay.bay_id, start, end, kinds=options.kind, track_id=options.track, areas=areas)
-    columns = ("time", "kind", "track_id", "from_area", "to_area", "from_stage", "to_stage", "other_track_id")
+    columns = ("time", "kind", "track_id", "from_area", "to_area", "from_stage", "to_stage", "others")
     title = f"{bay.bay_id}: {len(found)} events, {_said(bay, start, end)}"
     return _print(Answer(title, bay.zone, columns, [_row(event) for event in found], "nothing happened"), options)
 

@@ -178,19 +178,19 @@ def test_an_event_of_a_later_kind_is_kept_with_all_that_it_has(history, tracked)
 
     @dataclass(frozen=True)
     class Joined(TrackEvent):
-        other_track_id: str = ""
+        others: tuple = ()
         crane: str = ""
 
     first = tracked[0].result
-    event = Joined("merged", "demo_bay-000001", at(0), first.batch_id, other_track_id="demo_bay-000002", crane="K3")
-    write(history, [replace(tracked[0], result=replace(first, events=(event,)))])
-    (told,) = history.events("demo_bay", at(0), at(1), track_id="demo_bay-000002")
-    assert (told.kind, told.track_id, told.other_track_id, told.details) == (
-        "merged",
-        "demo_bay-000001",
-        "demo_bay-000002",
-        {"crane": "K3"},
+    event = Joined(
+        "merged", "demo_bay-000001", at(0), first.batch_id, others=("demo_bay-000002", "demo_bay-000003"), crane="K3"
     )
+    write(history, [replace(tracked[0], result=replace(first, events=(event,)))])
+    for block in ("demo_bay-000001", *event.others):
+        (told,) = history.events("demo_bay", at(0), at(1), track_id=block)
+        assert (told.kind, told.track_id, told.others) == ("merged", "demo_bay-000001", event.others)
+        assert told.details == {"crane": "K3"}
+    assert history.events("demo_bay", at(0), at(1), track_id="demo_bay-00000_") == []
 
 
 def test_how_long_blocks_stood(history, tracked):

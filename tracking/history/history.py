@@ -156,7 +156,7 @@ class History:
             start: begin of the period (aware).
             end: its end (aware).
             kinds: of these kinds only; all kinds when empty.
-            track_id: of this block only, also as the other one of two.
+            track_id: of this block only, also as one of the further blocks of a split or merger.
             areas: from or to one of these areas only; all when empty.
 
         Raises:
@@ -166,7 +166,8 @@ class History:
         if kinds:
             asked = asked.where(events.c.kind.in_(sorted(kinds)))
         if track_id is not None:
-            asked = asked.where(sa.or_(events.c.track_id == track_id, events.c.other_track_id == track_id))
+            named = sa.and_(events.c.others.is_not(None), events.c.others.contains(f'"{track_id}"', autoescape=True))
+            asked = asked.where(sa.or_(events.c.track_id == track_id, named))
         if areas:
             names = sorted(areas)
             asked = asked.where(sa.or_(events.c.from_area.in_(names), events.c.to_area.in_(names)))
@@ -438,8 +439,8 @@ def _read_stays(connection: Connection, asked: sa.Select[Any] | sa.CompoundSelec
 
 def _read_event(row: sa.Row[Any]) -> HistoryEvent:
     values: tuple[Any, ...] = tuple(row)
-    details = json.loads(values[-1]) if values[-1] else {}
-    return HistoryEvent(*values[:-1], details)  # type: ignore[call-arg]
+    others, details = (json.loads(text) if text else () for text in values[-2:])
+    return HistoryEvent(*values[:-2], tuple(others), dict(details))  # type: ignore[call-arg]
 
 
 def _batches(connection: Connection, bay_id: str, *conditions: sa.ColumnElement[bool]) -> list[Batch]:

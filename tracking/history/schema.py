@@ -172,12 +172,19 @@ events = Table(
     Column("to_area", _NAME),
     Column("from_stage", _NAME),
     Column("to_stage", _NAME),
-    Column("other_track_id", _TRACK),
+    Column("others", Text),
     Column("details", Text),
     Index("ix_history_events_kind", "bay_id", "kind", "time"),
     Index("ix_history_events_time", "bay_id", "time"),
     Index("ix_history_events_track", "bay_id", "track_id", "time"),
-    Index("ix_history_events_other", "bay_id", "other_track_id", "time"),
+)
+# Splits and mergers, which are few: each is looked at for a block that it names.
+Index(
+    "ix_history_events_others",
+    events.c.bay_id,
+    events.c.time,
+    postgresql_where=events.c.others.is_not(None),
+    sqlite_where=events.c.others.is_not(None),
 )
 
 batches = Table(

@@ -39,7 +39,7 @@ _SLOTS_HELD = 100
 # Less than lies between two slots.
 _MOMENT = timedelta(microseconds=1)
 _NO_FRAME = "no frame"
-_EVENT_COLUMNS = ("kind", "track_id", "time", "from_area", "to_area", "from_stage", "to_stage", "other_track_id")
+_EVENT_COLUMNS = ("kind", "track_id", "time", "from_area", "to_area", "from_stage", "to_stage")
 
 
 class HistoryWriter:
@@ -362,6 +362,7 @@ def _track_row(bay_id: str, track: Track, slot: datetime) -> Row:
 
 def _event_row(bay_id: str, slot: datetime, number: int, event: TrackEvent) -> Row:
     values = {field.name: getattr(event, field.name) for field in fields(event)}
+    others = values.pop("others", ())
     details = {name: value for name, value in values.items() if name not in (*_EVENT_COLUMNS, "batch_id")}
     return {
         "bay_id": bay_id,
@@ -369,6 +370,7 @@ def _event_row(bay_id: str, slot: datetime, number: int, event: TrackEvent) -> R
         "number": number,
         **{name: values.get(name) for name in _EVENT_COLUMNS},
         "kind": str(event.kind),
+        "others": json.dumps(list(others)) if others else None,
         "details": json.dumps(details, default=_plain, sort_keys=True) if details else None,
     }
 

@@ -70,14 +70,20 @@ def upgrade() -> None:
         sa.Column("to_area", sa.String(96)),
         sa.Column("from_stage", sa.String(96)),
         sa.Column("to_stage", sa.String(96)),
-        sa.Column("other_track_id", sa.String(64)),
+        sa.Column("others", sa.Text),
         sa.Column("details", sa.Text),
         sa.PrimaryKeyConstraint("bay_id", "slot", "number"),
     )
     op.create_index("ix_history_events_kind", "history_events", ["bay_id", "kind", "time"])
     op.create_index("ix_history_events_time", "history_events", ["bay_id", "time"])
     op.create_index("ix_history_events_track", "history_events", ["bay_id", "track_id", "time"])
-    op.create_index("ix_history_events_other", "history_events", ["bay_id", "other_track_id", "time"])
+    op.create_index(
+        "ix_history_events_others",
+        "history_events",
+        ["bay_id", "time"],
+        postgresql_where=sa.text("others IS NOT NULL"),
+        sqlite_where=sa.text("others IS NOT NULL"),
+    )
     op.create_table(
         "history_batches",
         _bay(),
