@@ -17,7 +17,6 @@ from tracking.history.cameras import DOWN_AFTER, camera_changes
 from tracking.history.database import Database, database_url
 from tracking.history.schema import (
     SPANS,
-    UtcTime,
     batches,
     camera_failures,
     events,
@@ -196,25 +195,37 @@ class History:
             columns = (positions.c.area, positions.c.stage, positions.c.track_id, within)
             halves = [
                 half.where(positions.c.bay_id == bay_id, positions.c.since < known)
-                for half in (_lasting(columns), _over(columns, start))
+                for half in (_lasting(columns), _over(columns, start, known))
             ]
             stays = sa.union_all(*halves).subquery()
-            total = sa.func.sum(stays.c.within)
+            place = (stays.c.area, stays.c.stage)
+            # First by block: to count different blocks otherwise takes a sort of every stay.
+            blocks = (
+                sa.select(
+                    *place,
+                    sa.func.count().label("stays"),
+                    sa.func.sum(stays.c.within).label("total"),
+                    sa.func.max(stays.c.within).label("longest"),
+                )
+                .group_by(*place, stays.c.track_id)
+                .subquery()
+            )
+            total = sa.func.sum(blocks.c.total)
             asked = (
                 sa.select(
-                    stays.c.area,
-                    stays.c.stage,
-                    sa.func.count(stays.c.track_id.distinct()),
+                    blocks.c.area,
+                    blocks.c.stage,
                     sa.func.count(),
+                    sa.func.sum(blocks.c.stays),
                     total,
-                    sa.func.max(stays.c.within),
+                    sa.func.max(blocks.c.longest),
                 )
-                .group_by(stays.c.area, stays.c.stage)
-                .order_by(total.desc(), stays.c.area, stays.c.stage)
+                .group_by(blocks.c.area, blocks.c.stage)
+                .order_by(total.desc(), blocks.c.area, blocks.c.stage)
             )
             return [
-                Dwell(area, stage, blocks, stays_, timedelta(seconds=float(all_)), timedelta(seconds=float(longest)))
-                for area, stage, blocks, stays_, all_, longest in connection.execute(asked)
+                Dwell(area, stage, count, int(many), timedelta(seconds=float(all_)), timedelta(seconds=float(longest)))
+                for area, stage, count, many, all_, longest in connection.execute(asked)
             ]
 
     # -- what is missing ---------------------------------------------------------------------------
@@ -401,34 +412,24 @@ def _at(at: datetime | None, *conditions: sa.ColumnElement[bool]) -> sa.Select[A
     lasting = _lasting(_STAY).where(*conditions)
     if at is None:
         return lasting
-    began = positions.c.since <= at
-    return sa.union_all(lasting.where(began), _over(_STAY, at).where(began, *conditions))
+    return sa.union_all(lasting.where(positions.c.since <= at), _over(_STAY, at, at).where(*conditions))
 
 
 def _lasting(columns: Sequence[sa.ColumnElement[Any]]) -> sa.Select[Any]:
     return sa.select(*columns).where(positions.c.until.is_(None))
 
 
-def _over(columns: Sequence[sa.ColumnElement[Any]], after: datetime) -> sa.Select[Any]:
-    """Stays that ended after a time, to be narrowed by when they began.
+def _over(columns: Sequence[sa.ColumnElement[Any]], after: datetime, begun: datetime) -> sa.Select[Any]:
+    """Stays that ended after a time, and had begun by another.
 
-    A stay of span k that ended after it began no earlier than 2^k slots before it. With
-    that, an index of (bay, span, begin) yields them without a look at all the others.
+    A stay of span k that ended after it began no earlier than 2^k slots before it. Each
+    span is thereby one short range of an index of (bay, span, begin).
     """
-    spans = (
-        sa.values(sa.column("span", sa.SmallInteger), sa.column("earliest", UtcTime), name="spans")
-        .data([(span, after - longest_of(span)) for span in range(SPANS)])
-        .cte("spans")
+    ranges = (
+        sa.and_(positions.c.span == span, positions.c.since > after - longest_of(span), positions.c.since <= begun)
+        for span in range(SPANS)
     )
-    return (
-        sa.select(*columns)
-        .join_from(
-            spans,
-            positions,
-            sa.and_(positions.c.span == spans.c.span, positions.c.since > spans.c.earliest),
-        )
-        .where(positions.c.until > after)
-    )
+    return sa.select(*columns).where(positions.c.until > after, sa.or_(*ranges))
 
 
 def _read_stays(connection: Connection, asked: sa.Select[Any] | sa.CompoundSelect[Any]) -> list[Stay]:
