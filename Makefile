@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 UV     := uv==0.11.33
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-fast load eval bench-inference lint format clean
+.PHONY: help install demo test test-fast load eval bench-inference bench-history lint format clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -34,7 +34,7 @@ format: install  ## let ruff rewrite what it can
 test: install  ## every test
 	$(BIN)/python -m pytest
 
-test-fast: install  ## the tests that need neither Airflow's processes nor the trained models
+test-fast: install  ## the tests that need neither Airflow's processes nor PostgreSQL nor the trained models
 	$(BIN)/python -m pytest -m "not slow"
 
 demo: install  ## six slots of a simulated day through real Airflow (KEEP=1 leaves it up, OFF="C_4 D_7", PORT=)
@@ -48,6 +48,9 @@ eval: install  ## how right fusion and the whole way are, on yards never trained
 
 bench-inference: install  ## the warm models against one call per frame and box, and against a cold task
 	@$(BIN)/python -m benchmarks.inference $(ARGS)
+
+bench-history: install  ## a year of ten bays in a PostgreSQL of its own: how long each question takes (ARGS="--scale 0.1")
+	@$(BIN)/python -m benchmarks.history $(ARGS)
 
 clean:  ## remove what the targets made
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache data demo_output
