@@ -231,7 +231,7 @@ def test_boxes_and_crops_are_halved_as_well(
     monkeypatch.setattr("inference.service.segment", one_box)
     crops_asked = small_device(monkeypatch, "classify", 2, lambda _, crops: [("a", 0.5)] * len(crops))
     observation = service.observe(batch(image("C_0", picture), image("C_1", picture)))
-    assert boxes_asked == [2, 1, 1, 2, 1, 1]
+    assert sorted(boxes_asked) == [1, 1, 1, 1, 2, 2]  # the frames are segmented beside each other
     assert crops_asked == [4, 2, 2]
     assert {found.stage for camera in observation.cameras for found in camera.objects} == {"a"}
     assert observation.failures == {}
