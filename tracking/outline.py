@@ -1,9 +1,8 @@
 """The outline of a standing block, from many measurements of it.
 
 Each measurement is weighted by its inverse variance, as a Kalman filter of a block
-that does not move would. The standard deviation has a lower bound, so that the past
-weighs no more than a handful of slots and the outline cannot become deaf to what is
-measured now.
+that does not move would. The past weighs at most as much as `memory_slots`
+measurements, so that the outline cannot become deaf to what is measured now.
 """
 
 import math
@@ -14,7 +13,8 @@ import shapely
 from numpy.typing import NDArray
 from shapely import Polygon
 
-from tracking.parameters import TrackerParameters
+from bays import TrackerParameters
+from fusion.types import FusedBlock
 
 # A footprint that overlaps the known one less is another view of the block: its corners have no partners there.
 _SAME_SHAPE_IOU = 0.5
@@ -29,21 +29,33 @@ class Outline:
     std_m: float
 
 
+def outline_of(block: FusedBlock, parameters: TrackerParameters) -> Outline:
+    """One measurement; a standard deviation of 0 is one that fusion did not tell."""
+    std = float(block.position_std_m) or parameters.default_std_m
+    return Outline(block.footprint, float(block.height_m), max(std, parameters.least_std_m))
+
+
+def agree(known: Outline, measured: Outline, parameters: TrackerParameters) -> bool:
+    """Whether a measurement is one of the block as it is known: neither shifted nor of another height."""
+    spread = math.hypot(known.std_m, measured.std_m)
+    shift = known.footprint.centroid.distance(measured.footprint.centroid)
+    if shift > max(parameters.shift_sigmas * spread, parameters.shift_m):
+        return False
+    rise = abs(known.height_m - measured.height_m)
+    return rise <= parameters.jump_height_m + parameters.jump_height_share * max(known.height_m, measured.height_m)
+
+
 def smooth(known: Outline, measured: Outline, parameters: TrackerParameters) -> Outline:
     """What is known of a block after one more measurement of it."""
-    known_std = max(known.std_m, parameters.least_std_m)
-    measured_std = max(measured.std_m, parameters.least_std_m)
-    spread = math.hypot(known_std, measured_std)
-    if known.footprint.centroid.distance(measured.footprint.centroid) > parameters.shift_sigmas * spread:
-        # Pushed a little, or worse known than claimed: either way the latest is what there is.
-        return Outline(measured.footprint, measured.height_m, measured_std)
+    known_std = max(known.std_m, measured.std_m / math.sqrt(parameters.memory_slots))
+    spread = math.hypot(known_std, measured.std_m)
     if spread == 0:
         return measured
     gain = (known_std / spread) ** 2
     return Outline(
         _blend(known.footprint, measured.footprint, gain),
         known.height_m + gain * (measured.height_m - known.height_m),
-        max(known_std * measured_std / spread, parameters.least_std_m),
+        known_std * measured.std_m / spread,
     )
 
 
