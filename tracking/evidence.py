@@ -14,7 +14,7 @@ from datetime import datetime
 from tracking.parameters import TrackerParameters
 from tracking.types import Rates, Streak, Track
 
-_RATE_MEMORY = 300  # observations of blocks: a dozen slots of two dozen
+_RATE_MEMORY = 150  # observations of blocks: half a dozen slots of two dozen
 _FALSE_MEMORY = 12  # slots
 _OWN_MEMORY = 30  # observations of a block from which on its own misses weigh more than its bay's
 _RATE_RANGE = (0.005, 0.5)
@@ -22,8 +22,7 @@ _RATE_RANGE = (0.005, 0.5)
 
 def empty_slots(track: Track, rates: Rates, parameters: TrackerParameters) -> int:
     """Slots in which the floor must be seen without this block before it has left."""
-    gaps = track.gaps - int(bool(track.misses))  # the present one is what is to be judged
-    own = (rates.missed * _OWN_MEMORY + gaps) / (_OWN_MEMORY + track.hits)
+    own = (rates.missed * _OWN_MEMORY + track.gaps) / (_OWN_MEMORY + track.hits)
     return max(parameters.exit_slots, _run(own, parameters))
 
 
@@ -62,8 +61,8 @@ def learned(rates: Rates, missed: tuple[int, int], misread: tuple[int, int], fal
 
     Args:
         rates: before it.
-        missed: blocks that were not found, of how many that stood on seen floor.
-        misread: readings of another stage than the believed one, of how many.
+        missed: standing blocks that are found again after a miss, of how many.
+        misread: readings of another stage that turn out to be none, of how many.
         false: tentative tracks that were given up.
     """
     return Rates(

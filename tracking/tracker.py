@@ -50,7 +50,7 @@ from tracking.types import (
 )
 
 _Value = TypeVar("_Value", bound=Hashable)
-_Item = TypeVar("_Item", Track, TrackEvent, Shape, Streak)
+_Item = TypeVar("_Item", bound=Track | TrackEvent | Shape | Streak)
 
 
 @dataclass
@@ -160,6 +160,7 @@ class Tracker:
             last_seen=time,
             work=dict(block.work),
             hits=track.hits + 1,
+            gaps=track.gaps + int(track.misses > 0),
             misses=0,
             missed_since=None,
         )
@@ -200,7 +201,6 @@ class Tracker:
             status=TrackStatus.MISSED if track.on_floor else track.status,
             misses=track.misses + 1,
             missed_since=track.missed_since or result.slot,
-            gaps=track.gaps + int(not track.misses),
         )
 
     def _unseen(self, tracks: Sequence[Track], result: FusionResult) -> list[bool]:
@@ -392,17 +392,23 @@ class Tracker:
     def _learned(
         self, known: Sequence[Track], blocks: Sequence[FusedBlock], pairs: Mapping[int, int], unseen: Sequence[bool]
     ) -> Rates:
-        """How often the cameras were wrong in this slot, added to what they were before."""
-        missed = misread = stood = read = false = 0
-        for index, track in enumerate(known):
-            found = blocks[pairs[index]] if index in pairs else None
-            if track.on_floor and not track.misses and (found or not unseen[index]):
-                stood, missed = stood + 1, missed + int(found is None)
-            if track.on_floor and found is not None and found.stage and track.stage:
-                read, misread = read + 1, misread + int(found.stage != track.stage)
-            if track.status is TrackStatus.TENTATIVE and found is None and not unseen[index]:
-                false += int(track.misses + 1 == self.parameters.exit_slots)
-        return evidence.learned(self.state.rates, (missed, stood), (misread, read), false)
+        """How often the cameras were wrong, with what this slot proves to have been wrong before it."""
+        found = {index: blocks[pair] for index, pair in pairs.items() if known[index].on_floor}
+        read = [(known[index], block) for index, block in found.items() if block.stage and known[index].stage]
+        given_up = sum(
+            track.status is TrackStatus.TENTATIVE and track.misses + 1 == self.parameters.exit_slots
+            for index, track in enumerate(known)
+            if index not in pairs and not unseen[index]
+        )
+        return evidence.learned(
+            self.state.rates,
+            missed=(sum(known[index].misses > 0 for index in found), len(found)),
+            misread=(
+                sum(track.stage_streak is not None and block.stage == track.stage for track, block in read),
+                len(read),
+            ),
+            false=given_up,
+        )
 
     def _refuse_what_does_not_follow(self, result: FusionResult) -> None:
         if result.bay_id != self.bay.bay_id:
@@ -516,9 +522,7 @@ def _sharing(item: _Item, shared: dict[Hashable, Hashable]) -> _Item:
     changes: dict[str, Any] = {}
     for attribute in fields(item):
         value = getattr(item, attribute.name)
-        if isinstance(value, Streak):
-            changes[attribute.name] = _sharing(value, shared)
-        elif isinstance(value, Shape):
+        if isinstance(value, Streak | Shape):
             changes[attribute.name] = _sharing(value, shared)
         elif isinstance(value, tuple):
             changes[attribute.name] = tuple(_one(text, shared) for text in value)

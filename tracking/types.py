@@ -86,13 +86,13 @@ class Rates:
     """What the bay's cameras have got wrong of late, as running means.
 
     Attributes:
-        missed: share of the standing blocks on seen floor that were not found.
-        misread: share of the readings of a stage that were not the believed one.
+        missed: runs of misses of standing blocks, as a share of their sightings.
+        misread: share of the readings of a stage that turned out to be wrong.
         false: false detections in a slot.
     """
 
-    missed: float = 0.03
-    misread: float = 0.04
+    missed: float = 0.01
+    misread: float = 0.01
     false: float = 0.15
 
 
@@ -116,7 +116,7 @@ class Track:
         standing_since: first slot at its present place.
         last_seen: slot of its latest sighting.
         hits: sightings so far.
-        gaps: how often a run of misses began.
+        gaps: how often it was found again after a miss.
         misses: slots since the latest sighting in which its floor was seen without it.
         missed_since: the first of those slots; None when `misses` is 0.
         class_streak, area_streak, stage_streak: readings that speak against what is believed; None without any.
