@@ -68,7 +68,7 @@ class TrackerParameters(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    doubt: Chance = 2e-4
+    doubt: Chance = 1e-4
     exit_slots: Count = 2
     reading_slots: Count = 2
     reading_weight: Weight = 1.0
@@ -85,7 +85,7 @@ class TrackerParameters(BaseModel):
     stage_cost: Weight = 0.05
     tentative_cost: Weight = 0.1
     max_standing_cost: Weight = 1.2
-    max_doubtful_cost: Weight = 0.8
+    max_doubtful_cost: Weight = 0.6
     max_shared_floor: Share = 0.5
 
     jump_side_ratio: Ratio = 1.15

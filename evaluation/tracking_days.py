@@ -10,7 +10,7 @@ from the claimed deviation, twice what was measured. The stage classifier is rig
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import shapely
@@ -146,8 +146,8 @@ def simulated_day(
 def _look(
     bay: BayConfig, blocks: Sequence[SimulatedBlock], off: Iterable[str]
 ) -> tuple[dict[str, tuple[str, ...]], MultiPolygon]:
-    """Which cameras can see each block, and the floor that none can: frames and blocks in front, by fusion's own rules."""
-    taken = min((block.appeared_at for block in blocks), default=datetime.min)
+    """By fusion's own rules: what lies in a frame and behind no block in front of it is seen."""
+    taken = datetime.min.replace(tzinfo=UTC)
     frames = []
     for camera in bay.fusion_cameras:
         if camera.name not in off and camera.intrinsics is not None:

@@ -8,6 +8,7 @@ bad one four.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -15,8 +16,10 @@ from tracking.parameters import TrackerParameters
 from tracking.types import Rates, Streak, Track
 
 _RATE_MEMORY = 150  # observations of blocks: half a dozen slots of two dozen
+_RATE_PRIOR = 50  # observations that the rates of the very beginning stand for
 _FALSE_MEMORY = 12  # slots
 _OWN_MEMORY = 30  # observations of a block from which on its own misses weigh more than its bay's
+_OTHER_STAGES = 2  # over which misreadings spread, at the least
 _RATE_RANGE = (0.005, 0.5)
 
 
@@ -26,9 +29,14 @@ def empty_slots(track: Track, rates: Rates, parameters: TrackerParameters) -> in
     return max(parameters.exit_slots, _run(own, parameters))
 
 
+def many_missed(rates: Rates, parameters: TrackerParameters) -> bool:
+    """Whether so many blocks are missed of late that the fewest empty slots prove nothing."""
+    return _run(rates.missed, parameters) > parameters.exit_slots
+
+
 def stage_readings(rates: Rates, parameters: TrackerParameters) -> int:
     """Readings of another stage, less those of the believed one, that make a change."""
-    return max(parameters.reading_slots, _run(rates.misread, parameters))
+    return max(parameters.reading_slots, _run(rates.misread / _OTHER_STAGES, parameters))
 
 
 def sightings(rates: Rates, parameters: TrackerParameters) -> int:
@@ -42,18 +50,27 @@ def many_false(rates: Rates, parameters: TrackerParameters) -> bool:
 
 
 def vote(
-    streak: Streak | None, believed: str | None, value: str | None, weight: float, slot: datetime
-) -> Streak | None:
+    streaks: Sequence[Streak], believed: str | None, value: str | None, weight: float, slot: datetime
+) -> tuple[Streak, ...]:
     """The readings against what is believed, after one more; None tells nothing and ends nothing."""
     if value is None:
-        return streak
+        return tuple(streaks)
     if value == believed:
-        if streak is None or streak.count == 1:
-            return None
-        return replace(streak, count=streak.count - 1, weight=max(0.0, streak.weight - weight))
-    if streak is not None and streak.value == value:
-        return replace(streak, count=streak.count + 1, weight=streak.weight + weight)
-    return streak if streak is not None and streak.count > 1 else Streak(value, 1, weight, slot)
+        return tuple(
+            replace(streak, count=streak.count - 1, weight=max(0.0, streak.weight - weight))
+            for streak in streaks
+            if streak.count > 1
+        )
+    own = next((streak for streak in streaks if streak.value == value), Streak(value, 0, 0.0, slot))
+    others = [streak for streak in streaks if streak.value != value]
+    voted = replace(own, count=own.count + 1, weight=own.weight + weight)
+    return tuple(sorted([*others, voted], key=lambda streak: streak.value))
+
+
+def strongest(streaks: Sequence[Streak], count: int, weight: float = 0.0) -> Streak | None:
+    """Of the streaks that have so many readings of such weight, the one with the most; None without any."""
+    enough = [streak for streak in streaks if streak.count >= count and streak.weight >= weight]
+    return max(enough, key=lambda streak: (streak.count, streak.weight), default=None)
 
 
 def learned(rates: Rates, missed: tuple[int, int], misread: tuple[int, int], false: int) -> Rates:
@@ -66,14 +83,15 @@ def learned(rates: Rates, missed: tuple[int, int], misread: tuple[int, int], fal
         false: tentative tracks that were given up.
     """
     return Rates(
-        _mean(rates.missed, *missed),
-        _mean(rates.misread, *misread),
+        _mean(rates.missed, rates.observed, *missed),
+        _mean(rates.misread, rates.observed, *misread),
         rates.false + (false - rates.false) / _FALSE_MEMORY,
+        min(rates.observed + missed[1], _RATE_MEMORY - _RATE_PRIOR),
     )
 
 
-def _mean(rate: float, count: int, total: int) -> float:
-    mean = rate + (count - rate * total) / (_RATE_MEMORY + total)
+def _mean(rate: float, observed: int, count: int, total: int) -> float:
+    mean = rate + (count - rate * total) / (_RATE_PRIOR + observed + total)
     return min(max(mean, _RATE_RANGE[0]), _RATE_RANGE[1])
 
 

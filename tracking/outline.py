@@ -16,8 +16,8 @@ from shapely import Polygon
 from bays import TrackerParameters
 from fusion.types import FusedBlock
 
-# A footprint that overlaps the known one less is another view of the block: its corners have no partners there.
-_SAME_SHAPE_IOU = 0.5
+# Of a block's mean side. A footprint of which a corner is farther off is another view of the block: no corners pair.
+_SAME_CORNER = 0.3
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,15 +61,15 @@ def smooth(known: Outline, measured: Outline, parameters: TrackerParameters) -> 
 
 def _blend(known: Polygon, measured: Polygon, gain: float) -> Polygon:
     """Move `known` towards `measured` by `gain`: corner by corner, or as a whole where corners do not pair."""
-    known_corners, measured_corners = _corners(known), _corners(measured)
-    union = known.union(measured).area
-    same = union > 0 and known.intersection(measured).area >= _SAME_SHAPE_IOU * union
-    if same and len(known_corners) == len(measured_corners) and not (known.interiors or measured.interiors):
-        turns = [np.roll(measured_corners, turn, axis=0) for turn in range(len(measured_corners))]
-        nearest = min(turns, key=lambda corners: float(((corners - known_corners) ** 2).sum()))
-        blended = Polygon(known_corners + gain * (nearest - known_corners))
-        if blended.is_valid:
-            return blended
+    ours, theirs = _corners(known), _corners(measured)
+    if len(ours) == len(theirs) and not (known.interiors or measured.interiors):
+        turns = np.add.outer(np.arange(len(ours)), np.arange(len(ours))) % len(ours)
+        apart = ((theirs[turns] - ours) ** 2).sum(axis=-1)
+        nearest = int(apart.sum(axis=-1).argmin())
+        if apart[nearest].max() <= _SAME_CORNER**2 * known.area:
+            blended = Polygon(ours + gain * (theirs[turns[nearest]] - ours))
+            if blended.is_valid:
+                return blended
     base = measured if gain > 0.5 else known
     centre = (1 - gain) * _centre(known) + gain * _centre(measured)
     return shapely.transform(base, lambda points: points + (centre - _centre(base)))

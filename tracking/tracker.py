@@ -23,8 +23,8 @@ is seen again it appears, as itself if no other block fits as well.
 """
 
 import math
-from collections.abc import Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from collections.abc import Container, Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, TypeVar, cast
 
@@ -57,12 +57,13 @@ _Item = TypeVar("_Item", bound=Track | TrackEvent | Shape | Streak)
 class _Slot:
     """What is being worked out about one slot."""
 
-    result: FusionResult
+    time: datetime
+    batch_id: str
     rates: Rates
     events: list[TrackEvent] = field(default_factory=list)
 
     def tell(self, kind: EventKind, track: Track, time: datetime, **places: Any) -> None:
-        self.events.append(TrackEvent(kind, track.track_id, time, self.result.batch_id, **places))
+        self.events.append(TrackEvent(kind, track.track_id, time, self.batch_id, **places))
 
 
 class Tracker:
@@ -100,13 +101,13 @@ class Tracker:
         ignored = [not self._is_tracked(block.area) for block in blocks]
         known = [track for track in self.state.tracks if track.status is not TrackStatus.EXITED]
         pairs = match_standing(known, blocks, ignored, self.parameters)
-        unseen = self._unseen(known, fusion_result)
-        slot = _Slot(fusion_result, self._learned(known, blocks, pairs, unseen))
+        unseen = self._unseen(known, pairs, fusion_result)
+        slot = _Slot(fusion_result.slot, fusion_result.batch_id, self._learned(known, blocks, pairs, unseen))
 
         tracks = [
             self._seen(track, blocks[pairs[index]], slot)
             if index in pairs
-            else self._not_seen(track, fusion_result, unseen=unseen[index])
+            else self._not_seen(track, slot.time, unseen=index in unseen)
             for index, track in enumerate(known)
         ]
         tracks += [replace(track, misses=track.misses + 1) for track in self.state.tracks if track not in known]
@@ -122,7 +123,7 @@ class Tracker:
     # -- one track, one slot ---------------------------------------------------------------
 
     def _start(self, block: FusedBlock, slot: _Slot, number: int) -> Track:
-        outline, time = outline_of(block, self.parameters), slot.result.slot
+        outline = outline_of(block, self.parameters)
         return Track(
             track_id=f"{self.bay.bay_id}-{number:06d}",
             status=TrackStatus.TENTATIVE,
@@ -134,15 +135,15 @@ class Tracker:
             confidence=float(block.confidence),
             position_std_m=outline.std_m,
             cameras=tuple(block.cameras),
-            first_seen=time,
-            standing_since=time,
-            last_seen=time,
+            first_seen=slot.time,
+            standing_since=slot.time,
+            last_seen=slot.time,
             stage_readings=int(block.stage is not None),
             work=dict(block.work),
         )
 
     def _seen(self, track: Track, block: FusedBlock, slot: _Slot) -> Track:
-        time = slot.result.slot
+        time = slot.time
         area = block.area if self._is_tracked(block.area) else None
         stage = track.stage or block.stage
         # A confidence of 0 is one that fusion did not tell.
@@ -151,9 +152,9 @@ class Tracker:
             track,
             status=TrackStatus.PRESENT if track.on_floor else TrackStatus.TENTATIVE,
             stage=stage,
-            class_streak=evidence.vote(track.class_streak, track.class_name, block.class_name, 1.0, time),
-            area_streak=evidence.vote(track.area_streak, track.area, area, 1.0, time),
-            stage_streak=evidence.vote(track.stage_streak, stage, block.stage, weight, time),
+            class_streaks=evidence.vote(track.class_streaks, track.class_name, block.class_name, 1.0, time),
+            area_streaks=evidence.vote(track.area_streaks, track.area, area, 1.0, time),
+            stage_streaks=evidence.vote(track.stage_streaks, stage, block.stage, weight, time),
             stage_readings=track.stage_readings + int(block.stage is not None and block.stage == stage),
             confidence=float(block.confidence),
             cameras=tuple(block.cameras),
@@ -173,7 +174,7 @@ class Tracker:
             return _outlined(replace(track, reshaped=None), smooth(known, measured, self.parameters))
         other = track.reshaped
         if other is None or not agree(other.outline, measured, self.parameters):
-            return replace(track, reshaped=Shape(measured, slot.result.slot))
+            return replace(track, reshaped=Shape(measured, slot.time))
         other = Shape(smooth(other.outline, measured, self.parameters), other.since, other.count + 1)
         if other.count < self.parameters.confirm_slots:
             return replace(track, reshaped=other)
@@ -186,35 +187,39 @@ class Tracker:
 
     def _with_believed_place(self, track: Track) -> Track:
         """With class and area as often read, which raises no event."""
-        of_class, of_area = track.class_streak, track.area_streak
-        if of_class is not None and of_class.count >= self.parameters.reading_slots:
-            track = replace(track, class_name=of_class.value, class_streak=None)
-        if of_area is not None and of_area.count >= self.parameters.reading_slots:
-            track = replace(track, area=of_area.value, area_streak=None)
+        of_class = evidence.strongest(track.class_streaks, self.parameters.reading_slots)
+        if of_class is not None:
+            track = replace(track, class_name=of_class.value, class_streaks=())
+        of_area = evidence.strongest(track.area_streaks, self.parameters.reading_slots)
+        if of_area is not None:
+            track = replace(track, area=of_area.value, area_streaks=())
         return track
 
-    def _not_seen(self, track: Track, result: FusionResult, *, unseen: bool) -> Track:
+    def _not_seen(self, track: Track, time: datetime, *, unseen: bool) -> Track:
         if unseen:
             return replace(track, status=TrackStatus.UNOBSERVED) if track.on_floor else track
         return replace(
             track,
             status=TrackStatus.MISSED if track.on_floor else track.status,
             misses=track.misses + 1,
-            missed_since=track.missed_since or result.slot,
+            missed_since=track.missed_since or time,
         )
 
-    def _unseen(self, tracks: Sequence[Track], result: FusionResult) -> list[bool]:
-        """For each track, whether too few looked at its floor for its absence to mean something."""
+    def _unseen(self, known: Sequence[Track], pairs: Mapping[int, int], result: FusionResult) -> set[int]:
+        """Of the tracks that were not found, those at whose floor too few looked for that to mean something."""
         failed = set(result.missing_cameras)
         if result.cameras:
             failed |= {camera.name for camera in self.bay.fusion_cameras} - set(result.cameras)
-        dark = shapely.area(shapely.intersection([track.footprint for track in tracks], result.unseen))
-        answers = []
-        for track, area in zip(tracks, dark, strict=True):
+        unseen = set()
+        for index, track in enumerate(known):
+            if index in pairs:
+                continue
             saw = set(track.cameras)
             blind = len(saw - failed) < min(self.parameters.witnesses, len(saw))
-            answers.append(blind or bool(area > self.parameters.unseen_share * track.footprint.area))
-        return answers
+            dark = track.footprint.intersection(result.unseen).area
+            if blind or dark > self.parameters.unseen_share * track.footprint.area:
+                unseen.add(index)
+        return unseen
 
     # -- all tracks, one slot --------------------------------------------------------------
 
@@ -249,7 +254,9 @@ class Tracker:
         held: dict[str, str] = {}
         for row, column in pairs.items():
             before, after = missing[row], found[column]
-            if after.hits < self.parameters.confirm_slots:
+            # A block that was merely missed for a while must not become one that looks like it.
+            needed = evidence.empty_slots(before, slot.rates, self.parameters) - 1
+            if after.hits < self.parameters.confirm_slots or before.misses < needed:
                 held[before.track_id] = after.track_id
                 continue
             taken.add(after.track_id)
@@ -309,22 +316,29 @@ class Tracker:
         return self._with_believed_stage(track, slot) if track.on_floor else track
 
     def _appeared(self, track: Track, tracks: Sequence[Track], slot: _Slot) -> Track:
+        since = self._appeared_at(track, slot)
         source = next((other for other in tracks if self._came_out_of(track, other)), None)
         if source is not None:
             slot.tell(
                 EventKind.SPLIT,
                 source,
-                track.standing_since,
+                since,
                 from_area=source.area,
                 to_area=track.area,
                 others=(track.track_id,),
             )
         else:
-            slot.tell(EventKind.APPEARED, track, track.standing_since, to_area=track.area, to_stage=track.stage)
+            slot.tell(EventKind.APPEARED, track, since, to_area=track.area, to_stage=track.stage)
         return replace(track, status=TrackStatus.PRESENT)
 
+    def _appeared_at(self, track: Track, slot: _Slot) -> datetime:
+        """Since when a new track stands: where misses are many, what the second slot showed stood in the first."""
+        began = self.state.began
+        from_the_start = began[1:] == (track.standing_since,) and evidence.many_missed(slot.rates, self.parameters)
+        return began[0] if from_the_start else track.standing_since
+
     def _gone(self, track: Track, tracks: Sequence[Track], slot: _Slot) -> Track:
-        since = track.missed_since or slot.result.slot
+        since = track.missed_since or slot.time
         host = next((other for other in tracks if self._went_into(track, other)), None)
         left = {"from_area": track.area, "from_stage": track.stage}
         if host is not None:
@@ -370,9 +384,9 @@ class Tracker:
         return second is not None and abs(first - second) <= timedelta(minutes=self.parameters.together_minutes)
 
     def _with_believed_stage(self, track: Track, slot: _Slot) -> Track:
-        streak = track.stage_streak
         needed = evidence.stage_readings(slot.rates, self.parameters)
-        if streak is None or streak.count < needed or streak.weight < self.parameters.reading_weight:
+        streak = evidence.strongest(track.stage_streaks, needed, self.parameters.reading_weight)
+        if streak is None:
             return track
         # What was hardly ever read was a misreading to begin with: nothing has changed then.
         if track.stage_readings >= self.parameters.reading_slots:
@@ -385,12 +399,12 @@ class Tracker:
                 from_stage=track.stage,
                 to_stage=streak.value,
             )
-        return replace(track, stage=streak.value, stage_streak=None, stage_readings=streak.count)
+        return replace(track, stage=streak.value, stage_streaks=(), stage_readings=streak.count)
 
     # -- what counts -----------------------------------------------------------------------
 
     def _learned(
-        self, known: Sequence[Track], blocks: Sequence[FusedBlock], pairs: Mapping[int, int], unseen: Sequence[bool]
+        self, known: Sequence[Track], blocks: Sequence[FusedBlock], pairs: Mapping[int, int], unseen: Container[int]
     ) -> Rates:
         """How often the cameras were wrong, with what this slot proves to have been wrong before it."""
         found = {index: blocks[pair] for index, pair in pairs.items() if known[index].on_floor}
@@ -398,13 +412,13 @@ class Tracker:
         given_up = sum(
             track.status is TrackStatus.TENTATIVE and track.misses + 1 == self.parameters.exit_slots
             for index, track in enumerate(known)
-            if index not in pairs and not unseen[index]
+            if index not in pairs and index not in unseen
         )
         return evidence.learned(
             self.state.rates,
             missed=(sum(known[index].misses > 0 for index in found), len(found)),
             misread=(
-                sum(track.stage_streak is not None and block.stage == track.stage for track, block in read),
+                sum(bool(track.stage_streaks) and block.stage == track.stage for track, block in read),
                 len(read),
             ),
             false=given_up,
@@ -438,7 +452,6 @@ class Tracker:
 
     def _result(self, slot: _Slot, tracks: Iterable[Track], held: dict[str, str], next_number: int) -> TrackingResult:
         shared: dict[Hashable, Hashable] = {}
-        result = slot.result
         decided = {track.track_id: _sharing(track, shared) for track in tracks}
         gone = {name for event in slot.events for name in (event.track_id, *event.others)}
         shown = [
@@ -447,19 +460,20 @@ class Tracker:
             if track_id not in held.values() and (track.status is not TrackStatus.EXITED or track_id in gone)
         ]
         return TrackingResult(
-            batch_id=_one(result.batch_id, shared),
-            bay_id=_one(result.bay_id, shared),
+            batch_id=_one(slot.batch_id, shared),
+            bay_id=_one(self.bay.bay_id, shared),
             tracks=tuple(sorted(shown, key=_by_id)),
             events=tuple(
                 _sharing(event, shared)
                 for event in sorted(slot.events, key=lambda event: (event.time, event.track_id, event.kind))
             ),
             state=TrackerState(
-                _one(result.bay_id, shared),
-                _one(result.slot, shared),
+                _one(self.bay.bay_id, shared),
+                _one(slot.time, shared),
                 tuple(sorted(decided.values(), key=_by_id)),
                 next_number,
                 slot.rates,
+                tuple(_one(time, shared) for time in (*self.state.began, slot.time)[:2]),
             ),
         )
 
@@ -492,16 +506,19 @@ def _joined(before: Track, after: Track) -> Track:
 
     Its stage stays until the readings at the new place are believed, like any other.
     """
-    stage, streak = before.stage or after.stage, after.stage_streak
+    stage, streaks = before.stage or after.stage, after.stage_streaks
     if after.stage is not None and after.stage != stage:
-        streak = Streak(after.stage, after.stage_readings, float(after.stage_readings), after.standing_since)
+        doubt = next((streak for streak in before.stage_streaks if streak.value == after.stage), None)
+        count, since = (doubt.count, doubt.since) if doubt else (0, after.standing_since)
+        count += after.stage_readings
+        streaks = (Streak(after.stage, count, float(count), since),)
     return replace(
         after,
         track_id=before.track_id,
         status=TrackStatus.PRESENT,
         class_name=before.class_name,
         stage=stage,
-        stage_streak=streak,
+        stage_streaks=streaks,
         stage_readings=max(before.stage_readings, after.stage_readings),
         first_seen=before.first_seen,
         hits=before.hits + after.hits,
@@ -520,16 +537,20 @@ def _sharing(item: _Item, shared: dict[Hashable, Hashable]) -> _Item:
     has the same bytes whether the state came from memory or from the slot before's file.
     """
     changes: dict[str, Any] = {}
-    for attribute in fields(item):
-        value = getattr(item, attribute.name)
-        if isinstance(value, Streak | Shape):
-            changes[attribute.name] = _sharing(value, shared)
-        elif isinstance(value, tuple):
-            changes[attribute.name] = tuple(_one(text, shared) for text in value)
-        elif isinstance(value, Mapping):
-            changes[attribute.name] = {_one(key, shared): value[key] for key in sorted(value)}
-        elif isinstance(value, str | datetime) and not isinstance(value, TrackStatus | EventKind):
-            changes[attribute.name] = _one(value, shared)
+    for name, value in vars(item).items():
+        match value:
+            case TrackStatus() | EventKind():
+                continue
+            case str() | datetime():
+                changes[name] = _one(value, shared)
+            case Shape():
+                changes[name] = _sharing(value, shared)
+            case tuple():
+                changes[name] = tuple(
+                    _sharing(part, shared) if isinstance(part, Streak) else _one(part, shared) for part in value
+                )
+            case dict():
+                changes[name] = {_one(key, shared): value[key] for key in sorted(value)}
     return replace(item, **changes)
 
 

@@ -89,11 +89,13 @@ class Rates:
         missed: runs of misses of standing blocks, as a share of their sightings.
         misread: share of the readings of a stage that turned out to be wrong.
         false: false detections in a slot.
+        observed: observations behind `missed`, as far as they count.
     """
 
-    missed: float = 0.01
-    misread: float = 0.01
+    missed: float = 0.008
+    misread: float = 0.008
     false: float = 0.15
+    observed: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,7 +121,8 @@ class Track:
         gaps: how often it was found again after a miss.
         misses: slots since the latest sighting in which its floor was seen without it.
         missed_since: the first of those slots; None when `misses` is 0.
-        class_streak, area_streak, stage_streak: readings that speak against what is believed; None without any.
+        class_streaks, area_streaks, stage_streaks: readings that speak against what is
+            believed, one of each value, in order of the values.
         stage_readings: readings of the believed stage so far.
         reshaped: an outline that was measured instead of the present one, not believed yet.
         former: the outline before the block last changed its place or shape.
@@ -138,9 +141,9 @@ class Track:
     first_seen: datetime
     standing_since: datetime
     last_seen: datetime
-    class_streak: Streak | None = None
-    area_streak: Streak | None = None
-    stage_streak: Streak | None = None
+    class_streaks: tuple[Streak, ...] = ()
+    area_streaks: tuple[Streak, ...] = ()
+    stage_streaks: tuple[Streak, ...] = ()
     work: Mapping[str, int] = field(default_factory=dict)
     hits: int = 1
     misses: int = 0
@@ -193,7 +196,7 @@ class TrackerState:
 
     `slot` is None before the first batch. `tracks` holds every track in order of its
     id, with those that exited and may be known again; `next_number` is the number of
-    the next new track.
+    the next new track; `began` are the very first two slots.
     """
 
     bay_id: str
@@ -201,6 +204,7 @@ class TrackerState:
     tracks: tuple[Track, ...] = ()
     next_number: int = 1
     rates: Rates = Rates()
+    began: tuple[datetime, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
