@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 UV     := uv==0.11.33
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-fast load lint format clean
+.PHONY: help install demo test test-fast load eval-tracking lint format clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -42,6 +42,9 @@ demo: install  ## six slots of a simulated day through real Airflow (KEEP=1 leav
 
 load: install  ## capture against 12 to 1000 simulated cameras, beside what it replaces (ARGS=--help)
 	@$(BIN)/python -m benchmarks.load $(ARGS)
+
+eval-tracking: install  ## the tracker over simulated days, beside two baselines (ARGS="--seeds 1,2")
+	@$(BIN)/python -m evaluation.tracking_bench $(ARGS)
 
 clean:  ## remove what the targets made
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache data demo_output

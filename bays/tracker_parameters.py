@@ -88,9 +88,9 @@ class TrackerParameters(BaseModel):
     max_doubtful_cost: Weight = 0.6
     max_shared_floor: Share = 0.5
 
-    jump_side_ratio: Ratio = 1.15
-    jump_height_m: Metres = 0.3
-    jump_height_share: Share = 0.1
+    jump_side_ratio: Ratio = 1.1
+    jump_height_m: Metres = 0.2
+    jump_height_share: Share = 0.05
     jump_class_cost: Weight = 0.4
     jump_stage_cost: Weight = 0.15
     jump_distance_cost: Weight = 0.1

@@ -78,9 +78,17 @@ def byte_track(results: Sequence[FusionResult]) -> Followed:
         boxes = shapely.bounds([block.footprint for block in result.blocks]).reshape(-1, 4) * _PIXELS_PER_M
         order = np.arange(len(boxes))
         found = tracker.update(supervision.Detections(xyxy=boxes.astype(np.float32), data={"block": order}))
-        followed = zip(found.tracker_id, found.data.get("block", ()), strict=True) if len(found) else ()
-        floor[result.slot] = {f"byte-{track:06d}": result.blocks[index] for track, index in followed if track >= 0}
+        floor[result.slot] = {
+            f"byte-{track:06d}": result.blocks[index]
+            for track, index in zip(_of(found.tracker_id), _of(found.data.get("block")), strict=True)
+            if track >= 0
+        }
     return Followed(floor, tuple(_events(floor)))
+
+
+def _of(column: object) -> list[int]:
+    """A column of the library's detections, which has none where nothing was detected."""
+    return [] if column is None else [int(value) for value in np.asarray(column)]
 
 
 def _distances(first: Sequence[FusedBlock], second: Sequence[FusedBlock]) -> np.ndarray:

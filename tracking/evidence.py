@@ -15,7 +15,7 @@ from datetime import datetime
 from tracking.parameters import TrackerParameters
 from tracking.types import Rates, Streak, Track
 
-_RATE_MEMORY = 150  # observations of blocks: half a dozen slots of two dozen
+_RATE_MEMORY = 300  # observations of blocks: a dozen slots of two dozen
 _RATE_PRIOR = 50  # observations that the rates of the very beginning stand for
 _FALSE_MEMORY = 12  # slots
 _OWN_MEMORY = 30  # observations of a block from which on its own misses weigh more than its bay's

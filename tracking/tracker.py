@@ -255,7 +255,7 @@ class Tracker:
         for row, column in pairs.items():
             before, after = missing[row], found[column]
             # A block that was merely missed for a while must not become one that looks like it.
-            needed = evidence.empty_slots(before, slot.rates, self.parameters) - 1
+            needed = evidence.empty_slots(before, slot.rates, self.parameters) - 2
             if after.hits < self.parameters.confirm_slots or before.misses < needed:
                 held[before.track_id] = after.track_id
                 continue
