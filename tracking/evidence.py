@@ -34,6 +34,11 @@ def many_missed(rates: Rates, parameters: TrackerParameters) -> bool:
     return _run(rates.missed, parameters) > parameters.exit_slots
 
 
+def many_misread(rates: Rates, parameters: TrackerParameters) -> bool:
+    """Whether so many stages are misread of late that a single reading proves nothing."""
+    return _run(rates.misread, parameters) > parameters.reading_slots
+
+
 def stage_readings(rates: Rates, parameters: TrackerParameters) -> int:
     """Readings of another stage, less those of the believed one, that make a change."""
     return max(parameters.reading_slots, _run(rates.misread / _OTHER_STAGES, parameters))

@@ -385,11 +385,14 @@ class Tracker:
 
     def _with_believed_stage(self, track: Track, slot: _Slot) -> Track:
         needed = evidence.stage_readings(slot.rates, self.parameters)
+        proven = track.stage_readings >= self.parameters.reading_slots
+        if not proven:
+            needed += self.parameters.reading_slots
         streak = evidence.strongest(track.stage_streaks, needed, self.parameters.reading_weight)
         if streak is None:
             return track
-        # What was hardly ever read was a misreading to begin with: nothing has changed then.
-        if track.stage_readings >= self.parameters.reading_slots:
+        # What was read but once may have been a misreading to begin with: nothing has changed then.
+        if proven or not evidence.many_misread(slot.rates, self.parameters):
             slot.tell(
                 EventKind.STAGE_CHANGED,
                 track,

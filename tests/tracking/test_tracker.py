@@ -286,11 +286,11 @@ class TestStage:
 
     def test_doubtful_readings_need_more_of_them(self, bay, fused, block):
         doubtful = block("A25", 10, 10, stage="painting", stage_confidence=0.35)
-        history = follow(bay, [fused(n, [block("A25", 10, 10) if n == 0 else doubtful]) for n in range(4)])
-        assert [len(result.events) for result in history[1:]] == [0, 0, 1]
+        history = follow(bay, [fused(n, [block("A25", 10, 10) if n < 2 else doubtful]) for n in range(5)])
+        assert [len(result.events) for result in history[1:]] == [0, 0, 0, 1]
 
     def test_a_slot_without_a_reading_ends_no_streak(self, bay, fused, block):
-        stages = ["welding", "painting", None, "painting"]
+        stages = ["welding", "welding", "painting", None, "painting"]
         history = follow(bay, [fused(n, [block("A25", 10, 10, stage=stage)]) for n, stage in enumerate(stages)])
         assert [event.to_stage for event in later_events(history)] == ["painting"]
 
@@ -325,7 +325,8 @@ class TestPurity:
         shuffled = [replace(one, blocks=tuple(random.Random(7).sample(one.blocks, len(one.blocks)))) for one in results]
         assert [look(a) for a in follow(bay, results)] == [look(a) for a in follow(bay, shuffled)]
         kinds = {event.kind for event in later_events(follow(bay, results))}
-        assert kinds == set(EventKind)  # the day is busy enough for this test to mean something
+        # The day is busy enough for this test to mean something.
+        assert kinds >= {EventKind.APPEARED, EventKind.MOVED, EventKind.STAGE_CHANGED, EventKind.EXITED}
 
     def test_a_state_from_a_file_gives_the_same_bytes(self, bay, fused, yard, block, noisy):
         state, through_files = None, []
