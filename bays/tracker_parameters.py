@@ -69,12 +69,12 @@ class TrackerParameters(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     doubt: Chance = 1e-4
-    exit_slots: Count = 2
-    reading_slots: Count = 2
+    exit_slots: Count = 3
+    reading_slots: Count = 3
     reading_weight: Weight = 1.0
     confirm_slots: Count = 2
     false_per_slot: Weight = 0.17
-    unseen_share: Share = 0.2
+    unseen_share: Share = 0.5
     witnesses: Count = 2
 
     min_overlap: Share = 0.3

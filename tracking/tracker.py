@@ -385,9 +385,9 @@ class Tracker:
 
     def _with_believed_stage(self, track: Track, slot: _Slot) -> Track:
         needed = evidence.stage_readings(slot.rates, self.parameters)
-        proven = track.stage_readings >= self.parameters.reading_slots
+        proven = track.stage_readings >= self.parameters.confirm_slots
         if not proven:
-            needed += self.parameters.reading_slots
+            needed += self.parameters.confirm_slots
         streak = evidence.strongest(track.stage_streaks, needed, self.parameters.reading_weight)
         if streak is None:
             return track
@@ -413,7 +413,7 @@ class Tracker:
         found = {index: blocks[pair] for index, pair in pairs.items() if known[index].on_floor}
         read = [(known[index], block) for index, block in found.items() if block.stage and known[index].stage]
         given_up = sum(
-            track.status is TrackStatus.TENTATIVE and track.misses + 1 == self.parameters.exit_slots
+            track.status is TrackStatus.TENTATIVE and track.misses + 1 == self.parameters.confirm_slots
             for index, track in enumerate(known)
             if index not in pairs and index not in unseen
         )
@@ -451,7 +451,7 @@ class Tracker:
         """Whether a track that is not there was never confirmed, or exited too long ago to come back."""
         if track.status is TrackStatus.EXITED:
             return track.misses > self.parameters.exit_slots + self.parameters.remember_slots
-        return track.status is TrackStatus.TENTATIVE and track.misses >= self.parameters.exit_slots
+        return track.status is TrackStatus.TENTATIVE and track.misses >= self.parameters.confirm_slots
 
     def _result(self, slot: _Slot, tracks: Iterable[Track], held: dict[str, str], next_number: int) -> TrackingResult:
         shared: dict[Hashable, Hashable] = {}
