@@ -30,13 +30,13 @@ def empty_slots(track: Track, rates: Rates, parameters: TrackerParameters) -> in
 
 
 def many_missed(rates: Rates, parameters: TrackerParameters) -> bool:
-    """Whether so many blocks are missed of late that the fewest empty slots prove nothing."""
-    return _run(rates.missed, parameters) > parameters.exit_slots
+    """Whether so many blocks are missed of late that one that is first seen may have stood there before."""
+    return _run(rates.missed, parameters) > parameters.confirm_slots
 
 
 def many_misread(rates: Rates, parameters: TrackerParameters) -> bool:
     """Whether so many stages are misread of late that a single reading proves nothing."""
-    return _run(rates.misread, parameters) > parameters.reading_slots
+    return _run(rates.misread, parameters) > parameters.confirm_slots
 
 
 def stage_readings(rates: Rates, parameters: TrackerParameters) -> int:
