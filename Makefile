@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 UV     := uv==0.11.33
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-fast load eval bench-inference bench-history lint format clean
+.PHONY: help install demo test test-fast load eval eval-tracking bench-inference bench-history lint format clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -51,6 +51,9 @@ bench-inference: install  ## the warm models against one call per frame and box,
 
 bench-history: install  ## a year of ten bays in a PostgreSQL of its own: how long each question takes (ARGS="--scale 0.1")
 	@$(BIN)/python -m benchmarks.history $(ARGS)
+
+eval-tracking: install  ## the tracker over simulated days, beside two baselines (ARGS="--seeds 1,2")
+	@$(BIN)/python -m evaluation.tracking_bench $(ARGS)
 
 clean:  ## remove what the targets made
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache data demo_output

@@ -24,6 +24,7 @@ from bays.naming import (
     processor_queue,
     slot_of,
 )
+from bays.tracker_parameters import TrackerParameters
 
 __all__ = [
     "Area",
@@ -37,6 +38,7 @@ __all__ = [
     "Network",
     "Pose",
     "Schedule",
+    "TrackerParameters",
     "batch_id",
     "bay_ids",
     "bays_path",

@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validat
 
 from bays.naming import BAY_ID
 from bays.provider_configs import PROVIDER_CONFIGS, LocalTarget, check_provider_config
+from bays.tracker_parameters import TrackerParameters
 
 # Names that `image_provider` may take; `ImageProviderFactory.register` adds to them.
 known_providers = set(PROVIDER_CONFIGS)
@@ -239,6 +240,7 @@ class BayConfig(_Strict):
     image_provider_config: dict[str, Any] = Field(default_factory=dict)
     conditions: Conditions = Conditions()
     models: Models
+    tracking: TrackerParameters = TrackerParameters()
     layout: Annotated[Layout, Field(alias="factory_layout")]
 
     @field_validator("timezone")

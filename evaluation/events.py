@@ -92,7 +92,8 @@ def compare_events(
 
     Two events are the same when kind and block are, and their slots lie at most
     `tolerance_slots` apart. What happened counts where the slots show it: the state
-    of the first slot is no event, nor is what was undone before the next slot.
+    of the first slot is no event, nor is what was undone before the next slot. That
+    a false detection was dismissed tells of no block, and is left out.
 
     Args:
         slots: of the run, in order (aware).
@@ -120,7 +121,7 @@ def compare_events(
             result.append(
                 EventComparison(report.kind, Verdict.FALSE, None, report.track_id, None, report.time, report=report)
             )
-        elif not (index == 0 and report.kind is EventKind.APPEARED):
+        elif report.kind is not EventKind.DISMISSED:
             said[report.kind, block_id].append((index, report))
     for key in sorted(happened.keys() | said.keys()):
         result += _paired(
@@ -195,8 +196,8 @@ def _paired(
         else:
             verdict = Verdict.UNDECIDED if len(slots) - index < decide_slots else Verdict.MISSED
             yield EventComparison(kind, verdict, block_id, None, slots[index], None, event)
-    for column, (_, report) in enumerate(said):
-        if column not in pairs.values():
+    for column, (index, report) in enumerate(said):
+        if column not in pairs.values() and not (index == 0 and kind is EventKind.APPEARED):
             yield EventComparison(kind, Verdict.FALSE, block_id, report.track_id, None, report.time, report=report)
 
 

@@ -3,10 +3,12 @@
 from tracking.parameters import TrackerParameters
 from tracking.replay import replay
 from tracking.tracker import Tracker
-from tracking.types import EventKind, Streak, Track, TrackerState, TrackEvent, TrackingResult, TrackStatus
+from tracking.types import EventKind, Rates, Shape, Streak, Track, TrackerState, TrackEvent, TrackingResult, TrackStatus
 
 __all__ = [
     "EventKind",
+    "Rates",
+    "Shape",
     "Streak",
     "Track",
     "TrackEvent",

@@ -1,4 +1,4 @@
-"""Which block is which track: two assignment problems, solved by `scipy.optimize.linear_sum_assignment`.
+"""Which block is which track: assignment problems, solved by `scipy.optimize.linear_sum_assignment`.
 
 Blocks stand for hours and are lifted between two slots, so there is nothing to
 extrapolate: a standing block overlaps itself, and one that was lifted is known by
@@ -30,7 +30,7 @@ def match_standing(
     """Pair tracks with the blocks that stand where they stood.
 
     Args:
-        tracks: the state's tracks.
+        tracks: those of the state that have not exited.
         blocks: the slot's blocks.
         ignored: for each block, whether its area is one that tracking ignores.
         parameters: gates and weights.
@@ -56,8 +56,8 @@ def match_standing(
         + parameters.stage_cost * _differ([track.stage for track in tracks], [block.stage for block in blocks])
         + parameters.tentative_cost * np.array([[not track.on_floor] for track in tracks], dtype=float)
     )
-    exited = np.array([[track.status is TrackStatus.EXITED] for track in tracks])
-    dearest = np.where(exited, parameters.max_return_cost, parameters.max_standing_cost)
+    doubtful = np.array([[track.status is TrackStatus.TENTATIVE or track.misses > 1] for track in tracks])
+    dearest = np.where(doubtful, parameters.max_doubtful_cost, parameters.max_standing_cost)
     return _assign(cost, (overlap >= needed) & (overlap > 0) & (cost <= dearest))
 
 
@@ -77,23 +77,57 @@ def match_jumps(
     """
     if not missing or not found:
         return {}
-    longest = math.log(parameters.jump_side_ratio)
-    missing_sides, found_sides = _sides(missing), _sides(found)
-    sides = np.abs(np.log(missing_sides[:, None, :] / found_sides[None, :, :])) / longest
-    missing_heights = np.array([track.height_m for track in missing])[:, None]
-    found_heights = np.array([track.height_m for track in found])[None, :]
-    height_gate = parameters.jump_height_m + parameters.jump_height_share * np.maximum(missing_heights, found_heights)
-    heights = np.abs(missing_heights - found_heights) / np.maximum(height_gate, 1e-9)
+    sides, heights = _differences(
+        missing, found, parameters.jump_side_ratio, parameters.jump_height_m, parameters.jump_height_share
+    )
+    shape = (sides.sum(axis=-1) + heights) / 3
+    shape += parameters.jump_class_cost * _differ(
+        [old.class_name for old in missing], [new.class_name for new in found]
+    )
     distances = np.linalg.norm(_centres(missing)[:, None, :] - _centres(found)[None, :, :], axis=-1)
     cost = (
-        (sides.sum(axis=-1) + heights) / 3
-        + parameters.jump_stage_cost * _differ([track.stage for track in missing], [track.stage for track in found])
+        shape
+        + parameters.jump_stage_cost * _differ([old.stage for old in missing], [new.stage for new in found])
         + parameters.jump_distance_cost * distances / floor_diagonal_m
     )
-    same_class = _differ([track.class_name for track in missing], [track.class_name for track in found]) == 0
-    # What was seen in one slot at two places is two blocks.
-    apart = np.array([[new.standing_since > old.last_seen for new in found] for old in missing])
-    return _assign(cost, same_class & apart & (sides <= 1).all(axis=-1) & (heights <= 1))
+    return _assign(cost, _apart(missing, found) & (sides <= 1).all(axis=-1) & (heights <= 1) & (shape <= 1))
+
+
+def match_returns(absent: Sequence[Track], found: Sequence[Track], parameters: TrackerParameters) -> dict[int, int]:
+    """Pair tracks that nobody has seen for a while with new ones of the same size, height and class.
+
+    Where two tracks fit one, neither is paired.
+
+    Args:
+        absent: tracks that exited, or whose floor nobody sees.
+        found: new tracks.
+        parameters: the limits of what is the same.
+
+    Returns:
+        Index into `found` by index into `absent`.
+    """
+    if not absent or not found:
+        return {}
+    sides, heights = _differences(
+        absent, found, parameters.return_side_ratio, parameters.return_height_m, parameters.return_height_share
+    )
+    same_class = _differ([old.class_name for old in absent], [new.class_name for new in found]) == 0
+    fits = _apart(absent, found) & same_class & (sides <= 1).all(axis=-1) & (heights <= 1)
+    alone = fits & (fits.sum(axis=0, keepdims=True) == 1) & (fits.sum(axis=1, keepdims=True) == 1)
+    return {int(row): int(column) for row, column in np.argwhere(alone)}
+
+
+def same_shape(first: Track, second: Track, parameters: TrackerParameters) -> bool:
+    """Whether two tracks are of one size and height, within what a jump allows."""
+    sides, heights = _differences(
+        [first], [second], parameters.jump_side_ratio, parameters.jump_height_m, parameters.jump_height_share
+    )
+    return bool((sides <= 1).all() and (heights <= 1).all())
+
+
+def cover(shape: Polygon, other: Polygon) -> float:
+    """Share of `other`'s floor that `shape` covers."""
+    return float(shape.intersection(other).area / max(other.area, 1e-9))
 
 
 def overlaps(first: Sequence[Polygon], second: Sequence[Polygon]) -> Floats:
@@ -131,6 +165,26 @@ def _differ(first: Sequence[str | None], second: Sequence[str | None]) -> Floats
     left, right = np.asarray(first, dtype=object)[:, None], np.asarray(second, dtype=object)[None, :]
     known = (left != None) & (right != None)  # noqa: E711 - elementwise
     return np.asarray(known & (left != right), dtype=float)
+
+
+def _differences(
+    first: Sequence[Track], second: Sequence[Track], side_ratio: float, height_m: float, height_share: float
+) -> tuple[Floats, Floats]:
+    """How much sizes and heights differ, in shares of what is allowed.
+
+    Returns:
+        Of long and short side (len(first), len(second), 2), of heights (len(first), len(second)).
+    """
+    sides = np.abs(np.log(_sides(first)[:, None, :] / _sides(second)[None, :, :])) / math.log(side_ratio)
+    left = np.array([track.height_m for track in first])[:, None]
+    right = np.array([track.height_m for track in second])[None, :]
+    allowed = height_m + height_share * np.maximum(left, right)
+    return sides, np.abs(left - right) / np.maximum(allowed, 1e-9)
+
+
+def _apart(before: Sequence[Track], after: Sequence[Track]) -> NDArray[np.bool_]:
+    """Whether the one was last seen before the other began: what was seen in one slot at two places is two blocks."""
+    return np.array([[new.standing_since > old.last_seen for new in after] for old in before])
 
 
 def _sides(tracks: Sequence[Track]) -> Floats:

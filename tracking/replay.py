@@ -24,7 +24,7 @@ def replay(
         bay: the bay.
         state_before: None for the bay's very beginning.
         results: in any order; of several for one slot, the last given counts.
-        parameters: gates, weights and patience; the defaults when None.
+        parameters: gates, weights and patience; those of the bay when None.
 
     Returns:
         One result for each slot, in slot order.

@@ -7,6 +7,8 @@ from enum import StrEnum
 
 from shapely import Polygon
 
+from tracking.outline import Outline
+
 
 class TrackStatus(StrEnum):
     """Where a track is in its life.
@@ -27,22 +29,34 @@ class TrackStatus(StrEnum):
 
 
 class EventKind(StrEnum):
-    """What happened to a block. The value is the word that the history and other teams see."""
+    """What happened to a block. The value is the word that the history and other teams see.
+
+    MERGED: the block `track_id` took in the blocks `others`, which are no blocks of
+    their own any longer. SPLIT: the blocks `others` came out of the block `track_id`,
+    which goes on. DISMISSED: the track never was a block, but a false detection that
+    the bay's very first slot showed.
+    """
 
     APPEARED = "appeared"
     MOVED = "moved"
     STAGE_CHANGED = "stage_changed"
     EXITED = "exited"
+    MERGED = "merged"
+    SPLIT = "split"
+    DISMISSED = "dismissed"
 
 
 @dataclass(frozen=True)
 class Streak:
-    """The latest equal readings in a row of something that cameras may misread.
+    """Readings that speak for another value than the believed one, of something that cameras may misread.
+
+    Readings of the believed value count against it (a cumulative sum test, after Page
+    1954, "Continuous inspection schemes").
 
     Attributes:
         value: what was read.
-        count: readings in a row.
-        weight: sum of their confidences.
+        count: readings of it, less those of the believed value; at least 1.
+        weight: sum of their confidences, likewise.
         since: slot of the first of them (aware, UTC).
     """
 
@@ -50,6 +64,38 @@ class Streak:
     count: int
     weight: float
     since: datetime
+
+
+@dataclass(frozen=True, eq=False)
+class Shape:
+    """An outline of a block other than its present one.
+
+    Attributes:
+        outline: the other one.
+        since: slot from which on it was seen, or no longer (aware, UTC).
+        count: measurements of it in a row.
+    """
+
+    outline: Outline
+    since: datetime
+    count: int = 1
+
+
+@dataclass(frozen=True)
+class Rates:
+    """What the bay's cameras have got wrong of late, as running means.
+
+    Attributes:
+        missed: runs of misses of standing blocks, as a share of their sightings.
+        misread: share of the readings of a stage that turned out to be wrong.
+        false: false detections in a slot.
+        observed: observations behind `missed`, as far as they count.
+    """
+
+    missed: float = 0.008
+    misread: float = 0.008
+    false: float = 0.15
+    observed: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,9 +118,14 @@ class Track:
         standing_since: first slot at its present place.
         last_seen: slot of its latest sighting.
         hits: sightings so far.
+        gaps: how often it was found again after a miss.
         misses: slots since the latest sighting in which its floor was seen without it.
         missed_since: the first of those slots; None when `misses` is 0.
-        class_streak, stage_streak, area_streak: what was read of late.
+        class_streaks, area_streaks, stage_streaks: readings that speak against what is
+            believed, one of each value, in order of the values.
+        stage_readings: readings of the believed stage so far.
+        reshaped: an outline that was measured instead of the present one, not believed yet.
+        former: the outline before the block last changed its place or shape.
     """
 
     track_id: str
@@ -90,13 +141,17 @@ class Track:
     first_seen: datetime
     standing_since: datetime
     last_seen: datetime
-    class_streak: Streak
-    area_streak: Streak
-    stage_streak: Streak | None = None
+    class_streaks: tuple[Streak, ...] = ()
+    area_streaks: tuple[Streak, ...] = ()
+    stage_streaks: tuple[Streak, ...] = ()
     work: Mapping[str, int] = field(default_factory=dict)
     hits: int = 1
     misses: int = 0
     missed_since: datetime | None = None
+    gaps: int = 0
+    stage_readings: int = 0
+    reshaped: Shape | None = None
+    former: Shape | None = None
 
     @property
     def on_floor(self) -> bool:
@@ -121,6 +176,7 @@ class TrackEvent:
         batch_id: the batch that made it certain.
         from_area, to_area: where it stood before and after; None for what has no before or no after.
         from_stage, to_stage: likewise.
+        others: track ids of the further blocks that were merged or split.
     """
 
     kind: EventKind
@@ -131,6 +187,7 @@ class TrackEvent:
     to_area: str | None = None
     from_stage: str | None = None
     to_stage: str | None = None
+    others: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,14 +195,16 @@ class TrackerState:
     """All that the tracker knows after a slot. The next slot's `Tracker` starts from it.
 
     `slot` is None before the first batch. `tracks` holds every track in order of its
-    id, with those that exited a short while ago and might be found again where they
-    stood; `next_number` is the number of the next new track.
+    id, with those that exited and may be known again; `next_number` is the number of
+    the next new track; `began` are the very first two slots.
     """
 
     bay_id: str
     slot: datetime | None = None
     tracks: tuple[Track, ...] = ()
     next_number: int = 1
+    rates: Rates = Rates()
+    began: tuple[datetime, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,7 +7,7 @@ import pytest
 import shapely
 from shapely import MultiPolygon, Polygon
 
-from bays import BayConfig, batch_id, load_bay
+from bays import BayConfig, TrackerParameters, batch_id, load_bay
 from fusion.types import FusedBlock, FusionResult
 
 START = datetime(2025, 7, 2, 0, 0, tzinfo=UTC)
@@ -34,7 +34,8 @@ class TrueEvent:
 
 @pytest.fixture(scope="session")
 def bay() -> BayConfig:
-    return load_bay("demo_bay")
+    """Content with two empty slots and two readings, one less than the default, so that the stories stay short."""
+    return load_bay("demo_bay").model_copy(update={"tracking": TrackerParameters(exit_slots=2, reading_slots=2)})
 
 
 @pytest.fixture(scope="session")
