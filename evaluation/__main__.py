@@ -96,12 +96,17 @@ def _silhouettes(options: argparse.Namespace, console: Console, bars: list[Bar])
 
 def _time(console: Console, bars: list[Bar]) -> dict[str, Any]:
     times = run_times(FIRST_SEED)
+    first = times[0]
     exponent = {
-        "blocks": growth([one for one in times if one.cameras == times[0].cameras], lambda one: one.blocks),
-        "silhouettes": growth(times, lambda one: one.silhouettes),
+        "blocks": growth([one for one in times if one.cameras == first.cameras], lambda one: one.blocks),
+        "cameras over the same floor": growth(
+            [one for one in times if one.blocks == first.blocks], lambda one: one.cameras
+        ),
+        "the yard, blocks and cameras alike": growth(
+            [first, *(one for one in times if one.halls > 1)], lambda one: one.halls
+        ),
     }
     console.print(_times_table(times))
-    first = times[0]
     name = f"CPU time of fusion, {first.blocks} blocks, {first.cameras} cameras"
     bars.append(Bar(name, first.seconds, "<=", _TIME_BAR_S, "s"))
     bars += [Bar(f"growth exponent with {by}", value, "<=", _NEAR_LINEAR) for by, value in exponent.items()]
@@ -164,12 +169,12 @@ def _cells(score: FloorScore) -> list[str]:
 
 
 def _times_table(times: Sequence[Timed]) -> Table:
-    table = Table(
-        "blocks", "cameras", "silhouettes", "CPU time", "per silhouette", title="Time of fusion", title_justify="left"
-    )
+    columns = ("blocks", "cameras", "halls", "silhouettes", "CPU time", "per silhouette")
+    table = Table(*columns, title="Time of fusion", title_justify="left")
     for one in times:
+        sizes = (one.blocks, one.cameras, one.halls, one.silhouettes)
         each = f"{1000 * one.seconds / one.silhouettes:.1f} ms"
-        table.add_row(str(one.blocks), str(one.cameras), str(one.silhouettes), f"{one.seconds:.2f} s", each)
+        table.add_row(*map(str, sizes), f"{one.seconds:.2f} s", each)
     return table
 
 

@@ -32,7 +32,8 @@ FIRST_SEED = 700
 BAY = "demo_bay"
 _IN_VIEW = 0.8  # share of the footprint in one camera's frame from which a block must be found
 _SCALE_OF_TIMED = 0.5  # 96 blocks of full size do not fit on the floor of 12 cameras
-_SIZES = ((24, 12), (48, 12), (96, 12), (24, 48), (96, 48))  # blocks, cameras
+# Blocks, cameras, and how many halls one behind the other: the last one crowds all of them into one.
+_SIZES = ((24, 12, 1), (48, 12, 1), (96, 12, 1), (24, 48, 1), (96, 48, 4), (96, 48, 1))
 
 
 @dataclass(frozen=True)
@@ -143,17 +144,18 @@ class Timed:
     cameras: int
     silhouettes: int
     seconds: float
+    halls: int = 1
 
 
 def run_times(seed: int, repeats: int = 2) -> list[Timed]:
-    """Fuse yards of 24 to 96 blocks under 12 and 48 cameras over the same floor, the least of `repeats` each."""
+    """Fuse yards of 24 to 96 blocks under 12 and 48 cameras, the least of `repeats` each."""
     results = []
-    for count, cameras in _SIZES:
-        bay = with_cameras(load_bay(BAY), cameras)
+    for count, cameras, halls in _SIZES:
+        bay = longer(load_bay(BAY), halls) if halls > 1 else with_cameras(load_bay(BAY), cameras)
         observation = random_yard(bay, seed, count=count, scale=_SCALE_OF_TIMED).observe()
         seconds = min(cpu_time(lambda o=observation, b=bay: fuse(o, b).blocks)[0] for _ in range(repeats))  # type: ignore[misc]
         silhouettes = sum(len(camera.objects) for camera in observation.cameras)
-        results.append(Timed(count, cameras, silhouettes, seconds))
+        results.append(Timed(count, cameras, silhouettes, seconds, halls))
     return results
 
 

@@ -38,6 +38,7 @@ _UNSURE = 0.15  # what a detection of confidence 0 counts less than one of confi
 _ONE_LOST = 0.15  # what one camera's miss takes from a block that one other sees
 _BESIDE_FLOOR_M = 1.0  # how far off the floor a block's centre may be found
 _MUST_SEE = 0.5  # share of a silhouette in open view from which missing it tells
+_SUGGESTING = 16  # cameras from which boxes are suggested before the others are asked
 
 
 @dataclass(frozen=True)
@@ -83,8 +84,8 @@ def associate(scene: Scene) -> tuple[Hypotheses, Floats]:
     if not len(scene.objects):
         return _empty(scene), np.zeros(0)
     outlines = scene.outlines()
-    suggested = _singles(scene, outlines)
-    singles, grown = _judged(suggested, scene), _grow(suggested, scene, outlines)
+    suggested, grown = _suggestions(scene, outlines)
+    singles = _judged(suggested, scene)
     everything = _distinct(joined([grown, singles]))
     expected = expected_agreement(everything.take(choose(everything, scene)), scene)
     pairs = _pairs(scene, outlines, _doubtful(grown, expected))
@@ -94,6 +95,25 @@ def associate(scene: Scene) -> tuple[Hypotheses, Floats]:
     everything = _distinct(joined([grown, singles]))
     chosen = everything.take(choose(everything, scene, expected))
     return chosen, expected_agreement(chosen, scene)
+
+
+def _suggestions(scene: Scene, outlines: Outlines) -> tuple[Hypotheses, Hypotheses]:
+    """Boxes that single silhouettes suggest, and the groups that grow from them.
+
+    Under many cameras a block is suggested by each of them, and every suggestion is looked
+    for in all of them. So a few cameras spread over the bay suggest first, and of the others
+    only what has found no sure group by then.
+    """
+    suggested = _singles(scene, outlines)
+    silhouette = suggested.members.max(axis=1)
+    every = -(-len(scene.frames) // _SUGGESTING)
+    if every == 1:
+        return suggested, _grow(suggested, scene, outlines)
+    first = scene.camera[silhouette] % every == 0
+    grown = _grow(suggested.take(first), scene, outlines)
+    expected = expected_agreement(grown.take(choose(grown, scene)), scene)
+    doubtful = np.isin(silhouette, _doubtful(grown, expected))
+    return suggested.take(doubtful), joined([grown, _grow(suggested.take(doubtful & ~first), scene, outlines)])
 
 
 def expected_agreement(found: Hypotheses, scene: Scene) -> Floats:
