@@ -63,21 +63,17 @@ class ArtifactStore:
         Raises:
             ArtifactError: the value is not of the stage's type, or the file cannot be written.
         """
-        path = artifact_path(stage, bay_id, batch_id)
-        schema = SCHEMAS[stage]
-        kind = (type(value).__module__, type(value).__qualname__)
-        if kind != schema.root:
-            raise ArtifactError(f"{path}: a {stage} artifact holds {'.'.join(schema.root)}, not {'.'.join(kind)}")
-        for attribute, name in (("bay_id", bay_id), ("batch_id", batch_id)):
-            if getattr(value, attribute, name) != name:
-                raise ArtifactError(f"{path}: the value's {attribute} is {getattr(value, attribute)!r}, not {name!r}")
-        content = _header(stage, schema.version) + pickle.dumps(value, protocol=_PICKLE_PROTOCOL)
-        _unpickle(path.as_posix(), stage, content)  # what cannot be read back is not published
-        reference = ArtifactReference(
-            stage, bay_id, batch_id, str(path), hashlib.sha256(content).hexdigest(), len(content), schema.version
-        )
-        self._publish(self._locate(path.as_posix()), content, last_word)
+        reference, content = _made(stage, bay_id, batch_id, value)
+        self._publish(self._locate(reference.path), content, last_word)
         return reference
+
+    def reference(self, stage: Stage, bay_id: str, batch_id: str, value: object) -> ArtifactReference:
+        """The reference that `save` would return, for whoever must note it before it is published.
+
+        Raises:
+            ArtifactError: the value is not of the stage's type.
+        """
+        return _made(stage, bay_id, batch_id, value)[0]
 
     def load(self, reference: ArtifactReference) -> Any:
         """Read an artifact back, after its size, digest and header proved right.
@@ -177,6 +173,24 @@ class ArtifactStore:
                 os.fsync(directory)
             finally:
                 os.close(directory)
+
+
+def _made(stage: Stage, bay_id: str, batch_id: str, value: object) -> tuple[ArtifactReference, bytes]:
+    """A value as a file's bytes, and the reference to them."""
+    path = artifact_path(stage, bay_id, batch_id)
+    schema = SCHEMAS[stage]
+    kind = (type(value).__module__, type(value).__qualname__)
+    if kind != schema.root:
+        raise ArtifactError(f"{path}: a {stage} artifact holds {'.'.join(schema.root)}, not {'.'.join(kind)}")
+    for attribute, name in (("bay_id", bay_id), ("batch_id", batch_id)):
+        if getattr(value, attribute, name) != name:
+            raise ArtifactError(f"{path}: the value's {attribute} is {getattr(value, attribute)!r}, not {name!r}")
+    content = _header(stage, schema.version) + pickle.dumps(value, protocol=_PICKLE_PROTOCOL)
+    _unpickle(path.as_posix(), stage, content)  # what cannot be read back is not published
+    reference = ArtifactReference(
+        stage, bay_id, batch_id, str(path), hashlib.sha256(content).hexdigest(), len(content), schema.version
+    )
+    return reference, content
 
 
 @contextmanager

@@ -7,6 +7,8 @@
     ├── InferenceError     a checkpoint cannot be used, or a model failed
     ├── FusionError        an observation does not fit the bay
     ├── TrackingError      a fusion result does not fit the tracker's state
+    ├── HistoryError       the history does not hold what is asked, or does not fit what is written
+    │   └── HistoryUnavailableError   its database cannot be reached, or its schema is another version's
     └── SimulationError    the simulated yard cannot be built or served
 
 The message names the thing (file, key, camera, batch) and says what to do next.
@@ -40,6 +42,14 @@ class FusionError(BayObservationError):
 
 class TrackingError(BayObservationError):
     """A fusion result cannot be tracked from this state."""
+
+
+class HistoryError(BayObservationError):
+    """The history has no answer to a question, or what is to be written does not follow from it."""
+
+
+class HistoryUnavailableError(HistoryError):
+    """The history's database cannot be used: not reachable, no driver, or a schema of another version."""
 
 
 class SimulationError(BayObservationError):

@@ -12,6 +12,7 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException
 from artifacts import ArtifactReference, ArtifactStore, Stage
 from bays import BayConfig, load_bay
 from operators._common import stage_reference, task_errors
+from operators._history import noted
 from triggers import ArtifactTrigger
 from triggers.events import ArtifactEvent
 
@@ -93,4 +94,12 @@ class StageOperator(BaseOperator):
         return stage_reference(self.reference, self.takes, self.bay_id, context)
 
     def _run(self, reference: ArtifactReference) -> dict[str, Any]:
-        return self.process(reference, load_bay(self.bay_id), ArtifactStore())
+        from tracking.history import BatchOutcome
+
+        done, failed = {
+            "capture": (BatchOutcome.INFERRED, BatchOutcome.INFERENCE_FAILED),
+            "observation": (BatchOutcome.FUSED, BatchOutcome.FUSION_FAILED),
+            "fusion": (None, BatchOutcome.TRACKING_FAILED),  # what was tracked is written with it
+        }[self.takes]
+        with noted(self.bay_id, reference.batch_id, done, failed):
+            return self.process(reference, load_bay(self.bay_id), ArtifactStore())

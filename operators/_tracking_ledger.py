@@ -5,28 +5,31 @@ from the state of the latest slot before its own. If later slots were tracked al
 (the batch is late, or run again with another result), they are tracked again from their
 fusion artifacts, so that the ledger reads as if all had come in order.
 
-Entries are published from the last to the first. The batch's own entry therefore changes
-last: where a run dies on the way, the next one finds it unchanged and does all of it again.
+The ledger is the truth, the history (`tracking.history`) its copy to be asked. What a
+batch changes goes into the history first, in one transaction, and is published after
+that, from the last entry to the first. The batch's own entry therefore changes last of
+all: where a run dies on the way, the next one finds it unchanged and does all of it again.
+A history that tells another tale than the ledger all the same (it is new, it came from a
+backup, or the next batch came before the retry) is corrected before it is written to:
+it notes the digest of every entry that it was written from.
+
+One process at a time works on a bay: `artifacts.exclusive` on the shared storage, and
+besides in PostgreSQL the lock of `History.writer`, which does not depend on the mount.
 """
 
-import fcntl
-import os
 import pickle
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING
 
-from artifacts import ArtifactReference, ArtifactStore
-from bay_observation.errors import ArtifactError, TrackingError
+from artifacts import ArtifactReference, ArtifactStore, exclusive
+from bay_observation.errors import ArtifactError
 from bays import BayConfig
 
 if TYPE_CHECKING:
+    from tracking.entries import Entries
+    from tracking.history import History, HistoryWriter, TrackedBatch
     from tracking.types import TrackingResult
-
-_LOCK_PATIENCE = 300.0
-_LOCK_POLL = 0.2
 
 
 @dataclass(frozen=True)
@@ -38,46 +41,55 @@ class Tracked:
     replayed: int
 
 
-def track(store: ArtifactStore, bay: BayConfig, fusion: ArtifactReference) -> Tracked:
-    """Enter one batch into the bay's ledger.
+def track(store: ArtifactStore, bay: BayConfig, fusion: ArtifactReference, history: "History") -> Tracked:
+    """Enter one batch into the bay's ledger and its history.
 
     Raises:
         ArtifactError: the fusion artifact, the state before it, or a later batch's fusion
-            artifact cannot be read.
-        TrackingError: the tracker refused the batch, or another process held the ledger too long.
+            artifact cannot be read; or another process held the ledger too long.
+        TrackingError: the tracker refused the batch.
+        HistoryError: the history cannot be written.
     """
-    with _exclusive(store, bay.bay_id):
-        entries = store.batch_ids("tracking", bay.bay_id)  # sorted by slot: the names end in it
-        earlier = [batch for batch in entries if batch < fusion.batch_id]
-        later = [batch for batch in entries if batch > fusion.batch_id]
-        result = _advance(store, bay, _state_after(store, bay.bay_id, earlier), fusion)
-        if later and _is_entered(store, bay.bay_id, fusion.batch_id, result):
-            later = []
-        results = [(fusion.batch_id, result)]
+    from tracking.entries import Entries, all_tracked, entry_before, untold
+
+    with exclusive(store, "tracking", bay.bay_id), history.writer(bay.bay_id) as writer:
+        entries = Entries(store, bay.bay_id)
+        names = entries.batch_ids()
+        earlier = [batch for batch in names if batch < fusion.batch_id]
+        later = [batch for batch in names if batch > fusion.batch_id]
+        before = entries.result(earlier[-1]) if earlier else None
+        tracked = [_advance(store, bay, before, fusion)]
+        if _is_entered(entries, tracked[0]):
+            _correct(writer, entries, names, tracked[0])
+            return Tracked(_reference(store, tracked[0]), tracked[0].result, 0)
         for batch in later:
-            results.append((batch, _advance(store, bay, results[-1][1], _fusion_of(store, bay.bay_id, batch))))
-        for batch, entry in reversed(results):
-            reference = store.save("tracking", bay.bay_id, batch, entry)
-    return Tracked(reference, result, len(later))
+            tracked.append(_advance(store, bay, tracked[-1].result, _fusion_of(store, bay.bay_id, batch)))
+        missing = untold(writer, entries, earlier)
+        if missing:
+            before = entry_before(entries, missing[0])
+        writer.replace(before, chain(all_tracked(entries, missing), tracked))
+        for entry in reversed(tracked):
+            reference = store.save("tracking", bay.bay_id, entry.result.batch_id, entry.result)
+    return Tracked(reference, tracked[0].result, len(later))
 
 
 def _advance(
     store: ArtifactStore, bay: BayConfig, before: "TrackingResult | None", fusion: ArtifactReference
-) -> "TrackingResult":
+) -> "TrackedBatch":
     from tracking import Tracker
+    from tracking.history import TrackedBatch
 
     state = None if before is None else before.state
+    fused = store.load(fusion)
     # As if read back from the store: an entry's bytes are the same whether the one before
     # it was tracked a moment ago or came from its file.
-    result: TrackingResult = pickle.loads(pickle.dumps(Tracker(bay, state).update(store.load(fusion))))
-    return result
+    result: TrackingResult = pickle.loads(pickle.dumps(Tracker(bay, state).update(fused)))
+    sha256 = store.reference("tracking", bay.bay_id, result.batch_id, result).sha256
+    return TrackedBatch(result, sha256, fused.cameras, fused.missing_cameras)
 
 
-def _state_after(store: ArtifactStore, bay_id: str, earlier: list[str]) -> "TrackingResult | None":
-    if not earlier:
-        return None
-    reference = store.find("tracking", bay_id, earlier[-1])
-    return None if reference is None else store.load(reference)
+def _reference(store: ArtifactStore, entry: "TrackedBatch") -> ArtifactReference:
+    return store.reference("tracking", entry.result.bay_id, entry.result.batch_id, entry.result)
 
 
 def _fusion_of(store: ArtifactStore, bay_id: str, batch: str) -> ArtifactReference:
@@ -90,44 +102,19 @@ def _fusion_of(store: ArtifactStore, bay_id: str, batch: str) -> ArtifactReferen
     return reference
 
 
-def _is_entered(store: ArtifactStore, bay_id: str, batch: str, result: "TrackingResult") -> bool:
+def _is_entered(entries: "Entries", entry: "TrackedBatch") -> bool:
     """Whether the ledger holds exactly this result for the batch."""
     try:
-        reference = store.find("tracking", bay_id, batch)
-        return reference is not None and pickle.dumps(store.load(reference)) == pickle.dumps(result)
+        return entries.digest(entry.result.batch_id) == entry.sha256
     except ArtifactError:
         return False  # a damaged entry is no entry: it is written again, and those after it
 
 
-@contextmanager
-def _exclusive(store: ArtifactStore, bay_id: str) -> Iterator[None]:
-    """Hold the bay's ledger alone.
+def _correct(writer: "HistoryWriter", entries: "Entries", names: list[str], entry: "TrackedBatch") -> None:
+    """Bring the history to what the ledger holds, where a batch changes nothing in the ledger."""
+    from tracking.entries import tell, untold
 
-    A `flock` on a file of the store. Linux carries it over NFS from version 4 on (and over
-    version 3 with lockd); a mount with `nolock` or `local_lock=flock`, and many FUSE file
-    systems, keep it to one host. There, `max_active_runs=1` of the tracking DAG is what is left.
-    """
-    folder = store.root / "tracking" / bay_id
-    path = folder / ".lock"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o640)
-    except OSError as error:
-        raise ArtifactError(f"{path}: cannot be opened: {error.strerror or error}") from error
-    try:
-        deadline = time.monotonic() + _LOCK_PATIENCE
-        while not _locked(descriptor):
-            if time.monotonic() > deadline:
-                raise TrackingError(f"{path}: held by another process for {_LOCK_PATIENCE:g} s: is one stuck?")
-            time.sleep(_LOCK_POLL)
-        yield
-    finally:
-        os.close(descriptor)  # and the lock with it
-
-
-def _locked(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
+    missing = untold(writer, entries, names)
+    if writer.digest(entry.result.batch_id) != entry.sha256:
+        missing = [batch for batch in names if batch >= min([entry.result.batch_id, *missing[:1]])]
+    tell(writer, entries, missing)

@@ -11,6 +11,7 @@ from artifacts import ArtifactReference, ArtifactStore
 from bay_observation.errors import CaptureError
 from bays import BayConfig, load_bay
 from operators._common import task_errors
+from operators._history import note
 
 if TYPE_CHECKING:
     from capture_async.types import CaptureBatch, CapturedImage
@@ -21,13 +22,17 @@ _log = logging.getLogger(__name__)
 def check_execution_conditions(bay_id: str, reference: Mapping[str, Any], ti: Any) -> bool:
     """The callable of `ShortCircuitOperator`: False skips the rest of the run.
 
-    The reason is logged and kept as XCom `reason`.
+    The reason is logged, kept as XCom `reason`, and noted in the history.
     """
     with task_errors():
         batch = ArtifactStore().load(ArtifactReference.from_dict(reference))
         verdict = judge(load_bay(bay_id), batch)
     _log.info("batch %s: %s: %s", batch.batch_id, "proceed" if verdict.proceed else "stop", verdict.reason)
     ti.xcom_push(key="reason", value=verdict.reason)
+    if not verdict.proceed:
+        from tracking.history import BatchOutcome
+
+        note(bay_id, batch.batch_id, BatchOutcome.SKIPPED, verdict.reason)
     return verdict.proceed
 
 
@@ -49,15 +54,8 @@ def judge(bay: BayConfig, batch: "CaptureBatch") -> Verdict:
 
 def judge_time(bay: BayConfig, slot: datetime) -> Verdict | None:
     """What speaks against an (aware) slot, by the bay's own clock; None when nothing does."""
-    local = slot.astimezone(bay.zone)
-    clock = f"{local:%H:%M} {bay.timezone}"
-    hours = bay.operating_hours
-    if hours and not any(window.holds(local) for window in hours):
-        return Verdict(False, f"{clock} is outside of the operating hours {', '.join(map(str, hours))}")
-    for window in bay.skip_times:
-        if window.holds(local):
-            return Verdict(False, f"{clock} lies in the skip window {window}")
-    return None
+    closed = bay.closed(slot)
+    return None if closed is None else Verdict(False, closed)
 
 
 def judge_frames(bay: BayConfig, images: "Sequence[CapturedImage]") -> Verdict:

@@ -12,6 +12,7 @@ from artifacts import ArtifactReference, ArtifactStore
 from bay_observation.errors import ArtifactError
 from bays import BayConfig, batch_id, load_bay
 from operators._common import run_slot, task_errors
+from operators._history import note
 from triggers import CaptureTrigger
 from triggers.events import CaptureEvent
 from triggers.publication import published_capture
@@ -55,7 +56,10 @@ class ObservationOperator(BaseOperator):
         # Without a deferral: it could be over before Airflow has seen that it began.
         reference, capture = published
         self.log.info("%s is published already; no camera is asked again", reference.path)
-        return _pushed(reference, len(capture.images), {f.camera_name: f.reason.value for f in capture.failures})
+        failures = {f.camera_name: f.reason.value for f in capture.failures}
+        counts = {"images": len(capture.images)}
+        _note(bay, CaptureEvent("captured", batch, reference, counts, failures))
+        return _pushed(reference, len(capture.images), failures)
 
     def resume(self, context: Context, event: Mapping[str, Any]) -> dict[str, Any]:
         """Check what the trigger told; push reference, counts and missing cameras as XCom."""
@@ -63,6 +67,7 @@ class ObservationOperator(BaseOperator):
             bay = load_bay(self.bay_id)
             batch = batch_id(bay.bay_id, run_slot(context))
             told = CaptureEvent.from_dict(event, bay_id=bay.bay_id, batch_id=batch)
+        _note(bay, told)
         if told.status == "failed":
             failure = AirflowException if told.retry else AirflowFailException
             raise failure(told.error or f"capture {batch} failed without a reason")
@@ -111,6 +116,22 @@ class ObservationOperator(BaseOperator):
             self.log.warning("%s", error)  # the trigger does not hand on what is damaged either
             return ""
         return published.sha256 if published else ""
+
+
+def _note(bay: BayConfig, told: CaptureEvent) -> None:
+    """Note in the history which cameras gave a frame, and whether they were enough."""
+    from tracking.history import BatchOutcome
+
+    enough = told.status == "captured" and told.counts.get("images", 0) >= bay.camera_quorum
+    asked = told.status != "failed"
+    note(
+        bay.bay_id,
+        told.batch_id,
+        BatchOutcome.CAPTURED if enough else BatchOutcome.CAPTURE_FAILED,
+        "" if enough else told.error or f"fewer cameras than the quorum of {bay.camera_quorum} gave a frame",
+        cameras={camera.name for camera in bay.cameras} - told.failures.keys() if asked else None,
+        failures=told.failures,
+    )
 
 
 def _pushed(reference: ArtifactReference, images: int, failures: Mapping[str, str]) -> dict[str, Any]:

@@ -4,13 +4,15 @@ from typing import Any
 
 from artifacts import ArtifactReference, ArtifactStore
 from bays import BayConfig
+from operators._history import open_history
 from operators._stage import StageOperator
 
 
 class TrackingOperator(StageOperator):
     """Tracks the batch in slot order, exactly once, whatever is retried, repeated or late.
 
-    See `operators._tracking_ledger` for how.
+    The batch's artifact and the history (`tracking.history`) tell the same; see
+    `operators._tracking_ledger` for how, and `operators._history` for where the history is.
     """
 
     takes = "fusion"
@@ -19,7 +21,8 @@ class TrackingOperator(StageOperator):
         """Blocks on the floor in, tracks and events out."""
         from operators._tracking_ledger import track
 
-        outcome = track(store, bay, reference)
+        with open_history() as history:
+            outcome = track(store, bay, reference, history)
         if outcome.replayed:
             self.log.info("late or changed batch: %d later batches tracked again", outcome.replayed)
         for event in outcome.result.events:

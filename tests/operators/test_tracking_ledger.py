@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 from shapely import MultiPolygon, box
 
-from artifacts import ArtifactStore
-from bay_observation.errors import ArtifactError, TrackingError
+from artifacts import ArtifactStore, lock
+from bay_observation.errors import ArtifactError
 from bays import batch_id, load_bay
 from fusion.types import FusedBlock, FusionResult
 from operators import _tracking_ledger as ledger
+from tracking.history import History
 
 START = datetime(2025, 7, 2, 0, 0, tzinfo=UTC)
 SLOTS = 8
@@ -50,12 +51,20 @@ def published(bay, store):
     ]
 
 
+def track(store, bay, reference):
+    """Enter a batch, with a history under the same root, as the operator does without `HISTORY_DB`."""
+    with History.at(store.root) as history:
+        return ledger.track(store, bay, reference, history)
+
+
 def history(store, bay):
-    """What the ledger holds: every entry's bytes, by batch."""
-    return {
+    """What ledger and history hold: every entry's bytes, by batch, and the history's export."""
+    entries = {
         batch: (store.root / store.find("tracking", bay.bay_id, batch).path).read_bytes()
         for batch in store.batch_ids("tracking", bay.bay_id)
     }
+    with History.at(store.root) as told:
+        return entries, list(told.export(bay.bay_id))
 
 
 @pytest.fixture
@@ -64,12 +73,12 @@ def in_order(bay, published, tmp_path):
     other = ArtifactStore(tmp_path / "in order")
     for number in range(SLOTS):
         result = fused(bay, number)
-        ledger.track(other, bay, other.save("fusion", bay.bay_id, result.batch_id, result))
+        track(other, bay, other.save("fusion", bay.bay_id, result.batch_id, result))
     return history(other, bay)
 
 
 def test_in_order_every_batch_builds_on_the_one_before(bay, store, published, in_order):
-    outcomes = [ledger.track(store, bay, reference) for reference in published]
+    outcomes = [track(store, bay, reference) for reference in published]
     assert [outcome.replayed for outcome in outcomes] == [0] * SLOTS
     assert history(store, bay) == in_order
     assert len(outcomes[0].result.tracks) == 8
@@ -84,35 +93,35 @@ def test_in_order_every_batch_builds_on_the_one_before(bay, store, published, in
 )
 def test_whatever_order_the_history_is_the_same(bay, store, published, in_order, order):
     for number in order:
-        ledger.track(store, bay, published[number])
+        track(store, bay, published[number])
     assert history(store, bay) == in_order
 
 
 def test_a_repeated_batch_changes_nothing_and_replays_nothing(bay, store, published, in_order):
     for reference in [*published, published[2], published[0], published[7]]:
-        outcome = ledger.track(store, bay, reference)
+        outcome = track(store, bay, reference)
     assert outcome.replayed == 0
-    assert ledger.track(store, bay, published[1]).replayed == 0
+    assert track(store, bay, published[1]).replayed == 0
     assert history(store, bay) == in_order
 
 
 def test_a_late_batch_replays_what_came_before_it(bay, store, published, in_order):
     for number in (0, 1, 3, 4, 5, 6, 7):
-        ledger.track(store, bay, published[number])
-    assert ledger.track(store, bay, published[2]).replayed == 5
+        track(store, bay, published[number])
+    assert track(store, bay, published[2]).replayed == 5
     assert history(store, bay) == in_order
 
 
 def test_a_batch_that_was_fused_again_replaces_its_entry_and_those_after_it(bay, store, published, tmp_path):
     for reference in published:
-        ledger.track(store, bay, reference)
+        track(store, bay, reference)
     changed = fused(bay, 3, shift=0.4)
-    outcome = ledger.track(store, bay, store.save("fusion", bay.bay_id, changed.batch_id, changed))
+    outcome = track(store, bay, store.save("fusion", bay.bay_id, changed.batch_id, changed))
     assert outcome.replayed == 4
     other = ArtifactStore(tmp_path / "other")
     for number in range(SLOTS):
         result = changed if number == 3 else fused(bay, number)
-        ledger.track(other, bay, other.save("fusion", bay.bay_id, result.batch_id, result))
+        track(other, bay, other.save("fusion", bay.bay_id, result.batch_id, result))
     assert history(store, bay) == history(other, bay)
 
 
@@ -121,7 +130,7 @@ def test_a_run_that_dies_while_publishing_is_made_good_by_the_next(
     bay, store, published, in_order, monkeypatch, survived
 ):
     for number in (0, 1, 3, 4, 5, 6, 7):
-        ledger.track(store, bay, published[number])
+        track(store, bay, published[number])
     save, saved = ArtifactStore.save, []
 
     def dies(self, *arguments):
@@ -132,9 +141,9 @@ def test_a_run_that_dies_while_publishing_is_made_good_by_the_next(
 
     monkeypatch.setattr(ArtifactStore, "save", dies)
     with pytest.raises(ArtifactError, match="full"):
-        ledger.track(store, bay, published[2])
+        track(store, bay, published[2])
     monkeypatch.setattr(ArtifactStore, "save", save)
-    ledger.track(store, bay, published[2])
+    track(store, bay, published[2])
     assert history(store, bay) == in_order
 
 
@@ -143,9 +152,11 @@ def test_the_history_does_not_depend_on_the_process(bay, store, published, in_or
         "from artifacts import ArtifactStore\n"
         "from bays import load_bay\n"
         "from operators import _tracking_ledger as ledger\n"
+        "from tracking.history import History\n"
         "store, bay = ArtifactStore(), load_bay('demo_bay')\n"
+        "history = History.at(store.root)\n"
         "for batch in store.batch_ids('fusion', 'demo_bay'):\n"
-        "    ledger.track(store, bay, store.find('fusion', 'demo_bay', batch))\n"
+        "    ledger.track(store, bay, store.find('fusion', 'demo_bay', batch), history)\n"
     )
     # The order of a set of strings is one of this number's.
     subprocess.run([sys.executable, "-c", code], env=os.environ | {"PYTHONHASHSEED": "4711"}, check=True)
@@ -154,38 +165,38 @@ def test_the_history_does_not_depend_on_the_process(bay, store, published, in_or
 
 def test_a_damaged_entry_of_the_batch_itself_is_written_again(bay, store, published, in_order):
     for reference in published:
-        ledger.track(store, bay, reference)
+        track(store, bay, reference)
     path = store.root / store.find("tracking", bay.bay_id, published[3].batch_id).path
     path.write_bytes(path.read_bytes()[:200])
-    ledger.track(store, bay, published[3])
+    track(store, bay, published[3])
     assert history(store, bay) == in_order
 
 
 def test_a_damaged_entry_before_the_batch_is_an_error_that_names_it(bay, store, published):
     for reference in published[:3]:
-        ledger.track(store, bay, reference)
+        track(store, bay, reference)
     path = store.root / store.find("tracking", bay.bay_id, published[2].batch_id).path
     path.write_bytes(b"nothing of ours")
     with pytest.raises(ArtifactError, match=str(path)):
-        ledger.track(store, bay, published[3])
+        track(store, bay, published[3])
 
 
 def test_a_late_batch_needs_the_fusion_of_those_after_it(bay, store, published):
     for number in (0, 2):
-        ledger.track(store, bay, published[number])
+        track(store, bay, published[number])
     (store.root / published[2].path).unlink()
     before = history(store, bay)
     with pytest.raises(ArtifactError, match="run its fusion again first"):
-        ledger.track(store, bay, published[1])
+        track(store, bay, published[1])
     assert history(store, bay) == before
 
 
 def test_one_process_at_a_time(bay, store, published, monkeypatch):
-    ledger.track(store, bay, published[0])
-    monkeypatch.setattr(ledger, "_LOCK_PATIENCE", 0.3)
+    track(store, bay, published[0])
+    monkeypatch.setattr(lock, "LOCK_PATIENCE_S", 0.3)
     with (store.root / "tracking" / bay.bay_id / ".lock").open("r+") as other:
         fcntl.flock(other, fcntl.LOCK_EX)
-        with pytest.raises(TrackingError, match=r"\.lock: held by another process"):
-            ledger.track(store, bay, published[1])
-    ledger.track(store, bay, published[1])  # given back, also after an error
-    assert len(history(store, bay)) == 2
+        with pytest.raises(ArtifactError, match=r"\.lock: held by another process"):
+            track(store, bay, published[1])
+    track(store, bay, published[1])  # given back, also after an error
+    assert len(history(store, bay)[0]) == 2

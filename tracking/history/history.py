@@ -1,0 +1,470 @@
+"""The history of all bays: what was written by tracking, to be asked."""
+
+import json
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, Self
+
+import shapely
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection, RowMapping
+
+from bay_observation.errors import HistoryError
+from bays import BayConfig
+from tracking.history.cameras import DOWN_AFTER, camera_changes
+from tracking.history.database import Database, database_url
+from tracking.history.schema import batches, camera_failures, events, positions, tracks
+from tracking.history.slots import scheduled_slots
+from tracking.history.sql import earlier, later, seconds
+from tracking.history.types import (
+    Batch,
+    BatchOutcome,
+    CameraChange,
+    Dwell,
+    Gap,
+    GapOutcome,
+    HistoryEvent,
+    Stay,
+)
+from tracking.history.writing import HistoryWriter, upsert
+
+_EXPORTED = {
+    tracks: ("class_name", "first_seen", "recorded", "exited_at"),
+    positions: tuple(column.name for column in positions.c if column.name not in ("bay_id", "track_id", "since")),
+    events: tuple(column.name for column in events.c if column.name not in ("bay_id", "slot", "number")),
+}
+
+
+class History:
+    """Answers, and the way to write. Nothing is opened before the first question.
+
+    Questions with a time take aware datetimes; answers are UTC. A question without one asks
+    about the newest slot that was tracked.
+
+    Args:
+        url: see `tracking.history.database.Database`.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.database = Database(url)
+
+    @classmethod
+    def at(cls, data_root: Path) -> Self:
+        """The history of this host's environment: `HISTORY_DB`, or SQLite under the data root."""
+        return cls(database_url(data_root))
+
+    def close(self) -> None:
+        """Close the database's connections."""
+        self.database.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # -- where blocks stand ------------------------------------------------------------------------
+
+    def where(self, bay_id: str, track_id: str, at: datetime | None = None) -> Stay | None:
+        """Where a block stands (or stood at a time), and since when.
+
+        Returns:
+            None where it was not in the bay: not yet, not any more.
+
+        Raises:
+            HistoryError: the history has no such track, or nothing of the bay.
+        """
+        asked = _stays(bay_id).where(positions.c.track_id == track_id)
+        with self.database.reading() as connection:
+            found = _stay_of(connection, _at(asked, at))
+            if found is None:
+                self._refuse_unknown(connection, bay_id, track_id)
+            return found
+
+    def stays(self, bay_id: str, track_id: str) -> list[Stay]:
+        """All stays of a block, from its first to its latest.
+
+        Raises:
+            HistoryError: the history has no such track, or nothing of the bay.
+        """
+        asked = _stays(bay_id).where(positions.c.track_id == track_id).order_by(positions.c.since)
+        with self.database.reading() as connection:
+            self._refuse_unknown(connection, bay_id, track_id)
+            return [_stay(row) for row in connection.execute(asked).mappings()]
+
+    def standing(self, bay_id: str, areas: Collection[str] = (), at: datetime | None = None) -> list[Stay]:
+        """What stands (or stood at a time) in some areas, or in the whole bay, in order of track.
+
+        An area is meant as it is named on a block; `nested_areas` finds those within one.
+
+        Raises:
+            HistoryError: the history has nothing of the bay.
+        """
+        asked = _stays(bay_id)
+        if areas:
+            asked = asked.where(positions.c.area.in_(sorted(areas)))
+        with self.database.reading() as connection:
+            found = [_stay(row) for row in connection.execute(_at(asked, at)).mappings()]
+            if not found:
+                self._newest_slot(connection, bay_id)
+        return sorted(found, key=lambda stay: stay.track_id)
+
+    # -- what happened -----------------------------------------------------------------------------
+
+    def events(
+        self,
+        bay_id: str,
+        start: datetime,
+        end: datetime,
+        *,
+        kinds: Collection[str] = (),
+        track_id: str | None = None,
+        areas: Collection[str] = (),
+    ) -> list[HistoryEvent]:
+        """Events whose time lies within [start, end), in order of time.
+
+        Args:
+            bay_id: the bay.
+            start: begin of the period (aware).
+            end: its end (aware).
+            kinds: of these kinds only; all kinds when empty.
+            track_id: of this block only, also as the other one of two.
+            areas: from or to one of these areas only; all when empty.
+
+        Raises:
+            HistoryError: the history has nothing of the bay.
+        """
+        asked = sa.select(events).where(events.c.bay_id == bay_id, events.c.time >= start, events.c.time < end)
+        if kinds:
+            asked = asked.where(events.c.kind.in_(sorted(kinds)))
+        if track_id is not None:
+            asked = asked.where(sa.or_(events.c.track_id == track_id, events.c.other_track_id == track_id))
+        if areas:
+            names = sorted(areas)
+            asked = asked.where(sa.or_(events.c.from_area.in_(names), events.c.to_area.in_(names)))
+        with self.database.reading() as connection:
+            found = [_event(row) for row in connection.execute(asked).mappings()]
+            if not found:
+                self._newest_slot(connection, bay_id)
+        return sorted(found, key=lambda event: (event.time, event.track_id, event.kind, event.slot))
+
+    def dwell(self, bay_id: str, start: datetime, end: datetime) -> list[Dwell]:
+        """How long blocks stood in each area at each stage within [start, end), longest in all first.
+
+        A stay that lasts counts up to the newest slot that was tracked: nobody knows more.
+
+        Raises:
+            HistoryError: the history has nothing of the bay.
+        """
+        with self.database.reading() as connection:
+            known = min(end, self._newest_slot(connection, bay_id))
+            if known <= start:
+                return []
+            within = seconds(
+                later(positions.c.since, sa.literal(start, positions.c.since.type)),
+                earlier(positions.c.until, sa.literal(known, positions.c.since.type)),
+            ).label("within")
+            # Stays that are over and stays that last, apart: each half has an index of its own.
+            halves = (
+                sa.select(positions.c.area, positions.c.stage, positions.c.track_id, within).where(
+                    positions.c.bay_id == bay_id, positions.c.since < known, ended
+                )
+                for ended in (positions.c.until > start, positions.c.until.is_(None))
+            )
+            stays = sa.union_all(*halves).subquery()
+            total = sa.func.sum(stays.c.within)
+            asked = (
+                sa.select(
+                    stays.c.area,
+                    stays.c.stage,
+                    sa.func.count(stays.c.track_id.distinct()),
+                    sa.func.count(),
+                    total,
+                    sa.func.max(stays.c.within),
+                )
+                .group_by(stays.c.area, stays.c.stage)
+                .order_by(total.desc(), stays.c.area, stays.c.stage)
+            )
+            return [
+                Dwell(area, stage, blocks, stays_, timedelta(seconds=float(all_)), timedelta(seconds=float(longest)))
+                for area, stage, blocks, stays_, all_, longest in connection.execute(asked)
+            ]
+
+    # -- what is missing ---------------------------------------------------------------------------
+
+    def gaps(self, bay: BayConfig, start: datetime, end: datetime) -> list[Gap]:
+        """Slots of the bay's schedule within [start, end) that were not tracked, and why, in order.
+
+        A slot of which nothing was told is *closed* where the bay's operating hours and skip
+        windows (as its file has them today) say so, and *not run* otherwise.
+        """
+        asked = sa.select(batches.c.slot, batches.c.outcome, batches.c.reason).where(
+            batches.c.bay_id == bay.bay_id, batches.c.slot >= start, batches.c.slot < end
+        )
+        with self.database.reading() as connection:
+            known = {slot: (outcome, reason) for slot, outcome, reason in connection.execute(asked)}
+        gaps = [
+            Gap(slot, outcome, reason)
+            for slot, (outcome, reason) in known.items()
+            if outcome != BatchOutcome.TRACKED.value
+        ]
+        for slot in scheduled_slots(bay, start, end):
+            if slot not in known:
+                closed = bay.closed(slot)
+                outcome, reason = (GapOutcome.CLOSED, closed) if closed else (GapOutcome.NOT_RUN, "nothing was told")
+                gaps.append(Gap(slot, outcome.value, reason))
+        return sorted(gaps, key=lambda gap: gap.slot)
+
+    def batches(self, bay_id: str, start: datetime, end: datetime) -> list[Batch]:
+        """What became of every slot of [start, end) that anything is known of, in order, with its cameras."""
+        with self.database.reading() as connection:
+            return _batches(connection, bay_id, batches.c.slot >= start, batches.c.slot < end)
+
+    def camera_changes(
+        self, bay_id: str, start: datetime, end: datetime, down_after: int = DOWN_AFTER
+    ) -> list[CameraChange]:
+        """Cameras that went down or came back in slots of [start, end), see `camera_changes`."""
+        with self.database.reading() as connection:
+            lead = (
+                sa.select(batches.c.slot)
+                .where(batches.c.bay_id == bay_id, batches.c.slot < start, batches.c.cameras.is_not(None))
+                .order_by(batches.c.slot.desc())
+                .limit(down_after)
+            )
+            first = min(connection.execute(lead).scalars(), default=start)
+            told = _batches(connection, bay_id, batches.c.slot >= first, batches.c.slot < end)
+        return [change for change in camera_changes(told, down_after) if change.slot >= start]
+
+    def newest_slot(self, bay_id: str) -> datetime:
+        """The newest slot that was tracked.
+
+        Raises:
+            HistoryError: the history has nothing of the bay.
+        """
+        with self.database.reading() as connection:
+            return self._newest_slot(connection, bay_id)
+
+    # -- writing -----------------------------------------------------------------------------------
+
+    @contextmanager
+    def writer(self, bay_id: str) -> Iterator[HistoryWriter]:
+        """Write a bay, alone (see `Database.exclusive` for the lock)."""
+        with self.database.exclusive(bay_id) as connection:
+            yield HistoryWriter(connection, bay_id)
+
+    def record(
+        self,
+        bay_id: str,
+        slot: datetime,
+        outcome: BatchOutcome,
+        reason: str = "",
+        *,
+        cameras: Collection[str] | None = None,
+        failures: Mapping[str, str] | None = None,
+    ) -> None:
+        """Note how far a slot's batch came. What was tracked stays tracked.
+
+        Args:
+            bay_id: the bay.
+            slot: the slot (aware).
+            outcome: how the stage ended that tells this.
+            reason: why, for a person.
+            cameras: those that gave a frame, from the capture itself; None from any later stage.
+            failures: why the others did not, by name.
+        """
+        row = {"bay_id": bay_id, "slot": slot, "outcome": outcome.value, "reason": reason, "reported": False}
+        with self.database.writing() as connection, connection.begin():
+            if cameras is not None:
+                row |= {"cameras": json.dumps(sorted(cameras)), "reported": True}
+                _write_failures(connection, bay_id, slot, failures or {})
+            of_slot = sa.and_(batches.c.bay_id == bay_id, batches.c.slot == slot)
+            asked = sa.select(batches.c.sha256, batches.c.reported).where(of_slot)
+            if sa_row := connection.execute(asked).first():
+                told = {name: value for name, value in row.items() if name in ("cameras", "reported") and value}
+                if sa_row.sha256 is None:
+                    told |= {"outcome": row["outcome"], "reason": reason}
+                if told:
+                    connection.execute(batches.update().where(of_slot).values(told))
+            else:
+                upsert(connection, batches, [row])
+
+    def prune(self, before: datetime, bay_id: str | None = None) -> dict[str, int]:
+        """Delete what lies before a time, of one bay or all: rows deleted, by table.
+
+        What stands now stays, and so does a bay's newest tracked slot, from which the next one goes on.
+        """
+        deleted: dict[str, int] = {}
+        newest = (
+            sa.select(sa.func.max(batches.c.slot).label("slot"), batches.c.bay_id)
+            .where(batches.c.sha256.is_not(None))
+            .group_by(batches.c.bay_id)
+            .subquery()
+        )
+        is_newest = sa.exists().where(newest.c.bay_id == batches.c.bay_id, newest.c.slot == batches.c.slot)
+        old = {
+            positions: positions.c.until < before,
+            tracks: tracks.c.exited_at < before,
+            events: sa.and_(events.c.slot < before, events.c.time < before),
+            camera_failures: camera_failures.c.slot < before,
+            batches: sa.and_(batches.c.slot < before, sa.not_(is_newest)),
+        }
+        with self.database.writing() as connection, connection.begin():
+            for table, condition in old.items():
+                if bay_id is not None:
+                    condition = sa.and_(condition, table.c.bay_id == bay_id)
+                deleted[table.name] = connection.execute(table.delete().where(condition)).rowcount
+        return deleted
+
+    def export(self, bay_id: str) -> Iterator[str]:
+        """All that tracking wrote of a bay, a JSON document a line, in an order of its own.
+
+        Equal histories have equal exports, byte for byte, whatever order their batches came in.
+        """
+        with self.database.reading() as connection:
+            for table, values in _EXPORTED.items():
+                keys = [column for column in table.primary_key if column.name != "bay_id"]
+                asked = sa.select(table).where(table.c.bay_id == bay_id).order_by(*keys)
+                for row in connection.execute(asked).mappings():
+                    yield _line(table.name, {name: row[name] for name in (*(key.name for key in keys), *values)})
+            for batch in _batches(connection, bay_id, batches.c.sha256.is_not(None)):
+                yield _line(
+                    batches.name,
+                    {"slot": batch.slot, "sha256": batch.sha256, "failures": sorted(batch.failures)},
+                )
+
+    # -- inside ------------------------------------------------------------------------------------
+
+    def _newest_slot(self, connection: Connection, bay_id: str) -> datetime:
+        asked = (
+            sa.select(batches.c.slot)
+            .where(batches.c.bay_id == bay_id, batches.c.sha256.is_not(None))
+            .order_by(batches.c.slot.desc())
+            .limit(1)
+        )
+        newest: datetime | None = connection.execute(asked).scalar()
+        if newest is None:
+            raise HistoryError(f"no history yet of bay {bay_id} in {self.database.location}: no batch was tracked")
+        return newest
+
+    def _refuse_unknown(self, connection: Connection, bay_id: str, track_id: str) -> None:
+        asked = sa.select(tracks.c.track_id).where(tracks.c.bay_id == bay_id, tracks.c.track_id == track_id)
+        if connection.execute(asked).first() is None:
+            self._newest_slot(connection, bay_id)
+            raise HistoryError(f"bay {bay_id} has no track {track_id}: `python -m tracking show {bay_id}` lists them")
+
+
+def nested_areas(bay: BayConfig, area: str) -> list[str]:
+    """An area and those that lie within it: a block is named by the smallest that holds it.
+
+    Raises:
+        HistoryError: the bay has no such area.
+    """
+    areas = bay.layout.areas
+    if area not in areas:
+        raise HistoryError(f"bay {bay.bay_id} has no area {area}; it has {', '.join(areas)}")
+    outer = areas[area]
+    return [
+        name
+        for name, inner in areas.items()
+        if outer.x[0] <= inner.x[0]
+        and inner.x[1] <= outer.x[1]
+        and outer.y[0] <= inner.y[0]
+        and inner.y[1] <= outer.y[1]
+    ]
+
+
+def _stays(bay_id: str) -> sa.Select[Any]:
+    return sa.select(positions).where(positions.c.bay_id == bay_id)
+
+
+def _at(asked: sa.Select[Any], at: datetime | None) -> sa.Select[Any]:
+    if at is None:
+        return asked.where(positions.c.until.is_(None))
+    lasts = sa.or_(positions.c.until.is_(None), positions.c.until > at)
+    return asked.where(positions.c.since <= at, lasts)
+
+
+def _stay_of(connection: Connection, asked: sa.Select[Any]) -> Stay | None:
+    row = connection.execute(asked).mappings().first()
+    return None if row is None else _stay(row)
+
+
+def _stay(row: RowMapping) -> Stay:
+    return Stay(
+        track_id=row["track_id"],
+        since=row["since"],
+        until=row["until"],
+        standing_since=row["standing_since"],
+        last_seen=row["last_seen"],
+        sightings=row["hits"] - row["hits_before"],
+        status=row["status"],
+        class_name=row["class_name"],
+        area=row["area"],
+        stage=row["stage"],
+        footprint=shapely.from_wkb(row["footprint"]),
+        height_m=row["height_m"],
+        position_std_m=row["position_std_m"],
+        confidence=row["confidence"],
+    )
+
+
+def _event(row: RowMapping) -> HistoryEvent:
+    return HistoryEvent(
+        slot=row["slot"],
+        kind=row["kind"],
+        track_id=row["track_id"],
+        time=row["time"],
+        from_area=row["from_area"],
+        to_area=row["to_area"],
+        from_stage=row["from_stage"],
+        to_stage=row["to_stage"],
+        other_track_id=row["other_track_id"],
+        details=json.loads(row["details"]) if row["details"] else {},
+    )
+
+
+def _batches(connection: Connection, bay_id: str, *conditions: sa.ColumnElement[bool]) -> list[Batch]:
+    asked = sa.select(batches).where(batches.c.bay_id == bay_id, *conditions).order_by(batches.c.slot)
+    failed = (
+        sa.select(camera_failures.c.slot, camera_failures.c.camera, camera_failures.c.reason)
+        .join(
+            batches,
+            sa.and_(batches.c.bay_id == camera_failures.c.bay_id, batches.c.slot == camera_failures.c.slot),
+        )
+        .where(batches.c.bay_id == bay_id, *conditions)
+    )
+    failures: dict[datetime, dict[str, str]] = {}
+    for slot, camera, reason in connection.execute(failed):
+        failures.setdefault(slot, {})[camera] = reason
+    return [
+        Batch(
+            slot=row["slot"],
+            outcome=row["outcome"],
+            reason=row["reason"],
+            sha256=row["sha256"],
+            track_count=row["track_count"],
+            event_count=row["event_count"],
+            cameras=tuple(json.loads(row["cameras"])) if row["cameras"] else (),
+            failures=failures.get(row["slot"], {}),
+        )
+        for row in connection.execute(asked).mappings()
+    ]
+
+
+def _write_failures(connection: Connection, bay_id: str, slot: datetime, failures: Mapping[str, str]) -> None:
+    of_slot = sa.and_(camera_failures.c.bay_id == bay_id, camera_failures.c.slot == slot)
+    connection.execute(camera_failures.delete().where(of_slot))
+    rows = [
+        {"bay_id": bay_id, "slot": slot, "camera": camera, "reason": why} for camera, why in sorted(failures.items())
+    ]
+    upsert(connection, camera_failures, rows)
+
+
+def _line(kind: str, values: Mapping[str, Any]) -> str:
+    return json.dumps({"table": kind, **values}, default=_plain, sort_keys=True)
+
+
+def _plain(value: object) -> str:
+    return value.isoformat() if isinstance(value, datetime) else bytes(value).hex()  # type: ignore[call-overload]

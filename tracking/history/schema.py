@@ -1,0 +1,174 @@
+"""The history's tables.
+
+    history_tracks           one row per block that was ever confirmed
+    history_positions        one row per stay: from when to when a block stood at one place,
+                             in one area, at one stage
+    history_events           what happened, as the tracker told it
+    history_batches          one row per slot that anything is known of, with what became of it
+    history_camera_failures  one row per camera and slot without a frame
+
+A position is not stored slot by slot: 10 bays of 500 blocks at 144 slots a day would be
+263 million rows a year that say the same again. A row of `history_positions` is written
+when a block begins to stand somewhere, brought up to date while it does (`last_seen`,
+`hits`, the smoothed footprint), and closed when that ends.
+
+Every table is keyed by bay and slot, so that writing a slot again finds what it wrote.
+Times are UTC. Kinds, outcomes and reasons are text: a later version may tell more of them.
+"""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import (
+    Boolean,
+    Column,
+    DateTime,
+    Dialect,
+    Float,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    TypeDecorator,
+)
+
+SCHEMA_VERSION = "0001"
+"""The migration that this code is written for: the newest in `migrations/versions`."""
+
+# Not Airflow's `alembic_version`: the history may share a database with it.
+VERSION_TABLE = "history_schema"
+
+
+class UtcTime(TypeDecorator[datetime]):
+    """An aware datetime: `timestamptz` in PostgreSQL, sortable text of UTC in SQLite."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """To UTC; SQLite keeps no zone.
+
+        Raises:
+            ValueError: the time is naive, so that its instant is not known.
+        """
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError(f"{value.isoformat()} has no time zone")
+        return value.astimezone(UTC).replace(tzinfo=None) if dialect.name == "sqlite" else value.astimezone(UTC)
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
+        """Aware, UTC."""
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)  # type: ignore[no-any-return]
+
+
+metadata = MetaData()
+
+_BAY = String(48)
+_TRACK = String(64)
+_NAME = String(96)
+
+tracks = Table(
+    "history_tracks",
+    metadata,
+    Column("bay_id", _BAY, primary_key=True),
+    Column("track_id", _TRACK, primary_key=True),
+    Column("class_name", _NAME, nullable=False),
+    Column("first_seen", UtcTime, nullable=False),
+    Column("recorded", UtcTime, nullable=False),
+    Column("exited_at", UtcTime),
+    Index("ix_history_tracks_exited", "bay_id", "exited_at"),
+)
+
+positions = Table(
+    "history_positions",
+    metadata,
+    Column("bay_id", _BAY, primary_key=True),
+    Column("track_id", _TRACK, primary_key=True),
+    Column("since", UtcTime, primary_key=True),
+    Column("until", UtcTime),
+    Column("standing_since", UtcTime, nullable=False),
+    Column("recorded", UtcTime, nullable=False),
+    Column("updated", UtcTime, nullable=False),
+    Column("last_seen", UtcTime, nullable=False),
+    Column("hits", Integer, nullable=False),
+    Column("hits_before", Integer, nullable=False),
+    Column("status", String(32), nullable=False),
+    Column("class_name", _NAME, nullable=False),
+    Column("area", _NAME, nullable=False),
+    Column("stage", _NAME),
+    Column("footprint", LargeBinary, nullable=False),
+    Column("height_m", Float, nullable=False),
+    Column("position_std_m", Float, nullable=False),
+    Column("confidence", Float, nullable=False),
+    Column("anchor_x", Float, nullable=False),
+    Column("anchor_y", Float, nullable=False),
+    # Every slot brings 500 rows of a bay up to date. With room in each page, and none of the
+    # changed columns in an index, PostgreSQL does so in place.
+    postgresql_with={"fillfactor": 80},
+)
+Index(
+    "ix_history_positions_open",
+    positions.c.bay_id,
+    positions.c.area,
+    postgresql_where=positions.c.until.is_(None),
+    sqlite_where=positions.c.until.is_(None),
+)
+Index("ix_history_positions_area", positions.c.bay_id, positions.c.area, positions.c.until, positions.c.since)
+Index(
+    "ix_history_positions_until",
+    positions.c.bay_id,
+    positions.c.until,
+    positions.c.since,
+    positions.c.area,
+    positions.c.stage,
+)
+
+events = Table(
+    "history_events",
+    metadata,
+    Column("bay_id", _BAY, primary_key=True),
+    Column("slot", UtcTime, primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("kind", String(32), nullable=False),
+    Column("track_id", _TRACK, nullable=False),
+    Column("time", UtcTime, nullable=False),
+    Column("from_area", _NAME),
+    Column("to_area", _NAME),
+    Column("from_stage", _NAME),
+    Column("to_stage", _NAME),
+    Column("other_track_id", _TRACK),
+    Column("details", Text),
+    Index("ix_history_events_kind", "bay_id", "kind", "time"),
+    Index("ix_history_events_time", "bay_id", "time"),
+    Index("ix_history_events_track", "bay_id", "track_id", "time"),
+    Index("ix_history_events_other", "bay_id", "other_track_id", "time"),
+)
+
+batches = Table(
+    "history_batches",
+    metadata,
+    Column("bay_id", _BAY, primary_key=True),
+    Column("slot", UtcTime, primary_key=True),
+    Column("outcome", String(32), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("sha256", String(64)),
+    Column("track_count", Integer),
+    Column("event_count", Integer),
+    Column("cameras", Text),
+    Column("reported", Boolean, nullable=False),
+)
+
+camera_failures = Table(
+    "history_camera_failures",
+    metadata,
+    Column("bay_id", _BAY, primary_key=True),
+    Column("slot", UtcTime, primary_key=True),
+    Column("camera", String(32), primary_key=True),
+    Column("reason", Text, nullable=False),
+)

@@ -1,0 +1,44 @@
+"""The slots of a bay's schedule, and days of its own clock."""
+
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, time, timedelta
+
+from croniter import croniter
+
+from bays import BayConfig
+
+_MINUTES, _HOURS = range(60), range(24)
+
+
+def scheduled_slots(bay: BayConfig, start: datetime, end: datetime) -> Iterator[datetime]:
+    """Slots (aware, UTC) of the bay's observation cron within [start, end), in order.
+
+    A cron's day fields do not depend on its time fields: croniter finds the days, and a
+    day's slots are counted off. (Asking it for every slot takes 50 microseconds each.)
+    """
+    if bay.schedule.observation is None:
+        return
+    fields = bay.schedule.observation.split()
+    expanded, _ = croniter.expand(bay.schedule.observation)
+    times = [
+        timedelta(hours=hour, minutes=minute)
+        for hour in _listed(expanded[1], _HOURS)
+        for minute in _listed(expanded[0], _MINUTES)
+    ]
+    begin = start.astimezone(UTC)
+    first_day = begin.replace(hour=0, minute=0, second=0, microsecond=0)
+    for day in croniter(" ".join(["0", "0", *fields[2:]]), first_day - timedelta(seconds=1), ret_type=datetime):
+        if day >= end:
+            return
+        yield from (slot for offset in times if begin <= (slot := day + offset) < end)
+
+
+def local_day(bay: BayConfig, day: date) -> tuple[datetime, datetime]:
+    """Start and end (aware, UTC) of a day of the bay's clock; 23 to 25 hours where clocks are changed."""
+    start, end = (datetime.combine(each, time(), bay.zone) for each in (day, day + timedelta(days=1)))
+    return start.astimezone(UTC), end.astimezone(UTC)
+
+
+def _listed(values: list[int | str], everything: range) -> list[int]:
+    numbers = [value for value in values if isinstance(value, int)]
+    return sorted(numbers) if len(numbers) == len(values) else list(everything)

@@ -1,0 +1,192 @@
+"""What the history is told, and what it answers. Times are aware, UTC."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+from shapely import Polygon
+
+from bays import slot_of
+from tracking.types import TrackingResult
+
+
+class BatchOutcome(StrEnum):
+    """How far a slot's batch came. The value is what the database holds."""
+
+    CAPTURED = "captured"
+    CAPTURE_FAILED = "capture failed"
+    SKIPPED = "skipped"
+    INFERRED = "inferred"
+    INFERENCE_FAILED = "inference failed"
+    FUSED = "fused"
+    FUSION_FAILED = "fusion failed"
+    TRACKING_FAILED = "tracking failed"
+    TRACKED = "tracked"
+
+
+class GapOutcome(StrEnum):
+    """Why there is nothing at all of a slot; other gaps have the `BatchOutcome` they ended with."""
+
+    CLOSED = "closed"
+    NOT_RUN = "not run"
+
+
+@dataclass(frozen=True, eq=False)
+class TrackedBatch:
+    """One slot, as the history is to hold it.
+
+    Attributes:
+        result: what the tracker made of it.
+        sha256: digest of the artifact that holds `result`.
+        cameras: those that gave a frame.
+        missing_cameras: those that did not.
+    """
+
+    result: TrackingResult
+    sha256: str
+    cameras: tuple[str, ...] = ()
+    missing_cameras: tuple[str, ...] = ()
+
+    @property
+    def slot(self) -> datetime:
+        """The slot (aware, UTC)."""
+        return slot_of(self.result.batch_id)
+
+
+@dataclass(frozen=True, eq=False)
+class Stay:
+    """A block at one place, in one area, at one stage.
+
+    Attributes:
+        track_id: whose.
+        since: first slot of the stay.
+        until: first slot at which it was over; None while it lasts.
+        standing_since: first slot at this place; earlier than `since` where the stage or the
+            area's name changed while the block stood.
+        last_seen: slot of its latest sighting in this stay.
+        sightings: slots of this stay in which a camera saw it.
+        status: of the track, as of the latest slot of the stay (see `tracking.TrackStatus`).
+        class_name: of the block.
+        area: name of the area.
+        stage: assembly stage; None while no camera could tell.
+        footprint: outline on the floor, metres, floor frame; as smoothed by the stay's end.
+        height_m: top above the floor, metres.
+        position_std_m: standard deviation of the footprint's centre, metres.
+        confidence: of the latest sighting, 0 to 1.
+    """
+
+    track_id: str
+    since: datetime
+    until: datetime | None
+    standing_since: datetime
+    last_seen: datetime
+    sightings: int
+    status: str
+    class_name: str
+    area: str
+    stage: str | None
+    footprint: Polygon
+    height_m: float
+    position_std_m: float
+    confidence: float
+
+
+@dataclass(frozen=True)
+class HistoryEvent:
+    """What happened to a block, as `tracking.TrackEvent` told it.
+
+    `slot` is the batch that made it certain, `time` the first slot that showed it.
+    `details` holds what this kind of event has beyond areas and stages.
+    """
+
+    slot: datetime
+    kind: str
+    track_id: str
+    time: datetime
+    from_area: str | None
+    to_area: str | None
+    from_stage: str | None
+    to_stage: str | None
+    other_track_id: str | None = None
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Dwell:
+    """How long blocks stood in an area at a stage, within a period.
+
+    Attributes:
+        area: name of the area.
+        stage: assembly stage; None where no camera could tell.
+        blocks: different blocks.
+        stays: stays that the period overlaps.
+        total: of all of them, within the period.
+        longest: of one stay, within the period.
+    """
+
+    area: str
+    stage: str | None
+    blocks: int
+    stays: int
+    total: timedelta
+    longest: timedelta
+
+    @property
+    def mean(self) -> timedelta:
+        """Of one stay, within the period."""
+        return self.total / self.stays
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What became of a slot's batch.
+
+    `cameras` gave a frame, `failures` tells why the others did not; `sha256` is the tracking
+    artifact's, None for a batch that was not tracked.
+    """
+
+    slot: datetime
+    outcome: str
+    reason: str
+    sha256: str | None = None
+    track_count: int | None = None
+    event_count: int | None = None
+    cameras: tuple[str, ...] = ()
+    failures: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Gap:
+    """A slot of the bay's schedule that the tracks know nothing of, and why."""
+
+    slot: datetime
+    outcome: str
+    reason: str
+
+
+class CameraChangeKind(StrEnum):
+    """A camera's failures in a row became an outage, or the outage ended."""
+
+    DOWN = "camera_down"
+    UP = "camera_up"
+
+
+@dataclass(frozen=True)
+class CameraChange:
+    """A camera went down or came back.
+
+    Attributes:
+        kind: which.
+        camera: its name.
+        time: first slot of the failures; for `camera_up`, the slot of the frame that ended them.
+        slot: the slot that made it certain: the k-th failure in a row, or the frame.
+        reason: of the failure in `slot`; empty for `camera_up`.
+    """
+
+    kind: CameraChangeKind
+    camera: str
+    time: datetime
+    slot: datetime
+    reason: str = ""

@@ -1,0 +1,381 @@
+"""How tracking results become rows: a fold over the slots, that can be taken back to any of them.
+
+Each slot, every confirmed track of the tracker's state either goes on with its open
+position or closes it and opens another (it moved, its stage or area changed, it crept
+further than `_CREEP_M`, it left). What a row holds is a function of the results up to its
+slot and of nothing else, so that batches that came late, twice or out of order leave the
+same rows as an ordered run.
+
+To write slot S where later slots were written, everything from S on is undone first:
+rows that a slot from S on opened are deleted, and rows that such a slot changed are given
+back what they held before, which the result of the slot before S tells. Undoing and
+writing are one transaction, so that readers see the history before or after, never half.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import fields
+from datetime import datetime
+from typing import Any
+
+import shapely
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import Connection
+
+from bay_observation.errors import HistoryError
+from bays import slot_of
+from tracking.history.schema import batches, camera_failures, events, positions, tracks
+from tracking.history.types import BatchOutcome, TrackedBatch
+from tracking.types import EventKind, Track, TrackEvent, TrackingResult, TrackStatus
+
+Row = dict[str, Any]
+
+# A standing block's footprint jitters by centimetres and is smoothed. One that was pushed
+# further than this from where its row began has another position.
+_CREEP_M = 0.5
+# Of a long replay, rows are held back so long: most are brought up to date many times in between.
+_SLOTS_HELD = 100
+_NO_FRAME = "no frame"
+_EVENT_COLUMNS = ("kind", "track_id", "time", "from_area", "to_area", "from_stage", "to_stage", "other_track_id")
+
+
+class HistoryWriter:
+    """Writes one bay, whose lock its maker holds (see `History.writer`)."""
+
+    def __init__(self, connection: Connection, bay_id: str) -> None:
+        self._connection = connection
+        self._bay_id = bay_id
+
+    def digest(self, batch_id: str) -> str | None:
+        """Digest of the tracking artifact that the history holds for a batch; None when it holds none."""
+        asked = sa.select(batches.c.sha256).where(self._of(batches), batches.c.slot == slot_of(batch_id))
+        with self._connection.begin():
+            return self._connection.execute(asked).scalar()
+
+    def replace(self, before: TrackingResult | None, tracked: Iterable[TrackedBatch]) -> None:
+        """Write slots in place of everything that the history tells of the first of them and after it.
+
+        One transaction. Written again with the same results, the rows are the same again.
+
+        Args:
+            before: the result of the slot before the first; None when there is none.
+            tracked: in slot order, without leaving out a slot that was tracked.
+
+        Raises:
+            HistoryError: the history does not end where `before` stands, or a batch is not the bay's.
+        """
+        with self._connection.begin():
+            floor: _Floor | None = None
+            for batch in tracked:
+                if batch.result.bay_id != self._bay_id:
+                    raise HistoryError(f"batch {batch.result.batch_id} is not of bay {self._bay_id}")
+                if floor is None:
+                    floor = _Floor(self._bay_id, self._rewound(before, batch.slot))
+                floor.follow(batch)
+                if floor.slots_held >= _SLOTS_HELD:
+                    self._flush(floor)
+            if floor is not None:
+                self._flush(floor)
+
+    def clear(self) -> None:
+        """Take back everything that tracking wrote; what is known of captures stays.
+
+        For a history whose tracking artifacts are gone or were begun anew.
+        """
+        with self._connection.begin():
+            self._delete_tracked(None)
+            for table in (positions, tracks):
+                self._connection.execute(table.delete().where(self._of(table)))
+
+    # -- back to the slot before ------------------------------------------------------------------
+
+    def _rewound(self, before: TrackingResult | None, first: datetime) -> list[Row]:
+        """The open positions as of the slot before `first`, with nothing from `first` on left."""
+        self._refuse_what_does_not_follow(before, first)
+        later = sa.select(batches.c.slot).where(
+            self._of(batches), batches.c.slot >= first, batches.c.sha256.is_not(None)
+        )
+        if self._connection.execute(later.limit(1)).first() is not None:
+            self._undo(before, first)
+        rows = self._connection.execute(sa.select(positions).where(self._of(positions), positions.c.until.is_(None)))
+        return [dict(row) for row in rows.mappings()]
+
+    def _refuse_what_does_not_follow(self, before: TrackingResult | None, first: datetime) -> None:
+        newest = sa.select(sa.func.max(batches.c.slot)).where(
+            self._of(batches), batches.c.slot < first, batches.c.sha256.is_not(None)
+        )
+        known = self._connection.execute(newest).scalar()
+        expected = None if before is None else slot_of(before.batch_id)
+        if known == expected:
+            return
+        held = "nothing" if known is None else f"slots up to {known:%Y-%m-%d %H:%M} UTC"
+        follows = "the bay's very beginning" if expected is None else f"slot {expected:%Y-%m-%d %H:%M} UTC"
+        raise HistoryError(
+            f"bay {self._bay_id}: what is to be written follows {follows}, and before it the history holds {held}:"
+            f" run `python -m tracking rebuild {self._bay_id}` (with --discard-older where the tracking artifacts"
+            " were begun anew)"
+        )
+
+    def _undo(self, before: TrackingResult | None, first: datetime) -> None:
+        self._delete_tracked(first)
+        for table in (positions, tracks):
+            self._connection.execute(table.delete().where(self._of(table), table.c.recorded >= first))
+        if before is None:
+            return
+        known = {track.track_id: track for track in before.state.tracks}
+        changed = sa.select(positions).where(self._of(positions), positions.c.updated >= first)
+        rows = [dict(row) for row in self._connection.execute(changed).mappings()]
+        if strange := sorted({row["track_id"] for row in rows} - known.keys()):
+            raise HistoryError(
+                f"bay {self._bay_id}: the history has {', '.join(strange)} stand where batch {before.batch_id} knows no"
+                f" such track: run `python -m tracking rebuild {self._bay_id}`"
+            )
+        as_of = slot_of(before.batch_id)
+        self._upsert(positions, [row | _sighting(known[row["track_id"]], as_of) | {"until": None} for row in rows])
+        confirmed = [track for track in before.state.tracks if track.status is not TrackStatus.TENTATIVE]
+        self._upsert(tracks, [_track_row(self._bay_id, track, first) for track in confirmed], keep=("recorded",))
+
+    def _delete_tracked(self, first: datetime | None) -> None:
+        """Delete events, batches and camera failures from `first` on that tracking wrote; all when None."""
+        written = sa.and_(self._of(batches), batches.c.sha256.is_not(None))
+        if first is not None:
+            written = sa.and_(written, batches.c.slot >= first)
+        ours = sa.select(batches.c.slot).where(written, batches.c.reported.is_(False))
+        run = self._connection.execute
+        run(camera_failures.delete().where(self._of(camera_failures), camera_failures.c.slot.in_(ours)))
+        happened = self._of(events) if first is None else sa.and_(self._of(events), events.c.slot >= first)
+        run(events.delete().where(happened))
+        run(batches.delete().where(written, batches.c.reported.is_(False)))
+        captured = {
+            "outcome": BatchOutcome.CAPTURED.value,
+            "reason": "",
+            "sha256": None,
+            "track_count": None,
+            "event_count": None,
+        }
+        run(batches.update().where(written).values(captured))
+
+    # -- rows to the database ----------------------------------------------------------------------
+
+    def _flush(self, floor: "_Floor") -> None:
+        changes = floor.take()
+        self._upsert(tracks, changes.tracks, keep=("recorded",))
+        self._upsert(positions, changes.positions)
+        if changes.events:
+            self._connection.execute(events.insert(), changes.events)
+        self._write_batches(changes.batches)
+
+    def _write_batches(self, written: list[TrackedBatch]) -> None:
+        slots = [batch.slot for batch in written]
+        asked = sa.select(batches.c.slot).where(
+            self._of(batches), batches.c.slot.between(slots[0], slots[-1]), batches.c.reported.is_(True)
+        )
+        reported = set(self._connection.execute(asked).scalars())
+        rows = [_batch_row(self._bay_id, batch) for batch in written]
+        # What a capture told of its cameras is more than what fusion knows of them.
+        self._upsert(batches, [row for row in rows if row["slot"] in reported], keep=("cameras", "reported"))
+        self._upsert(batches, [row for row in rows if row["slot"] not in reported])
+        failed = [
+            {"bay_id": self._bay_id, "slot": batch.slot, "camera": camera, "reason": _NO_FRAME}
+            for batch in written
+            if batch.slot not in reported
+            for camera in batch.missing_cameras
+        ]
+        self._upsert(camera_failures, failed)
+
+    def _upsert(self, table: sa.Table, rows: list[Row], keep: tuple[str, ...] = ()) -> None:
+        upsert(self._connection, table, rows, keep)
+
+    def _of(self, table: sa.Table) -> sa.ColumnElement[bool]:
+        return table.c.bay_id == self._bay_id
+
+
+def upsert(connection: Connection, table: sa.Table, rows: list[Row], keep: tuple[str, ...] = ()) -> None:
+    """Insert rows, or bring those with the same key up to date, but for the columns to `keep`."""
+    if not rows:
+        return
+    insert = (sqlite if connection.dialect.name == "sqlite" else postgresql).insert(table)
+    key = [column.name for column in table.primary_key]
+    changed = {
+        column.name: insert.excluded[column.name]
+        for column in table.c
+        if column.name not in key and column.name not in keep
+    }
+    connection.execute(insert.on_conflict_do_update(index_elements=key, set_=changed), rows)
+
+
+class _Changes:
+    """Rows that wait to be written."""
+
+    def __init__(self) -> None:
+        self._tracks: dict[str, Row] = {}
+        self._positions: dict[tuple[str, datetime], Row] = {}
+        self.events: list[Row] = []
+        self.batches: list[TrackedBatch] = []
+
+    @property
+    def tracks(self) -> list[Row]:
+        return list(self._tracks.values())
+
+    @property
+    def positions(self) -> list[Row]:
+        return list(self._positions.values())
+
+    def add_track(self, row: Row) -> None:
+        first = self._tracks.get(row["track_id"], row)
+        self._tracks[row["track_id"]] = row | {"recorded": first["recorded"]}
+
+    def add_position(self, row: Row) -> None:
+        self._positions[row["track_id"], row["since"]] = row
+
+
+class _Floor:
+    """The open positions of a bay, slot after slot."""
+
+    def __init__(self, bay_id: str, open_positions: list[Row]) -> None:
+        self._bay_id = bay_id
+        self._open = {row["track_id"]: row for row in open_positions}
+        self._changes = _Changes()
+
+    @property
+    def slots_held(self) -> int:
+        return len(self._changes.batches)
+
+    def take(self) -> _Changes:
+        """What changed since the last time."""
+        taken, self._changes = self._changes, _Changes()
+        return taken
+
+    def follow(self, batch: TrackedBatch) -> None:
+        """Take the floor one slot further."""
+        result, slot = batch.result, batch.slot
+        staged = {event.track_id: event.time for event in result.events if event.kind == EventKind.STAGE_CHANGED}
+        known = {track.track_id: track for track in result.state.tracks}
+        for track in known.values():
+            if track.on_floor:
+                self._stands(track, slot, staged.get(track.track_id))
+            elif track.status is TrackStatus.EXITED:
+                self._left(track, slot)
+        # A track that the tracker gave up, as one that was merged into another.
+        for track_id in self._open.keys() - known.keys():
+            self._close(track_id, slot, slot)
+        self._changes.events += [_event_row(self._bay_id, slot, *numbered) for numbered in enumerate(result.events)]
+        self._changes.batches.append(batch)
+
+    def _stands(self, track: Track, slot: datetime, staged_at: datetime | None) -> None:
+        row = self._open.get(track.track_id)
+        if row is not None and _goes_on(row, track):
+            self._open[track.track_id] = row | _sighting(track, slot)
+            self._changes.add_position(self._open[track.track_id])
+            return
+        since, hits_before = track.standing_since, 0
+        if row is not None:
+            since = _began(row, track, slot, staged_at)
+            hits_before = row["hits"] if track.hits > row["hits"] else 0
+            self._close(track.track_id, since, slot)
+        centre = track.footprint.centroid
+        opened = {
+            "bay_id": self._bay_id,
+            "track_id": track.track_id,
+            "since": since,
+            "until": None,
+            "recorded": slot,
+            "hits_before": hits_before,
+            "anchor_x": centre.x,
+            "anchor_y": centre.y,
+        }
+        self._open[track.track_id] = opened | _sighting(track, slot)
+        self._changes.add_position(self._open[track.track_id])
+        self._changes.add_track(_track_row(self._bay_id, track, slot))
+
+    def _left(self, track: Track, slot: datetime) -> None:
+        if track.track_id in self._open:
+            self._close(track.track_id, track.missed_since or slot, slot)
+            self._changes.add_track(_track_row(self._bay_id, track, slot))
+
+    def _close(self, track_id: str, until: datetime, slot: datetime) -> None:
+        row = self._open.pop(track_id) | {"until": until, "updated": slot}
+        self._changes.add_position(row)
+
+
+def _goes_on(row: Mapping[str, Any], track: Track) -> bool:
+    """Whether a track stands where, and as what, its open position says."""
+    same = (
+        row["standing_since"] == track.standing_since
+        and row["area"] == track.area
+        and row["stage"] == track.stage
+        and row["class_name"] == track.class_name
+    )
+    anchor = shapely.Point(row["anchor_x"], row["anchor_y"])
+    return bool(same and anchor.distance(track.footprint.centroid) <= _CREEP_M)
+
+
+def _began(row: Mapping[str, Any], track: Track, slot: datetime, staged_at: datetime | None) -> datetime:
+    """First slot of the position that follows `row`: that of the move, of the stage, or this one."""
+    moved_at = track.standing_since if track.standing_since != row["standing_since"] else None
+    for time in (moved_at, staged_at):
+        if time is not None and time > row["since"]:
+            return time
+    return slot
+
+
+def _sighting(track: Track, slot: datetime) -> Row:
+    """The columns of an open position that each slot brings up to date."""
+    return {
+        "updated": slot,
+        "standing_since": track.standing_since,
+        "last_seen": track.last_seen,
+        "hits": track.hits,
+        "status": str(track.status),
+        "class_name": track.class_name,
+        "area": track.area,
+        "stage": track.stage,
+        "footprint": shapely.to_wkb(track.footprint),
+        "height_m": track.height_m,
+        "position_std_m": track.position_std_m,
+        "confidence": track.confidence,
+    }
+
+
+def _track_row(bay_id: str, track: Track, slot: datetime) -> Row:
+    return {
+        "bay_id": bay_id,
+        "track_id": track.track_id,
+        "class_name": track.class_name,
+        "first_seen": track.first_seen,
+        "recorded": slot,
+        "exited_at": (track.missed_since or slot) if track.status is TrackStatus.EXITED else None,
+    }
+
+
+def _event_row(bay_id: str, slot: datetime, number: int, event: TrackEvent) -> Row:
+    values = {field.name: getattr(event, field.name) for field in fields(event)}
+    details = {name: value for name, value in values.items() if name not in (*_EVENT_COLUMNS, "batch_id")}
+    return {
+        "bay_id": bay_id,
+        "slot": slot,
+        "number": number,
+        **{name: values.get(name) for name in _EVENT_COLUMNS},
+        "kind": str(event.kind),
+        "details": json.dumps(details, default=_plain, sort_keys=True) if details else None,
+    }
+
+
+def _plain(value: object) -> object:
+    """A value of a later kind of event, for JSON."""
+    return dict(value) if isinstance(value, Mapping) else str(value)
+
+
+def _batch_row(bay_id: str, batch: TrackedBatch) -> Row:
+    return {
+        "bay_id": bay_id,
+        "slot": batch.slot,
+        "outcome": BatchOutcome.TRACKED.value,
+        "reason": "",
+        "sha256": batch.sha256,
+        "track_count": len(batch.result.tracks),
+        "event_count": len(batch.result.events),
+        "cameras": json.dumps(sorted(batch.cameras)),
+        "reported": False,
+    }
