@@ -23,9 +23,13 @@ from bays.naming import (
     processor_name,
     processor_queue,
     slot_of,
+    tracking_asset_uri,
 )
+from bays.notifications import ASSET_LISTENER, NOTICE_KINDS, Notification
 
 __all__ = [
+    "ASSET_LISTENER",
+    "NOTICE_KINDS",
     "Area",
     "BayConfig",
     "Camera",
@@ -35,6 +39,7 @@ __all__ = [
     "Layout",
     "Models",
     "Network",
+    "Notification",
     "Pose",
     "Schedule",
     "batch_id",
@@ -49,4 +54,5 @@ __all__ = [
     "processor_name",
     "processor_queue",
     "slot_of",
+    "tracking_asset_uri",
 ]
