@@ -133,7 +133,10 @@ def _refuse_wrong_arguments(where: str, taken: ast.arguments, given: set[str]) -
 
 
 def _source_of(module: str) -> Path | None:
-    """A module's file. (`importlib.util.find_spec` would import the packages around it, Airflow's among them.)"""
+    """A module's file, None where there is none on the path.
+
+    `importlib.util.find_spec` would import the packages around it, Airflow's among them.
+    """
     relative = Path(*module.split("."))
     for folder in map(Path, sys.path):
         for candidate in (folder / relative.with_suffix(".py"), folder / relative / "__init__.py"):

@@ -78,8 +78,7 @@ def test_a_notifier_that_is_installed_and_takes_its_arguments_is_right():
 )
 def test_a_notifier_that_cannot_be_used_is_named(tmp_path, monkeypatch, notifier, arguments, reason):
     (tmp_path / "yard_notes.py").write_text(
-        "raise RuntimeError('a check imports nothing')\n"
-        "class Chalk:\n    def __init__(self, board, *, size=3): ...\n"
+        "raise RuntimeError('a check imports nothing')\nclass Chalk:\n    def __init__(self, board, *, size=3): ...\n"
     )
     monkeypatch.syspath_prepend(str(tmp_path))
     with pytest.raises(ConfigError, match=reason) as raised:
