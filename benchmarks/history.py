@@ -107,9 +107,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         server.restart()
         load = os.getloadavg()[0]
         with History(server.url) as history:
-            figures = [
-                _asked(question, options) for question in _questions(history, bay, years, days, options.seed)
-            ]
+            figures = [_asked(question, options) for question in _questions(history, bay, years, days, options.seed)]
             figures.append(_written(history, bay, options))
         size = server.size_mib()
     return {

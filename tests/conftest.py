@@ -169,3 +169,31 @@ def scripted_cameras(make_capture: Callable[..., Any]) -> Iterator[Any]:
     yield ScriptedCameras
     ImageProviderFactory._providers.pop("scripted")
     known_providers.discard("scripted")
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[Any]:
+    """A PostgreSQL of the tests' own, on a free port."""
+    from bay_observation.errors import SimulationError
+    from benchmarks.postgresql import PostgreSQL
+
+    server = PostgreSQL({"fsync": "off"})
+    try:
+        server.__enter__()
+    except SimulationError as error:
+        pytest.skip(str(error))
+    yield server
+    server.__exit__(None, None, None)
+
+
+@pytest.fixture
+def empty_postgresql(postgresql: Any) -> Iterator[str]:
+    """Address of a database of that server that holds nothing."""
+    import psycopg
+
+    name = f"test_{os.urandom(4).hex()}"
+    with psycopg.connect(postgresql.url, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}")
+    yield postgresql.url.removesuffix("postgres") + name
+    with psycopg.connect(postgresql.url, autocommit=True) as connection:
+        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")

@@ -2,8 +2,10 @@
 
 import fcntl
 import os
+import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -11,7 +13,7 @@ import pytest
 from shapely import MultiPolygon, box
 
 from artifacts import ArtifactStore, lock
-from bay_observation.errors import ArtifactError
+from bay_observation.errors import ArtifactError, HistoryError
 from bays import batch_id, load_bay
 from fusion.types import FusedBlock, FusionResult
 from operators import _tracking_ledger as ledger
@@ -68,7 +70,7 @@ def history(store, bay):
 
 
 @pytest.fixture
-def in_order(bay, published, tmp_path):
+def in_order(bay, published, tmp_path):  # before `database`, which moves the history elsewhere
     """The history of the slots when each came once and in its turn."""
     other = ArtifactStore(tmp_path / "in order")
     for number in range(SLOTS):
@@ -200,3 +202,149 @@ def test_one_process_at_a_time(bay, store, published, monkeypatch):
             track(store, bay, published[1])
     track(store, bay, published[1])  # given back, also after an error
     assert len(history(store, bay)[0]) == 2
+
+
+# -- the history beside the ledger -------------------------------------------------------------------
+
+
+def export(store, bay):
+    return history(store, bay)[1]
+
+
+def test_a_history_that_is_new_is_told_everything(bay, store, published, in_order):
+    for reference in published[:-1]:
+        track(store, bay, reference)
+    (store.root / "history.db").unlink()
+    track(store, bay, published[-1])
+    assert history(store, bay) == in_order
+
+
+def test_a_repeated_batch_corrects_a_history_that_is_new(bay, store, published, in_order):
+    for reference in published:
+        track(store, bay, reference)
+    (store.root / "history.db").unlink()
+    assert track(store, bay, published[5]).replayed == 0
+    assert history(store, bay) == in_order
+
+
+def test_a_history_from_a_backup_is_brought_up_to_date(bay, store, published, in_order):
+    for reference in published[:4]:
+        track(store, bay, reference)
+    backup = (store.root / "history.db").read_bytes()
+    for reference in published[4:]:
+        track(store, bay, reference)
+    (store.root / "history.db").write_bytes(backup)
+    track(store, bay, published[-1])
+    assert history(store, bay) == in_order
+
+
+@pytest.mark.parametrize("survived", [0, 2])
+def test_a_history_ahead_of_the_ledger_is_corrected_by_the_next_batch(
+    bay, store, published, in_order, monkeypatch, survived
+):
+    """The late batch died between history and ledger; before its retry comes the newest one."""
+    for number in (0, 1, 3, 4, 5, 6):
+        track(store, bay, published[number])
+    save, saved = ArtifactStore.save, []
+
+    def dies(self, *arguments):
+        if len(saved) == survived:
+            raise ArtifactError("the file system is full")
+        saved.append(arguments)
+        return save(self, *arguments)
+
+    monkeypatch.setattr(ArtifactStore, "save", dies)
+    with pytest.raises(ArtifactError, match="full"):
+        track(store, bay, published[2])
+    monkeypatch.setattr(ArtifactStore, "save", save)
+    track(store, bay, published[7])
+    track(store, bay, published[2])
+    assert history(store, bay) == in_order
+
+
+def test_artifacts_begun_anew_beside_an_old_history_are_refused(bay, store, published):
+    for reference in published[:3]:
+        track(store, bay, reference)
+    shutil.rmtree(store.root / "tracking")
+    with pytest.raises(HistoryError, match="rebuild demo_bay"):
+        track(store, bay, published[3])
+    assert store.batch_ids("tracking", bay.bay_id) == []
+
+
+def test_the_cameras_of_a_batch_are_in_the_history(bay, store):
+    result = replace(fused(bay, 0), cameras=("C_2",), missing_cameras=("C_4", "D_4"))
+    track(store, bay, store.save("fusion", bay.bay_id, result.batch_id, result))
+    with History.at(store.root) as told:
+        (batch,) = told.batches(bay.bay_id, START, START + timedelta(hours=1))
+    assert (batch.cameras, sorted(batch.failures)) == (("C_2",), ["C_4", "D_4"])
+
+
+WORKER = """
+import os, sys, time
+from artifacts import ArtifactStore
+from bays import load_bay
+from operators import _tracking_ledger as ledger
+from tracking.history import History, HistoryWriter
+
+store, bay = ArtifactStore(), load_bay("demo_bay")
+killed_at, batches = sys.argv[1], sys.argv[2:]
+
+def die(*_):
+    print("here", flush=True)
+    time.sleep(600)  # until SIGKILL
+
+if killed_at == "in the transaction":
+    HistoryWriter._write_batches = die
+elif killed_at == "before the artifacts":
+    ArtifactStore.save = die
+elif killed_at == "between the artifacts":
+    save, saved = ArtifactStore.save, []
+    ArtifactStore.save = lambda self, *what: die() if len(saved) == 2 else (saved.append(what), save(self, *what))[1]
+with History.at(store.root) as history:
+    for batch in batches:
+        ledger.track(store, bay, store.find("fusion", bay.bay_id, batch), history)
+"""
+
+
+def worker(*arguments, url=None):
+    environment = os.environ | ({"HISTORY_DB": url} if url else {})
+    return subprocess.Popen([sys.executable, "-c", WORKER, *arguments], stdout=subprocess.PIPE, env=environment)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request, monkeypatch):
+    """Where the history is: None for SQLite under the store's root."""
+    if request.param == "sqlite":
+        return None
+    url = request.getfixturevalue("empty_postgresql")
+    with History(url) as made:
+        made.database.migrate()
+    monkeypatch.setenv("HISTORY_DB", url)
+    return url
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("killed_at", ["in the transaction", "before the artifacts", "between the artifacts"])
+def test_the_retry_repairs_what_a_killed_process_left(bay, in_order, store, published, database, killed_at):
+    for number in (0, 1, 3, 4, 5, 6, 7):
+        track(store, bay, published[number])
+    complete = export(store, bay)
+    process = worker(killed_at, published[2].batch_id)
+    assert process.stdout.readline() == b"here\n"
+    if killed_at == "in the transaction":
+        assert export(store, bay) == complete  # readers see the history before, and do not wait
+    process.kill()
+    process.wait()
+    process.stdout.close()
+    track(store, bay, published[2])
+    assert history(store, bay) == in_order
+
+
+@pytest.mark.slow
+def test_two_processes_on_one_bay_leave_the_history_of_one(bay, in_order, store, published, database):
+    names = [reference.batch_id for reference in published]
+    both = [worker("never", *names[::2], *names[1::2]), worker("never", *names[::-1])]
+    for process in both:
+        assert process.wait() == 0
+        process.stdout.close()
+    assert history(store, bay) == in_order

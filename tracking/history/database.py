@@ -66,6 +66,9 @@ class Database:
         self.location = _without_login(self._url)
         self.is_sqlite = self._url.get_backend_name() == "sqlite"
         self._engine = self._made()
+        # Several statements of one answer see one state; SQLite's transactions always do.
+        one_state = {} if self.is_sqlite else {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+        self._readers = self._engine.execution_options(**one_state)
         self._checked = False
 
     @contextmanager
@@ -80,9 +83,7 @@ class Database:
             if self.is_sqlite and not self._file().exists():
                 raise HistoryError(f"no history yet: {self.location} appears with the first batch that is tracked")
             self._check()
-            with self._engine.connect() as connection, connection.begin():
-                if not self.is_sqlite:
-                    connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+            with self._readers.connect() as connection, connection.begin():
                 yield connection
 
     @contextmanager

@@ -9,7 +9,7 @@ from typing import Any, Self
 
 import shapely
 import sqlalchemy as sa
-from sqlalchemy.engine import Connection, RowMapping
+from sqlalchemy.engine import Connection
 
 from bay_observation.errors import HistoryError
 from bays import BayConfig
@@ -17,7 +17,7 @@ from tracking.history.cameras import DOWN_AFTER, camera_changes
 from tracking.history.database import Database, database_url
 from tracking.history.schema import batches, camera_failures, events, positions, told, tracks
 from tracking.history.slots import scheduled_slots
-from tracking.history.sql import earlier, later, seconds
+from tracking.history.sql import earlier, epoch, later, seconds
 from tracking.history.types import (
     Batch,
     BatchOutcome,
@@ -30,6 +30,24 @@ from tracking.history.types import (
 )
 from tracking.history.writing import HistoryWriter, upsert
 
+# In the order of the fields of `Stay` and `HistoryEvent`.
+_STAY: tuple[sa.ColumnElement[Any], ...] = (
+    positions.c.track_id,
+    positions.c.since,
+    positions.c.until,
+    positions.c.standing_since,
+    positions.c.last_seen,
+    positions.c.hits - positions.c.hits_before,
+    positions.c.status,
+    positions.c.class_name,
+    positions.c.area,
+    positions.c.stage,
+    positions.c.height_m,
+    positions.c.position_std_m,
+    positions.c.confidence,
+    positions.c.footprint,
+)
+_EVENT: tuple[sa.ColumnElement[Any], ...] = tuple(events.c[field] for field in HistoryEvent.__dataclass_fields__)
 _EXPORTED = {
     tracks: ("class_name", "first_seen", "recorded", "exited_at"),
     positions: tuple(column.name for column in positions.c if column.name not in ("bay_id", "track_id", "since")),
@@ -78,10 +96,10 @@ class History:
         """
         asked = _stays(bay_id).where(positions.c.track_id == track_id)
         with self.database.reading() as connection:
-            found = _stay_of(connection, _at(asked, at))
-            if found is None:
+            found = _read_stays(connection, _at(asked, at))
+            if not found:
                 self._refuse_unknown(connection, bay_id, track_id)
-            return found
+            return found[0] if found else None
 
     def stays(self, bay_id: str, track_id: str) -> list[Stay]:
         """All stays of a block, from its first to its latest.
@@ -92,7 +110,7 @@ class History:
         asked = _stays(bay_id).where(positions.c.track_id == track_id).order_by(positions.c.since)
         with self.database.reading() as connection:
             self._refuse_unknown(connection, bay_id, track_id)
-            return [_stay(row) for row in connection.execute(asked).mappings()]
+            return _read_stays(connection, asked)
 
     def standing(self, bay_id: str, areas: Collection[str] = (), at: datetime | None = None) -> list[Stay]:
         """What stands (or stood at a time) in some areas, or in the whole bay, in order of track.
@@ -106,7 +124,7 @@ class History:
         if areas:
             asked = asked.where(positions.c.area.in_(sorted(areas)))
         with self.database.reading() as connection:
-            found = [_stay(row) for row in connection.execute(_at(asked, at)).mappings()]
+            found = _read_stays(connection, _at(asked, at))
             if not found:
                 self._newest_slot(connection, bay_id)
         return sorted(found, key=lambda stay: stay.track_id)
@@ -136,7 +154,7 @@ class History:
         Raises:
             HistoryError: the history has nothing of the bay.
         """
-        asked = sa.select(events).where(events.c.bay_id == bay_id, events.c.time >= start, events.c.time < end)
+        asked = sa.select(*_EVENT).where(events.c.bay_id == bay_id, events.c.time >= start, events.c.time < end)
         if kinds:
             asked = asked.where(events.c.kind.in_(sorted(kinds)))
         if track_id is not None:
@@ -145,7 +163,7 @@ class History:
             names = sorted(areas)
             asked = asked.where(sa.or_(events.c.from_area.in_(names), events.c.to_area.in_(names)))
         with self.database.reading() as connection:
-            found = [_event(row) for row in connection.execute(asked).mappings()]
+            found = [_read_event(row) for row in connection.execute(asked)]
             if not found:
                 self._newest_slot(connection, bay_id)
         return sorted(found, key=lambda event: (event.time, event.track_id, event.kind, event.slot))
@@ -153,12 +171,12 @@ class History:
     def events_of_slots(self, bay_id: str, start: datetime, end: datetime) -> list[HistoryEvent]:
         """Events that the slots of [start, end) made certain, in the order in which the tracker told them."""
         asked = (
-            sa.select(events)
+            sa.select(*_EVENT)
             .where(events.c.bay_id == bay_id, events.c.slot >= start, events.c.slot < end)
             .order_by(events.c.slot, events.c.number)
         )
         with self.database.reading() as connection:
-            return [_event(row) for row in connection.execute(asked).mappings()]
+            return [_read_event(row) for row in connection.execute(asked)]
 
     def dwell(self, bay_id: str, start: datetime, end: datetime) -> list[Dwell]:
         """How long blocks stood in each area at each stage within [start, end), longest in all first.
@@ -210,18 +228,15 @@ class History:
         A slot of which nothing was told is *closed* where the bay's operating hours and skip
         windows (as its file has them today) say so, and *not run* otherwise.
         """
-        asked = sa.select(batches.c.slot, batches.c.outcome, batches.c.reason).where(
-            batches.c.bay_id == bay.bay_id, batches.c.slot >= start, batches.c.slot < end
+        within = sa.and_(batches.c.bay_id == bay.bay_id, batches.c.slot >= start, batches.c.slot < end)
+        stopped = sa.select(batches.c.slot, batches.c.outcome, batches.c.reason).where(
+            within, batches.c.outcome != BatchOutcome.TRACKED.value
         )
         with self.database.reading() as connection:
-            known = {slot: (outcome, reason) for slot, outcome, reason in connection.execute(asked)}
-        gaps = [
-            Gap(slot, outcome, reason)
-            for slot, (outcome, reason) in known.items()
-            if outcome != BatchOutcome.TRACKED.value
-        ]
+            gaps = [Gap(*row) for row in connection.execute(stopped)]
+            known = set(connection.execute(sa.select(epoch(batches.c.slot)).where(within)).scalars())
         for slot in scheduled_slots(bay, start, end):
-            if slot not in known:
+            if int(slot.timestamp()) not in known:
                 closed = bay.closed(slot)
                 outcome, reason = (GapOutcome.CLOSED, closed) if closed else (GapOutcome.NOT_RUN, "nothing was told")
                 gaps.append(Gap(slot, outcome.value, reason))
@@ -387,7 +402,7 @@ def nested_areas(bay: BayConfig, area: str) -> list[str]:
 
 
 def _stays(bay_id: str) -> sa.Select[Any]:
-    return sa.select(positions).where(positions.c.bay_id == bay_id)
+    return sa.select(*_STAY).where(positions.c.bay_id == bay_id)
 
 
 def _at(asked: sa.Select[Any], at: datetime | None) -> sa.Select[Any]:
@@ -397,43 +412,15 @@ def _at(asked: sa.Select[Any], at: datetime | None) -> sa.Select[Any]:
     return asked.where(positions.c.since <= at, lasts)
 
 
-def _stay_of(connection: Connection, asked: sa.Select[Any]) -> Stay | None:
-    row = connection.execute(asked).mappings().first()
-    return None if row is None else _stay(row)
+def _read_stays(connection: Connection, asked: sa.Select[Any]) -> list[Stay]:
+    rows = connection.execute(asked).all()
+    outlines = shapely.from_wkb([row[-1] for row in rows])
+    return [Stay(*row[:-1], footprint) for row, footprint in zip(rows, outlines, strict=True)]
 
 
-def _stay(row: RowMapping) -> Stay:
-    return Stay(
-        track_id=row["track_id"],
-        since=row["since"],
-        until=row["until"],
-        standing_since=row["standing_since"],
-        last_seen=row["last_seen"],
-        sightings=row["hits"] - row["hits_before"],
-        status=row["status"],
-        class_name=row["class_name"],
-        area=row["area"],
-        stage=row["stage"],
-        footprint=shapely.from_wkb(row["footprint"]),
-        height_m=row["height_m"],
-        position_std_m=row["position_std_m"],
-        confidence=row["confidence"],
-    )
-
-
-def _event(row: RowMapping) -> HistoryEvent:
-    return HistoryEvent(
-        slot=row["slot"],
-        kind=row["kind"],
-        track_id=row["track_id"],
-        time=row["time"],
-        from_area=row["from_area"],
-        to_area=row["to_area"],
-        from_stage=row["from_stage"],
-        to_stage=row["to_stage"],
-        other_track_id=row["other_track_id"],
-        details=json.loads(row["details"]) if row["details"] else {},
-    )
+def _read_event(row: sa.Row[Any]) -> HistoryEvent:
+    *told, details = row
+    return HistoryEvent(*told, json.loads(details) if details else {})
 
 
 def _batches(connection: Connection, bay_id: str, *conditions: sa.ColumnElement[bool]) -> list[Batch]:

@@ -71,10 +71,10 @@ class Stay:
         class_name: of the block.
         area: name of the area.
         stage: assembly stage; None while no camera could tell.
-        footprint: outline on the floor, metres, floor frame; as smoothed by the stay's end.
         height_m: top above the floor, metres.
         position_std_m: standard deviation of the footprint's centre, metres.
         confidence: of the latest sighting, 0 to 1.
+        footprint: outline on the floor, metres, floor frame; as smoothed by the stay's end.
     """
 
     track_id: str
@@ -87,10 +87,10 @@ class Stay:
     class_name: str
     area: str
     stage: str | None
-    footprint: Polygon
     height_m: float
     position_std_m: float
     confidence: float
+    footprint: Polygon
 
 
 @dataclass(frozen=True)

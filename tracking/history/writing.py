@@ -15,7 +15,7 @@ writing are one transaction, so that readers see the history before or after, ne
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import fields
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import shapely
@@ -36,6 +36,8 @@ Row = dict[str, Any]
 _CREEP_M = 0.5
 # Of a long replay, rows are held back so long: most are brought up to date many times in between.
 _SLOTS_HELD = 100
+# Less than lies between two slots.
+_MOMENT = timedelta(microseconds=1)
 _NO_FRAME = "no frame"
 _EVENT_COLUMNS = ("kind", "track_id", "time", "from_area", "to_area", "from_stage", "to_stage", "other_track_id")
 
@@ -54,7 +56,7 @@ class HistoryWriter:
             return self._connection.execute(asked).scalar()
 
     def replace(self, before: TrackingResult | None, tracked: Iterable[TrackedBatch]) -> None:
-        """Write slots in place of everything that the history tells of the first of them and after it.
+        """Write slots in place of everything that the history tells of what came after `before`.
 
         One transaction. Written again with the same results, the rows are the same again.
 
@@ -91,19 +93,24 @@ class HistoryWriter:
     # -- back to the slot before ------------------------------------------------------------------
 
     def _rewound(self, before: TrackingResult | None, first: datetime) -> list[Row]:
-        """The open positions as of the slot before `first`, with nothing from `first` on left."""
-        self._refuse_what_does_not_follow(before, first)
+        """The open positions as of `before`, with nothing left of any slot after it.
+
+        Nothing also of slots between `before` and `first`: where the history tells of one that
+        is not among the results, a run died before it could publish it.
+        """
+        begin = first if before is None else slot_of(before.batch_id) + _MOMENT
+        self._refuse_what_does_not_follow(before, begin)
         later = sa.select(batches.c.slot).where(
-            self._of(batches), batches.c.slot >= first, batches.c.sha256.is_not(None)
+            self._of(batches), batches.c.slot >= begin, batches.c.sha256.is_not(None)
         )
         if self._connection.execute(later.limit(1)).first() is not None:
-            self._undo(before, first)
+            self._undo(before, begin)
         rows = self._connection.execute(sa.select(positions).where(self._of(positions), positions.c.until.is_(None)))
         return [dict(row) for row in rows.mappings()]
 
-    def _refuse_what_does_not_follow(self, before: TrackingResult | None, first: datetime) -> None:
+    def _refuse_what_does_not_follow(self, before: TrackingResult | None, begin: datetime) -> None:
         newest = sa.select(sa.func.max(batches.c.slot)).where(
-            self._of(batches), batches.c.slot < first, batches.c.sha256.is_not(None)
+            self._of(batches), batches.c.slot < begin, batches.c.sha256.is_not(None)
         )
         known = self._connection.execute(newest).scalar()
         expected = None if before is None else slot_of(before.batch_id)
@@ -117,14 +124,14 @@ class HistoryWriter:
             " were begun anew)"
         )
 
-    def _undo(self, before: TrackingResult | None, first: datetime) -> None:
-        self._delete_tracked(first)
+    def _undo(self, before: TrackingResult | None, begin: datetime) -> None:
+        self._delete_tracked(begin)
         for table in (positions, tracks):
-            self._connection.execute(table.delete().where(self._of(table), table.c.recorded >= first))
+            self._connection.execute(table.delete().where(self._of(table), table.c.recorded >= begin))
         if before is None:
             return
         known = {track.track_id: track for track in before.state.tracks}
-        changed = sa.select(positions).where(self._of(positions), positions.c.updated >= first)
+        changed = sa.select(positions).where(self._of(positions), positions.c.updated >= begin)
         rows = [dict(row) for row in self._connection.execute(changed).mappings()]
         if strange := sorted({row["track_id"] for row in rows} - known.keys()):
             raise HistoryError(
@@ -134,17 +141,17 @@ class HistoryWriter:
         as_of = slot_of(before.batch_id)
         self._upsert(positions, [row | _sighting(known[row["track_id"]], as_of) | {"until": None} for row in rows])
         confirmed = [track for track in before.state.tracks if track.status is not TrackStatus.TENTATIVE]
-        self._upsert(tracks, [_track_row(self._bay_id, track, first) for track in confirmed], keep=("recorded",))
+        self._upsert(tracks, [_track_row(self._bay_id, track, begin) for track in confirmed], keep=("recorded",))
 
-    def _delete_tracked(self, first: datetime | None) -> None:
-        """Delete events, batches and camera failures from `first` on that tracking wrote; all when None."""
+    def _delete_tracked(self, begin: datetime | None) -> None:
+        """Delete events, batches and camera failures from `begin` on that tracking wrote; all when None."""
         written = sa.and_(self._of(batches), batches.c.sha256.is_not(None))
-        if first is not None:
-            written = sa.and_(written, batches.c.slot >= first)
+        if begin is not None:
+            written = sa.and_(written, batches.c.slot >= begin)
         ours = sa.select(batches.c.slot).where(written, batches.c.reported.is_(False))
         run = self._connection.execute
         run(camera_failures.delete().where(self._of(camera_failures), camera_failures.c.slot.in_(ours)))
-        happened = self._of(events) if first is None else sa.and_(self._of(events), events.c.slot >= first)
+        happened = self._of(events) if begin is None else sa.and_(self._of(events), events.c.slot >= begin)
         run(events.delete().where(happened))
         run(batches.delete().where(written, batches.c.reported.is_(False)))
         captured = {

@@ -1,0 +1,205 @@
+"""`python -m tracking`: tables, JSON, CSV, exit statuses."""
+
+import csv
+import io
+import json
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from artifacts import ArtifactStore
+from tracking import Tracker
+from tracking.__main__ import main
+from tracking.history import BatchOutcome, History, TrackedBatch
+from tracking.history.schema import SCHEMA_VERSION
+
+START = datetime(2025, 7, 2, 0, 0, tzinfo=UTC)
+SLOT = timedelta(minutes=10)
+SLOTS = 6
+DAY = ["--day", "2025-07-02"]
+
+
+@pytest.fixture(scope="module")
+def floors(fused, block):
+    def floor(n):
+        moves = block("A13", 51, 10, 6, 5, 3) if n < 3 else block("A12_S", 36, 5, 6, 5, 3)
+        return fused(n, [block("A25", 10, 10), moves], missing=["D_4"] if n < 3 else [])
+
+    return [floor(n) for n in range(SLOTS)]
+
+
+@pytest.fixture
+def yard(store, bay, floors, monkeypatch):
+    """Artifacts and history of six slots, and a slot that was too dark."""
+    monkeypatch.delenv("HISTORY_DB", raising=False)
+    state, before = None, None
+    with History.at(store.root) as history, history.writer(bay.bay_id) as writer:
+        for floor in floors:
+            store.save("fusion", bay.bay_id, floor.batch_id, floor)
+            result = Tracker(bay, state).update(floor)
+            reference = store.save("tracking", bay.bay_id, result.batch_id, result)
+            writer.replace(before, [TrackedBatch(result, reference.sha256, floor.cameras, floor.missing_cameras)])
+            state, before = result.state, result
+        history.record(bay.bay_id, START + SLOTS * SLOT, BatchOutcome.SKIPPED, "9 of 12 frames are dark")
+    return store
+
+
+def run(capsys, *arguments):
+    status = main(arguments)
+    told = capsys.readouterr()
+    return status, told.out, told.err
+
+
+def rows(capsys, *arguments):
+    status, out, _ = run(capsys, *arguments, "--json")
+    assert status == 0
+    document = json.loads(out)
+    assert document["timezone"] == "Asia/Seoul"
+    return document["rows"]
+
+
+def test_show_tells_what_stands_in_the_bays_own_time(yard, capsys):
+    status, out, _ = run(capsys, "show", "demo_bay")
+    assert status == 0
+    assert "2 blocks now (times: Asia/Seoul)" in out
+    assert "2025-07-02 09:00" in out  # midnight, UTC
+    assert "A12_S" in out
+
+
+def test_show_by_area_takes_those_within_it(yard, capsys):
+    (inner,) = rows(capsys, "show", "demo_bay", "--area", "A12")
+    assert (inner["area"], inner["since"], len(inner["footprint"])) == ("A12_S", "2025-07-02T09:30:00+09:00", 4)
+    assert rows(capsys, "show", "demo_bay", "--area", "A12", "--at", "2025-07-02 09:10") == []
+    assert len(rows(capsys, "show", "demo_bay", "--at", "2025-07-02T00:10:00+00:00")) == 2
+
+
+def test_show_a_track_tells_its_stays(yard, capsys):
+    (moved,) = rows(capsys, "events", "demo_bay", *DAY, "--kind", "moved")
+    stays = rows(capsys, "show", "demo_bay", "--track", moved["track_id"])
+    assert [(stay["area"], stay["until"]) for stay in stays] == [
+        ("A13", "2025-07-02T09:30:00+09:00"),
+        ("A12_S", None),
+    ]
+    (then,) = rows(capsys, "show", "demo_bay", "--track", moved["track_id"], "--at", "2025-07-02 09:20")
+    assert then["area"] == "A13"
+
+
+def test_events_of_a_day_as_csv(yard, capsys):
+    status, out, _ = run(capsys, "events", "demo_bay", *DAY, "--area", "A12", "--csv")
+    assert status == 0
+    (moved,) = csv.DictReader(io.StringIO(out))
+    assert (moved["kind"], moved["from_area"], moved["to_area"]) == ("moved", "A13", "A12_S")
+    assert moved["time"] == "2025-07-02T09:30:00+09:00"
+    assert rows(capsys, "events", "demo_bay", "--day", "yesterday") == []
+
+
+def test_dwell_tells_hours_and_minutes(yard, capsys):
+    status, out, _ = run(capsys, "dwell", "demo_bay", *DAY)
+    assert status == 0
+    assert "0:50 h" in out
+    totals = {row["area"]: row["total"] for row in rows(capsys, "dwell", "demo_bay", *DAY)}
+    assert totals == {"A25": 3000.0, "A13": 1800.0, "A12_S": 1200.0}
+
+
+def test_gaps_say_why(yard, capsys):
+    period = ["--from", "2025-07-02 09:00", "--to", "2025-07-02 10:30"]
+    told = [(row["slot"][11:16], row["outcome"], row["reason"]) for row in rows(capsys, "gaps", "demo_bay", *period)]
+    assert told == [
+        ("10:00", "skipped", "9 of 12 frames are dark"),
+        ("10:10", "not run", "nothing was told"),
+        ("10:20", "not run", "nothing was told"),
+    ]
+    _, out, _ = run(capsys, "gaps", "demo_bay", *period)
+    assert [line.split()[4] for line in out.splitlines() if "not run" in line] == ["2"]  # as one row
+
+
+def test_cameras_went_down(yard, capsys):
+    told = [(row["kind"], row["camera"], row["slot"][11:16]) for row in rows(capsys, "cameras", "demo_bay", *DAY)]
+    assert told == [("camera_down", "D_4", "09:20")]
+
+
+def test_rebuild_makes_the_same_history_again(yard, capsys):
+    _, before, _ = run(capsys, "export", "demo_bay")
+    (yard.root / "history.db").unlink()
+    status, out, _ = run(capsys, "rebuild", "demo_bay")
+    assert status == 0
+    assert "6 slots from demo_bay_20250702-000000" in out
+    assert run(capsys, "export", "demo_bay")[1] == before
+    assert run(capsys, "rebuild", "demo_bay")[0] == 0
+    assert run(capsys, "export", "demo_bay")[1] == before
+
+
+def test_rebuild_where_the_artifacts_were_begun_anew(yard, bay, floors, capsys):
+    import shutil
+
+    shutil.rmtree(yard.root / "tracking")
+    assert run(capsys, "rebuild", "demo_bay")[::2] == (
+        1,
+        f"bay demo_bay has no tracking artifacts under {yard.root}: there is nothing to tell\n",
+    )
+    result = Tracker(bay, None).update(floors[4])
+    yard.save("tracking", bay.bay_id, result.batch_id, result)
+    status, _, error = run(capsys, "rebuild", "demo_bay")
+    assert status == 1
+    assert "--discard-older" in error
+    assert run(capsys, "rebuild", "demo_bay", "--discard-older")[0] == 0
+    assert rows(capsys, "show", "demo_bay", "--at", "2025-07-02 09:10") == []
+
+
+def test_prune_and_migrate(yard, capsys):
+    status, out, _ = run(capsys, "prune", "--older-than", "1", "demo_bay")
+    assert status == 0
+    assert "history_events: 3 rows deleted" in out
+    assert len(rows(capsys, "show", "demo_bay")) == 2
+    status, out, _ = run(capsys, "migrate")
+    assert (status, out) == (0, f"sqlite:///{yard.root}/history.db: schema {SCHEMA_VERSION}, now up to date\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "words"),
+    [
+        (["show", "no_such_bay"], 2, "there is no bay no_such_bay"),
+        (["show", "4bay"], 1, "no history yet of bay 4bay"),
+        (["gaps", "4bay"], 1, "no history yet of bay 4bay"),
+        (["export", "4bay"], 1, "no history yet of bay 4bay"),
+        (["show", "demo_bay", "--track", "demo_bay-000999"], 1, "has no track demo_bay-000999"),
+        (["show", "demo_bay", "--area", "A99"], 1, "has no area A99; it has A25"),
+        (["show", "demo_bay", "--at", "noon"], 2, "'noon' is no time"),
+        (["events", "demo_bay", "--day", "tuesday"], 2, "write today, yesterday, or a date"),
+        (["dwell", "demo_bay", "--from", "2025-07-03", "--to", "2025-07-02"], 2, "--from must lie before --to"),
+    ],
+)
+def test_what_cannot_be_answered_is_said(yard, capsys, arguments, status, words):
+    told = run(capsys, *arguments)
+    assert told[0] == status
+    assert words in told[2]
+    assert told[1] == ""
+
+
+def test_without_any_history(store, capsys, monkeypatch):
+    monkeypatch.delenv("HISTORY_DB", raising=False)
+    status, _, error = run(capsys, "show", "demo_bay")
+    assert status == 1
+    assert "no history yet: sqlite:///" in error
+    assert not ArtifactStore().root.exists()  # a question makes no file
+
+
+@pytest.mark.parametrize(
+    "command", ["show demo_bay", "events demo_bay", "rebuild demo_bay", "migrate", "prune --older-than 9"]
+)
+def test_a_database_that_is_away(yard, capsys, monkeypatch, command):
+    monkeypatch.setenv("HISTORY_DB", "postgresql://yard:secret@127.0.0.1:1/bays")
+    status, out, error = run(capsys, *command.split())
+    assert (status, out) == (3, "")
+    assert error.startswith("history postgresql://127.0.0.1:1/bays: ")
+    assert "secret" not in error
+
+
+@pytest.mark.parametrize(
+    "arguments", [[], ["show"], ["prune"], ["prune", "--older-than", "0"], ["show", "x", "--json", "--csv"]]
+)
+def test_wrong_use(arguments, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    assert ended.value.code == 2
+    assert "usage" in capsys.readouterr().err

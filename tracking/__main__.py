@@ -1,0 +1,314 @@
+"""`python -m tracking`: ask the history of a bay, and look after its database.
+
+show       what stands in the bay or an area, or where a block is and was
+events     what happened: yesterday, on a day, in a period
+dwell      how long blocks stood in each area at each stage
+gaps       which slots are missing, and why
+cameras    which cameras went down and came back
+export     everything, a JSON document a line, the same for equal histories
+rebuild    write the history again from the stored tracking artifacts
+migrate    bring the database's schema up to date
+prune      delete what is older than some days
+
+The history is the database of HISTORY_DB, else SQLite in history.db under DATA_PATH. A time
+without an offset is the bay's own, as "2025-07-02 16:10".
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from dataclasses import fields
+from datetime import UTC, date, datetime, timedelta
+from itertools import groupby
+from typing import Any
+
+from rich.console import Console
+
+from artifacts import ArtifactStore, data_path, exclusive
+from bay_observation.errors import BayObservationError, ConfigError, HistoryError, HistoryUnavailableError
+from bays import BayConfig, load_bay
+from tracking.entries import Entries, tell
+from tracking.history import DOWN_AFTER, Gap, GapOutcome, History, local_day, nested_areas
+from tracking.history.telling import Answer
+from tracking.types import EventKind
+
+_UNKNOWN, _WRONG_USE, _UNAVAILABLE = 1, 2, 3
+# Of tables that are written where no terminal says how wide it is.
+_COLUMNS = 160
+_STAY = ("track_id", "area", "stage", "class_name", "status", "since", "standing_since", "until", "last_seen")
+_DAY = timedelta(days=1)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command.
+
+    Returns:
+        0 for an answer; 1 where the history does not know the bay, track or area that is asked
+        about, or an artifact cannot be read; 2 for wrong use; 3 where the database cannot be used.
+    """
+    options = _parser().parse_args(arguments)
+    try:
+        with History.at(data_path()) as history:
+            return int(options.run(history, options))
+    except ConfigError as error:
+        return _complain(error, _WRONG_USE)
+    except HistoryUnavailableError as error:
+        return _complain(error, _UNAVAILABLE)
+    except BayObservationError as error:
+        return _complain(error, _UNKNOWN)
+
+
+def _complain(error: BayObservationError, status: int) -> int:
+    print(error, file=sys.stderr)
+    return status
+
+
+# -- questions --------------------------------------------------------------------------------------
+
+
+def _show(history: History, options: argparse.Namespace) -> int:
+    bay = load_bay(options.bay)
+    at = None if options.at is None else _time(bay, options.at)
+    when = "now" if at is None else f"at {at.astimezone(bay.zone):%Y-%m-%d %H:%M}"
+    if options.track is None:
+        areas = [] if options.area is None else nested_areas(bay, options.area)
+        stays = history.standing(bay.bay_id, areas, at)
+        title = f"{bay.bay_id}{f', area {options.area}' if options.area else ''}: {len(stays)} blocks {when}"
+    elif at is None:
+        stays = history.stays(bay.bay_id, options.track)
+        title = f"{options.track}: its stays, the latest last"
+    else:
+        stay = history.where(bay.bay_id, options.track, at)
+        stays = [] if stay is None else [stay]
+        title = f"{options.track} {when}"
+    rows = [_row(stay) | _centre(stay.footprint.centroid) for stay in stays]
+    columns = (*_STAY, "sightings", "x_m", "y_m", "height_m")
+    return _print(Answer(title, bay.zone, columns, rows, "nothing stands there"), options)
+
+
+def _events(history: History, options: argparse.Namespace) -> int:
+    bay = load_bay(options.bay)
+    start, end = _period(bay, options, days=1)
+    areas = [] if options.area is None else nested_areas(bay, options.area)
+    found = history.events(bay.bay_id, start, end, kinds=options.kind, track_id=options.track, areas=areas)
+    columns = ("time", "kind", "track_id", "from_area", "to_area", "from_stage", "to_stage", "other_track_id")
+    title = f"{bay.bay_id}: {len(found)} events, {_said(bay, start, end)}"
+    return _print(Answer(title, bay.zone, columns, [_row(event) for event in found], "nothing happened"), options)
+
+
+def _dwell(history: History, options: argparse.Namespace) -> int:
+    bay = load_bay(options.bay)
+    start, end = _period(bay, options, days=7)
+    rows = [_row(dwell) | {"mean": dwell.mean} for dwell in history.dwell(bay.bay_id, start, end)]
+    columns = ("area", "stage", "blocks", "stays", "total", "mean", "longest")
+    title = f"{bay.bay_id}: how long blocks stood, {_said(bay, start, end)}"
+    return _print(Answer(title, bay.zone, columns, rows, "nothing stood there"), options)
+
+
+def _gaps(history: History, options: argparse.Namespace) -> int:
+    bay = load_bay(options.bay)
+    start, end = _period(bay, options, days=1)
+    end = min(end, datetime.now(UTC))
+    history.newest_slot(bay.bay_id)  # of a bay that never ran, every slot would be missing
+    gaps = history.gaps(bay, start, end)
+    title = f"{bay.bay_id}: {len(gaps)} slots missing, {_said(bay, start, end)}"
+    if options.json or options.csv:
+        rows = [_row(gap) for gap in gaps]
+        return _print(Answer(title, bay.zone, ("slot", "outcome", "reason"), rows), options)
+    columns = ("from", "to", "slots", "outcome", "reason")
+    return _print(Answer(title, bay.zone, columns, _runs(gaps), "none is missing"), options)
+
+
+def _cameras(history: History, options: argparse.Namespace) -> int:
+    bay = load_bay(options.bay)
+    start, end = _period(bay, options, days=1)
+    changes = history.camera_changes(bay.bay_id, start, end, options.down_after)
+    title = f"{bay.bay_id}: cameras down and up, {_said(bay, start, end)}"
+    columns = ("slot", "kind", "camera", "time", "reason")
+    return _print(Answer(title, bay.zone, columns, [_row(one) for one in changes], "no camera did"), options)
+
+
+def _export(history: History, options: argparse.Namespace) -> int:
+    history.newest_slot(load_bay(options.bay).bay_id)
+    for line in history.export(options.bay):
+        print(line)
+    return 0
+
+
+# -- the database -----------------------------------------------------------------------------------
+
+
+def _migrate(history: History, _: argparse.Namespace) -> int:
+    before = history.database.migrate()
+    print(f"{history.database.location}: schema {before or 'made'}, now up to date")
+    return 0
+
+
+def _rebuild(history: History, options: argparse.Namespace) -> int:
+    bay, store = load_bay(options.bay), ArtifactStore()
+    with exclusive(store, "tracking", bay.bay_id), history.writer(bay.bay_id) as writer:
+        entries = Entries(store, bay.bay_id)
+        names = entries.batch_ids()
+        if not names:
+            raise HistoryError(
+                f"bay {bay.bay_id} has no tracking artifacts under {store.root}: there is nothing to tell"
+            )
+        if options.discard_older:
+            writer.clear()
+        tell(writer, entries, names)
+    print(f"{history.database.location}: bay {bay.bay_id}, {len(names)} slots from {names[0]} to {names[-1]} written")
+    return 0
+
+
+def _prune(history: History, options: argparse.Namespace) -> int:
+    bay_id = None if options.bay is None else load_bay(options.bay).bay_id
+    deleted = history.prune(datetime.now(UTC) - timedelta(days=options.older_than), bay_id)
+    for table, rows in deleted.items():
+        print(f"{table}: {rows} rows deleted")
+    return 0
+
+
+# -- words and times --------------------------------------------------------------------------------
+
+
+def _row(value: Any) -> dict[str, Any]:
+    return {field.name: getattr(value, field.name) for field in fields(value)}
+
+
+def _centre(point: Any) -> dict[str, float]:
+    return {"x_m": float(point.x), "y_m": float(point.y)}
+
+
+def _runs(gaps: Sequence[Gap]) -> list[dict[str, Any]]:
+    """Gaps that follow one another with the same outcome, as one row."""
+    rows: list[dict[str, Any]] = []
+    for (outcome, _), group in groupby(gaps, key=_sort_of):
+        run = list(group)
+        rows.append(
+            {"from": run[0].slot, "to": run[-1].slot, "slots": len(run), "outcome": outcome, "reason": run[0].reason}
+        )
+    return rows
+
+
+def _sort_of(gap: Gap) -> tuple[str, str]:
+    # Each slot of a closed window has its own time of day in its reason.
+    return gap.outcome, "" if gap.outcome == GapOutcome.CLOSED else gap.reason
+
+
+def _said(bay: BayConfig, start: datetime, end: datetime) -> str:
+    return f"{start.astimezone(bay.zone):%Y-%m-%d %H:%M} to {end.astimezone(bay.zone):%Y-%m-%d %H:%M}"
+
+
+def _period(bay: BayConfig, options: argparse.Namespace, days: int) -> tuple[datetime, datetime]:
+    """What the options say: a day, from and to, or the last full days and today up to now."""
+    now = datetime.now(UTC)
+    today = now.astimezone(bay.zone).date()
+    if options.day is not None:
+        return local_day(bay, _day(options.day, today))
+    start = local_day(bay, today - days * _DAY)[0] if options.start is None else _time(bay, options.start)
+    end = now if options.end is None else _time(bay, options.end)
+    if start >= end:
+        raise ConfigError(f"the period {_said(bay, start, end)} is empty: --from must lie before --to")
+    return start, end
+
+
+def _day(text: str, today: date) -> date:
+    named = {"today": today, "yesterday": today - _DAY}
+    try:
+        return named.get(text) or date.fromisoformat(text)
+    except ValueError:
+        raise ConfigError(f"--day {text}: write today, yesterday, or a date as 2025-07-02") from None
+
+
+def _time(bay: BayConfig, text: str) -> datetime:
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError:
+        raise ConfigError(f'{text!r} is no time: write "2025-07-02 16:10", or with an offset') from None
+    return (time if time.tzinfo else time.replace(tzinfo=bay.zone)).astimezone(UTC)
+
+
+def _print(answer: Answer, options: argparse.Namespace) -> int:
+    if options.json:
+        print(answer.to_json())
+    elif options.csv:
+        print(answer.to_csv(), end="")
+    else:
+        Console(width=None if sys.stdout.isatty() else _COLUMNS).print(answer.to_table())
+    return 0
+
+
+# -- arguments --------------------------------------------------------------------------------------
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m tracking",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        description=__doc__,
+        epilog="exit status: 0 an answer, 1 not known, 2 wrong use, 3 the database cannot be used",
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    show = _question(commands, "show", _show, "what stands in the bay, or where a block is and was")
+    show.add_argument("--at", metavar="TIME", help="as it was then")
+    show.add_argument("--area", help="in this area and those within it")
+    show.add_argument("--track", metavar="ID", help="one block, as 3bay_north-000012")
+
+    events = _question(commands, "events", _events, "what happened (since yesterday's begin)")
+    _add_period(events)
+    events.add_argument(
+        "--kind", action="append", default=[], help=f"only these, may be repeated: {', '.join(EventKind)}, ..."
+    )
+    events.add_argument("--area", help="from or to this area and those within it")
+    events.add_argument("--track", metavar="ID", help="of one block")
+
+    _add_period(_question(commands, "dwell", _dwell, "how long blocks stood per area and stage (in the last week)"))
+    _add_period(_question(commands, "gaps", _gaps, "slots that are missing, and why (since yesterday's begin)"))
+    cameras = _question(commands, "cameras", _cameras, "cameras that went down or came back (since yesterday's begin)")
+    _add_period(cameras)
+    cameras.add_argument(
+        "--down-after", type=_positive, default=DOWN_AFTER, metavar="N", help=f"failures in a row ({DOWN_AFTER})"
+    )
+
+    export = commands.add_parser("export", help="everything of a bay, a JSON document a line")
+    rebuild = commands.add_parser("rebuild", help="write a bay's history again from its tracking artifacts")
+    rebuild.add_argument(
+        "--discard-older", action="store_true", help="also delete what is older than the oldest artifact"
+    )
+    for command, run in ((export, _export), (rebuild, _rebuild)):
+        command.add_argument("bay", help="a bay's id, as 3bay_north")
+        command.set_defaults(run=run)
+    commands.add_parser("migrate", help="bring the schema up to date").set_defaults(run=_migrate)
+    prune = commands.add_parser("prune", help="delete what is old; what stands now stays")
+    prune.add_argument("--older-than", type=_positive, required=True, metavar="DAYS")
+    prune.add_argument("bay", nargs="?", help="of this bay only")
+    prune.set_defaults(run=_prune)
+    return parser
+
+
+def _question(commands: Any, name: str, run: Any, words: str) -> argparse.ArgumentParser:
+    command: argparse.ArgumentParser = commands.add_parser(name, help=words)
+    command.add_argument("bay", help="a bay's id, as 3bay_north")
+    how = command.add_mutually_exclusive_group()
+    how.add_argument("--json", action="store_true", help="one JSON document in place of the table")
+    how.add_argument("--csv", action="store_true", help="CSV in place of the table")
+    command.set_defaults(run=run)
+    return command
+
+
+def _add_period(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--day", metavar="DAY", help="today, yesterday, or a date: the bay's own day")
+    command.add_argument("--from", dest="start", metavar="TIME")
+    command.add_argument("--to", dest="end", metavar="TIME")
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise ValueError(text)
+    return number
+
+
+if __name__ == "__main__":
+    sys.exit(main())
