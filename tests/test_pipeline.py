@@ -5,6 +5,7 @@ another and run in their order. The bay is a copy of the demo's on addresses of 
 """
 
 import os
+import shutil
 import socket
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -25,6 +26,7 @@ BAY = "test_yard"
 FIRST = datetime(2025, 7, 2, 1, 0, tzinfo=UTC)
 SLOT = timedelta(minutes=10)
 OFFLINE = "C_4"
+REPORT = "report_moves"  # docs/examples: another team's DAG
 DAGS = {stage: f"{stage}_{BAY}_dag" for stage in ("observation", "fusion", "tracking")}
 
 
@@ -62,13 +64,18 @@ def yard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimpleNamespace]:
     bay = Bay(root / "bays")
     (root / "bays" / "wrong_bay.yaml").write_text("description: A bay with a fault\ncameras: seven\n")
     environment = {"BAYS_PATH": str(root / "bays"), "BAYS_SCHEDULE": "off", "DATA_PATH": str(root / "data")}
+    environment["REPORT_BAY"] = BAY
+    dags = root / "dags"
+    dags.mkdir()
+    for file in (*(PROJECT / "dags").glob("bay_*.py"), PROJECT / "docs" / "examples" / "report_moves.py"):
+        shutil.copy(file, dags)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("BAYS_PATH", environment["BAYS_PATH"])
         with YardProcess(BAY, seed=7, moment=FIRST, offline=[OFFLINE], log=root / "cameras.log") as cameras:
-            airflow = EmbeddedAirflow(root / "airflow", dags_folder=PROJECT / "dags", env=environment)
+            airflow = EmbeddedAirflow(root / "airflow", dags_folder=dags, env=environment)
             airflow.add_connection(f"onvif_{BAY}", kind="generic", login=cameras.username, password=cameras.password)
             with airflow:
-                airflow.wait_for_dags(DAGS.values())
+                airflow.wait_for_dags([*DAGS.values(), REPORT])
                 store = ArtifactStore(root / "data")
                 yield SimpleNamespace(root=root, bay=bay, cameras=cameras, airflow=airflow, store=store)
 
@@ -131,6 +138,21 @@ def test_batches_travel_the_whole_way(yard):
     assert len({t.track_id for t in first.tracks} & {t.track_id for t in second.tracks}) >= 0.8 * len(first.tracks)
 
 
+def test_another_teams_dag_runs_when_something_happened(yard):
+    airflow = yard.airflow
+    first, *_ = airflow.asset_events(f"tracking://{BAY}")
+    batch = batch_id(BAY, FIRST)
+    assert first["extra"]["batch_id"] == batch
+    appeared = yard.store.load(yard.store.find("tracking", BAY, batch)).events
+    assert first["extra"]["counts"] == {"appeared": len(appeared)}
+    assert (first["source_dag_id"], first["source_task_id"]) == (DAGS["tracking"], "process_tracking")
+    run, *_ = airflow.wait_for_runs(REPORT, 1)
+    assert run["state"] == "success"
+    assert run["run_type"] == "asset_triggered"
+    lines = airflow.xcom(REPORT, run["dag_run_id"], "report")
+    assert {event.track_id for event in appeared} <= {line.split()[1] for line in lines}
+
+
 def test_the_capture_ran_in_the_triggerer(yard):
     run = yard.airflow.dag_runs(DAGS["observation"])[0]["dag_run_id"]
     log = yard.airflow.task_log(DAGS["observation"], run, "capture_images")
@@ -143,6 +165,7 @@ def test_the_capture_ran_in_the_triggerer(yard):
 def test_a_stage_that_runs_again_changes_nothing(yard):
     slot = FIRST + SLOT
     before = history(yard)
+    told = yard.airflow.asset_events(f"tracking://{BAY}")
     (fusion,) = runs_of(yard, "fusion", slot)
     yard.airflow.clear(DAGS["fusion"], fusion)
     assert yard.airflow.wait_for_run(DAGS["fusion"], fusion) == "success"
@@ -153,6 +176,7 @@ def test_a_stage_that_runs_again_changes_nothing(yard):
     yard.airflow.clear(DAGS["tracking"], tracking)
     assert yard.airflow.wait_for_run(DAGS["tracking"], tracking) == "success"
     assert history(yard) == before
+    assert yard.airflow.asset_events(f"tracking://{BAY}") == told
 
 
 def test_a_cleared_capture_takes_new_frames(yard):

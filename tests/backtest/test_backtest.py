@@ -298,7 +298,7 @@ def test_a_stored_morning_runs_again_in_an_airflow_of_its_own(make_bay, store, t
     assert max(pair["largest_m"] for pair in document["positions"]) < 0.01
     trial = ArtifactStore(output / "data")
     second = trial.load(trial.find("capture", "yard", batch_id("yard", at(1))))
-    assert [failure.camera_name for failure in second.failures] == ["D_3"]
+    assert [failure.camera_name for failure in second.failures] == ["D_6"]
     with History(f"sqlite:///{output / 'data' / 'history.db'}") as history:
         assert history.newest_slot("yard") == at(3)
 
@@ -313,7 +313,7 @@ def _live_morning(make_bay, store):
     from simulation.rendering import FrameSource
     from simulation.yard import Yard
 
-    names = ("C_2", "C_3", "D_2", "D_3")
+    names = ("C_4", "C_6", "D_4", "D_6")
     whole = make_bay()
     chosen = [
         camera
@@ -326,7 +326,7 @@ def _live_morning(make_bay, store):
     found = {}
     with History.at(store.root) as history:
         for number in (0, 1, 3):
-            batch = _capture(bay, at(number), frames, failing="D_3" if number == 1 else None)
+            batch = _capture(bay, at(number), frames, failing="D_6" if number == 1 else None)
             store.save("capture", "yard", batch.batch_id, batch)
             fused = fuse(service.observe(batch), bay)
             reference = store.save("fusion", "yard", batch.batch_id, fused)

@@ -247,3 +247,21 @@ def test_a_history_that_cannot_be_used_fails_the_task(run, monkeypatch):
     monkeypatch.setattr(tracking, "tell", away)
     with pytest.raises(AirflowException, match="the server is away"):
         run(0)
+
+
+def test_postgresql_tells_the_same(run, board, empty_postgresql, monkeypatch):
+    monkeypatch.setenv("HISTORY_DB", empty_postgresql)
+    with History(empty_postgresql) as history:
+        history.database.migrate()
+    _, published = move(run)
+    assert kinds(published) == ["moved"]
+    assert [event["kind"] for event in board.told[0][1]] == ["moved"]
+    assert run(4, AWAY, cleared=1)[1] == []
+
+
+def test_pruning_forgets_what_was_told_long_ago(run, store):
+    move(run)
+    with History.at(store.root) as history:
+        deleted = history.prune(START + timedelta(minutes=20))
+        assert deleted["history_told"] == 2
+    assert run(5, AWAY)[1] == []
