@@ -15,7 +15,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 from pathlib import Path
@@ -30,8 +30,10 @@ from bay_observation.errors import SimulationError
 from bays import BayConfig, batch_id, load_bay
 from benchmarks.postgresql import PostgreSQL
 from benchmarks.year import SLOTS_A_DAY, Rows, Year, lines_of
+from fusion.types import FusedBlock, FusionResult
+from tracking import Tracker
 from tracking.history import History, TrackedBatch, local_day, nested_areas
-from tracking.types import Streak, Track, TrackerState, TrackingResult, TrackStatus
+from tracking.types import TrackingResult
 
 _RESULTS = Path(__file__).parent / "results"
 _LIBRARIES = ("sqlalchemy", "psycopg")
@@ -48,6 +50,7 @@ _SETTINGS = {
     "max_wal_senders": "0",
     "max_wal_size": "8GB",
     "maintenance_work_mem": "512MB",
+    "autovacuum": "off",  # what is filled is vacuumed and analysed at the end
 }
 _START = datetime(2025, 1, 1, tzinfo=UTC)
 
@@ -143,7 +146,14 @@ def _fill(url: str, bay: BayConfig, options: argparse.Namespace, days: int) -> l
     with psycopg.connect(url, autocommit=True) as connection:
         indexes = _without_indexes(connection)
         for number in range(options.bays):
-            year = Year(bay, f"bay{number:02d}", options.seed + number, options.blocks, _START, days)
+            year = Year(
+                bay,
+                f"bay{number:02d}",
+                seed=options.seed + number,
+                blocks=options.blocks,
+                start=_START,
+                days=days,
+            )
             _copy(connection, year.make())
             year.rows = Rows()
             years.append(year)
@@ -277,45 +287,36 @@ def _asked(question: Question, options: argparse.Namespace) -> Figure:
 
 def _written(history: History, bay: BayConfig, options: argparse.Namespace) -> Figure:
     """One more slot of a bay full of blocks: what the history adds to a tracking task."""
-    bay_id, took = "written", []
-    before: TrackingResult | None = None
-    with history.writer(bay_id) as writer:
+    written = bay.model_copy(update={"bay_id": "written"})
+    first = Tracker(written).update(_full_floor(written.bay_id, options.blocks))
+    before, took = None, []
+    with history.writer(written.bay_id) as writer:
         for number in range(13):
-            result = _full_floor(bay_id, options.blocks, _START + number * _SLOT)
+            result = _seen_again(first, number)
             began = time.perf_counter()
             writer.replace(before, [TrackedBatch(result, f"{number:064x}", tuple(one.name for one in bay.cameras))])
             took.append(1000 * (time.perf_counter() - began))
             before = result
     warm = sorted(took[1:])
-    median = statistics.median(warm)
     p95 = warm[int(0.95 * (len(warm) - 1))]
-    return Figure("a slot written", median, p95, warm[-1], took[0], options.blocks, len(warm), None)
+    return Figure("a slot written", statistics.median(warm), p95, warm[-1], took[0], options.blocks, len(warm), None)
 
 
-def _full_floor(bay_id: str, blocks: int, slot: datetime) -> TrackingResult:
-    def track(number: int) -> Track:
-        x, y = 6.0 * (number % 25), 2.0 * (number // 25)
-        return Track(
-            track_id=f"{bay_id}-{number:06d}",
-            status=TrackStatus.PRESENT,
-            class_name="block",
-            footprint=shapely.box(x, y, x + 5, y + 1.5),
-            height_m=4.0,
-            area="A25",
-            stage="welding",
-            confidence=0.9,
-            position_std_m=0.05,
-            cameras=("C_2",),
-            first_seen=_START,
-            standing_since=_START,
-            last_seen=slot,
-            class_streak=Streak("block", 1, 0.9, _START),
-            area_streak=Streak("A25", 1, 1.0, _START),
-            hits=1 + round((slot - _START) / _SLOT),
-        )
+def _full_floor(bay_id: str, blocks: int) -> FusionResult:
+    """As many blocks as asked, side by side."""
+    places = [(6.0 * (number % 25), 2.0 * (number // 25)) for number in range(blocks)]
+    standing = tuple(
+        FusedBlock("block", shapely.box(x, y, x + 5, y + 1.5), 4.0, "A25", "welding", 0.9, ("C_2",)) for x, y in places
+    )
+    return FusionResult(batch_id(bay_id, _START), bay_id, standing, shapely.MultiPolygon())
 
-    tracks = tuple(track(number) for number in range(blocks))
-    return TrackingResult(batch_id(bay_id, slot), bay_id, tracks, (), TrackerState(bay_id, slot, tracks, blocks + 1))
+
+def _seen_again(first: TrackingResult, slots: int) -> TrackingResult:
+    """The same blocks on the same floor, some slots later."""
+    slot = _START + slots * _SLOT
+    tracks = tuple(replace(track, last_seen=slot, hits=track.hits + slots) for track in first.state.tracks)
+    state = replace(first.state, slot=slot, tracks=tracks)
+    return replace(first, batch_id=batch_id(first.bay_id, slot), tracks=tracks, events=(), state=state)
 
 
 # -- telling ----------------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ import numpy as np
 import shapely
 
 from bays import BayConfig
+from tracking.history.schema import span_of
 
 SLOTS_A_DAY = 144
 _SLOT = timedelta(minutes=10)
@@ -37,6 +38,9 @@ _FRAME_FAILS = 0.01
 _OUTAGES_A_YEAR = 12
 _OUTAGE_SLOTS = (6, 60)
 _NULL = r"\N"
+
+
+_Stand = tuple[int, int]
 
 
 @dataclass
@@ -62,6 +66,11 @@ class _Block:
     recorded: int
     class_name: str
 
+    @property
+    def stand(self) -> _Stand:
+        """Place and stage."""
+        return self.place, self.stage
+
 
 class Year:
     """The rows of one bay.
@@ -75,7 +84,7 @@ class Year:
         days: how many.
     """
 
-    def __init__(self, bay: BayConfig, bay_id: str, seed: int, blocks: int, start: datetime, days: int) -> None:
+    def __init__(self, bay: BayConfig, bay_id: str, *, seed: int, blocks: int, start: datetime, days: int) -> None:
         self.bay_id, self.blocks, self.slots = bay_id, blocks, days * SLOTS_A_DAY
         self._bay = bay
         self._rng = np.random.default_rng(seed)
@@ -110,32 +119,34 @@ class Year:
         scale = hours * self.blocks / _RATES_BLOCKS / 6
         counts = {kind: int(self._rng.poisson(rate * scale)) for kind, rate in _PER_HOUR.items()}
         for index in self._some(standing, counts["moved"]):
-            block, before = standing[index], standing[index].place
+            block = standing[index]
+            before = block.stand
             self._position(block, slot, slot + 1)
             block.place = int(self._rng.integers(_PLACES))
             block.since = block.standing_since = slot
             block.recorded = min(slot + 1, self.slots - 1)
-            self._event("moved", block, slot, before, block.place, block.stage, block.stage)
+            self._event("moved", block, slot, before, block.stand)
         for index in self._some(standing, counts["stage_changed"]):
-            block, stage = standing[index], standing[index].stage
+            block = standing[index]
+            before = block.stand
             if block.since == slot:
                 continue
             self._position(block, slot, slot + 1)
-            block.stage = (stage + 1) % len(_STAGES)
+            block.stage = (block.stage + 1) % len(_STAGES)
             block.since = slot
             block.recorded = min(slot + 1, self.slots - 1)
-            self._event("stage_changed", block, slot, block.place, block.place, stage, block.stage)
+            self._event("stage_changed", block, slot, before, block.stand)
         many = max(0, counts["exited"] + len(standing) - self.blocks)
         leaving = {index for index in self._some(standing, many) if standing[index].since != slot}
         for index in sorted(leaving):
             block = standing[index]
             self._position(block, slot, slot + 1)
             self._track(block, slot)
-            self._event("exited", block, slot, block.place, None, block.stage, None)
+            self._event("exited", block, slot, block.stand, None)
         stays = [block for index, block in enumerate(standing) if index not in leaving]
         for _ in range(counts["appeared"]):
             stays.append(self._new(slot))
-            self._event("appeared", stays[-1], slot, None, stays[-1].place, None, stays[-1].stage)
+            self._event("appeared", stays[-1], slot, None, stays[-1].stand)
         of_day = local.hour * 6 + local.minute // 10
         if of_day in _WORK_BEGINS:
             self._work(stays, slot)
@@ -146,9 +157,8 @@ class Year:
         lasts = self._rng.integers(2, 20, len(standing))
         for block, begin, last in zip(standing, begins.tolist(), lasts.tolist(), strict=True):
             if slot + begin + last < self.slots:
-                self._event("work_started", block, slot + begin, block.place, block.place, block.stage, block.stage)
-                ended = slot + begin + last
-                self._event("work_stopped", block, ended, block.place, block.place, block.stage, block.stage)
+                self._event("work_started", block, slot + begin, block.stand, block.stand)
+                self._event("work_stopped", block, slot + begin + last, block.stand, block.stand)
 
     def _some(self, standing: Sequence[_Block], count: int) -> list[int]:
         chosen = self._rng.choice(len(standing), min(count, len(standing)), replace=False)
@@ -172,6 +182,7 @@ class Year:
             self._name(block),
             self._times[block.since],
             None if until is None else self._times[until],
+            None if until is None else span_of((until - block.since) * _SLOT),
             self._times[block.standing_since],
             self._times[block.recorded],
             self._times[updated],
@@ -195,16 +206,7 @@ class Year:
         first = self._times[block.first]
         self.rows.add("history_tracks", self.bay_id, self._name(block), block.class_name, first, first, left)
 
-    def _event(
-        self,
-        kind: str,
-        block: _Block,
-        slot: int,
-        from_place: int | None,
-        to_place: int | None,
-        from_stage: int | None,
-        to_stage: int | None,
-    ) -> None:
+    def _event(self, kind: str, block: _Block, slot: int, before: _Stand | None, after: _Stand | None) -> None:
         told = min(slot + 1, self.slots - 1)
         self._numbers[told] += 1
         self.rows.add(
@@ -215,10 +217,10 @@ class Year:
             kind,
             self._name(block),
             self._times[slot],
-            None if from_place is None else self._places[from_place][0],
-            None if to_place is None else self._places[to_place][0],
-            None if from_stage is None else _STAGES[from_stage],
-            None if to_stage is None else _STAGES[to_stage],
+            None if before is None else self._places[before[0]][0],
+            None if after is None else self._places[after[0]][0],
+            None if before is None else _STAGES[before[1]],
+            None if after is None else _STAGES[after[1]],
             None,
             None,
         )

@@ -35,7 +35,8 @@ from tracking.types import EventKind
 _UNKNOWN, _WRONG_USE, _UNAVAILABLE = 1, 2, 3
 # Of tables that are written where no terminal says how wide it is.
 _COLUMNS = 160
-_STAY = ("track_id", "area", "stage", "class_name", "status", "since", "standing_since", "until", "last_seen")
+_STAY = ("track_id", "area", "stage", "class_name", "status", "standing_since", "since")
+_PLACE = ("last_seen", "sightings", "x_m", "y_m", "height_m")
 _DAY = timedelta(days=1)
 
 
@@ -82,7 +83,8 @@ def _show(history: History, options: argparse.Namespace) -> int:
         stays = [] if stay is None else [stay]
         title = f"{options.track} {when}"
     rows = [_row(stay) | _centre(stay.footprint.centroid) for stay in stays]
-    columns = (*_STAY, "sightings", "x_m", "y_m", "height_m")
+    lasting = all(stay.until is None for stay in stays)
+    columns = (*_STAY, *([] if lasting else ["until"]), *_PLACE)
     return _print(Answer(title, bay.zone, columns, rows, "nothing stands there"), options)
 
 
@@ -91,7 +93,7 @@ def _events(history: History, options: argparse.Namespace) -> int:
     start, end = _period(bay, options, days=1)
     areas = [] if options.area is None else nested_areas(bay, options.area)
     found = history.events(bay.bay_id, start, end, kinds=options.kind, track_id=options.track, areas=areas)
-    columns = ("time", "kind", "track_id", "from_area", "to_area", "from_stage", "to_stage", "other_track_id")
+    columns = ("time", "kind", "track_id", "from_area", "to_area", "from_stage", "to_stage", "others")
     title = f"{bay.bay_id}: {len(found)} events, {_said(bay, start, end)}"
     return _print(Answer(title, bay.zone, columns, [_row(event) for event in found], "nothing happened"), options)
 

@@ -26,7 +26,7 @@ from tracking.history import (
     scheduled_slots,
 )
 from tracking.history.database import _upgrade
-from tracking.history.schema import SCHEMA_VERSION, metadata
+from tracking.history.schema import SCHEMA_VERSION, SPANS, longest_of, metadata, span_of
 
 START = datetime(2025, 7, 2, 0, 0, tzinfo=UTC)
 SLOT = timedelta(minutes=10)
@@ -155,7 +155,7 @@ def test_what_happened(history, tracked):
     one_by_one(history, tracked)
     told = history.events("demo_bay", at(0), at(SLOTS))
     expected = sorted(
-        ((event.time, event.track_id, str(event.kind)) for batch in tracked for event in batch.result.events)
+        (event.time, event.track_id, str(event.kind)) for batch in tracked for event in batch.result.events
     )
     assert [(event.time, event.track_id, event.kind) for event in told] == expected
     assert {event.kind for event in told} == {"appeared", "moved", "stage_changed", "exited"}
@@ -178,19 +178,19 @@ def test_an_event_of_a_later_kind_is_kept_with_all_that_it_has(history, tracked)
 
     @dataclass(frozen=True)
     class Joined(TrackEvent):
-        other_track_id: str = ""
+        others: tuple = ()
         crane: str = ""
 
     first = tracked[0].result
-    event = Joined("merged", "demo_bay-000001", at(0), first.batch_id, other_track_id="demo_bay-000002", crane="K3")
-    write(history, [replace(tracked[0], result=replace(first, events=(event,)))])
-    (told,) = history.events("demo_bay", at(0), at(1), track_id="demo_bay-000002")
-    assert (told.kind, told.track_id, told.other_track_id, told.details) == (
-        "merged",
-        "demo_bay-000001",
-        "demo_bay-000002",
-        {"crane": "K3"},
+    event = Joined(
+        "merged", "demo_bay-000001", at(0), first.batch_id, others=("demo_bay-000002", "demo_bay-000003"), crane="K3"
     )
+    write(history, [replace(tracked[0], result=replace(first, events=(event,)))])
+    for block in ("demo_bay-000001", *event.others):
+        (told,) = history.events("demo_bay", at(0), at(1), track_id=block)
+        assert (told.kind, told.track_id, told.others) == ("merged", "demo_bay-000001", event.others)
+        assert told.details == {"crane": "K3"}
+    assert history.events("demo_bay", at(0), at(1), track_id="demo_bay-00000_") == []
 
 
 def test_how_long_blocks_stood(history, tracked):
@@ -357,7 +357,7 @@ def test_what_does_not_follow_is_refused(history, tracked):
     write(history, tracked[:3])
     with pytest.raises(HistoryError, match="follows slot 2025-07-02 00:40 UTC, and before it the history holds slots"):
         write(history, tracked[5:], tracked[4].result)  # a slot is left out
-    with pytest.raises(HistoryError, match="the bay's very beginning.*--discard-older"):
+    with pytest.raises(HistoryError, match=r"the bay's very beginning.*--discard-older"):
         write(history, tracked[2:])
     with pytest.raises(HistoryError, match="is not of bay 4bay"), history.writer("4bay") as writer:
         writer.replace(None, tracked)
@@ -398,6 +398,28 @@ def test_every_line_of_the_export_is_json(history, tracked):
     assert {"history_tracks", "history_positions", "history_events", "history_batches"} == set(tables)
 
 
+@pytest.mark.parametrize("slots", [1, 2, 3, 4, 5, 8, 9, 144, 1023, 1024, 1025, 10**6, 10**8])
+def test_a_span_is_the_shortest_that_holds_a_stay(slots):
+    span = span_of(slots * SLOT)
+    assert slots * SLOT <= longest_of(span) or span == SPANS - 1
+    assert span == 0 or slots * SLOT > longest_of(span - 1)
+
+
+def test_what_stood_at_a_time_is_what_the_stays_say(history, tracked):
+    """Every slot by the index of spans, against a look at every stay."""
+    one_by_one(history, tracked)
+    blocks = {stay.track_id for n in range(SLOTS) for stay in history.standing("demo_bay", at=at(n))}
+    stays = [stay for block in blocks for stay in history.stays("demo_bay", block)]
+    for n in range(SLOTS):
+        moment = at(n) + SLOT / 2
+        expected = {
+            (stay.track_id, stay.since)
+            for stay in stays
+            if stay.since <= moment and (stay.until is None or stay.until > moment)
+        }
+        assert {(stay.track_id, stay.since) for stay in history.standing("demo_bay", at=moment)} == expected
+
+
 # -- the schedule -----------------------------------------------------------------------------------
 
 
@@ -433,7 +455,7 @@ def test_a_bay_without_a_schedule_misses_nothing(make_bay):
 
 
 def test_nothing_is_there_before_the_first_batch(history):
-    with pytest.raises(HistoryError, match="no history yet: sqlite:///.*appears with the first batch"):
+    with pytest.raises(HistoryError, match=r"no history yet: sqlite:///.*appears with the first batch"):
         history.standing("demo_bay")
 
 
@@ -462,7 +484,7 @@ def test_an_older_schema_is_migrated_at_first_use_and_a_newer_one_refused(histor
     connection.close()
     with (
         History(f"sqlite:///{file}") as later,
-        pytest.raises(HistoryUnavailableError, match="schema is 9999.*install the version"),
+        pytest.raises(HistoryUnavailableError, match=r"schema is 9999.*install the version"),
     ):
         later.standing("demo_bay")
 

@@ -72,7 +72,7 @@ def test_it_tells_what_sqlite_tells(history, tracked, bay, tmp_path):
 def test_a_schema_that_is_not_there_is_refused_until_it_is_migrated(empty_postgresql, tracked):
     with History(empty_postgresql) as history:
         for use in (lambda: history.standing("demo_bay"), lambda: write(history, tracked)):
-            with pytest.raises(HistoryUnavailableError, match="schema is not there.*run `python -m tracking migrate`"):
+            with pytest.raises(HistoryUnavailableError, match=r"schema is not there.*run `python -m tracking migrate`"):
                 use()
         assert history.database.migrate() is None
         assert history.database.migrate() == SCHEMA_VERSION
@@ -89,7 +89,7 @@ def test_two_that_migrate_at_once_do_it_once(empty_postgresql):
 def test_one_writer_of_a_bay_at_a_time(history, tracked, empty_postgresql, monkeypatch):
     monkeypatch.setattr(database, "LOCK_PATIENCE_S", 0.3)
     with history.writer("demo_bay"), History(empty_postgresql) as other:
-        with pytest.raises(HistoryError, match="bay demo_bay is held by another process for 0.3 s"):
+        with pytest.raises(HistoryError, match=r"bay demo_bay is held by another process for 0\.3 s"):
             write(other, tracked)
         with other.writer("4bay"):
             pass

@@ -64,6 +64,7 @@ def test_show_tells_what_stands_in_the_bays_own_time(yard, capsys):
     assert "2 blocks now (times: Asia/Seoul)" in out
     assert "2025-07-02 09:00" in out  # midnight, UTC
     assert "A12_S" in out
+    assert max(map(len, out.splitlines())) <= 160
 
 
 def test_show_by_area_takes_those_within_it(yard, capsys):

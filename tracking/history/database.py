@@ -19,8 +19,8 @@ from zlib import crc32
 
 import sqlalchemy as sa
 from sqlalchemy.engine import URL, Connection, Engine, make_url
-from sqlalchemy.exc import DBAPIError, NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.exc import ArgumentError as BadUrlError
+from sqlalchemy.exc import DBAPIError, NoSuchModuleError, SQLAlchemyError
 
 from bay_observation.errors import ConfigError, HistoryError, HistoryUnavailableError
 from tracking.history.schema import SCHEMA_VERSION, VERSION_TABLE

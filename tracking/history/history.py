@@ -1,7 +1,7 @@
 """The history of all bays: what was written by tracking, to be asked."""
 
 import json
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -15,7 +15,16 @@ from bay_observation.errors import HistoryError
 from bays import BayConfig
 from tracking.history.cameras import DOWN_AFTER, camera_changes
 from tracking.history.database import Database, database_url
-from tracking.history.schema import batches, camera_failures, events, positions, told, tracks
+from tracking.history.schema import (
+    SPANS,
+    batches,
+    camera_failures,
+    events,
+    longest_of,
+    positions,
+    tracks,
+)
+from tracking.history.schema import told as told_table
 from tracking.history.slots import scheduled_slots
 from tracking.history.sql import earlier, epoch, later, seconds
 from tracking.history.types import (
@@ -94,9 +103,9 @@ class History:
         Raises:
             HistoryError: the history has no such track, or nothing of the bay.
         """
-        asked = _stays(bay_id).where(positions.c.track_id == track_id)
+        asked = _at(at, positions.c.bay_id == bay_id, positions.c.track_id == track_id)
         with self.database.reading() as connection:
-            found = _read_stays(connection, _at(asked, at))
+            found = _read_stays(connection, asked)
             if not found:
                 self._refuse_unknown(connection, bay_id, track_id)
             return found[0] if found else None
@@ -107,7 +116,8 @@ class History:
         Raises:
             HistoryError: the history has no such track, or nothing of the bay.
         """
-        asked = _stays(bay_id).where(positions.c.track_id == track_id).order_by(positions.c.since)
+        of_track = sa.and_(positions.c.bay_id == bay_id, positions.c.track_id == track_id)
+        asked = sa.select(*_STAY).where(of_track).order_by(positions.c.since)
         with self.database.reading() as connection:
             self._refuse_unknown(connection, bay_id, track_id)
             return _read_stays(connection, asked)
@@ -120,11 +130,9 @@ class History:
         Raises:
             HistoryError: the history has nothing of the bay.
         """
-        asked = _stays(bay_id)
-        if areas:
-            asked = asked.where(positions.c.area.in_(sorted(areas)))
+        in_areas = positions.c.area.in_(sorted(areas)) if areas else sa.true()
         with self.database.reading() as connection:
-            found = _read_stays(connection, _at(asked, at))
+            found = _read_stays(connection, _at(at, positions.c.bay_id == bay_id, in_areas))
             if not found:
                 self._newest_slot(connection, bay_id)
         return sorted(found, key=lambda stay: stay.track_id)
@@ -148,7 +156,7 @@ class History:
             start: begin of the period (aware).
             end: its end (aware).
             kinds: of these kinds only; all kinds when empty.
-            track_id: of this block only, also as the other one of two.
+            track_id: of this block only, also as one of the further blocks of a split or merger.
             areas: from or to one of these areas only; all when empty.
 
         Raises:
@@ -158,7 +166,8 @@ class History:
         if kinds:
             asked = asked.where(events.c.kind.in_(sorted(kinds)))
         if track_id is not None:
-            asked = asked.where(sa.or_(events.c.track_id == track_id, events.c.other_track_id == track_id))
+            named = sa.and_(events.c.others.is_not(None), events.c.others.contains(f'"{track_id}"', autoescape=True))
+            asked = asked.where(sa.or_(events.c.track_id == track_id, named))
         if areas:
             names = sorted(areas)
             asked = asked.where(sa.or_(events.c.from_area.in_(names), events.c.to_area.in_(names)))
@@ -194,30 +203,40 @@ class History:
                 later(positions.c.since, sa.literal(start, positions.c.since.type)),
                 earlier(positions.c.until, sa.literal(known, positions.c.since.type)),
             ).label("within")
-            # Stays that are over and stays that last, apart: each half has an index of its own.
-            halves = (
-                sa.select(positions.c.area, positions.c.stage, positions.c.track_id, within).where(
-                    positions.c.bay_id == bay_id, positions.c.since < known, ended
-                )
-                for ended in (positions.c.until > start, positions.c.until.is_(None))
-            )
+            columns = (positions.c.area, positions.c.stage, positions.c.track_id, within)
+            halves = [
+                half.where(positions.c.bay_id == bay_id, positions.c.since < known)
+                for half in (_lasting(columns), _over(columns, start, known))
+            ]
             stays = sa.union_all(*halves).subquery()
-            total = sa.func.sum(stays.c.within)
+            place = (stays.c.area, stays.c.stage)
+            # First by block: to count different blocks otherwise takes a sort of every stay.
+            blocks = (
+                sa.select(
+                    *place,
+                    sa.func.count().label("stays"),
+                    sa.func.sum(stays.c.within).label("total"),
+                    sa.func.max(stays.c.within).label("longest"),
+                )
+                .group_by(*place, stays.c.track_id)
+                .subquery()
+            )
+            total = sa.func.sum(blocks.c.total)
             asked = (
                 sa.select(
-                    stays.c.area,
-                    stays.c.stage,
-                    sa.func.count(stays.c.track_id.distinct()),
+                    blocks.c.area,
+                    blocks.c.stage,
                     sa.func.count(),
+                    sa.func.sum(blocks.c.stays),
                     total,
-                    sa.func.max(stays.c.within),
+                    sa.func.max(blocks.c.longest),
                 )
-                .group_by(stays.c.area, stays.c.stage)
-                .order_by(total.desc(), stays.c.area, stays.c.stage)
+                .group_by(blocks.c.area, blocks.c.stage)
+                .order_by(total.desc(), blocks.c.area, blocks.c.stage)
             )
             return [
-                Dwell(area, stage, blocks, stays_, timedelta(seconds=float(all_)), timedelta(seconds=float(longest)))
-                for area, stage, blocks, stays_, all_, longest in connection.execute(asked)
+                Dwell(area, stage, count, int(many), timedelta(seconds=float(all_)), timedelta(seconds=float(longest)))
+                for area, stage, count, many, all_, longest in connection.execute(asked)
             ]
 
     # -- what is missing ---------------------------------------------------------------------------
@@ -333,14 +352,13 @@ class History:
             tracks: tracks.c.exited_at < before,
             events: sa.and_(events.c.slot < before, events.c.time < before),
             camera_failures: camera_failures.c.slot < before,
-            told: told.c.slot < before,
+            told_table: told_table.c.slot < before,
             batches: sa.and_(batches.c.slot < before, sa.not_(is_newest)),
         }
         with self.database.writing() as connection, connection.begin():
             for table, condition in old.items():
-                if bay_id is not None:
-                    condition = sa.and_(condition, table.c.bay_id == bay_id)
-                deleted[table.name] = connection.execute(table.delete().where(condition)).rowcount
+                of_bay = sa.true() if bay_id is None else table.c.bay_id == bay_id
+                deleted[table.name] = connection.execute(table.delete().where(condition, of_bay)).rowcount
         return deleted
 
     def export(self, bay_id: str) -> Iterator[str]:
@@ -401,26 +419,41 @@ def nested_areas(bay: BayConfig, area: str) -> list[str]:
     ]
 
 
-def _stays(bay_id: str) -> sa.Select[Any]:
-    return sa.select(*_STAY).where(positions.c.bay_id == bay_id)
-
-
-def _at(asked: sa.Select[Any], at: datetime | None) -> sa.Select[Any]:
+def _at(at: datetime | None, *conditions: sa.ColumnElement[bool]) -> sa.Select[Any] | sa.CompoundSelect[Any]:
+    """Stays that last, or those that lasted at a time."""
+    lasting = _lasting(_STAY).where(*conditions)
     if at is None:
-        return asked.where(positions.c.until.is_(None))
-    lasts = sa.or_(positions.c.until.is_(None), positions.c.until > at)
-    return asked.where(positions.c.since <= at, lasts)
+        return lasting
+    return sa.union_all(lasting.where(positions.c.since <= at), _over(_STAY, at, at).where(*conditions))
 
 
-def _read_stays(connection: Connection, asked: sa.Select[Any]) -> list[Stay]:
-    rows = connection.execute(asked).all()
+def _lasting(columns: Sequence[sa.ColumnElement[Any]]) -> sa.Select[Any]:
+    return sa.select(*columns).where(positions.c.until.is_(None))
+
+
+def _over(columns: Sequence[sa.ColumnElement[Any]], after: datetime, begun: datetime) -> sa.Select[Any]:
+    """Stays that ended after a time, and had begun by another.
+
+    A stay of span k that ended after it began no earlier than 2^k slots before it. Each
+    span is thereby one short range of an index of (bay, span, begin).
+    """
+    ranges = (
+        sa.and_(positions.c.span == span, positions.c.since > after - longest_of(span), positions.c.since <= begun)
+        for span in range(SPANS)
+    )
+    return sa.select(*columns).where(positions.c.until > after, sa.or_(*ranges))
+
+
+def _read_stays(connection: Connection, asked: sa.Select[Any] | sa.CompoundSelect[Any]) -> list[Stay]:
+    rows: list[tuple[Any, ...]] = [tuple(row) for row in connection.execute(asked)]
     outlines = shapely.from_wkb([row[-1] for row in rows])
-    return [Stay(*row[:-1], footprint) for row, footprint in zip(rows, outlines, strict=True)]
+    return [Stay(*row[:-1], outline) for row, outline in zip(rows, outlines, strict=True)]  # type: ignore[call-arg]
 
 
 def _read_event(row: sa.Row[Any]) -> HistoryEvent:
-    *told, details = row
-    return HistoryEvent(*told, json.loads(details) if details else {})
+    values: tuple[Any, ...] = tuple(row)
+    others, details = (json.loads(text) if text else () for text in values[-2:])
+    return HistoryEvent(*values[:-2], tuple(others), dict(details))  # type: ignore[call-arg]
 
 
 def _batches(connection: Connection, bay_id: str, *conditions: sa.ColumnElement[bool]) -> list[Batch]:

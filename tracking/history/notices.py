@@ -182,7 +182,6 @@ def _told(history: History, bay_id: str, listener: str, start: datetime, run: st
 
 
 def _of_block(event: HistoryEvent) -> Notice:
-    others = event.details.get("others") or ([event.other_track_id] if event.other_track_id else [])
     return Notice(
         kind=event.kind,
         time=event.time,
@@ -192,7 +191,7 @@ def _of_block(event: HistoryEvent) -> Notice:
         to_area=event.to_area,
         from_stage=event.from_stage,
         to_stage=event.to_stage,
-        others=tuple(others),
+        others=event.others,
     )
 
 

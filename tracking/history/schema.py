@@ -18,7 +18,8 @@ Every table is keyed by bay and slot, so that writing a slot again finds what it
 Times are UTC. Kinds, outcomes and reasons are text: a later version may tell more of them.
 """
 
-from datetime import UTC, datetime
+import math
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import (
@@ -31,6 +32,7 @@ from sqlalchemy import (
     Integer,
     LargeBinary,
     MetaData,
+    SmallInteger,
     String,
     Table,
     Text,
@@ -69,6 +71,22 @@ class UtcTime(TypeDecorator[datetime]):
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)  # type: ignore[no-any-return]
 
 
+SPANS = 25
+"""Stays that are over are sorted by length: span k holds those of at most 2^k times ten minutes."""
+
+_SPAN_UNIT = timedelta(minutes=10)
+
+
+def span_of(length: timedelta) -> int:
+    """The span of a stay of this length; the last one holds all that is longer."""
+    return min(SPANS - 1, max(0, math.ceil(math.log2(max(length, _SPAN_UNIT) / _SPAN_UNIT))))
+
+
+def longest_of(span: int) -> timedelta:
+    """The longest stay of a span: 319 years for the last."""
+    return (1 << span) * _SPAN_UNIT
+
+
 metadata = MetaData()
 
 _BAY = String(48)
@@ -95,6 +113,7 @@ positions = Table(
     Column("track_id", _TRACK, primary_key=True),
     Column("since", UtcTime, primary_key=True),
     Column("until", UtcTime),
+    Column("span", SmallInteger),
     Column("standing_since", UtcTime, nullable=False),
     Column("recorded", UtcTime, nullable=False),
     Column("updated", UtcTime, nullable=False),
@@ -122,14 +141,25 @@ Index(
     postgresql_where=positions.c.until.is_(None),
     sqlite_where=positions.c.until.is_(None),
 )
-Index("ix_history_positions_area", positions.c.bay_id, positions.c.area, positions.c.until, positions.c.since)
+# Of stays that are over, those that overlap a time lie in a stretch of `since` that is as long as
+# their span allows: one short range of the index for each span.
 Index(
-    "ix_history_positions_until",
+    "ix_history_positions_span",
     positions.c.bay_id,
-    positions.c.until,
+    positions.c.span,
     positions.c.since,
+    positions.c.until,
     positions.c.area,
     positions.c.stage,
+    positions.c.track_id,
+)
+Index(
+    "ix_history_positions_area",
+    positions.c.bay_id,
+    positions.c.area,
+    positions.c.span,
+    positions.c.since,
+    positions.c.until,
 )
 
 events = Table(
@@ -145,12 +175,19 @@ events = Table(
     Column("to_area", _NAME),
     Column("from_stage", _NAME),
     Column("to_stage", _NAME),
-    Column("other_track_id", _TRACK),
+    Column("others", Text),
     Column("details", Text),
     Index("ix_history_events_kind", "bay_id", "kind", "time"),
     Index("ix_history_events_time", "bay_id", "time"),
     Index("ix_history_events_track", "bay_id", "track_id", "time"),
-    Index("ix_history_events_other", "bay_id", "other_track_id", "time"),
+)
+# Splits and mergers, which are few: each is looked at for a block that it names.
+Index(
+    "ix_history_events_others",
+    events.c.bay_id,
+    events.c.time,
+    postgresql_where=events.c.others.is_not(None),
+    sqlite_where=events.c.others.is_not(None),
 )
 
 batches = Table(

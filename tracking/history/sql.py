@@ -36,7 +36,7 @@ class earlier(FunctionElement[Any]):  # noqa: N801
 @compiles(seconds, "postgresql")
 def _(element: seconds, compiler: Any, **options: Any) -> str:
     start, end = (compiler.process(clause, **options) for clause in element.clauses)
-    return f"extract(epoch FROM {end} - {start})"
+    return f"extract(epoch FROM {end} - {start})::float8"
 
 
 @compiles(seconds, "sqlite")

@@ -42,7 +42,8 @@ class Answer:
         )
         for column in self.columns:
             numbers = any(isinstance(row[column], int | float | timedelta) for row in self.rows)
-            table.add_column(column.replace("_", " "), justify="right" if numbers else "left")
+            times = any(isinstance(row[column], datetime) for row in self.rows)
+            table.add_column(column.replace("_", " "), justify="right" if numbers else "left", no_wrap=times)
         for row in self.rows:
             table.add_row(*(self._shown(row[column]) for column in self.columns))
         return table

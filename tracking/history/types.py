@@ -98,7 +98,7 @@ class HistoryEvent:
     """What happened to a block, as `tracking.TrackEvent` told it.
 
     `slot` is the batch that made it certain, `time` the first slot that showed it.
-    `details` holds what this kind of event has beyond areas and stages.
+    `others` are the further blocks of a split or merger; `details` holds what this kind of event has beyond all that.
     """
 
     slot: datetime
@@ -109,7 +109,7 @@ class HistoryEvent:
     to_area: str | None
     from_stage: str | None
     to_stage: str | None
-    other_track_id: str | None = None
+    others: tuple[str, ...] = ()
     details: Mapping[str, Any] = field(default_factory=dict)
 
 

@@ -25,7 +25,7 @@ from sqlalchemy.engine import Connection
 
 from bay_observation.errors import HistoryError
 from bays import slot_of
-from tracking.history.schema import batches, camera_failures, events, positions, tracks
+from tracking.history.schema import batches, camera_failures, events, positions, span_of, tracks
 from tracking.history.types import BatchOutcome, TrackedBatch
 from tracking.types import EventKind, Track, TrackEvent, TrackingResult, TrackStatus
 
@@ -39,7 +39,7 @@ _SLOTS_HELD = 100
 # Less than lies between two slots.
 _MOMENT = timedelta(microseconds=1)
 _NO_FRAME = "no frame"
-_EVENT_COLUMNS = ("kind", "track_id", "time", "from_area", "to_area", "from_stage", "to_stage", "other_track_id")
+_EVENT_COLUMNS = ("kind", "track_id", "time", "from_area", "to_area", "from_stage", "to_stage")
 
 
 class HistoryWriter:
@@ -139,7 +139,9 @@ class HistoryWriter:
                 f" such track: run `python -m tracking rebuild {self._bay_id}`"
             )
         as_of = slot_of(before.batch_id)
-        self._upsert(positions, [row | _sighting(known[row["track_id"]], as_of) | {"until": None} for row in rows])
+        self._upsert(
+            positions, [row | _sighting(known[row["track_id"]], as_of) | {"until": None, "span": None} for row in rows]
+        )
         confirmed = [track for track in before.state.tracks if track.status is not TrackStatus.TENTATIVE]
         self._upsert(tracks, [_track_row(self._bay_id, track, begin) for track in confirmed], keep=("recorded",))
 
@@ -287,6 +289,7 @@ class _Floor:
             "track_id": track.track_id,
             "since": since,
             "until": None,
+            "span": None,
             "recorded": slot,
             "hits_before": hits_before,
             "anchor_x": centre.x,
@@ -302,7 +305,8 @@ class _Floor:
             self._changes.add_track(_track_row(self._bay_id, track, slot))
 
     def _close(self, track_id: str, until: datetime, slot: datetime) -> None:
-        row = self._open.pop(track_id) | {"until": until, "updated": slot}
+        row = self._open.pop(track_id)
+        row |= {"until": until, "span": span_of(until - row["since"]), "updated": slot}
         self._changes.add_position(row)
 
 
@@ -358,6 +362,7 @@ def _track_row(bay_id: str, track: Track, slot: datetime) -> Row:
 
 def _event_row(bay_id: str, slot: datetime, number: int, event: TrackEvent) -> Row:
     values = {field.name: getattr(event, field.name) for field in fields(event)}
+    others = values.pop("others", ())
     details = {name: value for name, value in values.items() if name not in (*_EVENT_COLUMNS, "batch_id")}
     return {
         "bay_id": bay_id,
@@ -365,6 +370,7 @@ def _event_row(bay_id: str, slot: datetime, number: int, event: TrackEvent) -> R
         "number": number,
         **{name: values.get(name) for name in _EVENT_COLUMNS},
         "kind": str(event.kind),
+        "others": json.dumps(list(others)) if others else None,
         "details": json.dumps(details, default=_plain, sort_keys=True) if details else None,
     }
 

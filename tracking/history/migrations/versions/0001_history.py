@@ -28,6 +28,7 @@ def upgrade() -> None:
         _track(),
         _time("since", nullable=False),
         _time("until"),
+        sa.Column("span", sa.SmallInteger),
         _time("standing_since", nullable=False),
         _time("recorded", nullable=False),
         _time("updated", nullable=False),
@@ -54,8 +55,9 @@ def upgrade() -> None:
         postgresql_where=sa.text("until IS NULL"),
         sqlite_where=sa.text("until IS NULL"),
     )
-    op.create_index("ix_history_positions_area", "history_positions", ["bay_id", "area", "until", "since"])
-    op.create_index("ix_history_positions_until", "history_positions", ["bay_id", "until", "since", "area", "stage"])
+    closed = ["bay_id", "span", "since", "until", "area", "stage", "track_id"]
+    op.create_index("ix_history_positions_span", "history_positions", closed)
+    op.create_index("ix_history_positions_area", "history_positions", ["bay_id", "area", "span", "since", "until"])
     op.create_table(
         "history_events",
         _bay(),
@@ -68,14 +70,20 @@ def upgrade() -> None:
         sa.Column("to_area", sa.String(96)),
         sa.Column("from_stage", sa.String(96)),
         sa.Column("to_stage", sa.String(96)),
-        sa.Column("other_track_id", sa.String(64)),
+        sa.Column("others", sa.Text),
         sa.Column("details", sa.Text),
         sa.PrimaryKeyConstraint("bay_id", "slot", "number"),
     )
     op.create_index("ix_history_events_kind", "history_events", ["bay_id", "kind", "time"])
     op.create_index("ix_history_events_time", "history_events", ["bay_id", "time"])
     op.create_index("ix_history_events_track", "history_events", ["bay_id", "track_id", "time"])
-    op.create_index("ix_history_events_other", "history_events", ["bay_id", "other_track_id", "time"])
+    op.create_index(
+        "ix_history_events_others",
+        "history_events",
+        ["bay_id", "time"],
+        postgresql_where=sa.text("others IS NOT NULL"),
+        sqlite_where=sa.text("others IS NOT NULL"),
+    )
     op.create_table(
         "history_batches",
         _bay(),
