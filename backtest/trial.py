@@ -86,8 +86,9 @@ class Trial:
                 f"bay {self.bay_id}: no capture of {self.start:%Y-%m-%d %H:%M} to {self.end:%Y-%m-%d %H:%M} UTC"
                 f" is stored under {self.live.root}"
             )
-        if self.live.root.resolve().is_relative_to(self.folder):
-            raise BacktestError(f"{self.folder}: the live artifacts lie in it; choose another folder for the trial")
+        live = self.live.root.resolve()
+        if live.is_relative_to(self.folder) or self.folder.is_relative_to(live):
+            raise BacktestError(f"{self.folder}: it and the live artifacts in {live} must lie apart; choose another")
         self._clear()
         bay = self._write_bay(changes)
         export_frames(self.live, self.bay_id, slots, self.folder / "frames")
@@ -167,7 +168,7 @@ class Trial:
         target = self.folder / "bays" / source.name
         target.parent.mkdir()
         target.write_text(yaml.safe_dump(content, sort_keys=False, allow_unicode=True), encoding="utf-8")
-        with _environment({"BAYS_PATH": str(target.parent)}):
+        with _with_environment({"BAYS_PATH": str(target.parent)}):
             return load_bay(self.bay_id)
 
     def _take_over(self, first: datetime) -> None:
@@ -237,7 +238,7 @@ def _without_gaps(slots: Sequence[datetime], planned: Sequence[datetime]) -> lis
 
 
 @contextmanager
-def _environment(values: Mapping[str, str]) -> Iterator[None]:
+def _with_environment(values: Mapping[str, str]) -> Iterator[None]:
     before = {name: os.environ.get(name) for name in values}
     os.environ.update(values)
     try:

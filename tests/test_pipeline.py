@@ -27,6 +27,23 @@ FIRST = datetime(2025, 7, 2, 1, 0, tzinfo=UTC)
 SLOT = timedelta(minutes=10)
 OFFLINE = "C_4"
 REPORT = "report_moves"  # docs/examples: another team's DAG
+BOARD = """
+from pathlib import Path
+
+from airflow.sdk import BaseNotifier
+
+
+class Board(BaseNotifier):
+    template_fields = ("text",)
+
+    def __init__(self, path, text):
+        super().__init__()
+        self.path, self.text = path, text
+
+    def notify(self, context):
+        with Path(self.path).open("a") as board:
+            board.write(f"{context['ti'].task_id} {len(context['events'])} {self.text}\\n--\\n")
+"""
 DAGS = {stage: f"{stage}_{BAY}_dag" for stage in ("observation", "fusion", "tracking")}
 
 
@@ -39,6 +56,9 @@ class Bay:
         self.content = yaml.safe_load((PROJECT / "bays" / "demo_bay.yaml").read_text(encoding="utf-8"))
         subnet = f"127.{os.getpid() % 100 + 100}.{os.getpid() // 100 % 250}"
         self.content |= {"enabled": True, "camera_quorum": 11}
+        board = {"path": str(folder.parent / "board.txt"), "text": "{{ text }}"}
+        notification = {"name": "board", "notifier": "yard_board.Board", "events": ["appeared"], "arguments": board}
+        self.content["notifications"] = [notification]
         self.content["network"] = {"camera_subnet": f"{subnet}.0/24", "observer_ip": f"{subnet}.1"}
         for camera in self.content["cameras"]:
             camera |= {"host": f"{subnet}.{camera['host'].rpartition('.')[2]}", "port": _free_port()}
@@ -69,6 +89,7 @@ def yard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimpleNamespace]:
     dags.mkdir()
     for file in (*(PROJECT / "dags").glob("bay_*.py"), PROJECT / "docs" / "examples" / "report_moves.py"):
         shutil.copy(file, dags)
+    (dags / "yard_board.py").write_text(BOARD)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("BAYS_PATH", environment["BAYS_PATH"])
         with YardProcess(BAY, seed=7, moment=FIRST, offline=[OFFLINE], log=root / "cameras.log") as cameras:
@@ -153,6 +174,16 @@ def test_another_teams_dag_runs_when_something_happened(yard):
     assert {event.track_id for event in appeared} <= {line.split()[1] for line in lines}
 
 
+def test_the_bays_notifier_was_told_once(yard):
+    first, *more = (yard.root / "board.txt").read_text().split("--\n")[:-1]
+    appeared = yard.store.load(yard.store.find("tracking", BAY, batch_id(BAY, FIRST))).events
+    assert first.startswith(
+        f"process_tracking {len(appeared)} Demo bay (simulated yard), 2025-07-02 10:00\n10:00 appeared "
+    )
+    told = [line.split()[2] for text in (first, *more) for line in text.splitlines()[1:]]
+    assert len(told) == len(set(told))
+
+
 def test_the_capture_ran_in_the_triggerer(yard):
     run = yard.airflow.dag_runs(DAGS["observation"])[0]["dag_run_id"]
     log = yard.airflow.task_log(DAGS["observation"], run, "capture_images")
@@ -165,7 +196,7 @@ def test_the_capture_ran_in_the_triggerer(yard):
 def test_a_stage_that_runs_again_changes_nothing(yard):
     slot = FIRST + SLOT
     before = history(yard)
-    told = yard.airflow.asset_events(f"tracking://{BAY}")
+    told, board = yard.airflow.asset_events(f"tracking://{BAY}"), (yard.root / "board.txt").read_text()
     (fusion,) = runs_of(yard, "fusion", slot)
     yard.airflow.clear(DAGS["fusion"], fusion)
     assert yard.airflow.wait_for_run(DAGS["fusion"], fusion) == "success"
@@ -177,6 +208,7 @@ def test_a_stage_that_runs_again_changes_nothing(yard):
     assert yard.airflow.wait_for_run(DAGS["tracking"], tracking) == "success"
     assert history(yard) == before
     assert yard.airflow.asset_events(f"tracking://{BAY}") == told
+    assert (yard.root / "board.txt").read_text() == board
 
 
 def test_a_cleared_capture_takes_new_frames(yard):

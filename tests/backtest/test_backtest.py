@@ -133,8 +133,9 @@ def test_a_folder_with_something_else_in_it_is_left_alone(bay, captured, tmp_pat
         Trial(tmp_path / "mine", "yard", captured, at(0), at(4)).prepare({})
     assert (tmp_path / "mine" / "notes.txt").read_text() == "keep"
     (tmp_path / ".backtest").touch()
-    with pytest.raises(BacktestError, match="the live artifacts lie in it"):
-        Trial(tmp_path, "yard", captured, at(0), at(4)).prepare({})
+    for folder in (tmp_path, captured.root, captured.root / "trials"):
+        with pytest.raises(BacktestError, match="must lie apart"):
+            Trial(folder, "yard", captured, at(0), at(4)).prepare({})
     assert stored_slots(captured, "yard", at(0), at(4))
 
 

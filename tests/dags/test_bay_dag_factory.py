@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 from airflow.dag_processing.dagbag import DagBag
-from airflow.sdk import AssetAlias
+from airflow.sdk import Asset, AssetAlias
 
 from bay_observation.errors import ConfigError
+from bays import tracking_asset_uri
 
 DAGS = Path(__file__).parents[2] / "dags"
 
@@ -151,6 +152,15 @@ def test_tracking_hands_its_events_to_an_asset_and_nothing_else_does(dags):
     assert outlet == AssetAlias("tracking_yard")
     others = [task for name in ("observation_yard_dag", "fusion_yard_dag") for task in dags[name].tasks]
     assert all(task.outlets == [] for task in others)
+
+
+def test_the_example_runs_on_the_asset_that_tracking_makes_events_of(monkeypatch):
+    monkeypatch.setenv("REPORT_BAY", "yard")
+    bag = DagBag(dag_folder=DAGS.parent / "docs" / "examples")
+    assert bag.import_errors == {}
+    asset = bag.dags["report_moves"].timetable.asset_condition
+    assert asset == Asset(tracking_asset_uri("yard"))
+    assert "report_moves" not in DagBag(dag_folder=DAGS).dags  # a yard does not get it unasked
 
 
 def test_airflow_can_store_the_dags(dags):

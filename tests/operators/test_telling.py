@@ -265,3 +265,39 @@ def test_pruning_forgets_what_was_told_long_ago(run, store):
         deleted = history.prune(START + timedelta(minutes=20))
         assert deleted["history_told"] == 2
     assert run(5, AWAY)[1] == []
+
+
+def test_a_notifier_of_airflows_own_sends_its_mail(run, make_bay, monkeypatch):
+    sent = []
+
+    class Server:
+        """What `SmtpHook` talks to in place of a mail server."""
+
+        def __init__(self, **address):
+            self.address = address
+
+        def login(self, user, password):
+            self.user = user
+
+        def sendmail(self, *, from_addr, to_addrs, msg):
+            sent.append((self.address["host"], self.user, to_addrs, msg))
+
+        def close(self):
+            pass
+
+    connection = {"conn_type": "smtp", "host": "mail", "login": "bays", "password": "only a test", "port": 25}
+    extra = {"disable_ssl": True, "disable_tls": True, "from_email": "bays@yard.example"}
+    monkeypatch.setenv("AIRFLOW_CONN_YARD_MAIL", json.dumps(connection | {"extra": extra}))
+    monkeypatch.setattr("smtplib.SMTP", Server)
+    arguments = {
+        "to": "crane@yard.example",
+        "subject": "{{ bay_id }}: {{ events | length }} moved",
+        "html_content": "{{ text }}",
+        "smtp_conn_id": "yard_mail",
+    }
+    smtp = "airflow.providers.smtp.notifications.smtp.SmtpNotifier"
+    make_bay(notifications=[{"name": "mail", "notifier": smtp, "events": ["moved"], "arguments": arguments}])
+    move(run)
+    ((host, user, recipients, message),) = sent
+    assert (host, user, recipients) == ("mail", "bays", ["crane@yard.example"])
+    assert "Subject: yard: 1 moved" in message
