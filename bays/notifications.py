@@ -48,8 +48,8 @@ class Notification(BaseModel):
             already: under a new name a recipient starts anew, with the next batch.
         notifier: classpath of an `airflow.sdk.BaseNotifier`.
         events: kinds to tell; all of them by default.
-        arguments: of the notifier. Those that it templates may use `text`, `events`,
-            `bay_id`, `slot`. Logins stay in Airflow Connections; give their ids.
+        arguments: of the notifier. Those that it templates may use `news.text` and more
+            (docs/events.md). Logins stay in Airflow Connections; give their ids.
     """
 
     # A value is not repeated in an error: it may be a login that was written into the wrong place.

@@ -144,8 +144,8 @@ def _notifier(notification: Notification) -> Any:
 def _context_of(bay: BayConfig, slot: datetime, news: "Sequence[Notice]", context: Context) -> dict[str, Any]:
     lines = [notice.to_text(bay) for notice in news]
     heading = f"{bay.description}, {slot.astimezone(bay.zone):%Y-%m-%d %H:%M}"
-    return {
-        **context,
+    # Under one name: a notifier puts its own templated arguments into the context, and many call one `text`.
+    told = {
         "bay_id": bay.bay_id,
         "slot": slot,
         "heading": heading,
@@ -153,6 +153,7 @@ def _context_of(bay: BayConfig, slot: datetime, news: "Sequence[Notice]", contex
         "text": "\n".join([heading, *lines]),
         "events": [notice.to_dict() for notice in news],
     }
+    return {**context, "news": told}
 
 
 def _counted(news: "Sequence[Notice]") -> str:

@@ -42,7 +42,7 @@ class Board(BaseNotifier):
 
     def notify(self, context):
         with Path(self.path).open("a") as board:
-            board.write(f"{context['ti'].task_id} {len(context['events'])} {self.text}\\n--\\n")
+            board.write(f"{context['ti'].task_id} {len(context['news']['events'])} {self.text}\\n--\\n")
 """
 DAGS = {stage: f"{stage}_{BAY}_dag" for stage in ("observation", "fusion", "tracking")}
 
@@ -56,7 +56,7 @@ class Bay:
         self.content = yaml.safe_load((PROJECT / "bays" / "demo_bay.yaml").read_text(encoding="utf-8"))
         subnet = f"127.{os.getpid() % 100 + 100}.{os.getpid() // 100 % 250}"
         self.content |= {"enabled": True, "camera_quorum": 11}
-        board = {"path": str(folder.parent / "board.txt"), "text": "{{ text }}"}
+        board = {"path": str(folder.parent / "board.txt"), "text": "{{ news.text }}"}
         notification = {"name": "board", "notifier": "yard_board.Board", "events": ["appeared"], "arguments": board}
         self.content["notifications"] = [notification]
         self.content["network"] = {"camera_subnet": f"{subnet}.0/24", "observer_ip": f"{subnet}.1"}

@@ -18,7 +18,7 @@ MAIL = {
     "name": "crane_office",
     "notifier": SMTP,
     "events": ["moved", "exited"],
-    "arguments": {"to": "crane@yard.example", "subject": "{{ heading }}", "smtp_conn_id": "mail"},
+    "arguments": {"to": "crane@yard.example", "subject": "{{ news.heading }}", "smtp_conn_id": "mail"},
 }
 
 

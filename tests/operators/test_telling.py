@@ -27,14 +27,14 @@ class Board(BaseNotifier):
     told: list
     broken: Exception | None
 
-    def __init__(self, line="{{ text }}", colour="white"):
+    def __init__(self, line="{{ news.text }}", colour="white"):
         super().__init__()
         self.line, self.colour = line, colour
 
     def notify(self, context):
         if type(self).broken:
             raise type(self).broken
-        type(self).told.append((self.line, context["events"]))
+        type(self).told.append((self.line, context["news"]["events"]))
 
 
 @pytest.fixture
@@ -291,8 +291,8 @@ def test_a_notifier_of_airflows_own_sends_its_mail(run, make_bay, monkeypatch):
     monkeypatch.setattr("smtplib.SMTP", Server)
     arguments = {
         "to": "crane@yard.example",
-        "subject": "{{ bay_id }}: {{ events | length }} moved",
-        "html_content": "{{ text }}",
+        "subject": "{{ news.bay_id }}: {{ news.events | length }} moved",
+        "html_content": "{{ news.text }}",
         "smtp_conn_id": "yard_mail",
     }
     smtp = "airflow.providers.smtp.notifications.smtp.SmtpNotifier"
