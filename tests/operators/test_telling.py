@@ -23,18 +23,18 @@ HOME, AWAY = ("A25", 6.0), ("A13", 50.0)
 class Board(BaseNotifier):
     """Keeps what it was told; fails while `broken`."""
 
-    template_fields = ("line",)
+    template_fields = ("text",)
     told: list
     broken: Exception | None
 
-    def __init__(self, line="{{ news.text }}", colour="white"):
+    def __init__(self, text="{{ news.text }}", colour="white"):
         super().__init__()
-        self.line, self.colour = line, colour
+        self.text, self.colour = text, colour
 
     def notify(self, context):
         if type(self).broken:
             raise type(self).broken
-        type(self).told.append((self.line, context["news"]["events"]))
+        type(self).told.append((self.text, context["news"]["events"]))
 
 
 @pytest.fixture
@@ -151,7 +151,7 @@ def test_a_notifier_that_fails_loses_nothing_and_fails_no_batch(run, board, capl
         ({"notifier": "nowhere.Board"}, "No module named"),
         ({"notifier": "pathlib.Path"}, "is no BaseNotifier"),
         ({"arguments": {"size": 3}}, "size"),
-        ({"arguments": {"line": "{{ nothing.at.all }}"}}, "is undefined"),
+        ({"arguments": {"text": "{{ nothing.at.all }}"}}, "is undefined"),
     ],
 )
 def test_a_notifier_that_cannot_be_used_is_named_in_the_log(run, make, board, caplog, changes, reason):
