@@ -13,7 +13,7 @@ from shapely import affinity
 from artifacts import ArtifactStore
 from backtest import Trial, compare, export_frames, stored_slots
 from backtest.__main__ import main
-from backtest.trial import _without_gaps, merged, read_changes
+from backtest.trial import Ran, _without_gaps, merged, read_changes
 from bay_observation.errors import BacktestError, ConfigError
 from bays import batch_id, bays_path, load_bay
 from capture_async.file_provider import FileImageProvider
@@ -254,6 +254,34 @@ def test_a_track_that_falls_apart_is_told(two_slots):
 
 def _changed(result: TrackingResult, change):
     return replace(result, tracks=tuple(new for track in result.tracks if (new := change(track)) is not None))
+
+
+def test_a_failed_run_of_the_trial_is_told_and_is_the_exit_status(
+    bay, captured, two_slots, tmp_path, capsys, monkeypatch
+):
+    for result in two_slots.values():
+        captured.save("tracking", "yard", result.batch_id, result)
+    failed = {"fusion_yard_dag": ("yard_20250702-011000_abcdef01",)}
+
+    def run(trial, *_):
+        tracked = two_slots[at(0)] if tracks else None
+        if tracked:
+            trial.store.save("tracking", "yard", tracked.batch_id, tracked)
+        return Ran((at(0), at(1)), (at(3),), failed)
+
+    monkeypatch.setattr(Trial, "run", run)
+    command = ["run", "yard", "--from", "2025-07-02 10:00", "--to", "2025-07-02 10:50", "--output", str(tmp_path / "t")]
+    tracks = True
+    assert main(command) == 1
+    told = capsys.readouterr()
+    assert "fusion_yard_dag: failed: yard_20250702-011000_abcdef01" in told.err
+    assert "1 stored slots are off the schedule" in told.out
+    assert "1, 1, 0" in told.out  # slots in both, only live, only trial
+    assert main([*command, "--json"]) == 1
+    assert json.loads(capsys.readouterr().out)["failed"] == {"fusion_yard_dag": ["yard_20250702-011000_abcdef01"]}
+    tracks = False
+    assert main(command) == 2
+    assert "no slot of the trial was tracked" in capsys.readouterr().err
 
 
 # -- all of it ----------------------------------------------------------------------------------
