@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 UV     := uv==0.11.33
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-fast load eval eval-tracking bench-inference bench-history lint format clean
+.PHONY: help install demo test test-fast load eval eval-tracking bench-inference bench-history backtest lint format clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -48,6 +48,9 @@ eval: install  ## how right fusion and the whole way are, on yards never trained
 
 bench-inference: install  ## the warm models against one call per frame and box, and against a cold task
 	@$(BIN)/python -m benchmarks.inference $(ARGS)
+
+backtest: install  ## a stored day again, beside the live history (BAY= FROM= TO= PARAMS=file.yaml OUTPUT= ARGS=--json)
+	@$(BIN)/python -m backtest run $(BAY) --from '$(FROM)' --to '$(TO)' $(if $(PARAMS),--params $(PARAMS)) $(if $(OUTPUT),--output $(OUTPUT)) $(ARGS)
 
 bench-history: install  ## a year of ten bays in a PostgreSQL of its own: how long each question takes (ARGS="--scale 0.1")
 	@$(BIN)/python -m benchmarks.history $(ARGS)

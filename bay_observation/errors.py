@@ -10,6 +10,7 @@
     ├── TrackingError      a fusion result does not fit the tracker's state
     ├── HistoryError       the history does not hold what is asked, or does not fit what is written
     │   └── HistoryUnavailableError   its database cannot be reached, or its schema is another version's
+    ├── BacktestError      a stored day cannot be run again, or a stage of it failed
     └── SimulationError    the simulated yard cannot be built or served
 
 The message names the thing (file, key, camera, batch) and says what to do next.
@@ -55,6 +56,10 @@ class HistoryError(BayObservationError):
 
 class HistoryUnavailableError(HistoryError):
     """The history's database cannot be used: not reachable, no driver, or a schema of another version."""
+
+
+class BacktestError(BayObservationError):
+    """A stored day cannot be run again: there are no frames of it, or its runs do not end."""
 
 
 class SimulationError(BayObservationError):

@@ -23,10 +23,14 @@ from bays.naming import (
     processor_name,
     processor_queue,
     slot_of,
+    tracking_asset_uri,
 )
+from bays.notifications import ASSET_LISTENER, NOTICE_KINDS, Notification
 from bays.tracker_parameters import TrackerParameters
 
 __all__ = [
+    "ASSET_LISTENER",
+    "NOTICE_KINDS",
     "Area",
     "BayConfig",
     "Camera",
@@ -36,6 +40,7 @@ __all__ = [
     "Layout",
     "Models",
     "Network",
+    "Notification",
     "Pose",
     "Schedule",
     "TrackerParameters",
@@ -51,4 +56,5 @@ __all__ = [
     "processor_name",
     "processor_queue",
     "slot_of",
+    "tracking_asset_uri",
 ]

@@ -8,7 +8,9 @@ from rich.table import Table
 
 from bay_observation.errors import ConfigError
 from bays.loading import bay_ids, bays_path, load_bay
+from bays.models import BayConfig
 from bays.naming import observer_queue, processor_queue
+from bays.notifications import check_notifier
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -52,13 +54,23 @@ def _validate(names: list[str]) -> int:
     wrong = 0
     for bay_id in names:
         try:
-            bay = load_bay(bay_id)
+            bay = _checked(bay_id)
         except ConfigError as error:
             wrong += 1
             print(error, file=sys.stderr)
         else:
             print(f"{bay_id}: ok ({len(bay.cameras)} cameras, {len(bay.layout.areas)} areas)")
     return 1 if wrong else 0
+
+
+def _checked(bay_id: str) -> BayConfig:
+    bay = load_bay(bay_id)
+    for notification in bay.notifications:
+        try:
+            check_notifier(notification)
+        except ConfigError as error:
+            raise ConfigError(f"{bays_path() / bay_id}.yaml: {error}") from error
+    return bay
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from bays.naming import BAY_ID
+from bays.notifications import Notification
 from bays.provider_configs import PROVIDER_CONFIGS, LocalTarget, check_provider_config
 from bays.tracker_parameters import TrackerParameters
 
@@ -241,6 +242,8 @@ class BayConfig(_Strict):
     conditions: Conditions = Conditions()
     models: Models
     tracking: TrackerParameters = TrackerParameters()
+    notifications: tuple[Notification, ...] = ()
+    camera_down_after: Annotated[int, Field(ge=1, le=144)] = 3
     layout: Annotated[Layout, Field(alias="factory_layout")]
 
     @field_validator("timezone")
@@ -276,6 +279,14 @@ class BayConfig(_Strict):
             if camera.host not in subnet:
                 raise ValueError(f"camera {camera.name}: host {camera.host} lies outside camera_subnet {subnet}")
         return self
+
+    @field_validator("notifications")
+    @classmethod
+    def _names_differ(cls, value: tuple[Notification, ...]) -> tuple[Notification, ...]:
+        doubled = sorted(name for name, count in Counter(each.name for each in value).items() if count > 1)
+        if doubled:
+            raise ValueError(f"name used twice: {', '.join(doubled)}")
+        return value
 
     @model_validator(mode="after")
     def _enabled_bay_is_complete(self) -> Self:

@@ -42,6 +42,11 @@ def processor_name(bay_id: str) -> str:
     return f"processor-{bay_id}"
 
 
+def tracking_asset_uri(bay_id: str) -> str:
+    """URI, and name, of the Airflow asset that stands for the bay's events (see `docs/events.md`)."""
+    return f"tracking://{bay_id}"
+
+
 def onvif_connection_id(bay_id: str) -> str:
     """Airflow Connection that holds login and password of the bay's cameras."""
     return f"onvif_{bay_id}"

@@ -16,7 +16,8 @@ is read, and an error in its YAML fails the task with its message.
 
 Environment: `BAYS_PATH` and `BAYS_ENABLED` as in `bays`; `BAYS_SCHEDULE=off` leaves the
 observation DAGs without their cron, for set-ups in which every run is started by hand (the
-demo, tests, a backtest).
+demo, tests); `BAYS_SCHEDULE="until 2025-07-02T14:50:00+00:00"` keeps the cron and starts no run
+after that time, for a backtest: Airflow makes backfills only of DAGs that have a schedule.
 """
 
 import logging
@@ -50,7 +51,7 @@ def observation_dag(bay: BayConfig) -> DAG:
     with DAG(
         dag_id("observation", bay.bay_id),
         description=f"{bay.description} - CCTV Observation",
-        schedule=_cron(bay),
+        **_observation_schedule(bay),
         tags=["observation", bay.bay_id, "cctv", "observer"],
         doc_md=f"Every slot: all cameras of **{bay.description}** are captured, the models look at the frames.",
         **_common(),
@@ -148,11 +149,20 @@ def _common() -> dict[str, object]:
     }
 
 
-def _cron(bay: BayConfig) -> str | None:
+def _observation_schedule(bay: BayConfig) -> dict[str, object]:
     switch = os.environ.get("BAYS_SCHEDULE", "on")
-    if switch not in ("on", "off"):
-        raise ConfigError(f"BAYS_SCHEDULE={switch}: write on or off")
-    return bay.schedule.observation if switch == "on" else None
+    if switch == "off":
+        return {"schedule": None}
+    if switch == "on":
+        return {"schedule": bay.schedule.observation}
+    word, _, text = switch.partition(" ")
+    try:
+        end = datetime.fromisoformat(text)
+    except ValueError:
+        end = None
+    if word != "until" or end is None or end.tzinfo is None:
+        raise ConfigError(f'BAYS_SCHEDULE={switch}: write on, off, or "until" and a time with its zone')
+    return {"schedule": bay.schedule.observation, "end_date": end}
 
 
 globals().update(build_dags())

@@ -309,6 +309,48 @@ class EmbeddedAirflow:
             body["run_after"] = min(logical_date, datetime.now(UTC)).isoformat()
         return str(self._ask("POST", f"dags/{dag_id}/dagRuns", json=body)["dag_run_id"])
 
+    def backfill(self, dag_id: str, first: datetime, last: datetime, timeout: float = 120) -> int:
+        """Start Airflow's backfill of a DAG's schedule, one run at a time, oldest first; the backfill's id.
+
+        Airflow allows a DAG one backfill at a time, and notices an end only every half minute.
+
+        Args:
+            dag_id: a DAG with a schedule.
+            first: earliest slot (aware).
+            last: latest slot (aware), itself included.
+            timeout: seconds that an earlier backfill of the DAG may take to be over.
+
+        Raises:
+            EmbeddedAirflowError: Airflow refuses it, or an earlier one goes on.
+        """
+        self._wait(
+            lambda: all(each["completed_at"] for each in self._get("backfills", dag_id=dag_id)["backfills"]),
+            timeout,
+            f"an earlier backfill of {dag_id} is not over",
+        )
+        body = {
+            "dag_id": dag_id,
+            "from_date": first.isoformat(),
+            "to_date": last.isoformat(),
+            "max_active_runs": 1,
+        }
+        return int(self._ask("POST", "backfills", json=body)["id"])
+
+    def count_runs(self, dag_id: str, *states: str) -> int:
+        """How many runs of a DAG are in one of these states."""
+        return int(self._get(f"dags/{dag_id}/dagRuns", state=list(states), limit=1)["total_entries"])
+
+    def failed_runs(self, dag_id: str) -> list[str]:
+        """Ids of a DAG's first hundred failed runs, oldest slot first."""
+        runs = self._get(f"dags/{dag_id}/dagRuns", state="failed", order_by="run_after", limit=100)["dag_runs"]
+        return [str(run["dag_run_id"]) for run in runs]
+
+    def asset_events(self, uri: str) -> list[dict[str, Any]]:
+        """Events of an asset, oldest first; `extra` and `created_dagruns` among the keys."""
+        found = self._get("assets", uri_pattern=uri)["assets"]
+        events = [event for each in found for event in self._get("assets/events", asset_id=each["id"])["asset_events"]]
+        return sorted(events, key=lambda event: event["id"])
+
     def dag_runs(self, dag_id: str) -> list[dict[str, Any]]:
         """All runs of a DAG, oldest slot first; `state` and `dag_run_id` among the keys."""
         return list(self._get(f"dags/{dag_id}/dagRuns", order_by="run_after", limit=100)["dag_runs"])
@@ -338,6 +380,14 @@ class EmbeddedAirflow:
 
         self._wait(lambda: len(ended()) >= count, timeout, f"{dag_id} has not ended {count} runs")
         return ended()
+
+    def wait_until(self, condition: Callable[[], bool], timeout: float, complaint: str) -> None:
+        """Return once a condition holds.
+
+        Raises:
+            EmbeddedAirflowError: a service died, or the time is over; `complaint` begins the message.
+        """
+        self._wait(condition, timeout, complaint)
 
     def task_instances(self, dag_id: str, run_id: str) -> dict[str, dict[str, Any]]:
         """State, queue, try number and times of a run's tasks, by task id."""

@@ -1,11 +1,16 @@
 """process_tracking: what the floor shows becomes tracks and events, on the processor."""
 
+from collections.abc import Mapping
 from typing import Any
 
+from airflow.sdk.definitions.context import Context
+
 from artifacts import ArtifactReference, ArtifactStore
-from bays import BayConfig
+from bays import BayConfig, load_bay, slot_of
+from operators._common import task_errors
 from operators._history import open_history
 from operators._stage import StageOperator
+from operators._telling import tell, tracking_alias
 
 
 class TrackingOperator(StageOperator):
@@ -13,9 +18,24 @@ class TrackingOperator(StageOperator):
 
     The batch's artifact and the history (`tracking.history`) tell the same; see
     `operators._tracking_ledger` for how, and `operators._history` for where the history is.
+
+    When the batch is there, the bay's notifiers are told what happened, and an asset event
+    on `tracking://{bay_id}` is made if anything did; see `operators._telling`.
     """
 
     takes = "fusion"
+
+    def __init__(self, *, bay_id: str, **kwargs: Any) -> None:
+        outlets = [*kwargs.pop("outlets", ()), tracking_alias(bay_id)]
+        super().__init__(bay_id=bay_id, outlets=outlets, **kwargs)
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Track the batch, or defer until it is there; then tell of it."""
+        return self._told(super().execute(context), context)
+
+    def resume(self, context: Context, event: Mapping[str, Any]) -> dict[str, Any]:
+        """Track the batch that was waited for; then tell of it."""
+        return self._told(super().resume(context, event), context)
 
     def process(self, reference: ArtifactReference, bay: BayConfig, store: ArtifactStore) -> dict[str, Any]:
         """Blocks on the floor in, tracks and events out."""
@@ -38,4 +58,14 @@ class TrackingOperator(StageOperator):
             "track_count": len(outcome.result.tracks),
             "event_count": len(outcome.result.events),
             "replayed_count": outcome.replayed,
+        }
+
+    def _told(self, pushed: dict[str, Any], context: Context) -> dict[str, Any]:
+        with task_errors(), open_history() as history:
+            telling = tell(history, load_bay(self.bay_id), slot_of(pushed["batch_id"]), context)
+        return {
+            **pushed,
+            "notified_count": telling.notified,
+            "published_count": telling.published,
+            "waiting_count": telling.waiting,
         }

@@ -89,11 +89,15 @@ def airflow_context() -> Callable[..., dict[str, Any]]:
         runs: Any = (),
         cleared: int = 0,
         state: Any = None,
+        run_id: str = "manual__1",
     ) -> dict[str, Any]:
+        from airflow.sdk.execution_time.context import OutletEventAccessors
+
         run_after = run_after or datetime(2025, 7, 2, 7, 10, tzinfo=UTC)
         context: dict[str, Any] = {
-            "dag_run": SimpleNamespace(conf=conf, run_after=run_after, clear_number=cleared),
+            "dag_run": SimpleNamespace(run_id=run_id, conf=conf, run_after=run_after, clear_number=cleared),
             "ti": TaskInstance(*tries, set(runs)),
+            "outlet_events": OutletEventAccessors(),
             "task_state_store": state if state is not None else TaskState(),
         }
         if slot is not None:  # as Airflow does: no key without a logical date

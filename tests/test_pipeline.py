@@ -6,6 +6,7 @@ another and run in their order. The bay is a copy of the demo's on addresses of 
 
 import asyncio
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -28,6 +29,24 @@ BAY = "test_yard"
 FIRST = datetime(2025, 7, 2, 1, 0, tzinfo=UTC)
 SLOT = timedelta(minutes=10)
 OFFLINE = "C_4"
+REPORT = "report_moves"  # docs/examples: another team's DAG
+BOARD = """
+from pathlib import Path
+
+from airflow.sdk import BaseNotifier
+
+
+class Board(BaseNotifier):
+    template_fields = ("text",)
+
+    def __init__(self, path, text):
+        super().__init__()
+        self.path, self.text = path, text
+
+    def notify(self, context):
+        with Path(self.path).open("a") as board:
+            board.write(f"{context['ti'].task_id} {len(context['news']['events'])} {self.text}\\n--\\n")
+"""
 DAGS = {stage: f"{stage}_{BAY}_dag" for stage in ("observation", "fusion", "tracking")}
 
 
@@ -40,6 +59,9 @@ class Bay:
         self.content = yaml.safe_load((PROJECT / "bays" / "demo_bay.yaml").read_text(encoding="utf-8"))
         subnet = f"127.{os.getpid() % 100 + 100}.{os.getpid() // 100 % 250}"
         self.content |= {"enabled": True, "camera_quorum": 11}
+        board = {"path": str(folder.parent / "board.txt"), "text": "{{ news.text }}"}
+        notification = {"name": "board", "notifier": "yard_board.Board", "events": ["appeared"], "arguments": board}
+        self.content["notifications"] = [notification]
         self.content["network"] = {"camera_subnet": f"{subnet}.0/24", "observer_ip": f"{subnet}.1"}
         for camera in self.content["cameras"]:
             camera |= {"host": f"{subnet}.{camera['host'].rpartition('.')[2]}", "port": _free_port()}
@@ -66,14 +88,20 @@ def yard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimpleNamespace]:
     (root / "bays" / "wrong_bay.yaml").write_text("description: A bay with a fault\ncameras: seven\n")
     environment = {"BAYS_PATH": str(root / "bays"), "BAYS_SCHEDULE": "off", "DATA_PATH": str(root / "data")}
     environment["INFERENCE_SOCKETS"] = str(root / "sockets")
+    environment["REPORT_BAY"] = BAY
+    dags = root / "dags"
+    dags.mkdir()
+    for file in (*(PROJECT / "dags").glob("bay_*.py"), PROJECT / "docs" / "examples" / "report_moves.py"):
+        shutil.copy(file, dags)
+    (dags / "yard_board.py").write_text(BOARD)
     with pytest.MonkeyPatch.context() as patch:
         for name in ("BAYS_PATH", "INFERENCE_SOCKETS"):
             patch.setenv(name, environment[name])
         with YardProcess(BAY, seed=7, moment=FIRST, offline=[OFFLINE], log=root / "cameras.log") as cameras:
-            airflow = EmbeddedAirflow(root / "airflow", dags_folder=PROJECT / "dags", env=environment)
+            airflow = EmbeddedAirflow(root / "airflow", dags_folder=dags, env=environment)
             airflow.add_connection(f"onvif_{BAY}", kind="generic", login=cameras.username, password=cameras.password)
             with airflow:
-                airflow.wait_for_dags(DAGS.values())
+                airflow.wait_for_dags([*DAGS.values(), REPORT])
                 store = ArtifactStore(root / "data")
                 yield SimpleNamespace(
                     root=root, bay=bay, cameras=cameras, airflow=airflow, store=store, environment=environment
@@ -138,6 +166,31 @@ def test_batches_travel_the_whole_way(yard):
     assert len({t.track_id for t in first.tracks} & {t.track_id for t in second.tracks}) >= 0.8 * len(first.tracks)
 
 
+def test_another_teams_dag_runs_when_something_happened(yard):
+    airflow = yard.airflow
+    first, *_ = airflow.asset_events(f"tracking://{BAY}")
+    batch = batch_id(BAY, FIRST)
+    assert first["extra"]["batch_id"] == batch
+    appeared = yard.store.load(yard.store.find("tracking", BAY, batch)).events
+    assert first["extra"]["counts"] == {"appeared": len(appeared)}
+    assert (first["source_dag_id"], first["source_task_id"]) == (DAGS["tracking"], "process_tracking")
+    run, *_ = airflow.wait_for_runs(REPORT, 1)
+    assert run["state"] == "success"
+    assert run["run_type"] == "asset_triggered"
+    lines = airflow.xcom(REPORT, run["dag_run_id"], "report")
+    assert {event.track_id for event in appeared} <= {line.split()[1] for line in lines}
+
+
+def test_the_bays_notifier_was_told_once(yard):
+    first, *more = (yard.root / "board.txt").read_text().split("--\n")[:-1]
+    appeared = yard.store.load(yard.store.find("tracking", BAY, batch_id(BAY, FIRST))).events
+    assert first.startswith(
+        f"process_tracking {len(appeared)} Demo bay (simulated yard), 2025-07-02 10:00\n10:00 appeared "
+    )
+    told = [line.split()[2] for text in (first, *more) for line in text.splitlines()[1:]]
+    assert len(told) == len(set(told))
+
+
 def test_the_capture_ran_in_the_triggerer(yard):
     run = yard.airflow.dag_runs(DAGS["observation"])[0]["dag_run_id"]
     log = yard.airflow.task_log(DAGS["observation"], run, "capture_images")
@@ -150,6 +203,7 @@ def test_the_capture_ran_in_the_triggerer(yard):
 def test_a_stage_that_runs_again_changes_nothing(yard):
     slot = FIRST + SLOT
     before = history(yard)
+    told, board = yard.airflow.asset_events(f"tracking://{BAY}"), (yard.root / "board.txt").read_text()
     (fusion,) = runs_of(yard, "fusion", slot)
     yard.airflow.clear(DAGS["fusion"], fusion)
     assert yard.airflow.wait_for_run(DAGS["fusion"], fusion) == "success"
@@ -160,6 +214,8 @@ def test_a_stage_that_runs_again_changes_nothing(yard):
     yard.airflow.clear(DAGS["tracking"], tracking)
     assert yard.airflow.wait_for_run(DAGS["tracking"], tracking) == "success"
     assert history(yard) == before
+    assert yard.airflow.asset_events(f"tracking://{BAY}") == told
+    assert (yard.root / "board.txt").read_text() == board
 
 
 def test_a_cleared_capture_takes_new_frames(yard):

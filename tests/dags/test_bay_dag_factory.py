@@ -11,8 +11,10 @@ from pathlib import Path
 
 import pytest
 from airflow.dag_processing.dagbag import DagBag
+from airflow.sdk import Asset, AssetAlias
 
 from bay_observation.errors import ConfigError
+from bays import tracking_asset_uri
 
 DAGS = Path(__file__).parents[2] / "dags"
 
@@ -130,6 +132,35 @@ def test_the_schedule_can_be_switched_off(make_bay, monkeypatch):
     monkeypatch.setenv("BAYS_SCHEDULE", "maybe")
     with pytest.raises(ConfigError, match="BAYS_SCHEDULE=maybe"):
         parse(monkeypatch)
+
+
+def test_the_schedule_can_end_for_a_backtest(make_bay, monkeypatch):
+    make_bay("yard")
+    monkeypatch.setenv("BAYS_SCHEDULE", "until 2025-07-02T09:00:00+09:00")
+    dags = dags_of(parse(monkeypatch))
+    assert dags["observation_yard_dag"].schedule == "*/10 * * * *"
+    assert dags["observation_yard_dag"].end_date == datetime(2025, 7, 2, tzinfo=UTC)
+    assert dags["fusion_yard_dag"].end_date is None
+    for wrong in ("until 2025-07-02T09:00:00", "until tomorrow", "after 2025-07-02T09:00:00+09:00"):
+        monkeypatch.setenv("BAYS_SCHEDULE", wrong)
+        with pytest.raises(ConfigError, match=f"BAYS_SCHEDULE={wrong}".replace("+", "[+]")):
+            parse(monkeypatch)
+
+
+def test_tracking_hands_its_events_to_an_asset_and_nothing_else_does(dags):
+    (outlet,) = dags["tracking_yard_dag"].get_task("process_tracking").outlets
+    assert outlet == AssetAlias("tracking_yard")
+    others = [task for name in ("observation_yard_dag", "fusion_yard_dag") for task in dags[name].tasks]
+    assert all(task.outlets == [] for task in others)
+
+
+def test_the_example_runs_on_the_asset_that_tracking_makes_events_of(monkeypatch):
+    monkeypatch.setenv("REPORT_BAY", "yard")
+    bag = DagBag(dag_folder=DAGS.parent / "docs" / "examples")
+    assert bag.import_errors == {}
+    asset = bag.dags["report_moves"].timetable.asset_condition
+    assert asset == Asset(tracking_asset_uri("yard"))
+    assert "report_moves" not in DagBag(dag_folder=DAGS).dags  # a yard does not get it unasked
 
 
 def test_airflow_can_store_the_dags(dags):

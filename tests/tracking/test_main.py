@@ -11,6 +11,7 @@ from artifacts import ArtifactStore
 from tracking import Tracker
 from tracking.__main__ import main
 from tracking.history import BatchOutcome, History, TrackedBatch
+from tracking.history.schema import SCHEMA_VERSION
 
 START = datetime(2025, 7, 2, 0, 0, tzinfo=UTC)
 SLOT = timedelta(minutes=10)
@@ -152,7 +153,7 @@ def test_prune_and_migrate(yard, capsys):
     assert "history_events: 3 rows deleted" in out
     assert len(rows(capsys, "show", "demo_bay")) == 2
     status, out, _ = run(capsys, "migrate")
-    assert (status, out) == (0, f"sqlite:///{yard.root}/history.db: schema 0001, now up to date\n")
+    assert (status, out) == (0, f"sqlite:///{yard.root}/history.db: schema {SCHEMA_VERSION}, now up to date\n")
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,7 @@ from tracking.history.schema import (
     positions,
     tracks,
 )
+from tracking.history.schema import told as told_table
 from tracking.history.slots import scheduled_slots
 from tracking.history.sql import earlier, epoch, later, seconds
 from tracking.history.types import (
@@ -175,6 +176,16 @@ class History:
             if not found:
                 self._newest_slot(connection, bay_id)
         return sorted(found, key=lambda event: (event.time, event.track_id, event.kind, event.slot))
+
+    def events_of_slots(self, bay_id: str, start: datetime, end: datetime) -> list[HistoryEvent]:
+        """Events that the slots of [start, end) made certain, in the order in which the tracker told them."""
+        asked = (
+            sa.select(*_EVENT)
+            .where(events.c.bay_id == bay_id, events.c.slot >= start, events.c.slot < end)
+            .order_by(events.c.slot, events.c.number)
+        )
+        with self.database.reading() as connection:
+            return [_read_event(row) for row in connection.execute(asked)]
 
     def dwell(self, bay_id: str, start: datetime, end: datetime) -> list[Dwell]:
         """How long blocks stood in each area at each stage within [start, end), longest in all first.
@@ -341,6 +352,7 @@ class History:
             tracks: tracks.c.exited_at < before,
             events: sa.and_(events.c.slot < before, events.c.time < before),
             camera_failures: camera_failures.c.slot < before,
+            told_table: told_table.c.slot < before,
             batches: sa.and_(batches.c.slot < before, sa.not_(is_newest)),
         }
         with self.database.writing() as connection, connection.begin():

@@ -6,6 +6,8 @@
     history_events           what happened, as the tracker told it
     history_batches          one row per slot that anything is known of, with what became of it
     history_camera_failures  one row per camera and slot without a frame
+    history_listeners        one row per recipient of events, with the slot from which on it is told
+    history_told             one row per event that a recipient was told
 
 A position is not stored slot by slot: 10 bays of 500 blocks at 144 slots a day would be
 263 million rows a year that say the same again. A row of `history_positions` is written
@@ -37,7 +39,7 @@ from sqlalchemy import (
     TypeDecorator,
 )
 
-SCHEMA_VERSION = "0001"
+SCHEMA_VERSION = "0002"
 """The migration that this code is written for: the newest in `migrations/versions`."""
 
 # Not Airflow's `alembic_version`: the history may share a database with it.
@@ -90,6 +92,7 @@ metadata = MetaData()
 _BAY = String(48)
 _TRACK = String(64)
 _NAME = String(96)
+_LISTENER = String(48)
 
 tracks = Table(
     "history_tracks",
@@ -208,4 +211,25 @@ camera_failures = Table(
     Column("slot", UtcTime, primary_key=True),
     Column("camera", String(32), primary_key=True),
     Column("reason", Text, nullable=False),
+)
+
+listeners = Table(
+    "history_listeners",
+    metadata,
+    Column("bay_id", _BAY, primary_key=True),
+    Column("listener", _LISTENER, primary_key=True),
+    Column("since", UtcTime, nullable=False),
+)
+
+told = Table(
+    "history_told",
+    metadata,
+    Column("bay_id", _BAY, primary_key=True),
+    Column("listener", _LISTENER, primary_key=True),
+    Column("notice", String(32), primary_key=True),
+    Column("slot", UtcTime, nullable=False),
+    Column("content", Text, nullable=False),
+    Column("run", Text, nullable=False),
+    Column("withdrawn", Boolean, nullable=False),
+    Index("ix_history_told_slot", "bay_id", "listener", "slot"),
 )

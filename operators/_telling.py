@@ -1,0 +1,161 @@
+"""Events out: what the history says and others were not told yet goes to notifiers and to Airflow's assets.
+
+A notifier is told **at least once**. It is noted as told after it has returned; one that
+fails is logged as an error and told again with the next batch, for a day. The task stays
+successful: the batch is in the history, and the bay's next batch must not wait for a mail
+server. A worker that dies between the two tells twice.
+
+An asset event is Airflow's own record, made in the same transaction as the task's success.
+The task notes what it hands over, under the name of its run: if that try does not end well,
+the next try of the run hands it over again.
+"""
+
+import logging
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import Asset, AssetAlias
+from airflow.sdk.definitions.context import Context
+
+from bay_observation.errors import ConfigError
+from bays import ASSET_LISTENER, NOTICE_KINDS, BayConfig, Notification, batch_id, tracking_asset_uri
+
+if TYPE_CHECKING:
+    from tracking.history import History, Notice
+
+MAX_EVENTS = 200
+"""Events that one asset event carries; `omitted` counts the rest, which the history has."""
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Telling:
+    """What was told: by notifiers, by the asset event, and what failed and waits for the next batch."""
+
+    notified: int
+    published: int
+    waiting: int
+
+
+def tracking_alias(bay_id: str) -> AssetAlias:
+    """The outlet of `process_tracking`: through it an event on `tracking://{bay_id}` is made only when there is news.
+
+    (An `Asset` as an outlet makes an event of every success of the task, a cleared one included.)
+    """
+    return AssetAlias(f"tracking_{bay_id}")
+
+
+def tell(history: "History", bay: BayConfig, slot: datetime, context: Context) -> Telling:
+    """Tell a bay's listeners what they have not been told.
+
+    Args:
+        history: in which the batch is.
+        bay: the bay.
+        slot: of the batch.
+        context: of the task.
+
+    Raises:
+        HistoryError: the history cannot be read or written.
+    """
+    notified = waiting = 0
+    for notification in bay.notifications:
+        done, left = _notify(history, bay, notification, slot, context)
+        notified += done
+        waiting += left
+    return Telling(notified, _publish(history, bay, slot, context), waiting)
+
+
+def asset_extra(bay_id: str, slot: datetime, told: "Sequence[Notice]") -> dict[str, Any]:
+    """What an asset event carries, in plain values: see `docs/events.md`."""
+    events = [notice.to_dict() for notice in told if not notice.withdrawn]
+    withdrawn = [notice.to_dict() for notice in told if notice.withdrawn]
+    return {
+        "bay_id": bay_id,
+        "batch_id": batch_id(bay_id, slot),
+        "slot": slot.isoformat(),
+        "counts": dict(sorted(Counter(event["kind"] for event in events).items())),
+        "events": events[:MAX_EVENTS],
+        "withdrawn": withdrawn[:MAX_EVENTS],
+        "omitted": max(0, len(events) - MAX_EVENTS) + max(0, len(withdrawn) - MAX_EVENTS),
+    }
+
+
+def _publish(history: "History", bay: BayConfig, slot: datetime, context: Context) -> int:
+    from tracking.history import mark_told, untold
+
+    run = context["dag_run"]
+    name = f"{run.run_id} {run.clear_number or 0}"
+    news = untold(history, bay, ASSET_LISTENER, NOTICE_KINDS, name)
+    if news:
+        asset = Asset(tracking_asset_uri(bay.bay_id))
+        context["outlet_events"][tracking_alias(bay.bay_id)].add(asset, asset_extra(bay.bay_id, slot, news))
+        mark_told(history, bay.bay_id, ASSET_LISTENER, news, name)
+        _log.info("%s: %s", asset.uri, _counted(news))
+    return len(news)
+
+
+def _notify(
+    history: "History", bay: BayConfig, notification: Notification, slot: datetime, context: Context
+) -> tuple[int, int]:
+    """How many events a notifier was told, and how many it could not be told."""
+    from tracking.history import mark_told, untold
+
+    news = untold(history, bay, notification.name, notification.events)
+    if not news:
+        return 0, 0
+    try:
+        _notifier(notification)(_context_of(bay, slot, news, context))
+    except Exception:  # noqa: BLE001 - a notifier may fail in any way; it is logged, and told again
+        _log.exception(
+            "notification %s of bay %s failed; what was to be told is told again with the next batch: %s",
+            notification.name,
+            bay.bay_id,
+            _counted(news),
+        )
+        return 0, len(news)
+    mark_told(history, bay.bay_id, notification.name, news)
+    _log.info("notification %s: %s", notification.name, _counted(news))
+    return len(news), 0
+
+
+def _notifier(notification: Notification) -> Any:
+    """The bay's notifier, as a callable of the context.
+
+    Raises:
+        ConfigError: it cannot be imported, is no notifier, or refuses its arguments.
+    """
+    from airflow.sdk import BaseNotifier
+
+    module, _, name = notification.notifier.rpartition(".")
+    try:
+        made = getattr(import_module(module), name)
+        if not (isinstance(made, type) and issubclass(made, BaseNotifier)):
+            raise ConfigError(f"notification {notification.name}: {notification.notifier} is no BaseNotifier")
+        return made(**notification.arguments)
+    except (ImportError, AttributeError, TypeError) as error:
+        raise ConfigError(f"notification {notification.name}: {notification.notifier}: {error}") from error
+
+
+def _context_of(bay: BayConfig, slot: datetime, news: "Sequence[Notice]", context: Context) -> dict[str, Any]:
+    lines = [notice.to_text(bay) for notice in news]
+    heading = f"{bay.description}, {slot.astimezone(bay.zone):%Y-%m-%d %H:%M}"
+    # Under one name: a notifier puts its own templated arguments into the context, and many call one `text`.
+    told = {
+        "bay_id": bay.bay_id,
+        "slot": slot,
+        "heading": heading,
+        "lines": lines,
+        "text": "\n".join([heading, *lines]),
+        "events": [notice.to_dict() for notice in news],
+    }
+    return {**context, "news": told}
+
+
+def _counted(news: "Sequence[Notice]") -> str:
+    counts = Counter(f"{notice.kind}{' withdrawn' if notice.withdrawn else ''}" for notice in news)
+    return ", ".join(f"{count} {kind}" for kind, count in sorted(counts.items()))
