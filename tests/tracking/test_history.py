@@ -48,14 +48,15 @@ def history(tmp_path):
 def floors(fused, block):
     """Twelve slots: one block stands, one moves in slot 5, one leaves in slot 7, one comes in slot 8.
 
-    The first changes its stage in slot 6, is not seen in slot 9, and creeps in slot 10.
+    The first changes its stage in slot 6, creeps in slot 8, is not seen in slot 9, and so known to have
+    crept in slot 10, when it is measured there again.
     """
 
     def floor(n):
         stage = "painting" if n >= 6 else "welding"
         blocks = []
         if n != 9:
-            shift = 0.7 if n >= 10 else 0.0
+            shift = 0.7 if n >= 8 else 0.0
             blocks.append(block("A25", 10 + shift, 10, stage=stage))
         blocks.append(block("A13", 51, 10, 6, 5, 3) if n < 5 else block("A1A", 106, 28, 6, 5, 3))
         if n < 7:
