@@ -1,14 +1,17 @@
 """A figure and what it is held against, and the table that shows both."""
 
-from collections.abc import Sequence
+import operator
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from rich.table import Table
 
+_RELATIONS: dict[str, Callable[[float, float], bool]] = {"<=": operator.le, ">=": operator.ge, ">": operator.gt}
+
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """One figure and what it is held against: `relation` is `<=` or `>=`."""
+    """One figure and what it is held against: `relation` is `<=`, `>=` or `>`."""
 
     name: str
     figure: float
@@ -20,7 +23,7 @@ class Bar:
     @property
     def holds(self) -> bool:
         """Whether the figure is on its side of the bar; what could not be measured is on neither."""
-        return self.figure <= self.bar if self.relation == "<=" else self.figure >= self.bar
+        return _RELATIONS[self.relation](self.figure, self.bar)
 
 
 def bars_table(bars: Sequence[Bar], title: str = "Bars") -> Table:
@@ -29,7 +32,7 @@ def bars_table(bars: Sequence[Bar], title: str = "Bars") -> Table:
     for column in table.columns[1:4]:
         column.justify = "right"
     for bar in bars:
-        sign = "≤" if bar.relation == "<=" else "≥"
+        sign = {"<=": "≤", ">=": "≥"}.get(bar.relation, bar.relation)
         verdict = "[green]holds[/green]" if bar.holds else "[bold red]fails[/bold red]"
         unit = f" {bar.unit}" if bar.unit else ""
         table.add_row(bar.name, f"{bar.figure:.4g}{unit}", f"{sign} {bar.bar:.4g}{unit}", bar.spread, verdict)

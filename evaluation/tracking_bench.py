@@ -25,6 +25,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bays import Area, BayConfig, Layout, batch_id, load_bay
+from evaluation.bars import Bar, bars_table
 from evaluation.events import EventComparison, EventScore, Verdict, compare_events, score_events
 from evaluation.overlap import iou_matrix, pair_up
 from evaluation.tracking_baselines import byte_track, greedy
@@ -52,28 +53,6 @@ CASES: dict[str, Spoilt] = {
 }
 # Neighbours and opposite ones in turn, so that some floor is out of everybody's sight.
 _OFF = (("C_2", "D_2"), ("C_9", "C_11"), ("D_4", "D_6"), ("C_4", "D_4"), ("D_9", "D_11"))
-
-
-@dataclass(frozen=True)
-class Bar:
-    """One figure and what it is held against."""
-
-    name: str
-    figure: float
-    relation: str
-    bar: float
-    unit: str = ""
-
-    @property
-    def holds(self) -> bool:
-        """Whether the figure is on its side of the bar."""
-        match self.relation:
-            case "<=":
-                return self.figure <= self.bar
-            case ">=":
-                return self.figure >= self.bar
-            case _:
-                return self.figure > self.bar
 
 
 @dataclass
@@ -114,7 +93,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     (options.out / "tracking.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
     console = Console(width=None if sys.stdout.isatty() else _COLUMNS)
     console.print(_cases_table(results))
-    console.print(_bars_table(bars))
+    console.print(bars_table(bars))
     console.print(f"written to {options.out}/tracking.json")
     return 0 if all(bar.holds for bar in bars) else 1
 
@@ -353,22 +332,6 @@ def _cases_table(results: Mapping[str, Any]) -> Table:
                 *(f"{one['events'][kind]['f1']:.3f}" for kind in _KINDS),
             )
         table.add_section()
-    return table
-
-
-def _bars_table(bars: Iterable[Bar]) -> Table:
-    table = Table(title="Bars")
-    table.add_column("figure")
-    table.add_column("measured", justify="right")
-    table.add_column("bar", justify="right")
-    table.add_column("holds")
-    for bar in bars:
-        table.add_row(
-            bar.name,
-            f"{bar.figure:.4g} {bar.unit}".strip(),
-            f"{bar.relation} {bar.bar:.4g} {bar.unit}".strip(),
-            "yes" if bar.holds else "[bold red]NO[/]",
-        )
     return table
 
 
