@@ -13,6 +13,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from shapely import Polygon
 
+_IDENTITIES = ("track_id", "block", "camera")
 _NOTHING = "–"
 
 
@@ -42,8 +43,11 @@ class Answer:
         )
         for column in self.columns:
             numbers = any(isinstance(row[column], int | float | timedelta) for row in self.rows)
-            times = any(isinstance(row[column], datetime) for row in self.rows)
-            table.add_column(column.replace("_", " "), justify="right" if numbers else "left", no_wrap=times)
+            whole = column in _IDENTITIES or any(isinstance(row[column], datetime) for row in self.rows)
+            # What is too long goes on in the next line: half an id or half a stage tells nothing.
+            table.add_column(
+                column.replace("_", " "), justify="right" if numbers else "left", no_wrap=whole, overflow="fold"
+            )
         for row in self.rows:
             table.add_row(*(self._shown(row[column]) for column in self.columns))
         return table
