@@ -181,13 +181,16 @@ def _questions(history: History, bay: BayConfig, done: Fill, seed: int) -> list[
         # One of the youngest blocks, which most likely stands: the last ones to appear.
         return f"{bay_id}-{done.tracks[bay_id] - draw.randrange(20):06d}"
 
+    # Most blocks were not yet or no longer there at a time: of these it is known.
+    known = [stay for bay_id in bay_ids for stay in history.standing(bay_id, at=moment())]
+
     def where_now() -> int:
         bay_id = one()
         return int(history.where(bay_id, standing_track(bay_id)) is not None)
 
     def where_then() -> int:
-        bay_id = one()
-        return int(history.where(bay_id, any_track(bay_id), at=moment()) is not None)
+        stay = draw.choice(known)
+        return int(history.where(stay.track_id.partition("-")[0], stay.track_id, at=stay.since) is not None)
 
     def all_stays() -> int:
         bay_id = one()

@@ -421,6 +421,45 @@ def test_what_stood_at_a_time_is_what_the_stays_say(history, tracked):
         assert {(stay.track_id, stay.since) for stay in history.standing("demo_bay", at=moment)} == expected
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_dwell_is_what_the_stays_say(bay, floors, history, seed):
+    """Of random periods, after every batch of a shuffled run, against a look at every stay."""
+    draw = random.Random(seed)
+    order = [*range(SLOTS), 3, 7]
+    draw.shuffle(order)
+    known = []
+    for number in order:
+        known = sorted({*known, number})
+        batches = track_all(bay, [floors[n] for n in known])
+        place = known.index(number)
+        write(history, batches[place:], batches[place - 1].result if place else None)
+        lines = map(json.loads, history.export("demo_bay"))
+        blocks = [line["track_id"] for line in lines if line["table"] == "history_tracks"]
+        stays = [stay for block in blocks for stay in history.stays("demo_bay", block)]
+        for _ in range(5):
+            start, end = sorted(draw.sample(range(-1, 3 * SLOTS), 2))
+            period = (START + start * SLOT / 2, START + end * SLOT / 2)
+            told = {
+                (one.area, one.stage): (one.blocks, one.stays, one.total, one.longest)
+                for one in history.dwell("demo_bay", *period)
+            }
+            assert told == counted(stays, period[0], min(period[1], at(known[-1])))
+
+
+def counted(stays, start, end):
+    """Blocks, stays, total and longest time by area and stage within [start, end)."""
+    lasted = {}
+    for stay in stays:
+        within = min(stay.until or end, end) - max(stay.since, start)
+        if within > timedelta(0):
+            lasted.setdefault((stay.area, stay.stage), []).append((stay.track_id, within))
+    return {
+        place: (len({block for block, _ in found}), len(found), sum(t, timedelta(0)), max(t))
+        for place, found in lasted.items()
+        for t in [[length for _, length in found]]
+    }
+
+
 # -- the schedule -----------------------------------------------------------------------------------
 
 

@@ -150,7 +150,9 @@ class Database:
                 sa.event.listen(engine, "connect", _leave_transactions_to_us)
                 sa.event.listen(engine, "begin", _begin)
                 return engine
-            return sa.create_engine(self._url, connect_args=_POSTGRESQL, pool_pre_ping=True)
+            engine = sa.create_engine(self._url, connect_args=_POSTGRESQL, pool_pre_ping=True)
+            sa.event.listen(engine, "connect", _set_up)
+            return engine
         except (ModuleNotFoundError, NoSuchModuleError) as error:
             raise HistoryUnavailableError(
                 f"history {self.location}: no driver: pip install 'bay-observation[postgres]' on this host"
@@ -251,6 +253,15 @@ def _reason(error: DBAPIError) -> str:
 def _leave_transactions_to_us(connection: Any, _: Any) -> None:
     # The driver begins transactions late, after the first reads; a writer must lock before it reads.
     connection.isolation_level = None
+
+
+def _set_up(connection: Any, _: Any) -> None:
+    connection.autocommit = True
+    # Times then come as they are handed on: to convert each takes longer than to read it.
+    connection.execute("SET TIME ZONE 'UTC'")
+    # No answer is so long in the making that starting other processes for it pays.
+    connection.execute("SET max_parallel_workers_per_gather = 0")
+    connection.autocommit = False
 
 
 def _begin(connection: Connection) -> None:
