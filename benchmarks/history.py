@@ -112,8 +112,13 @@ def _filled(server: PostgreSQL, options: argparse.Namespace) -> Fill:
 
 
 def measure(server: PostgreSQL, done: Fill, options: argparse.Namespace) -> dict[str, Any]:
-    """Every question's answers, as one document of JSON types."""
+    """Every question's answers, as one document of JSON types.
+
+    The host has read the server's files before: the bars are those of a server that has the
+    memory for what it serves. How fast a disk is shows in no figure.
+    """
     bay = load_bay(BAY)
+    server.warm()
     load = os.getloadavg()[0]
     _tell("asking")
     with History(server.url) as history:

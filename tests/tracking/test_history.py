@@ -25,7 +25,7 @@ from tracking.history import (
     nested_areas,
     scheduled_slots,
 )
-from tracking.history.database import _upgrade
+from tracking.history.database import _migrations, _upgrade
 from tracking.history.schema import SCHEMA_VERSION, SPANS, longest_of, metadata, span_of
 
 START = datetime(2025, 7, 2, 0, 0, tzinfo=UTC)
@@ -527,6 +527,22 @@ def test_an_older_schema_is_migrated_at_first_use_and_a_newer_one_refused(histor
         pytest.raises(HistoryUnavailableError, match=r"schema is 9999.*install the version"),
     ):
         later.standing("demo_bay")
+
+
+def test_a_history_of_the_version_before_is_brought_over(history, tracked, bay):
+    from alembic import command
+
+    one_by_one(history, tracked)
+    history.record("demo_bay", at(SLOTS), BatchOutcome.SKIPPED, "dark")
+    told = [list(history.export("demo_bay")), history.gaps(bay, at(-2), at(SLOTS + 2))]
+    with history.database.writing() as connection, connection.begin():
+        command.downgrade(_migrations(connection), "0002")
+    with History(history.database.location) as later:
+        assert [list(later.export("demo_bay")), later.gaps(bay, at(-2), at(SLOTS + 2))] == told
+        assert later.database.migrate() == SCHEMA_VERSION
+        with later.database.reading() as connection:
+            names = {index["name"] for index in sa.inspect(connection).get_indexes("history_batches")}
+        assert names == {"ix_history_batches_missing"}
 
 
 def test_a_file_that_is_no_database(tmp_path):

@@ -97,6 +97,22 @@ def test_a_schema_that_is_not_there_is_refused_until_it_is_migrated(empty_postgr
         assert len(history.standing("demo_bay")) == 2
 
 
+def test_a_history_of_the_version_before_is_brought_over(history, tracked, bay, empty_postgresql):
+    from alembic import command
+
+    write(history, tracked)
+    history.record("demo_bay", START + 9 * SLOT, BatchOutcome.SKIPPED, "dark")
+    period = (START, START + 12 * SLOT)
+    told = [list(history.export("demo_bay")), history.gaps(bay, *period)]
+    with history.database.writing() as connection, connection.begin():
+        command.downgrade(database._migrations(connection), "0002")
+    with History(empty_postgresql) as later:
+        with pytest.raises(HistoryUnavailableError, match=r"schema is 0002.*run `python -m tracking migrate`"):
+            later.standing("demo_bay")
+        assert later.database.migrate() == "0002"
+        assert [list(later.export("demo_bay")), later.gaps(bay, *period)] == told
+
+
 def test_two_that_migrate_at_once_do_it_once(empty_postgresql):
     code = f"from tracking.history import History; History({empty_postgresql!r}).database.migrate()"
     processes = [subprocess.Popen([sys.executable, "-c", code]) for _ in range(2)]

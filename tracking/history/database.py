@@ -14,7 +14,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
 import sqlalchemy as sa
@@ -24,6 +24,9 @@ from sqlalchemy.exc import DBAPIError, NoSuchModuleError, SQLAlchemyError
 
 from bay_observation.errors import ConfigError, HistoryError, HistoryUnavailableError
 from tracking.history.schema import SCHEMA_VERSION, VERSION_TABLE
+
+if TYPE_CHECKING:
+    from alembic.config import Config
 
 LOCK_PATIENCE_S = 300.0
 """How long a writer waits for another one of its bay."""
@@ -278,10 +281,15 @@ def _version(connection: Connection) -> str | None:
 
 def _upgrade(connection: Connection) -> None:
     from alembic import command
+
+    command.upgrade(_migrations(connection), "head")
+
+
+def _migrations(connection: Connection) -> "Config":
     from alembic.config import Config
 
     config = Config()  # of no file: alembic then leaves the process's logging alone
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
     config.set_main_option("path_separator", "os")
     config.attributes["connection"] = connection
-    command.upgrade(config, "head")
+    return config

@@ -255,11 +255,11 @@ class History:
         """
         within = sa.and_(batches.c.bay_id == bay.bay_id, batches.c.slot >= start, batches.c.slot < end)
         stopped = sa.select(batches.c.slot, batches.c.outcome, batches.c.reason).where(
-            within, batches.c.outcome != BatchOutcome.TRACKED.value
+            within, batches.c.sha256.is_(None)
         )
         with self.database.reading() as connection:
             gaps = [Gap(*row) for row in connection.execute(stopped)]
-            known = set(connection.execute(sa.select(epoch(batches.c.slot)).where(within)).scalars())
+            known = set(connection.execute(sa.select(epoch(batches.c.slot)).where(within)).scalars().all())
         for slot in scheduled_slots(bay, start, end):
             if int(slot.timestamp()) not in known:
                 closed = bay.closed(slot)
