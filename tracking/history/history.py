@@ -463,15 +463,18 @@ def _over(columns: Sequence[sa.ColumnElement[Any]], after: datetime, begun: date
 
 
 def _read_stays(connection: Connection, asked: sa.Select[Any] | sa.CompoundSelect[Any]) -> list[Stay]:
-    rows = connection.execute(asked).all()
+    rows: Sequence[Any] = connection.execute(asked).all()
     outlines = shapely.from_wkb([row[-1] for row in rows])
-    return [Stay(*row[:-1], outline) for row, outline in zip(rows, outlines, strict=True)]
+    return [Stay(*row[:-1], outline) for row, outline in zip(rows, outlines, strict=True)]  # type: ignore[call-arg]
 
 
 def _read_events(connection: Connection, asked: sa.Select[Any]) -> list[HistoryEvent]:
+    rows: Sequence[Any] = connection.execute(asked).all()
     return [
-        HistoryEvent(*values, tuple(json.loads(others)) if others else (), json.loads(details) if details else {})
-        for *values, others, details in connection.execute(asked).all()
+        HistoryEvent(  # type: ignore[call-arg]
+            *values, tuple(json.loads(others)) if others else (), json.loads(details) if details else {}
+        )
+        for *values, others, details in rows
     ]
 
 
