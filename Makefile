@@ -52,7 +52,7 @@ bench-inference: install  ## the warm models against one call per frame and box,
 backtest: install  ## a stored day again, beside the live history (BAY= FROM= TO= PARAMS=file.yaml OUTPUT= ARGS=--json)
 	@$(BIN)/python -m backtest run $(BAY) --from '$(FROM)' --to '$(TO)' $(if $(PARAMS),--params $(PARAMS)) $(if $(OUTPUT),--output $(OUTPUT)) $(ARGS)
 
-bench-history: install  ## a year of ten bays in a PostgreSQL of its own: how long each question takes (ARGS="--scale 0.1")
+bench-history: install  ## a year of ten bays in a PostgreSQL of its own: how long each question takes (ARGS="--scale 0.1", --fill/--folder FOLDER)
 	@$(BIN)/python -m benchmarks.history $(ARGS)
 
 eval-tracking: install  ## the tracker over simulated days, beside two baselines (ARGS="--seeds 1,2")

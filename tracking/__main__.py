@@ -37,6 +37,11 @@ _UNKNOWN, _WRONG_USE, _UNAVAILABLE = 1, 2, 3
 _COLUMNS = 160
 _STAY = ("track_id", "area", "stage", "class_name", "status", "standing_since", "since")
 _PLACE = ("last_seen", "sightings", "x_m", "y_m", "height_m")
+# What a narrow terminal does without, the first ones first.
+_STAY_SPARE = (
+    ("height_m",), ("sightings",), ("class_name",), ("last_seen",), ("status",), ("x_m", "y_m"), ("standing_since",),
+)  # fmt: skip
+_EVENT_SPARE = (("others",), ("from_area", "from_stage"))
 _DAY = timedelta(days=1)
 
 
@@ -85,7 +90,7 @@ def _show(history: History, options: argparse.Namespace) -> int:
     rows = [_row(stay) | _centre(stay.footprint.centroid) for stay in stays]
     lasting = all(stay.until is None for stay in stays)
     columns = (*_STAY, *([] if lasting else ["until"]), *_PLACE)
-    return _print(Answer(title, bay.zone, columns, rows, "nothing stands there"), options)
+    return _print(Answer(title, bay.zone, columns, rows, "nothing stands there", _STAY_SPARE), options)
 
 
 def _events(history: History, options: argparse.Namespace) -> int:
@@ -95,7 +100,8 @@ def _events(history: History, options: argparse.Namespace) -> int:
     found = history.events(bay.bay_id, start, end, kinds=options.kind, track_id=options.track, areas=areas)
     columns = ("time", "kind", "track_id", "from_area", "to_area", "from_stage", "to_stage", "others")
     title = f"{bay.bay_id}: {len(found)} events, {_said(bay, start, end)}"
-    return _print(Answer(title, bay.zone, columns, [_row(event) for event in found], "nothing happened"), options)
+    rows = [_row(event) for event in found]
+    return _print(Answer(title, bay.zone, columns, rows, "nothing happened", _EVENT_SPARE), options)
 
 
 def _dwell(history: History, options: argparse.Namespace) -> int:
@@ -236,7 +242,8 @@ def _print(answer: Answer, options: argparse.Namespace) -> int:
     elif options.csv:
         print(answer.to_csv(), end="")
     else:
-        Console(width=None if sys.stdout.isatty() else _COLUMNS).print(answer.to_table())
+        console = Console(width=None if sys.stdout.isatty() else _COLUMNS)
+        console.print(answer.to_table(console.width))
     return 0
 
 
