@@ -1,11 +1,10 @@
-"""A whole deployment on one machine: Airflow with Celery, PostgreSQL, Redis, and bays that see their own cameras only."""
+"""A deployment on one machine: Airflow with Celery, PostgreSQL, Redis, and bays that see their own cameras only."""
 
 import contextlib
 import json
 import secrets
 import subprocess
 import sys
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
@@ -15,11 +14,12 @@ from types import TracebackType
 from typing import Any, ClassVar, Self
 
 import httpx
+import psutil
 
 from bay_observation.errors import ClusterError
 from bays import BayConfig, dag_id, observer_queue, onvif_connection_id, processor_queue
 from cluster import network, servers
-from cluster.bays import PROJECT, write_bays
+from cluster.bays import write_bays
 from cluster.network import BayAddresses, Host, Network
 from cluster.packets import PacketCounter
 from cluster.services import Service, Supervisor, inherited_environment, tail
@@ -30,7 +30,7 @@ STAGES = ("observation", "fusion", "tracking")
 _HEALTHY = ("metadatabase", "scheduler", "dag_processor")
 _CAMERA_CONTROL = "127.0.0.1:8790"  # each bay's cameras have a loopback address of their own
 _CAMERA_USER = "yard"
-_FAKETIME = Path("/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1")
+_FAKETIME = "*/faketime/libfaketimeMT.so.1"  # below /usr/lib, in a folder per architecture
 _MOST_CRASHES = 5
 
 
@@ -144,17 +144,25 @@ class Cluster(AirflowClient):
         """What this thread connects to in the context, it connects to from that host."""
         return self.host(name).entered()
 
-    def run(self, host: str, *command: str, env: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
-        """Run a command on a host, with the environment of that host's Airflow services."""
+    def run(self, host: str, *command: str, service: str | None = None) -> subprocess.CompletedProcess[str]:
+        """Run a command on a host, with the environment of one of its services; of a plain one by default."""
+        told = self._supervisor.environment(service) if service else self._environment(self.host(host), {})
+        return self._run(host, command, told)
+
+    def _run(self, host: str, command: Sequence[str], told: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             self.host(host).command(command),
-            env=self._environment(self.host(host), env or {}),
+            env=dict(told),
             cwd=self.home,
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
             check=False,
         )
+
+    def processes(self, service: str) -> list[psutil.Process]:
+        """All processes of a service, its first one first."""
+        return self._supervisor.processes(service)
 
     def log(self, service: str) -> Path:
         """What a service has printed."""
@@ -193,6 +201,12 @@ class Cluster(AirflowClient):
         At `cameras_{bay}` those that arrived; at `router` those that did not.
         """
         return {name: counter.counts() for name, counter in self._counters.items()}
+
+    def connections(self) -> set[tuple[str, str, int]]:
+        """TCP connections that one host asked of another across the router: from, to, port."""
+        names = {host.address: host.name for host in self._airflow_hosts()}
+        opened = self._counters[network.ROUTER].opened()
+        return {(names[one], names[other], port) for one, other, port in opened if one in names and other in names}
 
     # Faults
 
@@ -237,9 +251,10 @@ class Cluster(AirflowClient):
         Raises:
             ClusterError: libfaketime is not installed.
         """
-        if not _FAKETIME.exists():
-            raise ClusterError(f"{_FAKETIME} is missing: the distribution's package faketime")
-        off = {"LD_PRELOAD": str(_FAKETIME), "FAKETIME": f"{seconds:+g}", "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
+        library = next(Path("/usr/lib").glob(_FAKETIME), None)
+        if library is None:
+            raise ClusterError("libfaketime is missing: the distribution's package faketime")
+        off = {"LD_PRELOAD": str(library), "FAKETIME": f"{seconds:+g}", "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
         for service in self.services(host):
             self.stop(service)
             self._supervisor.tell(service, off if seconds else dict.fromkeys(off))
@@ -308,30 +323,37 @@ class Cluster(AirflowClient):
 
         self._wait(made, 60, "PostgreSQL does not answer")
         for command in (_airflow("db", "migrate"), [sys.executable, "-m", "tracking", "migrate"]):
-            done = self.run(network.MAIN, *command, env=self._settings.metadata())
+            done = self._run(network.MAIN, command, self._environment(self._network.main, self._settings.metadata()))
             if done.returncode != 0:
                 said = (done.stdout + done.stderr).strip()
                 raise ClusterError(f"{' '.join(command[2:])} on {network.MAIN} failed:\n{said[-2000:]}")
 
     def _start_airflow(self) -> None:
         main = self._network.main
-        database, celery = self._settings.metadata(), self._settings.celery()
+        database = self._settings.metadata()
         server = _airflow("api-server", "--host", MAIN_ADDRESS, "--port", str(API_PORT), "--workers", "1")
         self._add("api-server", main, server, database)
-        self._add("scheduler", main, _airflow("scheduler", "--skip-serve-logs"), database | celery)
+        self._add("scheduler", main, _airflow("scheduler", "--skip-serve-logs"), database | self._settings.celery())
         self._add("dag-processor", main, _airflow("dag-processor"), database)
         central = ",".join(["default", *(processor_queue(bay) for bay in self.bays)])
         self._add("triggerer", main, [*self._triggerer_command(central), "--skip-serve-logs"], database)
         for bay, observer in self._network.observers.items():
             # Processors write their logs where the API server reads: only observers serve theirs.
             processor = self._worker_command(f"processor-{bay}", processor_queue(bay))
-            self._add(f"processor-{bay}", main, [*processor, "--skip-serve-logs"], celery)
-            self._add(f"observer-{bay}", observer, self._worker_command(f"observer-{bay}", observer_queue(bay)), celery)
+            environment = self._worker_environment("operators", "fusion", "tracking")
+            self._add(f"processor-{bay}", main, [*processor, "--skip-serve-logs"], environment)
+            command = self._worker_command(f"observer-{bay}", observer_queue(bay))
+            environment = self._worker_environment("operators.conditions", "inference.service", "tracking")
+            self._add(f"observer-{bay}", observer, command, environment)
             command = self._triggerer_command(observer_queue(bay))
             self._add(f"triggerer-{bay}", observer, command, self._triggerer_environment(bay))
 
     def _worker_command(self, name: str, queue: str) -> list[str]:
         return _airflow("celery", "worker", "--queues", queue, "--celery-hostname", name, "--concurrency", "2")
+
+    def _worker_environment(self, *preloaded: str) -> dict[str, str]:
+        # Imported before the worker forks: its tasks pay for none of it, and share the memory.
+        return self._settings.celery() | {"AIRFLOW__CELERY__EXTRA_CELERY_CONFIG": json.dumps({"imports": preloaded})}
 
     def _triggerer_command(self, queues: str) -> list[str]:
         return _airflow("triggerer", "--queues", queues)

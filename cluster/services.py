@@ -131,6 +131,10 @@ class Supervisor:
         """Where a service runs."""
         return self._services[self._known(name)].host
 
+    def environment(self, name: str) -> Mapping[str, str]:
+        """What a service is told at its next start."""
+        return self._services[self._known(name)].environment
+
     def tell(self, name: str, environment: Mapping[str, str | None]) -> None:
         """Change variables of a service's environment (None removes one), from its next start on."""
         service = self._services[self._known(name)]
