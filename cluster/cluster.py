@@ -18,15 +18,16 @@ import psutil
 
 from bay_observation.errors import ClusterError
 from bays import BayConfig, dag_id, observer_queue, onvif_connection_id, processor_queue
+from bays.naming import TaskType
 from cluster import network, servers
 from cluster.bays import write_bays
-from cluster.network import BayAddresses, Host, Network
+from cluster.network import MAIN_ADDRESS, BayAddresses, Host, Network
 from cluster.packets import PacketCounter
 from cluster.services import Service, Supervisor, inherited_environment, tail
-from cluster.settings import API_PORT, API_URL, DATABASES, MAIN_ADDRESS, Settings
+from cluster.settings import API_PORT, API_URL, DATABASES, Settings
 from demo.airflow_client import AirflowClient, AirflowClientError
 
-STAGES = ("observation", "fusion", "tracking")
+STAGES: tuple[TaskType, ...] = ("observation", "fusion", "tracking")
 _HEALTHY = ("metadatabase", "scheduler", "dag_processor")
 _CAMERA_CONTROL = "127.0.0.1:8790"  # each bay's cameras have a loopback address of their own
 _CAMERA_USER = "yard"

@@ -63,9 +63,9 @@ class PostgreSQLFolder:
         if self.user is not None:
             shutil.chown(self._folder, self.user)
             shutil.chown(password, self.user)
-        command = [self._programs / "initdb", "-D", data, "-U", "bay", "-A", "scram-sha-256", "--pwfile", password]
+        command = [str(self._programs / "initdb"), "-D", str(data), "-U", "bay", "-A", "scram-sha-256"]
         done = subprocess.run(
-            [*command, "-E", "UTF8", "--locale=C", "--no-sync"],
+            [*command, "--pwfile", str(password), "-E", "UTF8", "--locale=C", "--no-sync"],
             capture_output=True,
             text=True,
             cwd=self._folder,

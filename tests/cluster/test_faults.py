@@ -47,7 +47,7 @@ def reach(cluster, day, stage):
 @pytest.fixture
 def slow_cameras(cluster):
     names = [camera.name for camera in cluster.bays[A].cameras]
-    cluster.set_faults(A, dict.fromkeys(names, ["slow"]))
+    cluster.set_faults(A, {name: ["slow"] for name in names})
     yield
     cluster.set_faults(A, {name: [] for name in names})
 
