@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 UV     := uv==0.11.33
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-fast load eval eval-tracking bench-inference bench-history backtest lint format clean
+.PHONY: help install demo test test-fast cluster-test load eval eval-tracking bench-inference bench-history backtest lint format clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -36,6 +36,9 @@ test: install  ## every test
 
 test-fast: install  ## the tests that need neither Airflow's processes nor PostgreSQL nor the trained models
 	$(BIN)/python -m pytest -m "not slow"
+
+cluster-test: install  ## Celery, PostgreSQL, Redis and two bays as hosts of their own; every fault (45 minutes or so)
+	$(BIN)/python -m pytest tests/cluster -m "slow or not slow" $(ARGS)
 
 demo: install  ## six slots of a simulated day through real Airflow (KEEP=1 leaves it up, OFF="C_4 D_7", PORT=)
 	@$(BIN)/python -m demo $(if $(KEEP),--keep) $(if $(OFF),--off '$(OFF)') $(if $(PORT),--port $(PORT)) $(ARGS)

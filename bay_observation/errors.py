@@ -11,7 +11,8 @@
     ├── HistoryError       the history does not hold what is asked, or does not fit what is written
     │   └── HistoryUnavailableError   its database cannot be reached, or its schema is another version's
     ├── BacktestError      a stored day cannot be run again, or a stage of it failed
-    └── SimulationError    the simulated yard cannot be built or served
+    ├── SimulationError    the simulated yard cannot be built or served
+    └── ClusterError       the cluster on one machine cannot be built, or a service of it does not answer
 
 The message names the thing (file, key, camera, batch) and says what to do next.
 What went wrong underneath is chained with ``raise ... from``.
@@ -64,3 +65,7 @@ class BacktestError(BayObservationError):
 
 class SimulationError(BayObservationError):
     """The simulated yard cannot be built, rendered or served."""
+
+
+class ClusterError(BayObservationError):
+    """The cluster on one machine cannot be built, or a service of it does not answer."""

