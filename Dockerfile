@@ -5,33 +5,44 @@
 #   docker build .                                             # on the official Airflow image
 #   docker build --build-arg BASE_IMAGE=python:3.12-slim .     # on a plain one
 ARG BASE_IMAGE=apache/airflow:3.3.2
+FROM ${BASE_IMAGE}
 
-FROM ${BASE_IMAGE} AS base
 USER root
 # What OpenCV loads.
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends libgl1 libglib2.0-0 \
     && rm -rf /var/lib/apt/lists/*
-# The official image has this user; its group is 0, so that any other uid may take its place.
+# The official image has this user. Its group is 0, so that any other uid may take its place.
 RUN id airflow >/dev/null 2>&1 || useradd --uid 50000 --gid 0 --create-home airflow
 
-
-FROM base AS build
-# CPU by default: a torch of wheels/ comes before the registry's build for CUDA, which is 5 GB larger.
+# Where pip looks is the builder's affair: wheels/, a pip.conf, and the certificates that the builder trusts.
+# A CPU build of torch in wheels/ comes before the registry's build for CUDA, which is 5 GB larger.
 ARG EXTRAS=observer,postgres
-# Where pip looks is the builder's affair: its pip.conf, and the certificates that it trusts.
-RUN --mount=type=bind,target=/source \
+ENV PATH=/opt/bay_observation/bin:${PATH} \
+    PIP_DISABLE_PIP_VERSION_CHECK=1 \
+    PIP_NO_CACHE_DIR=1 \
+    PIP_USER=0
+RUN --mount=type=bind,source=pyproject.toml,target=/build/pyproject.toml \
+    --mount=type=bind,source=constraints.txt,target=/build/constraints.txt \
+    --mount=type=bind,source=docker/requirements.py,target=/build/requirements.py \
+    --mount=type=bind,source=wheels,target=/build/wheels \
     --mount=type=secret,id=pip_conf,target=/etc/pip.conf \
     --mount=type=secret,id=ca_bundle,target=/run/secrets/ca_bundle \
     if [ -s /run/secrets/ca_bundle ]; then export PIP_CERT=/run/secrets/ca_bundle; fi \
     && python3 -m venv /opt/bay_observation \
-    && PIP_USER=0 /opt/bay_observation/bin/pip install --no-cache-dir --disable-pip-version-check \
-        --find-links /source/wheels --constraint /source/constraints.txt "/source[${EXTRAS}]" \
-    && /opt/bay_observation/bin/pip check
+    && python /build/requirements.py "${EXTRAS}" >/tmp/requirements.txt \
+    && pip install --find-links /build/wheels --constraint /build/constraints.txt --requirement /tmp/requirements.txt \
+    && rm /tmp/requirements.txt
 
+# The project itself, a layer of a few megabytes: an upgrade transfers no more. Installed as a package, because
+# Airflow imports triggers by name, and not from the folder of DAG files.
+RUN --mount=type=bind,target=/source \
+    --mount=type=secret,id=pip_conf,target=/etc/pip.conf \
+    --mount=type=secret,id=ca_bundle,target=/run/secrets/ca_bundle \
+    if [ -s /run/secrets/ca_bundle ]; then export PIP_CERT=/run/secrets/ca_bundle; fi \
+    && pip install --no-deps /source \
+    && pip check
 
-FROM base
-COPY --from=build /opt/bay_observation /opt/bay_observation
 COPY dags /opt/airflow/dags
 COPY --chmod=755 docker/bin/ /usr/local/bin/
 # Group 0 may write, whatever the uid: named volumes take owner and mode of these folders.
@@ -41,8 +52,6 @@ RUN mkdir -p /opt/airflow/data /opt/airflow/spool /opt/airflow/logs /run/bay_obs
 ENV AIRFLOW_HOME=/opt/airflow \
     AIRFLOW__CORE__DAGS_FOLDER=/opt/airflow/dags \
     DATA_PATH=/opt/airflow/data \
-    PATH=/opt/bay_observation/bin:${PATH} \
-    PYTHONPATH= \
     PYTHONUNBUFFERED=1
 WORKDIR /opt/airflow
 USER airflow

@@ -58,5 +58,8 @@ bench-history: install  ## a year of ten bays in a PostgreSQL of its own: how lo
 eval-tracking: install  ## the tracker over simulated days, beside two baselines (ARGS="--seeds 1,2")
 	@$(BIN)/python -m evaluation.tracking_bench $(ARGS)
 
+compose-test: install  ## build the image, start every profile in Docker, send batches through (root; ARGS=--help)
+	@$(BIN)/python tests/compose/run.py $(ARGS)
+
 clean:  ## remove what the targets made
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache data demo_output
