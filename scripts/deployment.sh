@@ -109,9 +109,10 @@ check_secret() {
   value="$(cat "$file")" || fail "$file: cannot be read by $(id -un)"
   [[ "$KNOWN_DEFAULTS" != *" ${value,,} "* ]] || fail "$file: a default that everybody knows"
   [[ ${#value} -ge $SHORTEST_SECRET ]] || fail "$file: ${#value} characters; it takes $SHORTEST_SECRET at least"
-  [[ "$value" =~ ^[A-Za-z0-9_-]+=?$ ]] || fail "$file: one line of letters, digits, - and _ (it becomes a part of URLs)"
-  if [[ "$1" == fernet_key && ! "$value" =~ ^[A-Za-z0-9_-]{43}=$ ]]; then
-    fail "$file: no Fernet key (32 bytes in URL-safe base64)"
+  if [[ "$1" == fernet_key ]]; then # several, the newest first, while the key is changed
+    [[ "$value" =~ ^[A-Za-z0-9_-]{43}=(,[A-Za-z0-9_-]{43}=)*$ ]] || fail "$file: no Fernet key (32 bytes in URL-safe base64)"
+  else
+    [[ "$value" =~ ^[A-Za-z0-9_-]+=?$ ]] || fail "$file: one line of letters, digits, - and _ (it becomes a part of URLs)"
   fi
   [[ "$(id -u)" -ne 0 ]] || chown "$AIRFLOW_UID:0" "$file"
 }
