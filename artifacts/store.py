@@ -70,6 +70,11 @@ class ArtifactStore:
         self.spool = spool
 
     @property
+    def location(self) -> str:
+        """The root as a person wrote it: a folder, or `s3://bucket/prefix`."""
+        return self._files.root
+
+    @property
     def root(self) -> Path:
         """The folder of a store that is one.
 
