@@ -198,6 +198,10 @@ class Spool:
                 return any(not entry.name.startswith(".") for entry in entries)
         except FileNotFoundError:
             return False
+        except OSError as error:
+            # A spool that is broken must not keep anything from a store that is not.
+            logger.error("%s: the spool cannot be used: %s", self.folder, error.strerror)
+            return False
 
     def bay_ids(self) -> list[str]:
         """Bays of which something is here."""
@@ -266,7 +270,11 @@ class Spool:
         Raises:
             StoreUnavailableError: the replicator is publishing.
         """
-        with self._store_lock(shared=True):
+        with ExitStack() as held:
+            try:
+                held.enter_context(self._store_lock(shared=True))
+            except SpoolError as error:
+                logger.error("%s", error)  # and not a reason to keep anything from a store that works
             yield
 
     @contextmanager

@@ -75,7 +75,9 @@ class FailingStore:
             time.sleep(_POLL_S)
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.tell("healthy")  # calls that hang return
         self._end()
 
@@ -193,7 +195,9 @@ def _operations(mfusepy: Any, backing: str, control: str) -> Any:
 
 def _room(path: str) -> dict[str, int]:
     found = os.statvfs(path)
-    return {name: getattr(found, name) for name in ("f_bsize", "f_frsize", "f_blocks", "f_bfree", "f_bavail", "f_files")}
+    return {
+        name: getattr(found, name) for name in ("f_bsize", "f_frsize", "f_blocks", "f_bfree", "f_bavail", "f_files")
+    }
 
 
 def _told(control: str, call: str) -> list[str]:
