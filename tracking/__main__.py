@@ -15,6 +15,7 @@ without an offset is the bay's own, as "2025-07-02 16:10".
 """
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import fields
@@ -54,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     options = _parser().parse_args(arguments)
     try:
-        with History.at(data_path()) as history:
+        with _history() as history:
             return int(options.run(history, options))
     except ConfigError as error:
         return _complain(error, _WRONG_USE)
@@ -154,12 +155,13 @@ def _migrate(history: History, _: argparse.Namespace) -> int:
 
 def _rebuild(history: History, options: argparse.Namespace) -> int:
     bay, store = load_bay(options.bay), ArtifactStore()
-    with exclusive(store, "tracking", bay.bay_id), history.writer(bay.bay_id) as writer:
+    on_a_server = not history.database.is_sqlite
+    with exclusive(store, "tracking", bay.bay_id, held_elsewhere=on_a_server), history.writer(bay.bay_id) as writer:
         entries = Entries(store, bay.bay_id)
         names = entries.batch_ids()
         if not names:
             raise HistoryError(
-                f"bay {bay.bay_id} has no tracking artifacts under {store.root}: there is nothing to tell"
+                f"bay {bay.bay_id} has no tracking artifacts under {store.location}: there is nothing to tell"
             )
         if options.discard_older:
             writer.clear()
@@ -174,6 +176,12 @@ def _prune(history: History, options: argparse.Namespace) -> int:
     for table, rows in deleted.items():
         print(f"{table}: {rows} rows deleted")
     return 0
+
+
+def _history() -> History:
+    # A store on S3 has no folder to put an SQLite into, and needs none where there is a server.
+    url = os.environ.get("HISTORY_DB")
+    return History(url) if url else History.at(data_path())
 
 
 # -- words and times --------------------------------------------------------------------------------
