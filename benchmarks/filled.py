@@ -77,13 +77,16 @@ class Fill:
         """That of a folder that was kept.
 
         Raises:
-            SimulationError: there is none, it was not filled to its end, or by another version.
+            SimulationError: there is none, it was not filled to its end, or by another version, or cannot be read.
         """
         note = folder / _NOTE
         if not note.exists():
             state = "was not filled to its end" if (folder / "data").exists() else "holds no filled server"
             raise SimulationError(f"{folder} {state}: fill an empty folder with --fill FOLDER")
-        found = cls(**json.loads(note.read_text(encoding="utf-8")))
+        try:
+            found = cls(**json.loads(note.read_text(encoding="utf-8")))
+        except (ValueError, TypeError) as error:
+            raise SimulationError(f"{note} cannot be read: {error}: fill an empty folder with --fill FOLDER") from error
         if (found.schema, found.source) != (SCHEMA_VERSION, _source()):
             raise SimulationError(
                 f"{folder} was filled by another version (schema {found.schema}, now {SCHEMA_VERSION};"

@@ -39,6 +39,13 @@ def test_a_folder_of_another_version(tmp_path, capsys, other):
     assert (status, "was filled by another version" in error) == (2, True)
 
 
+@pytest.mark.parametrize("text", ["{", '{"bays": 3, "horses": 2}', "[]"])
+def test_a_note_that_cannot_be_read(tmp_path, capsys, text):
+    (tmp_path / "fill.json").write_text(text)
+    status, error = asked(tmp_path, capsys)
+    assert (status, "fill.json cannot be read" in error) == (2, True)
+
+
 def test_what_was_kept_is_read_again(tmp_path):
     FILL.keep(tmp_path)
     assert asdict(Fill.of(tmp_path)) == asdict(FILL)
