@@ -14,17 +14,19 @@ import signal
 import sys
 import threading
 from collections.abc import Sequence
+from contextlib import ExitStack
 
 from artifacts.faults import named_errors
 from artifacts.filesystem import MARKER, data_root, file_system
 from artifacts.replication import Replicator
 from artifacts.spool import Spool
 from artifacts.store import ArtifactStore
-from bay_observation.errors import ArtifactError, BayObservationError, ConfigError, StoreUnavailableError
+from bay_observation.errors import ArtifactError, BayObservationError, ConfigError, SpoolError, StoreUnavailableError
 
 _FAILED, _WRONG_USE, _WAITING = 1, 2, 3
 # The replicator holds up nobody: what is slow may be slow.
 _TIMEOUT_S = 120.0
+# How long a stand-by takes to notice that it is stopped.
 _STANDBY_S = 5.0
 
 logger = logging.getLogger("artifacts")
@@ -104,18 +106,20 @@ def _replicate(options: argparse.Namespace) -> int:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    waits = False
-    while not stop.is_set():
-        try:
-            with spool.only_replicator(_STANDBY_S):
-                logger.info("replicating %s to %s", spool.folder, data_root())
-                replicator.run(stop)
-        except StoreUnavailableError:
-            raise
-        except ArtifactError as error:
-            if not waits:
-                logger.info("standing by: %s", error)
-            waits = True
+    stands_by = False
+    with ExitStack() as held:
+        while not stop.is_set():
+            try:
+                held.enter_context(spool.only_replicator(_STANDBY_S))
+            except SpoolError:
+                raise
+            except ArtifactError as error:
+                if not stands_by:
+                    logger.info("standing by: %s", error)
+                stands_by = True
+                continue
+            logger.info("replicating %s to %s", spool.folder, data_root())
+            replicator.run(stop)
     return 0
 
 

@@ -22,7 +22,7 @@ from typing import Protocol
 
 from artifacts.spool import Backlog, Spool, content_of
 from artifacts.store import ArtifactStore
-from bay_observation.errors import ArtifactError, StoreUnavailableError
+from bay_observation.errors import ArtifactError, SpoolError, StoreUnavailableError
 
 logger = logging.getLogger(__name__)
 
@@ -100,8 +100,10 @@ class Replicator:
                         aside += 1
                 except FileNotFoundError:
                     continue  # another artifact took its name, or a person took it away
-                except StoreUnavailableError:
+                except (StoreUnavailableError, SpoolError):
                     raise
+                except OSError as error:
+                    raise SpoolError(f"{path}: the spool cannot be used: {error.strerror}") from error
                 except ArtifactError as error:
                     logger.error("%s; %d artifacts of bay %s wait behind it", error, len(paths) - number - 1, bay_id)
                     left += len(paths) - number

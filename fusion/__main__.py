@@ -182,7 +182,9 @@ def _check_poses(options: argparse.Namespace, bay: BayConfig) -> int:
     store = ArtifactStore(options.data)
     batches = store.batch_ids("observation", bay.bay_id)[-options.batches :]
     if not batches:
-        raise ArtifactError(f"{store.location}: no observation of bay {bay.bay_id}: run its batches first, or give --data")
+        raise ArtifactError(
+            f"{store.location}: no observation of bay {bay.bay_id}: run its batches first, or give --data"
+        )
     seen = []
     for batch in batches:
         observation = store.find("observation", bay.bay_id, batch)

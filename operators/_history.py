@@ -4,6 +4,7 @@ import logging
 import os
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from artifacts import ArtifactStore, data_path, data_root, store_timeout, watch
@@ -80,7 +81,7 @@ def _unless_it_hangs(url: str, record: Callable[[str], None]) -> None:
         StoreUnavailableError: it hangs, or is absent.
     """
     root = data_root()
-    if not url.startswith(f"sqlite:///{root}/"):
+    if "://" in root or not url.startswith(f"sqlite:///{Path(root)}/"):
         record(url)
         return
     ArtifactStore(root).check()

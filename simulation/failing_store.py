@@ -68,7 +68,7 @@ class FailingStore:
         with self._output.open("wb") as output:
             self._process = subprocess.Popen(command, stdout=output, stderr=output)
         deadline = time.monotonic() + _START_S
-        while not os.path.ismount(self.mount):  # noqa: PTH203 - as the shell's mountpoint
+        while not os.path.ismount(self.mount):
             if self._process.poll() is not None or time.monotonic() > deadline:
                 self._end()
                 raise SimulationError(f"no FUSE mount at {self.mount}: {self._output.read_text()}")
@@ -160,7 +160,7 @@ def _operations(mfusepy: Any, backing: str, control: str) -> Any:
         named(new)
 
     def link(new: str, old: str) -> None:
-        os.link(at(old), at(new))  # noqa: PTH200
+        os.link(at(old), at(new))
         named(new)
 
     def truncate(path: str, length: int, handle: int | None = None) -> None:

@@ -1,5 +1,6 @@
 """The replicator: in order, once, whoever is killed on the way."""
 
+import errno
 import json
 import os
 import subprocess
@@ -11,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from artifacts import ArtifactStore, Replicator, report_backlog
+from artifacts import ArtifactStore, Replicator, Spool, report_backlog
 from artifacts.replication import Pass
-from bay_observation.errors import ArtifactError, StoreUnavailableError
+from bay_observation.errors import ArtifactError, SpoolError, StoreUnavailableError
 from inference.types import Observation
 
 from .conftest import BAY, batch_name
@@ -69,6 +70,30 @@ def test_the_capture_of_another_observer_stands(observer, broken, spool, store, 
     assert store.load(other) == a_capture(9, b"of the stand-by")
     assert spool.backlog(BAY).aside == 1
     assert "another one is published and stands" in caplog.text
+
+
+def test_of_two_observers_that_replicate_together_one_stands(broken, store, tmp_path, a_capture):
+    hours, hosts = range(24), []
+    for name in ("active", "standby"):
+        spool = Spool(tmp_path / name, limit_bytes=1e6, kept=timedelta(hours=1))
+        observer = ArtifactStore(broken, spool=spool)
+        for hour in hours:
+            observer.save("capture", BAY, batch_name(hour), a_capture(hour, name.encode()))
+        hosts.append(Replicator(spool, store))
+    broken.unlink()
+    together, passes = threading.Barrier(2), []
+
+    def replicate(host):
+        together.wait()
+        passes.append(host.once())
+
+    threads = [threading.Thread(target=replicate, args=(host,)) for host in hosts]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sum(done.published for done in passes) == sum(done.aside for done in passes) == len(hours)
+    assert store.batch_ids("capture", BAY) == [batch_name(hour) for hour in hours]
 
 
 def test_a_capture_that_was_cleared_is_replaced(observer, broken, spool, store, replicator, a_capture):
@@ -200,6 +225,18 @@ def test_the_backlog_is_measured(observer, replicator, a_capture):
     assert sink.sent["bay_spool.pending", BAY] == 1
     assert sink.sent["bay_spool.bytes", BAY] > 100
     assert 180 <= sink.sent["bay_spool.oldest_age", BAY] < 240
+
+
+def test_a_spool_that_cannot_be_read_says_so(observer, broken, replicator, a_capture, monkeypatch):
+    observer.save("capture", BAY, batch_name(9), a_capture(9))
+    broken.unlink()
+
+    def fail(*_):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(Spool, "entry", fail)
+    with pytest.raises(SpoolError, match="the spool cannot be used: Input/output error"):
+        replicator.once()
 
 
 # -- killed ------------------------------------------------------------------------------------------

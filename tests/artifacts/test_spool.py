@@ -41,7 +41,7 @@ def test_only_an_observer_s_stages_are_spooled(broken, spool):
     result = FusionResult.__new__(FusionResult)
     for name, value in (("batch_id", batch_name(9)), ("bay_id", BAY)):
         object.__setattr__(result, name, value)
-    with pytest.raises(ArtifactError):
+    with pytest.raises(StoreUnavailableError, match="cannot be published"):
         observer.save("fusion", BAY, batch_name(9), result)
     assert spool.bay_ids() == []
 

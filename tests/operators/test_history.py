@@ -6,11 +6,11 @@ import pytest
 from airflow.sdk import BaseHook, Connection
 from airflow.sdk.exceptions import AirflowException, AirflowNotFoundException
 
-from bay_observation.errors import FusionError, HistoryUnavailableError
+from bay_observation.errors import ConfigError, FusionError, HistoryUnavailableError
 from operators import ObservationOperator, _history
 from operators._stage import StageOperator
 from operators.conditions import check_execution_conditions
-from tracking.history import History
+from tracking.history import BatchOutcome, History
 from triggers.events import CaptureEvent
 
 SLOT = datetime(2025, 7, 2, 7, 10, tzinfo=UTC)
@@ -120,6 +120,35 @@ def test_the_database_is_the_environments_then_the_connections_then_a_file(store
     assert location() == "postgresql://db.yard:5433/bays"
     monkeypatch.setenv("HISTORY_DB", "postgresql://other.yard/bays")
     assert location() == "postgresql://other.yard/bays"
+
+
+def test_without_a_folder_the_history_needs_a_server(monkeypatch):
+    monkeypatch.setenv("DATA_PATH", "s3://bucket/yard")
+    with (
+        pytest.raises(ConfigError, match=r"s3://bucket/yard is no folder.*HISTORY_DB to a PostgreSQL"),
+        _history.open_history(),
+    ):
+        pass
+    monkeypatch.setenv("HISTORY_DB", "postgresql://u@127.0.0.1:1/bays")
+    _history.note("yard", BATCH, BatchOutcome.FUSED)  # goes on: it cannot be written, and that stops no batch
+
+
+def test_a_store_that_hangs_holds_up_no_note(store, make_bay, monkeypatch, caplog):
+    import threading
+
+    from artifacts.filesystem import LocalFileSystem
+    from artifacts.watch import _watches
+
+    released = threading.Event()
+    monkeypatch.setenv("STORE_TIMEOUT", "0.05")
+    monkeypatch.setattr(LocalFileSystem, "status", lambda *_: released.wait(30))
+    try:
+        _history.note("yard", BATCH, BatchOutcome.FUSED)
+    finally:
+        released.set()
+        _watches.clear()
+    assert "fused is not in the history" in caplog.text
+    assert "the shared storage hangs" in caplog.text
 
 
 def test_tracking_fails_where_its_history_is_away(store, make_bay, monkeypatch, fused_floor):

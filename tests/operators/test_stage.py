@@ -86,6 +86,37 @@ def test_waits_while_the_artifact_is_not_whole(task, reference, store, airflow_c
     assert getattr(task, deferred.value.method_name)(context, event) == DONE
 
 
+@pytest.mark.parametrize(
+    ("age", "wait"),
+    [
+        (timedelta(minutes=1), timedelta(minutes=119)),  # two hours after its slot, the bay's storage.wait
+        (timedelta(hours=1, minutes=59), timedelta(minutes=3)),  # but no try without a look of three minutes
+        (timedelta(days=30), timedelta(minutes=3)),
+        (timedelta(days=-1), timedelta(hours=2)),  # a slot of the future, in a simulated day
+    ],
+)
+def test_waits_as_long_as_the_bay_allows(task, make_bay, reference, age, wait):
+    from dataclasses import replace
+
+    from bays import batch_id
+
+    batch = batch_id("yard", datetime.now(UTC) - age)
+    late = replace(reference, batch_id=batch, path=f"observation/yard/{batch}/capture.pkl")
+    assert abs(task._patience(late) - wait) < timedelta(seconds=30)
+
+
+def test_a_bay_may_wait_longer(task, make_bay, reference):
+    make_bay(storage={"wait": 86_400})
+    assert task._patience(reference) == task.wait  # of a slot that is long over
+    from dataclasses import replace
+
+    from bays import batch_id
+
+    batch = batch_id("yard", datetime.now(UTC))
+    new = replace(reference, batch_id=batch, path=f"observation/yard/{batch}/capture.pkl")
+    assert timedelta(hours=23, minutes=59) < task._patience(new) <= timedelta(days=1)
+
+
 def test_fails_when_the_waiting_was_in_vain(task, reference, airflow_context):
     event = ArtifactEvent("timed_out", reference, "not readable until 07:19").to_dict()
     with pytest.raises(AirflowException, match="not readable until 07:19"):

@@ -1,12 +1,12 @@
 """One capture per bay and slot: the first stands, and what was abandoned is never seen."""
 
 import asyncio
+import os
 import threading
 from datetime import UTC, datetime
 
 import pytest
 
-import os
 from triggers.publication import publish_capture, published_capture
 
 SLOT = datetime(2025, 7, 2, 7, 10, tzinfo=UTC)

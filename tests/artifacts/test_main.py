@@ -1,0 +1,69 @@
+"""`python -m artifacts`: what an operator asks and starts."""
+
+import json
+
+import pytest
+
+from artifacts import ArtifactStore
+from artifacts.__main__ import main
+from artifacts.filesystem import MARKER
+
+from .conftest import BAY, batch_name
+
+
+@pytest.fixture
+def host(broken, spool, monkeypatch):
+    monkeypatch.setenv("DATA_PATH", str(broken))
+    monkeypatch.setenv("SPOOL_PATH", str(spool.folder))
+    return ArtifactStore()
+
+
+def test_init_marks_a_store_once(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("DATA_PATH", str(tmp_path))
+    assert main(["init"]) == 0
+    assert (tmp_path / MARKER).is_file()
+    inode = (tmp_path / MARKER).stat().st_ino
+    assert main(["init"]) == 0
+    assert (tmp_path / MARKER).stat().st_ino == inode
+    assert "STORE_MARKER=required" in capsys.readouterr().out
+
+
+def test_status_tells_of_the_store_and_what_waits(host, broken, capsys, a_capture):
+    assert main(["status"]) == 1
+    assert "the shared storage is not there: mount it" in capsys.readouterr().out
+    host.save("capture", BAY, batch_name(9), a_capture(9))
+    broken.unlink()
+    assert main(["status", "--json"]) == 3
+    told = json.loads(capsys.readouterr().out)
+    assert (told["pending"], told["fault"], told["replicator"]) == (1, None, False)
+    assert told["bays"][0]["oldest_batch"] == batch_name(9)
+    with host.spool.only_replicator(0):
+        main(["status"])
+    out = capsys.readouterr().out
+    assert "replicator  runs" in out
+    assert f"{BAY}: 1 wait" in out
+
+
+def test_replicate_once(host, broken, capsys, a_capture):
+    host.save("capture", BAY, batch_name(9), a_capture(9))
+    assert main(["replicate", "--once"]) == 1
+    assert "cannot be" in capsys.readouterr().err
+    broken.unlink()
+    assert main(["replicate", "--once"]) == 0
+    assert host.batch_ids("capture", BAY) == [batch_name(9)]
+    assert main(["status"]) == 0
+
+
+def test_a_second_one_waits(host, capsys):
+    with host.spool.only_replicator(0):
+        assert main(["replicate", "--once"]) == 1
+    assert "held by another process" in capsys.readouterr().err
+
+
+def test_without_a_spool_there_is_nothing_to_replicate(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("DATA_PATH", str(tmp_path))
+    monkeypatch.delenv("SPOOL_PATH", raising=False)
+    assert main(["replicate"]) == 2
+    assert "SPOOL_PATH is not set" in capsys.readouterr().err
+    assert main(["status"]) == 0
+    assert "SPOOL_PATH is not set" in capsys.readouterr().out
