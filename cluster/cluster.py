@@ -276,7 +276,7 @@ class Cluster(AirflowClient):
         Raises:
             ClusterError: libfaketime is not installed.
         """
-        library = next(Path("/usr/lib").glob(_FAKETIME), None)
+        library = _libfaketime()
         if library is None:
             raise ClusterError("libfaketime is missing: the distribution's package faketime")
         off = {"LD_PRELOAD": str(library), "FAKETIME": f"{seconds:+g}", "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
@@ -444,6 +444,15 @@ class Cluster(AirflowClient):
 def missing() -> str:
     """What this machine lacks for a cluster, in one sentence; empty when it has all."""
     return network.missing() or servers.missing()
+
+
+def has_libfaketime() -> bool:
+    """Whether `Cluster.set_clock` can work here."""
+    return _libfaketime() is not None
+
+
+def _libfaketime() -> Path | None:
+    return next(Path("/usr/lib").glob(_FAKETIME), None)
 
 
 def _addresses(bay: BayConfig) -> BayAddresses:
