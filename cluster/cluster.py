@@ -199,6 +199,14 @@ class Cluster(AirflowClient):
         self._wait(healthy, timeout, "the cluster is not healthy")
         self.wait_for_dags(dag_id(stage, bay) for bay in self.bays for stage in STAGES)
 
+    def answers(self) -> bool:
+        """Whether the API server does."""
+        try:
+            with self.on_host():
+                return httpx.get(f"{API_URL}/api/v2/monitor/health", timeout=10).is_success
+        except httpx.HTTPError:
+            return False
+
     def set_time(self, moment: datetime) -> None:
         """Move all yards to `moment`; returns when the cameras have its pictures ready.
 

@@ -46,6 +46,11 @@ def reach(cluster, day, stage):
     raise AssertionError(f"{task} was never seen {state}")
 
 
+@pytest.fixture(autouse=True)
+def _all_services_are_up(cluster):
+    cluster.wait_until_healthy()
+
+
 @pytest.fixture
 def slow_cameras(cluster):
     names = [camera.name for camera in cluster.bays[A].cameras]
