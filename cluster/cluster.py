@@ -199,6 +199,14 @@ class Cluster(AirflowClient):
         self._wait(healthy, timeout, "the cluster is not healthy")
         self.wait_for_dags(dag_id(stage, bay) for bay in self.bays for stage in STAGES)
 
+    def answers(self) -> bool:
+        """Whether the API server does."""
+        try:
+            with self.on_host():
+                return httpx.get(f"{API_URL}/api/v2/monitor/health", timeout=10).is_success
+        except httpx.HTTPError:
+            return False
+
     def set_time(self, moment: datetime) -> None:
         """Move all yards to `moment`; returns when the cameras have its pictures ready.
 
@@ -276,7 +284,7 @@ class Cluster(AirflowClient):
         Raises:
             ClusterError: libfaketime is not installed.
         """
-        library = next(Path("/usr/lib").glob(_FAKETIME), None)
+        library = _libfaketime()
         if library is None:
             raise ClusterError("libfaketime is missing: the distribution's package faketime")
         off = {"LD_PRELOAD": str(library), "FAKETIME": f"{seconds:+g}", "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
@@ -444,6 +452,15 @@ class Cluster(AirflowClient):
 def missing() -> str:
     """What this machine lacks for a cluster, in one sentence; empty when it has all."""
     return network.missing() or servers.missing()
+
+
+def has_libfaketime() -> bool:
+    """Whether `Cluster.set_clock` can work here."""
+    return _libfaketime() is not None
+
+
+def _libfaketime() -> Path | None:
+    return next(Path("/usr/lib").glob(_FAKETIME), None)
 
 
 def _addresses(bay: BayConfig) -> BayAddresses:

@@ -1,12 +1,15 @@
 #!/usr/bin/env bash
-# What some tests need from the distribution and pip cannot bring: GStreamer's RTSP server, a real one to capture from,
-# and FUSE, for a shared storage that fails.
+# What some tests need from the distribution and pip cannot bring: GStreamer's RTSP server, a real one to capture from;
+# FUSE, for a shared storage that fails; network namespaces and a false clock, for the cluster on one machine.
 # Installs it where it may (Debian or Ubuntu, as root); says what is missing where it may not, and is no failure then:
 # those tests are skipped and say so.
 set -euo pipefail
 
 packages=(
   fuse3                       # fusermount3, libfuse3
+  iproute2                    # ip netns, veth
+  util-linux                  # unshare, setpriv
+  faketime                    # libfaketime
   python3-gi
   gir1.2-gst-plugins-base-1.0
   gir1.2-gst-rtsp-server-1.0

@@ -1,12 +1,16 @@
 """Two bays on hosts of their own: who does what where, who talks to whom, and a bay that is cut off."""
 
+import shutil
 import socket
 import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from bays import dag_id
+from artifacts import ArtifactStore
+from bays import batch_id, dag_id
+from cluster import account
+from tracking import Tracker
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -115,3 +119,16 @@ def test_a_bay_that_is_cut_off_holds_up_nobody_and_goes_on_when_it_is_back(clust
     for pending in (slot, late):
         day.wait(A, slot=pending)
     day.keeps_the_promise()
+
+
+def test_the_account_sees_a_batch_that_is_lost_or_out_of_order(cluster, day, tmp_path, monkeypatch):
+    shutil.copytree(cluster.data(), tmp_path / "data")
+    monkeypatch.setattr(cluster, "data", lambda: tmp_path / "data")
+    store, (first, second, *_) = ArtifactStore(tmp_path / "data"), [batch_id(A, slot) for slot in day.slots]
+    fused = store.load(store.find("fusion", A, second))
+    store.save("tracking", A, second, Tracker(cluster.bays[A], None).update(fused))
+    (tmp_path / "data" / store.find("tracking", A, first).path).unlink()
+    assert account(cluster, A, day.slots).wrong == (
+        f"{first} was captured and not tracked",
+        f"{second} is not what its fusion comes to in order",
+    )
