@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -11,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from artifacts import ArtifactStore, Replicator, StoreFault
+from artifacts import ArtifactStore, Replicator, StoreFault, watch
 from bay_observation.errors import SpoolError, StoreUnavailableError
 from simulation.failing_store import FAULTS, FailingStore, why_not
 
@@ -70,12 +69,12 @@ def test_it_hangs_at_any_call_and_nobody_waits(server, spool, a_capture, call):
     first = observer.save("capture", BAY, batch_name(8), a_capture(8))
     server.tell(f"hang {call}")
     reference = observer.save("capture", BAY, batch_name(9), a_capture(9))
-    hanging = calls_under_way()
+    hanging = calls_under_way(server)
     assert hanging >= 1
     later = observer.save("capture", BAY, batch_name(10), a_capture(10))
     assert observer.load(reference) == a_capture(9)
     assert not observer.is_whole(replace(first, sha256="0" * 64))
-    assert calls_under_way() == hanging  # none was made while one hangs
+    assert calls_under_way(server) == hanging  # none was made while one hangs
     with (
         pytest.raises(StoreUnavailableError, match="another process of this host")
         if call != "getattr"
@@ -91,8 +90,8 @@ def test_it_hangs_at_any_call_and_nobody_waits(server, spool, a_capture, call):
     assert not list(server.backing.rglob("*.part"))
 
 
-def calls_under_way():
-    return sum(thread.name == "store call" for thread in threading.enumerate())
+def calls_under_way(server):
+    return watch(str(server.mount)).under_way
 
 
 def replicated(replicator):
