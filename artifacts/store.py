@@ -284,10 +284,7 @@ class ArtifactStore:
 
     def _publish(self, reference: ArtifactReference, content: bytes, last_word: LastWord | None) -> None:
         with named_errors(self.where(reference), "published"):
-            status = self._files.status(reference.path)
-            if status is not None and status.size == len(content) and self._files.read(reference.path) == content:
-                return
-            self._files.write(reference.path, content, last_word=last_word)
+            self._files.publish(reference.path, content, last_word)
 
     def _publish_or_spool(
         self,

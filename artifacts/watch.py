@@ -15,6 +15,7 @@ whose caller has gone is stopped before its last step.
 import logging
 import os
 import threading
+from _thread import start_new_thread
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Generic, TypeVar
@@ -69,8 +70,14 @@ class Watch:
         self.root = root
         self._lock = threading.Lock()
         self._places = threading.BoundedSemaphore(_CALLS)
+        self._running: set[object] = set()
         self._overdue: set[object] = set()
         self._within = threading.local()
+
+    @property
+    def under_way(self) -> int:
+        """Calls that have not returned."""
+        return len(self._running)
 
     def call(self, function: Callable[[], T], limit_s: float) -> T:
         """What `function` returns or raises, or an error after `limit_s` seconds.
@@ -87,7 +94,10 @@ class Watch:
         if not self._places.acquire(timeout=limit_s):
             raise unavailable(self.root, "used", StoreFault.HANGING, f"{_CALLS} calls have not returned yet")
         call = _Call(function)
-        threading.Thread(target=self._make, args=(call,), name="store call", daemon=True).start()
+        with self._lock:
+            self._running.add(call)
+        # `Thread.start` would wait for the thread to come up, which on a busy host takes as long as the call.
+        start_new_thread(self._make, (call,))
         if not call.done.wait(limit_s) and self._is_overdue(call):
             raise unavailable(self.root, "used", StoreFault.HANGING, f"no answer in {limit_s:g} s")
         return call.outcome()
@@ -99,6 +109,7 @@ class Watch:
         finally:
             with self._lock:
                 was_overdue = call in self._overdue
+                self._running.discard(call)
                 self._overdue.discard(call)
                 call.done.set()
             self._places.release()
@@ -189,8 +200,15 @@ class WatchedFileSystem:
         """All of a file."""
         return self._call(lambda: self._files.read(path))
 
+    def publish(self, path: str, content: bytes, last_word: LastWord | None) -> None:
+        """Put a file there unless it is there already; once this has raised it does not appear any more."""
+        self._put(path, content, last_word, new=False, unless_there=True)
+
     def write(self, path: str, content: bytes, *, last_word: LastWord | None = None, new: bool = False) -> None:
         """Put a file there; once this has raised it does not appear any more."""
+        self._put(path, content, last_word, new=new, unless_there=False)
+
+    def _put(self, path: str, content: bytes, last_word: LastWord | None, *, new: bool, unless_there: bool) -> None:
         abandoned = threading.Event()
 
         def still_wanted() -> None:
@@ -200,6 +218,8 @@ class WatchedFileSystem:
                 raise unavailable(self.where(path), "published", StoreFault.HANGING, "nobody waits for it any more")
 
         def write() -> None:
+            if unless_there and self._holds(path, content):
+                return
             with self._around_write():
                 self._files.write(path, content, last_word=still_wanted, new=new)
 
@@ -207,6 +227,10 @@ class WatchedFileSystem:
             self._call(write)
         finally:
             abandoned.set()
+
+    def _holds(self, path: str, content: bytes) -> bool:
+        status = self._files.status(path)
+        return status is not None and status.size == len(content) and self._files.read(path) == content
 
     def folders(self, folder: str, file_name: str) -> list[str]:
         """Names of the folders in `folder` that hold a file of that name, in order."""
