@@ -202,6 +202,7 @@ class Deployment:
         self.folder = folder
         self.environment = environment
         self.variables = {**variables, "BAYS_ENABLED": BAY, "BAYS_SCHEDULE": "off"}
+        self.variables |= {"WORKER_CONCURRENCY": "1", "WORKER_AUTOSCALE": "2,1"}  # what two cores bear
         self.started: list[str] = []
         self.observer = 1
         self._client: httpx.Client | None = None
