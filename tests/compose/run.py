@@ -24,7 +24,7 @@ import httpx
 
 PROJECT = Path(__file__).parents[2]
 STAND_INS = Path(__file__).parent / "stand_ins"
-BAY = "demo_bay"
+BAY, NEW_BAY = "demo_bay", "second_bay"
 API = "http://127.0.0.1:8080"
 FIRST_SLOT = datetime.fromisoformat("2025-07-02T10:00:00+09:00")
 TASKS = {
@@ -81,6 +81,7 @@ def run(deployment: "Deployment") -> None:
     deployment.check_logs(FIRST_SLOT)
     deployment.check_history(FIRST_SLOT)
     deployment.check_nothing_leaks()
+    deployment.add_bay()
     if deployment.environment == "dev":  # in production the second one is another host
         deployment.start("observer", 2)
         deployment.start("processor", 2)
@@ -201,7 +202,7 @@ class Deployment:
     def __init__(self, folder: Path, environment: str, variables: Mapping[str, str]) -> None:
         self.folder = folder
         self.environment = environment
-        self.variables = {**variables, "BAYS_ENABLED": BAY, "BAYS_SCHEDULE": "off"}
+        self.variables = {**variables, "BAYS_ENABLED": f"{BAY} {NEW_BAY}", "BAYS_SCHEDULE": "off"}
         self.variables |= {"WORKER_CONCURRENCY": "1", "WORKER_AUTOSCALE": "2,1"}  # what two cores bear
         self.started: list[str] = []
         self.observer = 1
@@ -294,7 +295,7 @@ class Deployment:
         cameras = f"observer:{BAY}:{self.observer}"
         self.compose(cameras, "exec", "-T", "cameras", "python", "-", slot.isoformat(), given=SET_TIME)
         dag = f"observation_{BAY}_dag"
-        wait(lambda: dag in {each["dag_id"] for each in self.get("dags", limit=100)["dags"]}, 120, f"no {dag}")
+        wait(lambda: dag in self.dags(), 300, f"no {dag}")
         began = time.monotonic()
         body = {"logical_date": slot.isoformat(), "conf": {}}
         self.ask("POST", f"dags/{dag}/dagRuns", json=body)
@@ -360,6 +361,22 @@ class Deployment:
         if not blocks:
             raise ComposeTestError("the history knows of no block")
         say(f"the history in PostgreSQL answers after batch {batch(slot)}")
+
+    def add_bay(self) -> None:
+        """One YAML file and two env files, on a deployment that runs: the DAGs appear by themselves."""
+        began = time.monotonic()
+        text = (self.folder / f"bays/{BAY}.yaml").read_text().replace("127.60.0.", "127.61.0.")
+        (self.folder / f"bays/{NEW_BAY}.yaml").write_text(text)
+        bays = [sys.executable, "-m", "bays"]
+        environment = os.environ | {"PYTHONPATH": str(self.folder)}
+        checked([*bays, "validate", NEW_BAY], environment, self.folder)
+        checked([*bays, "env", NEW_BAY, "--environment", self.environment], environment, self.folder)
+        dags = {f"{stage}_{NEW_BAY}_dag" for stage in TASKS}
+        wait(lambda: dags <= self.dags(), 600, f"no DAGs of {NEW_BAY}")
+        say(f"a new bay has its env files and its DAGs {time.monotonic() - began:.0f} s after its YAML file")
+
+    def dags(self) -> set[str]:
+        return {dag["dag_id"] for dag in self.get("dags", limit=100)["dags"]}
 
     def check_nothing_leaks(self) -> None:
         """No secret in any container's description, environment or log, in the image, or on a command line."""
