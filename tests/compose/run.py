@@ -82,6 +82,7 @@ def run(deployment: "Deployment") -> None:
     deployment.check_history(FIRST_SLOT)
     deployment.check_nothing_leaks()
     deployment.add_bay()
+    deployment.back_up_and_restore()
     if deployment.environment == "dev":  # in production the second one is another host
         deployment.start("observer", 2)
         deployment.start("processor", 2)
@@ -362,6 +363,20 @@ class Deployment:
             raise ComposeTestError("the history knows of no block")
         say(f"the history in PostgreSQL answers after batch {batch(slot)}")
 
+    def back_up_and_restore(self) -> None:
+        """As docs/deploy.md says, while observers and processors run."""
+        database = ("exec", "-T", "postgres", "sh", "-c")
+        self.compose("main", *database, "pg_dump --username airflow --format custom airflow >/tmp/airflow.dump")
+        self.compose("main", "stop", "api-server", "scheduler", "dag-processor", "triggerer", "flower")
+        drop = "DROP TABLE history_batches, task_instance_history CASCADE"
+        self.compose("main", *database, f"psql --quiet --username airflow --command '{drop}'")
+        restore = "pg_restore --username airflow --dbname airflow --clean --if-exists /tmp/airflow.dump"
+        self.compose("main", *database, restore)
+        self.start("main")
+        self.wait_until_healthy()
+        self.check_history(FIRST_SLOT)
+        say("the database was backed up and restored")
+
     def add_bay(self) -> None:
         """One YAML file and two env files, on a deployment that runs: the DAGs appear by themselves."""
         began = time.monotonic()
@@ -403,11 +418,17 @@ class Deployment:
     def ask(self, method: str, path: str, **arguments: Any) -> Any:
         if self._client is None:
             login = {"username": "admin", "password": (self.folder / "secrets/admin_password").read_text()}
-            token = httpx.post(f"{API}/auth/token", json=login, timeout=60).raise_for_status().json()["access_token"]
+            answer = httpx.post(f"{API}/auth/token", json=login, timeout=60)
+            if answer.is_error:
+                raise ComposeTestError(f"the login is refused: {answer.status_code} {answer.text[:500]}")
+            token = answer.json()["access_token"]
             self._client = httpx.Client(
                 base_url=f"{API}/api/v2/", headers={"Authorization": f"Bearer {token}"}, timeout=60
             )
-        answer = self._client.request(method, path, **arguments)
+        try:
+            answer = self._client.request(method, path, **arguments)
+        except httpx.HTTPError as error:
+            raise ComposeTestError(f"{method} {path}: {error!r}") from error
         if answer.is_error:
             raise ComposeTestError(f"{method} {path}: {answer.status_code} {answer.text[:500]}")
         return answer.json()
