@@ -245,7 +245,8 @@ class Deployment:
         else:
             command = [f"./start-{role}s.sh", self.environment, BAY, str(instance)]
             name = f"{role}:{BAY}:{instance}"
-        self.started.append(name)
+        if name not in self.started:
+            self.started.append(name)
         variables = self.variables | {"SIMULATION_ARGS": f"--time {FIRST_SLOT.isoformat()}"}
         checked(command, variables, self.folder)
 
