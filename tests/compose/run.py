@@ -51,12 +51,17 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--environment", choices=["dev", "prod"], default="dev", help="prod: over the host's network")
     parser.add_argument("--base-image", help="default: made with debootstrap")
-    parser.add_argument("--cache", type=Path, help="folder that keeps the daemon's images for the next time")
+    parser.add_argument("--cache", type=Path, help="folder in which a daemon of our own keeps its images")
+    parser.add_argument("--keep-images", action="store_true", help="leave the images for the next time")
     options = parser.parse_args()
     try:
         with contextlib.ExitStack() as stack:
-            work = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bay-compose-")))
+            # What a daemon still holds when it ends is no reason to fail.
+            folder = tempfile.TemporaryDirectory(prefix="bay-compose-", ignore_cleanup_errors=True)
+            work = Path(stack.enter_context(folder))
             environment = stack.enter_context(docker(work, options.cache))
+            if not options.keep_images:
+                stack.callback(remove_images, environment)
             base = options.base_image or base_image(work, environment)
             images(base, environment)
             deployment = Deployment(work / "project", options.environment, environment)
@@ -116,18 +121,42 @@ def docker(work: Path, cache: Path | None) -> Iterator[dict[str, str]]:
     environment["DOCKER_HOST"] = f"unix://{work}/docker.sock"
     command = ["dockerd", "--host", environment["DOCKER_HOST"], "--data-root", str(root)]
     command += ["--exec-root", str(work / "exec"), "--pidfile", str(work / "docker.pid")]
-    with (work / "dockerd.log").open("wb") as log:
+    with host_network_kept(), (work / "dockerd.log").open("wb") as log:
         daemon = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=environment)
-    try:
         try:
-            wait(lambda: succeeds(["docker", "info"], environment), 60, "dockerd does not start")
-        except ComposeTestError as error:
-            raise ComposeTestError(f"{error}\n{(work / 'dockerd.log').read_text(errors='replace')[-1500:]}") from None
-        say("a Docker daemon of our own runs")
-        yield environment
+            wait_for_daemon(environment, work / "dockerd.log")
+            yield environment
+        finally:
+            daemon.terminate()
+            daemon.wait(60)
+
+
+def wait_for_daemon(environment: Mapping[str, str], log: Path) -> None:
+    try:
+        wait(lambda: succeeds(["docker", "info"], environment), 60, "dockerd does not start")
+    except ComposeTestError as error:
+        raise ComposeTestError(f"{error}\n{log.read_text(errors='replace')[-1500:]}") from None
+    say("a Docker daemon of our own runs")
+
+
+@contextlib.contextmanager
+def host_network_kept() -> Iterator[None]:
+    """A Docker daemon leaves a bridge, rules and forwarding behind; afterwards all is as it was."""
+    rules = output(["iptables-save"], os.environ)
+    for table, chains in (("filter", "INPUT FORWARD OUTPUT"), ("nat", "PREROUTING INPUT OUTPUT POSTROUTING")):
+        if f"*{table}" not in rules:
+            rules += "\n".join([f"*{table}", *(f":{chain} ACCEPT [0:0]" for chain in chains.split()), "COMMIT\n"])
+    forwarding = Path("/proc/sys/net/ipv4/ip_forward")
+    before = forwarding.read_text()
+    bridge = Path("/sys/class/net/docker0")
+    had_bridge = bridge.exists()
+    try:
+        yield
     finally:
-        daemon.terminate()
-        daemon.wait(60)
+        checked(["iptables-restore"], os.environ, given=rules)
+        forwarding.write_text(before)
+        if bridge.exists() and not had_bridge:
+            checked(["ip", "link", "delete", "docker0"], os.environ)
 
 
 def builder() -> str:
@@ -186,6 +215,12 @@ def images(base: str, environment: dict[str, str]) -> None:
         environment[f"{service.upper()}_IMAGE"] = image
     inspect = ["docker", "image", "inspect", "--format", "{{.Size}}", environment["AIRFLOW_IMAGE_NAME"]]
     say(f"the image has {int(output(inspect, environment)) / 1e9:.2f} GB")
+
+
+def remove_images(environment: Mapping[str, str]) -> None:
+    ours = ["--filter", "reference=bay-observation*:compose-test"]
+    if made := output(["docker", "images", "--format", "{{.Repository}}:{{.Tag}}", *ours], environment).split():
+        checked(["docker", "image", "rm", *made], environment)
 
 
 def copy_project(folder: Path) -> None:
