@@ -8,6 +8,7 @@ import pickle
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
 from datetime import datetime
+from enum import Enum
 from pathlib import Path
 from typing import Any, Literal
 
@@ -330,7 +331,7 @@ def _made(stage: Stage, bay_id: str, batch_id: str, value: object) -> tuple[Arti
     for attribute, name in (("bay_id", bay_id), ("batch_id", batch_id)):
         if getattr(value, attribute, name) != name:
             raise ArtifactError(f"{path}: the value's {attribute} is {getattr(value, attribute)!r}, not {name!r}")
-    content = _header(stage, schema.version) + pickle.dumps(value, protocol=_PICKLE_PROTOCOL)
+    content = _header(stage, schema.version) + _pickled(value)
     _unpickle(path.as_posix(), stage, content)  # what cannot be read back is not published
     reference = ArtifactReference(
         stage, bay_id, batch_id, str(path), hashlib.sha256(content).hexdigest(), len(content), schema.version
@@ -340,6 +341,22 @@ def _made(stage: Stage, bay_id: str, batch_id: str, value: object) -> tuple[Arti
 
 def _header(stage: Stage, version: int) -> bytes:
     return _MAGIC + f" {stage} {version}\n".encode()
+
+
+def _pickled(value: object) -> bytes:
+    stream = io.BytesIO()
+    _Pickler(stream, protocol=_PICKLE_PROTOCOL).dump(value)
+    return stream.getvalue()
+
+
+class _Pickler(pickle.Pickler):
+    """Members of an enumeration by their value, on every Python.
+
+    Python 3.11.2, which Debian 12 has, writes them as `getattr(class, name)`, which no allow-list can bear.
+    """
+
+    def reducer_override(self, value: Any) -> Any:
+        return (type(value), (value.value,)) if isinstance(value, Enum) else NotImplemented
 
 
 class _AllowListUnpickler(pickle.Unpickler):

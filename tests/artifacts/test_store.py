@@ -149,6 +149,19 @@ def published(store: ArtifactStore, reference: ArtifactReference, content: bytes
     return replace(reference, sha256=hashlib.sha256(content).hexdigest(), size=len(content))
 
 
+def test_members_of_an_enumeration_are_stored_alike_by_every_python(
+    store: ArtifactStore, reference: ArtifactReference, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def as_python_3_11_2_does(member: FailureReason, _: int) -> tuple:
+        return getattr, (FailureReason, member.name)
+
+    monkeypatch.setattr(FailureReason, "__reduce_ex__", as_python_3_11_2_does)
+    assert b"getattr" in pickle.dumps(capture())
+    again = store.save("capture", BAY, BATCH, capture())
+    assert again == reference
+    assert store.load(again) == capture()
+
+
 class Evil:
     def __reduce__(self) -> tuple:
         return os.system, ("touch /tmp/bay-observation-was-here",)

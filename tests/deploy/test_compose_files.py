@@ -90,7 +90,7 @@ def test_production_changes_networks_and_ports_alone():
 
 
 def test_every_script_of_the_image_that_a_service_calls_is_there():
-    called = {"airflow-config", "answers", "init-main", "serve-api", "set-connection"}
+    called = {"airflow-config", "alive", "answers", "init-main", "serve-api", "set-connection"}
     assert {path.name for path in (PROJECT / "docker/bin").iterdir()} == called
 
 
