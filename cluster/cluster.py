@@ -175,6 +175,38 @@ class Cluster(AirflowClient):
 
     # A day
 
+    def wait_until_healthy(self, timeout: float = 300) -> None:
+        """Return once every service answers and every DAG can be run.
+
+        Raises:
+            ClusterError: a service dies again and again, or the time is over.
+        """
+        workers = [f"{role}-{bay}" for role in ("processor", "observer") for bay in self.bays]
+        triggerers = 1 + len(self.bays)
+
+        def healthy() -> bool:
+            with self.on_host():
+                health = httpx.get(f"{API_URL}/api/v2/monitor/health", timeout=10).json()
+                # What tasks talk to; it is built at its first use.
+                httpx.get(f"{API_URL}/execution/health", timeout=30).raise_for_status()
+            return (
+                all(health.get(part, {}).get("status") == "healthy" for part in _HEALTHY)
+                and len(self.live_triggerers()) >= triggerers
+                and all(f"{worker} ready" in self.log(worker).read_text(errors="replace") for worker in workers)
+                and all(self._cameras_answer(bay) for bay in self.bays)
+            )
+
+        self._wait(healthy, timeout, "the cluster is not healthy")
+        self.wait_for_dags(dag_id(stage, bay) for bay in self.bays for stage in STAGES)
+
+    def answers(self) -> bool:
+        """Whether the API server does."""
+        try:
+            with self.on_host():
+                return httpx.get(f"{API_URL}/api/v2/monitor/health", timeout=10).is_success
+        except httpx.HTTPError:
+            return False
+
     def set_time(self, moment: datetime) -> None:
         """Move all yards to `moment`; returns when the cameras have its pictures ready.
 
@@ -252,7 +284,7 @@ class Cluster(AirflowClient):
         Raises:
             ClusterError: libfaketime is not installed.
         """
-        library = next(Path("/usr/lib").glob(_FAKETIME), None)
+        library = _libfaketime()
         if library is None:
             raise ClusterError("libfaketime is missing: the distribution's package faketime")
         off = {"LD_PRELOAD": str(library), "FAKETIME": f"{seconds:+g}", "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
@@ -292,7 +324,7 @@ class Cluster(AirflowClient):
         self._supervisor.add(Service("redis", main, redis, plain))
         self._make_databases()
         self._start_airflow()
-        self._wait_until_healthy()
+        self.wait_until_healthy()
 
     def _count_packets(self) -> dict[str, PacketCounter]:
         everything = [str(camera.host) for bay in self.bays.values() for camera in bay.cameras]
@@ -382,25 +414,6 @@ class Cluster(AirflowClient):
     def _airflow_hosts(self) -> list[Host]:
         return [self._network.main, *self._network.observers.values()]
 
-    def _wait_until_healthy(self, timeout: float = 300) -> None:
-        workers = [f"{role}-{bay}" for role in ("processor", "observer") for bay in self.bays]
-        triggerers = 1 + len(self.bays)
-
-        def healthy() -> bool:
-            with self.on_host():
-                health = httpx.get(f"{API_URL}/api/v2/monitor/health", timeout=10).json()
-                # What tasks talk to; it is built at its first use.
-                httpx.get(f"{API_URL}/execution/health", timeout=30).raise_for_status()
-            return (
-                all(health.get(part, {}).get("status") == "healthy" for part in _HEALTHY)
-                and len(self.live_triggerers()) >= triggerers
-                and all(f"{worker} ready" in self.log(worker).read_text(errors="replace") for worker in workers)
-                and all(self._cameras_answer(bay) for bay in self.bays)
-            )
-
-        self._wait(healthy, timeout, "the cluster is not healthy")
-        self.wait_for_dags(dag_id(stage, bay) for bay in self.bays for stage in STAGES)
-
     def _cameras_answer(self, bay: str) -> bool:
         with self._network.cameras[bay].entered():
             return httpx.get(f"http://{_CAMERA_CONTROL}/state", timeout=10).is_success
@@ -439,6 +452,15 @@ class Cluster(AirflowClient):
 def missing() -> str:
     """What this machine lacks for a cluster, in one sentence; empty when it has all."""
     return network.missing() or servers.missing()
+
+
+def has_libfaketime() -> bool:
+    """Whether `Cluster.set_clock` can work here."""
+    return _libfaketime() is not None
+
+
+def _libfaketime() -> Path | None:
+    return next(Path("/usr/lib").glob(_FAKETIME), None)
 
 
 def _addresses(bay: BayConfig) -> BayAddresses:

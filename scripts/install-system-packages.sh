@@ -1,10 +1,14 @@
 #!/usr/bin/env bash
-# What some tests need from the distribution and pip cannot bring: GStreamer's RTSP server, a real one to capture from.
+# What some tests need from the distribution and pip cannot bring: GStreamer's RTSP server, a real one to capture from;
+# network namespaces and a false clock, for the cluster on one machine.
 # Installs it where it may (Debian or Ubuntu, as root); says what is missing where it may not, and is no failure then:
 # those tests are skipped and say so.
 set -euo pipefail
 
 packages=(
+  iproute2                    # ip netns, veth
+  util-linux                  # unshare, setpriv
+  faketime                    # libfaketime
   python3-gi
   gir1.2-gst-plugins-base-1.0
   gir1.2-gst-rtsp-server-1.0

@@ -24,6 +24,7 @@ class Day:
 
     def send(self) -> datetime:
         """Send the next slot to every bay."""
+        self.cluster.wait_until(self.cluster.answers, 300, "the API server does not answer")
         slot = FIRST + len(self.slots) * SLOT
         self.cluster.set_time(slot)
         self.slots.append(slot)

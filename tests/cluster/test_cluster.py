@@ -1,12 +1,16 @@
 """Two bays on hosts of their own: who does what where, who talks to whom, and a bay that is cut off."""
 
+import shutil
 import socket
 import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from bays import dag_id
+from artifacts import ArtifactStore
+from bays import batch_id, dag_id
+from cluster import account
+from tracking import Tracker
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -60,6 +64,11 @@ def test_the_log_of_a_capture_that_is_under_way_can_be_reached(cluster):
         socket.create_connection((cluster.host(f"obs_{A}").address, 8794), timeout=10).close()
 
 
+def test_hosts_connect_to_one_another_on_the_documented_ports_alone(cluster):
+    seen = cluster.connections()
+    assert {(one.partition("_")[0], other.partition("_")[0], port) for one, other, port in seen} == CONNECTIONS
+
+
 def test_a_camera_hears_its_own_observer_alone(cluster, day):
     packets = cluster.packets_to_cameras()
     assert packets["router"] == {}
@@ -88,11 +97,6 @@ def test_no_bay_reaches_another_bays_observer(cluster):
             socket.create_connection((cluster.host(f"obs_{A}").address, port), timeout=3).close()
 
 
-def test_hosts_connect_to_one_another_on_the_documented_ports_alone(cluster):
-    seen = cluster.connections()
-    assert {(one.partition("_")[0], other.partition("_")[0], port) for one, other, port in seen} == CONNECTIONS
-
-
 def test_an_observers_worker_has_no_address_of_airflows_database(cluster, day):
     # It did every task of the first slot without.
     for process in cluster.processes(f"observer-{A}")[:1]:
@@ -110,6 +114,21 @@ def test_a_bay_that_is_cut_off_holds_up_nobody_and_goes_on_when_it_is_back(clust
         assert not day.in_state(A, slot, "capture_images", "success")
         late = day.send()
         day.wait(B)
+    cluster.wait_until(lambda: day.in_state(A, slot, "capture_images", "success"), 300, "no capture after the cut")
+    cluster.set_time(late + timedelta(minutes=5))  # the yard has moved on, or the next frames would be taken for stale
     for pending in (slot, late):
         day.wait(A, slot=pending)
     day.keeps_the_promise()
+
+
+def test_the_account_sees_a_batch_that_is_lost_or_out_of_order(cluster, day, tmp_path, monkeypatch):
+    shutil.copytree(cluster.data(), tmp_path / "data")
+    monkeypatch.setattr(cluster, "data", lambda: tmp_path / "data")
+    store, (first, second, *_) = ArtifactStore(tmp_path / "data"), [batch_id(A, slot) for slot in day.slots]
+    fused = store.load(store.find("fusion", A, second))
+    store.save("tracking", A, second, Tracker(cluster.bays[A], None).update(fused))
+    (tmp_path / "data" / store.find("tracking", A, first).path).unlink()
+    assert account(cluster, A, day.slots).wrong == (
+        f"{first} was captured and not tracked",
+        f"{second} is not what its fusion comes to in order",
+    )

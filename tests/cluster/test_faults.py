@@ -4,6 +4,8 @@ import time
 
 import pytest
 
+from cluster import has_libfaketime
+
 A, B = "3bay_north", "4bay"
 CUT = 30.0
 
@@ -44,6 +46,11 @@ def reach(cluster, day, stage):
     raise AssertionError(f"{task} was never seen {state}")
 
 
+@pytest.fixture(autouse=True)
+def _all_services_are_up(cluster):
+    cluster.wait_until_healthy()
+
+
 @pytest.fixture
 def slow_cameras(cluster):
     names = [camera.name for camera in cluster.bays[A].cameras]
@@ -65,38 +72,36 @@ def test_a_service_is_killed_in_the_middle_of_a_stage(cluster, day, slow_cameras
     for name in services(service, stage):
         cluster.kill(name)
     day.wait(timeout=900)
-    day.send()
-    day.wait(timeout=900)
     day.keeps_the_promise()
 
 
 @pytest.mark.faults
-@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize("stage", ["capture", "fusion"])
 def test_redis_comes_back_empty(cluster, day, slow_cameras, stage):
     reach(cluster, day, stage)
     cluster.empty_redis()
     day.wait(timeout=900)
-    day.send()
-    day.wait(timeout=900)
     day.keeps_the_promise()
 
 
 @pytest.mark.faults
-@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize("stage", ["capture", "tracking"])
 def test_postgresql_is_restarted(cluster, day, slow_cameras, stage):
     reach(cluster, day, stage)
     cluster.kill("postgresql")
     day.wait(timeout=900)
-    day.send()
-    day.wait(timeout=900)
     day.keeps_the_promise()
 
 
 @pytest.mark.faults
-@pytest.mark.parametrize("stage", ["capture", "inference", "fusion"])
 @pytest.mark.parametrize(
-    ("one", "other"),
-    [("main", f"obs_{A}"), ("main", f"obs_{B}"), (f"obs_{A}", f"cameras_{A}"), (f"obs_{B}", f"cameras_{B}")],
+    ("one", "other", "stage"),
+    [
+        ("main", f"obs_{A}", "inference"),
+        ("main", f"obs_{B}", "capture"),
+        (f"obs_{A}", f"cameras_{A}", "capture"),
+        (f"obs_{B}", f"cameras_{B}", "capture"),
+    ],
 )
 def test_a_line_is_cut_for_half_a_minute(cluster, day, slow_cameras, one, other, stage):
     reach(cluster, day, stage)
@@ -109,6 +114,8 @@ def test_a_line_is_cut_for_half_a_minute(cluster, day, slow_cameras, one, other,
 @pytest.mark.faults
 @pytest.mark.parametrize("seconds", [300, -300])
 def test_an_observers_clock_is_five_minutes_off(cluster, day, seconds):
+    if not has_libfaketime():
+        pytest.skip("libfaketime is missing: the distribution's package faketime")
     cluster.set_clock(f"obs_{A}", seconds)
     try:
         asked = cluster.run(f"obs_{A}", "date", "+%s", service=f"observer-{A}")
