@@ -44,7 +44,7 @@ _TOGETHER_BAR = 1.5
 _COLUMNS = 130
 _SLOT = timedelta(minutes=10)
 _FIRST = datetime(2025, 7, 2, 1, 0, tzinfo=UTC)
-_LEAD_S = 1.0  # a run is asked for so long before it is due: asking is not the scheduler's work on a real day
+_LEAD_S = 3.0  # runs are asked for so long before they are due: on a real day nobody asks
 _LIMIT_S = 180.0  # of one batch, on a machine that does something else as well
 _REST_S = 1.0  # what Airflow does after a batch's end must not weigh on the next one
 _BEFORE, _AFTER = "Airflow's defaults", "env/base.env"
