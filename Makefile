@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 UV     := uv==0.11.33
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-fast cluster-test load eval eval-tracking bench-inference bench-history backtest lint format clean
+.PHONY: help install demo test test-fast cluster-test load eval eval-tracking bench-inference bench-history bench-pipeline backtest lint format clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -57,6 +57,9 @@ backtest: install  ## a stored day again, beside the live history (BAY= FROM= TO
 
 bench-history: install  ## a year of ten bays in a PostgreSQL of its own: how long each question takes (ARGS="--scale 0.1")
 	@$(BIN)/python -m benchmarks.history $(ARGS)
+
+bench-pipeline: install  ## from slot to tracking result with Celery, before and after tuning, and Airflow's share of it
+	@$(BIN)/python -m benchmarks.pipeline $(ARGS)
 
 eval-tracking: install  ## the tracker over simulated days, beside two baselines (ARGS="--seeds 1,2")
 	@$(BIN)/python -m evaluation.tracking_bench $(ARGS)
