@@ -3,12 +3,15 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 UV     := uv==0.11.33
+comma := ,
+VERSION = $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-fast cluster-test load eval eval-tracking bench-inference bench-history bench-pipeline backtest lint format clean
+.PHONY: help install demo test test-fast cluster-test load eval eval-tracking bench-inference bench-history bench-pipeline backtest \
+	lint format image compose-test clean
 
 help:  ## this list
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
 
 install: $(VENV)/.installed  ## create .venv with exactly what constraints.txt pins
 
@@ -55,7 +58,7 @@ bench-inference: install  ## the warm models against one call per frame and box,
 backtest: install  ## a stored day again, beside the live history (BAY= FROM= TO= PARAMS=file.yaml OUTPUT= ARGS=--json)
 	@$(BIN)/python -m backtest run $(BAY) --from '$(FROM)' --to '$(TO)' $(if $(PARAMS),--params $(PARAMS)) $(if $(OUTPUT),--output $(OUTPUT)) $(ARGS)
 
-bench-history: install  ## a year of ten bays in a PostgreSQL of its own: how long each question takes (ARGS="--scale 0.1")
+bench-history: install  ## a year of ten bays in a PostgreSQL of its own: how long each question takes (ARGS="--scale 0.1", --fill/--folder FOLDER)
 	@$(BIN)/python -m benchmarks.history $(ARGS)
 
 bench-pipeline: install  ## from slot to tracking result with Celery, before and after tuning, and Airflow's share of it
@@ -63,6 +66,14 @@ bench-pipeline: install  ## from slot to tracking result with Celery, before and
 
 eval-tracking: install  ## the tracker over simulated days, beside two baselines (ARGS="--seeds 1,2")
 	@$(BIN)/python -m evaluation.tracking_bench $(ARGS)
+
+image:  ## the image of every service (BASE_IMAGE=, PIP_CONFIG=; wheels of wheels/ come first): docs/deploy.md
+	DOCKER_BUILDKIT=1 docker build --tag bay-observation:latest --tag bay-observation:$(VERSION) \
+		$(if $(BASE_IMAGE),--build-arg BASE_IMAGE=$(BASE_IMAGE)) \
+		$(if $(PIP_CONFIG),--secret id=pip_conf$(comma)src=$(PIP_CONFIG)) $(if $(PIP_CERT),--secret id=ca_bundle$(comma)src=$(realpath $(PIP_CERT))) .
+
+compose-test: install  ## build the image, start every profile in Docker, send batches through (root; ARGS=--help)
+	@$(BIN)/python tests/compose/run.py $(ARGS)
 
 clean:  ## remove what the targets made
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache data demo_output

@@ -1,7 +1,25 @@
 """Typed pickles on shared storage: written once, verified, read back through an allow-list."""
 
+from artifacts.faults import StoreFault
+from artifacts.filesystem import data_path, data_root
 from artifacts.lock import exclusive
 from artifacts.reference import ArtifactReference, Stage
-from artifacts.store import ArtifactStore, data_path
+from artifacts.replication import Replicator, report_backlog
+from artifacts.spool import Spool
+from artifacts.store import ArtifactStore
+from artifacts.watch import store_timeout, watch
 
-__all__ = ["ArtifactReference", "ArtifactStore", "Stage", "data_path", "exclusive"]
+__all__ = [
+    "ArtifactReference",
+    "ArtifactStore",
+    "Replicator",
+    "Spool",
+    "Stage",
+    "StoreFault",
+    "data_path",
+    "data_root",
+    "exclusive",
+    "report_backlog",
+    "store_timeout",
+    "watch",
+]

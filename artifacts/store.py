@@ -1,34 +1,35 @@
 """The store: atomic publishing, and reading that verifies before it unpickles."""
 
-import errno
 import hashlib
 import io
+import logging
 import os
 import pickle
-import tempfile
-import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, nullcontext
+from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+from artifacts.faults import named_errors
+from artifacts.filesystem import FileSystem, LastWord, LocalFileSystem, data_root, file_system
 from artifacts.reference import ArtifactReference, Stage, artifact_path
 from artifacts.schemas import SCHEMAS, Name
-from bay_observation.errors import ArtifactError
+from artifacts.spool import SPOOLED_STAGES, Spool
+from artifacts.watch import WatchedFileSystem, store_timeout
+from bay_observation.errors import ArtifactError, ConfigError, StoreUnavailableError
 
-_DEFAULT_ROOT = "/opt/airflow/data"
+logger = logging.getLogger(__name__)
+
 _PICKLE_PROTOCOL = 5
 # A file starts with this line; the pickle follows it. It tells a foreign file from
 # ours, and an outdated one from a current one, before anything is unpickled.
 _MAGIC = b"bay-observation"
 _LONGEST_HEADER = 128
-# No writer takes so long, on the slowest mount.
-_ABANDONED_S = 3600.0
+# Another publisher of the same artifact may come between a look and a publication, but not for ever.
+_LOOKS = 5
 
-
-def data_path() -> Path:
-    """Root of the shared storage on this host: `DATA_PATH`, or the container's `/opt/airflow/data`."""
-    return Path(os.environ.get("DATA_PATH") or _DEFAULT_ROOT)
+Outcome = Literal["published", "already there", "superseded"]
 
 
 class ArtifactStore:
@@ -37,10 +38,70 @@ class ArtifactStore:
     Publishing is atomic: a reader sees the whole file or none. The file at a path
     is replaced only by another publication of the same stage and batch; references
     to what was there before then fail their digest.
+
+    Where the store fails, what an observer publishes goes to its spool, on its own disk, and is
+    read back from there by the stages that follow on the same observer; `artifacts.replication`
+    publishes it when the store is back. The reference is the same in both cases.
+
+    Args:
+        root: a folder, or `s3://bucket/prefix`. By default what the environment says, together
+            with the spool: `DATA_PATH`, `SPOOL_PATH`.
+        spool: where to put what the store does not take; without one that is an error.
+        timeout_s: seconds that one call of the store may take before the store counts as hanging;
+            `STORE_TIMEOUT` by default.
+
+    Raises:
+        ConfigError: the root or a variable of the environment is wrong.
     """
 
-    def __init__(self, root: Path | str | None = None) -> None:
-        self.root = Path(root) if root is not None else data_path()
+    def __init__(
+        self, root: Path | str | None = None, *, spool: Spool | None = None, timeout_s: float | None = None
+    ) -> None:
+        if root is None:
+            root, spool = data_root(), spool or Spool.from_environment()
+        beneath: FileSystem = LocalFileSystem(root) if isinstance(root, Path) else file_system(root)
+        self._folder = Path(root) if isinstance(beneath, LocalFileSystem) else None
+        self._files = WatchedFileSystem(
+            beneath,
+            timeout_s or store_timeout(),
+            marked=_marker_is_required(),
+            around_write=nullcontext if spool is None else spool.publishing,
+        )
+        self.spool = spool
+
+    @property
+    def location(self) -> str:
+        """The root as a person wrote it: a folder, or `s3://bucket/prefix`."""
+        return self._files.root
+
+    @property
+    def root(self) -> Path:
+        """The folder of a store that is one.
+
+        Raises:
+            ConfigError: the store is no folder.
+        """
+        if self._folder is None:
+            raise ConfigError(f"{self._files.root} is no folder: this needs a store that is one")
+        return self._folder
+
+    @property
+    def has_locks(self) -> bool:
+        """Whether `artifacts.exclusive` can keep two hosts apart here."""
+        return self._folder is not None
+
+    def where(self, reference: ArtifactReference) -> str:
+        """The artifact's full path or address, for people."""
+        return self._files.where(reference.path)
+
+    def check(self) -> None:
+        """Ask the store for a sign of life.
+
+        Raises:
+            StoreUnavailableError: it fails.
+        """
+        with named_errors(self._files.root, "used"):
+            self._files.check()
 
     def save(
         self,
@@ -49,7 +110,8 @@ class ArtifactStore:
         batch_id: str,
         value: object,
         *,
-        last_word: Callable[[], None] | None = None,
+        last_word: LastWord | None = None,
+        replaces: str | None = None,
     ) -> ArtifactReference:
         """Publish `value` as the artifact of a batch's stage.
 
@@ -62,12 +124,19 @@ class ArtifactStore:
             value: of the stage's type.
             last_word: called when everything is written and nothing is visible yet; what it
                 raises keeps the artifact from being published and is passed on.
+            replaces: sha256 of a capture that is to be replaced, should this one have to wait
+                in the spool: there it would otherwise give way to one that was published.
 
         Raises:
-            ArtifactError: the value is not of the stage's type, or the file cannot be written.
+            ArtifactError: the value is not of the stage's type.
+            StoreUnavailableError: the store fails, and there is no spool.
+            SpoolError: the store fails, and so does the spool.
         """
         reference, content = _made(stage, bay_id, batch_id, value)
-        self._publish(self._locate(reference.path), content, last_word)
+        if self.spool is not None and stage in SPOOLED_STAGES:
+            self._publish_or_spool(self.spool, reference, content, last_word, replaces)
+        else:
+            self._publish(reference, content, last_word)
         return reference
 
     def reference(self, stage: Stage, bay_id: str, batch_id: str, value: object) -> ArtifactReference:
@@ -83,108 +152,175 @@ class ArtifactStore:
 
         Raises:
             ArtifactError: the file is missing, damaged, truncated, foreign or outdated.
+            StoreUnavailableError: the store fails, and this host's spool does not hold the artifact.
         """
+        spooled = None if self.spool is None else self.spool.read(reference)
+        if spooled is not None:
+            return _unpickle(self.where(reference), reference.stage, spooled)
         content = self._read(reference.path)
         if len(content) != reference.size:
             raise ArtifactError(
-                f"{self.root / reference.path}: {len(content)} bytes where {reference.size} were published:"
+                f"{self.where(reference)}: {len(content)} bytes where {reference.size} were published:"
                 " truncated, or replaced by a later run of its stage"
             )
         if hashlib.sha256(content).hexdigest() != reference.sha256:
             raise ArtifactError(
-                f"{self.root / reference.path}: its sha256 is not the published one:"
+                f"{self.where(reference)}: its sha256 is not the published one:"
                 " damaged, or replaced by a later run of its stage"
             )
-        return _unpickle(str(self.root / reference.path), reference.stage, content)
+        return _unpickle(self.where(reference), reference.stage, content)
 
     def is_whole(self, reference: ArtifactReference) -> bool:
         """Whether the artifact is readable on this host with the published size and digest.
 
         False is for what time can mend: the file has not appeared on this mount yet,
-        or not with all of its bytes.
+        or not with all of its bytes, or the store fails.
 
         Raises:
             ArtifactError: the path leaves the store.
         """
+        if self.spool is not None and self.spool.read(reference) is not None:
+            return True
         try:
-            content = self._locate(reference.path).read_bytes()
-        except OSError:
+            content = self._files.read(reference.path)
+        except (OSError, StoreUnavailableError):
             return False
         return len(content) == reference.size and hashlib.sha256(content).hexdigest() == reference.sha256
 
     def find(self, stage: Stage, bay_id: str, batch_id: str) -> ArtifactReference | None:
-        """Reference to what is published for a batch's stage, None when nothing is.
+        """Reference to what is published for a batch's stage, or waits in this host's spool; None when nothing is.
 
         Raises:
             ArtifactError: a file is there and is not a whole artifact of this stage.
+            StoreUnavailableError: the store fails.
         """
-        path = artifact_path(stage, bay_id, batch_id)
-        if not self._locate(path.as_posix()).exists():
-            return None
-        content = self._read(path.as_posix())
-        _unpickle(str(self.root / path), stage, content)
+        path = artifact_path(stage, bay_id, batch_id).as_posix()
+        if self.spool is not None and (waiting := self.spool.waiting(stage, bay_id, batch_id)) is not None:
+            return waiting.reference
+        with named_errors(self._files.where(path), "read"):
+            if self._files.status(path) is None:
+                return None
+        content = self._read(path)
+        _unpickle(self._files.where(path), stage, content)
         digest = hashlib.sha256(content).hexdigest()
-        return ArtifactReference(stage, bay_id, batch_id, str(path), digest, len(content), SCHEMAS[stage].version)
+        return ArtifactReference(stage, bay_id, batch_id, path, digest, len(content), SCHEMAS[stage].version)
 
     def batch_ids(self, stage: Stage, bay_id: str) -> list[str]:
-        """Batches of a bay that have an artifact of this stage, in slot order."""
-        folder = self._locate(artifact_path(stage, bay_id, "any").parent.parent.as_posix())
-        name = artifact_path(stage, bay_id, "any").name
+        """Batches of a bay that have a published artifact of this stage, in slot order.
+
+        Raises:
+            StoreUnavailableError: the store fails.
+        """
+        path = artifact_path(stage, bay_id, "any")
+        folder = path.parent.parent.as_posix()
+        with named_errors(self._files.where(folder), "listed"):
+            return self._files.folders(folder, path.name)
+
+    def replicate(
+        self, reference: ArtifactReference, content: bytes, stands: Callable[[str, datetime], bool]
+    ) -> Outcome:
+        """Publish what waited in a spool, unless something stands in its place; then read it back.
+
+        Whoever else publishes the same artifact at the same moment, one of the two stands.
+
+        Args:
+            reference: of the artifact.
+            content: its bytes.
+            stands: called with the sha256 of another artifact that is published in its place, and
+                with when it was; True leaves that one there.
+
+        Raises:
+            ArtifactError: the path leaves the store.
+            StoreUnavailableError: the store fails.
+        """
+        where = self.where(reference)
+        for _ in range(_LOOKS):
+            with named_errors(where, "published"):
+                present = self._present(reference)
+                if present is not None:
+                    digest, modified_at = present
+                    if digest == reference.sha256:
+                        return "already there"
+                    if digest and stands(digest, modified_at):
+                        return "superseded"
+                try:
+                    self._files.write(reference.path, content, new=present is None)
+                except FileExistsError:
+                    continue
+                if self._files.read(reference.path) == content:
+                    return "published"
+        raise ArtifactError(f"{where}: cannot be published: it changes whenever it is looked at")
+
+    @contextmanager
+    def lock(self, path: str, patience_s: float) -> Iterator[None]:
+        """Hold a lock of the store; see `artifacts.exclusive`."""
+        with ExitStack() as held:
+            with named_errors(self._files.where(path), "locked"):
+                held.enter_context(self._files.lock(path, patience_s))
+            yield
+
+    def _present(self, reference: ArtifactReference) -> tuple[str, datetime] | None:
+        """Digest (empty for what is no whole artifact) and time of what is published, None when nothing is."""
+        status = self._files.status(reference.path)
+        if status is None:
+            return None
+        content = self._files.read(reference.path)
         try:
-            return sorted(path.parent.name for path in folder.glob(f"*/{name}"))
-        except OSError as error:
-            raise ArtifactError(f"{folder}: cannot be listed: {error}") from error
+            _unpickle(self.where(reference), reference.stage, content)
+        except ArtifactError as error:
+            logger.warning("%s; it is replaced", error)
+            return "", status.modified_at
+        return hashlib.sha256(content).hexdigest(), status.modified_at
 
-    def _locate(self, relative: str) -> Path:
-        root = self.root.resolve()
-        path = (root / relative).resolve()
-        if not path.is_relative_to(root):
-            raise ArtifactError(f"{relative}: leaves the store {root}")
-        return path
+    def _read(self, path: str) -> bytes:
+        where = self._files.where(path)
+        with named_errors(where, "read"):
+            try:
+                return self._files.read(path)
+            except FileNotFoundError:
+                raise ArtifactError(
+                    f"{where}: no such artifact; is the shared storage mounted at {self._files.root} on this host?"
+                ) from None
 
-    def _read(self, relative: str) -> bytes:
-        path = self._locate(relative)
-        try:
-            return path.read_bytes()
-        except FileNotFoundError:
-            raise ArtifactError(
-                f"{path}: no such artifact; is the shared storage mounted at {self.root} on this host?"
-            ) from None
-        except OSError as error:
-            raise ArtifactError(f"{path}: cannot be read: {error.strerror or error}") from error
-
-    def _publish(self, path: Path, content: bytes, last_word: Callable[[], None] | None) -> None:
-        with _named_errors(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            if path.exists() and path.read_bytes() == content:
+    def _publish(self, reference: ArtifactReference, content: bytes, last_word: LastWord | None) -> None:
+        with named_errors(self.where(reference), "published"):
+            status = self._files.status(reference.path)
+            if status is not None and status.size == len(content) and self._files.read(reference.path) == content:
                 return
-            _sweep(path)
-            descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
+            self._files.write(reference.path, content, last_word=last_word)
+
+    def _publish_or_spool(
+        self,
+        spool: Spool,
+        reference: ArtifactReference,
+        content: bytes,
+        last_word: LastWord | None,
+        replaces: str | None,
+    ) -> None:
+        # What waits of this bay goes first; also, a store that failed a moment ago is not waited for again.
+        if spool.has_backlog(reference.bay_id):
+            why = "earlier artifacts of its bay wait there"
+        else:
             try:
-                with os.fdopen(descriptor, "wb") as file:
-                    os.fchmod(file.fileno(), 0o640)
-                    file.write(content)
-                    file.flush()
-                    os.fsync(file.fileno())
-                if last_word is not None:
-                    last_word()
-                Path(temporary).replace(path)
-            except BaseException:
-                Path(temporary).unlink(missing_ok=True)
-                raise
-            directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-            try:
-                os.fsync(directory)
-            finally:
-                os.close(directory)
+                self._publish(reference, content, last_word)
+            except StoreUnavailableError as error:
+                why = str(error)
+            else:
+                return
+        spool.add(reference, content, replaces, last_word)
+        logger.warning("%s is spooled on this host: %s", reference.path, why)
 
 
-def _sweep(path: Path) -> None:
-    """Remove what a writer of this artifact left behind that was killed while it wrote."""
-    for leftover in path.parent.glob(f".{path.name}.*.part"):
-        with suppress(FileNotFoundError):  # another writer of the same batch was quicker
-            if time.time() - leftover.stat().st_mtime > _ABANDONED_S:
-                leftover.unlink()
+def _marker_is_required() -> bool:
+    """`STORE_MARKER`: `required` where the root is a mount, which must not be mistaken for the folder beneath it.
+
+    Raises:
+        ConfigError: it is another word.
+    """
+    text = os.environ.get("STORE_MARKER") or "off"
+    if text not in ("off", "required"):
+        raise ConfigError(f"STORE_MARKER={text}: write required, or off")
+    return text == "required"
 
 
 def _made(stage: Stage, bay_id: str, batch_id: str, value: object) -> tuple[ArtifactReference, bytes]:
@@ -203,22 +339,6 @@ def _made(stage: Stage, bay_id: str, batch_id: str, value: object) -> tuple[Arti
         stage, bay_id, batch_id, str(path), hashlib.sha256(content).hexdigest(), len(content), schema.version
     )
     return reference, content
-
-
-@contextmanager
-def _named_errors(path: Path) -> Iterator[None]:
-    remedies = {
-        errno.ENOSPC: "the file system is full: free room, then clear the task",
-        errno.EDQUOT: "the quota is used up: free room, then clear the task",
-        errno.EROFS: "the mount is read-only: mount it for writing",
-        errno.EACCES: "no permission: the store must be writable by the worker's user",
-        errno.ESTALE: "the mount is stale: mount it again",
-    }
-    try:
-        yield
-    except OSError as error:
-        reason = remedies.get(error.errno or 0, error.strerror or str(error))
-        raise ArtifactError(f"{path}: cannot be published: {reason}") from error
 
 
 def _header(stage: Stage, version: int) -> bytes:

@@ -3,6 +3,8 @@
     BayObservationError
     ├── ConfigError        a bay's YAML file, an environment variable, a command's argument
     ├── ArtifactError      a file of the store is missing, damaged, foreign or outdated
+    │   ├── StoreUnavailableError     the store itself fails: full, read-only, stale, absent, hanging, ...
+    │   └── SpoolError                nor does the observer's own disk take what the store does not
     ├── CaptureError       a bay could not be captured (single cameras have outcomes, not errors)
     ├── InferenceError     a checkpoint cannot be used, or a model failed
     ├── FusionError        an observation does not fit the bay
@@ -29,6 +31,25 @@ class ConfigError(BayObservationError):
 
 class ArtifactError(BayObservationError):
     """An artifact cannot be written, or must not be read: the message names its path."""
+
+
+class StoreUnavailableError(ArtifactError):
+    """The shared store cannot be used now: the message names the path and the remedy.
+
+    Attributes:
+        fault: which way it fails, one of `artifacts.StoreFault`.
+    """
+
+    def __init__(self, message: str, fault: str) -> None:
+        super().__init__(message)
+        self.fault = fault
+
+    def __reduce__(self) -> "tuple[type[StoreUnavailableError], tuple[str, str]]":
+        return type(self), (str(self), self.fault)
+
+
+class SpoolError(ArtifactError):
+    """The spool on the observer's own disk is full or cannot be written: the message says what waits in it."""
 
 
 class CaptureError(BayObservationError):

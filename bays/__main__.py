@@ -1,12 +1,15 @@
-"""`python -m bays list` and `python -m bays validate [BAY ...]`."""
+"""`python -m bays list`, `python -m bays validate [BAY ...]` and `python -m bays env BAY`."""
 
 import argparse
 import sys
+from ipaddress import IPv4Address
+from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
 from bay_observation.errors import ConfigError
+from bays.env_files import MAIN_SERVER, write_env_files
 from bays.loading import bay_ids, bays_path, load_bay
 from bays.models import BayConfig
 from bays.naming import observer_queue, processor_queue
@@ -20,10 +23,17 @@ def main(arguments: list[str] | None = None) -> int:
     commands.add_parser("list", help="a table of all bays")
     validate = commands.add_parser("validate", help="check every bay's file, or those named")
     validate.add_argument("bay", nargs="*")
+    env = commands.add_parser("env", help="write the env files that a bay's observer and processor are started with")
+    env.add_argument("bay")
+    env.add_argument("--environment", choices=["dev", "prod"], default="prod", help="default: prod")
+    env.add_argument("--folder", type=Path, default=Path("env"), help="where dev/ and prod/ lie (env)")
+    env.add_argument("--main-server", type=IPv4Address, default=MAIN_SERVER, help=f"its address ({MAIN_SERVER})")
     options = parser.parse_args(arguments)
     try:
         if options.command == "list":
             return _list()
+        if options.command == "env":
+            return _env(options)
         return _validate(options.bay or bay_ids())
     except ConfigError as error:
         print(error, file=sys.stderr)
@@ -44,6 +54,12 @@ def _list() -> int:
             bay.description,
         )
     Console().print(table)
+    return 0
+
+
+def _env(options: argparse.Namespace) -> int:
+    written = write_env_files(load_bay(options.bay), options.folder, options.environment, options.main_server)
+    print("\n".join(str(path) for path in written) or f"{options.bay}: its env files are there already")
     return 0
 
 

@@ -171,6 +171,16 @@ class Conditions(_Strict):
     min_brightness: Annotated[float, Field(ge=0, le=255)] = 12.0
 
 
+class Storage(_Strict):
+    """Patience with the shared storage.
+
+    `wait` is how many seconds after its slot an artifact may take to appear on the host that
+    needs it, as after an outage during which the observer spooled it.
+    """
+
+    wait: Annotated[float, Field(ge=60, le=604_800)] = 7200.0
+
+
 class Models(_Strict):
     """Checkpoints of a bay. Relative paths start at `MODELS_PATH` (see `inference`).
 
@@ -241,6 +251,7 @@ class BayConfig(_Strict):
     image_provider_config: dict[str, Any] = Field(default_factory=dict)
     conditions: Conditions = Conditions()
     models: Models
+    storage: Storage = Storage()
     tracking: TrackerParameters = TrackerParameters()
     notifications: tuple[Notification, ...] = ()
     camera_down_after: Annotated[int, Field(ge=1, le=144)] = 3

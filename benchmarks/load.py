@@ -148,101 +148,88 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
 
 def bars_of(results: dict[str, Any]) -> list[Bar]:
     """The figures that have a bar, of what was measured."""
+    resolved = results["resolving"][0]["frames"]
+    return [
+        *_known_and_cold(results),
+        *_beside_faults(results),
+        *_beside_bays(results),
+        _worst_lag(f"loop lag while {resolved} new cameras are resolved", results["resolving"]),
+        *_after_many(results),
+    ]
+
+
+def _known_and_cold(results: dict[str, Any]) -> list[Bar]:
     sizes = [str(size) for size in results["settings"]["sizes"]]
     few, most = sizes[0], sizes[-1]
     slowest = _slowest(results, few)
     walls = _of(results["known"][few]["captures"], "wall_s")
     large = results["known"][most]["captures"]
     cpu_ms = [1000 * capture["cpu_s"] / capture["frames"] for capture in large]
-    cold = _of(results["cold"], "wall_s")
-    loop = loop_seconds(results)
-    rounds = results["faulty"]["rounds"]
-    delays = [100 * (one["beside_faults_s"] / one["healthy_s"] - 1) for one in rounds]
-    bays = results["bays"]
-    beside = [100 * (one["beside_hanging_s"] / one["alone_s"] - 1) for one in bays["rounds"]]
-    together = [one["together_s"] / one["one_bay_s"] for one in bays["rounds"]]
-    deadline = results["settings"]["deadline"]
-    before, after = results["repeated"]["before"], results["repeated"]["after"]
-    captures = results["repeated"]["captures"]
-    median = statistics.median
     return [
-        Bar(
+        _median(
             f"{few} known cameras, over the slowest camera's {1000 * slowest:.0f} ms",
-            median(walls) / slowest,
-            "<=",
+            [wall / slowest for wall in walls],
             1.15,
             "x",
-            _spread([wall / slowest for wall in walls]),
         ),
-        Bar(
+        _median(
             f"{few} cameras, cold process, beyond the slowest camera",
-            median(cold) - slowest,
-            "<=",
+            [wall - slowest for wall in _of(results["cold"], "wall_s")],
             1.0,
             "s",
-            _spread([wall - slowest for wall in cold]),
         ),
-        Bar(f"{most} known cameras", median(_of(large, "wall_s")), "<=", 2.5, "s", _spread(_of(large, "wall_s"))),
-        Bar(f"{most} known cameras, CPU per image", median(cpu_ms), "<=", 1.0, "ms", _spread(cpu_ms)),
+        _median(f"{most} known cameras", _of(large, "wall_s"), 2.5, "s"),
+        _median(f"{most} known cameras, CPU per image", cpu_ms, 1.0, "ms"),
+        _worst_lag(f"{most} known cameras, largest loop lag", large),
         Bar(
-            f"{most} known cameras, largest loop lag",
-            1000 * max(_of(large, "lag_s")),
-            "<=",
-            100,
-            "ms",
-            _spread([1000 * lag for lag in _of(large, "lag_s")]),
-        ),
-        Bar(f"{few} cameras, against the specification's loop", loop / median(walls), ">=", 25, "x"),
-        Bar(
-            "one hangs, one drips, one refuses: delay of the others",
-            median(delays),
-            "<=",
-            10,
-            "%",
-            _spread(delays),
-        ),
-        Bar(
-            "and the batch returns at its deadline",
-            max(_of(rounds, "wall_s")),
-            "<=",
-            deadline + _TICK_S,
-            "s",
-            _spread(_of(rounds, "wall_s")),
-        ),
-        Bar(
-            "beside other bays whose cameras all hang: delay of a bay",
-            median(beside),
-            "<=",
-            10,
-            "%",
-            _spread(beside),
-        ),
-        Bar(
-            f"{bays['bays']} bays at once, over one bay of as many cameras",
-            median(together),
-            "<=",
-            1.15,
+            f"{few} cameras, against the specification's loop",
+            loop_seconds(results) / statistics.median(walls),
+            ">=",
+            25,
             "x",
-            _spread(together),
-        ),
-        Bar(
-            f"loop lag while {results['resolving'][0]['frames']} new cameras are resolved",
-            1000 * max(_of(results["resolving"], "lag_s")),
-            "<=",
-            100,
-            "ms",
-            _spread([1000 * lag for lag in _of(results["resolving"], "lag_s")]),
-        ),
-        Bar(f"open files after {captures} captures", after["open_files"], "<=", before["open_files"], ""),
-        Bar(f"threads after {captures} captures", after["threads"], "<=", before["threads"], ""),
-        Bar(
-            f"memory after {captures} captures",
-            after["memory_mib"],
-            "<=",
-            before["memory_mib"] + _MEMORY_NOISE_MIB,
-            "MiB",
         ),
     ]
+
+
+def _beside_faults(results: dict[str, Any]) -> list[Bar]:
+    rounds = results["faulty"]["rounds"]
+    delays = [100 * (one["beside_faults_s"] / one["healthy_s"] - 1) for one in rounds]
+    walls = _of(rounds, "wall_s")
+    deadline = results["settings"]["deadline"] + _TICK_S
+    return [
+        _median("one hangs, one drips, one refuses: delay of the others", delays, 10, "%"),
+        Bar("and the batch returns at its deadline", max(walls), "<=", deadline, "s", _spread(walls)),
+    ]
+
+
+def _beside_bays(results: dict[str, Any]) -> list[Bar]:
+    bays, rounds = results["bays"]["bays"], results["bays"]["rounds"]
+    beside = [100 * (one["beside_hanging_s"] / one["alone_s"] - 1) for one in rounds]
+    together = [one["together_s"] / one["one_bay_s"] for one in rounds]
+    return [
+        _median("beside other bays whose cameras all hang: delay of a bay", beside, 10, "%"),
+        _median(f"{bays} bays at once, over one bay of as many cameras", together, 1.15, "x"),
+    ]
+
+
+def _after_many(results: dict[str, Any]) -> list[Bar]:
+    before, after = results["repeated"]["before"], results["repeated"]["after"]
+    captures = results["repeated"]["captures"]
+    memory = before["memory_mib"] + _MEMORY_NOISE_MIB
+    return [
+        Bar(f"open files after {captures} captures", after["open_files"], "<=", before["open_files"]),
+        Bar(f"threads after {captures} captures", after["threads"], "<=", before["threads"]),
+        Bar(f"memory after {captures} captures", after["memory_mib"], "<=", memory, "MiB"),
+    ]
+
+
+def _median(name: str, figures: Sequence[float], bar: float, unit: str) -> Bar:
+    return Bar(name, statistics.median(figures), "<=", bar, unit, _spread(figures))
+
+
+def _worst_lag(name: str, measurements: Sequence[dict[str, Any]]) -> Bar:
+    lags_ms = [1000 * lag for lag in _of(measurements, "lag_s")]
+    return Bar(name, max(lags_ms), "<=", 100, "ms", _spread(lags_ms))
 
 
 def loop_seconds(results: dict[str, Any]) -> float:

@@ -18,6 +18,7 @@ from typing import Self
 from bay_observation.errors import SimulationError
 
 _START_S = 60
+_CHUNK = 2**20
 _USER = "bay"
 
 
@@ -29,23 +30,24 @@ class PostgreSQL:
 
     Args:
         settings: of `postgresql.conf`, by name.
+        folder: to start in, and to keep; made where it is not there.
 
     Raises:
         SimulationError: there are no programs, or the server does not start.
     """
 
-    def __init__(self, settings: Mapping[str, str] | None = None) -> None:
+    def __init__(self, settings: Mapping[str, str] | None = None, folder: Path | None = None) -> None:
         self._settings = dict(settings or {})
+        self._kept = None if folder is None else folder.resolve()
         self._server: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
         self._programs = programs()
-        self._folder = Path(tempfile.mkdtemp(prefix="bay-postgresql-"))
         self._account = account()
-        if self._account is not None:
-            shutil.chown(self._folder, self._account)
+        self._folder = self._kept or Path(tempfile.mkdtemp(prefix="bay-postgresql-"))
         try:
-            self._initialise()
+            if not Path(self._data).exists():
+                self._initialise()
             self._start()
         except BaseException:
             self.__exit__(None, None, None)
@@ -56,7 +58,8 @@ class PostgreSQL:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._stop()
-        shutil.rmtree(self._folder, ignore_errors=True)
+        if self._kept is None:
+            shutil.rmtree(self._folder, ignore_errors=True)
 
     @property
     def url(self) -> str:
@@ -73,9 +76,18 @@ class PostgreSQL:
         """Of the server's folder on disk."""
         return sum(path.stat().st_size for path in self._folder.rglob("*") if path.is_file()) / 2**20
 
-    def restart(self) -> None:
-        """Stop and start: nothing is left in the server's own memory (the host's file cache stays)."""
+    def warm(self) -> None:
+        """Read what its databases hold once, so that the host's file cache has it as after long service."""
+        for path in Path(self._data, "base").rglob("*"):
+            if path.is_file():
+                with path.open("rb") as file:
+                    while file.read(_CHUNK):
+                        pass
+
+    def restart(self, settings: Mapping[str, str] | None = None) -> None:
+        """Stop and start, with other settings: nothing is left in its own memory (the host's file cache stays)."""
         self._stop()
+        self._settings = dict(settings or {})
         self._start()
 
     def _stop(self) -> None:
@@ -84,6 +96,9 @@ class PostgreSQL:
             self._server.wait()
 
     def _initialise(self) -> None:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        if self._account is not None:
+            shutil.chown(self._folder, self._account)
         command = ["initdb", "-D", self._data, "-U", _USER, "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"]
         done = self._run(command)
         if done.returncode != 0:

@@ -1,4 +1,4 @@
-"""A year of bays as rows of the history, as many as tracking would have written.
+"""A year of bays as rows of the history, as many as tracking would have written, in the order of the slots.
 
 How often something happens to a block is taken from the simulated yard (`simulation.history`:
 per hour and 24 blocks 1.0 appear, 1.5 move, 1.1 change their stage, 1.0 leave, in ten working
@@ -8,7 +8,7 @@ camera is down for some hours once a month.
 """
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -45,7 +45,7 @@ _Stand = tuple[int, int]
 
 @dataclass
 class Rows:
-    """Rows of one bay as lines of PostgreSQL's COPY text, by table."""
+    """Rows of any bay as lines of PostgreSQL's COPY text, by table."""
 
     tables: dict[str, list[str]] = field(default_factory=dict)
 
@@ -53,6 +53,11 @@ class Rows:
         """One line; None is null."""
         line = "\t".join([_NULL if value is None else str(value) for value in values])
         self.tables.setdefault(table, []).append(line)
+
+    def take(self) -> dict[str, list[str]]:
+        """All that was added since the last call."""
+        taken, self.tables = self.tables, {}
+        return taken
 
 
 @dataclass(slots=True)
@@ -73,43 +78,44 @@ class _Block:
 
 
 class Year:
-    """The rows of one bay.
+    """One bay, slot by slot. Bays that share their rows lie among each other as they would in a yard's database.
 
     Args:
         bay: its areas and cameras.
         bay_id: the name that the rows carry: several bays of one kind.
+        rows: where they go.
         seed: of everything random.
         blocks: that stand at any time.
         start: first slot (aware).
         days: how many.
     """
 
-    def __init__(self, bay: BayConfig, bay_id: str, *, seed: int, blocks: int, start: datetime, days: int) -> None:
+    def __init__(
+        self, bay: BayConfig, bay_id: str, rows: Rows, *, seed: int, blocks: int, start: datetime, days: int
+    ) -> None:
         self.bay_id, self.blocks, self.slots = bay_id, blocks, days * SLOTS_A_DAY
-        self._bay = bay
+        self.tracks = 0
+        self._bay, self._rows = bay, rows
         self._rng = np.random.default_rng(seed)
-        self._start = start
         self._times = [f"{start + slot * _SLOT:%Y-%m-%d %H:%M:%S}+00" for slot in range(self.slots)]
         self._local = [(start + slot * _SLOT).astimezone(bay.zone) for slot in range(self.slots)]
         self._places = self._drawn_places()
         self._numbers = [0] * self.slots
-        self.rows = Rows()
-        self.tracks = 0
+        self._cameras = [camera.name for camera in bay.cameras]
+        self._fails = self._failing_frames(len(self._cameras))
+        self._untracked = self._rng.random(self.slots) < _UNTRACKED
+        self._untracked[[0, -1]] = False
+        self._standing = [self._new(0) for _ in range(blocks)]
 
-    def make(self) -> Rows:
-        """Live through it."""
-        standing = [self._new(0) for _ in range(self.blocks)]
-        for slot in range(1, self.slots):
-            standing = self._step(standing, slot)
-        for block in standing:
-            self._position(block, None, self.slots - 1)
-            self._track(block, None)
-        self._batches()
-        return self.rows
-
-    def time(self, slot: int) -> datetime:
-        """Of a slot (aware, UTC)."""
-        return self._start + slot * _SLOT
+    def live(self, slot: int) -> None:
+        """The next slot, by its number; the last one also writes what still stands."""
+        if slot > 0:
+            self._standing = self._step(self._standing, slot)
+        if slot == self.slots - 1:
+            for block in self._standing:
+                self._position(block, None, slot)
+                self._track(block, None)
+        self._batch(slot)
 
     # -- blocks ------------------------------------------------------------------------------------
 
@@ -176,7 +182,7 @@ class Year:
         area, wkb, x, y = self._places[block.place]
         end = updated if until is None else until
         updated = min(updated, self.slots - 1)
-        self.rows.add(
+        self._rows.add(
             "history_positions",
             self.bay_id,
             self._name(block),
@@ -204,12 +210,12 @@ class Year:
     def _track(self, block: _Block, exited: int | None) -> None:
         left = None if exited is None else self._times[exited]
         first = self._times[block.first]
-        self.rows.add("history_tracks", self.bay_id, self._name(block), block.class_name, first, first, left)
+        self._rows.add("history_tracks", self.bay_id, self._name(block), block.class_name, first, first, left)
 
     def _event(self, kind: str, block: _Block, slot: int, before: _Stand | None, after: _Stand | None) -> None:
         told = min(slot + 1, self.slots - 1)
         self._numbers[told] += 1
-        self.rows.add(
+        self._rows.add(
             "history_events",
             self.bay_id,
             self._times[told],
@@ -225,20 +231,15 @@ class Year:
             None,
         )
 
-    def _batches(self) -> None:
-        names = [camera.name for camera in self._bay.cameras]
-        fails = self._failing_frames(len(names))
-        untracked = self._rng.random(self.slots) < _UNTRACKED
-        untracked[[0, -1]] = False
-        for slot in range(self.slots):
-            failed = [name for name, fault in zip(names, fails[slot], strict=True) if fault]
-            cameras = json.dumps(sorted(set(names) - set(failed)))
-            told: tuple[object, ...] = ("tracked", "", f"{slot:064x}", self.blocks, self._numbers[slot])
-            if untracked[slot]:
-                told = (*_UNTRACKED_AS[slot % len(_UNTRACKED_AS)], None, None, None)
-            self.rows.add("history_batches", self.bay_id, self._times[slot], *told, cameras, "t")
-            for name in failed:
-                self.rows.add("history_camera_failures", self.bay_id, self._times[slot], name, "timed out")
+    def _batch(self, slot: int) -> None:
+        failed = [name for name, fault in zip(self._cameras, self._fails[slot], strict=True) if fault]
+        cameras = json.dumps(sorted(set(self._cameras) - set(failed)))
+        told: tuple[object, ...] = ("tracked", "", f"{slot:064x}", self.blocks, self._numbers[slot])
+        if self._untracked[slot]:
+            told = (*_UNTRACKED_AS[slot % len(_UNTRACKED_AS)], None, None, None)
+        self._rows.add("history_batches", self.bay_id, self._times[slot], *told, cameras, "t")
+        for name in failed:
+            self._rows.add("history_camera_failures", self.bay_id, self._times[slot], name, "timed out")
 
     def _failing_frames(self, cameras: int) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
         fails = self._rng.random((self.slots, cameras)) < _FRAME_FAILS
@@ -264,10 +265,3 @@ class Year:
             turned = shapely.affinity.rotate(shapely.box(x - length, y - width, x + length, y + width), 30)
             places.append((name, r"\\x" + shapely.to_wkb(turned, hex=True), float(x), float(y)))
         return places
-
-
-def lines_of(rows: Rows, table: str, chunk: int = 20_000) -> Iterator[str]:
-    """A table's lines for COPY, many at a time."""
-    lines = rows.tables.get(table, [])
-    for begin in range(0, len(lines), chunk):
-        yield "\n".join(lines[begin : begin + chunk]) + "\n"

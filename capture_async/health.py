@@ -27,7 +27,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
-from artifacts.store import data_path
+from artifacts.filesystem import data_path
 from bay_observation.errors import ArtifactError, ConfigError
 from bays.naming import BAY_ID
 from capture_async.types import Attempt, CameraFailure, CaptureBatch, CapturedImage, FailureReason

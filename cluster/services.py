@@ -14,6 +14,7 @@ from typing import Self
 import psutil
 
 from bay_observation.errors import ClusterError
+from cluster.bays import PROJECT
 from cluster.network import Host
 
 _RESTART_DELAY = 1.0
@@ -123,9 +124,15 @@ class Supervisor:
         """SIGKILL a service with all its processes, as a loss of power; it is restarted while the context is open."""
         with self._lock:
             process = self._running.get(self._known(name))
-        if process is not None:
-            process.kill()  # the kernel ends all that ran in its process namespace
-            process.wait()
+        if process is None:
+            return
+        # With the first process of its namespace the kernel ends all others. (`unshare --kill-child` is not
+        # enough: the kernel forgets that promise where the child changes its account, as PostgreSQL's does.)
+        for first in _inner(process):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                first.kill()
+        process.kill()
+        process.wait()
 
     def host_of(self, name: str) -> Host:
         """Where a service runs."""
@@ -187,8 +194,9 @@ def tail(path: Path, lines: int = 15) -> str:
 
 
 def inherited_environment() -> dict[str, str]:
-    """This process's environment without what configures another Airflow."""
-    return {key: value for key, value in os.environ.items() if not key.startswith(("AIRFLOW_", "_AIRFLOW_"))}
+    """This process's environment without what configures another Airflow, and with this project's own packages."""
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(("AIRFLOW_", "_AIRFLOW_"))}
+    return kept | {"PYTHONPATH": os.pathsep.join([str(PROJECT), *filter(None, [os.environ.get("PYTHONPATH")])])}
 
 
 def _inner(process: subprocess.Popen[bytes]) -> list[psutil.Process]:

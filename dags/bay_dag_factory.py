@@ -23,6 +23,7 @@ after that time, for a backtest: Airflow makes backfills only of DAGs that have 
 import logging
 import os
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from airflow.providers.standard.operators.python import ShortCircuitOperator
 from airflow.sdk import DAG, get_parsing_context
@@ -31,11 +32,12 @@ from bay_observation.errors import ConfigError
 from bays import BayConfig, bay_ids, dag_id, load_bay, observer_queue, processor_queue
 from operators import FusionOperator, InferenceOperator, ObservationOperator, TrackingOperator, TriggerStageOperator
 from operators.conditions import check_execution_conditions
+from operators.retrying import StorePatience
 
 _log = logging.getLogger(__name__)
 
 START_DATE = datetime(2025, 1, 1, tzinfo=UTC)
-DEFAULT_ARGS = {
+DEFAULT_ARGS: dict[str, Any] = {
     "owner": "samho-ops",
     "depends_on_past": False,
     "retries": 2,
@@ -87,7 +89,9 @@ def fusion_dag(bay: BayConfig) -> DAG:
         doc_md=f"One run per Observation of **{bay.description}**; `conf` names it by `observation` or `batch_id`.",
         **_common(),
     ) as dag:
-        process_fusion = FusionOperator(task_id="process_fusion", bay_id=bay.bay_id, queue=queue)
+        process_fusion = FusionOperator(
+            task_id="process_fusion", bay_id=bay.bay_id, queue=queue, **_patience(bay).task_arguments()
+        )
         trigger_tracking = TriggerStageOperator(
             task_id="trigger_tracking",
             trigger_dag_id=dag_id("tracking", bay.bay_id),
@@ -108,7 +112,12 @@ def tracking_dag(bay: BayConfig) -> DAG:
         doc_md=f"One run per floor plan of **{bay.description}**; `conf` names it by `fusion` or `batch_id`.",
         **_common(),
     ) as dag:
-        TrackingOperator(task_id="process_tracking", bay_id=bay.bay_id, queue=processor_queue(bay.bay_id))
+        TrackingOperator(
+            task_id="process_tracking",
+            bay_id=bay.bay_id,
+            queue=processor_queue(bay.bay_id),
+            **_patience(bay).task_arguments(),
+        )
     return dag
 
 
@@ -147,6 +156,10 @@ def _common() -> dict[str, object]:
         "catchup": False,
         "max_active_runs": 1,
     }
+
+
+def _patience(bay: BayConfig) -> StorePatience:
+    return StorePatience(timedelta(seconds=bay.storage.wait), other_retries=DEFAULT_ARGS["retries"])
 
 
 def _observation_schedule(bay: BayConfig) -> dict[str, object]:

@@ -133,7 +133,7 @@ def _frame(options: argparse.Namespace, bay: BayConfig, camera: Camera) -> bytes
             if image.camera_name == camera.name:
                 return bytes(image.jpeg)
     raise CalibrationError(
-        f"{store.root}: no capture of bay {bay.bay_id} with a frame of {camera.name}: give an image with --frame"
+        f"{store.location}: no capture of bay {bay.bay_id} with a frame of {camera.name}: give an image with --frame"
     )
 
 
@@ -182,7 +182,7 @@ def _check_poses(options: argparse.Namespace, bay: BayConfig) -> int:
     store = ArtifactStore(options.data)
     batches = store.batch_ids("observation", bay.bay_id)[-options.batches :]
     if not batches:
-        raise ArtifactError(f"{store.root}: no observation of bay {bay.bay_id}: run its batches first, or give --data")
+        raise ArtifactError(f"{store.location}: no observation of bay {bay.bay_id}: run its batches first, or give --data")
     seen = []
     for batch in batches:
         observation = store.find("observation", bay.bay_id, batch)

@@ -2,11 +2,11 @@
 
 import logging
 import os
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from artifacts import data_path
+from artifacts import ArtifactStore, data_path, data_root, store_timeout, watch
 from bay_observation.errors import BayObservationError
 from bays import slot_of
 
@@ -48,9 +48,15 @@ def note(
 
     Without the note `python -m tracking gaps` says less of this slot, and nothing wrong.
     """
-    try:
-        with open_history() as history:
+
+    def record(url: str) -> None:
+        from tracking.history import History
+
+        with History(url) as history:
             history.record(bay_id, slot_of(batch_id), outcome, reason, cameras=cameras, failures=failures)
+
+    try:
+        _unless_it_hangs(_url(), record)
     except BayObservationError as error:
         _log.warning("batch %s: %s is not in the history: %s", batch_id, outcome, error)
 
@@ -67,17 +73,32 @@ def noted(bay_id: str, batch_id: str, done: "BatchOutcome | None", failed: "Batc
         note(bay_id, batch_id, done)
 
 
+def _unless_it_hangs(url: str, record: Callable[[str], None]) -> None:
+    """Write to a history; one in the data root must not be waited for while the shared storage hangs.
+
+    Raises:
+        StoreUnavailableError: it hangs, or is absent.
+    """
+    root = data_root()
+    if not url.startswith(f"sqlite:///{root}/"):
+        record(url)
+        return
+    ArtifactStore(root).check()
+    watch(root).call(lambda: record(url), store_timeout())
+
+
 def _url() -> str:
     from airflow.sdk import BaseHook
     from airflow.sdk.exceptions import AirflowNotFoundException
 
     from tracking.history import database_url
 
-    if not os.environ.get("HISTORY_DB"):
-        try:
-            return _url_of(BaseHook.get_connection(CONNECTION_ID))
-        except AirflowNotFoundException:
-            _log.debug("no Connection %s: the history is SQLite under the data root", CONNECTION_ID)
+    if url := os.environ.get("HISTORY_DB"):
+        return url
+    try:
+        return _url_of(BaseHook.get_connection(CONNECTION_ID))
+    except AirflowNotFoundException:
+        _log.debug("no Connection %s: the history is SQLite under the data root", CONNECTION_ID)
     return database_url(data_path())
 
 

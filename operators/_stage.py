@@ -10,7 +10,7 @@ from airflow.sdk.definitions.context import Context
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
 from artifacts import ArtifactReference, ArtifactStore, Stage
-from bays import BayConfig, load_bay
+from bays import BayConfig, load_bay, slot_of
 from operators._common import stage_reference, task_errors
 from operators._history import noted
 from triggers import ArtifactTrigger
@@ -30,7 +30,10 @@ class StageOperator(BaseOperator):
         bay_id: the bay.
         reference: the input artifact's reference (an XComArg as a rule); by default the
             run's `conf` names it, see `operators._common.stage_reference`.
-        wait: how long the artifact may take to appear on this host.
+        wait: how long each try waits at least for the artifact to appear on this host. The bay's
+            `storage.wait` is longer, and counts from the slot: a batch whose observer spooled it
+            while the store was away is fused when it comes, and of many that never come the
+            first does not hold up the last.
         poll_interval: seconds between two looks while waiting.
     """
 
@@ -57,15 +60,16 @@ class StageOperator(BaseOperator):
         with task_errors():
             reference = self._input(context)
             if not ArtifactStore().is_whole(reference):
-                self.log.info("%s is not whole on this host yet; waiting up to %s", reference.path, self.wait)
+                wait = self._patience(reference)
+                self.log.info("%s is not whole on this host yet; waiting up to %s", reference.path, wait)
                 self.defer(
                     trigger=ArtifactTrigger(
                         reference=reference.to_dict(),
-                        deadline=datetime.now(UTC) + self.wait,
+                        deadline=datetime.now(UTC) + wait,
                         poll_interval=self.poll_interval,
                     ),
                     method_name="resume",
-                    timeout=self.wait + TRIGGERER_GRACE,
+                    timeout=wait + TRIGGERER_GRACE,
                 )
             return self._run(reference)
 
@@ -81,6 +85,11 @@ class StageOperator(BaseOperator):
     @abstractmethod
     def process(self, reference: ArtifactReference, bay: BayConfig, store: ArtifactStore) -> dict[str, Any]:
         """Load the artifact, do the stage's work, publish, and return what XCom shall hold."""
+
+    def _patience(self, reference: ArtifactReference) -> timedelta:
+        allowed = timedelta(seconds=load_bay(self.bay_id).storage.wait)
+        since_slot = datetime.now(UTC) - slot_of(reference.batch_id)
+        return max(self.wait, min(allowed, allowed - since_slot))
 
     def _give_up(self, reference: ArtifactReference, reason: str) -> NoReturn:
         present = ArtifactStore().find(reference.stage, reference.bay_id, reference.batch_id)

@@ -49,10 +49,15 @@ def track(store: ArtifactStore, bay: BayConfig, fusion: ArtifactReference, histo
             artifact cannot be read; or another process held the ledger too long.
         TrackingError: the tracker refused the batch.
         HistoryError: the history cannot be written.
+        ConfigError: neither the store nor the history has a lock that works between hosts.
     """
     from tracking.entries import Entries, all_tracked, entry_before, untold
 
-    with exclusive(store, "tracking", bay.bay_id), history.writer(bay.bay_id) as writer:
+    on_a_server = not history.database.is_sqlite
+    with (
+        exclusive(store, "tracking", bay.bay_id, held_elsewhere=on_a_server),
+        history.writer(bay.bay_id) as writer,
+    ):
         entries = Entries(store, bay.bay_id)
         names = entries.batch_ids()
         earlier = [batch for batch in names if batch < fusion.batch_id]

@@ -103,7 +103,7 @@ class InferenceOperator(StageOperator):
     ) -> dict[str, Any]:
         if not store.is_whole(published):
             raise AirflowException(
-                f"{store.root / published.path}: the inference server published it, and it is not whole here:"
+                f"{store.where(published)}: the inference server published it, and it is not whole here:"
                 " do server and worker have the same DATA_PATH?"
             )
         for camera, reason in failures.items():

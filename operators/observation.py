@@ -8,8 +8,8 @@ from airflow.sdk import BaseOperator
 from airflow.sdk.definitions.context import Context
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
-from artifacts import ArtifactReference, ArtifactStore
-from bay_observation.errors import ArtifactError
+from artifacts import ArtifactReference, ArtifactStore, store_timeout
+from bay_observation.errors import ArtifactError, StoreUnavailableError
 from bays import BayConfig, batch_id, load_bay
 from operators._common import run_slot, task_errors
 from operators._history import note
@@ -17,8 +17,9 @@ from triggers import CaptureTrigger
 from triggers.events import CaptureEvent
 from triggers.publication import published_capture
 
-# Seconds that publishing may take on top of the bay's capture_deadline.
-_PUBLISH_GRACE = 60.0
+# Seconds that publishing may take on top of the bay's capture_deadline, besides the time
+# in which a store that hangs is waited for: once to look, once to publish.
+_PUBLISH_GRACE = 20.0
 # Airflow's own timeout stands behind the trigger's, for a triggerer that restarts or is away.
 _TRIGGERER_GRACE = timedelta(minutes=2)
 # Key in the task's state: which capture a cleared task must not be given again.
@@ -84,7 +85,7 @@ class ObservationOperator(BaseOperator):
         return _pushed(told.reference, images, told.failures)
 
     def _ask_cameras(self, bay: BayConfig, batch: str, replaces: str | None) -> NoReturn:
-        timeout = bay.capture_deadline + _PUBLISH_GRACE
+        timeout = bay.capture_deadline + _PUBLISH_GRACE + 2 * store_timeout()
         self.log.info("batch %s: %d cameras, quorum %d", batch, len(bay.cameras), bay.camera_quorum)
         self.defer(
             trigger=CaptureTrigger(bay_id=bay.bay_id, batch_id=batch, timeout=timeout, replaces=replaces),
@@ -112,6 +113,8 @@ class ObservationOperator(BaseOperator):
     def _published_digest(self, batch: str) -> str:
         try:
             published = ArtifactStore().find("capture", self.bay_id, batch)
+        except StoreUnavailableError:
+            raise  # what must be replaced is not known: better a retry than the old frames
         except ArtifactError as error:
             self.log.warning("%s", error)  # the trigger does not hand on what is damaged either
             return ""

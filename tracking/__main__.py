@@ -15,6 +15,7 @@ without an offset is the bay's own, as "2025-07-02 16:10".
 """
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import fields
@@ -37,6 +38,11 @@ _UNKNOWN, _WRONG_USE, _UNAVAILABLE = 1, 2, 3
 _COLUMNS = 160
 _STAY = ("track_id", "area", "stage", "class_name", "status", "standing_since", "since")
 _PLACE = ("last_seen", "sightings", "x_m", "y_m", "height_m")
+# What a narrow terminal does without, the first ones first.
+_STAY_SPARE = (
+    ("height_m",), ("sightings",), ("class_name",), ("last_seen",), ("status",), ("x_m", "y_m"), ("standing_since",),
+)  # fmt: skip
+_EVENT_SPARE = (("others",), ("from_area", "from_stage"))
 _DAY = timedelta(days=1)
 
 
@@ -49,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     options = _parser().parse_args(arguments)
     try:
-        with History.at(data_path()) as history:
+        with _history() as history:
             return int(options.run(history, options))
     except ConfigError as error:
         return _complain(error, _WRONG_USE)
@@ -85,7 +91,7 @@ def _show(history: History, options: argparse.Namespace) -> int:
     rows = [_row(stay) | _centre(stay.footprint.centroid) for stay in stays]
     lasting = all(stay.until is None for stay in stays)
     columns = (*_STAY, *([] if lasting else ["until"]), *_PLACE)
-    return _print(Answer(title, bay.zone, columns, rows, "nothing stands there"), options)
+    return _print(Answer(title, bay.zone, columns, rows, "nothing stands there", _STAY_SPARE), options)
 
 
 def _events(history: History, options: argparse.Namespace) -> int:
@@ -95,7 +101,8 @@ def _events(history: History, options: argparse.Namespace) -> int:
     found = history.events(bay.bay_id, start, end, kinds=options.kind, track_id=options.track, areas=areas)
     columns = ("time", "kind", "track_id", "from_area", "to_area", "from_stage", "to_stage", "others")
     title = f"{bay.bay_id}: {len(found)} events, {_said(bay, start, end)}"
-    return _print(Answer(title, bay.zone, columns, [_row(event) for event in found], "nothing happened"), options)
+    rows = [_row(event) for event in found]
+    return _print(Answer(title, bay.zone, columns, rows, "nothing happened", _EVENT_SPARE), options)
 
 
 def _dwell(history: History, options: argparse.Namespace) -> int:
@@ -148,12 +155,13 @@ def _migrate(history: History, _: argparse.Namespace) -> int:
 
 def _rebuild(history: History, options: argparse.Namespace) -> int:
     bay, store = load_bay(options.bay), ArtifactStore()
-    with exclusive(store, "tracking", bay.bay_id), history.writer(bay.bay_id) as writer:
+    on_a_server = not history.database.is_sqlite
+    with exclusive(store, "tracking", bay.bay_id, held_elsewhere=on_a_server), history.writer(bay.bay_id) as writer:
         entries = Entries(store, bay.bay_id)
         names = entries.batch_ids()
         if not names:
             raise HistoryError(
-                f"bay {bay.bay_id} has no tracking artifacts under {store.root}: there is nothing to tell"
+                f"bay {bay.bay_id} has no tracking artifacts under {store.location}: there is nothing to tell"
             )
         if options.discard_older:
             writer.clear()
@@ -168,6 +176,12 @@ def _prune(history: History, options: argparse.Namespace) -> int:
     for table, rows in deleted.items():
         print(f"{table}: {rows} rows deleted")
     return 0
+
+
+def _history() -> History:
+    # A store on S3 has no folder to put an SQLite into, and needs none where there is a server.
+    url = os.environ.get("HISTORY_DB")
+    return History(url) if url else History.at(data_path())
 
 
 # -- words and times --------------------------------------------------------------------------------
@@ -236,7 +250,8 @@ def _print(answer: Answer, options: argparse.Namespace) -> int:
     elif options.csv:
         print(answer.to_csv(), end="")
     else:
-        Console(width=None if sys.stdout.isatty() else _COLUMNS).print(answer.to_table())
+        console = Console(width=None if sys.stdout.isatty() else _COLUMNS)
+        console.print(answer.to_table(console.width))
     return 0
 
 

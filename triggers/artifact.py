@@ -55,7 +55,7 @@ class ArtifactTrigger(BaseTrigger):
             left = (self.deadline - datetime.now(UTC)).total_seconds()
             try:
                 async with asyncio.timeout(max(left, _ONE_LOOK)):
-                    # Reading may hang with the mount; in a thread it holds up no other trigger.
+                    # Where the mount hangs the store says so, and gives the thread back.
                     if await asyncio.to_thread(store.is_whole, reference):
                         return ArtifactEvent("whole", reference)
             except TimeoutError:
@@ -64,7 +64,7 @@ class ArtifactTrigger(BaseTrigger):
                 break
             await asyncio.sleep(min(self.poll_interval, left))
         reason = (
-            f"{store.root / reference.path}: not readable and whole on this host until"
+            f"{store.where(reference)}: not readable and whole on this host until"
             f" {self.deadline:%Y-%m-%d %H:%M:%S} UTC: is the shared storage mounted here,"
             " and was the artifact not replaced by a later run of its stage?"
         )

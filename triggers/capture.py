@@ -3,11 +3,12 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
-from artifacts import ArtifactReference, ArtifactStore
+from artifacts import ArtifactReference, ArtifactStore, report_backlog, watch
 from bay_observation.errors import BayObservationError, ConfigError
 from bays import BayConfig, load_bay, onvif_connection_id, slot_of
 from triggers.events import CaptureEvent
@@ -93,6 +94,7 @@ class CaptureTrigger(BaseTrigger):
         if standing is batch:
             self.log.info("%s published: %d of %d cameras", reference.path, len(batch.images), len(bay.cameras))
         await self._record_health(standing)
+        await asyncio.to_thread(_report_spool, store, bay)
         return _captured(reference, standing, bay)
 
     async def _ask_cameras(self, bay: BayConfig) -> "CaptureBatch":
@@ -113,11 +115,13 @@ class CaptureTrigger(BaseTrigger):
         """Take the capture into its bay's camera health, which must neither fail nor hold up a capture."""
         from capture_async.health import record_health
 
+        def record() -> None:
+            store = ArtifactStore()
+            store.check()
+            watch(str(store.root)).call(lambda: record_health(store.root, batch), _HEALTH_LIMIT_S)
+
         try:
-            async with asyncio.timeout(_HEALTH_LIMIT_S):
-                await asyncio.to_thread(record_health, None, batch)
-        except TimeoutError:
-            self.log.warning("camera health of %s: not recorded within %g s", batch.batch_id, _HEALTH_LIMIT_S)
+            await asyncio.to_thread(record)
         except BayObservationError as error:
             self.log.warning("camera health of %s: %s", batch.batch_id, error)
 
@@ -150,6 +154,11 @@ class CaptureTrigger(BaseTrigger):
 
 def _captured(reference: ArtifactReference, batch: "CaptureBatch", bay: BayConfig) -> CaptureEvent:
     return CaptureEvent("captured", batch.batch_id, reference, _counts(batch, bay), _reasons(batch))
+
+
+def _report_spool(store: ArtifactStore, bay: BayConfig) -> None:
+    if store.spool is not None:
+        report_backlog(airflow_stats(), [store.spool.backlog(bay.bay_id)], datetime.now(UTC))
 
 
 def _counts(batch: "CaptureBatch", bay: BayConfig) -> dict[str, int]:

@@ -62,33 +62,15 @@ class CaptureEvent:
         """
         where = f"event of capture {batch_id}"
         payload = _mapping(where, values, CaptureError)
-        status = payload.get("status")
-        if status not in get_args(CaptureStatus):
-            raise CaptureError(f"{where}: status {status!r} is none of {', '.join(get_args(CaptureStatus))}")
+        status: CaptureStatus = _status(where, payload, get_args(CaptureStatus), CaptureError)
         if payload.get("batch_id") != batch_id:
             raise CaptureError(f"{where}: it tells of batch {payload.get('batch_id')!r}")
-        counts = _mapping(f"{where}: counts", payload.get("counts"), CaptureError)
-        failures = _mapping(f"{where}: failures", payload.get("failures"), CaptureError)
-        if any(type(count) is not int or count < 0 for count in counts.values()):
-            raise CaptureError(f"{where}: counts {dict(counts)!r} are no whole numbers")
-        if any(not isinstance(reason, str) for reason in failures.values()):
-            raise CaptureError(f"{where}: failures {dict(failures)!r} are no reasons by camera")
+        counts = _counts(where, payload, ("images",) if status == "captured" else (), CaptureError)
+        failures = _failures(where, payload, CaptureError)
         reference = None
         if status == "captured":
-            reference = _reference(where, payload.get("reference"), CaptureError)
-            if (reference.stage, reference.bay_id, reference.batch_id) != ("capture", bay_id, batch_id):
-                raise CaptureError(f"{where}: its reference is to {reference.path}")
-            if "images" not in counts:
-                raise CaptureError(f"{where}: it does not count the images")
-        return cls(
-            status,
-            batch_id,
-            reference,
-            dict(counts),
-            dict(failures),
-            str(payload.get("error", "")),
-            payload.get("retry", True) is not False,
-        )
+            reference = _reference_to(("capture", bay_id, batch_id), where, payload, CaptureError)
+        return cls(status, batch_id, reference, counts, failures, str(payload.get("error", "")), _retry(payload))
 
 
 @dataclass(frozen=True)
@@ -112,9 +94,7 @@ class ArtifactEvent:
         """
         where = f"event of waiting for {expected.path}"
         payload = _mapping(where, values, ArtifactError)
-        status = payload.get("status")
-        if status not in get_args(ArtifactStatus):
-            raise ArtifactError(f"{where}: status {status!r} is none of {', '.join(get_args(ArtifactStatus))}")
+        status: ArtifactStatus = _status(where, payload, get_args(ArtifactStatus), ArtifactError)
         reference = _reference(where, payload.get("reference"), ArtifactError)
         if reference != expected:
             raise ArtifactError(f"{where}: it tells of {reference.path}, sha256 {reference.sha256[:8]}")
@@ -166,28 +146,15 @@ class InferenceEvent:
         """
         where = f"event of inference {capture.batch_id}"
         payload = _mapping(where, values, InferenceError)
-        status = payload.get("status")
-        if status not in get_args(InferenceStatus):
-            raise InferenceError(f"{where}: status {status!r} is none of {', '.join(get_args(InferenceStatus))}")
+        status: InferenceStatus = _status(where, payload, get_args(InferenceStatus), InferenceError)
         if payload.get("capture_sha256") != capture.sha256:
             raise InferenceError(f"{where}: it tells of another capture, {payload.get('capture_sha256')!r}")
         if status != "observed":
-            retry = payload.get("retry", True) is not False
-            return cls(status, capture.sha256, error=str(payload.get("error", "")), retry=retry)
-        counts = _mapping(f"{where}: counts", payload.get("counts"), InferenceError)
-        if any(type(counts.get(name)) is not int or counts[name] < 0 for name in ("frames", "objects")):
-            raise InferenceError(f"{where}: counts {dict(counts)!r} are no whole numbers")
-        failures = _mapping(f"{where}: failures", payload.get("failures"), InferenceError)
-        if any(not isinstance(reason, str) for reason in failures.values()):
-            raise InferenceError(f"{where}: failures {dict(failures)!r} are no reasons by camera")
-        reference = _reference(where, payload.get("reference"), InferenceError)
-        if (reference.stage, reference.bay_id, reference.batch_id) != (
-            "observation",
-            capture.bay_id,
-            capture.batch_id,
-        ):
-            raise InferenceError(f"{where}: its reference is to {reference.path}")
-        return cls(status, capture.sha256, reference, dict(counts), dict(failures))
+            return cls(status, capture.sha256, error=str(payload.get("error", "")), retry=_retry(payload))
+        counts = _counts(where, payload, ("frames", "objects"), InferenceError)
+        failures = _failures(where, payload, InferenceError)
+        reference = _reference_to(("observation", capture.bay_id, capture.batch_id), where, payload, InferenceError)
+        return cls(status, capture.sha256, reference, counts, failures)
 
 
 _Refusal = type[CaptureError] | type[ArtifactError] | type[InferenceError]
@@ -199,8 +166,46 @@ def _mapping(where: str, values: object, error: _Refusal) -> Mapping[str, Any]:
     return values
 
 
+def _status(where: str, payload: Mapping[str, Any], known: tuple[str, ...], error: _Refusal) -> Any:
+    status = payload.get("status")
+    if status not in known:
+        raise error(f"{where}: status {status!r} is none of {', '.join(known)}")
+    return status
+
+
+def _counts(where: str, payload: Mapping[str, Any], wanted: tuple[str, ...], error: _Refusal) -> dict[str, int]:
+    counts = dict(_mapping(f"{where}: counts", payload.get("counts"), error))
+    if any(type(count) is not int or count < 0 for count in counts.values()):
+        raise error(f"{where}: counts {counts!r} are no whole numbers")
+    missing = [name for name in wanted if name not in counts]
+    if missing:
+        raise error(f"{where}: it does not count the {' and '.join(missing)}")
+    return counts
+
+
+def _failures(where: str, payload: Mapping[str, Any], error: _Refusal) -> dict[str, str]:
+    failures = dict(_mapping(f"{where}: failures", payload.get("failures"), error))
+    if any(not isinstance(reason, str) for reason in failures.values()):
+        raise error(f"{where}: failures {failures!r} are no reasons by camera")
+    return failures
+
+
+def _retry(payload: Mapping[str, Any]) -> bool:
+    return payload.get("retry", True) is not False
+
+
 def _reference(where: str, values: object, error: _Refusal) -> ArtifactReference:
     try:
         return ArtifactReference.from_dict(_mapping(f"{where}: reference", values, error))
     except ArtifactError as fault:
         raise error(f"{where}: {fault}") from fault
+
+
+def _reference_to(
+    wanted: tuple[str, str, str], where: str, payload: Mapping[str, Any], error: _Refusal
+) -> ArtifactReference:
+    """The payload's reference, which must be to this stage, bay and batch."""
+    reference = _reference(where, payload.get("reference"), error)
+    if (reference.stage, reference.bay_id, reference.batch_id) != wanted:
+        raise error(f"{where}: its reference is to {reference.path}")
+    return reference

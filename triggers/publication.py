@@ -51,6 +51,8 @@ async def publish_capture(
     Cancelled before the file is visible, nothing is published and no part of it is left,
     also when the thread that writes it hangs for long and wakes long after.
 
+    Where the store fails it is spooled on this host, and that is as good: see `ArtifactStore`.
+
     Raises:
         ArtifactError: it cannot be written.
     """
@@ -64,7 +66,8 @@ async def publish_capture(
 
     def save() -> Capture:
         try:
-            return store.save("capture", bay.bay_id, batch.batch_id, batch, last_word=last_word), batch
+            saved = store.save("capture", bay.bay_id, batch.batch_id, batch, last_word=last_word, replaces=replaces)
+            return saved, batch
         except _AnotherWasFirst as first:
             logger.info("%s was published meanwhile; it stands", first.capture[0].path)
             return first.capture

@@ -25,7 +25,7 @@ from tracking.history import (
     nested_areas,
     scheduled_slots,
 )
-from tracking.history.database import _upgrade
+from tracking.history.database import _migrations, _upgrade
 from tracking.history.schema import SCHEMA_VERSION, SPANS, longest_of, metadata, span_of
 
 START = datetime(2025, 7, 2, 0, 0, tzinfo=UTC)
@@ -421,6 +421,45 @@ def test_what_stood_at_a_time_is_what_the_stays_say(history, tracked):
         assert {(stay.track_id, stay.since) for stay in history.standing("demo_bay", at=moment)} == expected
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_dwell_is_what_the_stays_say(bay, floors, history, seed):
+    """Of random periods, after every batch of a shuffled run, against a look at every stay."""
+    draw = random.Random(seed)
+    order = [*range(SLOTS), 3, 7]
+    draw.shuffle(order)
+    known = []
+    for number in order:
+        known = sorted({*known, number})
+        batches = track_all(bay, [floors[n] for n in known])
+        place = known.index(number)
+        write(history, batches[place:], batches[place - 1].result if place else None)
+        lines = map(json.loads, history.export("demo_bay"))
+        blocks = [line["track_id"] for line in lines if line["table"] == "history_tracks"]
+        stays = [stay for block in blocks for stay in history.stays("demo_bay", block)]
+        for _ in range(5):
+            start, end = sorted(draw.sample(range(-1, 3 * SLOTS), 2))
+            period = (START + start * SLOT / 2, START + end * SLOT / 2)
+            told = {
+                (one.area, one.stage): (one.blocks, one.stays, one.total, one.longest)
+                for one in history.dwell("demo_bay", *period)
+            }
+            assert told == counted(stays, period[0], min(period[1], at(known[-1])))
+
+
+def counted(stays, start, end):
+    """Blocks, stays, total and longest time by area and stage within [start, end)."""
+    lasted = {}
+    for stay in stays:
+        within = min(stay.until or end, end) - max(stay.since, start)
+        if within > timedelta(0):
+            lasted.setdefault((stay.area, stay.stage), []).append((stay.track_id, within))
+    return {
+        place: (len({block for block, _ in found}), len(found), sum(t, timedelta(0)), max(t))
+        for place, found in lasted.items()
+        for t in [[length for _, length in found]]
+    }
+
+
 # -- the schedule -----------------------------------------------------------------------------------
 
 
@@ -488,6 +527,22 @@ def test_an_older_schema_is_migrated_at_first_use_and_a_newer_one_refused(histor
         pytest.raises(HistoryUnavailableError, match=r"schema is 9999.*install the version"),
     ):
         later.standing("demo_bay")
+
+
+def test_a_history_of_the_version_before_is_brought_over(history, tracked, bay):
+    from alembic import command
+
+    one_by_one(history, tracked)
+    history.record("demo_bay", at(SLOTS), BatchOutcome.SKIPPED, "dark")
+    told = [list(history.export("demo_bay")), history.gaps(bay, at(-2), at(SLOTS + 2))]
+    with history.database.writing() as connection, connection.begin():
+        command.downgrade(_migrations(connection), "0002")
+    with History(history.database.location) as later:
+        assert [list(later.export("demo_bay")), later.gaps(bay, at(-2), at(SLOTS + 2))] == told
+        assert later.database.migrate() == SCHEMA_VERSION
+        with later.database.reading() as connection:
+            names = {index["name"] for index in sa.inspect(connection).get_indexes("history_batches")}
+        assert names == {"ix_history_batches_missing"}
 
 
 def test_a_file_that_is_no_database(tmp_path):

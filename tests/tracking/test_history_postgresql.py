@@ -43,6 +43,10 @@ def write(history, batches, before=None):
         writer.replace(before, batches)
 
 
+def places(stays):
+    return [(stay.track_id, stay.area, stay.stage, stay.since, stay.until) for stay in stays]
+
+
 def test_it_tells_what_sqlite_tells(history, tracked, bay, tmp_path):
     with History(f"sqlite:///{tmp_path}/history.db") as other:
         told = []
@@ -56,17 +60,30 @@ def test_it_tells_what_sqlite_tells(history, tracked, bay, tmp_path):
             told.append(
                 (
                     list(one.export("demo_bay")),
-                    one.dwell("demo_bay", START + SLOT, end),
+                    [one.dwell("demo_bay", START + n * SLOT / 2, START + n * SLOT) for n in range(1, 12)],
                     one.gaps(bay, START, end),
                     one.events("demo_bay", START, end, areas=["A13"]),
                     one.camera_changes("demo_bay", START, end),
                     one.batches("demo_bay", START, end),
-                    [(stay.track_id, stay.area, stay.since) for stay in one.standing("demo_bay", at=START + 3 * SLOT)],
+                    [places(one.standing("demo_bay", at=START + n * SLOT)) for n in range(-1, 10)],
+                    [places(one.standing("demo_bay", ["A13"], at=START + n * SLOT)) for n in range(-1, 10)],
+                    places(one.standing("demo_bay")),
+                    places([one.where("demo_bay", "demo_bay-000002", at=START + 3 * SLOT)]),
                     one.prune(START + 6 * SLOT),
                 )
             )
     assert told[0] == told[1]
     assert len(told[0][0]) > 10
+
+
+def test_times_are_utc_whatever_the_servers_zone_is(history, tracked, empty_postgresql):
+    write(history, tracked)
+    with history.database.writing() as connection, connection.begin():
+        connection.exec_driver_sql(f"ALTER DATABASE {empty_postgresql.rpartition('/')[2]} SET timezone = 'Asia/Seoul'")
+    with History(empty_postgresql) as other:
+        told = other.events("demo_bay", START, START + 12 * SLOT)
+    assert told == history.events("demo_bay", START, START + 12 * SLOT)
+    assert {event.time.tzinfo for event in told} == {UTC}
 
 
 def test_a_schema_that_is_not_there_is_refused_until_it_is_migrated(empty_postgresql, tracked):
@@ -78,6 +95,22 @@ def test_a_schema_that_is_not_there_is_refused_until_it_is_migrated(empty_postgr
         assert history.database.migrate() == SCHEMA_VERSION
         write(history, tracked)
         assert len(history.standing("demo_bay")) == 2
+
+
+def test_a_history_of_the_version_before_is_brought_over(history, tracked, bay, empty_postgresql):
+    from alembic import command
+
+    write(history, tracked)
+    history.record("demo_bay", START + 9 * SLOT, BatchOutcome.SKIPPED, "dark")
+    period = (START, START + 12 * SLOT)
+    told = [list(history.export("demo_bay")), history.gaps(bay, *period)]
+    with history.database.writing() as connection, connection.begin():
+        command.downgrade(database._migrations(connection), "0002")
+    with History(empty_postgresql) as later:
+        with pytest.raises(HistoryUnavailableError, match=r"schema is 0002.*run `python -m tracking migrate`"):
+            later.standing("demo_bay")
+        assert later.database.migrate() == "0002"
+        assert [list(later.export("demo_bay")), later.gaps(bay, *period)] == told
 
 
 def test_two_that_migrate_at_once_do_it_once(empty_postgresql):

@@ -89,7 +89,7 @@ def test_round_trip_of_inference(event):
         ({"status": "done"}, "status 'done'"),
         (OBSERVED.to_dict() | {"capture_sha256": "c" * 64}, "it tells of another capture"),
         (OBSERVED.to_dict() | {"counts": None}, "counts"),
-        (OBSERVED.to_dict() | {"counts": {"frames": 11}}, "no whole numbers"),
+        (OBSERVED.to_dict() | {"counts": {"frames": 11}}, "does not count the objects"),
         (OBSERVED.to_dict() | {"counts": {"frames": 11, "objects": -1}}, "no whole numbers"),
         (OBSERVED.to_dict() | {"failures": {"C_2": 4}}, "no reasons by camera"),
         (OBSERVED.to_dict() | {"reference": None}, "reference"),

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-import artifacts.store
+import os
 from triggers.publication import publish_capture, published_capture
 
 SLOT = datetime(2025, 7, 2, 7, 10, tzinfo=UTC)
@@ -18,8 +18,8 @@ class HangingDisk:
     def __init__(self, monkeypatch):
         self.reached = threading.Event()
         self.released = threading.Event()
-        self._real = artifacts.store.os.fsync
-        monkeypatch.setattr(artifacts.store.os, "fsync", self._hang)
+        self._real = os.fsync
+        monkeypatch.setattr(os, "fsync", self._hang)
 
     def _hang(self, descriptor):
         if not self.reached.is_set():

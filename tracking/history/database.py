@@ -14,7 +14,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
 import sqlalchemy as sa
@@ -24,6 +24,9 @@ from sqlalchemy.exc import DBAPIError, NoSuchModuleError, SQLAlchemyError
 
 from bay_observation.errors import ConfigError, HistoryError, HistoryUnavailableError
 from tracking.history.schema import SCHEMA_VERSION, VERSION_TABLE
+
+if TYPE_CHECKING:
+    from alembic.config import Config
 
 LOCK_PATIENCE_S = 300.0
 """How long a writer waits for another one of its bay."""
@@ -150,7 +153,9 @@ class Database:
                 sa.event.listen(engine, "connect", _leave_transactions_to_us)
                 sa.event.listen(engine, "begin", _begin)
                 return engine
-            return sa.create_engine(self._url, connect_args=_POSTGRESQL, pool_pre_ping=True)
+            engine = sa.create_engine(self._url, connect_args=_POSTGRESQL, pool_pre_ping=True)
+            sa.event.listen(engine, "connect", _set_up)
+            return engine
         except (ModuleNotFoundError, NoSuchModuleError) as error:
             raise HistoryUnavailableError(
                 f"history {self.location}: no driver: pip install 'bay-observation[postgres]' on this host"
@@ -253,6 +258,15 @@ def _leave_transactions_to_us(connection: Any, _: Any) -> None:
     connection.isolation_level = None
 
 
+def _set_up(connection: Any, _: Any) -> None:
+    connection.autocommit = True
+    # Times then come as they are handed on: to convert each takes longer than to read it.
+    connection.execute("SET TIME ZONE 'UTC'")
+    # No answer is so long in the making that starting other processes for it pays.
+    connection.execute("SET max_parallel_workers_per_gather = 0")
+    connection.autocommit = False
+
+
 def _begin(connection: Connection) -> None:
     writes = connection.get_execution_options().get("writes", False)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
@@ -267,10 +281,15 @@ def _version(connection: Connection) -> str | None:
 
 def _upgrade(connection: Connection) -> None:
     from alembic import command
+
+    command.upgrade(_migrations(connection), "head")
+
+
+def _migrations(connection: Connection) -> "Config":
     from alembic.config import Config
 
     config = Config()  # of no file: alembic then leaves the process's logging alone
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
     config.set_main_option("path_separator", "os")
     config.attributes["connection"] = connection
-    command.upgrade(config, "head")
+    return config

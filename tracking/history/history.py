@@ -4,6 +4,7 @@ import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, Self
 
@@ -103,7 +104,12 @@ class History:
         Raises:
             HistoryError: the history has no such track, or nothing of the bay.
         """
-        asked = _at(at, positions.c.bay_id == bay_id, positions.c.track_id == track_id)
+        asked = sa.select(*_STAY).where(positions.c.bay_id == bay_id, positions.c.track_id == track_id)
+        if at is None:
+            asked = asked.where(positions.c.until.is_(None))
+        else:
+            over_later = sa.or_(positions.c.until.is_(None), positions.c.until > at)
+            asked = asked.where(positions.c.since <= at, over_later)
         with self.database.reading() as connection:
             found = _read_stays(connection, asked)
             if not found:
@@ -172,10 +178,10 @@ class History:
             names = sorted(areas)
             asked = asked.where(sa.or_(events.c.from_area.in_(names), events.c.to_area.in_(names)))
         with self.database.reading() as connection:
-            found = [_read_event(row) for row in connection.execute(asked)]
+            found = _read_events(connection, asked)
             if not found:
                 self._newest_slot(connection, bay_id)
-        return sorted(found, key=lambda event: (event.time, event.track_id, event.kind, event.slot))
+        return sorted(found, key=attrgetter("time", "track_id", "kind", "slot"))
 
     def events_of_slots(self, bay_id: str, start: datetime, end: datetime) -> list[HistoryEvent]:
         """Events that the slots of [start, end) made certain, in the order in which the tracker told them."""
@@ -185,7 +191,7 @@ class History:
             .order_by(events.c.slot, events.c.number)
         )
         with self.database.reading() as connection:
-            return [_read_event(row) for row in connection.execute(asked)]
+            return _read_events(connection, asked)
 
     def dwell(self, bay_id: str, start: datetime, end: datetime) -> list[Dwell]:
         """How long blocks stood in each area at each stage within [start, end), longest in all first.
@@ -249,11 +255,11 @@ class History:
         """
         within = sa.and_(batches.c.bay_id == bay.bay_id, batches.c.slot >= start, batches.c.slot < end)
         stopped = sa.select(batches.c.slot, batches.c.outcome, batches.c.reason).where(
-            within, batches.c.outcome != BatchOutcome.TRACKED.value
+            within, batches.c.sha256.is_(None)
         )
         with self.database.reading() as connection:
             gaps = [Gap(*row) for row in connection.execute(stopped)]
-            known = set(connection.execute(sa.select(epoch(batches.c.slot)).where(within)).scalars())
+            known = set(connection.execute(sa.select(epoch(batches.c.slot)).where(within)).scalars().all())
         for slot in scheduled_slots(bay, start, end):
             if int(slot.timestamp()) not in known:
                 closed = bay.closed(slot)
@@ -428,32 +434,48 @@ def _at(at: datetime | None, *conditions: sa.ColumnElement[bool]) -> sa.Select[A
 
 
 def _lasting(columns: Sequence[sa.ColumnElement[Any]]) -> sa.Select[Any]:
-    return sa.select(*columns).where(positions.c.until.is_(None))
+    """Stays that last. They have no span: told so, the index of spans has them in one range too."""
+    return sa.select(*columns).where(positions.c.until.is_(None), positions.c.span.is_(None))
 
 
 def _over(columns: Sequence[sa.ColumnElement[Any]], after: datetime, begun: datetime) -> sa.Select[Any]:
     """Stays that ended after a time, and had begun by another.
 
     A stay of span k that ended after it began no earlier than 2^k slots before it. Each
-    span is thereby one short range of an index of (bay, span, begin).
+    span is thereby one short range of an index of (bay, span, begin). The ranges are joined
+    rather than listed with OR, for which PostgreSQL would read every stay of the bay.
     """
-    ranges = (
-        sa.and_(positions.c.span == span, positions.c.since > after - longest_of(span), positions.c.since <= begun)
-        for span in range(SPANS)
+    ranges = sa.union_all(
+        *(
+            sa.select(
+                sa.literal(span, positions.c.span.type).label("span"),
+                sa.literal(after - longest_of(span), positions.c.since.type).label("begun_after"),
+            )
+            for span in range(SPANS)
+        )
+    ).subquery("ranges")
+    in_range = sa.and_(positions.c.span == ranges.c.span, positions.c.since > ranges.c.begun_after)
+    return (
+        sa.select(*columns)
+        .select_from(ranges.join(positions, in_range))
+        .where(positions.c.until > after, positions.c.since <= begun)
     )
-    return sa.select(*columns).where(positions.c.until > after, sa.or_(*ranges))
 
 
 def _read_stays(connection: Connection, asked: sa.Select[Any] | sa.CompoundSelect[Any]) -> list[Stay]:
-    rows: list[tuple[Any, ...]] = [tuple(row) for row in connection.execute(asked)]
+    rows: Sequence[Any] = connection.execute(asked).all()
     outlines = shapely.from_wkb([row[-1] for row in rows])
     return [Stay(*row[:-1], outline) for row, outline in zip(rows, outlines, strict=True)]  # type: ignore[call-arg]
 
 
-def _read_event(row: sa.Row[Any]) -> HistoryEvent:
-    values: tuple[Any, ...] = tuple(row)
-    others, details = (json.loads(text) if text else () for text in values[-2:])
-    return HistoryEvent(*values[:-2], tuple(others), dict(details))  # type: ignore[call-arg]
+def _read_events(connection: Connection, asked: sa.Select[Any]) -> list[HistoryEvent]:
+    rows: Sequence[Any] = connection.execute(asked).all()
+    return [
+        HistoryEvent(  # type: ignore[call-arg]
+            *values, tuple(json.loads(others)) if others else (), json.loads(details) if details else {}
+        )
+        for *values, others, details in rows
+    ]
 
 
 def _batches(connection: Connection, bay_id: str, *conditions: sa.ColumnElement[bool]) -> list[Batch]:

@@ -36,7 +36,8 @@ class earlier(FunctionElement[Any]):  # noqa: N801
 @compiles(seconds, "postgresql")
 def _(element: seconds, compiler: Any, **options: Any) -> str:
     start, end = (compiler.process(clause, **options) for clause in element.clauses)
-    return f"extract(epoch FROM {end} - {start})::float8"
+    # Not extract(): its exact numbers make a sum several times as long.
+    return f"date_part('epoch', {end} - {start})"
 
 
 @compiles(seconds, "sqlite")

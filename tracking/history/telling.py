@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -10,10 +11,19 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from rich.box import SIMPLE_HEAD
+from rich.console import Group
 from rich.table import Table
+from rich.text import Text
 from shapely import Polygon
 
-_IDENTITIES = ("track_id", "block", "camera")
+_IDENTITIES = ("track_id", "others", "camera")
+_TEXTS = ("reason",)
+# Pieces of a cell, each of which stays in one line.
+_WHOLE = re.compile(r".+")
+_WORDS = re.compile(r"\S+\s*")
+_NAMES = re.compile(r"(?:\S*?[^\s_-]{4,}[_-]+|\S+)\s*")
+_LONGEST_WORD = 24
+_BETWEEN = 2
 _NOTHING = "–"
 
 
@@ -27,6 +37,7 @@ class Answer:
         columns: those that a table shows, in order; JSON and CSV have every key of the rows.
         rows: values as the history has them.
         empty: what a person reads where there are no rows.
+        spare: columns that a table leaves out together where there is no room, the first ones first.
     """
 
     title: str
@@ -34,23 +45,32 @@ class Answer:
     columns: tuple[str, ...]
     rows: Sequence[Mapping[str, Any]]
     empty: str = "nothing"
+    spare: tuple[tuple[str, ...], ...] = ()
 
-    def to_table(self) -> Table:
-        """For a terminal."""
-        caption = None if self.rows else self.empty
-        table = Table(
-            title=f"{self.title} (times: {self.zone.key})", title_justify="left", box=SIMPLE_HEAD, caption=caption
-        )
-        for column in self.columns:
-            numbers = any(isinstance(row[column], int | float | timedelta) for row in self.rows)
-            whole = column in _IDENTITIES or any(isinstance(row[column], datetime) for row in self.rows)
-            # What is too long goes on in the next line: half an id or half a stage tells nothing.
-            table.add_column(
-                column.replace("_", " "), justify="right" if numbers else "left", no_wrap=whole, overflow="fold"
-            )
-        for row in self.rows:
-            table.add_row(*(self._shown(row[column]) for column in self.columns))
-        return table
+    def to_table(self, width: int) -> Group:
+        """For a terminal of so many characters.
+
+        Words, ids and times stay whole: a long text goes on in the next line, a long name does so
+        behind a `_` or `-`. Where even that is too wide, the columns of `spare` are left out, in
+        their order, and the table says so.
+        """
+        shown = {name: [self._shown(row[name]) for row in self.rows] for name in self.columns}
+        pieces = {name: self._pieces(name) for name in self.columns}
+        least = {name: _least(name, cells, pieces[name]) for name, cells in shown.items()}
+        kept = list(self.columns)
+        for group in self.spare:
+            if _total([least[name] for name in kept]) > width:
+                kept = [name for name in kept if name not in group]
+        widths = _spread({name: least[name] for name in kept}, {name: _widest(shown[name]) for name in kept}, width)
+        table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, collapse_padding=True)
+        for name in kept:
+            numbers = any(isinstance(row[name], int | float | timedelta) for row in self.rows)
+            table.add_column(name.replace("_", " "), justify="right" if numbers else "left", width=widths[name])
+        for number in range(len(self.rows)):
+            lines = (_lines(shown[name][number], widths[name], pieces[name]) for name in kept)
+            table.add_row(*(Text("\n".join(each)) for each in lines))
+        above = Text(f"{self.title} (times: {self.zone.key})\n", "bold")
+        return Group(above, table, *self._below([name for name in self.columns if name not in kept]))
 
     def to_json(self) -> str:
         """One document: the zone, and a mapping for each row. Durations are seconds."""
@@ -67,6 +87,19 @@ class Answer:
             plain = (self._plain(row[name]) for name in names)
             writer.writerow([json.dumps(one) if isinstance(one, list | dict) else one for one in plain])
         return text.getvalue()
+
+    def _below(self, left_out: Sequence[str]) -> list[Text]:
+        said = [] if self.rows else [self.empty]
+        if left_out:
+            names = ", ".join(name.replace("_", " ") for name in left_out)
+            said.append(f"no room for {names}: widen the terminal, or ask with --json or --csv")
+        return [Text(one, "dim") for one in said]
+
+    def _pieces(self, column: str) -> re.Pattern[str]:
+        """What stays in one line of a column's cells."""
+        if any(isinstance(row[column], datetime | timedelta) for row in self.rows):
+            return _WHOLE
+        return _WORDS if column in (*_IDENTITIES, *_TEXTS) else _NAMES
 
     def _shown(self, value: object) -> str:
         if value is None or value in ("", {}, ()):
@@ -96,3 +129,41 @@ class Answer:
         if isinstance(value, tuple):
             return list(value)
         return value
+
+
+def _least(column: str, cells: Sequence[str], pieces: re.Pattern[str]) -> int:
+    """The narrowest that a column may be."""
+    words = column.split("_") + [piece for cell in cells for piece in pieces.findall(cell)]
+    longest = max(len(word.rstrip()) for word in words)
+    return min(longest, _LONGEST_WORD) if column in _TEXTS else longest
+
+
+def _widest(cells: Sequence[str]) -> int:
+    return max(map(len, cells), default=0)
+
+
+def _total(widths: Sequence[int]) -> int:
+    return sum(widths) + _BETWEEN * (len(widths) - 1)
+
+
+def _spread(least: Mapping[str, int], wanted: Mapping[str, int], width: int) -> dict[str, int]:
+    """Widths of columns: what is left over goes to those that want it, the first one first."""
+    widths = dict(least)
+    over = width - _total(list(least.values()))
+    for name in least:
+        more = max(0, min(over, wanted[name] - widths[name]))
+        widths[name] += more
+        over -= more
+    return widths
+
+
+def _lines(text: str, width: int, pieces: re.Pattern[str]) -> list[str]:
+    """A cell in lines of at most so many characters, broken between its pieces only; a longer piece is cut."""
+    lines = [""]
+    for piece in pieces.findall(text):
+        if lines[-1] and len(lines[-1] + piece.rstrip()) > width:
+            lines.append("")
+        lines[-1] += piece
+        while len(lines[-1].rstrip()) > width:
+            lines[-1:] = [lines[-1][:width], lines[-1][width:]]
+    return [line.rstrip() for line in lines]

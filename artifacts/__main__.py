@@ -1,0 +1,147 @@
+"""`python -m artifacts`: the shared storage, and what waits for it.
+
+init       mark the root of a store, so that an absent mount is told from it (STORE_MARKER=required)
+status     whether the store answers, and what waits in this host's spool
+replicate  publish what waits in this host's spool, in order: a service of every observer
+
+DATA_PATH is the store, SPOOL_PATH the spool. See docs/storage.md.
+"""
+
+import argparse
+import json
+import logging
+import signal
+import sys
+import threading
+from collections.abc import Sequence
+
+from artifacts.faults import named_errors
+from artifacts.filesystem import MARKER, data_root, file_system
+from artifacts.replication import Replicator
+from artifacts.spool import Spool
+from artifacts.store import ArtifactStore
+from bay_observation.errors import ArtifactError, BayObservationError, ConfigError, StoreUnavailableError
+
+_FAILED, _WRONG_USE, _WAITING = 1, 2, 3
+# The replicator holds up nobody: what is slow may be slow.
+_TIMEOUT_S = 120.0
+_STANDBY_S = 5.0
+
+logger = logging.getLogger("artifacts")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command.
+
+    Returns:
+        0 when it is done; 1 where the store or the spool fails; 2 for wrong use; 3 where the
+        store answers and something waits in the spool.
+    """
+    options = _parser().parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
+    try:
+        return int(options.run(options))
+    except ConfigError as error:
+        print(error, file=sys.stderr)
+        return _WRONG_USE
+    except BayObservationError as error:
+        print(error, file=sys.stderr)
+        return _FAILED
+
+
+def _init(_: argparse.Namespace) -> int:
+    files = file_system(data_root())
+    with named_errors(files.where(MARKER), "written"):
+        if files.status(MARKER) is None:
+            files.write(MARKER, b"The shared storage of Bay Observation: see docs/storage.md.\n")
+    print(f"{files.where(MARKER)}: this is the store; set STORE_MARKER=required on every host that mounts it")
+    return 0
+
+
+def _status(options: argparse.Namespace) -> int:
+    spool = Spool.from_environment()
+    fault = ""
+    try:
+        ArtifactStore(data_root()).check()
+    except StoreUnavailableError as error:
+        fault = str(error)
+    backlogs = [] if spool is None else [spool.backlog(bay_id) for bay_id in spool.bay_ids()]
+    replicating = spool is not None and _is_replicated(spool)
+    waiting = sum(backlog.pending for backlog in backlogs)
+    if options.json:
+        told = {
+            "store": data_root(),
+            "fault": fault or None,
+            "spool": None if spool is None else str(spool.folder),
+            "replicator": replicating,
+            "pending": waiting,
+            "bays": [backlog.to_dict() for backlog in backlogs],
+        }
+        print(json.dumps(told, indent=2))
+    else:
+        print(f"store       {fault or f'{data_root()}: answers'}")
+        print(f"spool       {'off: SPOOL_PATH is not set' if spool is None else spool.folder}")
+        print(f"replicator  {'runs' if replicating else 'does not run on this spool'}")
+        for backlog in backlogs:
+            since = f", since {backlog.since:%Y-%m-%d %H:%M} UTC" if backlog.since else ""
+            waits = f"{backlog.pending} wait ({backlog.size / 1e6:.1f} MB{since})"
+            print(f"{backlog.bay_id}: {waits}, {backlog.aside} set aside")
+    if fault:
+        return _FAILED
+    return _WAITING if waiting else 0
+
+
+def _replicate(options: argparse.Namespace) -> int:
+    spool = Spool.from_environment()
+    if spool is None:
+        raise ConfigError("SPOOL_PATH is not set: there is no spool on this host, and nothing to replicate")
+    replicator = Replicator(spool, ArtifactStore(data_root(), timeout_s=_TIMEOUT_S))
+    if options.once:
+        with spool.only_replicator(0.0):
+            done = replicator.once()
+        logger.info("%d published, %d set aside, %d left", done.published, done.aside, done.left)
+        return _FAILED if done.left else 0
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    waits = False
+    while not stop.is_set():
+        try:
+            with spool.only_replicator(_STANDBY_S):
+                logger.info("replicating %s to %s", spool.folder, data_root())
+                replicator.run(stop)
+        except StoreUnavailableError:
+            raise
+        except ArtifactError as error:
+            if not waits:
+                logger.info("standing by: %s", error)
+            waits = True
+    return 0
+
+
+def _is_replicated(spool: Spool) -> bool:
+    try:
+        with spool.only_replicator(0.0):
+            return False
+    except ArtifactError:
+        return True
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m artifacts", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    init = commands.add_parser("init", help="mark the root of a store")
+    init.set_defaults(run=_init)
+    status = commands.add_parser("status", help="whether the store answers, and what waits for it")
+    status.add_argument("--json", action="store_true", help="for programs")
+    status.set_defaults(run=_status)
+    replicate = commands.add_parser("replicate", help="publish what waits")
+    replicate.add_argument("--once", action="store_true", help="what waits now, and end")
+    replicate.set_defaults(run=_replicate)
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

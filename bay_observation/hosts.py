@@ -1,0 +1,13 @@
+"""Under which name Airflow knows this host (`[core] hostname_callable`)."""
+
+import os
+import socket
+
+
+def advertised_host() -> str:
+    """`ADVERTISED_HOST`, else the host's own name.
+
+    The API server fetches the logs of running tasks from here: in a bay's network the observer's
+    address serves, where its name is known to no name server.
+    """
+    return os.environ.get("ADVERTISED_HOST") or socket.gethostname()

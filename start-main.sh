@@ -1,0 +1,21 @@
+#!/usr/bin/env bash
+# Starts Airflow's own services, PostgreSQL, Redis and Flower on the main server: start-main.sh [dev|prod]
+# The first start makes the secrets. Safe to run again: it changes what has changed.
+set -euo pipefail
+# shellcheck source=scripts/deployment.sh
+source "$(dirname "${BASH_SOURCE[0]}")/scripts/deployment.sh"
+
+environment="${1:-dev}"
+check_environment "$environment"
+env_file="$PROJECT/env/$environment/main.env"
+[[ -f "$env_file" ]] || fail "$env_file not found"
+choose_user
+check_docker
+check_image "$env_file"
+check_storage "$environment" "$env_file"
+provide_main_secrets
+make_folder "$PROJECT/logs"
+ensure_network
+
+compose_with main "$environment" "$env_file" airflow-main up -d
+echo "Airflow: port 8080, user admin, password in $SECRETS_PATH/admin_password (Flower: port 5555, flower_password)"

@@ -1,0 +1,24 @@
+#!/usr/bin/env bash
+# Starts a bay's observer on a host inside the bay's camera network: start-observers.sh [dev|prod] [BAY] [INSTANCE]
+# INSTANCE 2 is the standby, on a second host: Airflow hands it what the first one no longer does.
+set -euo pipefail
+# shellcheck source=scripts/deployment.sh
+source "$(dirname "${BASH_SOURCE[0]}")/scripts/deployment.sh"
+
+environment="${1:-dev}"
+bay="${2:-3bay_north}"
+instance="${3:-1}"
+check_environment "$environment"
+check_bay "$bay"
+check_instance "$instance"
+choose_worker observer "$environment" "$bay" "$instance"
+check_queue "$ENV_FILE" "obs_$bay"
+choose_user
+check_docker
+check_image "$ENV_FILE"
+check_storage "$environment" "$ENV_FILE"
+check_secrets "${WORKER_SECRETS[@]}"
+ensure_network
+
+echo "Starting observer for $bay..."
+compose_with observer "$environment" "$ENV_FILE" "$PROJECT_NAME" up -d

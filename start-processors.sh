@@ -1,0 +1,46 @@
+#!/usr/bin/env bash
+# Starts the processors of bays beside the main server: start-processors.sh [dev|prod] ["BAY BAY ..."] [INSTANCE]
+# INSTANCE 2 is one more processor of the same bays. A bay that cannot be started is told and skipped; the exit
+# status is 1 then.
+set -euo pipefail
+# shellcheck source=scripts/deployment.sh
+source "$(dirname "${BASH_SOURCE[0]}")/scripts/deployment.sh"
+
+environment="${1:-dev}"
+bays="${2:-3bay_north 4bay 5bay}"
+instance="${3:-1}"
+check_environment "$environment"
+check_instance "$instance"
+choose_user
+check_docker
+check_secrets "${WORKER_SECRETS[@]}"
+ensure_network
+
+start() {
+  local bay=$1
+  check_bay "$bay"
+  choose_worker processor "$environment" "$bay" "$instance"
+  check_queue "$ENV_FILE" "proc_$bay"
+  check_image "$ENV_FILE"
+  check_storage "$environment" "$ENV_FILE"
+  make_folder "$PROJECT/logs"
+  echo "Starting processor for $bay..."
+  compose_with processor "$environment" "$ENV_FILE" "$PROJECT_NAME" up -d
+}
+
+status=0
+for bay in $bays; do
+  # In a shell of its own, which `fail` ends; called as it is, so that set -e holds in it.
+  set +e
+  (
+    set -e
+    start "$bay"
+  )
+  result=$?
+  set -e
+  if [[ $result -ne 0 ]]; then
+    echo "Warning: skipping $bay" >&2
+    status=1
+  fi
+done
+exit $status

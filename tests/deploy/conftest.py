@@ -1,0 +1,87 @@
+"""A copy of what the start scripts need, and a `docker` that only notes what it is asked."""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+PROJECT = Path(__file__).parents[2]
+SCRIPTS = ("start-main.sh", "start-observers.sh", "start-processors.sh", "compose.sh")
+
+_DOCKER = """#!/bin/sh
+echo "${0##*/} $*" >>"$DOCKER_CALLS"
+echo "WORKER_NAME=${WORKER_NAME:-} AIRFLOW_UID=${AIRFLOW_UID:-}" >>"$DOCKER_CALLS"
+case "$*" in
+  "compose version") exit "${COMPOSE_PLUGIN:-0}" ;;
+  info) exit "${DOCKER_INFO:-0}" ;;
+  image*) exit "${IMAGE_MISSING:-0}" ;;
+esac
+"""
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a script said, and what it had docker do."""
+
+    status: int
+    said: str
+    calls: str
+
+
+@dataclass
+class Host:
+    """A host with the project's files and the fake docker."""
+
+    folder: Path
+    programs: Path
+
+    @property
+    def secrets(self) -> Path:
+        return self.folder / "secrets"
+
+    def run(self, script: str, *arguments: str, **variables: str) -> Result:
+        calls = self.folder / "calls"
+        calls.write_text("")
+        environment = {
+            "PATH": f"{self.programs}:{os.environ['PATH']}",
+            "HOME": str(self.folder),
+            "DOCKER_CALLS": str(calls),
+            **variables,
+        }
+        done = subprocess.run(
+            [str(self.folder / script), *arguments], env=environment, capture_output=True, text=True, check=False
+        )
+        return Result(done.returncode, done.stdout + done.stderr, calls.read_text())
+
+    def provide_secrets(self) -> None:
+        """What an observer's host is given from the main server."""
+        assert self.run("start-main.sh", "dev").status == 0
+
+
+@pytest.fixture
+def make_host(tmp_path: Path) -> Callable[[], Host]:
+    def make() -> Host:
+        folder, programs = tmp_path / "project", tmp_path / "bin"
+        programs.mkdir()
+        for name in ("docker", "docker-compose"):
+            (programs / name).write_text(_DOCKER)
+            (programs / name).chmod(0o755)
+        for name in ("env", "scripts"):
+            shutil.copytree(PROJECT / name, folder / name)
+        (folder / "bays").mkdir()
+        for bay in (PROJECT / "bays").glob("*.yaml"):
+            shutil.copy(bay, folder / "bays")
+        for name in (*SCRIPTS, "docker-compose.yaml", "docker-compose.prod.yaml"):
+            shutil.copy(PROJECT / name, folder)
+        return Host(folder, programs)
+
+    return make
+
+
+@pytest.fixture
+def host(make_host: Callable[[], Host]) -> Host:
+    return make_host()
