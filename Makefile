@@ -7,7 +7,7 @@ comma := ,
 VERSION = $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-fast cluster-test load eval eval-tracking bench-inference bench-history backtest \
+.PHONY: help install demo test test-fast cluster-test load eval eval-tracking bench-inference bench-history bench-pipeline backtest \
 	lint format image compose-test clean
 
 help:  ## this list
@@ -60,6 +60,9 @@ backtest: install  ## a stored day again, beside the live history (BAY= FROM= TO
 
 bench-history: install  ## a year of ten bays in a PostgreSQL of its own: how long each question takes (ARGS="--scale 0.1", --fill/--folder FOLDER)
 	@$(BIN)/python -m benchmarks.history $(ARGS)
+
+bench-pipeline: install  ## from slot to tracking result with Celery, before and after tuning, and Airflow's share of it
+	@$(BIN)/python -m benchmarks.pipeline $(ARGS)
 
 eval-tracking: install  ## the tracker over simulated days, beside two baselines (ARGS="--seeds 1,2")
 	@$(BIN)/python -m evaluation.tracking_bench $(ARGS)

@@ -76,7 +76,11 @@ def _override() -> list[str] | None:
     return None if text is None else [name for name in text.replace(",", " ").split() if name]
 
 
-class _UniqueKeyLoader(yaml.SafeLoader):
+# A bay's file is read for every task: libyaml does it in a tenth of the time, where PyYAML was built with it.
+_SafeLoader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+class _UniqueKeyLoader(_SafeLoader):  # type: ignore[misc]  # one of two, chosen at run time
     """YAML keeps the last of two equal keys in silence; a bay's file must not."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
@@ -86,7 +90,18 @@ class _UniqueKeyLoader(yaml.SafeLoader):
             if key in seen:
                 raise yaml.constructor.ConstructorError(None, None, f"key {key!r} stands twice", key_node.start_mark)
             seen.add(key)
-        return super().construct_mapping(node, deep)
+        mapping: dict[Hashable, Any] = super().construct_mapping(node, deep)
+        return mapping
+
+
+def _read(text: str) -> tuple[yaml.Node | None, Any]:
+    """The nodes of a YAML text, which know their lines, and what they hold."""
+    loader = _UniqueKeyLoader(text)
+    try:
+        tree = loader.get_single_node()
+        return tree, None if tree is None else loader.construct_document(tree)
+    finally:
+        loader.dispose()
 
 
 def parse_bay(path: Path, text: str, bay_id: str) -> BayConfig:
@@ -96,8 +111,7 @@ def parse_bay(path: Path, text: str, bay_id: str) -> BayConfig:
         ConfigError: every fault with line, key and reason.
     """
     try:
-        tree = yaml.compose(text, Loader=_UniqueKeyLoader)
-        raw = yaml.load(text, Loader=_UniqueKeyLoader)  # noqa: S506 - it is a SafeLoader
+        tree, raw = _read(text)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = f":{mark.line + 1}" if mark else ""

@@ -6,7 +6,7 @@ import secrets
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from datetime import datetime
 from pathlib import Path
@@ -63,6 +63,7 @@ class Cluster(AirflowClient):
         data: root of the artifact store (`DATA_PATH`) of the hosts by name; `home/data` for the others.
         env: further environment of all Airflow services.
         bay_changes: keys of the bay files that are set in each.
+        leave_out: variables of `env/base.env` that are not set, for a comparison.
 
     Raises:
         ClusterError: on entering, when this machine cannot do it (see `missing`) or a service does not start.
@@ -82,6 +83,7 @@ class Cluster(AirflowClient):
         data: Mapping[str, Path] | None = None,
         env: Mapping[str, str] | None = None,
         bay_changes: Mapping[str, Any] | None = None,
+        leave_out: Collection[str] = (),
     ) -> None:
         super().__init__(home)
         self.bays: dict[str, BayConfig] = {}
@@ -90,6 +92,7 @@ class Cluster(AirflowClient):
         self._moment = moment
         self._data = dict(data or {})
         self._env = dict(env or {})
+        self._leave_out = frozenset(leave_out)
         self._camera_password = secrets.token_urlsafe(16)
         self._crashes_before: Counter[str] = Counter()
         self._stack = ExitStack()
@@ -224,9 +227,9 @@ class Cluster(AirflowClient):
         """
         self._ask_cameras(bay, "faults", {camera: list(names) for camera, names in faults.items()})
 
-    def send(self, bay: str, slot: datetime) -> str:
-        """Start the observation of a slot; the run's id. See `set_time` for what the cameras show."""
-        return self.trigger(dag_id("observation", bay), slot)
+    def send(self, bay: str, slot: datetime, due: datetime | None = None) -> str:
+        """Start the observation of a slot, at once or when it is due; the run's id. See `set_time` for the cameras."""
+        return self.trigger(dag_id("observation", bay), slot, due=due)
 
     def packets_to_cameras(self) -> dict[str, Counter[tuple[str, str]]]:
         """Packets that were meant for cameras, by the host that saw them: sender's and camera's address.
@@ -306,7 +309,7 @@ class Cluster(AirflowClient):
         self.home.mkdir(parents=True, exist_ok=True)
         bay_ids, cameras, scale, changes = self._wanted
         self.bays = write_bays(self.home / "bays", bay_ids, cameras=cameras, frame_scale=scale, changes=changes)
-        self._settings = Settings(self.home)
+        self._settings = Settings(self.home, self._leave_out)
         enter = self._stack.enter_context
         postgresql = enter(servers.PostgreSQLFolder(self._settings.password))
         self._network = enter(Network({bay_id: _addresses(bay) for bay_id, bay in self.bays.items()}))
@@ -373,20 +376,14 @@ class Cluster(AirflowClient):
         for bay, observer in self._network.observers.items():
             # Processors write their logs where the API server reads: only observers serve theirs.
             processor = self._worker_command(f"processor-{bay}", processor_queue(bay))
-            environment = self._worker_environment("operators", "fusion", "tracking")
-            self._add(f"processor-{bay}", main, [*processor, "--skip-serve-logs"], environment)
+            self._add(f"processor-{bay}", main, [*processor, "--skip-serve-logs"], self._settings.celery())
             command = self._worker_command(f"observer-{bay}", observer_queue(bay))
-            environment = self._worker_environment("operators.conditions", "inference.service", "tracking")
-            self._add(f"observer-{bay}", observer, command, environment)
+            self._add(f"observer-{bay}", observer, command, self._settings.celery())
             command = self._triggerer_command(observer_queue(bay))
             self._add(f"triggerer-{bay}", observer, command, self._triggerer_environment(bay))
 
     def _worker_command(self, name: str, queue: str) -> list[str]:
         return _airflow("celery", "worker", "--queues", queue, "--celery-hostname", name, "--concurrency", "2")
-
-    def _worker_environment(self, *preloaded: str) -> dict[str, str]:
-        # Imported before the worker forks: its tasks pay for none of it, and share the memory.
-        return self._settings.celery() | {"AIRFLOW__CELERY__EXTRA_CELERY_CONFIG": json.dumps({"imports": preloaded})}
 
     def _triggerer_command(self, queues: str) -> list[str]:
         return _airflow("triggerer", "--queues", queues)

@@ -4,6 +4,7 @@ import json
 import os
 import secrets
 from base64 import urlsafe_b64encode
+from collections.abc import Collection
 from pathlib import Path
 
 from bay_observation.errors import ClusterError
@@ -41,15 +42,35 @@ def read_env(path: Path) -> dict[str, str]:
     return variables
 
 
+def section_of_base_env(title: str) -> frozenset[str]:
+    """Names of the variables below the line `# --- {title}` of `env/base.env`, up to the next such line.
+
+    Raises:
+        ClusterError: the file has no such section.
+    """
+    names: set[str] = set()
+    section = None
+    for line in BASE_ENV.read_text(encoding="utf-8").splitlines():
+        if line.startswith("# ---"):
+            section = line.strip("# -")
+        elif section == title and not line.startswith("#") and "=" in line:
+            names.add(line.partition("=")[0].strip())
+    if not names:
+        raise ClusterError(f"{BASE_ENV}: no section {title!r}")
+    return frozenset(names)
+
+
 class Settings:
     """Environments of the hosts.
 
     Args:
         home: of the cluster; its secrets are kept there.
+        leave_out: variables of `env/base.env` that are not set.
     """
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, leave_out: Collection[str] = ()) -> None:
         self._keys = _secrets(home / "secrets.json")
+        self._shared = {name: value for name, value in read_env(BASE_ENV).items() if name not in leave_out}
 
     @property
     def password(self) -> str:
@@ -63,7 +84,7 @@ class Settings:
     def everywhere(self) -> dict[str, str]:
         """What every Airflow service is told."""
         return {
-            **read_env(BASE_ENV),
+            **self._shared,
             "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{API_URL}/execution/",
             "AIRFLOW__CORE__FERNET_KEY": self._keys["fernet_key"],
             "AIRFLOW__CORE__DAGS_FOLDER": str(PROJECT / "dags"),

@@ -64,18 +64,26 @@ class AirflowClient:
             faults = "\n".join(self.import_errors().values())
             raise self.error(f"{error}\n{faults}") from error
 
-    def trigger(self, dag_id: str, logical_date: datetime | None, conf: Mapping[str, Any] | None = None) -> str:
+    def trigger(
+        self,
+        dag_id: str,
+        logical_date: datetime | None,
+        conf: Mapping[str, Any] | None = None,
+        *,
+        due: datetime | None = None,
+    ) -> str:
         """Start a run by hand; its id. Runs of one DAG that wait are started in the order of their dates.
 
         Args:
             dag_id: the DAG.
             logical_date: the slot (aware), or None for a run without one.
             conf: the run's configuration.
+            due: the run starts then (aware); by default at once.
         """
         body: dict[str, Any] = {"logical_date": None, "conf": dict(conf or {})}
         if logical_date is not None:
             body["logical_date"] = logical_date.isoformat()
-            body["run_after"] = min(logical_date, datetime.now(UTC)).isoformat()
+            body["run_after"] = (due or min(logical_date, datetime.now(UTC))).isoformat()
         return str(self._ask("POST", f"dags/{dag_id}/dagRuns", json=body)["dag_run_id"])
 
     def backfill(self, dag_id: str, first: datetime, last: datetime, timeout: float = 120) -> int:
