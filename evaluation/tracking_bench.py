@@ -12,6 +12,7 @@ import platform
 import statistics
 import sys
 import time
+from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
@@ -201,6 +202,7 @@ def _score(
 ) -> None:
     """Add a day to the run; `floor` has by slot what stands there as each track."""
     slots = sorted(floor)
+    scored = bisect_right(slots, day.last)
     truth = [day.truth[slot] for slot in slots]
     frames, matches = [], []
     for slot, blocks in zip(slots, truth, strict=True):
@@ -214,15 +216,20 @@ def _score(
         )
         frames.append(frame)
         matches.append(frame.matches())
-        run.errors_m += [
-            blocks[row].footprint.centroid.distance(shapes[column].centroid)
-            for row, column in pair_up(frame.iou, MATCH_IOU)
-        ]
+        if slot <= day.last:
+            run.errors_m += [
+                blocks[row].footprint.centroid.distance(shapes[column].centroid)
+                for row, column in pair_up(frame.iou, MATCH_IOU)
+            ]
     plan = [{block.block_id: block for block in blocks} for blocks in truth]
-    comparisons = compare_events(slots, plan, day.events, events, matches)
-    run.frames.append(frames)
+    comparisons = [
+        one
+        for one in compare_events(slots, plan, day.events, events, matches)
+        if (one.happened or one.reported or day.last) <= day.last
+    ]
+    run.frames.append(frames[:scored])
     run.comparisons += comparisons
-    run.standing_switches += score_tracks(frames, truth).standing_switches
+    run.standing_switches += score_tracks(frames[:scored], truth[:scored]).standing_switches
     run.standing_exits += sum(_is_standing_exit(one, day, slots) for one in comparisons)
 
 

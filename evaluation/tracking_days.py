@@ -31,6 +31,7 @@ from simulation.yard import Yard
 
 SLOT = timedelta(minutes=10)
 SLOTS_A_DAY = 144
+RUN_ON_SLOTS = 6  # the day goes on for an hour that is not scored, in which its last events can be confirmed
 _MUST_SEE = 0.4  # share of a silhouette in open view from which a camera finds the block
 _STD_M = {1: 0.2, 2: 0.1, 3: 0.065}  # claimed deviation of the centre, by number of cameras
 _LEAST_STD_M = 0.045
@@ -72,7 +73,8 @@ class Day:
     """A day as it was, and as fusion reports it.
 
     Attributes:
-        slots: of the whole day, in order (aware).
+        slots: of the day and of what runs on after it, in order (aware).
+        last: the last slot that is scored. What happens later, and what is told of it, counts for nothing.
         truth: blocks by slot.
         events: what happened.
         results: fusion's, in slot order; lost slots lack.
@@ -80,6 +82,7 @@ class Day:
     """
 
     slots: tuple[datetime, ...]
+    last: datetime
     truth: dict[datetime, list[BlockTruth]]
     events: list[YardEvent]
     results: tuple[FusionResult, ...]
@@ -105,7 +108,12 @@ class Sight:
 
 
 def simulated_day(
-    bay: BayConfig, seed: int, spoilt: Spoilt, slots: int = SLOTS_A_DAY, sight: Sight | None = None
+    bay: BayConfig,
+    seed: int,
+    spoilt: Spoilt,
+    slots: int = SLOTS_A_DAY,
+    sight: Sight | None = None,
+    run_on: int = RUN_ON_SLOTS,
 ) -> Day:
     """A day of 24 to 30 blocks in ten-minute slots: same arguments, same day.
 
@@ -113,12 +121,13 @@ def simulated_day(
         bay: with pose and intrinsics of its cameras, which decide what can be seen.
         seed: of the yard and of the errors.
         spoilt: what fusion gets wrong.
-        slots: how many.
+        slots: how many are scored.
+        run_on: how many follow.
         sight: to be shared by days of one bay and seed, since it takes most of the time.
     """
     sight = sight or Sight(bay)
     yard = Yard(bay, seed=seed, blocks=24 + seed % 7)
-    times = tuple(yard.start + number * SLOT for number in range(1, slots + 1))
+    times = tuple(yard.start + number * SLOT for number in range(1, slots + run_on + 1))
     dice = np.random.default_rng([seed, 11])
     names = tuple(camera.name for camera in bay.fusion_cameras)
     results, hidden = [], {}
@@ -140,7 +149,7 @@ def simulated_day(
         )
         results.append(result if spoilt.told else _untold(result))
     truth = {time: truth_at(yard, time) for time in times}
-    return Day(times, truth, yard.events(times[0], times[-1]), tuple(results), hidden)
+    return Day(times, times[slots - 1], truth, yard.events(times[0], times[-1]), tuple(results), hidden)
 
 
 def _look(
