@@ -68,7 +68,7 @@ class TrackerParameters(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    doubt: Chance = 1e-4
+    doubt: Chance = 1e-5
     exit_slots: Count = 3
     reading_slots: Count = 3
     reading_weight: Weight = 1.0

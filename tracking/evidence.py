@@ -29,6 +29,11 @@ def empty_slots(track: Track, rates: Rates, parameters: TrackerParameters) -> in
     return max(parameters.exit_slots, _run(own, parameters))
 
 
+def patience(rates: Rates, parameters: TrackerParameters) -> int:
+    """Slots in which the floor must be seen without a track that is tentative before it is given up."""
+    return max(parameters.confirm_slots, _run(rates.missed, parameters) - 1)
+
+
 def many_missed(rates: Rates, parameters: TrackerParameters) -> bool:
     """Whether so many blocks are missed of late that one that is first seen may have stood there before."""
     return _run(rates.missed, parameters) > parameters.confirm_slots

@@ -81,16 +81,14 @@ def match_jumps(
         missing, found, parameters.jump_side_ratio, parameters.jump_height_m, parameters.jump_height_share
     )
     shape = (sides.sum(axis=-1) + heights) / 3
-    shape += parameters.jump_class_cost * _differ(
-        [old.class_name for old in missing], [new.class_name for new in found]
+    looks = (
+        shape
+        + parameters.jump_class_cost * _differ([old.class_name for old in missing], [new.class_name for new in found])
+        + parameters.jump_stage_cost * _differ([old.stage for old in missing], [new.stage for new in found])
     )
     distances = np.linalg.norm(_centres(missing)[:, None, :] - _centres(found)[None, :, :], axis=-1)
-    cost = (
-        shape
-        + parameters.jump_stage_cost * _differ([old.stage for old in missing], [new.stage for new in found])
-        + parameters.jump_distance_cost * distances / floor_diagonal_m
-    )
-    return _assign(cost, _apart(missing, found) & (sides <= 1).all(axis=-1) & (heights <= 1) & (shape <= 1))
+    cost = looks + parameters.jump_distance_cost * distances / floor_diagonal_m
+    return _assign(cost, _apart(missing, found) & (sides <= 1).all(axis=-1) & (heights <= 1) & (looks <= 1))
 
 
 def match_returns(absent: Sequence[Track], found: Sequence[Track], parameters: TrackerParameters) -> dict[int, int]:
@@ -183,8 +181,20 @@ def _differences(
 
 
 def _apart(before: Sequence[Track], after: Sequence[Track]) -> NDArray[np.bool_]:
-    """Whether the one was last seen before the other began: what was seen in one slot at two places is two blocks."""
-    return np.array([[new.standing_since > old.last_seen for new in after] for old in before])
+    """Whether the one was last seen before the other began: what was seen in one slot at two places is two blocks.
+
+    What was seen last at a place in another shape may have been something else.
+    """
+    return np.array(
+        [
+            [
+                new.standing_since > old.last_seen
+                or (old.reshaped is not None and new.standing_since >= old.reshaped.since)
+                for new in after
+            ]
+            for old in before
+        ]
+    )
 
 
 def _sides(tracks: Sequence[Track]) -> Floats:

@@ -161,11 +161,11 @@ class Tracker:
             last_seen=time,
             work=dict(block.work),
             hits=track.hits + 1,
-            gaps=track.gaps + int(track.misses > 0),
-            misses=0,
-            missed_since=None,
         )
-        return self._with_believed_place(self._with_outline(seen, outline_of(block, self.parameters), slot))
+        seen = self._with_believed_place(self._with_outline(seen, outline_of(block, self.parameters), slot))
+        if seen.reshaped is not None and track.misses:
+            return replace(seen, status=track.status)  # it may be something else: the block is still missed
+        return replace(seen, gaps=track.gaps + int(track.misses > 0), misses=0, missed_since=None)
 
     def _with_outline(self, track: Track, measured: Outline, slot: _Slot) -> Track:
         """The track after one more measurement: smoothed, or shifted once two measurements agree that it was."""
@@ -413,7 +413,7 @@ class Tracker:
         found = {index: blocks[pair] for index, pair in pairs.items() if known[index].on_floor}
         read = [(known[index], block) for index, block in found.items() if block.stage and known[index].stage]
         given_up = sum(
-            track.status is TrackStatus.TENTATIVE and track.misses + 1 == self.parameters.confirm_slots
+            track.status is TrackStatus.TENTATIVE and self._is_forgotten(replace(track, misses=track.misses + 1))
             for index, track in enumerate(known)
             if index not in pairs and index not in unseen
         )
@@ -451,7 +451,8 @@ class Tracker:
         """Whether a track that is not there was never confirmed, or exited too long ago to come back."""
         if track.status is TrackStatus.EXITED:
             return track.misses > self.parameters.exit_slots + self.parameters.remember_slots
-        return track.status is TrackStatus.TENTATIVE and track.misses >= self.parameters.confirm_slots
+        patience = evidence.patience(self.state.rates, self.parameters)
+        return track.status is TrackStatus.TENTATIVE and track.misses >= patience
 
     def _result(self, slot: _Slot, tracks: Iterable[Track], held: dict[str, str], next_number: int) -> TrackingResult:
         shared: dict[Hashable, Hashable] = {}

@@ -85,6 +85,9 @@ class Shape:
 class Rates:
     """What the bay's cameras have got wrong of late, as running means.
 
+    They begin with what was measured of fusion and of the stage classifier on simulated
+    yards: 2 % of the blocks not found, 4 % of the stages misread.
+
     Attributes:
         missed: runs of misses of standing blocks, as a share of their sightings.
         misread: share of the readings of a stage that turned out to be wrong.
@@ -92,8 +95,8 @@ class Rates:
         observed: observations behind `missed`, as far as they count.
     """
 
-    missed: float = 0.008
-    misread: float = 0.008
+    missed: float = 0.02
+    misread: float = 0.04
     false: float = 0.15
     observed: int = 0
 
