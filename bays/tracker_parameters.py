@@ -19,11 +19,13 @@ class TrackerParameters(BaseModel):
 
     Evidence:
         doubt: chance of a run of mere misses, or of mere misreadings, below which the
-            run is believed. With the share of misses that the bay has shown of late, it
+            run is believed: a bay of 27 blocks has some 4000 runs to be wrong about a day. With the share of misses that the bay has shown of late, it
             tells how many empty slots make an exit; likewise for readings of a stage.
         exit_slots: the fewest slots in which the floor must be seen without the block.
         reading_slots: the fewest readings, less those against it, that change a class, stage or area.
         reading_weight: sum of their confidences that a change of stage needs besides.
+        work_slots: readings of equipment at a block, or of none, less those against it, that
+            begin or end work.
         confirm_slots: sightings that make a track of a new block, and a move of a jump.
         false_per_slot: false detections in a slot from which on a new block needs a sighting
             more, and what only the very first slot showed is dismissed as one.
@@ -68,10 +70,11 @@ class TrackerParameters(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    doubt: Chance = 1e-5
+    doubt: Chance = 1e-6
     exit_slots: Count = 3
     reading_slots: Count = 3
     reading_weight: Weight = 1.0
+    work_slots: Count = 2
     confirm_slots: Count = 2
     false_per_slot: Weight = 0.17
     unseen_share: Share = 0.5
@@ -85,14 +88,14 @@ class TrackerParameters(BaseModel):
     stage_cost: Weight = 0.05
     tentative_cost: Weight = 0.1
     max_standing_cost: Weight = 1.2
-    max_doubtful_cost: Weight = 0.6
+    max_doubtful_cost: Weight = 0.4
     max_shared_floor: Share = 0.5
 
     jump_side_ratio: Ratio = 1.1
     jump_height_m: Metres = 0.2
     jump_height_share: Share = 0.05
     jump_class_cost: Weight = 0.4
-    jump_stage_cost: Weight = 0.15
+    jump_stage_cost: Weight = 0.4
     jump_distance_cost: Weight = 0.1
     move_m: Metres = 1.0
 

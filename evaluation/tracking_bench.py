@@ -40,6 +40,7 @@ _RESULTS = Path("benchmarks/results")
 _COLUMNS = 130
 _LIBRARIES = ("trackeval", "trackers", "numpy", "shapely")
 _HOURS_OFF = (36, 72)  # slots: from the seventh to the twelfth hour, when most happens
+_WORK_KINDS = (EventKind.WORK_STARTED, EventKind.WORK_STOPPED)
 _KINDS = (EventKind.MOVED, EventKind.APPEARED, EventKind.EXITED, EventKind.STAGE_CHANGED)
 _MANY = 500
 _MANY_SLOTS = 12
@@ -74,7 +75,7 @@ class Run:
             **asdict(reference_score(self.frames)),
             "standing_switches": self.standing_switches,
             "standing_exits": self.standing_exits,
-            "events": {kind.value: _of_events(events[kind]) for kind in _KINDS},
+            "events": {kind.value: _of_events(events[kind]) for kind in (*_KINDS, *_WORK_KINDS)},
             "event_f1": _f1(one for one in right if one.kind in _KINDS),
             "position_error_m": {
                 "median": statistics.median(self.errors_m),
@@ -230,16 +231,25 @@ def _score(
     run.frames.append(frames[:scored])
     run.comparisons += comparisons
     run.standing_switches += score_tracks(frames[:scored], truth[:scored]).standing_switches
-    run.standing_exits += sum(_is_standing_exit(one, day, slots) for one in comparisons)
+    run.standing_exits += sum(_is_standing_exit(one, day, floor) for one in comparisons)
 
 
-def _is_standing_exit(comparison: EventComparison, day: Day, slots: Sequence[datetime]) -> bool:
-    """Whether a block was said to have left that stood at its place before, and an hour after."""
+def _is_standing_exit(
+    comparison: EventComparison, day: Day, floor: Mapping[datetime, Mapping[str, Any]]
+) -> bool:
+    """Whether a block was said to have left the place where it stood before, and an hour after.
+
+    That a block is no longer where it stood before it moved, unseen, is no such thing.
+    """
     if comparison.kind is not EventKind.EXITED or comparison.verdict is not Verdict.FALSE or not comparison.reported:
         return False
+    slots = sorted(floor)
     around = [slot for slot in slots if abs(slot - comparison.reported) <= 6 * SLOT]
     places = [block.footprint for slot in around for block in day.truth[slot] if block.block_id == comparison.block_id]
-    return len(places) == len(around) and all(place.equals(places[0]) for place in places)
+    if len(places) < len(around) or not all(place.equals(places[0]) for place in places):
+        return False
+    before = [floor[slot] for slot in slots if slot < comparison.reported and comparison.track_id in floor[slot]]
+    return bool(before) and bool(before[-1][comparison.track_id].footprint.intersects(places[0]))
 
 
 # -- order of arrival ------------------------------------------------------------------------

@@ -56,9 +56,13 @@ def match_standing(
         + parameters.stage_cost * _differ([track.stage for track in tracks], [block.stage for block in blocks])
         + parameters.tentative_cost * np.array([[not track.on_floor] for track in tracks], dtype=float)
     )
-    doubtful = np.array([[track.status is TrackStatus.TENTATIVE or track.misses > 1] for track in tracks])
+    doubtful = np.array([[track.status is TrackStatus.TENTATIVE or track.is_doubtful] for track in tracks])
     dearest = np.where(doubtful, parameters.max_doubtful_cost, parameters.max_standing_cost)
-    return _assign(cost, (overlap >= needed) & (overlap > 0) & (cost <= dearest))
+    # What stands, in another height than before, where a block was lost from sight is another block.
+    lost = np.array([[track.status is TrackStatus.UNOBSERVED or track.is_doubtful] for track in tracks])
+    rise = np.abs(np.subtract.outer([track.height_m for track in tracks], [block.height_m for block in blocks]))
+    allowed = ~lost | (rise <= _allowed_rise(tracks, blocks, parameters.jump_height_m, parameters.jump_height_share))
+    return _assign(cost, (overlap >= needed) & (overlap > 0) & (cost <= dearest) & allowed)
 
 
 def match_jumps(
@@ -174,10 +178,16 @@ def _differences(
         Of long and short side (len(first), len(second), 2), of heights (len(first), len(second)).
     """
     sides = np.abs(np.log(_sides(first)[:, None, :] / _sides(second)[None, :, :])) / math.log(side_ratio)
-    left = np.array([track.height_m for track in first])[:, None]
-    right = np.array([track.height_m for track in second])[None, :]
-    allowed = height_m + height_share * np.maximum(left, right)
-    return sides, np.abs(left - right) / np.maximum(allowed, 1e-9)
+    rise = np.abs(np.subtract.outer([track.height_m for track in first], [track.height_m for track in second]))
+    return sides, rise / np.maximum(_allowed_rise(first, second, height_m, height_share), 1e-9)
+
+
+def _allowed_rise(
+    first: Sequence[Track], second: Sequence[Track | FusedBlock], height_m: float, height_share: float
+) -> Floats:
+    """The most by which heights may differ, metres."""
+    highest = np.maximum.outer([track.height_m for track in first], [other.height_m for other in second])
+    return np.asarray(height_m + height_share * highest)
 
 
 def _apart(before: Sequence[Track], after: Sequence[Track]) -> NDArray[np.bool_]:

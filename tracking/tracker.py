@@ -49,6 +49,9 @@ from tracking.types import (
     TrackStatus,
 )
 
+_DISPLACED = 2  # misses that another block on the floor of one that is missed counts for
+_WORK, _REST = "work", "rest"  # readings of the equipment at a block
+
 _Value = TypeVar("_Value", bound=Hashable)
 _Item = TypeVar("_Item", bound=Track | TrackEvent | Shape | Streak)
 
@@ -104,10 +107,11 @@ class Tracker:
         unseen = self._unseen(known, pairs, fusion_result)
         slot = _Slot(fusion_result.slot, fusion_result.batch_id, self._learned(known, blocks, pairs, unseen))
 
+        seen = shapely.STRtree([block.footprint for block in blocks])
         tracks = [
             self._seen(track, blocks[pairs[index]], slot)
             if index in pairs
-            else self._not_seen(track, slot.time, unseen=index in unseen)
+            else self._not_seen(track, slot.time, unseen=index in unseen, displaced=self._is_displaced(track, seen))
             for index, track in enumerate(known)
         ]
         tracks += [replace(track, misses=track.misses + 1) for track in self.state.tracks if track not in known]
@@ -140,6 +144,7 @@ class Tracker:
             last_seen=slot.time,
             stage_readings=int(block.stage is not None),
             work=dict(block.work),
+            working=bool(block.work),
         )
 
     def _seen(self, track: Track, block: FusedBlock, slot: _Slot) -> Track:
@@ -155,6 +160,7 @@ class Tracker:
             class_streaks=evidence.vote(track.class_streaks, track.class_name, block.class_name, 1.0, time),
             area_streaks=evidence.vote(track.area_streaks, track.area, area, 1.0, time),
             stage_streaks=evidence.vote(track.stage_streaks, stage, block.stage, weight, time),
+            work_streaks=evidence.vote(track.work_streaks, _reading(track.working), _reading(block.work), 1.0, time),
             stage_readings=track.stage_readings + int(block.stage is not None and block.stage == stage),
             confidence=float(block.confidence),
             cameras=tuple(block.cameras),
@@ -195,15 +201,20 @@ class Tracker:
             track = replace(track, area=of_area.value, area_streaks=())
         return track
 
-    def _not_seen(self, track: Track, time: datetime, *, unseen: bool) -> Track:
-        if unseen:
+    def _not_seen(self, track: Track, time: datetime, *, unseen: bool, displaced: bool) -> Track:
+        if unseen and not displaced:
             return replace(track, status=TrackStatus.UNOBSERVED) if track.on_floor else track
         return replace(
             track,
             status=TrackStatus.MISSED if track.on_floor else track.status,
-            misses=track.misses + 1,
+            misses=track.misses + (_DISPLACED if displaced else 1),
             missed_since=track.missed_since or time,
         )
+
+    def _is_displaced(self, track: Track, seen: shapely.STRtree) -> bool:
+        """Whether what was seen on a track's floor is not it, so that it has most likely left."""
+        others = seen.geometries.take(seen.query(track.footprint))
+        return any(cover(track.footprint, other) > self.parameters.max_shared_floor for other in others)
 
     def _unseen(self, known: Sequence[Track], pairs: Mapping[int, int], result: FusionResult) -> set[int]:
         """Of the tracks that were not found, those at whose floor too few looked for that to mean something."""
@@ -287,7 +298,9 @@ class Tracker:
             taken.add(after.track_id)
             track = joined[before.track_id] = _joined(before, after)
             if before.status is TrackStatus.EXITED:
-                joined[before.track_id] = replace(track, status=TrackStatus.TENTATIVE)
+                joined[before.track_id] = replace(
+                    track, status=TrackStatus.TENTATIVE, working=after.working, work_streaks=after.work_streaks
+                )
                 returned[before.track_id] = before
             else:
                 slot.tell(EventKind.MOVED, track, after.standing_since, **_places(before, track))
@@ -301,7 +314,7 @@ class Tracker:
         returned: Mapping[str, Track],
         slot: _Slot,
     ) -> Track:
-        """Confirm a new track, let a track leave, or believe its new stage."""
+        """Confirm a new track, let a track leave, or believe its new stage and work."""
         if track.status is TrackStatus.TENTATIVE:
             first = self.state.slot is None
             if track.track_id in held.values() or not (
@@ -313,7 +326,7 @@ class Tracker:
             if track.misses >= evidence.empty_slots(track, slot.rates, self.parameters):
                 return self._gone(track, tracks, slot)
             return track
-        return self._with_believed_stage(track, slot) if track.on_floor else track
+        return self._with_believed_work(self._with_believed_stage(track, slot), slot) if track.on_floor else track
 
     def _appeared(self, track: Track, tracks: Sequence[Track], slot: _Slot) -> Track:
         since = self._appeared_at(track, slot)
@@ -403,6 +416,15 @@ class Tracker:
                 to_stage=streak.value,
             )
         return replace(track, stage=streak.value, stage_streaks=(), stage_readings=streak.count)
+
+    def _with_believed_work(self, track: Track, slot: _Slot) -> Track:
+        streak = evidence.strongest(track.work_streaks, self.parameters.work_slots)
+        if streak is None:
+            return track
+        working = streak.value == _WORK
+        kind = EventKind.WORK_STARTED if working else EventKind.WORK_STOPPED
+        slot.tell(kind, track, streak.since, **_places(track, track))
+        return replace(track, working=working, work_streaks=())
 
     # -- what counts -----------------------------------------------------------------------
 
@@ -508,8 +530,11 @@ def _places(before: Track, after: Track) -> dict[str, str | None]:
 def _joined(before: Track, after: Track) -> Track:
     """The track that moved: the identity of `before`, all that was seen since of `after`.
 
-    Its stage stays until the readings at the new place are believed, like any other.
+    Its stage stays until the readings at the new place are believed, like any other, and so does its work.
     """
+    work = after.work_streaks
+    if after.working != before.working:
+        work = (Streak(_reading(after.working), after.hits, float(after.hits), after.standing_since),)
     stage, streaks = before.stage or after.stage, after.stage_streaks
     if after.stage is not None and after.stage != stage:
         doubt = next((streak for streak in before.stage_streaks if streak.value == after.stage), None)
@@ -524,10 +549,16 @@ def _joined(before: Track, after: Track) -> Track:
         stage=stage,
         stage_streaks=streaks,
         stage_readings=max(before.stage_readings, after.stage_readings),
+        working=before.working,
+        work_streaks=work,
         first_seen=before.first_seen,
         hits=before.hits + after.hits,
         gaps=before.gaps + after.gaps,
     )
+
+
+def _reading(work: object) -> str:
+    return _WORK if work else _REST
 
 
 def _shown_moved(before: Track, after: Track) -> Track:

@@ -386,7 +386,7 @@ class TestReturning:
         assert track_at(follow(bay, results)[-1], 10, 10).track_id == "demo_bay-000007"
 
     def test_it_is_forgotten_after_a_while(self, bay, fused, yard):
-        short = TrackerParameters(remember_slots=1, exit_slots=2)
+        short = TrackerParameters(doubt=1e-3, remember_slots=1, exit_slots=2)
         results = [fused(n, yard if n in (0, 6, 7) else yard[1:]) for n in range(8)]
         history = replay(bay, None, results, short)
         assert len(history[4].state.tracks) == 5
