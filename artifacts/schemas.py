@@ -74,5 +74,5 @@ SCHEMAS: dict[Stage, Schema] = {
     "capture": Schema(1, ("capture_async.types", "CaptureBatch"), _CAPTURE | _TIME),
     "observation": Schema(1, ("inference.types", "Observation"), _OBSERVATION | _TIME | _ARRAYS),
     "fusion": Schema(1, ("fusion.types", "FusionResult"), _FUSION | _TIME | _ARRAYS | _SHAPES),
-    "tracking": Schema(3, ("tracking.types", "TrackingResult"), _TRACKING | _TIME | _ARRAYS | _SHAPES),
+    "tracking": Schema(2, ("tracking.types", "TrackingResult"), _TRACKING | _TIME | _ARRAYS | _SHAPES),
 }

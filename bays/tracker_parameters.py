@@ -19,8 +19,9 @@ class TrackerParameters(BaseModel):
 
     Evidence:
         doubt: chance of a run of mere misses, or of mere misreadings, below which the
-            run is believed: a bay of 27 blocks has some 4000 runs to be wrong about a day. With the share of misses that the bay has shown of late, it
-            tells how many empty slots make an exit; likewise for readings of a stage.
+            run is believed; a bay of 27 blocks has some 4000 occasions a day to be wrong. With
+            the share of misses that the bay has shown of late, it tells how many empty slots
+            make an exit; likewise for readings of a stage.
         exit_slots: the fewest slots in which the floor must be seen without the block.
         reading_slots: the fewest readings, less those against it, that change a class, stage or area.
         reading_weight: sum of their confidences that a change of stage needs besides.
@@ -41,14 +42,16 @@ class TrackerParameters(BaseModel):
         size_weight, height_weight: cost per unit of log-ratio of footprint areas and of heights.
         class_cost, stage_cost, tentative_cost: cost where these differ, or the track is not confirmed.
         max_standing_cost: of the sum, with one minus the overlap; above it, another block stands there.
-        max_doubtful_cost: the same for a track that is tentative or was missed more than once.
+        max_doubtful_cost: the same for a track that is tentative or was missed more than once. Where
+            a block was lost from sight, another height than `jump_height_m` allows is another block's.
         max_shared_floor: share of a footprint on a standing block from which on it is no new block.
 
     Jumps (second step: a block lifted by crane to another place):
         jump_side_ratio: the most by which long and short side may differ.
         jump_height_m, jump_height_share: the most by which heights may differ, metres and share of the height.
-        jump_class_cost, jump_stage_cost, jump_distance_cost: cost of another class, of another
-            stage, and of a jump as long as the bay; one is the cost of sides and height at their limits.
+        jump_class_cost, jump_stage_cost: cost of another class and of another stage; with that of
+            sides and height, which at their limits is one, they may come to one.
+        jump_distance_cost: cost of a jump as long as the bay, which tells jumps apart that are possible.
         move_m: a block of the same shape this far from its place, though it overlaps it, has moved.
 
     Blocks known again (third step: after an absence, or after a jump that nobody could see):

@@ -234,9 +234,7 @@ def _score(
     run.standing_exits += sum(_is_standing_exit(one, day, floor) for one in comparisons)
 
 
-def _is_standing_exit(
-    comparison: EventComparison, day: Day, floor: Mapping[datetime, Mapping[str, Any]]
-) -> bool:
+def _is_standing_exit(comparison: EventComparison, day: Day, floor: Mapping[datetime, Mapping[str, Any]]) -> bool:
     """Whether a block was said to have left the place where it stood before, and an hour after.
 
     That a block is no longer where it stood before it moved, unseen, is no such thing.

@@ -74,9 +74,7 @@ def work_events(yard: Yard, since: datetime, until: datetime) -> list[YardEvent]
         for block in truth_at(yard, shift):
             if block.block_id in before and bool(block.work) != bool(before[block.block_id].work):
                 kind: EventKind = "work_started" if block.work else "work_stopped"
-                events.append(
-                    YardEvent(kind, block.block_id, shift, block.area, block.area, block.stage, block.stage)
-                )
+                events.append(YardEvent(kind, block.block_id, shift, block.area, block.area, block.stage, block.stage))
         shift += EQUIPMENT_STAYS
     return events
 

@@ -37,7 +37,9 @@ class TrueEvent:
 @pytest.fixture(scope="session")
 def bay() -> BayConfig:
     """Content with two empty slots and two readings, one less than the default, so that the stories stay short."""
-    return load_bay("demo_bay").model_copy(update={"tracking": TrackerParameters(doubt=1e-3, exit_slots=2, reading_slots=2)})
+    return load_bay("demo_bay").model_copy(
+        update={"tracking": TrackerParameters(doubt=1e-3, exit_slots=2, reading_slots=2)}
+    )
 
 
 @pytest.fixture(scope="session")
