@@ -42,8 +42,9 @@ class TrackerParameters(BaseModel):
         size_weight, height_weight: cost per unit of log-ratio of footprint areas and of heights.
         class_cost, stage_cost, tentative_cost: cost where these differ, or the track is not confirmed.
         max_standing_cost: of the sum, with one minus the overlap; above it, another block stands there.
-        max_doubtful_cost: the same for a track that is tentative or was missed more than once. Where
-            a block was lost from sight, another height than `jump_height_m` allows is another block's.
+        max_doubtful_cost: the same for a track that is tentative or was missed more than once, where
+            size or height differ by more than a jump allows. Where a block was lost from sight,
+            another height is another block's.
         max_shared_floor: share of a footprint on a standing block from which on it is no new block.
 
     Jumps (second step: a block lifted by crane to another place):

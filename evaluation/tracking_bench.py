@@ -37,7 +37,7 @@ from fusion.types import FusedBlock, FusionResult
 from tracking import EventKind, Tracker, TrackEvent, TrackingResult, replay
 
 _RESULTS = Path("benchmarks/results")
-_COLUMNS = 130
+_COLUMNS = 160
 _LIBRARIES = ("trackeval", "trackers", "numpy", "shapely")
 _HOURS_OFF = (36, 72)  # slots: from the seventh to the twelfth hour, when most happens
 _WORK_KINDS = (EventKind.WORK_STARTED, EventKind.WORK_STOPPED)
@@ -141,7 +141,10 @@ def measure(bay: BayConfig, seeds: Sequence[int]) -> dict[str, Any]:
 
 
 def bars_of(results: Mapping[str, Any]) -> list[Bar]:
-    """The figures that have a bar, of what was measured."""
+    """The figures that have a bar, of what was measured.
+
+    The bars for events are meant for the normal day. The other cases are held against them as well, as further lines.
+    """
     cases = {case: of["tracker"] for case, of in results["cases"].items()}
     normal, off = cases["normal day"], cases["two cameras off"]
     bars = [
@@ -153,8 +156,14 @@ def bars_of(results: Mapping[str, Any]) -> list[Bar]:
         Bar("two cameras off: switches of standing blocks", off["standing_switches"], "<=", 0),
     ]
     for case, scores in cases.items():
+        further = "" if case == "normal day" else ", the normal day's bar"
         bars += [
-            Bar(f"{case}: F1 of {kind}", scores["events"][kind]["f1"], ">=", 0.90 if kind == "stage_changed" else 0.95)
+            Bar(
+                f"{case}: F1 of {kind}{further}",
+                scores["events"][kind]["f1"],
+                ">=",
+                0.90 if kind == "stage_changed" else 0.95,
+            )
             for kind in _KINDS
         ]
     same = results["same_history"]
@@ -239,7 +248,9 @@ def _is_standing_exit(comparison: EventComparison, day: Day, floor: Mapping[date
 
     That a block is no longer where it stood before it moved, unseen, is no such thing.
     """
-    if comparison.kind is not EventKind.EXITED or comparison.verdict is not Verdict.FALSE or not comparison.reported:
+    if comparison.kind is not EventKind.EXITED or comparison.verdict is not Verdict.FALSE:
+        return False
+    if comparison.reported is None or comparison.track_id is None:
         return False
     slots = sorted(floor)
     around = [slot for slot in slots if abs(slot - comparison.reported) <= 6 * SLOT]
@@ -333,7 +344,7 @@ def _spread(seconds: Sequence[float]) -> dict[str, float]:
 
 def _cases_table(results: Mapping[str, Any]) -> Table:
     table = Table(title="Days of 24 to 30 blocks, 144 slots each, from true footprints with fusion's own noise")
-    for name in ("case", "", "HOTA", "DetA", "AssA", "IDF1", "switches", "standing", "error m", *_KINDS):
+    for name in ("case", "", "HOTA", "DetA", "AssA", "IDF1", "switches", "standing", "error m", *_KINDS, *_WORK_KINDS):
         table.add_column(name, justify="left" if name in ("case", "") else "right")
     for case, of in results["cases"].items():
         for row, (name, one) in enumerate(of.items()):
@@ -344,7 +355,7 @@ def _cases_table(results: Mapping[str, Any]) -> Table:
                 str(one["switches"]),
                 str(one["standing_switches"]),
                 f"{one['position_error_m']['median']:.3f}",
-                *(f"{one['events'][kind]['f1']:.3f}" for kind in _KINDS),
+                *(f"{one['events'][kind]['f1']:.3f}" for kind in (*_KINDS, *_WORK_KINDS)),
             )
         table.add_section()
     return table

@@ -119,6 +119,7 @@ def simulated_day(
     spoilt: Spoilt,
     slots: int = SLOTS_A_DAY,
     sight: Sight | None = None,
+    *,
     run_on: int = RUN_ON_SLOTS,
 ) -> Day:
     """A day of 24 to 30 blocks in ten-minute slots: same arguments, same day.
@@ -144,14 +145,15 @@ def simulated_day(
         off = spoilt.off if spoilt.off_slots[0] <= number < spoilt.off_slots[1] else ()
         seen_by, unseen = sight.of(blocks, off)
         hidden[time] = frozenset(block.block_id for block in blocks if not seen_by[block.block_id])
+        found = _measured(bay, blocks, seen_by, spoilt, dice)
         work = {block.block_id: _work_seen(block, spoilt, work_dice) for block in truth[time]}
-        found = _measured(bay, blocks, seen_by, work, spoilt, dice)
+        blocks_seen = tuple(replace(one, work=work[block_id]) if block_id else one for block_id, one in found)
         if dice.random() < spoilt.lost:
             continue
         result = FusionResult(
             batch_id(bay.bay_id, time),
             bay.bay_id,
-            tuple(found),
+            blocks_seen,
             unseen,
             tuple(name for name in names if name not in off),
             tuple(sorted(off)),
@@ -202,13 +204,13 @@ def _measured(
     bay: BayConfig,
     blocks: Iterable[SimulatedBlock],
     seen_by: dict[str, tuple[str, ...]],
-    work: dict[str, dict[str, int]],
     spoilt: Spoilt,
     dice: np.random.Generator,
-) -> list[FusedBlock]:
+) -> list[tuple[str | None, FusedBlock]]:
+    """What is found, each with the id of its true block; None for a false detection."""
     visible = [block for block in blocks if seen_by[block.block_id]]
-    found = [
-        replace(_one(bay, block, seen_by[block.block_id], spoilt, dice), work=work[block.block_id])
+    found: list[tuple[str | None, FusedBlock]] = [
+        (block.block_id, _one(bay, block, seen_by[block.block_id], spoilt, dice))
         for block in visible
         if dice.random() >= spoilt.missed
     ]
@@ -216,7 +218,7 @@ def _measured(
         ghost = _ghost(bay, dice)
         shared = shapely.area(shapely.intersection(ghost.footprint, [block.footprint for block in visible]))
         if (shared <= _GHOST_ON_BLOCK * ghost.footprint.area).all():
-            found.append(ghost)
+            found.append((None, ghost))
     return [found[index] for index in dice.permutation(len(found))]
 
 

@@ -57,12 +57,15 @@ def match_standing(
         + parameters.tentative_cost * np.array([[not track.on_floor] for track in tracks], dtype=float)
     )
     doubtful = np.array([[track.status is TrackStatus.TENTATIVE or track.is_doubtful] for track in tracks])
-    dearest = np.where(doubtful, parameters.max_doubtful_cost, parameters.max_standing_cost)
-    # What stands, in another height than before, where a block was lost from sight is another block.
     lost = np.array([[track.status is TrackStatus.UNOBSERVED or track.is_doubtful] for track in tracks])
-    rise = np.abs(np.subtract.outer([track.height_m for track in tracks], [block.height_m for block in blocks]))
-    allowed = ~lost | (rise <= _allowed_rise(tracks, blocks, parameters.jump_height_m, parameters.jump_height_share))
-    return _assign(cost, (overlap >= needed) & (overlap > 0) & (cost <= dearest) & allowed)
+    sides, heights = _differences(
+        tracks, blocks, parameters.jump_side_ratio, parameters.jump_height_m, parameters.jump_height_share
+    )
+    alike = (sides <= 1).all(axis=-1) & (heights <= 1)
+    dearest = np.where(doubtful & ~alike, parameters.max_doubtful_cost, parameters.max_standing_cost)
+    # What stands in another height than before, where a block was lost from sight, is another block.
+    allowed = (overlap >= needed) & (overlap > 0) & (cost <= dearest) & (~lost | (heights <= 1))
+    return _assign(cost, allowed)
 
 
 def match_jumps(
@@ -170,7 +173,11 @@ def _differ(first: Sequence[str | None], second: Sequence[str | None]) -> Floats
 
 
 def _differences(
-    first: Sequence[Track], second: Sequence[Track], side_ratio: float, height_m: float, height_share: float
+    first: Sequence[Track],
+    second: Sequence[Track] | Sequence[FusedBlock],
+    side_ratio: float,
+    height_m: float,
+    height_share: float,
 ) -> tuple[Floats, Floats]:
     """How much sizes and heights differ, in shares of what is allowed.
 
@@ -178,16 +185,10 @@ def _differences(
         Of long and short side (len(first), len(second), 2), of heights (len(first), len(second)).
     """
     sides = np.abs(np.log(_sides(first)[:, None, :] / _sides(second)[None, :, :])) / math.log(side_ratio)
-    rise = np.abs(np.subtract.outer([track.height_m for track in first], [track.height_m for track in second]))
-    return sides, rise / np.maximum(_allowed_rise(first, second, height_m, height_share), 1e-9)
-
-
-def _allowed_rise(
-    first: Sequence[Track], second: Sequence[Track | FusedBlock], height_m: float, height_share: float
-) -> Floats:
-    """The most by which heights may differ, metres."""
-    highest = np.maximum.outer([track.height_m for track in first], [other.height_m for other in second])
-    return np.asarray(height_m + height_share * highest)
+    left = np.array([track.height_m for track in first])[:, None]
+    right = np.array([other.height_m for other in second])[None, :]
+    allowed = height_m + height_share * np.maximum(left, right)
+    return sides, np.abs(left - right) / np.maximum(allowed, 1e-9)
 
 
 def _apart(before: Sequence[Track], after: Sequence[Track]) -> NDArray[np.bool_]:
@@ -207,7 +208,7 @@ def _apart(before: Sequence[Track], after: Sequence[Track]) -> NDArray[np.bool_]
     )
 
 
-def _sides(tracks: Sequence[Track]) -> Floats:
+def _sides(tracks: Sequence[Track] | Sequence[FusedBlock]) -> Floats:
     """(N, 2) metres: long and short side of each footprint's smallest enclosing rectangle."""
     rectangles = shapely.oriented_envelope(np.asarray([track.footprint for track in tracks], dtype=object))
     corners = np.stack([shapely.get_coordinates(rectangle)[:3] for rectangle in rectangles])
