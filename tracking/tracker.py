@@ -11,15 +11,21 @@ Each slot takes four steps:
 4. Tracks are confirmed, and those whose floor was seen empty often enough exit, or
    have become part of another block. How often is enough, see `tracking.evidence`.
 
-Floor that nobody saw proves nothing: a track there stays, marked unobserved.
+Floor that nobody saw proves nothing: a track there stays, marked unobserved. Another
+block on the floor of one that is not found tells more than empty floor: no two stand there.
 
 Events carry the slot that first showed them, though they are told later, when they
 are certain.
 
+Work starts and stops with the equipment that fusion counts at a block, once read so often
+enough; a slot that missed the block tells nothing of it.
+
 Limits: two blocks of like size, height and class that swap places between two slots
 keep the identity of the place. A block that goes to floor that nobody sees, or to an
 area that tracking ignores (turn-over, aisle, outside of every area), exits; when it
-is seen again it appears, as itself if no other block fits as well.
+is seen again it appears, as itself if no other block fits as well. What is unseen is told
+of the floor alone: a tall block that left floor which its neighbours hide stays unobserved,
+though it would have stood out above them, until another block stands there.
 """
 
 import math
