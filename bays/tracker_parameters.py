@@ -19,11 +19,14 @@ class TrackerParameters(BaseModel):
 
     Evidence:
         doubt: chance of a run of mere misses, or of mere misreadings, below which the
-            run is believed. With the share of misses that the bay has shown of late, it
-            tells how many empty slots make an exit; likewise for readings of a stage.
+            run is believed; a bay of 27 blocks has some 4000 occasions a day to be wrong. With
+            the share of misses that the bay has shown of late, it tells how many empty slots
+            make an exit; likewise for readings of a stage.
         exit_slots: the fewest slots in which the floor must be seen without the block.
         reading_slots: the fewest readings, less those against it, that change a class, stage or area.
         reading_weight: sum of their confidences that a change of stage needs besides.
+        work_slots: readings of equipment at a block, or of none, less those against it, that
+            begin or end work.
         confirm_slots: sightings that make a track of a new block, and a move of a jump.
         false_per_slot: false detections in a slot from which on a new block needs a sighting
             more, and what only the very first slot showed is dismissed as one.
@@ -39,14 +42,17 @@ class TrackerParameters(BaseModel):
         size_weight, height_weight: cost per unit of log-ratio of footprint areas and of heights.
         class_cost, stage_cost, tentative_cost: cost where these differ, or the track is not confirmed.
         max_standing_cost: of the sum, with one minus the overlap; above it, another block stands there.
-        max_doubtful_cost: the same for a track that is tentative or was missed more than once.
+        max_doubtful_cost: the same for a track that is tentative or was missed more than once, where
+            size or height differ by more than a jump allows. Where a block was lost from sight,
+            another height is another block's.
         max_shared_floor: share of a footprint on a standing block from which on it is no new block.
 
     Jumps (second step: a block lifted by crane to another place):
         jump_side_ratio: the most by which long and short side may differ.
         jump_height_m, jump_height_share: the most by which heights may differ, metres and share of the height.
-        jump_class_cost, jump_stage_cost, jump_distance_cost: cost of another class, of another
-            stage, and of a jump as long as the bay; one is the cost of sides and height at their limits.
+        jump_class_cost, jump_stage_cost: cost of another class and of another stage; with that of
+            sides and height, which at their limits is one, they may come to one.
+        jump_distance_cost: cost of a jump as long as the bay, which tells jumps apart that are possible.
         move_m: a block of the same shape this far from its place, though it overlaps it, has moved.
 
     Blocks known again (third step: after an absence, or after a jump that nobody could see):
@@ -68,10 +74,11 @@ class TrackerParameters(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    doubt: Chance = 1e-4
+    doubt: Chance = 1e-6
     exit_slots: Count = 3
     reading_slots: Count = 3
     reading_weight: Weight = 1.0
+    work_slots: Count = 2
     confirm_slots: Count = 2
     false_per_slot: Weight = 0.17
     unseen_share: Share = 0.5
@@ -85,14 +92,14 @@ class TrackerParameters(BaseModel):
     stage_cost: Weight = 0.05
     tentative_cost: Weight = 0.1
     max_standing_cost: Weight = 1.2
-    max_doubtful_cost: Weight = 0.6
+    max_doubtful_cost: Weight = 0.4
     max_shared_floor: Share = 0.5
 
     jump_side_ratio: Ratio = 1.1
     jump_height_m: Metres = 0.2
     jump_height_share: Share = 0.05
     jump_class_cost: Weight = 0.4
-    jump_stage_cost: Weight = 0.15
+    jump_stage_cost: Weight = 0.4
     jump_distance_cost: Weight = 0.1
     move_m: Metres = 1.0
 

@@ -16,9 +16,10 @@ from bays import BayConfig, batch_id
 from capture_async.types import CaptureBatch
 from evaluation import compare_day
 from evaluation.day import DayReport, Sighting
+from evaluation.events import Verdict as EventVerdict
 from fusion.types import FusionResult
 from inference.types import Observation
-from simulation.truth import truth_at, whole_views
+from simulation.truth import truth_at, whole_views, work_events
 from simulation.yard import Yard
 from tracking.types import TrackingResult
 
@@ -79,7 +80,7 @@ class DemoDay:
             {slot: truth_at(self.yard, slot) for slot in self.slots},
             self.floors,
             self.trackings,
-            self.yard.events(self.slots[0], self.slots[-1]),
+            self.yard.events(self.slots[0], self.slots[-1]) + work_events(self.yard, self.slots[0], self.slots[-1]),
             self.bay,
         )
 
@@ -219,7 +220,8 @@ def _event_table(day: DemoDay, report: DayReport) -> Table:
             what,
             event.verdict.value,
         )
-    table.caption = "undecided: too late to be certain by the last slot"
+    if any(event.verdict is EventVerdict.UNDECIDED for event in report.comparisons):
+        table.caption = "undecided: too late to be certain by the last slot"
     return table
 
 

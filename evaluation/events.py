@@ -158,6 +158,8 @@ def _shows(event: TruthEvent, truth_by_slot: Sequence[Floor], index: int) -> boo
             return before is not None and after is None
         case EventKind.MOVED:
             return before is not None and after is not None and not before.footprint.equals(after.footprint)
+        case EventKind.WORK_STARTED | EventKind.WORK_STOPPED:
+            return before is not None and after is not None and bool(before.work) != bool(after.work)
         case _:
             return before is not None and after is not None and before.stage != after.stage
 

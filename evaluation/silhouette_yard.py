@@ -5,7 +5,7 @@ written out here again, from the pose convention's words and from OpenCV's disto
 formula, so that a slip on either side shows.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property
@@ -47,6 +47,7 @@ class YardBlock:
         plan: `box` fills the rectangle; `L` lacks the corner of greatest width and depth,
             `octagon` all four.
         cut: sides of what a corner lacks, as shares of width and depth.
+        work: equipment on it, counted by class.
     """
 
     class_name: str
@@ -60,6 +61,7 @@ class YardBlock:
     plan: str = "box"
     cut: tuple[float, float] = (0.4, 0.4)
     block_id: str = ""
+    work: Mapping[str, int] = field(default_factory=dict, compare=False)
     area: str | None = None
 
     @property

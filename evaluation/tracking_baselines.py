@@ -1,9 +1,9 @@
 """Two other ways to follow blocks, fed the same floor plans, to be compared with.
 
 Both give identities alone. Their events are read off the finished day, which is more
-than any tracker can do as it goes: a track appeared where it is first seen, exited where
+than any tracker can do as it goes: a track appeared where it is first seen, exited after
 it is last seen, moved where it jumps, and changed its stage where two readings in a row
-are another.
+are another. What they merely hold on to after its last sighting dates nothing.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -41,6 +41,7 @@ def greedy(results: Sequence[FusionResult]) -> Followed:
     number = 0
     tracks: dict[str, tuple[FusedBlock, int, int]] = {}  # block, sightings, misses
     floor: dict[datetime, dict[str, FusedBlock]] = {}
+    seen: dict[datetime, dict[str, FusedBlock]] = {}
     for result in results:
         blocks = list(result.blocks)
         names = list(tracks)
@@ -61,7 +62,10 @@ def greedy(results: Sequence[FusionResult]) -> Followed:
                 left[f"greedy-{number:06d}"] = (block, 1, 0)
         tracks = left
         floor[result.slot] = {name: block for name, (block, sightings, _) in tracks.items() if sightings > 1}
-    return Followed(floor, tuple(_events(floor)))
+        seen[result.slot] = {name: block for name, (block, _, misses) in tracks.items() if not misses}
+    confirmed = {name for shown in floor.values() for name in shown}
+    seen = {slot: {name: block for name, block in found.items() if name in confirmed} for slot, found in seen.items()}
+    return Followed(floor, tuple(_events(seen)))
 
 
 def byte_track(results: Sequence[FusionResult]) -> Followed:

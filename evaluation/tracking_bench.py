@@ -12,6 +12,7 @@ import platform
 import statistics
 import sys
 import time
+from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
@@ -36,9 +37,10 @@ from fusion.types import FusedBlock, FusionResult
 from tracking import EventKind, Tracker, TrackEvent, TrackingResult, replay
 
 _RESULTS = Path("benchmarks/results")
-_COLUMNS = 130
+_COLUMNS = 160
 _LIBRARIES = ("trackeval", "trackers", "numpy", "shapely")
 _HOURS_OFF = (36, 72)  # slots: from the seventh to the twelfth hour, when most happens
+_WORK_KINDS = (EventKind.WORK_STARTED, EventKind.WORK_STOPPED)
 _KINDS = (EventKind.MOVED, EventKind.APPEARED, EventKind.EXITED, EventKind.STAGE_CHANGED)
 _MANY = 500
 _MANY_SLOTS = 12
@@ -73,7 +75,7 @@ class Run:
             **asdict(reference_score(self.frames)),
             "standing_switches": self.standing_switches,
             "standing_exits": self.standing_exits,
-            "events": {kind.value: _of_events(events[kind]) for kind in _KINDS},
+            "events": {kind.value: _of_events(events[kind]) for kind in (*_KINDS, *_WORK_KINDS)},
             "event_f1": _f1(one for one in right if one.kind in _KINDS),
             "position_error_m": {
                 "median": statistics.median(self.errors_m),
@@ -139,7 +141,10 @@ def measure(bay: BayConfig, seeds: Sequence[int]) -> dict[str, Any]:
 
 
 def bars_of(results: Mapping[str, Any]) -> list[Bar]:
-    """The figures that have a bar, of what was measured."""
+    """The figures that have a bar, of what was measured.
+
+    The bars for events are meant for the normal day. The other cases are held against them as well, as further lines.
+    """
     cases = {case: of["tracker"] for case, of in results["cases"].items()}
     normal, off = cases["normal day"], cases["two cameras off"]
     bars = [
@@ -151,8 +156,14 @@ def bars_of(results: Mapping[str, Any]) -> list[Bar]:
         Bar("two cameras off: switches of standing blocks", off["standing_switches"], "<=", 0),
     ]
     for case, scores in cases.items():
+        further = "" if case == "normal day" else ", the normal day's bar"
         bars += [
-            Bar(f"{case}: F1 of {kind}", scores["events"][kind]["f1"], ">=", 0.90 if kind == "stage_changed" else 0.95)
+            Bar(
+                f"{case}: F1 of {kind}{further}",
+                scores["events"][kind]["f1"],
+                ">=",
+                0.90 if kind == "stage_changed" else 0.95,
+            )
             for kind in _KINDS
         ]
     same = results["same_history"]
@@ -201,6 +212,7 @@ def _score(
 ) -> None:
     """Add a day to the run; `floor` has by slot what stands there as each track."""
     slots = sorted(floor)
+    scored = bisect_right(slots, day.last)
     truth = [day.truth[slot] for slot in slots]
     frames, matches = [], []
     for slot, blocks in zip(slots, truth, strict=True):
@@ -214,25 +226,39 @@ def _score(
         )
         frames.append(frame)
         matches.append(frame.matches())
-        run.errors_m += [
-            blocks[row].footprint.centroid.distance(shapes[column].centroid)
-            for row, column in pair_up(frame.iou, MATCH_IOU)
-        ]
+        if slot <= day.last:
+            run.errors_m += [
+                blocks[row].footprint.centroid.distance(shapes[column].centroid)
+                for row, column in pair_up(frame.iou, MATCH_IOU)
+            ]
     plan = [{block.block_id: block for block in blocks} for blocks in truth]
-    comparisons = compare_events(slots, plan, day.events, events, matches)
-    run.frames.append(frames)
+    comparisons = [
+        one
+        for one in compare_events(slots, plan, day.events, events, matches)
+        if (one.happened or one.reported or day.last) <= day.last
+    ]
+    run.frames.append(frames[:scored])
     run.comparisons += comparisons
-    run.standing_switches += score_tracks(frames, truth).standing_switches
-    run.standing_exits += sum(_is_standing_exit(one, day, slots) for one in comparisons)
+    run.standing_switches += score_tracks(frames[:scored], truth[:scored]).standing_switches
+    run.standing_exits += sum(_is_standing_exit(one, day, floor) for one in comparisons)
 
 
-def _is_standing_exit(comparison: EventComparison, day: Day, slots: Sequence[datetime]) -> bool:
-    """Whether a block was said to have left that stood at its place before, and an hour after."""
-    if comparison.kind is not EventKind.EXITED or comparison.verdict is not Verdict.FALSE or not comparison.reported:
+def _is_standing_exit(comparison: EventComparison, day: Day, floor: Mapping[datetime, Mapping[str, Any]]) -> bool:
+    """Whether a block was said to have left the place where it stood before, and an hour after.
+
+    That a block is no longer where it stood before it moved, unseen, is no such thing.
+    """
+    if comparison.kind is not EventKind.EXITED or comparison.verdict is not Verdict.FALSE:
         return False
+    if comparison.reported is None or comparison.track_id is None:
+        return False
+    slots = sorted(floor)
     around = [slot for slot in slots if abs(slot - comparison.reported) <= 6 * SLOT]
     places = [block.footprint for slot in around for block in day.truth[slot] if block.block_id == comparison.block_id]
-    return len(places) == len(around) and all(place.equals(places[0]) for place in places)
+    if len(places) < len(around) or not all(place.equals(places[0]) for place in places):
+        return False
+    before = [floor[slot] for slot in slots if slot < comparison.reported and comparison.track_id in floor[slot]]
+    return bool(before) and bool(before[-1][comparison.track_id].footprint.intersects(places[0]))
 
 
 # -- order of arrival ------------------------------------------------------------------------
@@ -318,7 +344,7 @@ def _spread(seconds: Sequence[float]) -> dict[str, float]:
 
 def _cases_table(results: Mapping[str, Any]) -> Table:
     table = Table(title="Days of 24 to 30 blocks, 144 slots each, from true footprints with fusion's own noise")
-    for name in ("case", "", "HOTA", "DetA", "AssA", "IDF1", "switches", "standing", "error m", *_KINDS):
+    for name in ("case", "", "HOTA", "DetA", "AssA", "IDF1", "switches", "standing", "error m", *_KINDS, *_WORK_KINDS):
         table.add_column(name, justify="left" if name in ("case", "") else "right")
     for case, of in results["cases"].items():
         for row, (name, one) in enumerate(of.items()):
@@ -329,7 +355,7 @@ def _cases_table(results: Mapping[str, Any]) -> Table:
                 str(one["switches"]),
                 str(one["standing_switches"]),
                 f"{one['position_error_m']['median']:.3f}",
-                *(f"{one['events'][kind]['f1']:.3f}" for kind in _KINDS),
+                *(f"{one['events'][kind]['f1']:.3f}" for kind in (*_KINDS, *_WORK_KINDS)),
             )
         table.add_section()
     return table

@@ -1,5 +1,6 @@
 """What evaluation asks of a truth: the simulated yard fulfils it, and so may a surveyed one."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Protocol
 
@@ -33,13 +34,17 @@ class TruthBlock(Protocol):
     def stage(self) -> str | None:
         """Assembly stage."""
 
+    @property
+    def work(self) -> Mapping[str, int]:
+        """Equipment on it, counted by class."""
+
 
 class TruthEvent(Protocol):
     """Something that really happened, at any moment between two slots."""
 
     @property
     def kind(self) -> str:
-        """`appeared`, `moved`, `stage_changed` or `exited`."""
+        """`appeared`, `moved`, `stage_changed`, `work_started`, `work_stopped` or `exited`."""
 
     @property
     def block_id(self) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 from airflow.sdk.definitions.context import Context
 
 from artifacts import ArtifactReference, ArtifactStore
+from bay_observation.errors import ConfigError
 from bays import BayConfig, load_bay, slot_of
 from operators._common import task_errors
 from operators._history import open_history
@@ -19,6 +20,9 @@ class TrackingOperator(StageOperator):
     The batch's artifact and the history (`tracking.history`) tell the same; see
     `operators._tracking_ledger` for how, and `operators._history` for where the history is.
 
+    Raises:
+        ConfigError: `bay_id` is a template: the task's outlet is fixed before templates are rendered.
+
     When the batch is there, the bay's notifiers are told what happened, and an asset event
     on `tracking://{bay_id}` is made if anything did; see `operators._telling`.
     """
@@ -26,6 +30,11 @@ class TrackingOperator(StageOperator):
     takes = "fusion"
 
     def __init__(self, *, bay_id: str, **kwargs: Any) -> None:
+        if "{{" in bay_id or "{%" in bay_id:
+            raise ConfigError(
+                f"TrackingOperator: bay_id {bay_id!r} is a template; its outlet names the bay, and outlets are"
+                " fixed when the DAG is parsed: write the bay's id, or make one task for each bay"
+            )
         outlets = [*kwargs.pop("outlets", ()), tracking_alias(bay_id)]
         super().__init__(bay_id=bay_id, outlets=outlets, **kwargs)
 

@@ -18,7 +18,7 @@ from bays import BayConfig
 from simulation.objects import BLOCK_CLASSES, STAGES, SimulatedBlock
 from simulation.placement import Floor, Pose2D, draw_size
 
-EventKind = Literal["appeared", "moved", "stage_changed", "exited"]
+EventKind = Literal["appeared", "moved", "stage_changed", "exited", "work_started", "work_stopped"]
 
 WORKING_HOURS = range(8, 18)  # bay-local
 _PER_HOUR: dict[EventKind, float] = {"appeared": 1.0, "moved": 1.5, "stage_changed": 1.1, "exited": 1.0}

@@ -6,7 +6,7 @@ drawn anew per period (`_bin`), so that things stand still between.
 
 import math
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +25,8 @@ from simulation.objects import (
     SimulatedBlock,
     rectangle,
 )
+
+EQUIPMENT_STAYS = timedelta(minutes=30)  # at a block, at the least
 
 _LARGEST_RIM_M = 0.9
 _EMPTY_JIGS = 16
@@ -80,8 +82,9 @@ def jigs_at(bay: BayConfig, seed: int, blocks: Sequence[SimulatedBlock]) -> tupl
 def equipment_at(bay: BayConfig, seed: int, time: datetime, blocks: Sequence[SimulatedBlock]) -> tuple[Equipment, ...]:
     """Equipment on the decks of blocks that are worked on, and some on the floor."""
     found: list[Equipment] = []
+    spell = _bin(time, EQUIPMENT_STAYS // timedelta(minutes=1))
     for block in blocks:
-        rng = np.random.default_rng([seed, 4, block.number, _bin(time, 30)])
+        rng = np.random.default_rng([seed, 4, block.number, spell])
         taken: list[Polygon] = []
         for index in range(int(rng.choice(4, p=(0.35, 0.30, 0.22, 0.13)))):
             name, yaw = _draw_equipment(rng)
@@ -90,7 +93,7 @@ def equipment_at(bay: BayConfig, seed: int, time: datetime, blocks: Sequence[Sim
             axes = np.diff(block.ring[[0, 1, 2]], axis=0) / np.array([[block.width_m], [block.depth_m]])
             x, y = np.array(block.center) + shift @ axes
             item = Equipment(
-                f"W{block.number:04d}-{_bin(time, 30)}-{index}",
+                f"W{block.number:04d}-{spell}-{index}",
                 name,
                 (round(float(x), 3), round(float(y), 3)),
                 block.yaw_deg + yaw,

@@ -1,25 +1,32 @@
 """What truly stands in the yard, for evaluation and training; the pipeline never sees it."""
 
-from collections.abc import Iterable
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import numpy as np
 from shapely import Polygon
 
 from bays import BayConfig
 from bays.camera_model import CameraModel
+from simulation.history import EventKind
 from simulation.labels import label_object
 from simulation.objects import YardState
 from simulation.scene import Scene, build_scene, draw
-from simulation.yard import Yard
+from simulation.surroundings import EQUIPMENT_STAYS
+from simulation.yard import Yard, YardEvent
 
 _EDGE_POINTS = 9
 
 
 @dataclass(frozen=True, eq=False)
 class BlockTruth:
-    """One block as it truly stands: `footprint` in floor metres, `height_m` of its top above the floor."""
+    """One block as it truly stands.
+
+    `footprint` in floor metres, `height_m` of its top above the floor; `work` is the
+    equipment on it, counted by class.
+    """
 
     block_id: str
     class_name: str
@@ -27,6 +34,7 @@ class BlockTruth:
     height_m: float
     area: str | None
     stage: str
+    work: Mapping[str, int]
 
 
 def truth_at(yard: Yard, time: datetime) -> list[BlockTruth]:
@@ -35,10 +43,40 @@ def truth_at(yard: Yard, time: datetime) -> list[BlockTruth]:
     Raises:
         SimulationError: the time is naive or lies before the yard's start.
     """
+    state = yard.at(time)
+    work: defaultdict[str | None, Counter[str]] = defaultdict(Counter)
+    for item in state.equipment:
+        work[item.block_id][item.class_name] += 1
     return [
-        BlockTruth(block.block_id, block.class_name, block.footprint, block.height_m, block.area, block.stage)
-        for block in sorted(yard.at(time).blocks, key=lambda block: block.block_id)
+        BlockTruth(
+            block.block_id,
+            block.class_name,
+            block.footprint,
+            block.height_m,
+            block.area,
+            block.stage,
+            dict(work[block.block_id]),
+        )
+        for block in sorted(state.blocks, key=lambda block: block.block_id)
     ]
+
+
+def work_events(yard: Yard, since: datetime, until: datetime) -> list[YardEvent]:
+    """Where equipment came to a block that had none, or the last of it went, after `since`, up to `until`.
+
+    Raises:
+        SimulationError: a time is naive or lies before the yard's start.
+    """
+    events = []
+    shift = since - timedelta(seconds=since.timestamp() % EQUIPMENT_STAYS.total_seconds()) + EQUIPMENT_STAYS
+    while shift <= until:
+        before = {block.block_id: block for block in truth_at(yard, shift - timedelta(seconds=1))}
+        for block in truth_at(yard, shift):
+            if block.block_id in before and bool(block.work) != bool(before[block.block_id].work):
+                kind: EventKind = "work_started" if block.work else "work_stopped"
+                events.append(YardEvent(kind, block.block_id, shift, block.area, block.area, block.stage, block.stage))
+        shift += EQUIPMENT_STAYS
+    return events
 
 
 def seen_whole_by(

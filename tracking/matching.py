@@ -56,9 +56,16 @@ def match_standing(
         + parameters.stage_cost * _differ([track.stage for track in tracks], [block.stage for block in blocks])
         + parameters.tentative_cost * np.array([[not track.on_floor] for track in tracks], dtype=float)
     )
-    doubtful = np.array([[track.status is TrackStatus.TENTATIVE or track.misses > 1] for track in tracks])
-    dearest = np.where(doubtful, parameters.max_doubtful_cost, parameters.max_standing_cost)
-    return _assign(cost, (overlap >= needed) & (overlap > 0) & (cost <= dearest))
+    doubtful = np.array([[track.status is TrackStatus.TENTATIVE or track.is_doubtful] for track in tracks])
+    lost = np.array([[track.status is TrackStatus.UNOBSERVED or track.is_doubtful] for track in tracks])
+    sides, heights = _differences(
+        tracks, blocks, parameters.jump_side_ratio, parameters.jump_height_m, parameters.jump_height_share
+    )
+    alike = (sides <= 1).all(axis=-1) & (heights <= 1)
+    dearest = np.where(doubtful & ~alike, parameters.max_doubtful_cost, parameters.max_standing_cost)
+    # What stands in another height than before, where a block was lost from sight, is another block.
+    allowed = (overlap >= needed) & (overlap > 0) & (cost <= dearest) & (~lost | (heights <= 1))
+    return _assign(cost, allowed)
 
 
 def match_jumps(
@@ -81,16 +88,14 @@ def match_jumps(
         missing, found, parameters.jump_side_ratio, parameters.jump_height_m, parameters.jump_height_share
     )
     shape = (sides.sum(axis=-1) + heights) / 3
-    shape += parameters.jump_class_cost * _differ(
-        [old.class_name for old in missing], [new.class_name for new in found]
+    looks = (
+        shape
+        + parameters.jump_class_cost * _differ([old.class_name for old in missing], [new.class_name for new in found])
+        + parameters.jump_stage_cost * _differ([old.stage for old in missing], [new.stage for new in found])
     )
     distances = np.linalg.norm(_centres(missing)[:, None, :] - _centres(found)[None, :, :], axis=-1)
-    cost = (
-        shape
-        + parameters.jump_stage_cost * _differ([old.stage for old in missing], [new.stage for new in found])
-        + parameters.jump_distance_cost * distances / floor_diagonal_m
-    )
-    return _assign(cost, _apart(missing, found) & (sides <= 1).all(axis=-1) & (heights <= 1) & (shape <= 1))
+    cost = looks + parameters.jump_distance_cost * distances / floor_diagonal_m
+    return _assign(cost, _apart(missing, found) & (sides <= 1).all(axis=-1) & (heights <= 1) & (looks <= 1))
 
 
 def match_returns(absent: Sequence[Track], found: Sequence[Track], parameters: TrackerParameters) -> dict[int, int]:
@@ -168,7 +173,11 @@ def _differ(first: Sequence[str | None], second: Sequence[str | None]) -> Floats
 
 
 def _differences(
-    first: Sequence[Track], second: Sequence[Track], side_ratio: float, height_m: float, height_share: float
+    first: Sequence[Track],
+    second: Sequence[Track] | Sequence[FusedBlock],
+    side_ratio: float,
+    height_m: float,
+    height_share: float,
 ) -> tuple[Floats, Floats]:
     """How much sizes and heights differ, in shares of what is allowed.
 
@@ -177,17 +186,29 @@ def _differences(
     """
     sides = np.abs(np.log(_sides(first)[:, None, :] / _sides(second)[None, :, :])) / math.log(side_ratio)
     left = np.array([track.height_m for track in first])[:, None]
-    right = np.array([track.height_m for track in second])[None, :]
+    right = np.array([other.height_m for other in second])[None, :]
     allowed = height_m + height_share * np.maximum(left, right)
     return sides, np.abs(left - right) / np.maximum(allowed, 1e-9)
 
 
 def _apart(before: Sequence[Track], after: Sequence[Track]) -> NDArray[np.bool_]:
-    """Whether the one was last seen before the other began: what was seen in one slot at two places is two blocks."""
-    return np.array([[new.standing_since > old.last_seen for new in after] for old in before])
+    """Whether the one was last seen before the other began: what was seen in one slot at two places is two blocks.
+
+    What was seen last at a place in another shape may have been something else.
+    """
+    return np.array(
+        [
+            [
+                new.standing_since > old.last_seen
+                or (old.reshaped is not None and new.standing_since >= old.reshaped.since)
+                for new in after
+            ]
+            for old in before
+        ]
+    )
 
 
-def _sides(tracks: Sequence[Track]) -> Floats:
+def _sides(tracks: Sequence[Track] | Sequence[FusedBlock]) -> Floats:
     """(N, 2) metres: long and short side of each footprint's smallest enclosing rectangle."""
     rectangles = shapely.oriented_envelope(np.asarray([track.footprint for track in tracks], dtype=object))
     corners = np.stack([shapely.get_coordinates(rectangle)[:3] for rectangle in rectangles])

@@ -11,15 +11,21 @@ Each slot takes four steps:
 4. Tracks are confirmed, and those whose floor was seen empty often enough exit, or
    have become part of another block. How often is enough, see `tracking.evidence`.
 
-Floor that nobody saw proves nothing: a track there stays, marked unobserved.
+Floor that nobody saw proves nothing: a track there stays, marked unobserved. Another
+block on the floor of one that is not found tells more than empty floor: no two stand there.
 
 Events carry the slot that first showed them, though they are told later, when they
 are certain.
 
+Work starts and stops with the equipment that fusion counts at a block, once read so often
+enough; a slot that missed the block tells nothing of it.
+
 Limits: two blocks of like size, height and class that swap places between two slots
 keep the identity of the place. A block that goes to floor that nobody sees, or to an
 area that tracking ignores (turn-over, aisle, outside of every area), exits; when it
-is seen again it appears, as itself if no other block fits as well.
+is seen again it appears, as itself if no other block fits as well. What is unseen is told
+of the floor alone: a tall block that left floor which its neighbours hide stays unobserved,
+though it would have stood out above them, until another block stands there.
 """
 
 import math
@@ -48,6 +54,9 @@ from tracking.types import (
     TrackingResult,
     TrackStatus,
 )
+
+_DISPLACED = 2  # misses that another block on the floor of one that is missed counts for
+_WORK, _REST = "work", "rest"  # readings of the equipment at a block
 
 _Value = TypeVar("_Value", bound=Hashable)
 _Item = TypeVar("_Item", bound=Track | TrackEvent | Shape | Streak)
@@ -104,10 +113,11 @@ class Tracker:
         unseen = self._unseen(known, pairs, fusion_result)
         slot = _Slot(fusion_result.slot, fusion_result.batch_id, self._learned(known, blocks, pairs, unseen))
 
+        seen = shapely.STRtree([block.footprint for block in blocks])
         tracks = [
             self._seen(track, blocks[pairs[index]], slot)
             if index in pairs
-            else self._not_seen(track, slot.time, unseen=index in unseen)
+            else self._not_seen(track, slot.time, unseen=index in unseen, displaced=self._is_displaced(track, seen))
             for index, track in enumerate(known)
         ]
         tracks += [replace(track, misses=track.misses + 1) for track in self.state.tracks if track not in known]
@@ -140,6 +150,7 @@ class Tracker:
             last_seen=slot.time,
             stage_readings=int(block.stage is not None),
             work=dict(block.work),
+            working=bool(block.work),
         )
 
     def _seen(self, track: Track, block: FusedBlock, slot: _Slot) -> Track:
@@ -155,17 +166,18 @@ class Tracker:
             class_streaks=evidence.vote(track.class_streaks, track.class_name, block.class_name, 1.0, time),
             area_streaks=evidence.vote(track.area_streaks, track.area, area, 1.0, time),
             stage_streaks=evidence.vote(track.stage_streaks, stage, block.stage, weight, time),
+            work_streaks=evidence.vote(track.work_streaks, _reading(track.working), _reading(block.work), 1.0, time),
             stage_readings=track.stage_readings + int(block.stage is not None and block.stage == stage),
             confidence=float(block.confidence),
             cameras=tuple(block.cameras),
             last_seen=time,
             work=dict(block.work),
             hits=track.hits + 1,
-            gaps=track.gaps + int(track.misses > 0),
-            misses=0,
-            missed_since=None,
         )
-        return self._with_believed_place(self._with_outline(seen, outline_of(block, self.parameters), slot))
+        seen = self._with_believed_place(self._with_outline(seen, outline_of(block, self.parameters), slot))
+        if seen.reshaped is not None and track.misses:
+            return replace(seen, status=track.status)  # it may be something else: the block is still missed
+        return replace(seen, gaps=track.gaps + int(track.misses > 0), misses=0, missed_since=None)
 
     def _with_outline(self, track: Track, measured: Outline, slot: _Slot) -> Track:
         """The track after one more measurement: smoothed, or shifted once two measurements agree that it was."""
@@ -195,15 +207,20 @@ class Tracker:
             track = replace(track, area=of_area.value, area_streaks=())
         return track
 
-    def _not_seen(self, track: Track, time: datetime, *, unseen: bool) -> Track:
-        if unseen:
+    def _not_seen(self, track: Track, time: datetime, *, unseen: bool, displaced: bool) -> Track:
+        if unseen and not displaced:
             return replace(track, status=TrackStatus.UNOBSERVED) if track.on_floor else track
         return replace(
             track,
             status=TrackStatus.MISSED if track.on_floor else track.status,
-            misses=track.misses + 1,
+            misses=track.misses + (_DISPLACED if displaced else 1),
             missed_since=track.missed_since or time,
         )
+
+    def _is_displaced(self, track: Track, seen: shapely.STRtree) -> bool:
+        """Whether what was seen on a track's floor is not it, so that it has most likely left."""
+        others = seen.geometries.take(seen.query(track.footprint))
+        return any(cover(track.footprint, other) > self.parameters.max_shared_floor for other in others)
 
     def _unseen(self, known: Sequence[Track], pairs: Mapping[int, int], result: FusionResult) -> set[int]:
         """Of the tracks that were not found, those at whose floor too few looked for that to mean something."""
@@ -287,7 +304,9 @@ class Tracker:
             taken.add(after.track_id)
             track = joined[before.track_id] = _joined(before, after)
             if before.status is TrackStatus.EXITED:
-                joined[before.track_id] = replace(track, status=TrackStatus.TENTATIVE)
+                joined[before.track_id] = replace(
+                    track, status=TrackStatus.TENTATIVE, working=after.working, work_streaks=after.work_streaks
+                )
                 returned[before.track_id] = before
             else:
                 slot.tell(EventKind.MOVED, track, after.standing_since, **_places(before, track))
@@ -301,7 +320,7 @@ class Tracker:
         returned: Mapping[str, Track],
         slot: _Slot,
     ) -> Track:
-        """Confirm a new track, let a track leave, or believe its new stage."""
+        """Confirm a new track, let a track leave, or believe its new stage and work."""
         if track.status is TrackStatus.TENTATIVE:
             first = self.state.slot is None
             if track.track_id in held.values() or not (
@@ -313,7 +332,7 @@ class Tracker:
             if track.misses >= evidence.empty_slots(track, slot.rates, self.parameters):
                 return self._gone(track, tracks, slot)
             return track
-        return self._with_believed_stage(track, slot) if track.on_floor else track
+        return self._with_believed_work(self._with_believed_stage(track, slot), slot) if track.on_floor else track
 
     def _appeared(self, track: Track, tracks: Sequence[Track], slot: _Slot) -> Track:
         since = self._appeared_at(track, slot)
@@ -404,6 +423,15 @@ class Tracker:
             )
         return replace(track, stage=streak.value, stage_streaks=(), stage_readings=streak.count)
 
+    def _with_believed_work(self, track: Track, slot: _Slot) -> Track:
+        streak = evidence.strongest(track.work_streaks, self.parameters.work_slots)
+        if streak is None:
+            return track
+        working = streak.value == _WORK
+        kind = EventKind.WORK_STARTED if working else EventKind.WORK_STOPPED
+        slot.tell(kind, track, streak.since, **_places(track, track))
+        return replace(track, working=working, work_streaks=())
+
     # -- what counts -----------------------------------------------------------------------
 
     def _learned(
@@ -413,7 +441,7 @@ class Tracker:
         found = {index: blocks[pair] for index, pair in pairs.items() if known[index].on_floor}
         read = [(known[index], block) for index, block in found.items() if block.stage and known[index].stage]
         given_up = sum(
-            track.status is TrackStatus.TENTATIVE and track.misses + 1 == self.parameters.confirm_slots
+            track.status is TrackStatus.TENTATIVE and self._is_forgotten(replace(track, misses=track.misses + 1))
             for index, track in enumerate(known)
             if index not in pairs and index not in unseen
         )
@@ -451,7 +479,8 @@ class Tracker:
         """Whether a track that is not there was never confirmed, or exited too long ago to come back."""
         if track.status is TrackStatus.EXITED:
             return track.misses > self.parameters.exit_slots + self.parameters.remember_slots
-        return track.status is TrackStatus.TENTATIVE and track.misses >= self.parameters.confirm_slots
+        patience = evidence.patience(self.state.rates, self.parameters)
+        return track.status is TrackStatus.TENTATIVE and track.misses >= patience
 
     def _result(self, slot: _Slot, tracks: Iterable[Track], held: dict[str, str], next_number: int) -> TrackingResult:
         shared: dict[Hashable, Hashable] = {}
@@ -507,8 +536,11 @@ def _places(before: Track, after: Track) -> dict[str, str | None]:
 def _joined(before: Track, after: Track) -> Track:
     """The track that moved: the identity of `before`, all that was seen since of `after`.
 
-    Its stage stays until the readings at the new place are believed, like any other.
+    Its stage stays until the readings at the new place are believed, like any other, and so does its work.
     """
+    work = after.work_streaks
+    if after.working != before.working:
+        work = (Streak(_reading(after.working), after.hits, float(after.hits), after.standing_since),)
     stage, streaks = before.stage or after.stage, after.stage_streaks
     if after.stage is not None and after.stage != stage:
         doubt = next((streak for streak in before.stage_streaks if streak.value == after.stage), None)
@@ -523,10 +555,16 @@ def _joined(before: Track, after: Track) -> Track:
         stage=stage,
         stage_streaks=streaks,
         stage_readings=max(before.stage_readings, after.stage_readings),
+        working=before.working,
+        work_streaks=work,
         first_seen=before.first_seen,
         hits=before.hits + after.hits,
         gaps=before.gaps + after.gaps,
     )
+
+
+def _reading(work: object) -> str:
+    return _WORK if work else _REST
 
 
 def _shown_moved(before: Track, after: Track) -> Track:

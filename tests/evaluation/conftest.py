@@ -1,6 +1,7 @@
 """Small truths and results, so that every score can be worked out by hand."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -21,6 +22,7 @@ class TrueBlock:
     height_m: float = 4.0
     area: str | None = "A25"
     stage: str | None = "unit_assembly"
+    work: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,9 @@ class TrueEvent:
 @pytest.fixture(scope="session")
 def bay() -> BayConfig:
     """Content with two empty slots and two readings, one less than the default, so that the stories stay short."""
-    return load_bay("demo_bay").model_copy(update={"tracking": TrackerParameters(exit_slots=2, reading_slots=2)})
+    return load_bay("demo_bay").model_copy(
+        update={"tracking": TrackerParameters(doubt=1e-3, exit_slots=2, reading_slots=2)}
+    )
 
 
 @pytest.fixture(scope="session")

@@ -155,3 +155,19 @@ def test_truth_outside_of_areas_is_not_asked_of_tracking(bay, slot, plan, fused,
     report = compare_day({slot(0): [outside]}, {slot(0): one}, {slot(0): result}, [], bay)
     assert report.sightings == ()
     assert report.floor.recall == 1
+
+
+def test_work_is_held_against_the_equipment_that_was_there(slot, plan, fused, true, happened, bay):
+    """Equipment comes before slot 3 and goes before slot 6; the second change happened to nobody."""
+    work = [{"welder": 1} if 3 <= n < 6 else {} for n in range(9)]
+    truth = {slot(n): [true("a", work=work[n])] for n in range(9)}
+    plans = {slot(n): plan(n, [fused(3.0, work=work[n])]) for n in range(9)}
+    tracking = dict(zip(plans, replay(bay, None, plans.values()), strict=True))
+    events = [happened("work_started", "a", 2.5), happened("work_stopped", "a", 5.5)]
+    report = compare_day(truth, plans, tracking, events, bay)
+    assert [report.events[kind].found for kind in (EventKind.WORK_STARTED, EventKind.WORK_STOPPED)] == [1, 1]
+    report = compare_day(truth, plans, tracking, events[:1], bay)
+    assert report.events[EventKind.WORK_STOPPED].false == 1
+    # What the truth's own slots do not show does not count as missed.
+    report = compare_day(truth, plans, tracking, [*events, happened("work_started", "a", 6.5)], bay)
+    assert report.events[EventKind.WORK_STARTED].missed == 0

@@ -10,6 +10,7 @@ from airflow.sdk import Asset, AssetAlias, BaseNotifier
 from airflow.sdk.exceptions import AirflowException
 from shapely import MultiPolygon, box
 
+from bay_observation.errors import ConfigError
 from bays import batch_id, load_bay
 from fusion.types import FusedBlock, FusionResult
 from operators import TrackingOperator, _telling
@@ -301,3 +302,8 @@ def test_a_notifier_of_airflows_own_sends_its_mail(run, make_bay, monkeypatch):
     ((host, user, recipients, message),) = sent
     assert (host, user, recipients) == ("mail", "bays", ["crane@yard.example"])
     assert "Subject: yard: 1 moved" in message
+
+
+def test_a_templated_bay_is_refused_since_its_outlet_could_not_follow():
+    with pytest.raises(ConfigError, match="is a template"):
+        TrackingOperator(task_id="process_tracking", bay_id="{{ params.bay }}")

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from itertools import combinations
+from itertools import combinations, pairwise
 
 import pytest
 from shapely import Polygon, box
@@ -11,6 +11,7 @@ from bay_observation.errors import SimulationError
 from bays import BayConfig, load_bay
 from simulation.objects import BLOCK_CLASSES, JIG_CLASSES, STAGES
 from simulation.placement import DIMENSIONS, MIN_CLEARANCE_M
+from simulation.truth import truth_at, work_events
 from simulation.yard import DEFAULT_START, Yard, YardState
 
 
@@ -229,3 +230,25 @@ def test_a_moment_is_one_whatever_its_zone(yard: Yard) -> None:
     moment = datetime(2025, 7, 2, 3, 20, tzinfo=UTC)
     assert yard.at(moment.astimezone(yard.bay.zone)) is yard.at(moment)
     assert replace(yard.at(moment), people=()).people == ()
+
+
+def test_work_events_are_what_the_equipment_shows(yard: Yard) -> None:
+    slots = [yard.start + number * timedelta(minutes=10) for number in range(1, 13)]
+    events = work_events(yard, slots[0], slots[-1])
+    # A block that came since the slot before has nothing to differ from.
+    stood = {slot: {block.block_id for block in yard.at(slot - timedelta(minutes=10)).blocks} for slot in slots}
+    told = {(event.time, event.block_id, event.kind) for event in events if event.block_id in stood[event.time]}
+    shown = set()
+    for earlier, later in pairwise(slots):
+        before = {block.block_id: bool(block.work) for block in truth_at(yard, earlier)}
+        for block in truth_at(yard, later):
+            if before.get(block.block_id, bool(block.work)) != bool(block.work):
+                shown.add((later, block.block_id, "work_started" if block.work else "work_stopped"))
+    assert told == shown
+    assert {kind for _, _, kind in told} == {"work_started", "work_stopped"}
+
+
+def test_the_truth_counts_the_equipment_of_each_block(yard: Yard) -> None:
+    state = yard.at(yard.start + timedelta(hours=2))
+    counted = sum(sum(block.work.values()) for block in truth_at(yard, state.time))
+    assert counted == sum(item.block_id is not None for item in state.equipment) > 0

@@ -18,7 +18,9 @@ START = datetime(2025, 7, 2, 0, 0, tzinfo=UTC)
 @pytest.fixture(scope="session")
 def bay() -> BayConfig:
     """Content with two empty slots and two readings, one less than the default, so that the stories stay short."""
-    return load_bay("demo_bay").model_copy(update={"tracking": TrackerParameters(exit_slots=2, reading_slots=2)})
+    return load_bay("demo_bay").model_copy(
+        update={"tracking": TrackerParameters(doubt=1e-3, exit_slots=2, reading_slots=2)}
+    )
 
 
 @pytest.fixture(scope="session")

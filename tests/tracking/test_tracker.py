@@ -368,6 +368,112 @@ def _centre(block):
     return block.footprint.centroid.x, block.footprint.centroid.y
 
 
+class TestWork:
+    """Equipment at a block, as the cameras read it slot by slot."""
+
+    @staticmethod
+    def read(fused, block, readings):
+        """One block; for each slot the equipment seen there, None where the block is missed."""
+        works = [[] if work is None else [block("A25", 10, 10, work=work)] for work in readings]
+        return [fused(n, blocks) for n, blocks in enumerate(works)]
+
+    def test_work_starts_and_stops_once_each_is_read_twice(self, bay, fused, block):
+        welder, both = {"welder": 1}, {"grinder": 1, "welder": 2}
+        history = follow(bay, self.read(fused, block, [{}, {}, welder, both, both, {}, {}, {}]))
+        started, stopped = later_events(history)
+        assert (started.kind, started.time, started.batch_id) == (
+            EventKind.WORK_STARTED,
+            fused(2, []).slot,
+            history[3].batch_id,
+        )
+        assert (stopped.kind, stopped.time, stopped.batch_id) == (
+            EventKind.WORK_STOPPED,
+            fused(5, []).slot,
+            history[6].batch_id,
+        )
+        assert (started.from_area, started.to_area) == ("A25", "A25")
+        assert [result.tracks[0].working for result in history] == [False] * 3 + [True] * 3 + [False] * 2
+
+    def test_a_single_reading_starts_and_stops_nothing(self, bay, fused, block):
+        seen, none = {"welder": 1}, {}
+        history = follow(bay, self.read(fused, block, [none, seen, none, none, seen, none]))
+        assert later_events(history) == []
+        history = follow(bay, self.read(fused, block, [seen, none, seen, seen, none, seen]))
+        assert later_events(history) == []
+
+    def test_a_slot_that_missed_the_block_tells_nothing_of_its_work(self, bay, fused, block):
+        welder = {"welder": 1}
+        history = follow(bay, self.read(fused, block, [welder, welder, None, welder, {}, None, {}]))
+        (event,) = later_events(history)
+        assert (event.kind, event.time) == (EventKind.WORK_STOPPED, fused(4, []).slot)
+
+    def test_how_many_readings_it_takes_is_a_parameter(self, bay, fused, block):
+        results = self.read(fused, block, [{}, {"pipe": 1}, {"pipe": 1}, {"pipe": 1}])
+        patient = TrackerParameters(work_slots=3)
+        assert [len(result.events) for result in replay(bay, None, results, patient)] == [1, 0, 0, 1]
+
+    def test_a_block_that_leaves_while_worked_on_exits_and_that_is_all(self, bay, fused, block):
+        history = follow(bay, self.read(fused, block, [{"welder": 1}, {"welder": 1}, None, None, None]))
+        assert [event.kind for event in later_events(history)] == [EventKind.EXITED]
+
+    def test_work_goes_on_where_a_block_is_lifted_to(self, bay, fused, block):
+        here, there = block("A25", 10, 10, work={"welder": 1}), block("A1B", 124, 30, work={"welder": 1})
+        history = follow(bay, [fused(n, [here if n < 3 else there]) for n in range(7)])
+        assert [event.kind for event in later_events(history)] == [EventKind.MOVED]
+        idle = replace(there, work={})
+        history = follow(bay, [fused(n, [here if n < 3 else idle]) for n in range(7)])
+        moved, stopped = later_events(history)
+        assert (stopped.kind, stopped.time) == (EventKind.WORK_STOPPED, moved.time)
+
+    def test_a_state_from_before_work_was_followed_still_fits(self, bay, fused, block):
+        old = Tracker(bay).update(fused(0, [block("A25", 10, 10)])).state
+        for track in old.tracks:
+            del vars(track)["working"], vars(track)["work_streaks"]
+        history = follow(bay, [fused(n, [block("A25", 10, 10, work={"pipe": 1})]) for n in (1, 2)], old)
+        assert [event.kind for event in events_of(history)] == [EventKind.WORK_STARTED]
+
+
+class TestLost:
+    """What stands where a block was lost from sight."""
+
+    def test_another_block_on_the_floor_of_a_missed_one_is_not_that_block(self, bay, fused, yard, block):
+        other = block("A25", 10.5, 10, length=7.5, height=6.5)
+        worlds = [yard] * 3 + [yard[1:]] * 2 + [[other, *yard[1:]]] * 4
+        history = replay(bay, None, [fused(n, world) for n, world in enumerate(worlds)], TrackerParameters())
+        assert [(event.kind, event.track_id[-1]) for event in later_events(history)] == [
+            (EventKind.EXITED, "1"),
+            (EventKind.APPEARED, "7"),
+        ]
+
+    def test_another_block_on_hidden_floor_tells_that_the_first_has_left(self, bay, fused, yard, block):
+        hidden = shapely.box(2, 0, 18, 20)
+        other = block("A25", 10.5, 10, length=7.5, height=6.5)
+        results = [fused(n, yard) for n in range(3)]
+        results += [fused(n, yard[1:], unseen=hidden) for n in range(3, 6)]
+        results += [fused(n, [other, *yard[1:]]) for n in range(6, 10)]
+        assert [(event.kind, event.track_id[-1], event.time) for event in later_events(follow(bay, results))] == [
+            (EventKind.EXITED, "1", fused(6, []).slot),
+            (EventKind.APPEARED, "7", fused(6, []).slot),
+        ]
+
+    def test_a_false_detection_on_the_old_floor_does_not_hide_a_jump(self, bay, fused, yard, block):
+        there, false = block("A1B", 124, 30), block("A25", 11, 11, length=10, width=8, height=3)
+        worlds = [yard] * 3 + [[there, false, *yard[1:]]] + [[there, *yard[1:]]] * 3
+        (event,) = later_events(follow(bay, [fused(n, world) for n, world in enumerate(worlds)]))
+        assert (event.kind, event.track_id[-1], event.time) == (EventKind.MOVED, "1", fused(3, []).slot)
+
+    def test_cameras_failed_and_fusion_calls_no_floor_unseen(self, bay, fused, yard):
+        dark = [fused(n, yard[2:], missing=("C_2", "D_2", "D_4")) for n in range(1, 30)]
+        history = follow(bay, [fused(0, yard), *dark, fused(30, yard)])
+        assert later_events(history) == []
+        assert {track.status for track in history[29].tracks if track.track_id[-1] in "12"} == {TrackStatus.UNOBSERVED}
+
+    def test_a_block_missed_twice_is_certain_no_longer(self, bay, fused, yard):
+        history = replay(bay, None, [fused(0, yard), *(fused(n, yard[1:]) for n in (1, 2))], TrackerParameters())
+        assert [track_at(result, 10, 10).is_certain for result in history] == [True, True, False]
+        assert track_at(history[2], 10, 10).status is TrackStatus.MISSED
+
+
 class TestReturning:
     def test_a_block_found_again_at_its_place_is_the_same(self, bay, fused, yard):
         results = [fused(n, yard if n in (0, 5, 6) else yard[1:]) for n in range(7)]
@@ -386,7 +492,7 @@ class TestReturning:
         assert track_at(follow(bay, results)[-1], 10, 10).track_id == "demo_bay-000007"
 
     def test_it_is_forgotten_after_a_while(self, bay, fused, yard):
-        short = TrackerParameters(remember_slots=1, exit_slots=2)
+        short = TrackerParameters(doubt=1e-3, remember_slots=1, exit_slots=2)
         results = [fused(n, yard if n in (0, 6, 7) else yard[1:]) for n in range(8)]
         history = replay(bay, None, results, short)
         assert len(history[4].state.tracks) == 5
