@@ -2,6 +2,7 @@
 
 import json
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
@@ -20,7 +21,7 @@ class AirflowClientError(BayObservationError):
     """Airflow refused a request, or took too long."""
 
 
-class AirflowClient:
+class AirflowClient(ABC):
     """Starts runs and asks what became of them; the base of those that bring their Airflow along.
 
     Whoever can reach the API is its administrator (`simple_auth_manager_all_admins`).
@@ -37,9 +38,9 @@ class AirflowClient:
         self._client: httpx.Client | None = None
 
     @property
+    @abstractmethod
     def url(self) -> str:
         """Address of the API server."""
-        raise NotImplementedError
 
     def disconnect(self) -> None:
         """Let go of the API server; the next question connects again."""
