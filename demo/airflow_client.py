@@ -212,6 +212,7 @@ class AirflowClient(ABC):
 
     # Of the Airflow that is asked
 
+    @abstractmethod
     def _check_alive(self) -> None:
         """Raise if waiting is of no use any more."""
 
