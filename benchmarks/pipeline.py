@@ -269,7 +269,7 @@ def _ratio(case: Mapping[str, Any], name: str) -> float:
         else [batch[name] for slot in case[kind] for batch in slot["batches"]]
         for kind in ("alone", "together")
     )
-    return statistics.median(together) / statistics.median(alone)
+    return float(statistics.median(together) / statistics.median(alone))
 
 
 def _cells(means: Mapping[str, float]) -> list[str]:
