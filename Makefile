@@ -40,7 +40,7 @@ test: install  ## every test
 test-fast: install  ## the tests that need neither Airflow's processes nor PostgreSQL nor the trained models
 	$(BIN)/python -m pytest -m "not slow"
 
-cluster-test: install  ## Celery, PostgreSQL, Redis and two bays as hosts of their own; every fault (45 minutes or so)
+cluster-test: install  ## Celery, PostgreSQL, Redis and two bays as hosts of their own, and every fault
 	$(BIN)/python -m pytest tests/cluster -m "slow or not slow" $(ARGS)
 
 demo: install  ## six slots of a simulated day through real Airflow (KEEP=1 leaves it up, OFF="C_4 D_7", PORT=)

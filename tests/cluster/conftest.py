@@ -72,7 +72,8 @@ class Day:
 
         accounts = [account(self.cluster, bay, self.slots) for bay in self.cluster.bays]
         for each in accounts:
-            print(each)
+            retried = {name: t["try_number"] for name, t in self.tasks(each.bay_id, self.slots[-1]).items()}
+            print(each, {name: number for name, number in retried.items() if number > 1})
             assert each.wrong == (), str(each)
             assert each.tracked == each.captured == each.sent, str(each)
 
