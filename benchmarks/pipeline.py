@@ -214,12 +214,11 @@ def bars_of(case: Mapping[str, Any]) -> list[Bar]:
     """The two bars of a case: Airflow's own share of one batch, and three bays at once over one."""
     shares = [batch["own_share_s"] for slot in case["alone"] for batch in slot["batches"]]
     alone, together = ([slot["total_s"] for slot in case[kind]] for kind in ("alone", "together"))
-    ratio = statistics.median(together) / statistics.median(alone)
     return [
         Bar("Airflow's own share of a batch", statistics.median(shares), "<=", _SHARE_BAR_S, "s", _spread(shares)),
         Bar(
             "three bays at once, over one alone: slot due until all are tracked",
-            ratio,
+            _ratio(case, "total_s"),
             "<=",
             _TOGETHER_BAR,
             "",
@@ -257,7 +256,20 @@ def comparison_table(cases: Mapping[str, Mapping[str, Any]]) -> Table:
         ):
             of_case = ([batch[name] for slot in each for batch in slot["batches"]] for each in slots)
             table.add_row(f"{words}: {what}", *(_median(values) for values in of_case))
+    for name, what in (("total_s", "slot due until all tracked"), ("own_share_s", "Airflow's own share of a batch")):
+        table.add_row(f"at once over alone: {what}", *(f"{_ratio(case, name):.2f} x" for case in cases.values()))
     return table
+
+
+def _ratio(case: Mapping[str, Any], name: str) -> float:
+    """Median of all bays at once over the median of one alone: of whole slots, or of their batches' share."""
+    alone, together = (
+        [slot[name] for slot in case[kind]]
+        if name == "total_s"
+        else [batch[name] for slot in case[kind] for batch in slot["batches"]]
+        for kind in ("alone", "together")
+    )
+    return float(statistics.median(together) / statistics.median(alone))
 
 
 def _cells(means: Mapping[str, float]) -> list[str]:
