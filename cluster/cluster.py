@@ -201,6 +201,8 @@ class Cluster(AirflowClient):
 
         self._wait(healthy, timeout, "the cluster is not healthy")
         self.wait_for_dags(dag_id(stage, bay) for bay in self.bays for stage in STAGES)
+        # What died until now, with PostgreSQL for example, has come back.
+        self._crashes_before = Counter({name: self._supervisor.starts(name) for name in self._supervisor.names})
 
     def answers(self) -> bool:
         """Whether the API server does."""

@@ -112,6 +112,11 @@ def test_a_line_is_cut_for_half_a_minute(cluster, day, slow_cameras, one, other,
 
 
 @pytest.mark.faults
+@pytest.mark.xfail(
+    run=False,
+    reason="libfaketime 0.9.10 hands the triggerer's select() an invalid timeout (EINVAL) and ends it:"
+    " the host's clock has to be set off by other means before this can be shown",
+)
 @pytest.mark.parametrize("seconds", [300, -300])
 def test_an_observers_clock_is_five_minutes_off(cluster, day, seconds):
     if not has_libfaketime():
