@@ -3,6 +3,7 @@
 import contextlib
 import json
 import secrets
+import shutil
 import subprocess
 import sys
 from collections import Counter
@@ -31,7 +32,7 @@ STAGES: tuple[TaskType, ...] = ("observation", "fusion", "tracking")
 _HEALTHY = ("metadatabase", "scheduler", "dag_processor")
 _CAMERA_CONTROL = "127.0.0.1:8790"  # each bay's cameras have a loopback address of their own
 _CAMERA_USER = "yard"
-_FAKETIME = "*/faketime/libfaketimeMT.so.1"  # below /usr/lib, in a folder per architecture
+_WALL_CLOCK = Path(__file__).parent / "wall_clock.c"
 _MOST_CRASHES = 5
 
 
@@ -283,20 +284,28 @@ class Cluster(AirflowClient):
         finally:
             self.mend(one, other)
 
-    def set_clock(self, host: str, seconds: float) -> None:
-        """Set a host's clock off by so many seconds; its services are started again.
+    def set_clock(self, host: str, seconds: int) -> None:
+        """Set the wall clock of a host off by so many whole seconds; its services are started again.
 
         Raises:
-            ClusterError: libfaketime is not installed.
+            ClusterError: there is no C compiler (`cluster/wall_clock.c` is made into a library).
         """
-        library = _libfaketime()
-        if library is None:
-            raise ClusterError("libfaketime is missing: the distribution's package faketime")
-        off = {"LD_PRELOAD": str(library), "FAKETIME": f"{seconds:+g}", "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
+        off = {"LD_PRELOAD": str(self._wall_clock()), "BAY_CLUSTER_CLOCK": str(seconds)}
         for service in self.services(host):
             self.stop(service)
             self._supervisor.tell(service, off if seconds else dict.fromkeys(off))
             self.start(service)
+
+    def _wall_clock(self) -> Path:
+        library = self.home / "wall_clock.so"
+        compiler = shutil.which("cc")
+        if compiler is None:
+            raise ClusterError("no C compiler for a clock that is off: the distribution's package gcc")
+        command = [compiler, "-shared", "-fPIC", "-O1", "-o", str(library), str(_WALL_CLOCK)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            raise ClusterError(f"{_WALL_CLOCK} cannot be compiled: {done.stderr.strip()}")
+        return library
 
     def add_triggerer(self, bay: str) -> str:
         """Start one more triggerer on a bay's observer; its name."""
@@ -451,15 +460,6 @@ class Cluster(AirflowClient):
 def missing() -> str:
     """What this machine lacks for a cluster, in one sentence; empty when it has all."""
     return network.missing() or servers.missing()
-
-
-def has_libfaketime() -> bool:
-    """Whether `Cluster.set_clock` can work here."""
-    return _libfaketime() is not None
-
-
-def _libfaketime() -> Path | None:
-    return next(Path("/usr/lib").glob(_FAKETIME), None)
 
 
 def _addresses(bay: BayConfig) -> BayAddresses:

@@ -71,7 +71,7 @@ class Host:
         account = ["setpriv", f"--reuid={user}", "--regid=nogroup", "--clear-groups", "--"] if user else []
         own = ["unshare", "--uts", "--pid", "--fork", "--kill-child", "--mount-proc"]
         # Not by the program `hostname`, which refuses the underscores of bay ids; the kernel does not. And a shared
-        # memory of its own: libfaketime and PostgreSQL name theirs after process ids, which repeat between hosts.
+        # memory of its own: PostgreSQL and others name theirs after process ids, which repeat between hosts.
         prepared = f"echo {self.hostname} > /proc/sys/kernel/hostname && mount -t tmpfs tmpfs /dev/shm"
         named = ["sh", "-c", f'{prepared} && exec "$@"', "sh"]
         return ["ip", "netns", "exec", self.namespace, *own, *named, *account, *command]

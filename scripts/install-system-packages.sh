@@ -9,7 +9,7 @@ packages=(
   fuse3                       # fusermount3, libfuse3
   iproute2                    # ip netns, veth
   util-linux                  # unshare, setpriv
-  faketime                    # libfaketime
+  gcc                         # for a clock that is off
   python3-gi
   gir1.2-gst-plugins-base-1.0
   gir1.2-gst-rtsp-server-1.0
