@@ -114,7 +114,8 @@ def parse_bay(path: Path, text: str, bay_id: str) -> BayConfig:
         tree, raw = _read(text)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        line = f":{mark.line + 1}" if mark else ""
+        # A file that ends too early has its fault behind its last line.
+        line = f":{min(mark.line + 1, len(text.splitlines()))}" if mark else ""
         raise ConfigError(f"{path}{line}: {error.problem or error.context}") from error
     except yaml.YAMLError as error:
         raise ConfigError(f"{path}: no YAML: {error}") from error

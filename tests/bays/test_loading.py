@@ -120,6 +120,12 @@ def test_what_is_no_bay_at_all_is_told(folder: Path, text: str) -> None:
         bays.load_bay("3bay_north")
 
 
+def test_a_file_that_ends_too_early_has_its_fault_in_its_last_line(folder: Path) -> None:
+    (folder / "3bay_north.yaml").write_text("enabled: true\ncameras: [")
+    with pytest.raises(ConfigError, match=r"3bay_north\.yaml:2: "):
+        bays.load_bay("3bay_north")
+
+
 def test_a_file_that_is_no_text_is_told(folder: Path) -> None:
     (folder / "3bay_north.yaml").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(ConfigError, match="cannot be read"):
