@@ -47,9 +47,9 @@ class Day:
                 tasks |= self.cluster.task_instances(dag_id(stage, bay), run)
         return tasks
 
-    def in_state(self, bay: str, slot: datetime, task: str, *states: str) -> bool:
-        tasks = self.tasks(bay, slot)
-        return task in tasks and tasks[task]["state"] in states
+    def state(self, bay: str, slot: datetime, task: str) -> str | None:
+        """State of a slot's task; None where it is not there yet."""
+        return self.tasks(bay, slot).get(task, {}).get("state")
 
     def tracked(self, bay: str, slot: datetime) -> bool:
         """Whether a slot came through to the end."""

@@ -34,12 +34,16 @@ def services(name, stage):
 def reach(cluster, day, stage):
     """Send slots until bay A is seen in the middle of a stage; short ones go by between two looks."""
     task, state = STAGES[stage]
-    for _ in range(3):
+    for _ in range(8):
         slot = day.send()
-        cluster.wait_until(
-            lambda slot=slot: day.in_state(A, slot, task, state, "success"), 420, f"{task} of {slot} is not reached"
-        )
-        if day.in_state(A, slot, task, state):
+        seen = []
+
+        def there(slot=slot, seen=seen):
+            seen.append(day.state(A, slot, task))
+            return seen[-1] in (state, "success")
+
+        cluster.wait_until(there, 420, f"{task} of {slot} is not reached")
+        if seen[-1] == state:
             return slot
         day.wait()
     raise AssertionError(f"{task} was never seen {state}")
