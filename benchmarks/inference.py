@@ -9,7 +9,6 @@ import argparse
 import asyncio
 import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
@@ -19,7 +18,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +26,7 @@ from rich.console import Console
 
 from bay_observation.errors import BayObservationError, InferenceError
 from evaluation.bars import Bar, bars_table
+from evaluation.machine import machine
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -81,12 +80,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     began = time.monotonic()
     results: dict[str, Any] = {
         "made_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "machine": {
-            "cores": len(os.sched_getaffinity(0)),
-            "python": platform.python_version(),
-            "libraries": {name: version(name) for name in _LIBRARIES},
-            "load_before": os.getloadavg()[0],
-        },
+        "machine": machine(_LIBRARIES),
         "settings": {"repeats": options.repeats, "batches": options.batches, "yard": _SEED},
     }
     with tempfile.TemporaryDirectory(prefix="bo-") as folder:

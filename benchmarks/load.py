@@ -8,8 +8,6 @@ loop on the same cameras.
 
 import argparse
 import json
-import os
-import platform
 import statistics
 import subprocess
 import sys
@@ -18,7 +16,6 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +25,7 @@ from rich.table import Table
 from bay_observation.errors import SimulationError
 from benchmarks.yard import Cameras, Yard, allow_open_files, draw_frames
 from evaluation.bars import Bar, bars_table
+from evaluation.machine import machine
 
 _RESULTS = Path(__file__).parent / "results"
 _LIBRARIES = ("aiohttp", "zeep", "onvif-zeep", "requests")
@@ -73,12 +71,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     began = time.monotonic()
     results: dict[str, Any] = {
         "made_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "machine": {
-            "cores": len(os.sched_getaffinity(0)),
-            "python": platform.python_version(),
-            "libraries": {name: version(name) for name in _LIBRARIES},
-            "load_before": os.getloadavg()[0],
-        },
+        "machine": machine(_LIBRARIES),
         "settings": {name: value for name, value in vars(options).items() if name not in ("out", "no_picture")},
     }
     with tempfile.TemporaryDirectory(prefix="load-test-") as folder:

@@ -11,7 +11,6 @@ does not hold, with 2 when nothing can be measured.
 import argparse
 import json
 import os
-import platform
 import shutil
 import statistics
 import sys
@@ -20,7 +19,6 @@ import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +33,7 @@ from benchmarks.timeline import ACCOUNTS, TASKS, TASKS_OF, Batch, account, messa
 from cluster import STAGES, Cluster, missing
 from cluster.settings import section_of_base_env
 from evaluation.bars import Bar, bars_table
+from evaluation.machine import machine
 
 _RESULTS = Path(__file__).parent / "results"
 _LIBRARIES = ("apache-airflow", "apache-airflow-providers-celery", "celery")
@@ -93,12 +92,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     began = time.monotonic()
     results: dict[str, Any] = {
         "made_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "machine": {
-            "cores": len(os.sched_getaffinity(0)),
-            "python": platform.python_version(),
-            "libraries": {name: version(name) for name in _LIBRARIES},
-            "load_before": os.getloadavg()[0],
-        },
+        "machine": machine(_LIBRARIES),
         "settings": {"slots": options.slots, "cameras": options.cameras, "bays": list(_BAYS)},
         "cases": {},
     }

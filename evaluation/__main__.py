@@ -7,8 +7,6 @@ Prints every yard beside its bars and the naive merge in the same run, writes
 import argparse
 import json
 import math
-import os
-import platform
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -34,6 +32,7 @@ from evaluation.from_silhouettes import (
     run_case,
     run_times,
 )
+from evaluation.machine import machine
 
 _RESULTS = Path("benchmarks/results")
 _COLUMNS = 150  # of the tables, where no terminal says
@@ -63,7 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     console = Console(width=None if sys.stdout.isatty() else _COLUMNS)
     results: dict[str, Any] = {
         "made_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "machine": {"cores": len(os.sched_getaffinity(0)), "python": platform.python_version()},
+        "machine": machine(),
     }
     bars: list[Bar] = []
     if "silhouettes" in options.parts:

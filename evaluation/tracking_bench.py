@@ -6,9 +6,7 @@ with 1 when a bar does not hold. Every figure is measured in this run.
 
 import argparse
 import json
-import os
 import pickle
-import platform
 import statistics
 import sys
 import time
@@ -16,7 +14,6 @@ from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +25,7 @@ from rich.table import Table
 from bays import Area, BayConfig, Layout, batch_id, load_bay
 from evaluation.bars import Bar, bars_table
 from evaluation.events import EventComparison, EventScore, Verdict, compare_events, score_events
+from evaluation.machine import machine
 from evaluation.overlap import iou_matrix, pair_up
 from evaluation.tracking_baselines import byte_track, greedy
 from evaluation.tracking_days import SLOT, Day, Sight, Spoilt, simulated_day
@@ -123,11 +121,7 @@ def measure(bay: BayConfig, seeds: Sequence[int]) -> dict[str, Any]:
                 same.append(_exported(_as_they_come(bay, day.results, seed)) == _exported(history))
     results = {
         "made_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "machine": {
-            "cores": len(os.sched_getaffinity(0)),
-            "python": platform.python_version(),
-            "libraries": {name: version(name) for name in _LIBRARIES},
-        },
+        "machine": machine(_LIBRARIES),
         "cases": {case: {name: run.document() for name, run in of.items()} for case, of in runs.items()},
         "hidden_sightings": hidden,
         "same_history": same,

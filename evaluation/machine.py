@@ -1,0 +1,17 @@
+"""What a measurement was made on."""
+
+import os
+import platform
+from collections.abc import Iterable
+from importlib.metadata import version
+from typing import Any
+
+
+def machine(libraries: Iterable[str] = ()) -> dict[str, Any]:
+    """Cores that this process may use, Python, versions of `libraries`, and the load average so far; JSON types."""
+    return {
+        "cores": len(os.sched_getaffinity(0)),
+        "python": platform.python_version(),
+        "libraries": {name: version(name) for name in libraries},
+        "load_before": os.getloadavg()[0],
+    }
