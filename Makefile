@@ -41,34 +41,34 @@ test-fast: install  ## the tests that need neither Airflow's processes nor Postg
 	$(BIN)/python -m pytest -m "not slow"
 
 cluster-test: install  ## Celery, PostgreSQL, Redis and two bays as hosts of their own, and every fault
-	$(BIN)/python -m pytest tests/cluster -m "slow or not slow" $(ARGS)
+	$(BIN)/python -m pytest tests/lab/cluster -m "slow or not slow" $(ARGS)
 
 demo: install  ## six slots of a simulated day through real Airflow (KEEP=1 leaves it up, OFF="C_4 D_7", PORT=)
-	@$(BIN)/python -m demo $(if $(KEEP),--keep) $(if $(OFF),--off '$(OFF)') $(if $(PORT),--port $(PORT)) $(ARGS)
+	@$(BIN)/python -m lab.demo $(if $(KEEP),--keep) $(if $(OFF),--off '$(OFF)') $(if $(PORT),--port $(PORT)) $(ARGS)
 
 load: install  ## capture against 12 to 1000 simulated cameras, beside what it replaces (ARGS=--help)
-	@$(BIN)/python -m benchmarks.load $(ARGS)
+	@$(BIN)/python -m lab.benchmarks.load $(ARGS)
 
 eval: install  ## how right fusion and the whole way are, on yards never trained or tuned on (ARGS=--help)
-	@$(BIN)/python -m evaluation $(ARGS)
+	@$(BIN)/python -m lab.evaluation $(ARGS)
 
 bench-inference: install  ## the warm models against one call per frame and box, and against a cold task
-	@$(BIN)/python -m benchmarks.inference $(ARGS)
+	@$(BIN)/python -m lab.benchmarks.inference $(ARGS)
 
 backtest: install  ## a stored day again, beside the live history (BAY= FROM= TO= PARAMS=file.yaml OUTPUT= ARGS=--json)
-	@$(BIN)/python -m backtest run $(BAY) --from '$(FROM)' --to '$(TO)' $(if $(PARAMS),--params $(PARAMS)) $(if $(OUTPUT),--output $(OUTPUT)) $(ARGS)
+	@$(BIN)/python -m lab.backtest run $(BAY) --from '$(FROM)' --to '$(TO)' $(if $(PARAMS),--params $(PARAMS)) $(if $(OUTPUT),--output $(OUTPUT)) $(ARGS)
 
 bench-history: install  ## a year of ten bays in a PostgreSQL of its own: how long each question takes (ARGS="--scale 0.1", --fill/--folder FOLDER)
-	@$(BIN)/python -m benchmarks.history $(ARGS)
+	@$(BIN)/python -m lab.benchmarks.history $(ARGS)
 
 bench-pipeline: install  ## from slot to tracking result with Celery, before and after tuning, and Airflow's share of it
-	@$(BIN)/python -m benchmarks.pipeline $(ARGS)
+	@$(BIN)/python -m lab.benchmarks.pipeline $(ARGS)
 
 eval-tracking: install  ## the tracker over simulated days, beside two baselines (ARGS="--seeds 1,2")
-	@$(BIN)/python -m evaluation.tracking_bench $(ARGS)
+	@$(BIN)/python -m lab.evaluation.tracking_bench $(ARGS)
 
-image:  ## the image of every service (BASE_IMAGE=, PIP_CONFIG=; wheels of wheels/ come first): docs/deploy.md
-	DOCKER_BUILDKIT=1 docker build --tag bay-observation:latest --tag bay-observation:$(VERSION) \
+image:  ## the image of every service (BASE_IMAGE=, PIP_CONFIG=; wheels of deploy/wheels/ come first): docs/deploy.md
+	DOCKER_BUILDKIT=1 docker build --file deploy/Dockerfile --tag bay-observation:latest --tag bay-observation:$(VERSION) \
 		$(if $(BASE_IMAGE),--build-arg BASE_IMAGE=$(BASE_IMAGE)) \
 		$(if $(PIP_CONFIG),--secret id=pip_conf$(comma)src=$(PIP_CONFIG)) $(if $(PIP_CERT),--secret id=ca_bundle$(comma)src=$(realpath $(PIP_CERT))) .
 

@@ -2,8 +2,8 @@
 # Starts Airflow's own services, PostgreSQL, Redis and Flower on the main server: start-main.sh [dev|prod]
 # The first start makes the secrets. Safe to run again: it changes what has changed.
 set -euo pipefail
-# shellcheck source=scripts/deployment.sh
-source "$(dirname "${BASH_SOURCE[0]}")/scripts/deployment.sh"
+# shellcheck source=deploy/deployment.sh
+source "$(dirname "${BASH_SOURCE[0]}")/deploy/deployment.sh"
 
 environment="${1:-dev}"
 check_environment "$environment"

@@ -2,8 +2,8 @@
 # Starts a bay's observer on a host inside the bay's camera network: start-observers.sh [dev|prod] [BAY] [INSTANCE]
 # INSTANCE 2 is the standby, on a second host: Airflow hands it what the first one no longer does.
 set -euo pipefail
-# shellcheck source=scripts/deployment.sh
-source "$(dirname "${BASH_SOURCE[0]}")/scripts/deployment.sh"
+# shellcheck source=deploy/deployment.sh
+source "$(dirname "${BASH_SOURCE[0]}")/deploy/deployment.sh"
 
 environment="${1:-dev}"
 bay="${2:-3bay_north}"

@@ -3,8 +3,8 @@
 # INSTANCE 2 is one more processor of the same bays. A bay that cannot be started is told and skipped; the exit
 # status is 1 then.
 set -euo pipefail
-# shellcheck source=scripts/deployment.sh
-source "$(dirname "${BASH_SOURCE[0]}")/scripts/deployment.sh"
+# shellcheck source=deploy/deployment.sh
+source "$(dirname "${BASH_SOURCE[0]}")/deploy/deployment.sh"
 
 environment="${1:-dev}"
 bays="${2:-3bay_north 4bay 5bay}"

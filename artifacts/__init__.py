@@ -2,12 +2,12 @@
 
 from artifacts.faults import StoreFault
 from artifacts.filesystem import data_path, data_root
+from artifacts.hang_guard import guard_for, store_timeout
 from artifacts.lock import exclusive
 from artifacts.reference import ArtifactReference, Stage
 from artifacts.replication import Replicator, report_backlog
 from artifacts.spool import Spool
 from artifacts.store import ArtifactStore
-from artifacts.watch import store_timeout, watch
 
 __all__ = [
     "ArtifactReference",
@@ -19,7 +19,7 @@ __all__ = [
     "data_path",
     "data_root",
     "exclusive",
+    "guard_for",
     "report_backlog",
     "store_timeout",
-    "watch",
 ]

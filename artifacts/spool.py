@@ -22,9 +22,9 @@ from typing import Any, Self
 
 from artifacts.faults import StoreFault, unavailable
 from artifacts.filesystem import LastWord, data_root, sync_folder, write_whole
+from artifacts.hang_guard import positive
 from artifacts.lock import flock
 from artifacts.reference import ArtifactReference, Stage, artifact_path
-from artifacts.watch import positive
 from bay_observation.errors import ArtifactError, ConfigError, SpoolError
 
 logger = logging.getLogger(__name__)

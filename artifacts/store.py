@@ -14,10 +14,10 @@ from typing import Any, Literal
 
 from artifacts.faults import named_errors
 from artifacts.filesystem import FileSystem, LastWord, LocalFileSystem, data_root, file_system
+from artifacts.hang_guard import WatchedFileSystem, store_timeout
 from artifacts.reference import ArtifactReference, Stage, artifact_path
 from artifacts.schemas import SCHEMAS, Name
 from artifacts.spool import SPOOLED_STAGES, Spool
-from artifacts.watch import WatchedFileSystem, store_timeout
 from bay_observation.errors import ArtifactError, ConfigError, StoreUnavailableError
 
 logger = logging.getLogger(__name__)

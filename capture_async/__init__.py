@@ -13,10 +13,10 @@ from capture_async.credentials import Credentials
 from capture_async.types import Attempt, CameraFailure, CaptureBatch, CapturedImage, FailureReason
 
 if TYPE_CHECKING:
-    from capture_async.factory import ImageProviderFactory
-    from capture_async.provider import ImageProvider
+    from capture_async.providers.factory import ImageProviderFactory
+    from capture_async.providers.provider import ImageProvider
     from capture_async.service import CaptureService
-    from capture_async.shared import close_shared, shared_service, warm_up
+    from capture_async.service_pool import close_shared, shared_service, warm_up
 
 __all__ = [
     "Attempt",
@@ -35,11 +35,11 @@ __all__ = [
 
 _LAZY = {
     "CaptureService": "capture_async.service",
-    "ImageProvider": "capture_async.provider",
-    "ImageProviderFactory": "capture_async.factory",
-    "close_shared": "capture_async.shared",
-    "shared_service": "capture_async.shared",
-    "warm_up": "capture_async.shared",
+    "ImageProvider": "capture_async.providers.provider",
+    "ImageProviderFactory": "capture_async.providers.factory",
+    "close_shared": "capture_async.service_pool",
+    "shared_service": "capture_async.service_pool",
+    "warm_up": "capture_async.service_pool",
 }
 
 

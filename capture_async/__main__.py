@@ -185,8 +185,8 @@ def _writable_folder(folder: Path) -> Path:
 
 
 def _login(bay: BayConfig) -> Credentials | None:
-    from capture_async.factory import ImageProviderFactory
     from capture_async.probe import PASSWORD_VARIABLE, USER_VARIABLE, login_from_environment
+    from capture_async.providers.factory import ImageProviderFactory
 
     if not ImageProviderFactory.provider_class(bay.image_provider).needs_credentials:
         return None

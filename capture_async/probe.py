@@ -146,7 +146,7 @@ async def probe(
         CaptureError: a camera lies outside the bay's subnet; a frame cannot be written.
         ConfigError: the bay's provider cannot be made of its configuration.
     """
-    from capture_async.factory import ImageProviderFactory
+    from capture_async.providers.factory import ImageProviderFactory
 
     config = dict(bay.image_provider_config)
     if ImageProviderFactory.provider_class(bay.image_provider).needs_credentials:
@@ -259,7 +259,7 @@ class _CameraProbe:
         """What asking the camera has taught the process of it."""
         if _port(self.bay, self.camera) is None:
             return {}
-        from capture_async.camera_state import state_of
+        from capture_async.providers.camera_state import state_of
 
         state = state_of(self.camera, self.credentials, stream=self.bay.image_provider == "rtsp")
         facts: dict[str, Any] = {"authentication": state.login.scheme}
@@ -295,7 +295,7 @@ def _port(bay: BayConfig, camera: Camera) -> int | None:
         case "onvif" | "http":
             return camera.port
         case "rtsp":
-            from capture_async.camera_state import rtsp_port
+            from capture_async.providers.camera_state import rtsp_port
 
             return rtsp_port(camera)
     return None

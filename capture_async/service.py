@@ -13,9 +13,9 @@ from typing import Self
 from bay_observation.errors import CaptureError, ConfigError
 from bays import BayConfig, Camera, batch_id, onvif_connection_id
 from capture_async.credentials import Credentials
-from capture_async.factory import ImageProviderFactory
-from capture_async.pace import Place
-from capture_async.provider import ImageProvider, Outcome
+from capture_async.limits import Place
+from capture_async.providers.factory import ImageProviderFactory
+from capture_async.providers.provider import ImageProvider, Outcome
 from capture_async.types import Attempt, CameraFailure, CaptureBatch, CapturedImage, FailureReason
 
 logger = logging.getLogger(__name__)

@@ -16,7 +16,7 @@ from scipy.optimize import Bounds, LinearConstraint, milp
 from scipy.sparse import coo_array
 
 from fusion.fitting import Fit, Outlines, SizePrior, fit_boxes
-from fusion.silhouettes import Scene, floor_polygons
+from fusion.scene import Scene, floor_polygons
 from fusion.upright_box import DEPTH, HEIGHT, PARAMETERS, WIDTH, YAW, Bools, Floats, Ints, X, Y
 from fusion.visibility import in_sight, shared_floor
 

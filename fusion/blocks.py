@@ -10,7 +10,7 @@ from shapely import Polygon
 
 from bays import BayConfig
 from fusion.association import Hypotheses
-from fusion.silhouettes import Scene
+from fusion.scene import Scene
 from fusion.types import FusedBlock
 from fusion.upright_box import Bools, Floats, X, Y
 from inference.types import EQUIPMENT_CLASSES, DetectedObject

@@ -4,7 +4,7 @@ import numpy as np
 import shapely
 
 from fusion.association import Hypotheses
-from fusion.silhouettes import CANNOT_TELL_PX, Scene
+from fusion.scene import CANNOT_TELL_PX, Scene
 from fusion.upright_box import PARAMETERS, Bools, Floats, Ints
 from fusion.visibility import in_front, in_sight
 

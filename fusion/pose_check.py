@@ -18,14 +18,14 @@ from bays import BayConfig
 from bays.camera_model import angles_of
 from fusion.association import Hypotheses, associate, collect, refit
 from fusion.fitting import Outlines, SizePrior, fit_boxes, sensitivity
-from fusion.silhouettes import Scene, build_scene
-from fusion.turn import ERR_TOGETHER, LEAST_BLOCKS, SCALE_PX, Sighting, Turn, estimate_turn, turned
+from fusion.pose_drift import ERR_TOGETHER, LEAST_BLOCKS, SCALE_PX, Sighting, Turn, estimate_turn, turned
+from fusion.scene import Scene, build_scene
 from fusion.types import FusionResult
 from fusion.upright_box import DEPTH, HEIGHT, PARAMETERS, WIDTH, YAW, Bools, Floats, Ints, X, Y
 from inference.types import Observation
 
 # Degrees that a camera may be turned before it is told, and before a batch goes on without it.
-# Figures that led to both: docs/calibrate_a_camera.md, from `python -m evaluation.pose_check`.
+# Figures that led to both: docs/calibrate_a_camera.md, from `python -m lab.evaluation.pose_check`.
 TOLERANCE_DEG = 0.25
 BATCH_TOLERANCE_DEG = 0.6
 

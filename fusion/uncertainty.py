@@ -11,7 +11,7 @@ import numpy as np
 
 from fusion.association import Hypotheses, size_prior
 from fusion.fitting import Outlines, Sensitivity, sensitivity
-from fusion.silhouettes import Scene
+from fusion.scene import Scene
 from fusion.upright_box import Floats, X, Y
 
 _SEVERAL = 3  # cameras from which a block tells more of the shifts than its fit takes up

@@ -5,7 +5,7 @@ import shapely
 from shapely import MultiPolygon
 
 from bays import BayConfig
-from fusion.silhouettes import Scene
+from fusion.scene import Scene
 from fusion.upright_box import DEPTH, WIDTH, YAW, Bools, Floats, Ints, corners, project
 
 UNSEEN_CELL_M = 0.5

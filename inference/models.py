@@ -88,7 +88,7 @@ def half_precision(device: str) -> torch.dtype | None:
     """What a device computes in at half precision: bfloat16 or float16 on a GPU, None on a CPU.
 
     A CPU stays with single precision: bfloat16 moves outlines by more than the tolerance of
-    `benchmarks.inference`, and few have it.
+    `lab.benchmarks.inference`, and few have it.
     """
     if torch.device(device).type != "cuda":
         return None

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from artifacts import ArtifactStore, data_path, data_root, store_timeout, watch
+from artifacts import ArtifactStore, data_path, data_root, guard_for, store_timeout
 from bay_observation.errors import BayObservationError
 from bays import slot_of
 
@@ -85,7 +85,7 @@ def _unless_it_hangs(url: str, record: Callable[[str], None]) -> None:
         record(url)
         return
     ArtifactStore(root).check()
-    watch(root).call(lambda: record(url), store_timeout())
+    guard_for(root).call(lambda: record(url), store_timeout())
 
 
 def _url() -> str:

@@ -11,11 +11,11 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException
 from artifacts import ArtifactReference, ArtifactStore, store_timeout
 from bay_observation.errors import ArtifactError, StoreUnavailableError
 from bays import BayConfig, batch_id, load_bay
+from capture_async.publication import published_capture
 from operators._common import run_slot, task_errors
 from operators._history import note
 from triggers import CaptureTrigger
 from triggers.events import CaptureEvent
-from triggers.publication import published_capture
 
 # Seconds that publishing may take on top of the bay's capture_deadline, besides the time
 # in which a store that hangs is waited for: once to look, once to publish.

@@ -10,21 +10,21 @@ from bay_observation.errors import ConfigError
 from bays import BayConfig, load_bay, slot_of
 from operators._common import task_errors
 from operators._history import open_history
+from operators._notify import tell, tracking_alias
 from operators._stage import StageOperator
-from operators._telling import tell, tracking_alias
 
 
 class TrackingOperator(StageOperator):
     """Tracks the batch in slot order, exactly once, whatever is retried, repeated or late.
 
     The batch's artifact and the history (`tracking.history`) tell the same; see
-    `operators._tracking_ledger` for how, and `operators._history` for where the history is.
+    `tracking.ledger` for how, and `operators._history` for where the history is.
 
     Raises:
         ConfigError: `bay_id` is a template: the task's outlet is fixed before templates are rendered.
 
     When the batch is there, the bay's notifiers are told what happened, and an asset event
-    on `tracking://{bay_id}` is made if anything did; see `operators._telling`.
+    on `tracking://{bay_id}` is made if anything did; see `operators._notify`.
     """
 
     takes = "fusion"
@@ -48,7 +48,7 @@ class TrackingOperator(StageOperator):
 
     def process(self, reference: ArtifactReference, bay: BayConfig, store: ArtifactStore) -> dict[str, Any]:
         """Blocks on the floor in, tracks and events out."""
-        from operators._tracking_ledger import track
+        from tracking.ledger import track
 
         with open_history() as history:
             outcome = track(store, bay, reference, history)

@@ -248,7 +248,7 @@ def serving(inference_sockets: Path, scripted_work: Any) -> Any:
 def postgresql() -> Iterator[Any]:
     """A PostgreSQL of the tests' own, on a free port."""
     from bay_observation.errors import SimulationError
-    from benchmarks.postgresql import PostgreSQL
+    from lab.services.postgresql import PostgreSQL
 
     server = PostgreSQL({"fsync": "off"})
     try:

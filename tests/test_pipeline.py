@@ -80,8 +80,8 @@ def _free_port() -> int:
 
 @pytest.fixture(scope="module")
 def yard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimpleNamespace]:
-    from demo.embedded_airflow import EmbeddedAirflow
-    from demo.yard_process import YardProcess
+    from lab.demo.yard_process import YardProcess
+    from lab.services.embedded_airflow import EmbeddedAirflow
 
     root = tmp_path_factory.mktemp("pipeline")
     bay = Bay(root / "bays")

@@ -14,16 +14,16 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from airflow.sdk.exceptions import AirflowException, TaskDeferred
 
-from artifacts import ArtifactReference, ArtifactStore, watch
-from artifacts.watch import _watches
+from artifacts import ArtifactReference, ArtifactStore, guard_for
+from artifacts.hang_guard import _guards
 from bay_observation.errors import StoreUnavailableError
 from bays import batch_id
 from capture_async.metrics import LoopLag
 from inference.types import CameraObservation, Observation
+from lab.simulation.failing_store import FailingStore, why_not
 from operators import FusionOperator, InferenceOperator, ObservationOperator, TrackingOperator
 from operators.conditions import check_execution_conditions
 from operators.retrying import StorePatience
-from simulation.failing_store import FailingStore, why_not
 from tracking.history import History
 
 pytestmark = [
@@ -44,7 +44,7 @@ def server(tmp_path, monkeypatch):
     with FailingStore(tmp_path / "server") as server:
         monkeypatch.setenv("DATA_PATH", str(server.mount))
         yield server
-    _watches.clear()
+    _guards.clear()
 
 
 @pytest.fixture
@@ -126,13 +126,13 @@ async def test_a_day_with_an_outage(
 
     server.tell("hang")
     observations += [await observe(observer, slot) for slot in SLOTS[1:4]]
-    _watches.clear()  # the processor is another process, and does not know yet that the store hangs
+    _guards.clear()  # the processor is another process, and does not know yet that the store hangs
     with LoopLag() as lag:
         waiting = [asyncio.create_task(waits_for(observation, airflow_context())) for observation in observations[1:]]
         await asyncio.sleep(TIMEOUT_S)
         assert await asyncio.wait_for(asyncio.to_thread(lambda: "a thread is free"), 10)
     assert lag.largest_s < TIMEOUT_S  # no look at the store held up the triggerer's loop
-    assert watch(str(server.mount)).under_way <= 16
+    assert guard_for(str(server.mount)).under_way <= 16
     assert not any(task.done() for task in waiting)
     assert scripted_cameras.asked == 4 * 12
     assert len(list((spool / "pending" / BAY).iterdir())) == 6

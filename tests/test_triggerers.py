@@ -56,8 +56,8 @@ class Cameras:
 
     def __init__(self, bay_id: str, bays: Path, jpeg: bytes) -> None:
         from bays import load_bay
-        from simulation.cameras import CameraFarm
-        from simulation.clock import SimulatedClock
+        from lab.simulation.cameras import CameraFarm
+        from lab.simulation.clock import SimulatedClock
 
         self.bay_id = bay_id
         self._file = bays / f"{bay_id}.yaml"
@@ -179,7 +179,7 @@ def yard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimpleNamespace]:
     import cv2
     import numpy as np
 
-    from demo.embedded_airflow import EmbeddedAirflow
+    from lab.services.embedded_airflow import EmbeddedAirflow
 
     root = tmp_path_factory.mktemp("triggerers")
     for folder in ("bays", "dags"):

@@ -28,9 +28,9 @@ from rich.console import Console
 from artifacts import ArtifactStore, data_path, exclusive
 from bay_observation.errors import BayObservationError, ConfigError, HistoryError, HistoryUnavailableError
 from bays import BayConfig, load_bay
-from tracking.entries import Entries, tell
 from tracking.history import DOWN_AFTER, Gap, GapOutcome, History, local_day, nested_areas
-from tracking.history.telling import Answer
+from tracking.history.tables import Answer
+from tracking.tracking_artifacts import Entries, tell
 from tracking.types import EventKind
 
 _UNKNOWN, _WRONG_USE, _UNAVAILABLE = 1, 2, 3

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
-from artifacts import ArtifactReference, ArtifactStore, report_backlog, watch
+from artifacts import ArtifactReference, ArtifactStore, guard_for, report_backlog
 from bay_observation.errors import BayObservationError, ConfigError
 from bays import BayConfig, load_bay, onvif_connection_id, slot_of
+from capture_async.publication import publish_capture, published_capture
 from triggers.events import CaptureEvent
-from triggers.publication import publish_capture, published_capture
 from triggers.stats import airflow_stats
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ class CaptureTrigger(BaseTrigger):
         def record() -> None:
             store = ArtifactStore()
             store.check()
-            watch(str(store.root)).call(lambda: record_health(store.root, batch), _HEALTH_LIMIT_S)
+            guard_for(str(store.root)).call(lambda: record_health(store.root, batch), _HEALTH_LIMIT_S)
 
         try:
             await asyncio.to_thread(record)

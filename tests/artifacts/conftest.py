@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from artifacts import ArtifactStore, Spool
-from artifacts.watch import _watches
+from artifacts.hang_guard import _guards
 from capture_async.types import CaptureBatch, CapturedImage
 
 BAY = "3bay_north"
@@ -50,4 +50,4 @@ def observer(broken: Path, spool: Spool) -> ArtifactStore:
 @pytest.fixture(autouse=True)
 def no_store_hung_before() -> Iterator[None]:
     yield
-    _watches.clear()
+    _guards.clear()

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from artifacts import ArtifactStore, Replicator, StoreFault, watch
+from artifacts import ArtifactStore, Replicator, StoreFault, guard_for
 from bay_observation.errors import SpoolError, StoreUnavailableError
-from simulation.failing_store import FAULTS, FailingStore, why_not
+from lab.simulation.failing_store import FAULTS, FailingStore, why_not
 
 from .conftest import BAY, batch_name
 
@@ -91,7 +91,7 @@ def test_it_hangs_at_any_call_and_nobody_waits(server, spool, a_capture, call):
 
 
 def calls_under_way(server):
-    return watch(str(server.mount)).under_way
+    return guard_for(str(server.mount)).under_way
 
 
 def replicated(replicator):

@@ -10,8 +10,8 @@ import pytest
 
 from bays import load_bay
 from capture_async import Credentials
-from capture_async.onvif_provider import forget_cameras
-from simulation.cameras import CameraFarm
+from capture_async.providers.onvif import forget_cameras
+from lab.simulation.cameras import CameraFarm
 
 PASSWORD = 'pa"ss\\ wörd&1'
 

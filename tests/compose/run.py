@@ -200,9 +200,10 @@ def images(base: str, environment: dict[str, str]) -> None:
         copy_project(context)
         for place in os.environ.get("PIP_FIND_LINKS", "").split():
             for wheel in Path(place).glob("*.whl"):
-                shutil.copy(wheel, context / "wheels")
+                shutil.copy(wheel, context / "deploy" / "wheels")
         say("the image is built")
         command = ["docker", "build", "--build-arg", f"BASE_IMAGE={base}", "--tag", "bay-observation:compose-test"]
+        command += ["--file", str(context / "deploy" / "Dockerfile")]
         if certificates := os.environ.get("PIP_CERT"):
             command += ["--secret", f"id=ca_bundle,src={Path(certificates).resolve()}"]
         checked([*command, str(context)], environment)
@@ -286,7 +287,7 @@ class Deployment:
         checked(command, variables, self.folder)
 
     def compose(self, service: str, *arguments: str, given: str | None = None) -> str:
-        return checked(["./compose.sh", self.environment, service, *arguments], self.variables, self.folder, given)
+        return checked(["deploy/compose.sh", self.environment, service, *arguments], self.variables, self.folder, given)
 
     def kill(self, role: str) -> None:
         """What a loss of power does to the first observer or processor."""
@@ -325,7 +326,7 @@ class Deployment:
         say(f"all {len(self.containers())} containers are healthy after {time.monotonic() - started:.0f} s")
 
     def set_camera_login(self) -> None:
-        checked(["scripts/set-camera-login.sh", self.environment, BAY], self.variables, self.folder, "yard\nyard\n")
+        checked(["deploy/set-camera-login.sh", self.environment, BAY], self.variables, self.folder, "yard\nyard\n")
 
     def send(self, slot: datetime) -> float:
         """Move the cameras to a slot, start its observation, and wait until it is tracked; seconds."""

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 PROJECT = Path(__file__).parents[2]
-SCRIPTS = ("start-main.sh", "start-observers.sh", "start-processors.sh", "compose.sh")
+SCRIPTS = ("start-main.sh", "start-observers.sh", "start-processors.sh")
 
 _DOCKER = """#!/bin/sh
 echo "${0##*/} $*" >>"$DOCKER_CALLS"
@@ -70,12 +70,12 @@ def make_host(tmp_path: Path) -> Callable[[], Host]:
         for name in ("docker", "docker-compose"):
             (programs / name).write_text(_DOCKER)
             (programs / name).chmod(0o755)
-        for name in ("env", "scripts"):
+        for name in ("env", "deploy"):
             shutil.copytree(PROJECT / name, folder / name)
         (folder / "bays").mkdir()
         for bay in (PROJECT / "bays").glob("*.yaml"):
             shutil.copy(bay, folder / "bays")
-        for name in (*SCRIPTS, "docker-compose.yaml", "docker-compose.prod.yaml"):
+        for name in (*SCRIPTS, "docker-compose.yaml"):
             shutil.copy(PROJECT / name, folder)
         return Host(folder, programs)
 

@@ -7,7 +7,7 @@ import yaml
 
 PROJECT = Path(__file__).parents[2]
 TREE = yaml.safe_load((PROJECT / "docker-compose.yaml").read_text("utf-8"))
-PROD = yaml.safe_load((PROJECT / "docker-compose.prod.yaml").read_text("utf-8"))
+PROD = yaml.safe_load((PROJECT / "deploy/docker-compose.prod.yaml").read_text("utf-8"))
 SERVICES = TREE["services"]
 SECRET_WORDS = re.compile(r"PASSWORD|SECRET|FERNET|TOKEN|CONN$|BROKER_URL|RESULT_BACKEND", re.IGNORECASE)
 
@@ -91,7 +91,7 @@ def test_production_changes_networks_and_ports_alone():
 
 def test_every_script_of_the_image_that_a_service_calls_is_there():
     called = {"airflow-config", "alive", "answers", "init-main", "serve-api", "set-connection"}
-    assert {path.name for path in (PROJECT / "docker/bin").iterdir()} == called
+    assert {path.name for path in (PROJECT / "deploy/bin").iterdir()} == called
 
 
 def test_the_image_is_built_of_named_folders_alone():
@@ -104,13 +104,13 @@ def test_the_image_is_built_of_named_folders_alone():
 
 
 def test_the_image_runs_as_nobody_in_particular():
-    lines = (PROJECT / "Dockerfile").read_text("utf-8").splitlines()
+    lines = (PROJECT / "deploy/Dockerfile").read_text("utf-8").splitlines()
     assert [line for line in lines if line.startswith("USER")][-1] == "USER airflow"
     assert not [line for line in lines if re.match(r"(ENV|ARG).*(PASSWORD|SECRET|TOKEN|KEY)", line)]
 
 
 def test_airflow_config_prints_each_setting_once_asked(tmp_path):
-    text = (PROJECT / "docker/bin/airflow-config").read_text().replace("/run/secrets", str(tmp_path))
+    text = (PROJECT / "deploy/bin/airflow-config").read_text().replace("/run/secrets", str(tmp_path))
     script = tmp_path / "airflow-config"
     script.write_text(text)
     (tmp_path / "postgres_password").write_text("abc-_=")

@@ -201,16 +201,16 @@ def test_docker_that_is_missing(host):
 
 
 def test_compose_reaches_what_was_started(host):
-    result = host.run("compose.sh", "prod", "processor:3bay_north:2", "logs", "-f")
+    result = host.run("deploy/compose.sh", "prod", "processor:3bay_north:2", "logs", "-f")
     assert "--project-name airflow-processor-3bay_north-2 --profile processor logs -f" in result.calls
-    result = host.run("compose.sh", "dev", "main", "ps")
+    result = host.run("deploy/compose.sh", "dev", "main", "ps")
     assert "--project-name airflow-main --profile main ps" in result.calls
-    assert "write main, observer:BAY or processor:BAY" in host.run("compose.sh", "dev", "worker", "ps").said
+    assert "write main, observer:BAY or processor:BAY" in host.run("deploy/compose.sh", "dev", "worker", "ps").said
 
 
 def test_the_login_of_cameras_stands_on_no_command_line(host):
     host.provide_secrets()
-    script = host.folder / "scripts/set-camera-login.sh"
+    script = host.folder / "deploy/set-camera-login.sh"
     done = subprocess.run(
         [str(script), "dev", "demo_bay"],
         env={"PATH": f"{host.programs}:/usr/bin:/bin", "DOCKER_CALLS": str(host.folder / "calls"), "HOME": "/"},

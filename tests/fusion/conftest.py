@@ -1,4 +1,4 @@
-"""Yards by independent geometry (`evaluation.silhouette_yard`), ready for tests."""
+"""Yards by independent geometry (`lab.evaluation.silhouette_yard`), ready for tests."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -9,8 +9,8 @@ import pytest
 from shapely import Polygon
 
 from bays import BayConfig, load_bay
-from evaluation import silhouette_yard
-from evaluation.silhouette_yard import Degraded, SilhouetteYard, YardBlock
+from lab.evaluation import silhouette_yard
+from lab.evaluation.silhouette_yard import Degraded, SilhouetteYard, YardBlock
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ def score(
 ) -> Scores:
     """Matched at IoU 0.5, best first; what lies on an `ignored` block is neither right nor wrong.
 
-    Written apart from `evaluation.floor`, so that neither's slip goes unseen.
+    Written apart from `lab.evaluation.floor`, so that neither's slip goes unseen.
     """
     overlaps = sorted(
         ((_iou(a, block.footprint), i, j) for i, a in enumerate(found) for j, block in enumerate(blocks)), reverse=True

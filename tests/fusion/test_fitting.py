@@ -1,7 +1,7 @@
 import numpy as np
 
 from fusion.fitting import Outlines, SizePrior, fit_boxes
-from fusion.silhouettes import build_scene
+from fusion.scene import build_scene
 
 VAGUE = (np.array([[2.0, 2.0, 3.0]]), np.array([[1e3, 1e3, 1e3]]))
 

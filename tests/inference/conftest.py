@@ -21,9 +21,9 @@ def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Models:
         warnings.simplefilter("ignore")  # ultralytics' own imports
         from ultralytics import YOLO
 
-    from inference.training.yolo import architecture, ship
     from inference.types import CLASSES
     from inference.yard_sam import build_sam_vit_yard
+    from lab.training.yolo import architecture, ship
 
     torch.manual_seed(3)
     folder: Path = tmp_path_factory.mktemp("checkpoints")

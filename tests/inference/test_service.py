@@ -278,7 +278,7 @@ def test_bays_of_the_same_models_share_a_service(checkpoints: Models) -> None:
 
 @pytest.mark.slow
 def test_shipped_weights_find_the_blocks_of_a_yard_that_training_never_saw() -> None:
-    from inference.training.scores import Tally, rendered_batch
+    from lab.training.scores import Tally, rendered_batch
 
     bay = load_bay("demo_bay")
     service = InferenceService.for_bay(bay)

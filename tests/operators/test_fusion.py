@@ -27,7 +27,7 @@ def test_publishes_the_floor_plan(task, store, airflow_context):
 
 
 def test_tells_of_cameras_out_of_their_pose(task, airflow_context, monkeypatch, capsys):
-    monkeypatch.setattr("fusion.fusing.out_of_pose", lambda *_: ("C_4", "D_7"))
+    monkeypatch.setattr("fusion.pipeline.out_of_pose", lambda *_: ("C_4", "D_7"))
     pushed = task.execute(airflow_context())
     assert pushed["out_of_pose"] == ["C_4", "D_7"]
     assert "C_4, D_7 out of pose, fused without: run `python -m fusion check-poses yard`" in capsys.readouterr().out

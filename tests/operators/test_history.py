@@ -137,7 +137,7 @@ def test_a_store_that_hangs_holds_up_no_note(store, make_bay, monkeypatch, caplo
     import threading
 
     from artifacts.filesystem import LocalFileSystem
-    from artifacts.watch import _watches
+    from artifacts.hang_guard import _watches
 
     released = threading.Event()
     monkeypatch.setenv("STORE_TIMEOUT", "0.05")
@@ -152,7 +152,7 @@ def test_a_store_that_hangs_holds_up_no_note(store, make_bay, monkeypatch, caplo
 
 
 def test_tracking_fails_where_its_history_is_away(store, make_bay, monkeypatch, fused_floor):
-    from operators._tracking_ledger import track
+    from tracking.ledger import track
 
     with (
         History("postgresql://yard:secret@127.0.0.1:1/bays") as history,

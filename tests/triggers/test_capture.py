@@ -17,7 +17,7 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from bay_observation.errors import CaptureError, ConfigError
 from bays import batch_id
-from simulation.cameras import CameraFarm
+from lab.simulation.cameras import CameraFarm
 from triggers import CaptureTrigger
 from triggers.events import CaptureEvent
 

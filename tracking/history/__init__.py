@@ -3,7 +3,7 @@
 from tracking.history.cameras import DOWN_AFTER, camera_changes
 from tracking.history.database import Database, database_url
 from tracking.history.history import History, nested_areas
-from tracking.history.notices import Notice, mark_told, notices, untold
+from tracking.history.notifications import Notice, mark_told, notices, untold
 from tracking.history.slots import local_day, scheduled_slots
 from tracking.history.types import (
     Batch,

@@ -1,1 +1,0 @@
-"""The load test of the capture: `make load`, see `benchmarks/README.md`."""

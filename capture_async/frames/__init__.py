@@ -1,0 +1,1 @@
+"""Frames as a camera sends them: what a whole JPEG is."""

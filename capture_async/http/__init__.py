@@ -1,0 +1,1 @@
+"""HTTP to a camera: client, login, TLS."""

@@ -1,0 +1,1 @@
+"""Where frames come from: one provider for each kind of source."""

@@ -1,0 +1,201 @@
+"""What the process knows of each camera, and how many of its connections are in use.
+
+Both are shared by every provider of the process: two bays, or a capture and a probe,
+that ask the same camera know together that its password was refused, and together
+keep within the connections that it allows.
+"""
+
+import asyncio
+import time
+import zlib
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from datetime import datetime
+from types import TracebackType
+from weakref import WeakKeyDictionary
+
+from bays import Camera
+from capture_async.credentials import Credentials
+from capture_async.errors import CameraError
+from capture_async.http.authentication import HttpAuthenticator
+from capture_async.onvif.resolved import Resolved
+from capture_async.types import FailureReason
+
+_KEPT_CAMERAS = 4096
+_SAMPLED_HEAD, _SAMPLED_END = 8 * 1024, 32 * 1024
+_SAMPLE_EVERY = 257
+# A login that worked and is refused now may be a camera that is busy in its own way: asked again sooner, then later.
+_FIRST_PAUSE_S = 300.0
+_INVALID_IN_A_ROW = 2
+# After these, what was resolved may be wrong: the camera was exchanged, restarted or set anew.
+_RESOLVE_AGAIN = frozenset(
+    {FailureReason.UNREACHABLE, FailureReason.REFUSED_CREDENTIALS, FailureReason.NO_SNAPSHOT_SERVICE}
+)
+_INVALID = frozenset(
+    {FailureReason.NOT_AN_IMAGE, FailureReason.TRUNCATED, FailureReason.TOO_LARGE, FailureReason.WRONG_SIZE}
+)
+
+
+@dataclass(slots=True)
+class CameraState:
+    """What is known of one camera, for one login. Holds nothing of an event loop."""
+
+    login: HttpAuthenticator
+    resolved: Resolved | None = None
+    resolved_at: float = 0.0
+    """Monotonic seconds."""
+    resolve_after: float = 0.0
+    """Monotonic seconds after which `resolved` is too old."""
+    stream_target: str | None = None
+    no_snapshot_until: float = 0.0
+    """Monotonic seconds until which this camera is known to have no snapshot, and its stream is asked at once."""
+    final: bool = False
+    """Whether the last problem is one that asking again in the same capture cannot mend."""
+    told: set[str] = field(default_factory=set)
+    """Warnings that were given once."""
+    _invalid_in_a_row: int = 0
+    _refusals: int = 0
+    _paused_until: float = 0.0
+    _refused_at: datetime | None = None
+    _last_slot: datetime | None = None
+    _last_frame: tuple[int, int] = (0, 0)
+
+    def accept(self, frame: bytes, slot: datetime) -> None:
+        """Take in a whole frame.
+
+        Sensor noise makes every real frame new: the same bytes for another slot are an old frame.
+
+        Raises:
+            CameraError: stale.
+        """
+        fingerprint = _fingerprint(frame)
+        if fingerprint == self._last_frame and self._last_slot is not None and slot != self._last_slot:
+            detail = f"the frame is byte for byte that of slot {self._last_slot.isoformat()}: restart the camera"
+            raise CameraError(FailureReason.STALE, detail)
+        self._last_frame, self._last_slot = fingerprint, slot
+        self._invalid_in_a_row = self._refusals = 0
+
+    def failed(self, problem: CameraError) -> None:
+        """Take in a problem; forgets the resolved address where it gives reason to."""
+        if problem.reason in _INVALID:
+            self._invalid_in_a_row += 1
+            if self._invalid_in_a_row >= _INVALID_IN_A_ROW:
+                self._invalid_in_a_row = 0
+                self.resolved = None
+        elif problem.reason in _RESOLVE_AGAIN:
+            self.resolved = None
+
+    def refused_login(self, pause_s: float, now: datetime) -> None:
+        """The camera refused this login: it is not sent again for a while, because cameras lock accounts."""
+        if self.login.worked_before:
+            pause_s = min(pause_s, _FIRST_PAUSE_S * 2**self._refusals)
+        self._refusals += 1
+        self._paused_until = time.monotonic() + pause_s
+        self._refused_at = now
+
+    @property
+    def paused(self) -> bool:
+        """Whether a refused login is not sent again yet."""
+        return self._paused_until > time.monotonic()
+
+    def check_pause(self) -> None:
+        """Before any socket is opened.
+
+        Raises:
+            CameraError: refused credentials, without asking the camera.
+        """
+        left = self._paused_until - time.monotonic()
+        if left > 0 and self._refused_at is not None:
+            detail = (
+                f"the login was refused at {self._refused_at:%H:%M:%S} UTC; the same login is not sent again for "
+                f"{left:.0f} s, because cameras lock accounts: correct the bay's Airflow Connection or the camera"
+            )
+            raise CameraError(FailureReason.REFUSED_CREDENTIALS, detail, final=True)
+
+
+def state_of(camera: Camera, credentials: Credentials | None, *, stream: bool = False) -> CameraState:
+    """The camera's state for that login: another login begins without the former one's pause.
+
+    Args:
+        camera: which.
+        credentials: the login.
+        stream: that of its stream, which has nonces, and refuses logins, of its own.
+    """
+    port = rtsp_port(camera) if stream else camera.port
+    key = (str(camera.host), port, credentials)
+    state = _states.get(key)
+    if state is None:
+        state = _states[key] = CameraState(HttpAuthenticator(credentials))
+        while len(_states) > _KEPT_CAMERAS:
+            _states.popitem(last=False)
+    else:
+        _states.move_to_end(key)
+    return state
+
+
+def rtsp_port(camera: Camera) -> int:
+    """Where the camera's stream is asked for."""
+    return 554 if camera.rtsp is None else camera.rtsp.port
+
+
+def forget_cameras() -> None:
+    """Drop all that the process knows of cameras: the next capture resolves each one anew."""
+    _states.clear()
+
+
+class connection:  # noqa: N801  used as a function is: `async with connection(camera):`
+    """One of the `connections` that the camera allows; waits while all are in use.
+
+    The limit is that of whoever asked first, while anybody holds or awaits a connection.
+    """
+
+    def __init__(self, camera: Camera) -> None:
+        self._key = (str(camera.host), camera.port)
+        self._allowed = camera.connections
+
+    async def __aenter__(self) -> None:
+        places = _places.setdefault(asyncio.get_running_loop(), {})
+        place = places.get(self._key)
+        if place is None:
+            place = places[self._key] = _Connections(asyncio.Semaphore(self._allowed))
+        place.users += 1
+        try:
+            await place.free.acquire()
+        except BaseException:
+            self._leave(places, place)
+            raise
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        places = _places[asyncio.get_running_loop()]
+        place = places[self._key]
+        place.free.release()
+        self._leave(places, place)
+
+    def _leave(self, places: "dict[tuple[str, int], _Connections]", place: "_Connections") -> None:
+        place.users -= 1
+        if not place.users:
+            del places[self._key]
+
+
+def _fingerprint(frame: bytes) -> tuple[int, int]:
+    """Tells two frames of one camera apart: length, and a checksum of the head, the end and single bytes between.
+
+    A JPEG's scan is one stream of bits: what changes anywhere shifts all that follows, so
+    that a frame that is not the same has another length or another end. A checksum of all
+    bytes would be a fifth of what a frame costs.
+    """
+    data = memoryview(frame)
+    checksum = zlib.crc32(data[-_SAMPLED_END:], zlib.crc32(data[:_SAMPLED_HEAD]))
+    return len(frame), zlib.crc32(data[::_SAMPLE_EVERY].tobytes(), checksum)
+
+
+@dataclass(slots=True)
+class _Connections:
+    free: asyncio.Semaphore
+    users: int = 0
+
+
+_states: OrderedDict[tuple[str, int, Credentials | None], CameraState] = OrderedDict()
+_places: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[tuple[str, int], _Connections]] = WeakKeyDictionary()

@@ -1,0 +1,247 @@
+"""What all providers of live cameras share: one session, limits, pauses, and a judgement of every frame."""
+
+import asyncio
+import ssl
+import time
+from abc import abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import ClassVar
+
+import aiohttp
+from asyncio_throttle.throttler import Throttler
+
+from bays import Camera
+from bays.provider_configs import LiveConfig, SnapshotConfig
+from capture_async.credentials import Credentials
+from capture_async.errors import CameraError, LoginMissingError
+from capture_async.frames.jpeg import check_frame
+from capture_async.http.client import CameraHttp, Reply, new_session
+from capture_async.http.tls import tls_context
+from capture_async.providers.camera_state import CameraState, connection, rtsp_port, state_of
+from capture_async.providers.provider import ImageProvider, Outcome
+from capture_async.types import Attempt, CameraFailure, CapturedImage, FailureReason
+
+SNAPSHOT_HEADERS = {"Accept": "image/jpeg, */*"}
+_OK = 200
+# So long a camera without a snapshot service is asked for its stream alone.
+_NO_SNAPSHOT_S = 86_400.0
+# No time zone explains a local time that lies further from UTC.
+_FURTHEST_ZONE = timedelta(hours=26)
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """A frame, not judged yet. `received_at` is when it began to arrive (aware)."""
+
+    jpeg: bytes
+    received_at: datetime
+
+
+@dataclass(slots=True)
+class Attempts:
+    """The steps of one camera's capture, each with its duration."""
+
+    done: tuple[Attempt, ...] = ()
+    _since: float = field(default_factory=time.monotonic)
+
+    def end(self, outcome: str) -> None:
+        """The present step ended in that way, and the next one begins."""
+        now = time.monotonic()
+        self.done += (Attempt(str(outcome), round(now - self._since, 4)),)
+        self._since = now
+
+
+class LiveImageProvider(ImageProvider):
+    """Base of providers that ask cameras over the network; a subclass says how one frame is asked for.
+
+    What is known of a camera (addresses, nonces, a refused login) is kept for the
+    process, so that a capture is usually one request per camera. Connections are this
+    provider's, belong to the loop of its first capture, and end with `close`.
+
+    Args:
+        credentials: login of all cameras; None for cameras that want none.
+        config: the provider's own, checked.
+    """
+
+    needs_credentials: ClassVar[bool] = True
+
+    def __init__(self, credentials: Credentials | None, config: LiveConfig) -> None:
+        # A stream has no EXIF time and no TLS: there these two stay at their defaults, unused.
+        snapshots = config if isinstance(config, SnapshotConfig) else SnapshotConfig()
+        self._credentials = credentials
+        self._timeout = config.timeout
+        self._throttler = Throttler(config.max_per_second) if config.max_per_second is not None else None
+        self._login_pause = config.login_pause
+        self._stale_after = timedelta(seconds=snapshots.stale_after)
+        self._tls = snapshots.tls
+        self._tls_context: ssl.SSLContext | None = None
+        self._tls_lock = asyncio.Lock()
+        self._session: aiohttp.ClientSession | None = None
+        self._clients: dict[str, tuple[Camera, CameraHttp]] = {}
+
+    async def get_images(self, reference_time: datetime, cameras: Sequence[Camera], bay_id: str) -> list[Outcome]:
+        """One outcome per camera; see `ImageProvider.get_images`. `captured_at` is when the answer began."""
+        if len(cameras) == 1:  # as the service asks: no task of its own
+            return [await self._outcome(reference_time, cameras[0], bay_id)]
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(self._outcome(reference_time, camera, bay_id)) for camera in cameras]
+        return [task.result() for task in tasks]
+
+    def worth_another_try(self, camera: Camera, failure: CameraFailure) -> bool:
+        """Not after a refused login, nor after a problem that stays: a redirect, a certificate."""
+        return super().worth_another_try(camera, failure) and not self._state(camera).final
+
+    async def close(self) -> None:
+        """Close every connection."""
+        self._clients.clear()
+        if self._session is not None:
+            session, self._session = self._session, None
+            await session.close()
+
+    @abstractmethod
+    async def _grab(self, camera: Camera, state: CameraState, attempts: Attempts) -> Frame:
+        """The camera's present frame, not judged yet.
+
+        Raises:
+            CameraError: there is none.
+        """
+
+    def _state(self, camera: Camera) -> CameraState:
+        return state_of(camera, self._credentials)
+
+    async def _outcome(self, reference_time: datetime, camera: Camera, bay_id: str) -> Outcome:
+        attempts = Attempts()
+        state = self._state(camera)
+        try:
+            state.check_pause()
+            if self._throttler is not None:
+                await self._throttler.acquire()  # type: ignore[no-untyped-call]
+            async with connection(camera):
+                frame = await self._frame(reference_time, camera, state, attempts)
+        except CameraError as problem:
+            state.final = problem.final
+            return CameraFailure(camera.name, problem.reason, problem.detail, attempts.done)
+        return CapturedImage(camera.name, bay_id, frame.received_at, frame.jpeg, attempts.done)
+
+    async def _frame(self, slot: datetime, camera: Camera, state: CameraState, attempts: Attempts) -> Frame:
+        """The snapshot; where that fails and the camera has a stream, a frame of the stream."""
+        if state.no_snapshot_until > time.monotonic():
+            return await self._stream_frame(slot, camera, state, attempts)
+        try:
+            return await self._snapshot(slot, camera, state, attempts)
+        except CameraError as problem:
+            if camera.rtsp is None or problem.reason is FailureReason.REFUSED_CREDENTIALS:
+                raise
+            try:
+                frame = await self._stream_frame(slot, camera, state, attempts)
+            except CameraError as second:
+                detail = f"{problem.detail}; its stream: {second.reason}: {second.detail}"
+                raise CameraError(problem.reason, detail, final=problem.final and second.final) from second
+            if problem.reason is FailureReason.NO_SNAPSHOT_SERVICE:
+                state.no_snapshot_until = time.monotonic() + _NO_SNAPSHOT_S
+            return frame
+
+    async def _snapshot(self, slot: datetime, camera: Camera, state: CameraState, attempts: Attempts) -> Frame:
+        began = time.monotonic()
+        try:
+            frame = await self._grab(camera, state, attempts)
+            while (taken_at := check_frame(frame.jpeg, camera).taken_at) is not None and self._is_old(taken_at, state):
+                if state.resolved is None or state.resolved_at >= began:
+                    raise CameraError(FailureReason.STALE, f"its own time says it was taken at {taken_at.isoformat()}")
+                # The camera's clock may have been set since it was last read.
+                state.resolved = None
+                attempts.end("older by its own time; the camera's clock is read again")
+                frame = await self._grab(camera, state, attempts)
+            state.accept(frame.jpeg, slot)
+        except CameraError as problem:
+            self._take_in(state, problem)
+            attempts.end(problem.reason)
+            raise
+        attempts.end("frame")
+        return frame
+
+    async def _stream_frame(self, slot: datetime, camera: Camera, state: CameraState, attempts: Attempts) -> Frame:
+        """A frame of the camera's stream, in place of its snapshot."""
+        stream = state_of(camera, self._credentials, stream=True)
+        try:
+            stream.check_pause()
+            target = await self._stream_target(camera, state)
+            frame = await self._read_stream(camera, stream, target)
+            check_frame(frame.jpeg, camera)
+            stream.accept(frame.jpeg, slot)
+        except CameraError as problem:
+            state.stream_target = None
+            self._take_in(stream, problem)
+            attempts.end(f"stream: {problem.reason}")
+            raise
+        attempts.end("frame of the stream")
+        return frame
+
+    async def _stream_target(self, camera: Camera, state: CameraState) -> str:
+        """Path and query of the stream."""
+        if camera.rtsp is not None and camera.rtsp.path is not None:
+            return camera.rtsp.path
+        raise CameraError(FailureReason.NO_SNAPSHOT_SERVICE, "no rtsp.path is configured for the camera", final=True)
+
+    async def _read_stream(self, camera: Camera, stream: CameraState, target: str) -> Frame:
+        from capture_async.rtsp.client import read_key_frame
+        from capture_async.rtsp.video_frame import to_jpeg
+
+        address = (str(camera.host), rtsp_port(camera))
+        key_frame = await read_key_frame(*address, target, stream.login, self._timeout)
+        return Frame(await to_jpeg(key_frame), key_frame.received_at)
+
+    async def _http(self, camera: Camera, state: CameraState) -> CameraHttp:
+        known = self._clients.get(camera.name)
+        if known is not None and known[0] is camera:
+            return known[1]
+        if self._session is None:
+            self._session = new_session()
+        tls = await self._context() if camera.scheme == "https" else None
+        client = CameraHttp(self._session, camera, state.login, self._timeout, tls)
+        self._clients[camera.name] = (camera, client)
+        return client
+
+    async def _context(self) -> ssl.SSLContext:
+        """Read once, in a thread: it takes files, and tens of milliseconds."""
+        async with self._tls_lock:
+            if self._tls_context is None:
+                self._tls_context = await asyncio.to_thread(tls_context, self._tls)
+        return self._tls_context
+
+    def _take_in(self, state: CameraState, problem: CameraError) -> None:
+        state.failed(problem)
+        refused = problem.reason is FailureReason.REFUSED_CREDENTIALS and not isinstance(problem, LoginMissingError)
+        if refused and self._login_pause and not state.paused:
+            state.refused_login(self._login_pause, datetime.now(UTC))
+
+    def _is_old(self, taken_at: datetime, state: CameraState) -> bool:
+        """Whether a frame's own EXIF time says that it is not of now.
+
+        The time is the camera's, so its clock's offset is allowed for. EXIF rarely says
+        which zone it is in: then the camera's local time is that which ONVIF told, and
+        where it told none, only what no zone explains counts as old. A time to come
+        says nothing of age: the camera's clock was set since.
+        """
+        clock = datetime.now(UTC)
+        if state.resolved is not None:
+            clock += state.resolved.clock_offset
+        if taken_at.tzinfo is not None:
+            return clock - taken_at > self._stale_after
+        age = clock.replace(tzinfo=None) - taken_at
+        if state.resolved is not None and state.resolved.zone_offset is not None:
+            return age + state.resolved.zone_offset > self._stale_after
+        return age > _FURTHEST_ZONE
+
+
+def frame_of(reply: Reply) -> Frame:
+    """The frame in the answer to a snapshot.
+
+    Raises:
+        CameraError: not an image, by its status.
+    """
+    if reply.status != _OK:
+        raise CameraError(FailureReason.NOT_AN_IMAGE, f"the snapshot is answered {reply.status}")
+    return Frame(reply.body, reply.received_at)

@@ -1,0 +1,87 @@
+"""Live cameras: the snapshot address over ONVIF, once per camera; then one HTTP request per frame."""
+
+import random
+import time
+from typing import Any
+
+from bays import Camera
+from bays.provider_configs import OnvifConfig
+from capture_async.credentials import Credentials
+from capture_async.errors import CameraError
+from capture_async.http.client import CameraHttp
+from capture_async.onvif.resolved import Resolved
+from capture_async.onvif.resolver import resolve, resolve_stream
+from capture_async.providers.camera_state import CameraState, forget_cameras
+from capture_async.providers.configuration import configured
+from capture_async.providers.live import SNAPSHOT_HEADERS, Attempts, Frame, LiveImageProvider, frame_of
+from capture_async.types import FailureReason
+
+__all__ = ["OnvifImageProvider", "forget_cameras"]
+
+_NOT_FOUND = frozenset({404, 405, 410, 501})
+
+
+class OnvifImageProvider(LiveImageProvider):
+    """One fresh frame from each ONVIF camera.
+
+    Args:
+        credentials: login of all cameras; None for cameras that want none.
+        config: keys of `bays.provider_configs.OnvifConfig`.
+
+    Raises:
+        ConfigError: a key or a value is wrong.
+    """
+
+    def __init__(self, credentials: Credentials | None = None, **config: Any) -> None:
+        checked = configured("onvif", OnvifConfig, **config)
+        super().__init__(credentials, checked)
+        self._resolve_every = checked.resolve_every
+
+    async def _grab(self, camera: Camera, state: CameraState, attempts: Attempts) -> Frame:
+        """The snapshot's answer, resolving first where that was not done, and again after a 404."""
+        http = await self._http(camera, state)
+        known = state.resolved is not None
+        resolved = await self._known_or_resolved(http, state, attempts)
+        while True:
+            reply = await http.request("GET", resolved.target, headers=SNAPSHOT_HEADERS)
+            if reply.status not in _NOT_FOUND:
+                return frame_of(reply)
+            if not known:
+                detail = f"the snapshot address that the camera named itself is answered {reply.status}"
+                raise CameraError(FailureReason.NO_SNAPSHOT_SERVICE, detail)
+            known = False
+            attempts.end(f"answered {reply.status}")
+            resolved = await self._resolve(http, state, attempts)
+
+    async def _stream_target(self, camera: Camera, state: CameraState) -> str:
+        if camera.rtsp is not None and camera.rtsp.path is not None:
+            return camera.rtsp.path
+        if state.stream_target is None:
+            http = await self._http(camera, state)
+            state.stream_target = await resolve_stream(http, self._credentials, state.told)
+        return state.stream_target
+
+    async def _known_or_resolved(self, http: CameraHttp, state: CameraState, attempts: Attempts) -> Resolved:
+        if state.resolved is None:
+            return await self._resolve(http, state, attempts)
+        if state.resolve_after >= time.monotonic():
+            return state.resolved
+        old = state.resolved
+        try:
+            return await self._resolve(http, state, attempts)
+        except CameraError as problem:
+            if problem.reason is FailureReason.REFUSED_CREDENTIALS:
+                raise
+            # Old, but it gave no reason to doubt it: the frame is worth more than the order of things.
+            attempts.end(f"not resolved again: {problem.reason}")
+            state.resolved = old
+            return old
+
+    async def _resolve(self, http: CameraHttp, state: CameraState, attempts: Attempts) -> Resolved:
+        state.resolved = None
+        found = await resolve(http, self._credentials, state.told)
+        attempts.end("resolved")
+        state.resolved, state.resolved_at = found, time.monotonic()
+        # Not all cameras of a bay in the same capture.
+        state.resolve_after = state.resolved_at + self._resolve_every * random.uniform(0.8, 1.0)
+        return found

@@ -1,0 +1,1 @@
+"""RTSP: signalling, RTP packets, and one decoded frame."""

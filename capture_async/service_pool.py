@@ -1,0 +1,183 @@
+"""One capture service per bay for all captures of a process: its sessions stay open between them.
+
+    async with shared_service(bay, credentials) as service:
+        batch = await service.capture(slot)
+
+A triggerer runs a new trigger for each slot of each bay. What is known of the cameras
+is kept by the process anyway; this keeps the connections, and closes them: after a
+quarter of an hour without a capture, when the bay's file or the login changed, and
+when the event loop ends (`asyncio.run` does so before it returns).
+"""
+
+import asyncio
+import gc
+import logging
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
+
+from bays import BayConfig
+from capture_async.credentials import Credentials
+
+if TYPE_CHECKING:
+    from capture_async.service import CaptureService
+
+logger = logging.getLogger(__name__)
+
+_IDLE_S = 900.0
+_MAX_BAYS = 64
+
+
+@asynccontextmanager
+async def shared_service(bay: BayConfig, credentials: Credentials | None = None) -> "AsyncIterator[CaptureService]":
+    """The running loop's service of that bay, made when there is none for this file and login.
+
+    Several may use it at once. What it needs is imported in a thread first, so that
+    the first capture of a process does not hold up the loop.
+
+    Args:
+        bay: the bay, as its file is now.
+        credentials: login of its cameras.
+
+    Raises:
+        ConfigError: the bay's `image_provider_config` does not fit its provider.
+    """
+    await warm_up(bay.image_provider)
+    pool = _pools.setdefault(asyncio.get_running_loop(), _Pool())
+    await pool.guard()
+    lease = pool.lease(bay, credentials)
+    try:
+        yield lease.service
+    finally:
+        await pool.give_back(lease)
+
+
+async def close_shared() -> None:
+    """Close what the running loop shares: at once what is idle, the rest when its capture ends."""
+    pool = _pools.pop(asyncio.get_running_loop(), None)
+    if pool is not None:
+        await pool.close()
+
+
+async def warm_up(provider: str = "onvif") -> None:
+    """Import what a provider needs, in a thread: aiohttp and zeep take a second of a cold process's time.
+
+    All that the process has loaded by then is kept out of its garbage collections
+    (`gc.freeze`): it stays anyway, and walking it blocks the loop for a tenth of a second
+    and more each time that a capture of many cameras leads to a full collection.
+
+    Args:
+        provider: a bay's `image_provider`.
+
+    Raises:
+        ConfigError: there is no such provider.
+    """
+    if provider not in _warm:
+        await asyncio.to_thread(_load, provider)
+        _warm.add(provider)
+        # Nothing is collected before, which would be such a block itself: garbage of this moment is kept, once.
+        gc.freeze()
+
+
+def _load(provider: str) -> None:
+    from capture_async.providers.factory import ImageProviderFactory
+    from capture_async.service import CaptureService  # noqa: F401  imported here, so that the loop finds it loaded
+
+    ImageProviderFactory.provider_class(provider)
+    if provider == "onvif":
+        from capture_async.onvif import soap
+
+        soap.load()
+
+
+@dataclass(slots=True, eq=False)
+class _Lease:
+    """A service and who uses it."""
+
+    bay: BayConfig
+    credentials: Credentials | None
+    service: "CaptureService"
+    users: int = 0
+    retired: bool = False
+    timer: asyncio.TimerHandle | None = None
+
+
+@dataclass(slots=True, eq=False, weakref_slot=True)
+class _Pool:
+    """The services of one loop, by bay."""
+
+    leases: dict[str, _Lease] = field(default_factory=dict)
+    closing: set[asyncio.Task[None]] = field(default_factory=set)
+    guardian: AsyncGenerator[None, None] | None = None
+
+    async def guard(self) -> None:
+        """Have `loop.shutdown_asyncgens` close the pool: it ends every generator that is not at its end."""
+        if self.guardian is None:
+            self.guardian = self._until_the_loop_ends()
+            await anext(self.guardian)
+
+    def lease(self, bay: BayConfig, credentials: Credentials | None) -> _Lease:
+        """The bay's service. Awaits nothing: two captures that begin together get the same one."""
+        lease = self.leases.get(bay.bay_id)
+        if lease is not None and (lease.bay != bay or lease.credentials != credentials):
+            logger.info("bay %s: its file or login changed; its cameras get new connections", bay.bay_id)
+            self._retire(lease)
+            lease = None
+        if lease is None:
+            from capture_async.service import CaptureService
+
+            lease = self.leases[bay.bay_id] = _Lease(bay, credentials, CaptureService(bay, credentials=credentials))
+        lease.users += 1
+        if lease.timer is not None:
+            lease.timer.cancel()
+            lease.timer = None
+        for idle in [one for one in self.leases.values() if not one.users][: max(0, len(self.leases) - _MAX_BAYS)]:
+            self._retire(idle)
+        return lease
+
+    async def give_back(self, lease: _Lease) -> None:
+        """A capture ended; the last one of a service that nobody will get again closes it."""
+        lease.users -= 1
+        if lease.users:
+            return
+        if lease.retired:
+            await lease.service.close()
+        else:
+            lease.timer = asyncio.get_running_loop().call_later(_IDLE_S, self._retire, lease)
+
+    async def close(self) -> None:
+        """Close what is idle, and leave the rest to its last user."""
+        for lease in list(self.leases.values()):
+            self._retire(lease)
+        if self.closing:
+            await asyncio.wait(self.closing)
+        guardian, self.guardian = self.guardian, None
+        if guardian is not None:
+            await guardian.aclose()
+
+    def _retire(self, lease: _Lease) -> None:
+        """No new capture gets it; it is closed now, or by its last user."""
+        lease.retired = True
+        if self.leases.get(lease.bay.bay_id) is lease:
+            del self.leases[lease.bay.bay_id]
+        if lease.timer is not None:
+            lease.timer.cancel()
+            lease.timer = None
+        if not lease.users:
+            task = asyncio.get_running_loop().create_task(lease.service.close(), name="close idle cameras")
+            self.closing.add(task)
+            task.add_done_callback(self.closing.discard)
+
+    async def _until_the_loop_ends(self) -> AsyncGenerator[None, None]:
+        try:
+            yield
+        finally:
+            if self.guardian is not None:  # the loop ends; close_shared() has emptied the field before it comes here
+                self.guardian = None
+                await self.close()
+
+
+_warm: set[str] = set()
+_pools: WeakKeyDictionary[asyncio.AbstractEventLoop, _Pool] = WeakKeyDictionary()

@@ -1,6 +1,0 @@
-"""Pictures for people: the floor plan of a slot, and camera frames with what was seen in them."""
-
-from evaluation.camera_picture import Picture, annotated_frame, contact_sheet
-from evaluation.floor_picture import floor_plan
-
-__all__ = ["Picture", "annotated_frame", "contact_sheet", "floor_plan"]

@@ -1,0 +1,1 @@
+"""Everything that runs the product in order to try it; the product never imports it."""

@@ -1,0 +1,179 @@
+"""A PostgreSQL filled with a year of bays, and a folder of such a server that is kept to be asked again.
+
+The rows come by COPY into tables that were emptied in the same transaction, and the indexes
+after them: PostgreSQL then writes no log of them, and sorts each index once.
+"""
+
+import hashlib
+import json
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Self
+
+import psycopg
+from psycopg.sql import SQL, Identifier
+
+from bay_observation.errors import SimulationError
+from bays import load_bay
+from lab.benchmarks import year
+from lab.benchmarks.year import SLOTS_A_DAY, Rows, Year
+from lab.services.postgresql import PostgreSQL
+from tracking.history import History
+from tracking.history.schema import SCHEMA_VERSION
+
+START = datetime(2025, 1, 1, tzinfo=UTC)
+"""First slot of every bay."""
+
+BAY = "3bay_north"
+"""The bay of which all are copies."""
+
+FILLING = {
+    "fsync": "off",
+    "synchronous_commit": "off",
+    "full_page_writes": "off",
+    "wal_level": "minimal",
+    "max_wal_senders": "0",
+    "max_wal_size": "8GB",
+    "maintenance_work_mem": "512MB",
+    "autovacuum": "off",  # what is filled is vacuumed and analysed at the end
+}
+"""Settings of the server while it is filled. Questions are asked of PostgreSQL's defaults."""
+
+_NOTE = "fill.json"
+_TABLES = ("tracks", "positions", "events", "batches", "camera_failures")
+
+
+@dataclass(frozen=True)
+class Fill:
+    """What a server was filled with.
+
+    Attributes:
+        bays: how many.
+        blocks: that stand in each.
+        days: that each was watched.
+        seed: of the first bay; the others count on from it.
+        schema: version of the history's schema.
+        source: digest of the code that made the rows.
+        tracks: how many blocks there ever were, by bay.
+        rows: by table.
+        seconds: that filling took.
+    """
+
+    bays: int
+    blocks: int
+    days: int
+    seed: int
+    schema: str
+    source: str
+    tracks: dict[str, int]
+    rows: dict[str, int]
+    seconds: float
+
+    @classmethod
+    def of(cls, folder: Path) -> Self:
+        """That of a folder that was kept.
+
+        Raises:
+            SimulationError: there is none, it was not filled to its end, or by another version, or cannot be read.
+        """
+        note = folder / _NOTE
+        if not note.exists():
+            state = "was not filled to its end" if (folder / "data").exists() else "holds no filled server"
+            raise SimulationError(f"{folder} {state}: fill an empty folder with --fill FOLDER")
+        try:
+            found = cls(**json.loads(note.read_text(encoding="utf-8")))
+        except (ValueError, TypeError) as error:
+            raise SimulationError(f"{note} cannot be read: {error}: fill an empty folder with --fill FOLDER") from error
+        if (found.schema, found.source) != (SCHEMA_VERSION, _source()):
+            raise SimulationError(
+                f"{folder} was filled by another version (schema {found.schema}, now {SCHEMA_VERSION};"
+                f" rows by {found.source}, now {_source()}): fill an empty folder with --fill FOLDER"
+            )
+        return found
+
+    def keep(self, folder: Path) -> None:
+        """Note in the server's folder that it is filled."""
+        (folder / _NOTE).write_text(json.dumps(asdict(self), indent=1) + "\n", encoding="utf-8")
+
+
+def refuse_used(folder: Path) -> None:
+    """A fill needs a folder of its own.
+
+    Raises:
+        SimulationError: there is something in it.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise SimulationError(f"{folder} is not empty: --fill needs a folder of its own")
+
+
+def fill(
+    server: PostgreSQL, *, bays: int, blocks: int, days: int, seed: int, tell: Callable[[str], None] = lambda _: None
+) -> Fill:
+    """Fill an empty server.
+
+    Args:
+        server: that runs with `FILLING`.
+        bays: how many, all of them like `BAY`.
+        blocks: that stand in each.
+        days: that each is watched.
+        seed: of the first bay.
+        tell: is told how far it came.
+    """
+    began = time.monotonic()
+    with History(server.url) as history:
+        history.database.migrate()
+    bay, rows = load_bay(BAY), Rows()
+    years = [
+        Year(bay, f"bay{number:02d}", rows, seed=seed + number, blocks=blocks, start=START, days=days)
+        for number in range(bays)
+    ]
+    with psycopg.connect(server.url, autocommit=True) as connection:
+        with connection.transaction():
+            indexes = _without_indexes(connection)
+            names = SQL(", ").join(Identifier(f"history_{table}") for table in _TABLES)
+            connection.execute(SQL("TRUNCATE {}").format(names))
+            for slot in range(days * SLOTS_A_DAY):
+                for one in years:
+                    one.live(slot)
+                if (slot + 1) % SLOTS_A_DAY == 0:
+                    _copy(connection, rows.take())
+                if (slot + 1) % (30 * SLOTS_A_DAY) == 0:
+                    tell(f"{(slot + 1) // SLOTS_A_DAY} of {days} days filled in {time.monotonic() - began:.0f} s")
+            for statement in indexes:
+                connection.execute(statement.encode())
+        tell(f"indexes made after {time.monotonic() - began:.0f} s")
+        connection.execute("VACUUM (ANALYZE)")
+        connection.execute("CHECKPOINT")
+        counted = {table: _count(connection, table) for table in _TABLES}
+    tracks = {one.bay_id: one.tracks for one in years}
+    return Fill(bays, blocks, days, seed, SCHEMA_VERSION, _source(), tracks, counted, time.monotonic() - began)
+
+
+def _without_indexes(connection: psycopg.Connection[Any]) -> list[str]:
+    """Drop what is no key, and hand back how to make it again."""
+    asked = "SELECT indexname, indexdef FROM pg_indexes WHERE indexname LIKE 'ix_history_%'"
+    found = connection.execute(asked).fetchall()
+    for name, _ in found:
+        connection.execute(SQL("DROP INDEX {}").format(Identifier(name)))
+    return [definition for _, definition in found]
+
+
+def _copy(connection: psycopg.Connection[Any], rows: dict[str, list[str]]) -> None:
+    for table, lines in rows.items():
+        statement = SQL("COPY {} FROM STDIN (FREEZE)").format(Identifier(table))
+        with connection.cursor() as cursor, cursor.copy(statement) as copy:
+            copy.write("\n".join(lines) + "\n")
+
+
+def _count(connection: psycopg.Connection[Any], table: str) -> int:
+    statement = SQL("SELECT count(*) FROM {}").format(Identifier(f"history_{table}"))
+    row = connection.execute(statement).fetchone()
+    return int(row[0]) if row else 0
+
+
+def _source() -> str:
+    """Of the rows: another `year.py` would make others."""
+    return hashlib.sha256(Path(year.__file__).read_bytes()).hexdigest()[:12]

@@ -1,0 +1,340 @@
+"""`make bench-inference`: a batch through the warm service, one `predict` per frame and per box, a cold task.
+
+Prints a table of every figure beside its bar, writes `lab/benchmarks/results/inference.json`, and
+exits with 1 when a bar does not hold. Every figure is measured in this run, on frames of a
+simulated yard that training never saw.
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from rich.console import Console
+
+from bay_observation.errors import BayObservationError, InferenceError
+from lab.bars import Bar, bars_table
+from lab.machine import machine
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from artifacts import ArtifactReference
+    from capture_async.types import CaptureBatch
+    from inference import BayModels, DetectedObject, Observation
+
+_RESULTS = Path(__file__).parent / "results"
+_LIBRARIES = ("torch", "ultralytics", "segment-anything", "opencv-python")
+_BAY = "demo_bay"
+_SEED, _HOUR = 700, 11.0  # evaluation's yards are others, training's begin at 1000
+_START_LIMIT_S, _CASE_LIMIT_S = 300.0, 900.0
+_COLUMNS = 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure, tell, write; 0 when every bar holds, 1 when one does not, 2 when it could not be measured."""
+    options = _parser().parse_args(arguments)
+    if options.cold:
+        print(json.dumps(_cold(json.loads(options.cold))))
+        return 0
+    try:
+        results = measure(options)
+    except BayObservationError as error:
+        print(error, file=sys.stderr)
+        return 2
+    bars = bars_of(results)
+    results["bars"] = [asdict(bar) | {"holds": bar.holds} for bar in bars]
+    options.out.mkdir(parents=True, exist_ok=True)
+    (options.out / "inference.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    console = Console(width=None if sys.stdout.isatty() else _COLUMNS)
+    console.print(bars_table(bars))
+    warm, server = results["warm"], results["server"]
+    steps = ", ".join(f"{name} {1000 * seconds:.0f} ms" for name, seconds in warm["steps_s"].items())
+    console.print(
+        f"{warm['frames']} frames, {warm['objects']} objects, {warm['boxes']} boxes: {steps}\n"
+        f"CPU: {statistics.median(warm['service_cpu_s']):.2f} s, one by one"
+        f" {statistics.median(warm['one_by_one_cpu_s']):.2f} s\n"
+        f"{len(results['cold_s'])} cold tasks load the models each time: {statistics.median(results['cold_s']):.1f} s"
+        f" a batch; the warm server: {server['ready_s']:.1f} s once, then"
+        f" {statistics.median(server['batches_s']):.1f} s a batch; it holds {server['memory_mib']:.0f} MiB"
+        f" after {len(server['batches_s'])} batches, at most {server['peak_memory_mib']:.0f} MiB"
+    )
+    console.print(f"written to {options.out}/inference.json")
+    return 0 if all(bar.holds for bar in bars) else 1
+
+
+def measure(options: argparse.Namespace) -> dict[str, Any]:
+    """Every case, one after the other, as one document of JSON types."""
+    began = time.monotonic()
+    results: dict[str, Any] = {
+        "made_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "machine": machine(_LIBRARIES),
+        "settings": {"repeats": options.repeats, "batches": options.batches, "yard": _SEED},
+    }
+    with tempfile.TemporaryDirectory(prefix="bo-") as folder:
+        os.environ |= {"DATA_PATH": f"{folder}/data", "INFERENCE_SOCKETS": f"{folder}/sockets"}
+        _tell("drawing frames")
+        captures = _publish_captures(options.batches)
+        _tell("cold tasks")
+        results["cold_s"] = [_cold_task(capture) for capture in captures]
+        _tell("warm server")
+        results["server"] = _server(captures)
+        _tell("warm service against one predict per frame and per box")
+        results["warm"] = _warm(captures[0], options.repeats)
+    results["took_s"] = time.monotonic() - began
+    return json.loads(json.dumps(results))  # type: ignore[no-any-return]  # as it is when read back
+
+
+def bars_of(results: dict[str, Any]) -> list[Bar]:
+    """The figures that have a bar, of what was measured."""
+    warm, server = results["warm"], results["server"]
+    ratios = [slow / fast for slow, fast in zip(warm["one_by_one_s"], warm["service_s"], strict=True)]
+    usual = statistics.median(warm["service_s"])
+    batches = len(server["batches_s"])
+    return [
+        Bar(
+            f"{warm['frames']} frames warm, against one predict per frame and per box",
+            statistics.median(warm["one_by_one_s"]) / usual,
+            ">=",
+            2.0,
+            "x",
+            f"{min(ratios):.4g} to {max(ratios):.4g}",
+        ),
+        Bar("same results: objects of another class, stage or place", warm["different"], "<=", 0, ""),
+        Bar("same results: least IoU of two outlines", warm["least_iou"], ">=", 0.99, ""),
+        Bar(f"loads of the models for {batches} batches of the warm server", server["loads"], "<=", 1, ""),
+    ]
+
+
+def one_by_one(models: "BayModels", batch: "CaptureBatch") -> "Observation":
+    """What `InferenceService.observe` finds, by one call for each frame, each box and each crop.
+
+    The detector is asked for a frame, SAM embeds it and is asked for a box at a time
+    (`SamPredictor.predict`, masks of the whole frame), the stage classifier for a crop. The
+    rules that make an object of it are the service's own.
+    """
+    from inference import CameraObservation, DetectedObject, Observation
+    from inference.models import classify, detect
+    from inference.outlines import hull, outline
+    from inference.segmentation import box_window
+    from inference.service import one_per_place
+    from inference.types import OCCLUDER_CLASSES, TRACKED_CLASSES
+
+    def stage_of(frame: "NDArray[np.uint8]", window: Any, inside: Any) -> tuple[str | None, float]:
+        from inference.crops import masked_crop
+
+        crop = masked_crop(frame, window, inside)
+        return (None, 0.0) if crop is None else classify(models, [crop])[0]
+
+    cameras = []
+    for image in batch.images:
+        frame = image.decode()
+        [result] = detect(models, [frame])
+        boxes, scores = result.boxes.xyxy.cpu().numpy(), result.boxes.conf.cpu().numpy()
+        names = [result.names[int(index)] for index in result.boxes.cls]
+        models.segmenter.set_image(frame, "BGR")
+        objects = []
+        for i in one_per_place(boxes, scores, names):
+            polygon, stage, sure = None, None, 0.0
+            if names[i] in TRACKED_CLASSES + OCCLUDER_CLASSES:
+                masks, _, _ = models.segmenter.predict(box=boxes[i], multimask_output=False)
+                window = box_window(boxes[i], frame.shape[1], frame.shape[0])
+                inside = np.ascontiguousarray(masks[0][window[1] : window[3], window[0] : window[2]])
+                polygon = (hull if names[i] in OCCLUDER_CLASSES else outline)(inside, window[:2])
+                if names[i] in TRACKED_CLASSES:
+                    stage, sure = stage_of(frame, window, inside)
+            objects.append(DetectedObject(names[i], float(scores[i]), boxes[i], polygon, stage, sure))
+        size = (frame.shape[1], frame.shape[0])
+        cameras.append(CameraObservation(image.camera_name, image.captured_at, size, tuple(objects)))
+    return Observation(batch.batch_id, batch.bay_id, tuple(cameras))
+
+
+def differences(one: "Observation", other: "Observation") -> tuple[int, float]:
+    """How many objects of two observations are not the same, and the least IoU of those that are.
+
+    The same is: in the same place of the same camera's list, of the same class and stage,
+    and both with an outline or both without.
+    """
+    from itertools import zip_longest
+
+    different, least = 0, 1.0
+    for mine, theirs in zip_longest(one.cameras, other.cameras):
+        if mine is None or theirs is None or mine.camera_name != theirs.camera_name:
+            different += len((mine or theirs).objects)
+            continue
+        for found, wanted in zip_longest(mine.objects, theirs.objects):
+            if found is None or wanted is None or _kind(found) != _kind(wanted):
+                different += 1
+            elif found.polygon is not None:
+                least = min(least, _iou(found.polygon, wanted.polygon))
+    return different, least
+
+
+def _kind(found: "DetectedObject") -> tuple[str, str | None, bool]:
+    return found.class_name, found.stage, found.polygon is None
+
+
+def _iou(one: Any, other: Any) -> float:
+    from shapely import Polygon, make_valid
+
+    mine, theirs = make_valid(Polygon(one)), make_valid(Polygon(other))
+    return float(mine.intersection(theirs).area / max(mine.union(theirs).area, 1e-9))
+
+
+def _publish_captures(count: int) -> "list[ArtifactReference]":
+    """The same frames as so many batches, one after the other."""
+    from artifacts import ArtifactStore
+    from bays import batch_id, load_bay
+    from lab.training.scores import rendered_batch
+
+    batch, _ = rendered_batch(load_bay(_BAY), _SEED, _HOUR)
+    images = tuple(replace(image, captured_at=image.captured_at.astimezone(UTC)) for image in batch.images)
+    references = []
+    for number in range(count):
+        name = batch_id(_BAY, batch.slot + timedelta(minutes=10 * number))
+        value = replace(batch, batch_id=name, images=images)
+        references.append(ArtifactStore().save("capture", _BAY, name, value))
+    return references
+
+
+def _cold_task(capture: "ArtifactReference") -> float:
+    """Seconds of a process that does one batch, from its start to its end."""
+    began = time.perf_counter()
+    try:
+        subprocess.run(
+            [sys.executable, "-m", "lab.benchmarks.inference", "--cold", json.dumps(capture.to_dict())],
+            stdout=subprocess.DEVNULL,
+            timeout=_CASE_LIMIT_S,
+            check=True,
+        )
+    except subprocess.SubprocessError as error:
+        raise InferenceError(f"the cold task could not be measured: {error}") from error
+    return time.perf_counter() - began
+
+
+def _cold(capture: dict[str, Any]) -> dict[str, Any]:
+    from artifacts import ArtifactReference, ArtifactStore
+    from bays import load_bay
+    from inference.serving import observe_capture
+
+    return observe_capture(ArtifactReference.from_dict(capture), load_bay(_BAY), ArtifactStore()).to_dict()
+
+
+def _server(captures: "Sequence[ArtifactReference]") -> dict[str, Any]:
+    """What each batch takes a client of a warm server, and the server's memory afterwards."""
+    from inference.serving import InferenceClient
+
+    client = InferenceClient(_BAY)
+    with _serving() as ready_s:
+        seconds = []
+        for capture in captures:
+            began = time.perf_counter()
+            reply = asyncio.run(client.observe(capture))
+            seconds.append(time.perf_counter() - began)
+            if reply.status != "done":
+                raise InferenceError(f"the server did not do {capture.batch_id}: {reply.error}")
+        health = asyncio.run(client.health())
+    told = {name: health[name] for name in ("loads", "memory_mib", "peak_memory_mib")}
+    return {"ready_s": ready_s, "batches_s": seconds, **told}
+
+
+@contextmanager
+def _serving() -> Iterator[float]:
+    from inference.serving.sockets import socket_path
+
+    began = time.perf_counter()
+    server = subprocess.Popen([sys.executable, "-m", "inference", "serve", _BAY], stderr=subprocess.DEVNULL)
+    try:
+        while not socket_path(_BAY).exists():
+            if server.poll() is not None or time.perf_counter() - began > _START_LIMIT_S:
+                raise InferenceError("the server does not start: try python -m inference serve demo_bay")
+            time.sleep(0.05)
+        yield time.perf_counter() - began
+    finally:
+        server.terminate()
+        server.wait()
+
+
+def _warm(capture: "ArtifactReference", repeats: int) -> dict[str, Any]:
+    """Both ways in turn, in this process, on the same models."""
+    from artifacts import ArtifactStore
+    from bays import load_bay
+    from inference import InferenceService, load_models
+
+    bay = load_bay(_BAY)
+    began = time.perf_counter()
+    service = InferenceService(load_models(bay.models))
+    load_s = time.perf_counter() - began
+    batch: CaptureBatch = ArtifactStore().load(capture)
+    found = service.observe(batch)
+    different, least = differences(found, one_by_one(service.models, batch))
+    ways = {"one_by_one": lambda: one_by_one(service.models, batch), "service": lambda: service.observe(batch)}
+    times: dict[str, list[float]] = {f"{way}_{clock}": [] for way in ways for clock in ("s", "cpu_s")}
+    for _ in range(repeats):
+        for way, work in ways.items():
+            cpu = time.process_time()
+            times[f"{way}_s"].append(_seconds(work))
+            times[f"{way}_cpu_s"].append(time.process_time() - cpu)
+    objects = [one for camera in found.cameras for one in camera.objects]
+    return times | {
+        "load_s": load_s,
+        "steps_s": _steps(service, batch),
+        "frames": len(found.cameras),
+        "objects": len(objects),
+        "boxes": sum(one.polygon is not None for one in objects),
+        "different": different,
+        "least_iou": least,
+    }
+
+
+def _steps(service: Any, batch: "CaptureBatch") -> dict[str, float]:
+    """Where one pass of the service spends its time."""
+    spent: dict[str, float] = {}
+    steps = {"decode": "_decode", "detect": "_detect", "segment": "_segment", "classify": "_classify"}
+    for name, method in steps.items():
+        step = getattr(service, method)
+
+        def timed(*arguments: Any, step: Any = step, name: str = name) -> Any:
+            began = time.perf_counter()
+            result = step(*arguments)
+            spent[name] = time.perf_counter() - began
+            return result
+
+        setattr(service, method, timed)
+    whole = _seconds(lambda: service.observe(batch))
+    return spent | {"rest": whole - sum(spent.values())}
+
+
+def _seconds(work: Any) -> float:
+    began = time.perf_counter()
+    work()
+    return time.perf_counter() - began
+
+
+def _tell(what: str) -> None:
+    print(f"... {what}", file=sys.stderr, flush=True)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m lab.benchmarks.inference", description=__doc__.splitlines()[0])
+    parser.add_argument("--repeats", type=int, default=7, help="passes of each way through the same frames (7)")
+    parser.add_argument("--batches", type=int, default=4, help="batches for the server, and cold tasks (4)")
+    parser.add_argument("--out", type=Path, default=_RESULTS, help=f"folder for the results ({_RESULTS})")
+    parser.add_argument("--cold", help=argparse.SUPPRESS)  # the process of a cold task
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,131 @@
+"""What each host of a cluster is told: `env/base.env` as it is deployed, addresses, and secrets made once per home."""
+
+import json
+import os
+import secrets
+from base64 import urlsafe_b64encode
+from collections.abc import Collection
+from pathlib import Path
+
+from bay_observation.errors import ClusterError
+from lab.cluster.bays import PROJECT
+from lab.cluster.network import MAIN_ADDRESS
+
+BASE_ENV = PROJECT / "env" / "base.env"
+POSTGRESQL_PORT = 55432
+REDIS_PORT = 56379
+API_PORT = 8080
+LOG_PORT = 8793  # a worker's logs, for the API server
+TRIGGERER_LOG_PORT = 8794
+DATABASES = ("airflow", "celery_results", "bay_history")
+API_URL = f"http://{MAIN_ADDRESS}:{API_PORT}"
+
+
+def read_env(path: Path) -> dict[str, str]:
+    """The variables of an env file: `NAME=VALUE` lines, as `docker compose` reads them.
+
+    Raises:
+        ClusterError: the file is not there, or a line is none of those.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except OSError as error:
+        raise ClusterError(f"{path}: {error.strerror}") from error
+    variables = {}
+    for number, line in enumerate(lines, start=1):
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        name, equals, value = line.partition("=")
+        if not equals or not name.strip().isidentifier():
+            raise ClusterError(f"{path}:{number}: write NAME=VALUE")
+        variables[name.strip()] = value.strip()
+    return variables
+
+
+def section_of_base_env(title: str) -> frozenset[str]:
+    """Names of the variables below the line `# --- {title}` of `env/base.env`, up to the next such line.
+
+    Raises:
+        ClusterError: the file has no such section.
+    """
+    names: set[str] = set()
+    section = None
+    for line in BASE_ENV.read_text(encoding="utf-8").splitlines():
+        if line.startswith("# ---"):
+            section = line.strip("# -")
+        elif section == title and not line.startswith("#") and "=" in line:
+            names.add(line.partition("=")[0].strip())
+    if not names:
+        raise ClusterError(f"{BASE_ENV}: no section {title!r}")
+    return frozenset(names)
+
+
+class Settings:
+    """Environments of the hosts.
+
+    Args:
+        home: of the cluster; its secrets are kept there.
+        leave_out: variables of `env/base.env` that are not set.
+    """
+
+    def __init__(self, home: Path, leave_out: Collection[str] = ()) -> None:
+        self._keys = _secrets(home / "secrets.json")
+        self._shared = {name: value for name, value in read_env(BASE_ENV).items() if name not in leave_out}
+
+    @property
+    def password(self) -> str:
+        """Of PostgreSQL and Redis."""
+        return self._keys["password"]
+
+    def database(self, name: str, scheme: str = "postgresql") -> str:
+        """Address of one of `DATABASES`."""
+        return f"{scheme}://bay:{self.password}@{MAIN_ADDRESS}:{POSTGRESQL_PORT}/{name}"
+
+    def everywhere(self) -> dict[str, str]:
+        """What every Airflow service is told."""
+        return {
+            **self._shared,
+            "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{API_URL}/execution/",
+            "AIRFLOW__CORE__FERNET_KEY": self._keys["fernet_key"],
+            "AIRFLOW__CORE__DAGS_FOLDER": str(PROJECT / "dags"),
+            "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
+            "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
+            "AIRFLOW__API__HOST": MAIN_ADDRESS,
+            "AIRFLOW__API__PORT": str(API_PORT),
+            "AIRFLOW__API__BASE_URL": API_URL,
+            "AIRFLOW__API__SECRET_KEY": self._keys["secret_key"],
+            "AIRFLOW__API_AUTH__JWT_SECRET": self._keys["jwt_secret"],
+            "AIRFLOW__LOGGING__COLORED_CONSOLE_LOG": "False",
+            "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": str(LOG_PORT),
+            "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": str(TRIGGERER_LOG_PORT),
+            "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
+            "HISTORY_DB": self.database("bay_history"),
+            "PYTHONUNBUFFERED": "1",
+        }
+
+    def metadata(self) -> dict[str, str]:
+        """For services that use Airflow's own database: all but the Celery workers."""
+        address = self.database("airflow", "postgresql+psycopg")
+        return {"AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": address, "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN_ASYNC": address}
+
+    def celery(self) -> dict[str, str]:
+        """For the scheduler and the Celery workers."""
+        return {
+            "AIRFLOW__CELERY__BROKER_URL": f"redis://:{self.password}@{MAIN_ADDRESS}:{REDIS_PORT}/0",
+            "AIRFLOW__CELERY__RESULT_BACKEND": f"db+{self.database('celery_results', 'postgresql+psycopg')}",
+        }
+
+
+def _secrets(path: Path) -> dict[str, str]:
+    if not path.exists():
+        made = {
+            "fernet_key": urlsafe_b64encode(secrets.token_bytes(32)).decode(),
+            "secret_key": secrets.token_urlsafe(32),
+            "jwt_secret": secrets.token_urlsafe(48),
+            "password": secrets.token_hex(16),
+        }
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            json.dump(made, file)
+    kept: dict[str, str] = json.loads(path.read_text())
+    return kept

@@ -1,0 +1,122 @@
+"""`make demo`: six slots of the simulated day, through real Airflow, beside the truth."""
+
+import argparse
+import os
+import signal
+import sys
+import time
+from contextlib import ExitStack
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import FrameType
+
+from rich.console import Console
+
+from bay_observation.errors import BayObservationError, ConfigError
+
+PROJECT = Path(__file__).resolve().parents[2]
+BAY_ID = "demo_bay"
+FIRST_SLOT = datetime(2025, 7, 2, 1, 0, tzinfo=UTC)  # 10:00 in the bay
+SLOT_LENGTH = timedelta(minutes=10)
+DEFAULT_PORT = 8793
+DEFAULT_SEED = 13  # an hour in which each kind of event happens
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the demo; 0 when its promises hold, 1 when they do not or it could not run."""
+    options = _parser().parse_args(arguments)
+    console = Console(width=None if sys.stdout.isatty() else 160)
+    # So that a `kill` stops the children too, through the context managers.
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        return _run(options, console)
+    except BayObservationError as error:
+        console.print(f"make demo: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
+        return 1
+    except KeyboardInterrupt:
+        console.print("make demo: stopped")
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m lab.demo", description=__doc__)
+    parser.add_argument("--slots", type=int, default=6, help="how many ten-minute slots (6)")
+    parser.add_argument("--seed", type=int, default=DEFAULT_SEED, help=f"of the simulated yard ({DEFAULT_SEED})")
+    parser.add_argument("--off", default="", help="cameras that are switched off, as 'C_4 D_7'")
+    parser.add_argument("--port", type=int, default=DEFAULT_PORT, help=f"of the Airflow UI ({DEFAULT_PORT})")
+    parser.add_argument("--keep", action="store_true", help="leave Airflow up until Ctrl-C")
+    parser.add_argument("--output", type=Path, default=Path("demo_output"), help="folder for all that is written")
+    return parser
+
+
+def _run(options: argparse.Namespace, console: Console) -> int:
+    # One bay, no cron: every run of the demo is started by hand.
+    os.environ |= {"BAYS_ENABLED": BAY_ID, "BAYS_SCHEDULE": "off"}
+    os.environ.pop("BAYS_PATH", None)
+    from artifacts import ArtifactStore
+    from bays import load_bay
+    from lab.demo import preflight
+    from lab.demo.day import send_slot
+    from lab.demo.report import DemoDay, print_report, write_pictures
+    from lab.demo.yard_process import YardProcess
+    from lab.services.embedded_airflow import EmbeddedAirflow
+
+    started = time.monotonic()
+    bay = load_bay(BAY_ID)
+    offline = options.off.replace(",", " ").split()
+    if unknown := sorted(set(offline) - {camera.name for camera in bay.cameras}):
+        raise ConfigError(f"bay {BAY_ID} has no camera {', '.join(unknown)}")
+    if options.slots < 1:
+        raise ConfigError(f"--slots {options.slots}: at least one")
+    output = options.output.resolve()
+    preflight.check_opencv()
+    preflight.check_can_listen(bay, options.port)
+    preflight.prepare_output(output)
+    slots = [FIRST_SLOT + index * SLOT_LENGTH for index in range(options.slots)]
+    data = output / "data"
+
+    with ExitStack() as stack:
+        console.print(f"starting {len(bay.cameras)} simulated cameras and an Airflow of our own in {output} …")
+        cameras = stack.enter_context(
+            YardProcess(BAY_ID, seed=options.seed, moment=slots[0], offline=offline, log=output / "cameras.log")
+        )
+        environment = {"DATA_PATH": str(data), "BAYS_ENABLED": BAY_ID, "BAYS_SCHEDULE": "off"}
+        airflow = EmbeddedAirflow(output / "airflow", dags_folder=PROJECT / "dags", env=environment, port=options.port)
+        airflow.add_connection(f"onvif_{BAY_ID}", kind="generic", login=cameras.username, password=cameras.password)
+        stack.enter_context(airflow)
+        airflow.wait_for_dags(f"{stage}_{BAY_ID}_dag" for stage in ("observation", "fusion", "tracking"))
+        console.print(f"Airflow is up at {airflow.url} ({time.monotonic() - started:.0f} s)")
+        for number, slot in enumerate(slots, start=1):
+            label = f"slot {number}/{len(slots)} {slot.astimezone(bay.zone):%H:%M}"
+            cameras.set_time(slot)
+            with console.status(label) as status:
+                say = (
+                    (lambda where, label=label: status.update(f"{label}  {where}"))
+                    if console.is_terminal
+                    else (lambda where, label=label: console.print(f"  {label}  {where}"))
+                )
+                travelled = send_slot(airflow, BAY_ID, slot, say)
+            console.print(f"{label}  tracked after {travelled.seconds:.1f} s")
+
+        from lab.simulation.yard import Yard
+
+        day = DemoDay.read(ArtifactStore(data), bay, Yard(bay, seed=options.seed), slots)
+        report = day.compare()
+        verdict = day.judge(report)
+        print_report(console, day, report, verdict)
+        pictures = write_pictures(output / "pictures", day)
+        console.print(f"\npictures: {', '.join(str(picture) for picture in pictures)}", soft_wrap=True)
+        console.print(f"artifacts: {data}   logs: {output / 'airflow' / 'logs'}", soft_wrap=True)
+        console.print(f"{time.monotonic() - started:.0f} s in all")
+        if options.keep:
+            console.print(f"Airflow stays up at {airflow.url}; Ctrl-C stops it")
+            signal.pause()
+    return 0 if verdict.holds else 1
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    sys.exit(main())

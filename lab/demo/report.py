@@ -1,0 +1,243 @@
+"""What the demo shows at its end: tracks and events beside the truth, and pictures of both."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.table import Table
+
+from artifacts import ArtifactReference, ArtifactStore, Stage
+from bay_observation.errors import ArtifactError
+from bays import BayConfig, batch_id
+from capture_async.types import CaptureBatch
+from fusion.types import FusionResult
+from inference.types import Observation
+from lab.evaluation import compare_day
+from lab.evaluation.day import DayReport, Sighting
+from lab.evaluation.events import Verdict as EventVerdict
+from lab.simulation.truth import truth_at, whole_views, work_events
+from lab.simulation.yard import Yard
+from tracking.types import TrackingResult
+
+_ENOUGH_CAMERAS = 2
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The demo's two promises, in numbers.
+
+    Attributes:
+        whole: sightings of true blocks that two or more working cameras saw whole.
+        missed: those of them that are not on the floor plan.
+        standing_switches: identities that changed while their block stood still.
+    """
+
+    whole: int
+    missed: tuple[Sighting, ...]
+    standing_switches: int
+
+    @property
+    def holds(self) -> bool:
+        """Whether both promises were kept, and there was something to keep."""
+        return self.whole > 0 and not self.missed and not self.standing_switches
+
+
+@dataclass(frozen=True)
+class DemoDay:
+    """All artifacts of the demo's slots, beside the yard's truth."""
+
+    bay: BayConfig
+    yard: Yard
+    slots: Sequence[datetime]
+    captures: dict[datetime, CaptureBatch]
+    observations: dict[datetime, Observation]
+    floors: dict[datetime, FusionResult]
+    trackings: dict[datetime, TrackingResult]
+
+    @classmethod
+    def read(cls, store: ArtifactStore, bay: BayConfig, yard: Yard, slots: Sequence[datetime]) -> "DemoDay":
+        """Read the slots' artifacts from the store.
+
+        Raises:
+            ArtifactError: one is missing or damaged.
+        """
+
+        def load(stage: Stage, slot: datetime) -> object:
+            return store.load(_published(store, stage, bay.bay_id, batch_id(bay.bay_id, slot)))
+
+        captures, observations, floors, trackings = (
+            {slot: load(stage, slot) for slot in slots} for stage in ("capture", "observation", "fusion", "tracking")
+        )
+        return cls(bay, yard, slots, captures, observations, floors, trackings)  # type: ignore[arg-type]
+
+    def compare(self) -> DayReport:
+        """The slots against the truth."""
+        return compare_day(
+            {slot: truth_at(self.yard, slot) for slot in self.slots},
+            self.floors,
+            self.trackings,
+            self.yard.events(self.slots[0], self.slots[-1]) + work_events(self.yard, self.slots[0], self.slots[-1]),
+            self.bay,
+        )
+
+    def judge(self, report: DayReport) -> Verdict:
+        """Count what the demo promises."""
+        whole: list[Sighting] = []
+        for slot in self.slots:
+            working = [image.camera_name for image in self.captures[slot].images]
+            views = whole_views(self.bay, self.yard.at(slot), working)
+            whole += [
+                sighting
+                for sighting in report.sightings
+                if sighting.slot == slot
+                and sum(sighting.truth.block_id in seen for seen in views.values()) >= _ENOUGH_CAMERAS
+            ]
+        missed = tuple(sighting for sighting in whole if not sighting.found)
+        return Verdict(len(whole), missed, report.tracks.standing_switches)
+
+
+def print_report(console: Console, day: DemoDay, report: DayReport, verdict: Verdict) -> None:
+    """Tables of tracks and events beside the truth, then the two promises."""
+    console.print(_track_table(day, report))
+    console.print(_event_table(day, report))
+    floor = report.floor
+    console.print(
+        f"Floor plan over {len(day.slots)} slots: precision {floor.precision:.3f}, recall {floor.recall:.3f},"
+        f" mean IoU {floor.mean_iou:.3f}, centre error {floor.centre_error_m:.2f} m,"
+        f" area {floor.area_accuracy:.3f}, stage {floor.stage_accuracy:.3f} right"
+    )
+    _promise(
+        console,
+        not verdict.missed and verdict.whole > 0,
+        f"blocks that {_ENOUGH_CAMERAS} or more working cameras saw whole: "
+        f"{verdict.whole - len(verdict.missed)} of {verdict.whole} found",
+    )
+    for sighting in verdict.missed:
+        console.print(
+            f"    missed: {sighting.truth.block_id} in {sighting.truth.area} at {_clock(day.bay, sighting.slot)}"
+        )
+    _promise(
+        console,
+        not verdict.standing_switches,
+        f"identities that changed while their block stood still: {verdict.standing_switches}",
+    )
+
+
+def write_pictures(folder: Path, day: DemoDay) -> list[Path]:
+    """The floor plan of every slot, and the last slot's frames with what was seen in them.
+
+    Returns:
+        Paths of the last floor plan and of the contact sheet of all cameras.
+    """
+    from lab.evaluation.pictures import annotated_frame, contact_sheet, floor_plan
+
+    folder.mkdir(parents=True, exist_ok=True)
+    history = [day.trackings[slot] for slot in day.slots]
+    for number, slot in enumerate(day.slots, start=1):
+        plan = folder / f"floor_plan_{slot.astimezone(day.bay.zone):%H%M}.png"
+        floor_plan(day.bay, day.floors[slot], history[:number], plan, truth=truth_at(day.yard, slot))
+    last = day.slots[-1]
+    observations = {camera.camera_name: camera for camera in day.observations[last].cameras}
+    images = {image.camera_name: image for image in day.captures[last].images}
+    tracks = [track for track in day.trackings[last].tracks if track.on_floor]
+    frames: dict[str, NDArray[np.uint8] | None] = dict.fromkeys(camera.name for camera in day.bay.cameras)
+    for name, image in images.items():
+        # The simulated slot: the cameras' own clock, which dates the frames, is this machine's.
+        title = f"{name}  {last.astimezone(day.bay.zone):%Y-%m-%d %H:%M}"
+        frame = annotated_frame(image.decode(), day.bay.camera(name), observations.get(name), tracks, title=title)
+        _write(folder / f"camera_{name}.jpg", frame)
+        frames[name] = frame
+    sheet = folder / "cameras.jpg"
+    _write(sheet, contact_sheet(frames))
+    return [plan, sheet]
+
+
+def _write(path: Path, picture: "NDArray[np.uint8]") -> None:
+    import cv2
+
+    done, content = cv2.imencode(path.suffix, picture)
+    if not done:
+        raise ArtifactError(f"{path}: the picture cannot be encoded")
+    path.write_bytes(content.tobytes())
+
+
+def _published(store: ArtifactStore, stage: Stage, bay_id: str, batch: str) -> ArtifactReference:
+    reference = store.find(stage, bay_id, batch)
+    if reference is None:
+        raise ArtifactError(f"batch {batch} has no {stage} artifact in {store.root}")
+    return reference
+
+
+def _track_table(day: DemoDay, report: DayReport) -> Table:
+    table = Table(title=f"{day.bay.description}: blocks, truth beside track", title_justify="left")
+    for column in ("true block", "class", "stands in", "stage", "track", "tracked in", "tracked stage"):
+        table.add_column(column)
+    for column in ("found", "IoU", "centre error"):
+        table.add_column(column, justify="right")
+    by_block: dict[str, list[Sighting]] = {}
+    for sighting in report.sightings:
+        by_block.setdefault(sighting.truth.block_id, []).append(sighting)
+    for block_id, sightings in sorted(by_block.items()):
+        found = [sighting for sighting in sightings if sighting.found]
+        tracks = [sighting.track for sighting in sightings if sighting.track]
+        errors = [sighting.centre_error_m for sighting in found if sighting.centre_error_m is not None]
+        table.add_row(
+            block_id,
+            sightings[-1].truth.class_name,
+            _path(sighting.truth.area for sighting in sightings),
+            _path(sighting.truth.stage for sighting in sightings),
+            _path(track.track_id for track in tracks) or "none",
+            _path(track.area for track in tracks),
+            _path(track.stage for track in tracks),
+            f"{len(found)}/{len(sightings)}",
+            f"{sum(sighting.iou for sighting in found) / len(found):.2f}" if found else "",
+            f"{sum(errors) / len(errors):.2f} m" if errors else "",
+        )
+    return table
+
+
+def _event_table(day: DemoDay, report: DayReport) -> Table:
+    table = Table(title="Events, truth beside report", title_justify="left")
+    for column in ("event", "true block", "happened", "track", "reported for", "from → to", "verdict"):
+        table.add_column(column)
+    for event in report.comparisons:
+        report_or_truth = event.report or event.truth
+        what = ""
+        if report_or_truth is not None:
+            stages = (getattr(report_or_truth, "from_stage", None), getattr(report_or_truth, "to_stage", None))
+            areas = (report_or_truth.from_area, report_or_truth.to_area)
+            what = " → ".join(part or "·" for part in (stages if event.kind == "stage_changed" else areas))
+        table.add_row(
+            event.kind.value,
+            event.block_id or "none",
+            _clock(day.bay, event.truth.time) if event.truth else "",
+            event.track_id or "none",
+            _clock(day.bay, event.reported) if event.reported else "",
+            what,
+            event.verdict.value,
+        )
+    if any(event.verdict is EventVerdict.UNDECIDED for event in report.comparisons):
+        table.caption = "undecided: too late to be certain by the last slot"
+    return table
+
+
+def _promise(console: Console, kept: bool, text: str) -> None:
+    console.print(f"[green]✔[/green] {text}" if kept else f"[red]✘[/red] {text}")
+
+
+def _path(values: object) -> str:
+    """The values in order, a repeated one once."""
+    path: list[str] = []
+    for value in values:  # type: ignore[attr-defined]
+        text = str(value) if value is not None else "?"
+        if not path or path[-1] != text:
+            path.append(text)
+    return " → ".join(path)
+
+
+def _clock(bay: BayConfig, moment: datetime) -> str:
+    return f"{moment.astimezone(bay.zone):%H:%M}"

@@ -1,0 +1,1 @@
+"""Services that the lab starts for itself: PostgreSQL, Redis, and an Airflow with its client."""

@@ -1,0 +1,212 @@
+"""`python -m lab.simulation serve BAY` and `python -m lab.simulation render BAY`.
+
+The cameras' login comes from `SIMULATED_CAMERA_USER` and `SIMULATED_CAMERA_PASSWORD`.
+Without them, and only on loopback, it is the documented one: `yard`, password `yard`.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+from collections import defaultdict
+from collections.abc import Coroutine, Mapping
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from bay_observation.errors import BayObservationError, SimulationError
+from bays import BayConfig, load_bay
+from lab.simulation.cameras import CameraFarm
+from lab.simulation.clock import SimulatedClock
+from lab.simulation.control import ControlServer
+from lab.simulation.faults import FAULTS
+
+_DEFAULT_LOGIN = "yard"
+_BEFORE_FIRST_FRAME = timedelta(minutes=10)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command; the exit status is 1 when the yard cannot be served or drawn."""
+    options = _parser().parse_args(arguments)
+    try:
+        bay = load_bay(options.bay)
+        if options.command == "render":
+            _render(bay, options)
+        else:
+            asyncio.run(_serve(bay, options))
+    except BayObservationError as error:
+        print(error, file=sys.stderr)
+        return 1
+    except OSError as error:
+        print(f"{error.filename}: {error.strerror}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m lab.simulation", description="A simulated yard and its cameras.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    faults = "\n".join(f"  {fault:19} {sentence}" for fault, sentence in FAULTS.items())
+    serve = commands.add_parser(
+        "serve",
+        help="let the bay's cameras listen at their own addresses",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog=f"faults:\n{faults}",
+        description="Login of all cameras: SIMULATED_CAMERA_USER and SIMULATED_CAMERA_PASSWORD;\n"
+        f"on loopback, when both are unset: {_DEFAULT_LOGIN} / {_DEFAULT_LOGIN}.",
+    )
+    serve.add_argument("--fault", action="append", default=[], metavar="CAMERA=FAULT", help="see below; repeatable")
+    serve.add_argument("--latency", type=_seconds, default=0.2, metavar="S", help="seconds a snapshot takes (0.2)")
+    serve.add_argument("--port", type=int, help="one port for all cameras, in place of the bay file's")
+    serve.add_argument("--control", metavar="HOST:PORT", help="loopback address that moves time and faults")
+    render = commands.add_parser("render", help="write one frame of one camera")
+    render.add_argument("--camera", required=True, help="its name, as C_4")
+    render.add_argument("--out", required=True, type=Path, help="the JPEG file to write")
+    for command in (serve, render):
+        command.add_argument("bay", help="a bay's id, as demo_bay")
+        command.add_argument("--seed", type=int, default=0, help="of the yard (0)")
+        command.add_argument(
+            "--time",
+            metavar="ISO",
+            help="simulated moment, bay-local unless it has a zone; time stands still there. "
+            "When left out, time runs from ten minutes after the yard's beginning",
+        )
+    return parser
+
+
+async def _serve(bay: BayConfig, options: argparse.Namespace) -> None:
+    from lab.simulation.rendering import FrameSource
+    from lab.simulation.yard import Yard
+
+    yard = Yard(bay, seed=options.seed)
+    moment = _moment(options.time, bay)
+    clock = SimulatedClock(moment or yard.start + _BEFORE_FIRST_FRAME, running=moment is None)
+    yard.at(clock.now())  # a moment that the yard does not know is told here, not at the first frame
+    username, password = _login(bay, os.environ)
+    farm = CameraFarm(
+        bay,
+        FrameSource(yard),
+        username=username,
+        password=password,
+        latency_s=options.latency,
+        clock=clock,
+        faults=_faults(options.fault),
+        port=options.port,
+    )
+    control = _control(farm, options.control)
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    async with contextlib.AsyncExitStack() as stack:
+        await stack.enter_async_context(farm)
+        if control is not None:
+            await stack.enter_async_context(control)
+        print(f"drawing the first frame of {len(bay.cameras)} cameras ...", file=sys.stderr)
+        if await _first_of(farm.prepare(), stop):
+            print(_announcement(farm) + (f", control {control.address}" if control else ""), flush=True)
+            await stop.wait()
+
+
+async def _first_of(work: Coroutine[Any, Any, None], stop: asyncio.Event) -> bool:
+    """Do the work; False when it was stopped before it was done."""
+    tasks = [asyncio.create_task(work), asyncio.create_task(stop.wait())]
+    await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    done = tasks[0].done()
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks[1:], return_exceptions=True)
+    if done:
+        tasks[0].result()
+    return done
+
+
+def _render(bay: BayConfig, options: argparse.Namespace) -> None:
+    from lab.simulation.rendering import FrameSource
+    from lab.simulation.yard import Yard
+
+    if options.camera not in {camera.name for camera in bay.cameras}:
+        names = ", ".join(camera.name for camera in bay.cameras)
+        raise SimulationError(f"bay {bay.bay_id} has no camera {options.camera}; there are: {names}")
+    if not options.out.parent.is_dir():
+        raise SimulationError(f"--out {options.out}: there is no folder {options.out.parent}")
+    yard = Yard(bay, seed=options.seed)
+    moment = _moment(options.time, bay) or yard.start + _BEFORE_FIRST_FRAME
+    jpeg = FrameSource(yard)(options.camera, moment)
+    options.out.write_bytes(jpeg)
+    print(f"{options.out}: {options.camera} of {bay.bay_id} at {moment.isoformat()}, {len(jpeg)} bytes")
+
+
+def _announcement(farm: CameraFarm) -> str:
+    bay = farm.bay
+    ports = sorted({camera.port for camera in bay.cameras})
+    where = f"...:{ports[0]}" if len(ports) == 1 else f"{len(ports)} ports"
+    offline = sum("offline" in camera.faults for camera in farm.cameras.values())
+    absent = f" ({offline} offline)" if offline else ""
+    moment = farm.clock.now().astimezone(bay.zone)
+    return f"{len(bay.cameras)} cameras of {bay.bay_id} listening on {where}{absent}, simulated time {moment:%F %T %Z}"
+
+
+def _login(bay: BayConfig, environment: Mapping[str, str]) -> tuple[str, str]:
+    username = environment.get("SIMULATED_CAMERA_USER", "")
+    password = environment.get("SIMULATED_CAMERA_PASSWORD", "")
+    if username and password:
+        return username, password
+    if username or password:
+        raise SimulationError("set both SIMULATED_CAMERA_USER and SIMULATED_CAMERA_PASSWORD, or neither")
+    if not all(camera.host.is_loopback for camera in bay.cameras):
+        raise SimulationError(
+            f"bay {bay.bay_id} is not on loopback: set SIMULATED_CAMERA_USER and SIMULATED_CAMERA_PASSWORD"
+        )
+    return _DEFAULT_LOGIN, _DEFAULT_LOGIN
+
+
+def _faults(texts: list[str]) -> dict[str, list[str]]:
+    faults: dict[str, list[str]] = defaultdict(list)
+    for text in texts:
+        camera, equals, name = text.partition("=")
+        if not (camera and equals and name):
+            raise SimulationError(f"--fault {text}: write CAMERA=FAULT, as C_4=offline")
+        faults[camera].append(name)
+    return faults
+
+
+def _control(farm: CameraFarm, address: str | None) -> ControlServer | None:
+    if address is None:
+        return None
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdecimal() or int(port) > 65535:
+        raise SimulationError(f"--control {address}: write HOST:PORT, as 127.0.0.1:8790")
+    return ControlServer(farm, host, int(port))
+
+
+def _moment(text: str | None, bay: BayConfig) -> datetime | None:
+    if text is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise SimulationError(f"--time {text}: no ISO time; write it as 2025-07-02T16:10:00") from None
+    return moment if moment.tzinfo is not None else moment.replace(tzinfo=bay.zone)
+
+
+def _seconds(text: str) -> float:
+    """For argparse.
+
+    Raises:
+        ArgumentTypeError: no number of seconds.
+    """
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds <= 3600:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds")
+    return seconds
+
+
+if __name__ == "__main__":
+    sys.exit(main())

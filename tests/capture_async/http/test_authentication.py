@@ -1,0 +1,131 @@
+import base64
+import re
+
+import pytest
+
+from capture_async import Credentials
+from capture_async.http.authentication import HttpAuthenticator, digest_response, parse_challenges
+
+MUFASA = Credentials("Mufasa", "Circle of Life")
+RFC_7616 = {
+    "method": "GET",
+    "target": "/dir/index.html",
+    "realm": "http-auth@example.org",
+    "nonce": "7ypf/xlj9XXwfDPEoM4URrv/xwf94BcCAzFZH4GiTo0v",
+    "cnonce": "f2/wE4q74E6zIJEtWaHKaf5wv/H5QzzpXusqGemxURZJ",
+}
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "response"),
+    [
+        ("MD5", "8ca523f5e9506fed4657c9700eebdbec"),
+        ("SHA-256", "753927fa0e85d155564e2e272a28d1802ca10daf4496794697cf8db5856cb6c1"),
+    ],
+)
+def test_rfc_7616_section_3_9_1(algorithm, response):
+    assert digest_response(MUFASA, algorithm=algorithm, **RFC_7616) == response
+
+
+def test_rfc_2617_section_3_5():
+    response = digest_response(
+        Credentials("Mufasa", "Circle Of Life"),
+        method="GET",
+        target="/dir/index.html",
+        realm="testrealm@host.com",
+        nonce="dcd98b7102dd2f0e8b11d0f600bfb0c093",
+        cnonce="0a4f113b",
+    )
+    assert response == "6629fae49393a05397450978507c4ef1"
+
+
+def test_rfc_2069_without_qop():
+    # The example of RFC 2069, 2.4, with the response that its erratum 749 corrects it to.
+    response = digest_response(
+        Credentials("Mufasa", "CircleOfLife"),
+        method="GET",
+        target="/dir/index.html",
+        realm="testrealm@host.com",
+        nonce="dcd98b7102dd2f0e8b11d0f600bfb0c093",
+        qop=None,
+    )
+    assert response == "1949323746fe6a43ef61f9606e7febea"
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        ['Basic realm="a, b"', 'Digest realm="c", nonce="n", qop="auth,auth-int", stale=TRUE'],
+        ['Basic realm="a, b", Digest realm="c",nonce="n" , qop="auth,auth-int",stale=TRUE'],
+    ],
+)
+def test_several_challenges_in_one_header_or_in_several(headers):
+    basic, digest = parse_challenges(headers)
+    assert (basic.scheme, basic.parameters) == ("basic", {"realm": "a, b"})
+    assert digest.scheme == "digest"
+    assert digest.parameters == {"realm": "c", "nonce": "n", "qop": "auth,auth-int", "stale": "TRUE"}
+
+
+def test_challenges_with_quotes_token68_and_rubbish():
+    negotiate, basic = parse_challenges(['Negotiate abc==, Basic realm="say \\"yes\\""'])
+    assert negotiate.scheme == "negotiate"
+    assert basic.parameters == {"realm": 'say "yes"'}
+    assert parse_challenges(["", "=,=", '"']) == []
+
+
+def test_digest_is_preferred_wherever_it_stands():
+    for headers in (['Basic realm="r"', 'Digest realm="r", nonce="n", qop="auth"'],) * 2:
+        authenticator = HttpAuthenticator(MUFASA)
+        assert authenticator.challenged(headers, sent=None)
+        assert authenticator.authorization("GET", "/").startswith("Digest ")
+        headers.reverse()
+
+
+def test_basic_where_there_is_nothing_better():
+    for digest in ("MD4", "SHA-512-256"):
+        authenticator = HttpAuthenticator(MUFASA)
+        headers = [f'Digest realm="r", nonce="n", algorithm={digest}', 'Basic realm="r"']
+        assert authenticator.challenged(headers, sent=None)
+        scheme, _, encoded = authenticator.authorization("GET", "/").partition(" ")
+        assert (scheme, base64.b64decode(encoded)) == ("Basic", b"Mufasa:Circle of Life")
+
+
+def test_auth_int_alone_is_not_answered():
+    assert not HttpAuthenticator(MUFASA).challenged(['Digest realm="r", nonce="n", qop="auth-int"'], sent=None)
+
+
+def test_nonce_is_counted_up():
+    authenticator = HttpAuthenticator(MUFASA)
+    authenticator.challenged(['Digest realm="r", nonce="n", qop="auth", opaque="o"'], sent=None)
+    sent = [authenticator.authorization("GET", "/a%20b?c=d") for _ in range(3)]
+    assert [re.search(r"nc=(\w+)", header)[1] for header in sent] == ["00000001", "00000002", "00000003"]
+    assert all('uri="/a%20b?c=d"' in header and 'opaque="o"' in header for header in sent)
+    assert len({re.search(r'cnonce="(\w+)"', header)[1] for header in sent}) == 3
+
+
+def test_a_refused_login_is_not_sent_again():
+    authenticator = HttpAuthenticator(MUFASA)
+    authenticator.challenged(['Digest realm="r", nonce="1", qop="auth"'], sent=None)
+    sent = authenticator.authorization("GET", "/")
+    assert not authenticator.challenged(['Digest realm="r", nonce="2", qop="auth"'], sent=sent)
+
+
+def test_a_stale_nonce_is_replaced():
+    authenticator = HttpAuthenticator(MUFASA)
+    authenticator.challenged(['Digest realm="r", nonce="1", qop="auth"'], sent=None)
+    sent = authenticator.authorization("GET", "/")
+    assert authenticator.challenged(['Digest realm="r", nonce="2", qop="auth", stale=true'], sent=sent)
+
+
+def test_an_old_nonce_may_be_refused_without_a_word_of_stale():
+    authenticator = HttpAuthenticator(MUFASA)
+    authenticator.challenged(['Digest realm="r", nonce="1", qop="auth"'], sent=None)
+    authenticator.authorization("GET", "/")
+    sent = authenticator.authorization("GET", "/")
+    assert authenticator.challenged(['Digest realm="r", nonce="2", qop="auth"'], sent=sent)
+
+
+def test_without_credentials_nothing_is_sent():
+    authenticator = HttpAuthenticator(None)
+    assert not authenticator.challenged(['Basic realm="r"'], sent=None)
+    assert authenticator.authorization("GET", "/") is None

@@ -1,0 +1,62 @@
+import pytest
+
+from bay_observation.errors import ConfigError
+from bays import BayConfig, load_bay, models
+from capture_async import ImageProvider, ImageProviderFactory
+from capture_async.providers.file import FileImageProvider
+from capture_async.providers.onvif import OnvifImageProvider
+
+
+class NvrProvider(ImageProvider):
+    def __init__(self, channel: int = 1) -> None:
+        self.channel = channel
+
+    async def get_images(self, reference_time, cameras, bay_id):
+        return []
+
+
+@pytest.fixture
+def registry(monkeypatch):
+    monkeypatch.setattr(ImageProviderFactory, "_providers", dict(ImageProviderFactory._providers))
+    monkeypatch.setattr(models, "known_providers", set(models.known_providers))
+    return ImageProviderFactory
+
+
+def test_built_in_providers():
+    assert isinstance(ImageProviderFactory.create("onvif", timeout=3), OnvifImageProvider)
+    assert isinstance(ImageProviderFactory.create("file", base_path="/nowhere"), FileImageProvider)
+
+
+def test_a_registered_provider_can_stand_in_a_bay_s_file(registry):
+    bay = load_bay("demo_bay").model_dump(by_alias=True)
+    bay |= {"image_provider": "nvr", "operating_hours": [], "skip_times": []}
+    with pytest.raises(ValueError, match="unknown image provider"):
+        BayConfig.model_validate(bay)
+    registry.register("nvr", NvrProvider)
+    assert BayConfig.model_validate(bay).image_provider == "nvr"
+    provider = registry.create("nvr", channel=4)
+    assert isinstance(provider, NvrProvider)
+    assert provider.channel == 4
+
+
+@pytest.mark.parametrize("thing", [object, int, NvrProvider(), "capture_async"])
+def test_only_providers_are_registered(registry, thing):
+    with pytest.raises(TypeError, match="ImageProvider"):
+        registry.register("thing", thing)
+    assert "thing" not in models.known_providers
+
+
+def test_a_name_is_not_taken_twice(registry):
+    registry.register("nvr", NvrProvider)
+    registry.register("nvr", NvrProvider)
+    with pytest.raises(ConfigError, match="onvif"):
+        registry.register("onvif", NvrProvider)
+
+
+def test_unknown_name_and_unknown_keys():
+    with pytest.raises(ConfigError, match="'ftp'; known are file, http, onvif, rtsp"):
+        ImageProviderFactory.create("ftp")
+    with pytest.raises(ConfigError, match=r"'hours'.*its keys are: base_path, time_tolerance_hours"):
+        ImageProviderFactory.create("file", base_path="/x", hours=3)
+    with pytest.raises(ConfigError, match="base_path"):
+        ImageProviderFactory.create("file")

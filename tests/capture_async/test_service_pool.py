@@ -1,0 +1,155 @@
+"""One service per bay for all captures of a process."""
+
+import asyncio
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+
+import psutil
+import pytest
+
+from bay_observation.errors import ConfigError
+from capture_async import Credentials, close_shared, service_pool, shared_service, warm_up
+
+SLOT = datetime(2025, 7, 2, 7, 10, tzinfo=UTC)
+
+
+@pytest.fixture(autouse=True)
+async def _closed():
+    yield
+    await close_shared()
+
+
+def connections():
+    found = psutil.Process().net_connections("tcp4")
+    return [one for one in found if one.raddr and one.raddr.ip.startswith("127.60.0.") and one.status == "ESTABLISHED"]
+
+
+async def test_the_next_capture_has_the_same_service_and_the_same_connections(make_farm, credentials):
+    async with make_farm(cameras=3) as farm:
+        seen = []
+        for number in range(3):
+            await farm.set_time(SLOT + timedelta(minutes=10 * number))
+            async with shared_service(farm.bay, credentials) as service:
+                assert len((await service.capture(SLOT + timedelta(minutes=10 * number))).images) == 3
+                seen.append((service, {one.laddr.port for one in connections()}))
+        assert seen[0][0] is seen[1][0] is seen[2][0]
+        assert seen[0][1] == seen[2][1]
+        await close_shared()
+        await asyncio.sleep(0.05)
+        assert connections() == []
+
+
+async def test_two_captures_of_a_bay_share_one_and_the_first_to_end_closes_nothing(make_farm, credentials):
+    async with make_farm(cameras=2) as farm, shared_service(farm.bay, credentials) as first:
+        async with shared_service(farm.bay, credentials) as second:
+            assert first is second
+        assert len((await first.capture(SLOT)).images) == 2
+
+
+async def test_a_changed_file_or_login_gets_a_new_one_and_the_old_ends_with_its_capture(make_farm, credentials):
+    async with make_farm(cameras=2) as farm:
+        changed = farm.bay.model_copy(update={"capture_deadline": 7.0})
+        async with shared_service(farm.bay, credentials) as old:
+            assert (await old.capture(SLOT)).images
+            async with shared_service(changed, credentials) as new:
+                assert new is not old
+                assert len((await old.capture(SLOT)).images) == 2  # the one that is under way is left alone
+            await close_shared()
+            assert len((await old.capture(SLOT)).images) == 2
+        await asyncio.sleep(0.05)
+        assert connections() == []
+        async with (
+            shared_service(farm.bay, credentials) as one,
+            shared_service(farm.bay, Credentials("yard", "other")) as other,
+        ):
+            assert one is not other
+
+
+async def test_idle_ones_are_closed(make_farm, credentials, monkeypatch):
+    monkeypatch.setattr(service_pool, "_IDLE_S", 0.05)
+    async with make_farm(cameras=2) as farm:
+        async with shared_service(farm.bay, credentials) as service:
+            await service.capture(SLOT)
+        assert connections()
+        for _ in range(100):
+            if not connections():
+                break
+            await asyncio.sleep(0.05)
+        assert connections() == []
+
+
+async def test_no_more_than_so_many_are_kept(make_farm, credentials, monkeypatch):
+    monkeypatch.setattr(service_pool, "_MAX_BAYS", 3)
+    async with make_farm(cameras=1) as farm:
+        for number in range(8):
+            bay = farm.bay.model_copy(update={"bay_id": f"bay_{number}"})
+            async with shared_service(bay, credentials):
+                pass
+        assert len(service_pool._pools[asyncio.get_running_loop()].leases) == 3
+
+
+async def test_several_bays_at_once(make_farm, credentials):
+    async with make_farm(cameras=2, latency_s=0.05) as farm:
+        bays = [farm.bay.model_copy(update={"bay_id": f"bay_{number}"}) for number in range(5)]
+
+        async def capture(bay):
+            async with shared_service(bay, credentials) as service:
+                return await service.capture(SLOT)
+
+        batches = await asyncio.gather(*map(capture, bays))
+    assert [len(batch.images) for batch in batches] == [2] * 5
+
+
+async def test_unknown_provider():
+    with pytest.raises(ConfigError, match="ftp"):
+        await warm_up("ftp")
+
+
+def test_a_loop_that_ends_closes_what_was_shared_and_warming_up_does_not_hold_it_up(tmp_path):
+    """In a process of its own: nothing is imported yet there, and warnings are errors."""
+    code = """
+import asyncio, gc, sys, threading
+import capture_async
+from bays import load_bay
+assert not {"aiohttp", "zeep"} & set(sys.modules)
+
+seen = {}
+class Watch:
+    def find_spec(self, name, path=None, target=None):
+        if name in ("aiohttp", "zeep"):
+            seen[name] = threading.current_thread() is threading.main_thread()
+sys.meta_path.insert(0, Watch())
+
+async def main():
+    async with capture_async.shared_service(load_bay("demo_bay"), capture_async.Credentials("a", "b")) as service:
+        provider = service._provider
+        provider._session = (await opened(provider))
+    return provider
+
+async def opened(provider):
+    from capture_async.http.client import new_session
+    return new_session()
+
+provider = asyncio.run(main())
+assert provider._session is None
+assert seen == {"aiohttp": False, "zeep": False}, seen
+gc.collect()
+"""
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-X", "dev", "-c", code], check=False, capture_output=True, text=True
+    )
+    assert (done.returncode, "Unclosed" in done.stderr) == (0, False), done.stderr
+
+
+def test_what_a_capture_loads_is_kept_out_of_full_collections():
+    """Walking all of it blocks the loop; in a process of its own, since it cannot be undone."""
+    code = """
+import asyncio, gc
+from capture_async.service_pool import warm_up
+
+asyncio.run(warm_up())
+loaded = gc.get_freeze_count()
+assert loaded > 20 * len(gc.get_objects()), (loaded, len(gc.get_objects()))
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)

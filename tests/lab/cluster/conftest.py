@@ -1,0 +1,103 @@
+"""One cluster for the whole session: two bays with two cameras each, every service on its host."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from artifacts import ArtifactStore
+from bays import batch_id, dag_id
+
+FIRST = datetime(2025, 7, 2, 1, 0, tzinfo=UTC)
+SLOT = timedelta(minutes=10)
+STATES = ("failed", "upstream_failed")
+
+
+class Day:
+    """The slots that were sent to a cluster's bays, one after the other, by all tests."""
+
+    def __init__(self, cluster: Any) -> None:
+        self.cluster = cluster
+        self.slots: list[datetime] = []
+        self._runs: dict[tuple[str, datetime], str] = {}
+
+    def send(self) -> datetime:
+        """Send the next slot to every bay."""
+        self.cluster.wait_until(self.cluster.answers, 300, "the API server does not answer")
+        slot = FIRST + len(self.slots) * SLOT
+        self.cluster.set_time(slot)
+        self.slots.append(slot)
+        for bay in self.cluster.bays:
+            self._runs[bay, slot] = self.cluster.send(bay, slot)
+        return slot
+
+    def run(self, stage: str, bay: str, slot: datetime) -> str | None:
+        """Id of a stage's run for a slot, if there is one yet."""
+        if stage == "observation":
+            return self._runs[bay, slot]
+        runs = self.cluster.dag_runs(dag_id(stage, bay))
+        return next((r["dag_run_id"] for r in runs if r["dag_run_id"].startswith(batch_id(bay, slot))), None)
+
+    def tasks(self, bay: str, slot: datetime) -> dict[str, dict[str, Any]]:
+        """The tasks of a slot in all three DAGs, by their ids."""
+        tasks: dict[str, dict[str, Any]] = {}
+        for stage in ("observation", "fusion", "tracking"):
+            if run := self.run(stage, bay, slot):
+                tasks |= self.cluster.task_instances(dag_id(stage, bay), run)
+        return tasks
+
+    def state(self, bay: str, slot: datetime, task: str) -> str | None:
+        """State of a slot's task; None where it is not there yet."""
+        return self.tasks(bay, slot).get(task, {}).get("state")
+
+    def tracked(self, bay: str, slot: datetime) -> bool:
+        """Whether a slot came through to the end."""
+        tasks = self.tasks(bay, slot)
+        failed = {name: task["state"] for name, task in tasks.items() if task["state"] in STATES}
+        assert not failed, f"{batch_id(bay, slot)}: {failed}"
+        return tasks.get("process_tracking", {}).get("state") == "success"
+
+    def wait(self, *bays: str, slot: datetime | None = None, timeout: float = 420) -> None:
+        """Return once a slot (the latest one) of these bays (all) is tracked."""
+        wanted = slot or self.slots[-1]
+        for bay in bays or self.cluster.bays:
+            self.cluster.wait_until(
+                lambda bay=bay: self.tracked(bay, wanted), timeout, f"{batch_id(bay, wanted)} is not tracked"
+            )
+
+    def keeps_the_promise(self) -> None:
+        """Every slot of the day that was captured is tracked once, in order; and all were captured."""
+        from lab.cluster import account
+
+        accounts = [account(self.cluster, bay, self.slots) for bay in self.cluster.bays]
+        for each in accounts:
+            retried = {name: t["try_number"] for name, t in self.tasks(each.bay_id, self.slots[-1]).items()}
+            print(each, {name: number for name, number in retried.items() if number > 1})
+            assert each.wrong == (), str(each)
+            assert each.tracked == each.captured == each.sent, str(each)
+
+    @property
+    def store(self) -> ArtifactStore:
+        return ArtifactStore(self.cluster.data())
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    from lab.cluster import Cluster, missing
+
+    if lacking := missing():
+        pytest.skip(f"no cluster on this machine: {lacking}")
+    with Cluster(
+        tmp_path_factory.mktemp("cluster"),
+        bays=["3bay_north", "4bay"],
+        cameras=2,
+        moment=FIRST,
+        env={"OMP_NUM_THREADS": "1"},
+    ) as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="session")
+def day(cluster: Any) -> Day:
+    return Day(cluster)

@@ -1,0 +1,56 @@
+import stat
+
+import pytest
+
+from bay_observation.errors import ClusterError, ConfigError
+from lab.cluster.bays import write_bays
+from lab.cluster.settings import BASE_ENV, Settings, read_env
+
+
+def test_what_is_deployed_is_what_is_tested(tmp_path):
+    everywhere = Settings(tmp_path).everywhere()
+    deployed = read_env(BASE_ENV)
+    assert deployed["AIRFLOW__CORE__EXECUTOR"] == "CeleryExecutor"
+    assert {name: everywhere[name] for name in deployed} == deployed
+
+
+def test_a_wrong_line_of_an_env_file_is_named(tmp_path):
+    file = tmp_path / "wrong.env"
+    file.write_text("# comment\nA=1\n\nexport B=2\n")
+    with pytest.raises(ClusterError, match=r"wrong\.env:4: write NAME=VALUE"):
+        read_env(file)
+    with pytest.raises(ClusterError, match=r"none\.env: No such file"):
+        read_env(tmp_path / "none.env")
+
+
+def test_secrets_are_private_and_made_once_per_home(tmp_path):
+    first, second = Settings(tmp_path), Settings(tmp_path)
+    assert first.everywhere() == second.everywhere()
+    assert first.password
+    assert stat.S_IMODE((tmp_path / "secrets.json").stat().st_mode) == 0o600
+
+
+def test_a_celery_worker_is_not_told_airflows_database(tmp_path):
+    told = Settings(tmp_path).everywhere() | Settings(tmp_path).celery()
+    assert not [name for name in told if name.startswith("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN")]
+
+
+def test_bays_keep_their_addresses_and_an_unsurveyed_one_borrows_its_hall(tmp_path):
+    bays = write_bays(tmp_path, ["3bay_north", "4bay"], cameras=3, frame_scale=0.5, changes={"capture_deadline": 20})
+    north, four = bays["3bay_north"], bays["4bay"]
+    assert [str(c.host) for c in north.cameras] == ["10.150.160.183", "10.150.160.184", "10.150.160.193"]
+    assert [str(c.host) for c in four.cameras] == ["10.150.161.183", "10.150.161.184", "10.150.161.193"]
+    assert str(four.network.observer_ip) == "10.150.161.1"
+    assert (north.cameras[0].intrinsics.width, north.cameras[0].intrinsics.focal_px) == (960, 721)
+    assert north.capture_deadline == 20
+    assert north.enabled
+    assert four.enabled
+
+
+def test_a_bay_of_no_file_and_too_many_cameras_are_refused(tmp_path):
+    with pytest.raises(ClusterError, match=r"9bay\.yaml: no such file"):
+        write_bays(tmp_path, ["9bay"], cameras=2, frame_scale=1, changes={})
+    with pytest.raises(ClusterError, match="13 cameras: bay 3bay_north has 1 to 12"):
+        write_bays(tmp_path, ["3bay_north"], cameras=13, frame_scale=1, changes={})
+    with pytest.raises(ConfigError, match="camera_quorum"):
+        write_bays(tmp_path, ["3bay_north"], cameras=2, frame_scale=1, changes={"camera_quorum": 99})

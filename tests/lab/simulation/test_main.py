@@ -1,0 +1,97 @@
+import json
+import signal
+import socket
+import subprocess
+import sys
+import urllib.request
+
+import cv2
+import pytest
+
+from bay_observation.errors import SimulationError
+from bays import load_bay
+from lab.simulation.__main__ import _login, main
+
+
+def test_render_writes_a_frame(tmp_path, capsys):
+    out = tmp_path / "frame.jpg"
+    assert main(["render", "demo_bay", "--camera", "C_4", "--time", "2025-07-02T16:10", "--out", str(out)]) == 0
+    assert cv2.imread(str(out)).shape == (1080, 1920, 3)
+    assert "2025-07-02T16:10:00+09:00" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["serve", "9bay"], "there is no bay 9bay"),
+        (["serve", "demo_bay", "--fault", "C_4=broken"], "no fault 'broken'"),
+        (["serve", "demo_bay", "--fault", "C_4"], "write CAMERA=FAULT"),
+        (["serve", "demo_bay", "--fault", "X=offline"], "no camera X"),
+        (["serve", "demo_bay", "--time", "noon"], "no ISO time"),
+        (["serve", "demo_bay", "--time", "1999-01-01"], "1998-12-31T15:00"),
+        (["serve", "demo_bay", "--control", "8790"], "HOST:PORT"),
+        (["serve", "demo_bay", "--control", "0.0.0.0:8790"], "loopback"),
+        (["serve", "3bay_north"], "SIMULATED_CAMERA_PASSWORD"),
+        (["render", "demo_bay", "--camera", "X", "--out", "x.jpg"], "no camera X"),
+        (["render", "demo_bay", "--camera", "C_4", "--out", "/nowhere/x.jpg"], "/nowhere/x.jpg"),
+    ],
+)
+def test_what_is_wrong_is_one_line_and_status_1(arguments, message, capsys, monkeypatch):
+    monkeypatch.delenv("SIMULATED_CAMERA_USER", raising=False)
+    monkeypatch.delenv("SIMULATED_CAMERA_PASSWORD", raising=False)
+    assert main(arguments) == 1
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+
+
+def test_login_comes_from_the_environment():
+    demo, real = load_bay("demo_bay"), load_bay("3bay_north")
+    both = {"SIMULATED_CAMERA_USER": "a", "SIMULATED_CAMERA_PASSWORD": "b"}
+    assert _login(demo, both) == _login(real, both) == ("a", "b")
+    assert _login(demo, {}) == ("yard", "yard")
+    with pytest.raises(SimulationError, match="both"):
+        _login(demo, {"SIMULATED_CAMERA_USER": "a"})
+
+
+def test_serve_until_it_is_told_to_stop(tmp_path):
+    """The command as `make demo` uses it, on a bay of two cameras."""
+    text = (load_bay_text("demo_bay").partition("\n  - name: C_6\n")[0]).replace("camera_quorum: 8", "camera_quorum: 1")
+    (tmp_path / "small_bay.yaml").write_text(text)
+    port, control = free_port(), free_port()
+    serve = [sys.executable, "-m", "lab.simulation", "serve", "small_bay", "--port", str(port)]
+    options = ["--control", f"127.0.0.1:{control}", "--time", "2025-07-02T16:10", "--fault", "C_4=offline"]
+    environment = {"BAYS_PATH": str(tmp_path), "PATH": "/usr/bin"}
+    login = {"SIMULATED_CAMERA_USER": "a", "SIMULATED_CAMERA_PASSWORD": "topsecret"}
+    process = subprocess.Popen(
+        [*serve, *options], env=environment | login, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        line = process.stdout.readline()
+        assert line.startswith(f"2 cameras of small_bay listening on ...:{port} (1 offline), simulated time 2025-07-02")
+        assert "16:10:00 KST" in line
+        with urllib.request.urlopen(f"http://127.0.0.1:{control}/state") as reply:
+            assert json.load(reply)["cameras"]["C_4"]["faults"] == ["offline"]
+        second = subprocess.run(serve, env=environment, capture_output=True, text=True, check=False)
+        assert second.returncode == 1
+        assert second.stderr == f"camera C_2: 127.60.0.183:{port} is in use; stop what listens there, or use --port\n"
+        process.send_signal(signal.SIGTERM)
+        out, err = process.communicate(timeout=60)
+    finally:
+        process.kill()
+        process.wait()
+    assert process.returncode == 0
+    assert "Traceback" not in err
+    assert "topsecret" not in line + out + err
+
+
+def load_bay_text(bay_id):
+    from bays import bays_path
+
+    return (bays_path() / f"{bay_id}.yaml").read_text(encoding="utf-8")
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.60.0.183", 0))
+        return probe.getsockname()[1]
