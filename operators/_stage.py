@@ -12,7 +12,7 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException
 from artifacts import ArtifactReference, ArtifactStore, Stage
 from bays import BayConfig, load_bay, slot_of
 from operators._common import stage_reference, task_errors
-from operators._history import noted
+from operators._history import recording_outcome
 from triggers import ArtifactTrigger
 from triggers.events import ArtifactEvent
 
@@ -77,9 +77,9 @@ class StageOperator(BaseOperator):
         """Process the artifact that was waited for."""
         with task_errors():
             reference = self._input(context)
-            told = ArtifactEvent.from_dict(event, expected=reference)
-            if told.status != "whole":
-                self._give_up(reference, told.error)
+            arrived = ArtifactEvent.from_dict(event, expected=reference)
+            if arrived.status != "whole":
+                self._give_up(reference, arrived.error)
             return self._run(reference)
 
     @abstractmethod
@@ -108,7 +108,7 @@ class StageOperator(BaseOperator):
         done, failed = {
             "capture": (BatchOutcome.INFERRED, BatchOutcome.INFERENCE_FAILED),
             "observation": (BatchOutcome.FUSED, BatchOutcome.FUSION_FAILED),
-            "fusion": (None, BatchOutcome.TRACKING_FAILED),  # what was tracked is written with it
+            "fusion": (None, BatchOutcome.TRACKING_FAILED),  # the ledger records what was tracked
         }[self.takes]
-        with noted(self.bay_id, reference.batch_id, done, failed):
+        with recording_outcome(self.bay_id, reference.batch_id, done, failed):
             return self.process(reference, load_bay(self.bay_id), ArtifactStore())

@@ -11,7 +11,7 @@ from artifacts import ArtifactReference, ArtifactStore
 from bay_observation.errors import CaptureError
 from bays import BayConfig, load_bay
 from operators._common import task_errors
-from operators._history import note
+from operators._history import record_outcome
 
 if TYPE_CHECKING:
     from capture_async.types import CaptureBatch, CapturedImage
@@ -22,7 +22,7 @@ _log = logging.getLogger(__name__)
 def check_execution_conditions(bay_id: str, reference: Mapping[str, Any], ti: Any) -> bool:
     """The callable of `ShortCircuitOperator`: False skips the rest of the run.
 
-    The reason is logged, kept as XCom `reason`, and noted in the history.
+    The reason is logged, kept as XCom `reason`, and recorded in the history.
     """
     with task_errors():
         batch = ArtifactStore().load(ArtifactReference.from_dict(reference))
@@ -32,7 +32,7 @@ def check_execution_conditions(bay_id: str, reference: Mapping[str, Any], ti: An
     if not verdict.proceed:
         from tracking.history import BatchOutcome
 
-        note(bay_id, batch.batch_id, BatchOutcome.SKIPPED, verdict.reason)
+        record_outcome(bay_id, batch.batch_id, BatchOutcome.SKIPPED, verdict.reason)
     return verdict.proceed
 
 

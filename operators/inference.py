@@ -59,17 +59,18 @@ class InferenceOperator(StageOperator):
         return self._pushed(store, observed.reference, observed.frames, observed.objects, observed.failures)
 
     def take_over(self, context: Context, event: Mapping[str, Any]) -> dict[str, Any]:
-        """Check what the trigger told; push the Observation's reference, or do the batch here."""
+        """Check the trigger's event; push the Observation's reference, or do the batch here."""
         with task_errors():
             reference = self._input(context)
-            told = InferenceEvent.from_dict(event, capture=reference)
+            answer = InferenceEvent.from_dict(event, capture=reference)
             store = ArtifactStore()
-            if told.status == "no_server":
-                self.log.warning("%s", told.error)
+            if answer.status == "no_server":
+                self.log.warning("%s", answer.error)
                 return self._in_this_process(reference, load_bay(self.bay_id), store)
-            if told.reference is None:
-                raise _failure(told.error, retry=told.retry)
-            return self._pushed(store, told.reference, told.counts["frames"], told.counts["objects"], told.failures)
+            if answer.reference is None:
+                raise _failure(answer.error, retry=answer.retry)
+            counts = answer.counts
+            return self._pushed(store, answer.reference, counts["frames"], counts["objects"], answer.failures)
 
     def _hand_in(self, reference: ArtifactReference) -> "Reply | None":
         from inference.serving import InferenceClient, NoServerError

@@ -13,7 +13,7 @@ from bay_observation.errors import ArtifactError, StoreUnavailableError
 from bays import BayConfig, batch_id, load_bay
 from capture_async.publication import published_capture
 from operators._common import run_slot, task_errors
-from operators._history import note
+from operators._history import record_outcome
 from triggers import CaptureTrigger
 from triggers.events import CaptureEvent
 
@@ -33,7 +33,7 @@ class ObservationOperator(BaseOperator):
     camera; a task that was cleared takes new frames, on its first try or on a later one.
 
     Fails, to be retried, below the bay's camera quorum; above it the missing cameras
-    travel with the batch, so that later stages know which floor nobody saw.
+    travel with the batch, so that later stages know which floor no camera saw.
 
     Not to be started from the trigger (`start_from_trigger`): Airflow then creates the
     trigger without the task's queue, and it would run outside of the bay's network.
@@ -59,30 +59,30 @@ class ObservationOperator(BaseOperator):
         self.log.info("%s is published already; no camera is asked again", reference.path)
         failures = {f.camera_name: f.reason.value for f in capture.failures}
         counts = {"images": len(capture.images)}
-        _note(bay, CaptureEvent("captured", batch, reference, counts, failures))
+        _record(bay, CaptureEvent("captured", batch, reference, counts, failures))
         return _pushed(reference, len(capture.images), failures)
 
     def resume(self, context: Context, event: Mapping[str, Any]) -> dict[str, Any]:
-        """Check what the trigger told; push reference, counts and missing cameras as XCom."""
+        """Check the trigger's event; push reference, counts and missing cameras as XCom."""
         with task_errors():
             bay = load_bay(self.bay_id)
             batch = batch_id(bay.bay_id, run_slot(context))
-            told = CaptureEvent.from_dict(event, bay_id=bay.bay_id, batch_id=batch)
-        _note(bay, told)
-        if told.status == "failed":
-            failure = AirflowException if told.retry else AirflowFailException
-            raise failure(told.error or f"capture {batch} failed without a reason")
-        for camera, reason in told.failures.items():
+            captured = CaptureEvent.from_dict(event, bay_id=bay.bay_id, batch_id=batch)
+        _record(bay, captured)
+        if captured.status == "failed":
+            failure = AirflowException if captured.retry else AirflowFailException
+            raise failure(captured.error or f"capture {batch} failed without a reason")
+        for camera, reason in captured.failures.items():
             self.log.warning("no frame of camera %s: %s", camera, reason)
-        images = told.counts.get("images", 0)
-        if told.reference is None or images < bay.camera_quorum:
-            missing = ", ".join(f"{camera} ({reason})" for camera, reason in sorted(told.failures.items()))
+        images = captured.counts.get("images", 0)
+        if captured.reference is None or images < bay.camera_quorum:
+            missing = ", ".join(f"{camera} ({reason})" for camera, reason in sorted(captured.failures.items()))
             raise AirflowException(
                 f"batch {batch}: frames of {images} cameras where bay {bay.bay_id} wants {bay.camera_quorum};"
                 f" missing: {missing or 'unknown'}"
             )
-        self.log.info("batch %s: %d of %d cameras, %s", batch, images, len(bay.cameras), told.reference.path)
-        return _pushed(told.reference, images, told.failures)
+        self.log.info("batch %s: %d of %d cameras, %s", batch, images, len(bay.cameras), captured.reference.path)
+        return _pushed(captured.reference, images, captured.failures)
 
     def _ask_cameras(self, bay: BayConfig, batch: str, replaces: str | None) -> NoReturn:
         timeout = bay.capture_deadline + _PUBLISH_GRACE + 2 * store_timeout()
@@ -121,19 +121,19 @@ class ObservationOperator(BaseOperator):
         return published.sha256 if published else ""
 
 
-def _note(bay: BayConfig, told: CaptureEvent) -> None:
-    """Note in the history which cameras gave a frame, and whether they were enough."""
+def _record(bay: BayConfig, captured: CaptureEvent) -> None:
+    """Record in the history which cameras gave a frame, and whether they were enough."""
     from tracking.history import BatchOutcome
 
-    enough = told.status == "captured" and told.counts.get("images", 0) >= bay.camera_quorum
-    asked = told.status != "failed"
-    note(
+    enough = captured.status == "captured" and captured.counts.get("images", 0) >= bay.camera_quorum
+    asked = captured.status != "failed"
+    record_outcome(
         bay.bay_id,
-        told.batch_id,
+        captured.batch_id,
         BatchOutcome.CAPTURED if enough else BatchOutcome.CAPTURE_FAILED,
-        "" if enough else told.error or f"fewer cameras than the quorum of {bay.camera_quorum} gave a frame",
-        cameras={camera.name for camera in bay.cameras} - told.failures.keys() if asked else None,
-        failures=told.failures,
+        "" if enough else captured.error or f"fewer cameras than the quorum of {bay.camera_quorum} gave a frame",
+        cameras={camera.name for camera in bay.cameras} - captured.failures.keys() if asked else None,
+        failures=captured.failures,
     )
 
 

@@ -30,7 +30,7 @@ from bay_observation.errors import BayObservationError, ConfigError, HistoryErro
 from bays import BayConfig, load_bay
 from tracking.history import DOWN_AFTER, Gap, GapOutcome, History, local_day, nested_areas
 from tracking.history.tables import Answer
-from tracking.tracking_artifacts import Entries, tell
+from tracking.tracking_artifacts import TrackingArtifacts, rewrite_history
 from tracking.types import EventKind
 
 _UNKNOWN, _WRONG_USE, _UNAVAILABLE = 1, 2, 3
@@ -157,15 +157,15 @@ def _rebuild(history: History, options: argparse.Namespace) -> int:
     bay, store = load_bay(options.bay), ArtifactStore()
     on_a_server = not history.database.is_sqlite
     with exclusive(store, "tracking", bay.bay_id, held_elsewhere=on_a_server), history.writer(bay.bay_id) as writer:
-        entries = Entries(store, bay.bay_id)
-        names = entries.batch_ids()
+        stored = TrackingArtifacts(store, bay.bay_id)
+        names = stored.batch_ids()
         if not names:
             raise HistoryError(
-                f"bay {bay.bay_id} has no tracking artifacts under {store.location}: there is nothing to tell"
+                f"bay {bay.bay_id} has no tracking artifacts under {store.location}: there is nothing to rebuild from"
             )
         if options.discard_older:
             writer.clear()
-        tell(writer, entries, names)
+        rewrite_history(writer, stored, names)
     print(f"{history.database.location}: bay {bay.bay_id}, {len(names)} slots from {names[0]} to {names[-1]} written")
     return 0
 
@@ -216,7 +216,7 @@ def _said(bay: BayConfig, start: datetime, end: datetime) -> str:
 
 
 def _period(bay: BayConfig, options: argparse.Namespace, days: int) -> tuple[datetime, datetime]:
-    """What the options say: a day, from and to, or the last full days and today up to now."""
+    """The period of the options: a day, from and to, or the last full days and today up to now."""
     now = datetime.now(UTC)
     today = now.astimezone(bay.zone).date()
     if options.day is not None:

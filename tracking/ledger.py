@@ -5,13 +5,13 @@ from the state of the latest slot before its own. If later slots were tracked al
 (the batch is late, or run again with another result), they are tracked again from their
 fusion artifacts, so that the ledger reads as if all had come in order.
 
-The ledger is the truth, the history (`tracking.history`) its copy to be asked. What a
+The ledger is the truth, the history (`tracking.history`) a copy for questions. What a
 batch changes goes into the history first, in one transaction, and is published after
 that, from the last entry to the first. The batch's own entry therefore changes last of
 all: where a run dies on the way, the next one finds it unchanged and does all of it again.
-A history that tells another tale than the ledger all the same (it is new, it came from a
-backup, or the next batch came before the retry) is corrected before it is written to:
-it notes the digest of every entry that it was written from.
+A history that differs from the ledger all the same (it is new, it came from a backup, or
+the next batch came before the retry) is corrected before it is written to: it holds the
+digest of every entry that it was written from.
 
 One process at a time works on a bay: `artifacts.exclusive` on the shared storage, and
 besides in PostgreSQL the lock of `History.writer`, which does not depend on the mount.
@@ -28,7 +28,7 @@ from bays import BayConfig
 
 if TYPE_CHECKING:
     from tracking.history import History, HistoryWriter, TrackedBatch
-    from tracking.tracking_artifacts import Entries
+    from tracking.tracking_artifacts import TrackingArtifacts
     from tracking.types import TrackingResult
 
 
@@ -51,28 +51,28 @@ def track(store: ArtifactStore, bay: BayConfig, fusion: ArtifactReference, histo
         HistoryError: the history cannot be written.
         ConfigError: neither the store nor the history has a lock that works between hosts.
     """
-    from tracking.tracking_artifacts import Entries, all_tracked, entry_before, untold
+    from tracking.tracking_artifacts import TrackingArtifacts, out_of_sync_batches, result_before, tracked_batches
 
     on_a_server = not history.database.is_sqlite
     with (
         exclusive(store, "tracking", bay.bay_id, held_elsewhere=on_a_server),
         history.writer(bay.bay_id) as writer,
     ):
-        entries = Entries(store, bay.bay_id)
-        names = entries.batch_ids()
+        stored = TrackingArtifacts(store, bay.bay_id)
+        names = stored.batch_ids()
         earlier = [batch for batch in names if batch < fusion.batch_id]
         later = [batch for batch in names if batch > fusion.batch_id]
-        before = entries.result(earlier[-1]) if earlier else None
+        before = stored.result(earlier[-1]) if earlier else None
         tracked = [_advance(store, bay, before, fusion)]
-        if _is_entered(entries, tracked[0]):
-            _correct(writer, entries, names, tracked[0])
+        if _is_entered(stored, tracked[0]):
+            _correct(writer, stored, names, tracked[0])
             return Tracked(_reference(store, tracked[0]), tracked[0].result, 0)
         for batch in later:
             tracked.append(_advance(store, bay, tracked[-1].result, _fusion_of(store, bay.bay_id, batch)))
-        missing = untold(writer, entries, earlier)
+        missing = out_of_sync_batches(writer, stored, earlier)
         if missing:
-            before = entry_before(entries, missing[0])
-        writer.replace(before, chain(all_tracked(entries, missing), tracked))
+            before = result_before(stored, missing[0])
+        writer.replace(before, chain(tracked_batches(stored, missing), tracked))
         for entry in reversed(tracked):
             reference = store.save("tracking", bay.bay_id, entry.result.batch_id, entry.result)
     return Tracked(reference, tracked[0].result, len(later))
@@ -107,19 +107,19 @@ def _fusion_of(store: ArtifactStore, bay_id: str, batch: str) -> ArtifactReferen
     return reference
 
 
-def _is_entered(entries: "Entries", entry: "TrackedBatch") -> bool:
+def _is_entered(stored: "TrackingArtifacts", entry: "TrackedBatch") -> bool:
     """Whether the ledger holds exactly this result for the batch."""
     try:
-        return entries.digest(entry.result.batch_id) == entry.sha256
+        return stored.digest(entry.result.batch_id) == entry.sha256
     except ArtifactError:
         return False  # a damaged entry is no entry: it is written again, and those after it
 
 
-def _correct(writer: "HistoryWriter", entries: "Entries", names: list[str], entry: "TrackedBatch") -> None:
+def _correct(writer: "HistoryWriter", stored: "TrackingArtifacts", names: list[str], entry: "TrackedBatch") -> None:
     """Bring the history to what the ledger holds, where a batch changes nothing in the ledger."""
-    from tracking.tracking_artifacts import tell, untold
+    from tracking.tracking_artifacts import out_of_sync_batches, rewrite_history
 
-    missing = untold(writer, entries, names)
+    missing = out_of_sync_batches(writer, stored, names)
     if writer.digest(entry.result.batch_id) != entry.sha256:
         missing = [batch for batch in names if batch >= min([entry.result.batch_id, *missing[:1]])]
-    tell(writer, entries, missing)
+    rewrite_history(writer, stored, missing)

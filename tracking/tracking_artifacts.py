@@ -1,8 +1,8 @@
-"""A bay's tracking artifacts, and how the history is made to tell what they tell.
+"""A bay's tracking artifacts, and how the history is brought in line with them.
 
 The artifacts are the truth: each holds the tracker's whole state after its slot, and each
 slot is built on the one before. The history is a copy that notes the digest of every
-artifact that it was written from, so that it can be seen where the two part.
+artifact that it was written from, which shows where the two differ.
 """
 
 from collections.abc import Iterator, Sequence
@@ -14,7 +14,7 @@ from tracking.history.writing import HistoryWriter
 from tracking.types import TrackingResult
 
 
-class Entries:
+class TrackingArtifacts:
     """The tracking artifacts of one bay."""
 
     def __init__(self, store: ArtifactStore, bay_id: str) -> None:
@@ -41,7 +41,7 @@ class Entries:
         return self._found(batch_id)[0]
 
     def tracked(self, batch_id: str) -> TrackedBatch:
-        """The same for the history, with the cameras that the batch's fusion artifact tells of, if it is still there.
+        """The same for the history, with the cameras of the batch's fusion artifact, if it is still there.
 
         Raises:
             ArtifactError: an artifact is damaged, or the tracking artifact is gone.
@@ -60,49 +60,49 @@ class Entries:
         return self._store.load(reference), reference.sha256
 
 
-def untold(writer: HistoryWriter, entries: Entries, batch_ids: Sequence[str]) -> list[str]:
-    """Batches that the history lacks or tells otherwise than their artifacts, from the first such on.
+def out_of_sync_batches(writer: HistoryWriter, stored: TrackingArtifacts, batch_ids: Sequence[str]) -> list[str]:
+    """Batches whose artifacts the history does not hold, from the first such on.
 
     Looks back from the newest until both agree: what lies before was written in the same
-    order from the same entries.
+    order from the same stored.
 
     Args:
         writer: of the bay.
-        entries: its artifacts.
+        stored: its artifacts.
         batch_ids: in slot order.
     """
     agreed = len(batch_ids)
-    while agreed and not _agrees(writer, entries, batch_ids[agreed - 1]):
+    while agreed and not _agrees(writer, stored, batch_ids[agreed - 1]):
         agreed -= 1
     return list(batch_ids[agreed:])
 
 
-def tell(writer: HistoryWriter, entries: Entries, batch_ids: Sequence[str]) -> None:
-    """Write these batches, up to the newest of the bay, in place of all that the history tells from the first on.
+def rewrite_history(writer: HistoryWriter, stored: TrackingArtifacts, batch_ids: Sequence[str]) -> None:
+    """Write these batches, up to the newest of the bay, in place of all that the history holds from the first on.
 
     Raises:
         ArtifactError: an artifact is damaged.
         HistoryError: the history does not end where the first of them begins.
     """
     if batch_ids:
-        writer.replace(entry_before(entries, batch_ids[0]), all_tracked(entries, batch_ids))
+        writer.replace(result_before(stored, batch_ids[0]), tracked_batches(stored, batch_ids))
 
 
-def entry_before(entries: Entries, batch_id: str) -> TrackingResult | None:
+def result_before(stored: TrackingArtifacts, batch_id: str) -> TrackingResult | None:
     """The result of the slot before a batch's; None for the bay's first.
 
     Raises:
         ArtifactError: its artifact is damaged.
     """
-    earlier = [each for each in entries.batch_ids() if each < batch_id]
-    return entries.result(earlier[-1]) if earlier else None
+    earlier = [each for each in stored.batch_ids() if each < batch_id]
+    return stored.result(earlier[-1]) if earlier else None
 
 
-def all_tracked(entries: Entries, batch_ids: Sequence[str]) -> Iterator[TrackedBatch]:
+def tracked_batches(stored: TrackingArtifacts, batch_ids: Sequence[str]) -> Iterator[TrackedBatch]:
     """Batches for the history, each read when it is asked for."""
-    return (entries.tracked(batch_id) for batch_id in batch_ids)
+    return (stored.tracked(batch_id) for batch_id in batch_ids)
 
 
-def _agrees(writer: HistoryWriter, entries: Entries, batch_id: str) -> bool:
-    told = writer.digest(batch_id)
-    return told is not None and told == entries.digest(batch_id)
+def _agrees(writer: HistoryWriter, stored: TrackingArtifacts, batch_id: str) -> bool:
+    written = writer.digest(batch_id)
+    return written is not None and written == stored.digest(batch_id)

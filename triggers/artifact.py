@@ -38,7 +38,7 @@ class ArtifactTrigger(BaseTrigger):
         )
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Look until the file is whole; one event in every case."""
+        """Look until the file is whole; yields one event in every case."""
         reference = ArtifactReference.from_dict(self.reference)
         try:
             event = await self._wait_for(reference)

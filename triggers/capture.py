@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from capture_async import Credentials
     from capture_async.types import CaptureBatch
 
-# A shared storage that hangs must not keep a capture that is published from being told.
+# A shared storage that hangs must not hold up the event of a capture that is published.
 _HEALTH_LIMIT_S = 10.0
 
 
@@ -28,7 +28,7 @@ class CaptureTrigger(BaseTrigger):
 
     Idempotent per bay and slot, since a triggerer that takes this trigger over runs it
     from the start: an artifact that is published already is handed on without touching a
-    camera, and of two that run at the same time the first one's stands. Below the bay's
+    camera, and of two that run at the same time the first one's is kept. Below the bay's
     camera quorum nothing is published, so that a retry takes new frames. Ended from outside
     (its task marked failed, its triggerer stopped) it lets go of its cameras and publishes
     nothing; there is no `on_kill`, which Airflow also calls where it only moves a trigger.
@@ -63,7 +63,7 @@ class CaptureTrigger(BaseTrigger):
         )
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Capture, publish, tell; one event in every case that this project foresees."""
+        """Capture and publish; yields one event, also for every error of this project."""
         try:
             async with asyncio.timeout(self.timeout):
                 event = await self._capture()

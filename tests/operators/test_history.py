@@ -130,23 +130,23 @@ def test_without_a_folder_the_history_needs_a_server(monkeypatch):
     ):
         pass
     monkeypatch.setenv("HISTORY_DB", "postgresql://u@127.0.0.1:1/bays")
-    _history.note("yard", BATCH, BatchOutcome.FUSED)  # goes on: it cannot be written, and that stops no batch
+    _history.record_outcome("yard", BATCH, BatchOutcome.FUSED)  # goes on: it cannot be written, and that stops no batch
 
 
 def test_a_store_that_hangs_holds_up_no_note(store, make_bay, monkeypatch, caplog):
     import threading
 
     from artifacts.filesystem import LocalFileSystem
-    from artifacts.hang_guard import _watches
+    from artifacts.hang_guard import _guards
 
     released = threading.Event()
     monkeypatch.setenv("STORE_TIMEOUT", "0.05")
     monkeypatch.setattr(LocalFileSystem, "status", lambda *_: released.wait(30))
     try:
-        _history.note("yard", BATCH, BatchOutcome.FUSED)
+        _history.record_outcome("yard", BATCH, BatchOutcome.FUSED)
     finally:
         released.set()
-        _watches.clear()
+        _guards.clear()
     assert "fused is not in the history" in caplog.text
     assert "the shared storage hangs" in caplog.text
 

@@ -3,7 +3,7 @@
 from tracking.history.cameras import DOWN_AFTER, camera_changes
 from tracking.history.database import Database, database_url
 from tracking.history.history import History, nested_areas
-from tracking.history.notifications import Notice, mark_told, notices, untold
+from tracking.history.notifications import Notice, mark_notified, notices_of_slots, pending_notices
 from tracking.history.slots import local_day, scheduled_slots
 from tracking.history.types import (
     Batch,
@@ -38,9 +38,9 @@ __all__ = [
     "camera_changes",
     "database_url",
     "local_day",
-    "mark_told",
+    "mark_notified",
     "nested_areas",
-    "notices",
+    "notices_of_slots",
+    "pending_notices",
     "scheduled_slots",
-    "untold",
 ]

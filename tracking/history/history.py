@@ -20,12 +20,12 @@ from tracking.history.schema import (
     SPANS,
     batches,
     camera_failures,
+    delivered,
     events,
     longest_of,
     positions,
     tracks,
 )
-from tracking.history.schema import told as told_table
 from tracking.history.slots import scheduled_slots
 from tracking.history.sql import earlier, epoch, later, seconds
 from tracking.history.types import (
@@ -184,7 +184,7 @@ class History:
         return sorted(found, key=attrgetter("time", "track_id", "kind", "slot"))
 
     def events_of_slots(self, bay_id: str, start: datetime, end: datetime) -> list[HistoryEvent]:
-        """Events that the slots of [start, end) made certain, in the order in which the tracker told them."""
+        """Events that the slots of [start, end) made certain, in the tracker's own order."""
         asked = (
             sa.select(*_EVENT)
             .where(events.c.bay_id == bay_id, events.c.slot >= start, events.c.slot < end)
@@ -196,7 +196,7 @@ class History:
     def dwell(self, bay_id: str, start: datetime, end: datetime) -> list[Dwell]:
         """How long blocks stood in each area at each stage within [start, end), longest in all first.
 
-        A stay that lasts counts up to the newest slot that was tracked: nobody knows more.
+        A stay that lasts counts up to the newest slot that was tracked.
 
         Raises:
             HistoryError: the history has nothing of the bay.
@@ -250,7 +250,7 @@ class History:
     def gaps(self, bay: BayConfig, start: datetime, end: datetime) -> list[Gap]:
         """Slots of the bay's schedule within [start, end) that were not tracked, and why, in order.
 
-        A slot of which nothing was told is *closed* where the bay's operating hours and skip
+        A slot without a record is *closed* where the bay's operating hours and skip
         windows (as its file has them today) say so, and *not run* otherwise.
         """
         within = sa.and_(batches.c.bay_id == bay.bay_id, batches.c.slot >= start, batches.c.slot < end)
@@ -263,12 +263,12 @@ class History:
         for slot in scheduled_slots(bay, start, end):
             if int(slot.timestamp()) not in known:
                 closed = bay.closed(slot)
-                outcome, reason = (GapOutcome.CLOSED, closed) if closed else (GapOutcome.NOT_RUN, "nothing was told")
+                outcome, reason = (GapOutcome.CLOSED, closed) if closed else (GapOutcome.NOT_RUN, "no run was recorded")
                 gaps.append(Gap(slot, outcome.value, reason))
         return sorted(gaps, key=lambda gap: gap.slot)
 
     def batches(self, bay_id: str, start: datetime, end: datetime) -> list[Batch]:
-        """What became of every slot of [start, end) that anything is known of, in order, with its cameras."""
+        """What became of every slot of [start, end) that has a record, in order, with its cameras."""
         with self.database.reading() as connection:
             return _batches(connection, bay_id, batches.c.slot >= start, batches.c.slot < end)
 
@@ -284,8 +284,8 @@ class History:
                 .limit(down_after)
             )
             first = min(connection.execute(lead).scalars(), default=start)
-            told = _batches(connection, bay_id, batches.c.slot >= first, batches.c.slot < end)
-        return [change for change in camera_changes(told, down_after) if change.slot >= start]
+            captured = _batches(connection, bay_id, batches.c.slot >= first, batches.c.slot < end)
+        return [change for change in camera_changes(captured, down_after) if change.slot >= start]
 
     def newest_slot(self, bay_id: str) -> datetime:
         """The newest slot that was tracked.
@@ -314,12 +314,12 @@ class History:
         cameras: Collection[str] | None = None,
         failures: Mapping[str, str] | None = None,
     ) -> None:
-        """Note how far a slot's batch came. What was tracked stays tracked.
+        """Record how far a slot's batch came. What was tracked stays tracked.
 
         Args:
             bay_id: the bay.
             slot: the slot (aware).
-            outcome: how the stage ended that tells this.
+            outcome: how the stage ended.
             reason: why, for a person.
             cameras: those that gave a frame, from the capture itself; None from any later stage.
             failures: why the others did not, by name.
@@ -332,11 +332,11 @@ class History:
             of_slot = sa.and_(batches.c.bay_id == bay_id, batches.c.slot == slot)
             asked = sa.select(batches.c.sha256, batches.c.reported).where(of_slot)
             if sa_row := connection.execute(asked).first():
-                told = {name: value for name, value in row.items() if name in ("cameras", "reported") and value}
+                changed = {name: value for name, value in row.items() if name in ("cameras", "reported") and value}
                 if sa_row.sha256 is None:
-                    told |= {"outcome": row["outcome"], "reason": reason}
-                if told:
-                    connection.execute(batches.update().where(of_slot).values(told))
+                    changed |= {"outcome": row["outcome"], "reason": reason}
+                if changed:
+                    connection.execute(batches.update().where(of_slot).values(changed))
             else:
                 upsert(connection, batches, [row])
 
@@ -358,7 +358,7 @@ class History:
             tracks: tracks.c.exited_at < before,
             events: sa.and_(events.c.slot < before, events.c.time < before),
             camera_failures: camera_failures.c.slot < before,
-            told_table: told_table.c.slot < before,
+            delivered: delivered.c.slot < before,
             batches: sa.and_(batches.c.slot < before, sa.not_(is_newest)),
         }
         with self.database.writing() as connection, connection.begin():
@@ -368,7 +368,7 @@ class History:
         return deleted
 
     def export(self, bay_id: str) -> Iterator[str]:
-        """All that tracking wrote of a bay, a JSON document a line, in an order of its own.
+        """All that tracking wrote of a bay, a JSON document a line, in the order of their keys.
 
         Equal histories have equal exports, byte for byte, whatever order their batches came in.
         """
@@ -434,7 +434,7 @@ def _at(at: datetime | None, *conditions: sa.ColumnElement[bool]) -> sa.Select[A
 
 
 def _lasting(columns: Sequence[sa.ColumnElement[Any]]) -> sa.Select[Any]:
-    """Stays that last. They have no span: told so, the index of spans has them in one range too."""
+    """Stays that last. They have no span: said here, so that the index of spans finds them in one range too."""
     return sa.select(*columns).where(positions.c.until.is_(None), positions.c.span.is_(None))
 
 

@@ -1,4 +1,4 @@
-"""The slots of a bay's schedule, and days of its own clock."""
+"""The slots of a bay's schedule, and days of its local clock."""
 
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, time, timedelta

@@ -1,4 +1,4 @@
-"""What the history is told, and what it answers. Times are aware, UTC."""
+"""What is written into the history, and what it answers. Times are aware, UTC."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -95,7 +95,7 @@ class Stay:
 
 @dataclass(frozen=True)
 class HistoryEvent:
-    """What happened to a block, as `tracking.TrackEvent` told it.
+    """What happened to a block: a `tracking.TrackEvent` as the history holds it.
 
     `slot` is the batch that made it certain, `time` the first slot that showed it.
     `others` are the further blocks of a split or merger; `details` holds what this kind of event has beyond all that.
@@ -143,7 +143,7 @@ class Dwell:
 class Batch:
     """What became of a slot's batch.
 
-    `cameras` gave a frame, `failures` tells why the others did not; `sha256` is the tracking
+    `cameras` gave a frame, `failures` has the reason of each that did not; `sha256` is the tracking
     artifact's, None for a batch that was not tracked.
     """
 

@@ -8,7 +8,7 @@ same rows as an ordered run.
 
 To write slot S where later slots were written, everything from S on is undone first:
 rows that a slot from S on opened are deleted, and rows that such a slot changed are given
-back what they held before, which the result of the slot before S tells. Undoing and
+back what they held before, which the result of the slot before S has. Undoing and
 writing are one transaction, so that readers see the history before or after, never half.
 """
 
@@ -56,7 +56,7 @@ class HistoryWriter:
             return self._connection.execute(asked).scalar()
 
     def replace(self, before: TrackingResult | None, tracked: Iterable[TrackedBatch]) -> None:
-        """Write slots in place of everything that the history tells of what came after `before`.
+        """Write slots in place of everything that the history holds after `before`.
 
         One transaction. Written again with the same results, the rows are the same again.
 
@@ -95,7 +95,7 @@ class HistoryWriter:
     def _rewound(self, before: TrackingResult | None, first: datetime) -> list[Row]:
         """The open positions as of `before`, with nothing left of any slot after it.
 
-        Nothing also of slots between `before` and `first`: where the history tells of one that
+        Nothing also of slots between `before` and `first`: where the history holds one that
         is not among the results, a run died before it could publish it.
         """
         begin = first if before is None else slot_of(before.batch_id) + _MOMENT
@@ -135,7 +135,7 @@ class HistoryWriter:
         rows = [dict(row) for row in self._connection.execute(changed).mappings()]
         if strange := sorted({row["track_id"] for row in rows} - known.keys()):
             raise HistoryError(
-                f"bay {self._bay_id}: the history has {', '.join(strange)} stand where batch {before.batch_id} knows no"
+                f"bay {self._bay_id}: the history holds {', '.join(strange)}, and batch {before.batch_id} has no"
                 f" such track: run `python -m tracking rebuild {self._bay_id}`"
             )
         as_of = slot_of(before.batch_id)
@@ -182,7 +182,7 @@ class HistoryWriter:
         )
         reported = set(self._connection.execute(asked).scalars())
         rows = [_batch_row(self._bay_id, batch) for batch in written]
-        # What a capture told of its cameras is more than what fusion knows of them.
+        # A capture knows more of its cameras than fusion does.
         self._upsert(batches, [row for row in rows if row["slot"] in reported], keep=("cameras", "reported"))
         self._upsert(batches, [row for row in rows if row["slot"] not in reported])
         failed = [
