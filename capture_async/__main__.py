@@ -185,7 +185,7 @@ def _writable_folder(folder: Path) -> Path:
 
 
 def _login(bay: BayConfig) -> Credentials | None:
-    from capture_async.probe import PASSWORD_VARIABLE, USER_VARIABLE, login_from_environment
+    from capture_async.probe import login_from_environment
     from capture_async.providers.factory import ImageProviderFactory
 
     if not ImageProviderFactory.provider_class(bay.image_provider).needs_credentials:
@@ -195,7 +195,7 @@ def _login(bay: BayConfig) -> Credentials | None:
         return credentials
     if not sys.stdin.isatty():
         raise ConfigError(
-            f"no login for the cameras of bay {bay.bay_id}: set {USER_VARIABLE} and {PASSWORD_VARIABLE}, or "
+            f"no login for the cameras of bay {bay.bay_id}: set CAMERA_USER and CAMERA_PASSWORD, or "
             f"AIRFLOW_CONN_ONVIF_{bay.bay_id.upper()}, or pass --no-login"
         )
     print(f"Login of the cameras of bay {bay.bay_id}: ", end="", file=sys.stderr, flush=True)

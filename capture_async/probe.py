@@ -8,7 +8,6 @@ the frame is dark; and for a failure, what to do about it.
 
 import asyncio
 import json
-import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
@@ -17,12 +16,12 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from bay_observation import settings
 from bay_observation.errors import CaptureError, ConfigError
-from bays import BayConfig, Camera, onvif_connection_id
+from bays import BayConfig, Camera
 from capture_async.credentials import Credentials
 from capture_async.types import CameraFailure, CapturedImage, FailureReason
 
-USER_VARIABLE, PASSWORD_VARIABLE = "CAMERA_USER", "CAMERA_PASSWORD"
 _CONNECT_S = 3.0
 # Tokens of most firmwares are good for some tens of seconds.
 CLOCK_TOLERANCE_S = 60.0
@@ -163,7 +162,7 @@ async def probe(
     return ProbeReport(bay.bay_id, bay.camera_quorum, time.monotonic() - began, reports)
 
 
-def login_from_environment(bay_id: str, environment: Mapping[str, str] = os.environ) -> Credentials | None:
+def login_from_environment(bay_id: str, environment: Mapping[str, str] | None = None) -> Credentials | None:
     """The cameras' login, from the environment; None when it holds none.
 
     `CAMERA_USER` and `CAMERA_PASSWORD` come first, then `AIRFLOW_CONN_ONVIF_{BAY}`, which
@@ -173,14 +172,15 @@ def login_from_environment(bay_id: str, environment: Mapping[str, str] = os.envi
         ConfigError: one of the two is missing, or the Connection cannot be read. Its text
             is not repeated.
     """
-    username, password = environment.get(USER_VARIABLE), environment.get(PASSWORD_VARIABLE)
+    username = settings.CAMERA_USER.read(environment)
+    password = settings.CAMERA_PASSWORD.read(environment)
     if username and password is not None:
         return Credentials(username, password)
     if username or password:
-        raise ConfigError(f"set both {USER_VARIABLE} and {PASSWORD_VARIABLE}, or neither")
-    variable = f"AIRFLOW_CONN_{onvif_connection_id(bay_id).upper()}"
-    text = environment.get(variable)
-    return None if not text else _login_of_connection(variable, text)
+        raise ConfigError("set both CAMERA_USER and CAMERA_PASSWORD, or neither")
+    connection = settings.camera_connection(bay_id)
+    text = connection.read(environment)
+    return None if not text else _login_of_connection(connection.name, text)
 
 
 def _login_of_connection(variable: str, text: str) -> Credentials:

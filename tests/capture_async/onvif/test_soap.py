@@ -104,7 +104,7 @@ def test_what_is_no_http_address(address):
 
 def test_the_lean_wsdl_is_the_whole_one_where_it_is_used(monkeypatch):
     """Messages and replies, written and read with the whole files and with what is left of them."""
-    from capture_async.onvif import soap
+    from capture_async.onvif import soap as client
 
     setup = {"Stream": "RTP-Unicast", "Transport": {"Protocol": "RTSP"}}
     asked = [
@@ -120,22 +120,22 @@ def test_the_lean_wsdl_is_the_whole_one_where_it_is_used(monkeypatch):
             soap.media_uri_reply("GetStreamUri", "rtsp://a/b"),
         ),
     ]
-    assert {operation for _, operation, _, _ in asked} == soap._OPERATIONS
+    assert {operation for _, operation, _, _ in asked} == client._OPERATIONS
 
     def everything():
-        soap._envelopes.clear()
-        soap._document.cache_clear()
+        client._envelopes.clear()
+        client._document.cache_clear()
         for service, operation, parameters, reply in asked:
             message = write_message(service, operation, parameters, None, timedelta())
             read = read_reply(service, operation, 200, "application/soap+xml", reply.encode())
             yield operation, message, str(read)
 
     lean = list(everything())
-    assert sum(map(len, soap._files().values())) < 200_000
-    monkeypatch.setattr(soap, "_files", dict)
+    assert sum(map(len, client._files().values())) < 200_000
+    monkeypatch.setattr(client, "_files", dict)
     whole = list(everything())
     monkeypatch.undo()
-    soap._document.cache_clear()
+    client._document.cache_clear()
     assert lean == whole
     assert "1080" in lean[3][2]
 
