@@ -136,8 +136,8 @@ def test_without_a_folder_the_history_needs_a_server(monkeypatch):
 def test_a_store_that_hangs_holds_up_no_note(store, make_bay, monkeypatch, caplog):
     import threading
 
-    from artifacts.filesystem import LocalFileSystem
     from artifacts.hang_guard import _guards
+    from artifacts.local_folder import LocalFileSystem
 
     released = threading.Event()
     monkeypatch.setenv("STORE_TIMEOUT", "0.05")
