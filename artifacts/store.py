@@ -20,7 +20,13 @@ from artifacts.reference import ArtifactReference, Stage, artifact_path
 from artifacts.schemas import SCHEMAS, Name
 from artifacts.spool import SPOOLED_STAGES, Spool
 from bay_observation import settings
-from bay_observation.errors import ArtifactError, ConfigError, StoreUnavailableError
+from bay_observation.errors import (
+    ArtifactError,
+    ConfigError,
+    MissingArtifactError,
+    StoreUnavailableError,
+    WrongArtifactError,
+)
 from bay_observation.files import BeforeCommit
 
 logger = logging.getLogger(__name__)
@@ -155,24 +161,37 @@ class ArtifactStore:
         """Read an artifact back, after its size, digest and header proved right.
 
         Raises:
-            ArtifactError: the file is missing, damaged, truncated, foreign or outdated.
+            MissingArtifactError: no file is there.
+            WrongArtifactError: it is damaged, truncated, foreign, outdated, or replaced.
             StoreUnavailableError: the store fails, and this host's spool does not hold the artifact.
         """
         spooled = None if self.spool is None else self.spool.read(reference)
         if spooled is not None:
             return _unpickle(self.where(reference), reference.stage, spooled)
         content = self._read(reference.path)
-        if len(content) != reference.size:
-            raise ArtifactError(
-                f"{self.where(reference)}: {len(content)} bytes where {reference.size} were published:"
-                " truncated, or replaced by a later run of its stage"
-            )
-        if hashlib.sha256(content).hexdigest() != reference.sha256:
-            raise ArtifactError(
-                f"{self.where(reference)}: its sha256 is not the published one:"
-                " damaged, or replaced by a later run of its stage"
-            )
+        self._require(reference, content)
         return _unpickle(self.where(reference), reference.stage, content)
+
+    def readable_size(self, reference: ArtifactReference) -> int | None:
+        """How many bytes of the artifact this host can read; None while no file is there.
+
+        `reference.size` means that it is whole and its digest is right. Less means that it is
+        being written, or was cut off: `artifacts` itself writes atomically, a copy made by other
+        means does not.
+
+        Raises:
+            WrongArtifactError: what is there is not what was published.
+            StoreUnavailableError: the store fails.
+        """
+        if self.spool is not None and self.spool.read(reference) is not None:
+            return reference.size
+        try:
+            content = self._read(reference.path)
+        except MissingArtifactError:
+            return None
+        if len(content) >= reference.size:
+            self._require(reference, content)
+        return len(content)
 
     def is_whole(self, reference: ArtifactReference) -> bool:
         """Whether the artifact is readable on this host with the published size and digest.
@@ -195,7 +214,7 @@ class ArtifactStore:
         """Reference to what is published for a batch's stage, or waits in this host's spool; None when nothing is.
 
         Raises:
-            ArtifactError: a file is there and is not a whole artifact of this stage.
+            WrongArtifactError: a file is there and is not a whole artifact of this stage.
             StoreUnavailableError: the store fails.
         """
         path = artifact_path(stage, bay_id, batch_id).as_posix()
@@ -276,13 +295,30 @@ class ArtifactStore:
             return "", status.modified_at
         return hashlib.sha256(content).hexdigest(), status.modified_at
 
+    def _require(self, reference: ArtifactReference, content: bytes) -> None:
+        """Check a file's bytes against its reference.
+
+        Raises:
+            WrongArtifactError: they are not those that were published.
+        """
+        if len(content) != reference.size:
+            raise WrongArtifactError(
+                f"{self.where(reference)}: {len(content)} bytes where {reference.size} were published:"
+                " truncated, or replaced by a later run of its stage"
+            )
+        if hashlib.sha256(content).hexdigest() != reference.sha256:
+            raise WrongArtifactError(
+                f"{self.where(reference)}: its sha256 is not the published one:"
+                " damaged, or replaced by a later run of its stage"
+            )
+
     def _read(self, path: str) -> bytes:
         where = self._files.where(path)
         with named_errors(where, "read"):
             try:
                 return self._files.read(path)
             except FileNotFoundError:
-                raise ArtifactError(
+                raise MissingArtifactError(
                     f"{where}: no such artifact; is the shared storage mounted at {self._files.root} on this host?"
                 ) from None
 
@@ -367,11 +403,11 @@ def _unpickle(where: str, stage: Stage, content: bytes) -> Any:
     first, separator, _ = content[:_LONGEST_HEADER].partition(b"\n")
     words = first.split(b" ")
     if not separator or words[0] != _MAGIC or len(words) != 3:
-        raise ArtifactError(f"{where}: foreign: not an artifact of this project")
+        raise WrongArtifactError(f"{where}: foreign: not an artifact of this project")
     if words[1] != stage.encode():
-        raise ArtifactError(f"{where}: holds a {words[1].decode(errors='replace')} artifact, not {stage}")
+        raise WrongArtifactError(f"{where}: holds a {words[1].decode(errors='replace')} artifact, not {stage}")
     if words[2] != str(schema.version).encode():
-        raise ArtifactError(
+        raise WrongArtifactError(
             f"{where}: outdated: schema {words[2].decode(errors='replace')}, this version reads {schema.version};"
             " run the stage again"
         )
@@ -380,8 +416,8 @@ def _unpickle(where: str, stage: Stage, content: bytes) -> Any:
     except ArtifactError:
         raise
     except Exception as error:  # a pickle can fail in any way
-        raise ArtifactError(f"{where}: cannot be unpickled: {error}") from error
+        raise WrongArtifactError(f"{where}: cannot be unpickled: {error}") from error
     kind = (type(value).__module__, type(value).__qualname__)
     if kind != schema.root:
-        raise ArtifactError(f"{where}: holds {'.'.join(kind)}, not {'.'.join(schema.root)}")
+        raise WrongArtifactError(f"{where}: holds {'.'.join(kind)}, not {'.'.join(schema.root)}")
     return value

@@ -3,6 +3,8 @@
     BayObservationError
     ├── ConfigError        a bay's YAML file, an environment variable, a command's argument
     ├── ArtifactError      a file of the store is missing, damaged, foreign or outdated
+    │   ├── MissingArtifactError      nothing is published under that name, or it is not readable here yet
+    │   ├── WrongArtifactError        a file is there and is not what was published: waiting does not help
     │   ├── StoreUnavailableError     the store itself fails: full, read-only, stale, absent, hanging, ...
     │   └── SpoolError                nor does the observer's own disk take what the store does not
     ├── CaptureError       a bay could not be captured (single cameras have outcomes, not errors)
@@ -31,6 +33,14 @@ class ConfigError(BayObservationError):
 
 class ArtifactError(BayObservationError):
     """An artifact cannot be written, or must not be read: the message names its path."""
+
+
+class MissingArtifactError(ArtifactError):
+    """Nothing is published under that name, or this host's mount does not show it yet."""
+
+
+class WrongArtifactError(ArtifactError):
+    """A file is there and is not what was published: damaged, foreign, outdated, or replaced by a later run."""
 
 
 class StoreUnavailableError(ArtifactError):

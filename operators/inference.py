@@ -10,7 +10,7 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
 from artifacts import ArtifactReference, ArtifactStore
 from bays import BayConfig, load_bay
-from operators._common import task_errors
+from operators._common import captured, task_errors
 from operators._stage import TRIGGERER_GRACE, StageOperator
 from triggers import InferenceTrigger
 from triggers.events import InferenceEvent
@@ -38,6 +38,9 @@ class InferenceOperator(StageOperator):
     def __init__(self, *, server_wait: timedelta = timedelta(minutes=9), **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.server_wait = server_wait
+
+    def _input(self, context: Context) -> ArtifactReference:
+        return captured(self.bay_id, self.reference, context) or super()._input(context)
 
     def process(self, reference: ArtifactReference, bay: BayConfig, store: ArtifactStore) -> dict[str, Any]:
         """Hand the batch to the bay's server and defer, or do it here."""

@@ -1,7 +1,7 @@
 """process_tracking: what the floor shows becomes tracks and events, on the processor."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.definitions.context import Context
 
@@ -12,6 +12,9 @@ from operators._common import task_errors
 from operators._history import open_history
 from operators._notify import deliver, tracking_alias
 from operators._stage import StageOperator
+
+if TYPE_CHECKING:
+    from tracking import TrackEvent
 
 
 class TrackingOperator(StageOperator):
@@ -54,7 +57,7 @@ class TrackingOperator(StageOperator):
         if outcome.replayed:
             self.log.info("late or changed batch: %d later batches tracked again", outcome.replayed)
         for event in outcome.result.events:
-            self.log.info("event: %s", event)
+            self.log.info("event: %s", _described(event))
         self.log.info(
             "%s: %d tracks, %d events",
             outcome.reference.path,
@@ -77,3 +80,16 @@ class TrackingOperator(StageOperator):
             "published_count": deliveries.published,
             "waiting_count": deliveries.waiting,
         }
+
+
+def _described(event: "TrackEvent") -> str:
+    words = [f"{event.kind} {event.track_id} at {event.time:%Y-%m-%d %H:%M} UTC"]
+    for what, before, after in (
+        ("area", event.from_area, event.to_area),
+        ("stage", event.from_stage, event.to_stage),
+    ):
+        if before or after:
+            words.append(f"{what} {before or '–'} → {after or '–'}")
+    if event.others:
+        words.append(f"with {', '.join(event.others)}")
+    return ", ".join(words)

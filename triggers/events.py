@@ -12,7 +12,7 @@ from artifacts import ArtifactReference, Stage
 from bay_observation.errors import ArtifactError, BayObservationError, CaptureError, InferenceError
 
 CaptureStatus = Literal["captured", "below_quorum", "failed"]
-ArtifactStatus = Literal["whole", "timed_out", "failed"]
+ArtifactStatus = Literal["whole", "timed_out", "wrong", "failed"]
 InferenceStatus = Literal["observed", "no_server", "timed_out", "failed"]
 
 
@@ -77,7 +77,10 @@ class CaptureEvent:
 
 @dataclass(frozen=True)
 class ArtifactEvent:
-    """How waiting for an artifact ended; `error` says why it is not `whole`."""
+    """How waiting for an artifact ended; `error` says why it is not `whole`.
+
+    With `wrong` a file is there that is not what was published: waiting again does not help.
+    """
 
     status: ArtifactStatus
     reference: ArtifactReference

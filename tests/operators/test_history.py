@@ -69,7 +69,7 @@ def test_a_history_that_is_away_stops_no_batch(captured, airflow_context, monkey
 def test_a_batch_that_is_skipped_says_why(make_bay, store, make_capture, airflow_context):
     batch = make_capture(make_bay(skip_times=["16:00-17:00"]), SLOT)
     reference = store.save("capture", "yard", batch.batch_id, batch)
-    assert not check_execution_conditions("yard", reference.to_dict(), airflow_context()["ti"])
+    assert not check_execution_conditions("yard", reference.to_dict(), **airflow_context())
     assert noted(store).outcome == "skipped"
     assert "lies in the skip window 16:00-17:00" in noted(store).reason
 
