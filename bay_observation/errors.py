@@ -12,6 +12,7 @@
     ├── FusionError        an observation does not fit the bay
     ├── CalibrationError   points from which a camera cannot be calibrated
     ├── TrackingError      a fusion result does not fit the tracker's state
+    │   └── LateBatchError     a batch cannot be entered where it belongs; the history keeps what it has
     ├── HistoryError       the history does not hold what is asked, or does not fit what is written
     │   └── HistoryUnavailableError   its database cannot be reached, or its schema is another version's
     ├── BacktestError      a stored day cannot be run again, or a stage of it failed
@@ -80,6 +81,10 @@ class CalibrationError(BayObservationError):
 
 class TrackingError(BayObservationError):
     """A fusion result cannot be tracked from this state."""
+
+
+class LateBatchError(TrackingError):
+    """A batch cannot be entered where it belongs: what it needs is gone, or a person withdrew it. Nothing changes."""
 
 
 class HistoryError(BayObservationError):

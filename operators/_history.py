@@ -44,6 +44,9 @@ def record_outcome(
     *,
     cameras: Collection[str] | None = None,
     failures: Mapping[str, str] | None = None,
+    lateness_s: float | None = None,
+    spread_s: float | None = None,
+    only_new: bool = False,
 ) -> None:
     """Record in the history how far a batch came; a history that cannot be written stops no batch.
 
@@ -54,7 +57,17 @@ def record_outcome(
         from tracking.history import History
 
         with History(url) as history:
-            history.record(bay_id, slot_of(batch_id), outcome, reason, cameras=cameras, failures=failures)
+            history.record(
+                bay_id,
+                slot_of(batch_id),
+                outcome,
+                reason,
+                cameras=cameras,
+                failures=failures,
+                lateness_s=lateness_s,
+                spread_s=spread_s,
+                only_new=only_new,
+            )
 
     try:
         _unless_it_hangs(_url(), write)
@@ -67,8 +80,15 @@ def recording_outcome(
     bay_id: str, batch_id: str, done: "BatchOutcome | None", failed: "BatchOutcome"
 ) -> Iterator[None]:
     """Record how a stage ends. None for `done` where the stage itself records its success."""
+    from airflow.sdk.exceptions import AirflowSkipException
+
+    from tracking.history import BatchOutcome
+
     try:
         yield
+    except AirflowSkipException as skipped:
+        record_outcome(bay_id, batch_id, BatchOutcome.SKIPPED, str(skipped))
+        raise
     except Exception as error:
         record_outcome(bay_id, batch_id, failed, str(error) or type(error).__name__)
         raise

@@ -6,16 +6,18 @@ from typing import Any, NoReturn
 
 from airflow.sdk import BaseOperator
 from airflow.sdk.definitions.context import Context
-from airflow.sdk.exceptions import AirflowException, AirflowFailException
+from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
 
-from artifacts import ArtifactReference, ArtifactStore, store_timeout
+from artifacts import ArtifactStore, store_timeout
 from bay_observation.errors import ArtifactError, StoreUnavailableError
 from bays import BayConfig, batch_id, load_bay
 from capture_async.publication import published_capture
 from operators._common import run_slot, task_errors
 from operators._history import record_outcome
 from triggers import CaptureTrigger
+from triggers.capture import captured_event
 from triggers.events import CaptureEvent
+from triggers.main_clock import refusal
 
 # Seconds that publishing may take on top of the bay's capture_deadline, besides the time
 # in which a store that hangs is waited for: once to look, once to publish.
@@ -31,6 +33,11 @@ class ObservationOperator(BaseOperator):
 
     A capture that is published already is handed on without a deferral and without asking a
     camera; a task that was cleared takes new frames, on its first try or on a later one.
+
+    Live cameras are asked only within the bay's `capture_window` of the slot, by the clock of
+    the main server. Before and after it a published capture is kept and handed on; without one
+    the task is skipped, and with it the rest of the run. The reason is logged, kept as XCom
+    `reason`, and recorded in the history.
 
     Fails, to be retried, below the bay's camera quorum; above it the missing cameras
     travel with the batch, so that later stages know which floor no camera saw.
@@ -50,17 +57,21 @@ class ObservationOperator(BaseOperator):
         with task_errors():
             bay = load_bay(self.bay_id)
             batch = batch_id(bay.bay_id, run_slot(context))
-            replaces = self._superseded(batch, context)
+            refused = refusal(bay, run_slot(context))
+            replaces = None if refused else self._superseded(batch, context)
             published = published_capture(ArtifactStore(), bay, batch, replaces)
         if published is None:
+            if refused:
+                self._skip(batch, refused, context)
             self._ask_cameras(bay, batch, replaces)
         # Without a deferral: it could be over before Airflow has seen that it began.
         reference, capture = published
-        self.log.info("%s is published already; no camera is asked again", reference.path)
-        failures = {f.camera_name: f.reason.value for f in capture.failures}
-        counts = {"images": len(capture.images)}
-        _record(bay, CaptureEvent("captured", batch, reference, counts, failures))
-        return _pushed(reference, len(capture.images), failures)
+        why = f", {refused}" if refused else ""
+        self.log.info("%s is published already and handed on; no camera is asked%s", reference.path, why)
+        captured = captured_event(reference, capture, bay)
+        if not refused:
+            _record(bay, captured)
+        return _pushed(captured)
 
     def resume(self, context: Context, event: Mapping[str, Any]) -> dict[str, Any]:
         """Check the trigger's event; push reference, counts and missing cameras as XCom."""
@@ -68,6 +79,8 @@ class ObservationOperator(BaseOperator):
             bay = load_bay(self.bay_id)
             batch = batch_id(bay.bay_id, run_slot(context))
             captured = CaptureEvent.from_dict(event, bay_id=bay.bay_id, batch_id=batch)
+        if captured.status == "outside_window":
+            self._skip(batch, captured.error, context)
         _record(bay, captured)
         if captured.status == "failed":
             failure = AirflowException if captured.retry else AirflowFailException
@@ -82,7 +95,27 @@ class ObservationOperator(BaseOperator):
                 f" missing: {missing or 'unknown'}"
             )
         self.log.info("batch %s: %d of %d cameras, %s", batch, images, len(bay.cameras), captured.reference.path)
-        return _pushed(captured.reference, images, captured.failures)
+        self._warn_of_lateness(captured)
+        return _pushed(captured)
+
+    def _skip(self, batch: str, reason: str, context: Context) -> NoReturn:
+        from tracking.history import BatchOutcome
+
+        reason = f"no camera was asked: {reason}"
+        self.log.warning("batch %s: %s", batch, reason)
+        context["ti"].xcom_push(key="reason", value=reason)
+        record_outcome(self.bay_id, batch, BatchOutcome.SKIPPED, reason, only_new=True)
+        raise AirflowSkipException(f"batch {batch}: {reason}")
+
+    def _warn_of_lateness(self, captured: CaptureEvent) -> None:
+        from tracking.history import LATE_S
+
+        for what, seconds in (
+            ("taken after the slot", captured.lateness_s),
+            ("apart from each other", captured.spread_s),
+        ):
+            if seconds is not None and seconds >= LATE_S:
+                self.log.warning("batch %s: its frames were %.0f s %s", captured.batch_id, seconds, what)
 
     def _ask_cameras(self, bay: BayConfig, batch: str, replaces: str | None) -> NoReturn:
         timeout = bay.capture_deadline + _PUBLISH_GRACE + 2 * store_timeout()
@@ -134,8 +167,11 @@ def _record(bay: BayConfig, captured: CaptureEvent) -> None:
         "" if enough else captured.error or f"fewer cameras than the quorum of {bay.camera_quorum} gave a frame",
         cameras={camera.name for camera in bay.cameras} - captured.failures.keys() if asked else None,
         failures=captured.failures,
+        lateness_s=captured.lateness_s,
+        spread_s=captured.spread_s,
     )
 
 
-def _pushed(reference: ArtifactReference, images: int, failures: Mapping[str, str]) -> dict[str, Any]:
-    return {**reference.to_dict(), "captured_count": images, "failures": dict(failures)}
+def _pushed(captured: CaptureEvent) -> dict[str, Any]:
+    pushed = {} if captured.reference is None else captured.reference.to_dict()
+    return {**pushed, "captured_count": captured.counts["images"], "failures": dict(captured.failures)}

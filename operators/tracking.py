@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.definitions.context import Context
+from airflow.sdk.exceptions import AirflowSkipException
 
 from artifacts import ArtifactReference, ArtifactStore
-from bay_observation.errors import ConfigError
+from bay_observation.errors import ConfigError, LateBatchError
 from bays import BayConfig, load_bay, slot_of
 from operators._common import task_errors
 from operators._history import open_history
@@ -52,8 +53,15 @@ class TrackingOperator(StageOperator):
         """Blocks on the floor in, tracks and events out."""
         from tracking.ledger import track
 
-        with open_history() as history:
-            outcome = track(store, bay, reference, history)
+        try:
+            with open_history() as history:
+                outcome = track(store, bay, reference, history)
+        except LateBatchError as error:
+            # No try can mend it, and no later batch waits for it: the history keeps what it has.
+            self.log.warning("%s", error)
+            raise AirflowSkipException(str(error)) from error
+        if outcome.seam:
+            self.log.warning("%s: the tracker went on from the history: %s", reference.batch_id, outcome.seam)
         if outcome.replayed:
             self.log.info("late or changed batch: %d later batches tracked again", outcome.replayed)
         for event in outcome.result.events:

@@ -18,6 +18,8 @@ for _name in [name for name in os.environ if name.startswith(("AIRFLOW_", "_AIRF
 _AIRFLOW_HOME = tempfile.mkdtemp(prefix="bay-observation-tests-")
 os.environ["AIRFLOW_HOME"] = _AIRFLOW_HOME
 os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
+# Slots of the tests are of one day in 2025, each of which counts as now; tests of the clock unset it.
+os.environ["CLOCK"] = "slot"
 
 DEMO_BAY = Path(__file__).parents[1] / "bays" / "demo_bay.yaml"
 

@@ -11,7 +11,7 @@ from typing import Any, Literal, Self, get_args
 from artifacts import ArtifactReference, Stage
 from bay_observation.errors import ArtifactError, BayObservationError, CaptureError, InferenceError
 
-CaptureStatus = Literal["captured", "below_quorum", "failed"]
+CaptureStatus = Literal["captured", "below_quorum", "outside_window", "failed"]
 ArtifactStatus = Literal["whole", "timed_out", "wrong", "failed"]
 InferenceStatus = Literal["observed", "no_server", "timed_out", "failed"]
 
@@ -22,12 +22,15 @@ class CaptureEvent:
 
     Attributes:
         status: `captured` has a published artifact; `below_quorum` has too few frames
-            to publish; `failed` has an error.
+            to publish; `outside_window` asked no camera, since the slot may not be captured now;
+            it and `failed` have an error.
         batch_id: the batch that was captured.
         reference: the capture artifact, with `captured` only.
         counts: `cameras` asked, `images` taken, `failures`.
         failures: reason by name of each camera without a frame.
-        error: what went wrong, with `failed` only.
+        lateness_s: how long after the slot the frames were taken, seconds (the median); None where not known.
+        spread_s: how far the frames of the batch are apart, seconds; None where not known.
+        error: what went wrong, or why no camera was asked.
         retry: whether trying again can mend it.
     """
 
@@ -36,6 +39,8 @@ class CaptureEvent:
     reference: ArtifactReference | None = None
     counts: Mapping[str, int] = field(default_factory=dict)
     failures: Mapping[str, str] = field(default_factory=dict)
+    lateness_s: float | None = None
+    spread_s: float | None = None
     error: str = ""
     retry: bool = True
 
@@ -46,10 +51,12 @@ class CaptureEvent:
             "batch_id": self.batch_id,
             "counts": dict(self.counts),
             "failures": dict(self.failures),
+            "lateness_s": self.lateness_s,
+            "spread_s": self.spread_s,
         }
         if self.reference is not None:
             payload["reference"] = self.reference.to_dict()
-        if self.status == "failed":
+        if self.error:
             payload |= {"error": self.error, "retry": self.retry}
         return payload
 
@@ -70,6 +77,8 @@ class CaptureEvent:
             payload.reference_to("capture", bay_id, batch_id) if captured else None,
             payload.counts("images") if captured else payload.counts(),
             payload.failures(),
+            payload.seconds("lateness_s"),
+            payload.seconds("spread_s"),
             payload.error,
             payload.retry,
         )
@@ -198,6 +207,12 @@ class _Payload:
         if any(not isinstance(reason, str) for reason in failures.values()):
             raise self.refused(f"failures {failures!r} are no reasons by camera")
         return failures
+
+    def seconds(self, key: str) -> float | None:
+        value = self._values.get(key)
+        if value is not None and type(value) not in (int, float):
+            raise self.refused(f"its {key} is {value!r}, no number of seconds")
+        return value
 
     def reference(self) -> ArtifactReference:
         try:

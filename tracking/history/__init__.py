@@ -6,6 +6,7 @@ from tracking.history.history import History, nested_areas
 from tracking.history.notifications import Notice, mark_notified, notices_of_slots, pending_notices
 from tracking.history.slots import local_day, scheduled_slots
 from tracking.history.types import (
+    LATE_S,
     Batch,
     BatchOutcome,
     CameraChange,
@@ -14,6 +15,9 @@ from tracking.history.types import (
     Gap,
     GapOutcome,
     HistoryEvent,
+    Mark,
+    MarkKind,
+    Observed,
     Stay,
     TrackedBatch,
 )
@@ -21,6 +25,7 @@ from tracking.history.writing import HistoryWriter
 
 __all__ = [
     "DOWN_AFTER",
+    "LATE_S",
     "Batch",
     "BatchOutcome",
     "CameraChange",
@@ -32,7 +37,10 @@ __all__ = [
     "History",
     "HistoryEvent",
     "HistoryWriter",
+    "Mark",
+    "MarkKind",
     "Notice",
+    "Observed",
     "Stay",
     "TrackedBatch",
     "camera_changes",

@@ -39,7 +39,7 @@ from sqlalchemy import (
     TypeDecorator,
 )
 
-SCHEMA_VERSION = "0004"
+SCHEMA_VERSION = "0005"
 """The migration that this code is written for: the newest in `migrations/versions`."""
 
 # Not Airflow's `alembic_version`: the history may share a database with it.
@@ -202,6 +202,9 @@ batches = Table(
     Column("event_count", Integer),
     Column("cameras", Text),
     Column("reported", Boolean, nullable=False),
+    Column("lateness_s", Float),
+    Column("spread_s", Float),
+    Column("seam", Text),
 )
 
 # The slots that are missing are few: to look for them among all reads a page for every four.

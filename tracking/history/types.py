@@ -24,6 +24,7 @@ class BatchOutcome(StrEnum):
     FUSION_FAILED = "fusion failed"
     TRACKING_FAILED = "tracking failed"
     TRACKED = "tracked"
+    WITHDRAWN = "withdrawn"
 
 
 class GapOutcome(StrEnum):
@@ -31,6 +32,18 @@ class GapOutcome(StrEnum):
 
     CLOSED = "closed"
     NOT_RUN = "not run"
+
+
+class MarkKind(StrEnum):
+    """What has to be known of a slot that was tracked."""
+
+    LATE = "late"
+    APART = "frames apart"
+    SEAM = "seam"
+
+
+LATE_S = 60.0
+"""Frames that were taken so many seconds after their slot, or apart from each other, are marked."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -164,6 +177,30 @@ class Gap:
     slot: datetime
     outcome: str
     reason: str
+
+
+@dataclass(frozen=True)
+class Mark:
+    """Something to know of a slot that was tracked: its frames were late, or it does not build on the slot before."""
+
+    slot: datetime
+    kind: MarkKind
+    reason: str
+
+
+@dataclass(frozen=True)
+class Observed:
+    """How much of a period was observed, and the dwell within that.
+
+    Attributes:
+        dwell: longest in all first.
+        observed: time between tracked slots that follow one another.
+        period: the whole period, up to the newest tracked slot.
+    """
+
+    dwell: tuple[Dwell, ...]
+    observed: timedelta
+    period: timedelta
 
 
 class CameraChangeKind(StrEnum):
