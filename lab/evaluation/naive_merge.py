@@ -8,6 +8,7 @@ import shapely
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from shapely import Polygon
+from shapely.geometry.base import BaseGeometry
 
 from bays import BayConfig
 from bays.camera_model import CameraModel
@@ -41,7 +42,7 @@ def merge_projections(observation: Observation, bay: BayConfig) -> tuple[FusedBl
     return tuple(_merged(one, bay) for one in groups)
 
 
-def _on_floor(thing: DetectedObject, model: CameraModel) -> shapely.Geometry:
+def _on_floor(thing: DetectedObject, model: CameraModel) -> BaseGeometry:
     rays = model.rays(np.asarray(thing.polygon, dtype=float))
     rays = rays[np.isfinite(rays).all(axis=1) & (rays[:, 2] < -_HORIZON)]
     if len(rays) < 3:

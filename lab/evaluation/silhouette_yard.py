@@ -14,6 +14,7 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 from shapely import Polygon
+from shapely.geometry.base import BaseGeometry
 
 from bay_observation.errors import SimulationError
 from bays import BayConfig, Camera
@@ -72,7 +73,7 @@ class YardBlock:
     @cached_property
     def footprint(self) -> Polygon:
         """Outline on the floor, metres."""
-        return Polygon(shapely.union_all([Polygon(ring) for ring in self.parts()]))
+        return _largest(shapely.union_all([Polygon(ring) for ring in self.parts()]))
 
     def corners(self) -> Floats:
         """(8, 3) of the enclosing box, metres: base ring, then top ring."""
@@ -273,12 +274,12 @@ def project(camera: Camera, points: Floats) -> Floats:
     return np.stack([cx + lens.focal_px * distorted_x, cy + lens.focal_px * distorted_y], axis=1)
 
 
-def silhouette(camera: Camera, block: YardBlock) -> shapely.Geometry:
+def silhouette(camera: Camera, block: YardBlock) -> BaseGeometry:
     """The whole outline in pixels, frame edges ignored: hulls of the parts' finely divided edges."""
     return shapely.union_all([_hull(camera, ring, block.height) for ring in block.parts()])
 
 
-def visible_silhouettes(camera: Camera, blocks: Sequence[YardBlock]) -> list[tuple[shapely.Geometry, Polygon]]:
+def visible_silhouettes(camera: Camera, blocks: Sequence[YardBlock]) -> list[tuple[BaseGeometry, Polygon]]:
     """For every block its whole outline, and the largest piece of it that is in frame and not hidden."""
     pose, lens = placed(camera)
     frame = shapely.box(0, 0, lens.width, lens.height)
@@ -359,7 +360,7 @@ def _area(footprint: Polygon, bay: BayConfig) -> str | None:
     return most[2] if most[0] > 0 else None
 
 
-def _largest(shape: shapely.Geometry) -> Polygon:
+def _largest(shape: BaseGeometry) -> Polygon:
     parts = [part for part in shapely.get_parts(shape) if isinstance(part, Polygon)]
     return max(parts, key=lambda part: float(part.area), default=Polygon())
 
