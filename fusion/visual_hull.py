@@ -130,7 +130,7 @@ class _Carving:
         return None if plan is None else _Prism(plan, top, self._agreements(plan, top))
 
     def _carved(self, top: float, margin: float) -> BaseGeometry:
-        common = self._room
+        common: BaseGeometry = self._room
         for camera, closed in zip(self._cameras, self._closed, strict=True):
             widened = shapely.buffer(closed, margin, quad_segs=2) if margin else closed
             for level in _LEVELS:
@@ -145,7 +145,8 @@ class _Carving:
             direction = np.column_stack([pixels / focal, np.ones(len(pixels))]) @ rotation
             return np.asarray(position[:2] + (z - position[2]) / direction[:, 2:] * direction[:, :2])
 
-        return shapely.make_valid(shapely.transform(region, ground))
+        plane: BaseGeometry = shapely.transform(region, ground)
+        return shapely.make_valid(plane)
 
     def _agreements(self, plan: Polygon, top: float) -> Floats:
         outlines = np.array([self._silhouette(plan, top, int(camera)) for camera in self._cameras], dtype=object)
