@@ -8,6 +8,7 @@ import pytest
 from lab.bars import Bar
 from lab.evaluation.__main__ import main
 from lab.evaluation.from_silhouettes import CASES, Case, Timed, growth, longer, run_case, with_cameras
+from lab.evaluation.silhouette_yard import PLANS
 
 
 def test_growth_of_a_square_and_of_a_line():
@@ -29,7 +30,9 @@ def test_every_degradation_of_the_issue_is_a_case(bay):
     assert yards["poses wrong by 0.5°"].degraded.pose_error_deg == 0.5
     assert yards["5 px noise"].degraded.noise_px == 5
     assert len(yards["40 blocks"].blocks) == 40
-    assert {block.plan for block in yards["L-shaped and octagonal too"].blocks} == {"box", "L", "octagon"}
+    for plan in PLANS[1:]:
+        assert {block.plan for block in yards[f"plan {plan}"].blocks} == {plan}
+    assert len(yards["65 blocks close together"].blocks) == 65
     counted, ignored = next(case for case in CASES if case.focal).counted(yards["f = 2500 px"])
     assert counted
     assert len(counted) + len(ignored) == 24
@@ -37,14 +40,14 @@ def test_every_degradation_of_the_issue_is_a_case(bay):
 
 def test_a_failed_bar_is_told_by_the_exit_code(bay, tmp_path, monkeypatch):
     case = Case("two blocks", (("recall", ">=", 0.5),), count=2)
-    monkeypatch.setattr("evaluation.__main__.CASES", (case,))
+    monkeypatch.setattr("lab.evaluation.__main__.CASES", (case,))
     arguments = ["--parts", "silhouettes", "--yards", "1", "--first-seed", "2006", "--out", str(tmp_path)]
     assert main(arguments) == 0
     document = json.loads((tmp_path / "eval.json").read_text())
     assert document["bars"][0]["holds"]
     assert set(document["silhouettes"]["two blocks"]) == {"yards", "all", "naive"}
     impossible = Case("two blocks", (("mean_iou", ">=", 1.1),), count=2)
-    monkeypatch.setattr("evaluation.__main__.CASES", (impossible,))
+    monkeypatch.setattr("lab.evaluation.__main__.CASES", (impossible,))
     assert main(arguments) == 1
 
 
