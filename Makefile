@@ -34,11 +34,11 @@ format: install  ## let ruff rewrite what it can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-test: install  ## every test
-	$(BIN)/python -m pytest
+test: install  ## every test, on two cores within 12 minutes
+	$(BIN)/python -m pytest -n 2 --at-most 720
 
 test-fast: install  ## the tests that need neither Airflow's processes nor PostgreSQL nor the trained models
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -n 2 --at-most 60 -m "not slow"
 
 cluster-test: install  ## Celery, PostgreSQL, Redis and two bays as hosts of their own, and every fault
 	$(BIN)/python -m pytest tests/lab/cluster -m "slow or not slow" $(ARGS)
