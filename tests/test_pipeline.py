@@ -22,7 +22,7 @@ import yaml
 from artifacts import ArtifactReference, ArtifactStore
 from bays import batch_id
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.slow(12), pytest.mark.timeout(1200)]
 
 PROJECT = Path(__file__).parents[1]
 BAY = "test_yard"
