@@ -252,6 +252,7 @@ class BayConfig(_Strict):
     capture_deadline: Annotated[float, Field(gt=0, le=540)] = 30.0
     capture_window: Annotated[float, Field(gt=0, le=86_400)] | None = None
     capture_attempts: Annotated[int, Field(ge=1, le=10)] = 3
+    retry_delay: Annotated[float, Field(ge=1, le=540)] = 60.0
     image_provider: str = "onvif"
     image_provider_config: dict[str, Any] = Field(default_factory=dict)
     conditions: Conditions = Conditions()
