@@ -5,7 +5,9 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
+
+from airflow.sdk.definitions.context import Context
 
 from artifacts import ArtifactStore
 from bay_observation.errors import CaptureError
@@ -32,9 +34,9 @@ def check_execution_conditions(bay_id: str, reference: Mapping[str, Any] | None,
         context: of the task.
     """
     with task_errors():
-        found = captured(bay_id, reference, context)
+        found = captured(bay_id, reference, cast(Context, context))
         if found is None:
-            batch = batch_id(bay_id, run_slot(context))
+            batch = batch_id(bay_id, run_slot(cast(Context, context)))
             verdict = Verdict(False, "capture_images was marked success by hand, and no capture is published")
         else:
             batch = found.batch_id

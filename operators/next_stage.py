@@ -64,16 +64,15 @@ class TriggerStageOperator(TriggerDagRunOperator):
                 self.trigger_dag_id,
             )
             if self.wait_for_completion:
-                self._await_run(context)
+                self._await_run(self.trigger_run_id, context)
             return
         super().execute(context)
 
-    def _await_run(self, context: Context) -> None:
-        while (state := context["ti"].get_dagrun_state(self.trigger_dag_id, self.trigger_run_id)) not in (
-            *self.allowed_states,
-            *self.failed_states,
-        ):
-            self.log.info("run %s of %s is %s", self.trigger_run_id, self.trigger_dag_id, state)
+    def _await_run(self, run_id: str, context: Context) -> None:
+        failed = {str(state) for state in self.failed_states}
+        ended = failed | {str(state) for state in self.allowed_states}
+        while (state := context["ti"].get_dagrun_state(self.trigger_dag_id, run_id)) not in ended:
+            self.log.info("run %s of %s is %s", run_id, self.trigger_dag_id, state)
             time.sleep(self.poke_interval)
-        if state in self.failed_states:
-            raise AirflowException(f"run {self.trigger_run_id} of {self.trigger_dag_id} ended as {state}")
+        if state in failed:
+            raise AirflowException(f"run {run_id} of {self.trigger_dag_id} ended as {state}")

@@ -258,7 +258,7 @@ class Ledger:
     def _made_again(self, before: Sequence[str], chain: Sequence[_Entry | None], name: str) -> _Entry | None:
         """An entry from its fusion artifact, None where that or the state before it is lost."""
         state, seam = self._state_after(before, chain)
-        fusion = self._store.find("fusion", self._bay.bay_id, name)
+        fusion = self._fusion(name)
         return None if seam is not None or fusion is None else _Entry(self._advance(state, fusion), False)
 
     def _state_after(
@@ -294,13 +294,20 @@ class Ledger:
         return again
 
     def _fusion_of(self, name: str, batch: str) -> ArtifactReference:
-        reference = self._store.find("fusion", self._bay.bay_id, name)
+        reference = self._fusion(name)
         if reference is None:
             raise LateBatchError(
                 f"batch {batch} is left out of the tracks: slot {name} would have to be tracked again, and its fusion"
-                " artifact is gone: run that fusion again, then clear this task"
+                " artifact is gone or damaged: run that fusion again, then clear this task"
             )
         return reference
+
+    def _fusion(self, name: str) -> ArtifactReference | None:
+        """Reference to a slot's fusion artifact, None where it is gone or damaged."""
+        try:
+            return self._store.find("fusion", self._bay.bay_id, name)
+        except WrongArtifactError:
+            return None
 
     def _is_stored(self, entry: "TrackedBatch") -> bool:
         """Whether the store holds exactly this result for the batch."""
