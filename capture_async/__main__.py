@@ -168,7 +168,8 @@ def _probe_notes(reports: "Iterable[CameraReport]") -> list[Text]:
             remarks = ((f"  {remark}\n", "yellow") for remark in report.remarks)
             notes.append(Text.assemble((report.name, "bold"), *remarks))
     for (reason, advice), those in alike.items():
-        details = [Text.assemble((f"{report.name:<8}", "bold"), f"{report.detail}\n") for report in those]
+        width = max(len(report.name) for report in those) + 2
+        details = [Text.assemble((report.name.ljust(width), "bold"), f"{report.detail}\n") for report in those]
         notes.append(Text.assemble((f"{reason}\n", "bold red"), *details, (f"{advice}\n", "yellow")))
     return notes
 
