@@ -158,6 +158,10 @@ class CameraHttp:
             retry_after_s=reply.retry_after_s,
         )
 
+    def read_leniently(self) -> None:
+        """Read its answers as far as they can be from now on; see `capture_async.http.lenient`."""
+        self._is_lenient = True
+
     def refused(self, detail: str, *, login_refused: bool) -> CameraError:
         """The error of a refusal."""
         return CameraError(
@@ -215,7 +219,7 @@ class _Exchange:
                 return await authenticator.exchange(self._where, self._method, self._url.raw_path_qs, self._send)
             except _MalformedReplyError as error:
                 logger.info("%s: %s; it is read leniently from now on", self._where, error)
-                self._http._is_lenient = True
+                self._http.read_leniently()
             except (aiohttp.ServerDisconnectedError, ConnectionError) as error:
                 if self.port not in self._http._kept:
                     if isinstance(error, OSError) and error.errno:
@@ -226,6 +230,8 @@ class _Exchange:
 
     async def _send(self, authorization: str | None) -> Reply:
         headers = self._headers if authorization is None else self._headers | {"Authorization": authorization}
+        if not self._http._is_lenient and authorization is not None and not _is_unicode(authorization):
+            raise _MalformedReplyError("its challenge is no UTF-8")
         transport = self._send_leniently if self._http._is_lenient else self._send_by_aiohttp
         try:
             async with asyncio.timeout(self._seconds):
@@ -256,9 +262,11 @@ class _Exchange:
         except OSError as error:
             if error.errno in _DROPPED and not isinstance(error, aiohttp.ClientConnectorError):
                 raise ConnectionResetError(error.errno, str(error)) from error
+            if error.errno is None and isinstance(error, aiohttp.ClientOSError):
+                if self.port in self._http._kept:
+                    raise ConnectionResetError from error
+                raise _MalformedReplyError("its answer came before the request was sent") from error
             raise connection_error(self._where, error) from error
-        except UnicodeError as error:
-            raise _MalformedReplyError("its challenge is no UTF-8") from error
         except (aiohttp.ClientError, HttpProcessingError, ValueError) as error:
             raise _MalformedReplyError(f"its answer is malformed HTTP ({_first_line(error)})") from error
 
@@ -338,6 +346,11 @@ class _Exchange:
 
     def _error(self, reason: FailureReason, detail: str, *, final: bool = False) -> CameraError:
         return CameraError(reason, f"{self._where}: {detail}", final=final)
+
+
+def _is_unicode(header: str) -> bool:
+    """Whether every byte of it was UTF-8: aiohttp would send the others as something else."""
+    return not any("\ud800" <= character <= "\udfff" for character in header)
 
 
 def _first_line(error: Exception) -> str:

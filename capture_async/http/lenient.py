@@ -22,7 +22,7 @@ from capture_async.types import FailureReason
 _BLOCK = 64 * 1024
 _MAX_HEAD = 64 * 1024
 _MAX_CHUNK_LINE = 1024
-_IDLE_S = 1.0
+_IDLE_S = 0.5
 _STATUS_LINE = re.compile(rb"\s*(?:HTTP|ICY|RTSP)\S*[ \t]+(\d{3})(?!\d)")
 _HEADER = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+)[ \t]*:[ \t]*(.*)")
 _HEAD_END = re.compile(rb"\r?\n\r?\n")
@@ -145,6 +145,8 @@ async def _read_body(reader: asyncio.StreamReader, begun: bytes, headers: CIMult
         if piece and body.push(piece):
             return True
         announced = length is not None and size >= length
+        if announced and (body.looks_whole or not length):
+            return True
         try:
             # What is announced is not trusted either way: it may be counted in characters.
             async with asyncio.timeout(_IDLE_S if announced or body.looks_whole else None):

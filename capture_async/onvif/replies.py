@@ -178,7 +178,8 @@ def _fault_error(operation: str, fault: Any) -> SoapError:
     reason = next((text for text in reasons if text), "a fault without a reason")
     text = f"{operation} is answered: {reason[:_SHOWN]} ({'/'.join(code for code in codes if code)[:_SHOWN]})"
     said = " ".join([*codes, *reasons, *details])
-    return SoapError(text, refusal_in(said, codes))
+    # Some write the code where the words belong.
+    return SoapError(text, refusal_in(said, [*codes, *(re.split("[:}]", reason)[-1] for reason in reasons)]))
 
 
 def _profile(element: Any) -> Profile | None:

@@ -194,6 +194,9 @@ class LiveImageProvider(ImageProvider):
             state.accept(frame.jpeg, slot, self._frame_interval)
         except CameraError as error:
             self._take_in(state, error)
+            if error.reason is FailureReason.TRUNCATED and camera.name in self._clients:
+                # Perhaps its length is counted wrongly: the next answer is read to its end, whatever it announces.
+                self._clients[camera.name][1].read_leniently()
             attempts.end(error.reason)
             raise
         attempts.end("frame")

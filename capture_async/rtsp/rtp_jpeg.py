@@ -1,4 +1,4 @@
-"""JPEG over RTP (RFC 2435): the packets carry the scan, the headers are made anew from a few bytes."""
+"""JPEG over RTP (RFC 2435): the packets carry the scan, the headers are rebuilt from a few bytes."""
 
 from capture_async.errors import CameraError
 from capture_async.rtsp.packets import MAX_FRAME_BYTES, RtpPacket

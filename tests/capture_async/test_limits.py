@@ -87,7 +87,7 @@ async def test_one_that_gives_up_while_waiting_takes_no_place_along():
 
 def test_the_bound_is_what_the_operating_system_allows():
     allowed, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    used = len(os.listdir("/proc/self/fd"))
+    used = len(os.listdir("/proc/self/fd"))  # noqa: PTH208
     try:
         resource.setrlimit(resource.RLIMIT_NOFILE, (used + 100, hard))
         assert most_at_once() == pytest.approx(76, abs=4)
