@@ -16,6 +16,7 @@ _END_OF_XML = b">"
 _LINE_ENDS = b"\r\n"
 _MAX_PART_HEAD = 16 * 1024
 _BOUNDARY = re.compile(r'boundary\s*=\s*(?:"([^"]*)"|([^\s;]+))', re.IGNORECASE)
+_DELIMITER = re.compile(rb"--[^\r\n]+")
 _PART_LENGTH = re.compile(rb"^content-length\s*:\s*(\d{1,9})\s*$", re.IGNORECASE | re.MULTILINE)
 
 
@@ -182,6 +183,9 @@ class _FirstPart:
         if head is None:
             return False
         skipped = len(self._data) - len(self._data.lstrip(_LINE_ENDS))
+        written = _DELIMITER.match(self._data, skipped)
+        if written is not None:
+            self._end = re.compile(rb"\r?\n" + re.escape(written[0]))
         self._begin = skipped + head.end()
         length = _PART_LENGTH.search(self._data[: self._begin].replace(b"\r", b""))
         self._length = int(length[1]) if length is not None and int(length[1]) else None
