@@ -75,7 +75,7 @@ def known(cameras: Cameras, repeats: int) -> dict[str, Any]:
 
 
 def raw(cameras: Cameras, repeats: int) -> dict[str, Any]:
-    """By aiohttp alone: addresses and nonces known, all cameras at once over new connections, nothing judged or kept."""
+    """By aiohttp alone: addresses and nonces known, all at once over new connections, nothing judged or kept."""
     from lab.benchmarks.sketch import snapshot_target
 
     target = snapshot_target(cameras)
