@@ -7,11 +7,14 @@ that long stands for one that waited for forty minutes under the default window.
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from secrets import token_urlsafe
+from threading import Thread
 from typing import Any
 
 import yaml
@@ -19,8 +22,8 @@ import yaml
 from artifacts import ArtifactReference, ArtifactStore
 from bays import batch_id, dag_id, load_bay
 from lab.benchmarks.slot_sequences import fused_floor
-from lab.demo.yard_process import YardProcess
 from lab.services.embedded_airflow import EmbeddedAirflow
+from lab.services.ports import free_port
 from tracking.history import History
 from tracking.ledger import track
 
@@ -74,7 +77,7 @@ def run_cases(folder: Path, progress: Callable[[str], None] = lambda _: None) ->
 
     Raises:
         EmbeddedAirflowError: Airflow does not come up, or a run does not end.
-        SimulationError: the cameras cannot listen.
+        OSError: the cameras cannot listen.
     """
     with _yard(folder) as yard:
         figures = AirflowFigures()
@@ -97,8 +100,8 @@ def run_cases(folder: Path, progress: Callable[[str], None] = lambda _: None) ->
 
 
 class _Yard:
-    def __init__(self, airflow: EmbeddedAirflow, cameras: YardProcess, store: ArtifactStore) -> None:
-        self.airflow, self.cameras, self.store = airflow, cameras, store
+    def __init__(self, airflow: EmbeddedAirflow, store: ArtifactStore) -> None:
+        self.airflow, self.store = airflow, store
         self.captured: tuple[str, datetime] = ("", _DAY)
 
     # -- cases ---------------------------------------------------------------------------------------
@@ -204,7 +207,6 @@ class _Yard:
         return case
 
     def _trigger(self, slot: datetime) -> str:
-        self.cameras.set_time(datetime.now(UTC))
         return self.airflow.trigger(OBSERVATION, slot)
 
     def _run(self, slot: datetime) -> str:
@@ -250,6 +252,10 @@ def _yard(folder: Path) -> Iterator[_Yard]:
     content = yaml.safe_load((_PROJECT / "bays" / f"{BAY}.yaml").read_text(encoding="utf-8"))
     # Captured, and then stopped: the models have no part in this.
     content |= {"enabled": True, "capture_window": WINDOW_S, "operating_hours": ["00:00-00:00"]}
+    content |= {"image_provider": "http", "image_provider_config": {"timeout": 10}}
+    port = free_port(content["cameras"][0]["host"])
+    for camera in content["cameras"]:
+        camera["port"] = port
     (bays / f"{BAY}.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
     dags = folder / "dags"
     dags.mkdir()
@@ -264,13 +270,46 @@ def _yard(folder: Path) -> Iterator[_Yard]:
         "BAYS_SCHEDULE": f"until {_DAY.isoformat()}",
         "DATA_PATH": str(store.root),
     }
-    with YardProcess(BAY, seed=1, moment=datetime.now(UTC), offline=(), log=folder / "cameras.log") as cameras:
+    with _cameras([camera["host"] for camera in content["cameras"]], port):
         preload = ("operators.conditions", "fusion")
         airflow = EmbeddedAirflow(folder / "airflow", dags_folder=dags, env=environment, preload=preload)
-        airflow.add_connection(f"onvif_{BAY}", kind="generic", login=cameras.username, password=cameras.password)
+        airflow.add_connection(f"onvif_{BAY}", kind="generic", login="nobody", password=token_urlsafe())
         with airflow:
             airflow.wait_for_dags([OBSERVATION, FUSION])
-            yield _Yard(airflow, cameras, store)
+            yield _Yard(airflow, store)
+
+
+@contextmanager
+def _cameras(hosts: Sequence[str], port: int) -> Iterator[None]:
+    """Cameras that give a new picture with each answer, as long as the context is open."""
+    servers = [ThreadingHTTPServer((host, port), _Camera) for host in hosts]
+    threads = [Thread(target=server.serve_forever, daemon=True) for server in servers]
+    for thread in threads:
+        thread.start()
+    try:
+        yield
+    finally:
+        for server in servers:
+            server.shutdown()
+            server.server_close()
+
+
+class _Camera(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        import cv2
+        import numpy as np
+
+        picture = np.full((1080, 1920, 3), 128, np.uint8)
+        cv2.putText(picture, f"{datetime.now(UTC)}", (60, 200), cv2.FONT_HERSHEY_SIMPLEX, 3.0, (0, 0, 0), 5)
+        content = cv2.imencode(".jpg", picture)[1].tobytes()
+        self.send_response(200)
+        self.send_header("Content-Type", "image/jpeg")
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, format: str, *_: object) -> None:  # noqa: A002 - the base class's name
+        """Say nothing."""
 
 
 def _track_a_day(store: ArtifactStore) -> None:
