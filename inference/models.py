@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-# Of a checkpoint's classes, in an error.
-_NAMES_TOLD = 6
+# Classes of a checkpoint that an error lists.
+_NAMES_SHOWN = 6
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class BayModels:
         min_confidence: detections below it are dropped.
         image_size: length of the frame's longer side for the detector, pixels.
         half: what the models compute in where the device has half precision; None for single precision.
-        jig_classifier: tells which automatic masks are jigs; None for a bay that does not ask for them.
+        jig_classifier: finds jigs among the automatic masks; None for a bay that names none.
     """
 
     detector: YOLO
@@ -57,8 +57,8 @@ def load_models(models: Models, device: str | None = None) -> BayModels:
         device: torch's name of a device; None takes the first GPU, or the CPU without one.
 
     Raises:
-        InferenceError: a file is missing, is no checkpoint, is one of another kind or for
-            other classes; the message names path and key.
+        InferenceError: a file is missing, is not a checkpoint, or is one of another kind or
+            for other classes; the message names path and key.
     """
     device = device or ("cuda:0" if torch.cuda.is_available() else "cpu")
     yard_sam.register()
@@ -74,7 +74,7 @@ def load_models(models: Models, device: str | None = None) -> BayModels:
         jig_classifier=_load_jig_classifier(models.jig_classification) if models.jig_classification else None,
     )
     _warm_up(loaded)
-    # ultralytics takes "all cores but one" when it sets a model up; the process's own choice stands.
+    # ultralytics takes "all cores but one" when it sets a model up; the process's own choice is restored.
     torch.set_num_threads(threads)
     return loaded
 
@@ -146,8 +146,8 @@ def _load_jig_classifier(path: Path) -> YOLO:
 
 def _other_classes(key: str, path: Path, model: YOLO, wanted: str) -> InferenceError:
     names = list(model.names.values())
-    told = ", ".join(names[:_NAMES_TOLD]) + (", …" if len(names) > _NAMES_TOLD else "")
-    return InferenceError(f"models.{key}: {models_path() / path}: its classes are {told}; wanted are {wanted}")
+    shown = ", ".join(names[:_NAMES_SHOWN]) + (", …" if len(names) > _NAMES_SHOWN else "")
+    return InferenceError(f"models.{key}: {models_path() / path}: its classes are {shown}; wanted are {wanted}")
 
 
 def _load_yolo(key: str, path: Path, task: str) -> YOLO:
@@ -197,7 +197,7 @@ def _first_line(error: Exception) -> str:
 
 
 def _warm_up(models: BayModels) -> None:
-    """One empty picture through each model: builds the predictors, and finds a broken model now."""
+    """Run an empty picture through each model: builds the predictors, and finds a broken model now."""
     import numpy as np
 
     from inference.segmentation import embed, segment

@@ -1,4 +1,4 @@
-"""What the models say: the one detection type that travels through the later stages."""
+"""Results of the models: the one detection type that travels through the later stages."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

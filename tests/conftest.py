@@ -195,17 +195,17 @@ def scripted_work() -> Iterator[Any]:
             self.publish = observed_without_models
             self.whole = True
 
-        def observe(self, capture: Any, go_on: Callable[[], None]) -> Any:
+        def observe(self, capture: Any, check_abandoned: Callable[[], None]) -> Any:
             self.asked.append(capture)
             self.began.set()
             while not self.released.wait(0.01):
-                go_on()
+                check_abandoned()
             if self.error is not None:
                 raise self.error
             self.published.append(capture)
             return self.publish(capture)
 
-        def stands(self, _: Any) -> bool:
+        def is_published(self, _: Any) -> bool:
             return self.whole
 
         def loads(self) -> int:
@@ -229,11 +229,11 @@ def serving(inference_sockets: Path, scripted_work: Any) -> Any:
     from contextlib import asynccontextmanager
 
     from inference.serving.server import InferenceServer
-    from inference.serving.sockets import ListeningPlace
+    from inference.serving.sockets import BaySocket
 
     @asynccontextmanager
     async def start(limit: int = 8, grace_s: float = 5.0) -> Any:
-        with ListeningPlace("yard") as place:
+        with BaySocket("yard") as place:
             server = InferenceServer(["yard"], scripted_work, limit)
             await server.listen(place)
             try:
