@@ -19,13 +19,14 @@ from inference.types import (
 )
 
 if TYPE_CHECKING:
-    from inference.models import BayModels, load_models
+    from inference.loading import load_models
+    from inference.models import BayModels
     from inference.service import InferenceService
 
 _HEAVY = {
     "BayModels": "inference.models",
     "InferenceService": "inference.service",
-    "load_models": "inference.models",
+    "load_models": "inference.loading",
 }
 
 __all__ = [

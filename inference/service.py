@@ -15,8 +15,9 @@ from bay_observation.errors import CaptureError, InferenceError
 from bays import BayConfig
 from inference.crops import masked_crop
 from inference.jigs import Jig, automatic_jigs
+from inference.loading import load_models, models_path
 from inference.memory import in_chunks
-from inference.models import BayModels, classify, detect, load_models, models_path
+from inference.models import BayModels, classify, detect
 from inference.outlines import hull, outline
 from inference.segmentation import EmbeddedFrame, ObjectMask, embed, frame_threads, segment
 from inference.types import (
