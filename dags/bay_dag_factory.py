@@ -21,13 +21,13 @@ after that time, for a backtest: Airflow makes backfills only of DAGs that have 
 """
 
 import logging
-import os
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from airflow.providers.standard.operators.python import ShortCircuitOperator
 from airflow.sdk import DAG, get_parsing_context
 
+from bay_observation import settings
 from bay_observation.errors import ConfigError
 from bays import BayConfig, bay_ids, dag_id, load_bay, observer_queue, processor_queue
 from operators import FusionOperator, InferenceOperator, ObservationOperator, TrackingOperator, TriggerStageOperator
@@ -163,19 +163,11 @@ def _patience(bay: BayConfig) -> StorePatience:
 
 
 def _observation_schedule(bay: BayConfig) -> dict[str, object]:
-    switch = os.environ.get("BAYS_SCHEDULE", "on")
-    if switch == "off":
+    switch = settings.BAYS_SCHEDULE.read()
+    if switch is False:
         return {"schedule": None}
-    if switch == "on":
-        return {"schedule": bay.schedule.observation}
-    word, _, text = switch.partition(" ")
-    try:
-        end = datetime.fromisoformat(text)
-    except ValueError:
-        end = None
-    if word != "until" or end is None or end.tzinfo is None:
-        raise ConfigError(f'BAYS_SCHEDULE={switch}: write on, off, or "until" and a time with its zone')
-    return {"schedule": bay.schedule.observation, "end_date": end}
+    end = {} if switch is True else {"end_date": switch}
+    return {"schedule": bay.schedule.observation, **end}
 
 
 globals().update(build_dags())

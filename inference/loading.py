@@ -1,12 +1,12 @@
 """Loading a bay's checkpoints: detector (YOLO), segmenter (SAM), stage and jig classifier (YOLO-cls)."""
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from bay_observation import settings
 from bay_observation.errors import InferenceError
 from bays import Models
 from bays.models import CheckpointKey
@@ -62,7 +62,7 @@ def load_models(models: Models, device: str | None = None) -> BayModels:
 
 def models_path() -> Path:
     """Where relative checkpoint paths start: `MODELS_PATH`, or the folder that holds the installed packages."""
-    return Path(os.environ.get("MODELS_PATH") or Path(__file__).resolve().parent.parent)
+    return settings.MODELS_PATH.read() or Path(__file__).resolve().parent.parent
 
 
 def half_precision(device: str) -> torch.dtype | None:

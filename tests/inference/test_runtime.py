@@ -90,13 +90,7 @@ def test_settings_are_ours_and_offline(tmp_path) -> None:
 
 @pytest.mark.parametrize(
     "module",
-    [
-        "inference.service",
-        "inference.models",
-        "inference.segmentation",
-        "inference.yard_sam",
-        "lab.training.segmenter",
-    ],
+    ["inference.service", "inference.models", "inference.segmentation", "inference.yard_sam", "lab.training.segmenter"],
 )
 def test_waiting_threads_sleep_whichever_module_brings_torch(module: str) -> None:
     code = (
