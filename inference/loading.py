@@ -204,7 +204,8 @@ def _opened(models: Models, key: CheckpointKey) -> Checkpoint:
 
 
 def _file(models: Models, key: CheckpointKey) -> Path:
-    return models_path() / getattr(models, key)  # an absolute path stays itself
+    path: Path = getattr(models, key)
+    return models_path() / path  # an absolute path stays itself
 
 
 def _reason(error: Exception) -> str:
