@@ -1,6 +1,5 @@
 """The page's own files: the built bundle and its icons, behind the login as everything else."""
 
-from functools import lru_cache
 from pathlib import Path as FilePath
 from typing import Annotated
 
@@ -18,13 +17,7 @@ _FOR_GOOD = "private, max-age=31536000, immutable"
 @router.get("/static/{name}")
 def static_file(request: Request, name: Annotated[str, Path(pattern=r"^[a-z_]+\.(js|svg)$")], v: str = "") -> Response:
     """One of the page's files. Under an address with its version the browser keeps it for good."""
-    content = _content(name)
-    if content is None:
-        raise HTTPException(404, f"there is no file {name}")
-    return with_etag(request, content, _TYPES[FilePath(name).suffix], _FOR_GOOD if v else PRIVATE)
-
-
-@lru_cache(maxsize=16)
-def _content(name: str) -> bytes | None:
     path = _FOLDER / name
-    return path.read_bytes() if path.is_file() else None
+    if not path.is_file():
+        raise HTTPException(404, f"there is no file {name}")
+    return with_etag(request, path.read_bytes(), _TYPES[path.suffix], _FOR_GOOD if v else PRIVATE)

@@ -15,7 +15,7 @@ import pytest
 import shapely
 from shapely import MultiPolygon
 
-START = datetime(2026, 7, 1, 23, 0, tzinfo=UTC)
+START = datetime(2025, 7, 1, 23, 0, tzinfo=UTC)
 SLOT = timedelta(minutes=10)
 SLOTS = 8
 DEMO_BAY = Path(__file__).parents[2] / "bays" / "demo_bay.yaml"
@@ -153,6 +153,12 @@ class Client:
 
     def post(self, path: str, **options: Any) -> httpx.Response:
         return self.request("POST", path, **options)
+
+
+@pytest.fixture
+def client_of() -> type[Client]:
+    """client_of(application): asks it."""
+    return Client
 
 
 @pytest.fixture

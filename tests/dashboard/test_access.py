@@ -6,13 +6,13 @@ from typing import Any
 import pytest
 from fastapi.routing import APIRoute
 
-START, END, SLOT = "2026-07-01T22:00:00Z", "2026-07-02T22:00:00Z", "2026-07-01T23:00:00Z"
+START, END, SLOT = "2025-07-01T22:00:00Z", "2025-07-02T22:00:00Z", "2025-07-01T23:00:00Z"
 QUERY = {"start": START, "end": END, "slot": SLOT, "at": SLOT}
 VALUES = {
     "bay_id": "yard",
     "track_id": "yard-000001",
     "name": "dashboard.js",
-    "slot": "20260701-230000",
+    "slot": "20250701-230000",
     "camera": "C_2",
 }
 

@@ -1,6 +1,6 @@
 """What happened, and what is missing."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
@@ -12,7 +12,7 @@ from dashboard.api.history import history
 from dashboard.api.models import BlockEvent, Events, Gaps, MissingSlot
 from dashboard.api.routes.floor import TRACK_ID, newest_slot
 from dashboard.api.rows import event_row
-from dashboard.api.times import Period
+from dashboard.api.times import Period, slot_length
 from tracking.history import Gap
 
 router = APIRouter(tags=["events"])
@@ -46,7 +46,9 @@ def list_events(request: Request, bay: Bay, wanted: Annotated[EventFilter, Query
 def list_gaps(request: Request, bay: Bay, wanted: Annotated[PagedPeriod, Query()]) -> Response:
     """Slots of the schedule that were not tracked within a period of at most 92 days, and why, in order."""
     wanted.check(_LONGEST)
-    found = [] if newest_slot(bay.bay_id) is None else history().gaps(bay, wanted.start, wanted.end)
+    # A slot is missing once the next one has begun: until then it is under way.
+    end = min(wanted.end, datetime.now(UTC) - (slot_length(bay) or timedelta()))
+    found = [] if newest_slot(bay.bay_id) is None else history().gaps(bay, wanted.start, end)
     shown, following = page(found, _gap_key, wanted)
     rows = [MissingSlot(slot=gap.slot, outcome=gap.outcome, reason=gap.reason) for gap in shown]
     return answer(request, Gaps(gaps=rows, next_cursor=following))

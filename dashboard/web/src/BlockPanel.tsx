@@ -4,6 +4,7 @@ import { useEffect, useRef, type ReactNode } from "react";
 import { colourOf } from "./colours";
 import { doubt, short, type Stay } from "./day";
 import { useLanguage, word } from "./i18n";
+import { Tool } from "./Icon";
 import { clock, dateAndClock } from "./times";
 import type { BayDetail, BayEvent } from "./types";
 
@@ -76,9 +77,7 @@ function BlockFacts({ bay, stays, events, moment, track, onSelect, onTime }: Pro
         <h2>
           {short(track)} <span className="bay-muted">{track}</span>
         </h2>
-        <button type="button" aria-label={t("close")} onClick={() => onSelect(null)}>
-          ✕
-        </button>
+        <Tool label={t("close")} icon="close" onClick={() => onSelect(null)} />
       </div>
       {here && (
         <dl className="bay-facts">

@@ -2,12 +2,12 @@
 import { useEffect, useMemo, useRef, useState, type KeyboardEvent, type PointerEvent, type ReactNode } from "react";
 
 import { isDark, theme } from "./colours";
-import { standing, type Stay, type Trail } from "./day";
+import { short, standing, type Stay, type Trail } from "./day";
 import { draw, type Layers } from "./draw";
-import { fit, hit, toFloor, zoom, type View } from "./geometry";
+import { fit, hit, MARGIN, toFloor, zoom, type View } from "./geometry";
 import { word, type Translate } from "./i18n";
+import { Tool } from "./Icon";
 import type { Moment } from "./moment";
-import { short } from "./day";
 import type { BayDetail, CameraState, Point, Ring } from "./types";
 
 interface Props {
@@ -33,6 +33,7 @@ interface Props {
   t: Translate;
 }
 
+const ROOM = MARGIN.top + MARGIN.bottom;
 const STEP_PX = 60;
 const CLICK_PX = 5;
 
@@ -199,7 +200,7 @@ export function FloorCanvas(props: Props): ReactNode {
   };
 
   return (
-    <div className="bay-floor">
+    <div className="bay-floor" style={{ paddingBottom: `calc(${Math.min(0.6, props.bay.height / props.bay.width) * 100}% + ${ROOM}px)` }}>
       <canvas
         ref={canvas}
         role="img"
@@ -215,12 +216,12 @@ export function FloorCanvas(props: Props): ReactNode {
         onPointerLeave={() => setTip(null)}
       />
       <div className="bay-tools">
-        <Tool label={t("zoomIn")} sign="+" onClick={() => zoomBy(1.4)} />
-        <Tool label={t("zoomOut")} sign="−" onClick={() => zoomBy(1 / 1.4)} />
-        <Tool label={t("fit")} sign="⤢" onClick={fitAll} />
+        <Tool label={t("zoomIn")} icon="plus" onClick={() => zoomBy(1.4)} />
+        <Tool label={t("zoomOut")} icon="minus" onClick={() => zoomBy(1 / 1.4)} />
+        <Tool label={t("fit")} icon="fit" onClick={fitAll} />
         <Tool
           label={t("measure")}
-          sign="↔"
+          icon="ruler"
           pressed={measuring}
           onClick={() => (measuring ? stopMeasuring() : setMeasuring(true))}
         />
@@ -238,19 +239,5 @@ export function FloorCanvas(props: Props): ReactNode {
         </div>
       )}
     </div>
-  );
-}
-
-function Tool(props: { label: string; sign: string; pressed?: boolean; onClick: () => void }): ReactNode {
-  return (
-    <button
-      type="button"
-      aria-label={props.label}
-      title={props.label}
-      {...(props.pressed !== undefined && { "aria-pressed": props.pressed })}
-      onClick={props.onClick}
-    >
-      {props.sign}
-    </button>
   );
 }

@@ -161,7 +161,7 @@ function Day({ bay, newest, first, follow }: DayProps): ReactNode {
 
   return (
     <>
-      <div className="bay-row bay-noprint">
+      <div className="bay-row bay-filters bay-noprint">
         <label className="bay-field">
           {t("date")}
           <input type="date" value={date} onChange={(event) => chooseDate(event.target.value)} />

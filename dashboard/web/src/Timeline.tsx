@@ -3,6 +3,7 @@ import { useEffect, useMemo, useRef, useState, type KeyboardEvent, type PointerE
 
 import { theme } from "./colours";
 import type { Translate } from "./i18n";
+import { Icon, Tool } from "./Icon";
 import { useRested, type Moment } from "./moment";
 import { clock, dateAndClock } from "./times";
 import type { BayEvent } from "./types";
@@ -93,12 +94,12 @@ export function Timeline(props: Props): ReactNode {
   return (
     <div className="bay-time bay-noprint">
       <button type="button" aria-pressed={playing} onClick={() => setPlaying(!playing)}>
-        {playing ? `⏸ ${t("pause")}` : `▶ ${t("play")}`}
+        <Icon name={playing ? "pause" : "play"} /> {t(playing ? "pause" : "play")}
       </button>
-      <Step label={t("previousEvent")} sign="⏮" disabled={before === undefined} onClick={() => go(before ?? start)} />
-      <Step label={t("previousSlot")} sign="◀" onClick={() => go(moment.value - slot)} />
-      <Step label={t("nextSlot")} sign="▶" onClick={() => go(moment.value + slot)} />
-      <Step label={t("nextEvent")} sign="⏭" disabled={after === undefined} onClick={() => go(after ?? end)} />
+      <Tool label={t("previousEvent")} icon="first" disabled={before === undefined} onClick={() => go(before ?? start)} />
+      <Tool label={t("previousSlot")} icon="back" onClick={() => go(moment.value - slot)} />
+      <Tool label={t("nextSlot")} icon="forward" onClick={() => go(moment.value + slot)} />
+      <Tool label={t("nextEvent")} icon="last" disabled={after === undefined} onClick={() => go(after ?? end)} />
       <button type="button" onClick={() => go(props.last)}>
         {t("now")}
       </button>
@@ -119,20 +120,6 @@ export function Timeline(props: Props): ReactNode {
         <canvas ref={canvas} aria-hidden="true" />
       </div>
     </div>
-  );
-}
-
-function Step(props: { label: string; sign: string; disabled?: boolean; onClick: () => void }): ReactNode {
-  return (
-    <button
-      type="button"
-      aria-label={props.label}
-      title={props.label}
-      disabled={props.disabled ?? false}
-      onClick={props.onClick}
-    >
-      <span aria-hidden="true">{props.sign}</span>
-    </button>
   );
 }
 

@@ -47,6 +47,8 @@ export function draw(context: CanvasRenderingContext2D, width: number, height: n
   if (picture.layers.unseen) drawUnseen(context, picture);
   if (picture.layers.cameras) drawViews(context, picture);
   drawBlocks(context, picture);
+  if (picture.layers.labels) drawAreaNames(context, picture);
+  drawMarks(context, picture);
   if (picture.layers.trails) drawTrails(context, picture);
   if (picture.layers.cameras) drawCameras(context, picture);
   drawMeasure(context, picture);
@@ -71,9 +73,6 @@ function inMetres(context: CanvasRenderingContext2D, { scale, x, y }: View): voi
 }
 
 function drawAreas(context: CanvasRenderingContext2D, { bay, view, theme }: Picture): void {
-  context.font = FONT;
-  context.textAlign = "left";
-  context.textBaseline = "top";
   context.lineWidth = 1;
   context.strokeStyle = theme.line;
   for (const area of bay.areas) {
@@ -85,10 +84,29 @@ function drawAreas(context: CanvasRenderingContext2D, { bay, view, theme }: Pict
       context.fillRect(x, y, width, height);
     }
     context.strokeRect(Math.round(x) + 0.5, Math.round(y) + 0.5, Math.round(width), Math.round(height));
-    if (context.measureText(area.name).width + 8 < width && height > 20) {
-      context.fillStyle = theme.muted;
-      context.fillText(area.name, x + 4, y + 4);
-    }
+  }
+}
+
+/** Names of areas, each in a corner of it where no block's own label lies, if there is one. */
+function drawAreaNames(context: CanvasRenderingContext2D, { bay, view, theme, standing }: Picture): void {
+  context.font = "11px system-ui, 'Noto Sans KR', sans-serif";
+  context.textAlign = "left";
+  context.textBaseline = "top";
+  const labels = standing.map((stay) => toCanvas(view, stay.centre));
+  for (const area of bay.areas) {
+    const [left, top] = toCanvas(view, [area.x[0], area.y[1]]);
+    const [right, bottom] = toCanvas(view, [area.x[1], area.y[0]]);
+    const width = context.measureText(area.name).width;
+    if (width + 6 > right - left || bottom - top < 18) continue;
+    const corners: Point[] = [
+      [left + 3, top + 3],
+      [right - width - 3, top + 3],
+      [left + 3, bottom - 15],
+      [right - width - 3, bottom - 15],
+    ];
+    const free = ([x, y]: Point): boolean =>
+      !labels.some((at) => at[0] > x - 18 && at[0] < x + width + 18 && at[1] > y - 8 && at[1] < y + 20);
+    label(context, theme, area.name, ...(corners.find(free) ?? (corners[0] as Point)), theme.muted);
   }
 }
 
@@ -145,7 +163,7 @@ function drawViews(context: CanvasRenderingContext2D, { bay, view, theme, camera
     context.closePath();
     context.setLineDash(down ? [2, 5] : [6, 4]);
     context.strokeStyle = down ? theme.alarm : theme.muted;
-    context.globalAlpha = 0.45;
+    context.globalAlpha = down ? 0.7 : 0.25;
     context.lineWidth = 1;
     context.stroke();
     context.globalAlpha = 1;
@@ -174,7 +192,6 @@ function drawBlocks(context: CanvasRenderingContext2D, picture: Picture): void {
   context.restore();
   context.globalAlpha = 1;
   context.setLineDash([]);
-  drawMarks(context, picture);
 }
 
 const SIGNS = { unobserved: "", missed: "?", moved: "↗", unsure: "±" } as const;
@@ -213,14 +230,21 @@ function fillRing(
   context.globalAlpha = 1;
 }
 
-function label(context: CanvasRenderingContext2D, theme: Theme, text: string, x: number, y: number): void {
+function label(
+  context: CanvasRenderingContext2D,
+  theme: Theme,
+  text: string,
+  x: number,
+  y: number,
+  colour: string = theme.text,
+): void {
   context.lineWidth = 3;
   context.lineJoin = "round";
   context.strokeStyle = theme.dark ? "#000000" : "#ffffff";
   context.globalAlpha = 0.85;
   context.strokeText(text, x, y);
   context.globalAlpha = 1;
-  context.fillStyle = theme.text;
+  context.fillStyle = colour;
   context.fillText(text, x, y);
 }
 

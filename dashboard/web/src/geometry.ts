@@ -12,12 +12,17 @@ export interface View {
 
 const NEAREST = 120;
 
-export function fit(width: number, height: number, floorWidth: number, floorHeight: number, margin = 16): View {
-  const scale = Math.max(0.1, Math.min((width - 2 * margin) / floorWidth, (height - 2 * margin) / floorHeight));
+/** Room around the floor, pixels: the names of cameras above and below, and the tools below. */
+export const MARGIN = { side: 14, top: 24, bottom: 62 };
+
+export function fit(width: number, height: number, floorWidth: number, floorHeight: number): View {
+  const across = (width - 2 * MARGIN.side) / floorWidth;
+  const along = (height - MARGIN.top - MARGIN.bottom) / floorHeight;
+  const scale = Math.max(0.1, Math.min(across, along));
   return {
     scale,
     x: (width - scale * floorWidth) / 2,
-    y: (height + scale * floorHeight) / 2,
+    y: MARGIN.top + (height - MARGIN.top - MARGIN.bottom + scale * floorHeight) / 2,
   };
 }
 

@@ -27,16 +27,16 @@ const CSS = `
 .bay .bay-tabs button[aria-current=page]{border-bottom-color:var(--bay-accent)}
 .bay-main{display:grid;grid-template-columns:minmax(0,1fr) 320px;gap:12px;align-items:start}
 .bay-floors{display:grid;grid-auto-flow:column;grid-auto-columns:minmax(0,1fr);gap:8px}
-.bay-floor{position:relative;border:1px solid var(--bay-line);border-radius:8px;overflow:hidden;height:min(62vh,900px);
- min-height:280px;touch-action:none}
-.bay-floor canvas{display:block;width:100%;height:100%}
-.bay-tools{position:absolute;right:8px;top:8px;display:flex;flex-direction:column;gap:4px}
+.bay-floor{position:relative;border:1px solid var(--bay-line);border-radius:8px;overflow:hidden;height:0;
+ width:100%;touch-action:none}
+.bay-floor canvas{display:block;position:absolute;inset:0;width:100%;height:100%}
+.bay-tools{position:absolute;right:8px;bottom:8px;display:flex;gap:4px}
 .bay-then{position:absolute;left:8px;top:8px;background:var(--bay-bg);border:1px solid var(--bay-line);border-radius:6px;
  padding:2px 8px;font-weight:600}
 .bay-tip{position:absolute;pointer-events:none;background:var(--bay-bg);border:1px solid var(--bay-line);border-radius:6px;
  padding:4px 8px;font-size:13px;max-width:240px;box-shadow:0 2px 8px #0004}
 .bay-panel{border:1px solid var(--bay-line);border-radius:8px;padding:10px;display:flex;flex-direction:column;gap:8px;
- max-height:min(62vh,900px);overflow:auto;background:var(--bay-bg)}
+ max-height:72vh;overflow:auto;background:var(--bay-bg)}
 .bay-list{list-style:none;margin:0;padding:0;display:flex;flex-direction:column}
 .bay .bay-list button{width:100%;justify-content:flex-start;border:0;border-radius:4px;text-align:left;min-height:30px}
 .bay .bay-list button[aria-pressed=true]{background:var(--bay-subtle)}
@@ -65,9 +65,8 @@ a.bay-card:hover{border-color:var(--bay-accent)}
 .bay-legend{display:flex;flex-wrap:wrap;gap:4px 14px;font-size:13px}
 .bay-legend span{display:inline-flex;gap:6px;align-items:center}
 .bay-hidden{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%);white-space:nowrap}
-@media (max-width:900px){.bay-main{grid-template-columns:minmax(0,1fr)}.bay-floor{height:52vh}
- .bay-panel{max-height:none}.bay-floors{grid-auto-flow:row}}
-@media (max-width:500px){.bay{font-size:15px}.bay-field{flex:1 1 45%}.bay-floor{height:44vh;min-height:220px}}
+@media (max-width:900px){.bay-main{grid-template-columns:minmax(0,1fr)} .bay-panel{max-height:none}.bay-floors{grid-auto-flow:row}}
+@media (max-width:500px){.bay-filters{order:3}.bay-main{order:2}.bay{font-size:15px}.bay-field{flex:1 1 45%}}
 @media (min-width:2600px){.bay{font-size:20px}.bay-main{grid-template-columns:minmax(0,1fr) 460px}}
 @media (prefers-reduced-motion:reduce){.bay *{transition:none!important}}
 @media print{.bay-noprint{display:none!important}.bay-panel,.bay-scroll{max-height:none;overflow:visible}}

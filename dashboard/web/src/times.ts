@@ -50,7 +50,8 @@ export function clock(moment: number, zone: string, locale: string): string {
 }
 
 export function dateAndClock(moment: number, zone: string, locale: string): string {
-  return formatter(locale, zone, {
+  // In English, 2026-07-02 08:10 is read the same on both sides of the ocean; Swedish writes it so.
+  return formatter(locale === "en" ? "sv" : locale, zone, {
     year: "numeric",
     month: "2-digit",
     day: "2-digit",
