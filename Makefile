@@ -7,8 +7,8 @@ comma := ,
 VERSION = $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-fast cluster-test load eval eval-tracking bench-inference bench-history bench-pipeline backtest \
-	lint format image compose-test clean
+.PHONY: help install demo test test-fast coverage cluster-test load eval eval-tracking bench-inference bench-history bench-pipeline backtest \
+	lint format web check-web check-dashboard image compose-test clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -34,11 +34,17 @@ format: install  ## let ruff rewrite what it can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-test: install  ## every test
-	$(BIN)/python -m pytest
+test: install  ## every test, on two cores within 12 minutes
+	$(BIN)/python -m pytest -n 2 --at-most 720
 
 test-fast: install  ## the tests that need neither Airflow's processes nor PostgreSQL nor the trained models
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -n 2 --at-most 60 -m "not slow"
+
+coverage: install  ## every test, and the lines and branches that they run of each package of the product
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest -n 2
+	$(BIN)/coverage combine --quiet
+	$(BIN)/python -m lab.benchmarks.covered
 
 cluster-test: install  ## Celery, PostgreSQL, Redis and two bays as hosts of their own, and every fault
 	$(BIN)/python -m pytest tests/lab/cluster -m "slow or not slow" $(ARGS)
@@ -67,6 +73,18 @@ bench-pipeline: install  ## from slot to tracking result with Celery, before and
 eval-tracking: install  ## the tracker over simulated days, beside two baselines (ARGS="--seeds 1,2")
 	@$(BIN)/python -m lab.evaluation.tracking_bench $(ARGS)
 
+WEB := dashboard/web
+
+$(WEB)/node_modules/.installed: $(WEB)/package.json
+	@cd $(WEB) && npm install --silent && touch node_modules/.installed
+
+web: $(WEB)/node_modules/.installed  ## build the dashboard's page into dashboard/static (Node 20 and npm)
+	@cd $(WEB) && npm run --silent build
+
+check-web: web  ## the page's own tests, and whether the committed bundle is what its sources build
+	@cd $(WEB) && npm test --silent
+	@git diff --exit-code --stat -- dashboard/static
+
 image:  ## the image of every service (BASE_IMAGE=, PIP_CONFIG=; wheels of deploy/wheels/ come first): docs/deploy.md
 	DOCKER_BUILDKIT=1 docker build --file deploy/Dockerfile --tag bay-observation:latest --tag bay-observation:$(VERSION) \
 		$(if $(BASE_IMAGE),--build-arg BASE_IMAGE=$(BASE_IMAGE)) \
@@ -76,4 +94,4 @@ compose-test: install  ## build the image, start every profile in Docker, send b
 	@$(BIN)/python tests/compose/run.py $(ARGS)
 
 clean:  ## remove what the targets made
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache data demo_output
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .coverage* data demo_output
