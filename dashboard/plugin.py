@@ -20,24 +20,23 @@ _APPS: tuple[dict[str, Any], ...] = (
     {"name": "Bays", "destination": "nav", "url_route": "bays", "nav_top_level": True},
     {"name": "Bays now", "destination": "dashboard"},
     {"name": "Floor", "destination": "dag_run", "url_route": "bay-floor"},
-    {"name": "Frames", "destination": "task_instance", "url_route": "bay-frames"},
 )
 
 
-class BayDashboardPlugin(AirflowPlugin):  # type: ignore[misc]  # Airflow is not type-checked here
+class BayDashboardPlugin(AirflowPlugin):
     """The page *Bays*, the strip on Home, two tabs, and the API below `/bay`."""
 
     name = "bay_dashboard"
 
     @cached_property
-    def fastapi_apps(self) -> list[dict[str, Any]]:
+    def fastapi_apps(self) -> list[Any]:  # type: ignore[override]  # made when it is asked for
         """The REST API; Airflow's API server alone asks for it."""
         from dashboard.api.app import create_app
 
         return [{"name": "Bay dashboard", "url_prefix": URL_PREFIX, "app": create_app()}]
 
     @cached_property
-    def react_apps(self) -> list[dict[str, Any]]:
+    def react_apps(self) -> list[Any]:  # type: ignore[override]
         """Where the bundle's components are shown. The address changes with the bundle, so that it may be cached."""
         # Relative: the host resolves it against its own base address, which may have a path.
         base = URL_PREFIX.removeprefix("/")

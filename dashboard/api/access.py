@@ -7,7 +7,7 @@ refused in the same words whether it exists or not.
 import os
 import re
 from functools import lru_cache
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from airflow.api_fastapi.app import get_auth_manager
@@ -21,6 +21,7 @@ from bays import BayConfig, bay_ids, dag_id, load_bay
 from bays.loading import bay_file
 from bays.naming import BAY_ID
 
+Right = Literal["GET", "PUT"]
 _SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 _JSON = re.compile(r"application/json\b.*", re.IGNORECASE)
 
@@ -30,7 +31,7 @@ User = Annotated[Any, Depends(get_user)]
 BayId = Annotated[str, Path(pattern=f"^{BAY_ID.pattern}$", description="Name of the bay's YAML file")]
 
 
-def may(user: Any, method: str, bay_id: str) -> bool:
+def may(user: Any, method: Right, bay_id: str) -> bool:
     """Whether a person may read (`GET`) or correct (`PUT`) a bay."""
     tracking = dag_id("tracking", bay_id)
     details = DagDetails(id=tracking, team_name=DagModel.get_team_name(tracking))
@@ -105,7 +106,7 @@ def _own_hosts(request: Request) -> set[str]:
     return {host.lower() for host in (configured, request.headers.get("host", "")) if host}
 
 
-def _bay_for(bay_id: str, user: Any, method: str) -> BayConfig:
+def _bay_for(bay_id: str, user: Any, method: Right) -> BayConfig:
     if not may(user, method, bay_id):
         raise HTTPException(403, f"no right to {'read' if method == 'GET' else 'correct'} bay {bay_id}")
     if bay_id not in bay_ids():

@@ -3,8 +3,8 @@
 import os
 from functools import cache
 
-from airflow.exceptions import AirflowNotFoundException
 from airflow.models.connection import Connection
+from airflow.sdk.exceptions import AirflowNotFoundException
 from sqlalchemy.engine import URL
 
 from artifacts import data_path
