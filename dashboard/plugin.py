@@ -20,6 +20,7 @@ _APPS: tuple[dict[str, Any], ...] = (
     {"name": "Bays", "destination": "nav", "url_route": "bays", "nav_top_level": True},
     {"name": "Bays now", "destination": "dashboard"},
     {"name": "Floor", "destination": "dag_run", "url_route": "bay-floor"},
+    {"name": "Frames", "destination": "task_instance", "url_route": "bay-frames"},
 )
 
 

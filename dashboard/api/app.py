@@ -17,7 +17,7 @@ from bay_observation.errors import BayObservationError, ConfigError, HistoryErro
 from dashboard.api import files
 from dashboard.api.access import refuse_foreign_writes
 from dashboard.api.models import Problem
-from dashboard.api.routes import bays, cameras, events, floor
+from dashboard.api.routes import bays, cameras, events, floor, health, reports, slots
 
 API = "/api/v1"
 
@@ -53,8 +53,8 @@ def create_app() -> FastAPI:
         redoc_url=None,
         openapi_url=None,
     )
-    for router in (bays.router, floor.router, events.router, cameras.router):
-        app.include_router(router, prefix=API, responses=_PROBLEMS)
+    for part in (bays, floor, slots, events, cameras, health, reports):
+        app.include_router(part.router, prefix=API, responses=_PROBLEMS)
     app.include_router(files.router)
     app.add_api_route(f"{API}/openapi.json", _openapi(app), include_in_schema=False)
     app.add_api_route(f"{API}/docs", _docs(app), include_in_schema=False)

@@ -221,6 +221,118 @@ class Cameras(_Model):
     cameras: list[CameraState]
 
 
+class FrameObject(_Model):
+    """What a model saw in a frame, in pixels of the whole frame."""
+
+    class_name: str
+    confidence: float
+    box: Annotated[tuple[float, float, float, float], Field(description="left, top, right, bottom")]
+    outline: Ring
+    stage: str | None
+
+
+class FusedBox(_Model):
+    """A block of the slot's floor plan, drawn back into a frame: its outline on the floor and at its top, pixels."""
+
+    class_name: str
+    area: str | None
+    stage: str | None
+    foot: Ring
+    top: Ring
+    saw: Annotated[Literal["seen", "missed", "not needed"], Field(description="missed: it must have been seen")]
+    work: dict[str, int]
+    confidence: float
+    centre: Annotated[tuple[float, float], Field(description="on the floor, metres")]
+
+
+class SlotFrame(_Model):
+    """A camera in a slot."""
+
+    camera: str
+    captured_at: datetime | None
+    width: int | None
+    height: int | None
+    failure: Annotated[str, Field(description="why there is no frame")]
+    out_of_pose: bool
+    objects: list[FrameObject]
+    blocks: list[FusedBox]
+
+
+class Frames(_Model):
+    """Every camera of a slot, in the order of the bay's file."""
+
+    bay_id: str
+    slot: datetime
+    frames: list[SlotFrame]
+
+
+class AreaDwell(_Model):
+    """How long blocks stood in an area at a stage, within the period."""
+
+    area: str
+    stage: str | None
+    blocks: int
+    hours: Annotated[float, Field(description="of all blocks together")]
+    longest_hours: float
+
+
+class Report(_Model):
+    """What happened in a period."""
+
+    bay_id: str
+    start: datetime
+    end: datetime
+    made_at: datetime
+    known_until: Annotated[
+        datetime | None, Field(description="newest slot that was tracked; nothing is known after it")
+    ]
+    counts: Annotated[dict[str, int], Field(description="events by kind")]
+    events: list[BlockEvent]
+    dwell: list[AreaDwell]
+    missing: list[MissingSlot]
+
+
+class CameraHealth(_Model):
+    """A camera over the last day, and what to do."""
+
+    name: str
+    state: Annotated[Literal["ok", "failing", "down", "unknown"], Field(description="down: as often as the bay allows")]
+    last_frame: datetime | None
+    failing_since: datetime | None
+    failures: int
+    frames: int
+    reason: str
+
+
+class QueueHealth(_Model):
+    """A queue of the bay, as Airflow's database has it."""
+
+    queue: str
+    waiting: Annotated[int, Field(description="tasks that are queued or scheduled")]
+    oldest_s: Annotated[float | None, Field(description="seconds for which the oldest of them has waited")]
+    running: int
+    deferred: int
+    unclaimed: Annotated[int, Field(description="triggers that no triggerer with a fresh heartbeat runs")]
+
+
+class Check(_Model):
+    """One thing that was looked at. The page says in words what to do about each."""
+
+    name: Annotated[str, Field(description="store, disk, floor, cameras, or queue:NAME")]
+    state: Literal["ok", "warning", "failed", "unknown"]
+    detail: str
+
+
+class Health(_Model):
+    """How a bay is."""
+
+    bay_id: str
+    checked_at: datetime
+    checks: list[Check]
+    cameras: list[CameraHealth]
+    queues: list[QueueHealth]
+
+
 class Problem(_Model):
     """Why there is no answer, and what to do."""
 

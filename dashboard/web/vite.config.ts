@@ -27,8 +27,18 @@ export default defineConfig({
     sourcemap: false,
     target: "es2022",
     lib: { entry: "src/index.tsx", formats: ["iife"], name: "BayDashboard", fileName: () => "dashboard.js" },
-    rollupOptions: { external: Object.keys(HOST), output: { globals: HOST, banner: `/* sources: ${sources()} */` } },
+    rollupOptions: { external: Object.keys(HOST), output: { globals: HOST } },
   },
+  plugins: [
+    {
+      name: "sources",
+      generateBundle(_, bundle) {
+        for (const chunk of Object.values(bundle)) {
+          if (chunk.type === "chunk") chunk.code = `/* sources: ${sources()} */\n${chunk.code}`;
+        }
+      },
+    },
+  ],
   define: { "process.env.NODE_ENV": JSON.stringify("production") },
   test: { environment: "happy-dom", include: ["test/**/*.test.{ts,tsx}"] },
 });

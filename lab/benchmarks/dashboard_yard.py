@@ -142,7 +142,12 @@ class LivelyBay:
         )
         seen = tuple(_seen(renderer, camera, state, plan.slot) for camera in plan.cameras)
         store.save("capture", bay_id, name, CaptureBatch(name, bay_id, images, failures))
-        store.save("observation", bay_id, name, Observation(name, bay_id, seen))
+        store.save(
+            "observation",
+            bay_id,
+            name,
+            Observation(name, bay_id, seen, dict.fromkeys(plan.missing_cameras, "timed out")),
+        )
 
 
 class _Hidden:

@@ -2,6 +2,7 @@
 
 import asyncio
 import importlib
+import io
 import secrets
 import shutil
 import warnings
@@ -13,6 +14,7 @@ from typing import Any
 import httpx
 import pytest
 import shapely
+from PIL import Image
 from shapely import MultiPolygon
 
 START = datetime(2025, 7, 1, 23, 0, tzinfo=UTC)
@@ -93,6 +95,7 @@ def _written(tmp_path_factory: pytest.TempPathFactory) -> Path:
         result = Tracker(bay, state).update(plan)
         state = result.state
         tracked.append(TrackedBatch(result, reference.sha256, ("C_2", "D_2")))
+    _save_frames(store)
     with History(f"sqlite:///{folder / 'data' / 'history.db'}") as written:
         with written.writer("yard") as writer:
             writer.replace(None, tracked)
@@ -102,6 +105,25 @@ def _written(tmp_path_factory: pytest.TempPathFactory) -> Path:
             written.record("yard", slot, BatchOutcome.CAPTURED, cameras=("C_2", "D_2"), failures=failed)
         written.record("yard", START + SLOTS * SLOT, BatchOutcome.SKIPPED, "12 frames are dark")
     return folder
+
+
+def _save_frames(store: Any) -> None:
+    """Frames of the first slot: C_2 a picture, D_2 no picture at all, C_4 none."""
+    from bays import batch_id
+    from capture_async.types import CameraFailure, CaptureBatch, CapturedImage, FailureReason
+    from inference.types import CameraObservation, DetectedObject, Observation
+
+    name, content = batch_id("yard", START), io.BytesIO()
+    Image.new("RGB", (1920, 1080), (90, 120, 200)).save(content, "JPEG")
+    images = tuple(
+        CapturedImage(camera, "yard", START, jpeg) for camera, jpeg in (("C_2", content.getvalue()), ("D_2", b"<html>"))
+    )
+    failure = CameraFailure("C_4", FailureReason.TIMED_OUT, "no answer in 10 s")
+    store.save("capture", "yard", name, CaptureBatch(name, "yard", images, (failure,)))
+    box = DetectedObject("block", 0.9, [100, 200, 500, 600], [[100, 200], [500, 200], [500, 600]], "welding", 0.8)
+    jig = DetectedObject("pinjig", 0.9, [0, 0, 10, 10])
+    seen = CameraObservation("C_2", START, (1920, 1080), (box, jig))
+    store.save("observation", "yard", name, Observation(name, "yard", (seen,), {"C_4": "timed out"}))
 
 
 def _plan(number: int) -> Any:
@@ -128,6 +150,7 @@ def yard(_written: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
     shutil.copytree(_written, tmp_path, dirs_exist_ok=True)
     monkeypatch.setenv("DATA_PATH", str(tmp_path / "data"))
     monkeypatch.setenv("BAYS_PATH", str(tmp_path / "bays"))
+    monkeypatch.setenv("DASHBOARD_CACHE", str(tmp_path / "pictures"))
     monkeypatch.delenv("HISTORY_DB", raising=False)
     history.cache_clear()
     yield load_bay("yard")

@@ -14,6 +14,7 @@ VALUES = {
     "name": "dashboard.js",
     "slot": "20250701-230000",
     "camera": "C_2",
+    "form": "csv",
 }
 
 

@@ -6,6 +6,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import Field
 
+from bays import BayConfig
 from dashboard.api.access import Bay
 from dashboard.api.answers import Paging, answer, page
 from dashboard.api.history import history
@@ -13,7 +14,6 @@ from dashboard.api.models import BlockEvent, Events, Gaps, MissingSlot
 from dashboard.api.routes.floor import TRACK_ID, newest_slot
 from dashboard.api.rows import event_row
 from dashboard.api.times import Period, slot_length
-from tracking.history import Gap
 
 router = APIRouter(tags=["events"])
 
@@ -46,12 +46,9 @@ def list_events(request: Request, bay: Bay, wanted: Annotated[EventFilter, Query
 def list_gaps(request: Request, bay: Bay, wanted: Annotated[PagedPeriod, Query()]) -> Response:
     """Slots of the schedule that were not tracked within a period of at most 92 days, and why, in order."""
     wanted.check(_LONGEST)
-    # A slot is missing once the next one has begun: until then it is under way.
-    end = min(wanted.end, datetime.now(UTC) - (slot_length(bay) or timedelta()))
-    found = [] if newest_slot(bay.bay_id) is None else history().gaps(bay, wanted.start, end)
+    found = missing_slots(bay, wanted)
     shown, following = page(found, _gap_key, wanted)
-    rows = [MissingSlot(slot=gap.slot, outcome=gap.outcome, reason=gap.reason) for gap in shown]
-    return answer(request, Gaps(gaps=rows, next_cursor=following))
+    return answer(request, Gaps(gaps=shown, next_cursor=following))
 
 
 def event_rows(bay_id: str, wanted: EventFilter) -> list[BlockEvent]:
@@ -64,9 +61,18 @@ def event_rows(bay_id: str, wanted: EventFilter) -> list[BlockEvent]:
     return [event_row(bay_id, event) for event in found]
 
 
+def missing_slots(bay: BayConfig, wanted: Period) -> list[MissingSlot]:
+    """Slots of the schedule that were not tracked, in order. One is missing once the next has begun."""
+    if newest_slot(bay.bay_id) is None:
+        return []
+    end = min(wanted.end, datetime.now(UTC) - (slot_length(bay) or timedelta()))
+    found = history().gaps(bay, wanted.start, end)
+    return [MissingSlot(slot=gap.slot, outcome=gap.outcome, reason=gap.reason) for gap in found]
+
+
 def _event_key(event: BlockEvent) -> tuple[str, ...]:
     return (event.time.isoformat(), event.track_id, event.kind, event.key)
 
 
-def _gap_key(gap: Gap) -> tuple[str, ...]:
+def _gap_key(gap: MissingSlot) -> tuple[str, ...]:
     return (gap.slot.isoformat(),)

@@ -1,7 +1,6 @@
 """Where blocks stand and stood."""
 
 from datetime import datetime, timedelta
-from functools import lru_cache
 from typing import Annotated
 
 from fastapi import APIRouter, HTTPException, Path, Query, Request, Response
@@ -16,6 +15,7 @@ from dashboard.api.history import history
 from dashboard.api.models import Floor, Stays, TrackDetail, Tracks, TrackSummary, UnseenFloor
 from dashboard.api.rows import rings_of, stay_rows
 from dashboard.api.times import Period, Time
+from dashboard.plans import loaded
 from tracking.history import Stay
 from tracking.history.stays import stays_between
 
@@ -107,31 +107,18 @@ def _summary(stay: Stay) -> TrackSummary:
 
 
 def _unseen(bay_id: str, slot: datetime) -> UnseenFloor:
-    batch = batch_id(bay_id, slot)
-    nothing = {"bay_id": bay_id, "slot": slot, "cameras": [], "missing_cameras": [], "out_of_pose": [], "unseen": []}
+    reason = "the floor plan of this slot is not kept"
     try:
-        reference = ArtifactStore().find("fusion", bay_id, batch)
-        if reference is None:
-            return UnseenFloor(**nothing, known=False, reason="the floor plan of this slot is not kept")
-        return _unseen_of(bay_id, slot, batch, reference.sha256)
+        plan = loaded(ArtifactStore(), "fusion", bay_id, batch_id(bay_id, slot))
     except ArtifactError as error:
-        return UnseenFloor(**nothing, known=False, reason=str(error))
-
-
-@lru_cache(maxsize=256)
-def _unseen_of(bay_id: str, slot: datetime, batch: str, _sha256: str) -> UnseenFloor:
-    store = ArtifactStore()
-    reference = store.find("fusion", bay_id, batch)
-    if reference is None:
-        raise ArtifactError(f"batch {batch}: its floor plan is gone")
-    plan = store.load(reference)
+        plan, reason = None, str(error)
     return UnseenFloor(
         bay_id=bay_id,
         slot=slot,
-        known=True,
-        reason="",
-        unseen=rings_of(plan.unseen),
-        cameras=list(plan.cameras),
-        missing_cameras=list(plan.missing_cameras),
-        out_of_pose=list(plan.out_of_pose),
+        known=plan is not None,
+        reason="" if plan else reason,
+        unseen=rings_of(plan.unseen) if plan else [],
+        cameras=list(plan.cameras) if plan else [],
+        missing_cameras=list(plan.missing_cameras) if plan else [],
+        out_of_pose=list(plan.out_of_pose) if plan else [],
     )

@@ -2,16 +2,26 @@
 import type { ReactNode } from "react";
 
 import { ask } from "./api";
+import { EventsPage } from "./EventsPage";
 import { FloorPage } from "./FloorPage";
+import { FramesPage } from "./FramesPage";
+import { HealthPage } from "./HealthPage";
 import { useLanguage, type Word } from "./i18n";
 import { useLoaded } from "./load";
 import { Failure, Note } from "./Notes";
 import { usePlace } from "./query";
+import { ReportPage } from "./ReportPage";
 import { Strip } from "./Strip";
 import { MINUTE } from "./times";
 import type { BayDetail, BayList } from "./types";
 
-const PAGES: [Word, (props: { bay: BayDetail }) => ReactNode][] = [["floor", FloorPage]];
+const PAGES: [Word, (props: { bay: BayDetail }) => ReactNode][] = [
+  ["floor", FloorPage],
+  ["frames", FramesPage],
+  ["events", EventsPage],
+  ["health", HealthPage],
+  ["reports", ReportPage],
+];
 
 export function App(): ReactNode {
   const { t } = useLanguage();

@@ -1,14 +1,14 @@
 /** Tabs on Airflow's own pages: the floor of a run. */
-import type { ReactNode } from "react";
+import { useEffect, type ReactNode } from "react";
 
 import { askAirflow } from "./api";
 import { Frame, NotABay, OneBay } from "./App";
 import { FloorPage } from "./FloorPage";
+import { FramesPage } from "./FramesPage";
 import { useLanguage } from "./i18n";
 import { useLoaded } from "./load";
 import { Failure } from "./Notes";
 import { usePlace } from "./query";
-import { useEffect } from "react";
 import { iso } from "./times";
 import type { BayDetail } from "./types";
 
@@ -58,4 +58,8 @@ export function OfRun({ host, Page }: { host: HostProps; Page: (props: { bay: Ba
 
 export function FloorOfRun(props: HostProps): ReactNode {
   return <OfRun host={props} Page={FloorPage} />;
+}
+
+export function FramesOfTask(props: HostProps): ReactNode {
+  return <OfRun host={props} Page={FramesPage} />;
 }

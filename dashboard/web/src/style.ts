@@ -60,6 +60,18 @@ const CSS = `
 .bay-card{border:1px solid var(--bay-line);border-radius:8px;padding:10px;display:flex;flex-direction:column;gap:4px;
  background:var(--bay-bg);color:var(--bay-fg);text-decoration:none}
 a.bay-card:hover{border-color:var(--bay-accent)}
+.bay-frames{display:grid;grid-template-columns:repeat(auto-fill,minmax(280px,1fr));gap:10px}
+.bay-frame{margin:0;display:flex;flex-direction:column;gap:4px}
+.bay .bay-picture{position:relative;padding:0;border:1px solid var(--bay-line);border-radius:6px;overflow:hidden;width:100%;
+ display:block;min-height:0}
+.bay-picture img{display:block;width:100%;height:auto}
+.bay-picture svg{position:absolute;inset:0;width:100%;height:100%;pointer-events:none}
+.bay .bay-nothing{aspect-ratio:16/9;display:flex;align-items:center;justify-content:center;color:var(--bay-muted);
+ background:var(--bay-subtle)}
+.bay-seen{fill:#56b4e926;stroke:#56b4e9;stroke-width:2;vector-effect:non-scaling-stroke}
+.bay-fused *{fill:none;stroke:#f0e442;stroke-width:1.5;vector-effect:non-scaling-stroke}
+.bay-fused.bay-unseen *{stroke:#ff6b57;stroke-dasharray:5 4}
+.bay-whole{border:1px solid var(--bay-line);border-radius:8px;padding:10px;display:flex;flex-direction:column;gap:8px}
 .bay-ok{color:var(--bay-ok)}.bay-warn{color:var(--bay-warn)}.bay-alarm{color:var(--bay-alarm)}
 .bay-strong{font-weight:600}
 .bay-legend{display:flex;flex-wrap:wrap;gap:4px 14px;font-size:13px}

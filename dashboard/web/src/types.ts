@@ -126,3 +126,72 @@ export interface CameraState {
 export interface CameraList {
   cameras: CameraState[];
 }
+
+export interface FrameObject {
+  class_name: string;
+  confidence: number;
+  box: [number, number, number, number];
+  outline: Ring;
+  stage: string | null;
+}
+
+export interface FusedBox {
+  class_name: string;
+  area: string | null;
+  stage: string | null;
+  foot: Ring;
+  top: Ring;
+  saw: string;
+  work: Record<string, number>;
+  confidence: number;
+  centre: Point;
+}
+
+export interface SlotFrame {
+  camera: string;
+  captured_at: string | null;
+  width: number | null;
+  height: number | null;
+  failure: string;
+  out_of_pose: boolean;
+  objects: FrameObject[];
+  blocks: FusedBox[];
+}
+
+export interface FrameList {
+  slot: string;
+  frames: SlotFrame[];
+}
+
+export interface Report {
+  start: string;
+  end: string;
+  made_at: string;
+  known_until: string | null;
+  counts: Record<string, number>;
+  events: BayEvent[];
+  dwell: { area: string; stage: string | null; blocks: number; hours: number; longest_hours: number }[];
+  missing: { slot: string; outcome: string; reason: string }[];
+}
+
+export interface Health {
+  checked_at: string;
+  checks: { name: string; state: "ok" | "warning" | "failed" | "unknown"; detail: string }[];
+  cameras: {
+    name: string;
+    state: "ok" | "failing" | "down" | "unknown";
+    last_frame: string | null;
+    failing_since: string | null;
+    failures: number;
+    frames: number;
+    reason: string;
+  }[];
+  queues: {
+    queue: string;
+    waiting: number;
+    oldest_s: number | null;
+    running: number;
+    deferred: number;
+    unclaimed: number;
+  }[];
+}
