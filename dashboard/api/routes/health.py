@@ -99,7 +99,7 @@ def _queue(name: str, now: datetime) -> QueueHealth:
     counted = counted.where(TaskInstance.state.in_(("queued", "scheduled", "running", "deferred")))
     oldest = sa.select(sa.func.min(TaskInstance.queued_dttm)).where(of_queue, TaskInstance.state == "queued")
     with create_session() as session:
-        counts = dict(session.execute(counted).tuples().all())
+        counts = {row[0]: row[1] for row in session.execute(counted)}
         since = session.execute(oldest).scalar()
         unclaimed = session.execute(_unclaimed(name, now)).scalar() or 0
     return QueueHealth(

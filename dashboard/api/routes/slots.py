@@ -6,7 +6,7 @@ import numpy as np
 from fastapi import APIRouter, HTTPException, Path, Request, Response
 
 from artifacts import ArtifactStore
-from bay_observation.errors import ArtifactError
+from bay_observation.errors import ConfigError
 from bays import BayConfig, batch_id, slot_of
 from bays.camera_model import CameraModel
 from dashboard.api.access import Bay
@@ -59,7 +59,7 @@ def _batch(bay: BayConfig, slot: str) -> str:
     name = f"{bay.bay_id}_{slot}"
     try:
         return batch_id(bay.bay_id, slot_of(name))
-    except ArtifactError as error:
+    except ConfigError as error:
         raise HTTPException(422, str(error)) from error
 
 
