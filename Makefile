@@ -6,6 +6,9 @@ UV     := uv==0.11.33
 comma := ,
 VERSION = $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 
+# Where nothing keeps the compiled modules, each process of Airflow compiles all of them: seconds at every start.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help install demo test test-fast coverage cluster-test load eval eval-tracking bench-inference bench-history bench-pipeline backtest \
 	lint format web check-web check-dashboard image compose-test clean

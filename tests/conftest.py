@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import sys
 import tempfile
 import threading
 import time
@@ -21,6 +22,13 @@ for _name in [name for name in os.environ if name.startswith(("AIRFLOW_", "_AIRF
 _AIRFLOW_HOME = tempfile.mkdtemp(prefix="bay-observation-tests-")
 os.environ["AIRFLOW_HOME"] = _AIRFLOW_HOME
 os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
+
+# Where nothing keeps the compiled modules, each process of Airflow compiles all of them: seconds at every start.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
+
+if "PYTEST_XDIST_WORKER" in os.environ:  # a core each: threads of one worker would only hold up the other's
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # Each of these runs on one worker of pytest-xdist, since its files share a server; any other file by itself.
 SHARING = ("tests/lab/cluster/",)
