@@ -199,6 +199,15 @@ XDG_RUNTIME_DIR: Setting[Path | None] = Setting(
     default_text="unset",
 )
 
+DASHBOARD_CACHE: Setting[Path | None] = Setting(
+    "DASHBOARD_CACHE",
+    None,
+    Path,
+    "give a folder",
+    "Folder on the API server's own disk for small pictures of frames; it may be deleted at any time.",
+    default_text="a folder of the user's in the temporary directory",
+)
+
 # The cameras' login, for commands that run outside Airflow
 
 CAMERA_USER: Setting[str | None] = Setting(
@@ -236,6 +245,7 @@ GROUPS: dict[str, tuple[Setting[object], ...]] = {
     "Shared storage": (DATA_PATH, STORE_TIMEOUT, STORE_MARKER, SPOOL_PATH, SPOOL_LIMIT_MB, SPOOL_KEPT_HOURS),
     "Bays": (BAYS_PATH, BAYS_ENABLED, BAYS_SCHEDULE),
     "History, hosts, models": (HISTORY_DB, ADVERTISED_HOST, MODELS_PATH, INFERENCE_SOCKETS, XDG_RUNTIME_DIR),
+    "Dashboard": (DASHBOARD_CACHE,),
     "Cameras, outside Airflow": (CAMERA_USER, CAMERA_PASSWORD, camera_connection("{bay}")),
 }
 

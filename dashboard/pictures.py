@@ -18,6 +18,7 @@ from typing import Any
 
 from artifacts import ArtifactReference, ArtifactStore
 from bay_observation.errors import ArtifactError
+from bay_observation.settings import DASHBOARD_CACHE
 
 WIDTH = 480
 _QUALITY = 80
@@ -44,7 +45,7 @@ class Pictures:
     def of_host(cls) -> "Pictures":
         """In `DASHBOARD_CACHE`, by default a folder of this user's in the host's temporary one."""
         default = Path(tempfile.gettempdir()) / f"bay-dashboard-{os.getuid()}"
-        return _pictures(Path(os.environ.get("DASHBOARD_CACHE") or default))
+        return _pictures(DASHBOARD_CACHE.read() or default)
 
     def thumbnail(self, store: ArtifactStore, bay_id: str, batch_id: str, camera: str) -> bytes | None:
         """A camera's frame as a JPEG file 480 pixels wide; None where there is none.

@@ -4,7 +4,6 @@ Reading a bay is GET on its tracking DAG, writing is PUT. A bay that a person ma
 refused in the same words whether it exists or not.
 """
 
-import os
 import re
 from functools import lru_cache
 from typing import Annotated, Any, Literal
@@ -17,6 +16,7 @@ from airflow.models.dag import DagModel
 from fastapi import Depends, HTTPException, Path, Request
 
 from bay_observation.errors import ConfigError
+from bay_observation.settings import BAYS_ENABLED
 from bays import BayConfig, bay_ids, dag_id, load_bay
 from bays.loading import bay_file
 from bays.naming import BAY_ID
@@ -78,7 +78,7 @@ def current_bay(bay_id: str) -> BayConfig:
         status = bay_file(bay_id).stat()
     except OSError:
         return load_bay(bay_id)  # says what is wrong
-    return _loaded(bay_id, str(bay_file(bay_id)), status.st_mtime_ns, status.st_size, os.environ.get("BAYS_ENABLED"))
+    return _loaded(bay_id, str(bay_file(bay_id)), status.st_mtime_ns, status.st_size, BAYS_ENABLED.read())
 
 
 def refuse_foreign_writes(request: Request) -> None:
@@ -118,5 +118,5 @@ def _bay_for(bay_id: str, user: Any, method: Right) -> BayConfig:
 
 
 @lru_cache(maxsize=256)
-def _loaded(bay_id: str, _path: str, _changed: int, _size: int, _enabled: str | None) -> BayConfig:
+def _loaded(bay_id: str, _path: str, _changed: int, _size: int, _enabled: tuple[str, ...] | None) -> BayConfig:
     return load_bay(bay_id)

@@ -1,6 +1,5 @@
 """The history of this API server, opened once: a reader of the bays' database."""
 
-import os
 from functools import cache
 
 from airflow.models.connection import Connection
@@ -8,6 +7,7 @@ from airflow.sdk.exceptions import AirflowNotFoundException
 from sqlalchemy.engine import URL
 
 from artifacts import data_path
+from bay_observation.settings import HISTORY_DB
 from tracking.history import History, database_url
 
 CONNECTION_ID = "bay_history"
@@ -26,7 +26,7 @@ def history() -> History:
 
 
 def _url() -> str:
-    if url := os.environ.get("HISTORY_DB"):
+    if url := HISTORY_DB.read():
         return url
     try:
         connection = Connection.get_connection_from_secrets(CONNECTION_ID)

@@ -130,7 +130,7 @@ def _view(camera: Camera, width: float, height: float) -> Ring:
     ground = ground[np.isfinite(ground).all(axis=1)]
     if len(ground) < 3:
         return []
-    seen = shapely.convex_hull(shapely.multipoints(ground)).intersection(shapely.box(0, 0, width, height))
+    seen = shapely.MultiPoint(ground).convex_hull.intersection(shapely.box(0, 0, width, height))
     if not isinstance(seen, shapely.Polygon) or seen.is_empty:
         return []
     return [(x, y) for x, y in np.asarray(seen.exterior.coords)[:-1].round(2).tolist()]
