@@ -88,6 +88,9 @@ check-web: web  ## the page's own tests, and whether the committed bundle is wha
 	@cd $(WEB) && npm test --silent
 	@git diff --exit-code --stat -- dashboard/static
 
+check-dashboard: install web  ## the dashboard in a real Chromium on a real Airflow: every figure beside its bar (ARGS=--help)
+	@$(BIN)/python -m lab.benchmarks.dashboard $(ARGS)
+
 image:  ## the image of every service (BASE_IMAGE=, PIP_CONFIG=; wheels of deploy/wheels/ come first): docs/deploy.md
 	DOCKER_BUILDKIT=1 docker build --file deploy/Dockerfile --tag bay-observation:latest --tag bay-observation:$(VERSION) \
 		$(if $(BASE_IMAGE),--build-arg BASE_IMAGE=$(BASE_IMAGE)) \

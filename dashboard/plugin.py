@@ -11,6 +11,8 @@ from typing import Any
 
 from airflow.plugins_manager import AirflowPlugin
 
+from bay_observation.settings import DASHBOARD
+
 URL_PREFIX = "/bay"
 BUNDLE = Path(__file__).parent / "static" / "dashboard.js"
 
@@ -32,6 +34,8 @@ class BayDashboardPlugin(AirflowPlugin):
     @cached_property
     def fastapi_apps(self) -> list[Any]:  # type: ignore[override]  # made when it is asked for
         """The REST API; Airflow's API server alone asks for it."""
+        if not DASHBOARD.read():
+            return []
         from dashboard.api.app import create_app
 
         return [{"name": "Bay dashboard", "url_prefix": URL_PREFIX, "app": create_app()}]
@@ -39,6 +43,8 @@ class BayDashboardPlugin(AirflowPlugin):
     @cached_property
     def react_apps(self) -> list[Any]:  # type: ignore[override]
         """Where the bundle's components are shown. The address changes with the bundle, so that it may be cached."""
+        if not DASHBOARD.read():
+            return []
         # Relative: the host resolves it against its own base address, which may have a path.
         base = URL_PREFIX.removeprefix("/")
         address = f"{base}/static/dashboard.js?v={bundle_digest()}"

@@ -43,6 +43,15 @@ def test_the_bundle_asks_no_other_host() -> None:
     assert "http://" not in bundle.replace("http://www.w3.org", "")
 
 
+def test_it_can_be_switched_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    from dashboard.plugin import BayDashboardPlugin
+
+    monkeypatch.setenv("DASHBOARD", "off")
+
+    assert BayDashboardPlugin().fastapi_apps == []
+    assert BayDashboardPlugin().react_apps == []
+
+
 def test_a_triggerer_pays_nothing_for_it() -> None:
     """Every process of Airflow imports the plugin; only the API server needs what is behind it."""
     code = "import dashboard.plugin, sys; print(*[m for m in ('fastapi', 'shapely', 'tracking') if m in sys.modules])"
