@@ -117,8 +117,15 @@ class _Yard:
         return self._case(Case("manual run with a past date", "skipped"), lambda: self._run(_DAY - timedelta(days=1)))
 
     def future(self) -> Case:
-        slot = datetime(2030, 1, 1, tzinfo=UTC)
-        return self._case(Case("manual run with a future date", "skipped"), lambda: self._run(slot))
+        """Airflow itself starts no task of such a run; it is ended by hand, since it holds up the bay's next one."""
+
+        def act() -> str:
+            run = self._trigger(datetime(2030, 1, 1, tzinfo=UTC))
+            time.sleep(20)
+            self.airflow.end_run(OBSERVATION, run)
+            return run
+
+        return self._case(Case("manual run with a future date", "not started"), act)
 
     def scheduler_away(self) -> Case:
         slot = _now() - timedelta(minutes=25)
@@ -215,7 +222,8 @@ class _Yard:
         return run
 
     def _state(self, run: str) -> str:
-        return str(self.airflow.task_instances(OBSERVATION, run)["capture_images"]["state"])
+        task = self.airflow.task_instances(OBSERVATION, run).get("capture_images", {})
+        return "not started" if task.get("start_date") is None else str(task["state"])
 
     def _export(self) -> list[str]:
         with History(f"sqlite:///{self.store.root / 'history.db'}") as history:
