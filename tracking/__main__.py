@@ -109,7 +109,7 @@ def _events(history: History, options: argparse.Namespace) -> int:
 def _dwell(history: History, options: argparse.Namespace) -> int:
     bay = load_bay(options.bay)
     start, end = _period(bay, options, days=7)
-    answer = history.observed_dwell(bay.bay_id, start, end)
+    answer = history.observed_dwell(bay, start, end)
     rows = [_row(dwell) | {"mean": dwell.mean} for dwell in answer.dwell]
     columns = ("area", "stage", "blocks", "stays", "total", "mean", "longest")
     title = f"{bay.bay_id}: how long blocks were seen standing, {_said(bay, start, end)}"

@@ -28,7 +28,7 @@ from tracking.history.schema import (
     positions,
     tracks,
 )
-from tracking.history.slots import scheduled_slots
+from tracking.history.slots import schedule_step, scheduled_slots
 from tracking.history.sql import earlier, epoch, later, seconds
 from tracking.history.types import (
     LATE_S,
@@ -49,7 +49,7 @@ from tracking.history.writing import HistoryWriter, upsert
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-# Of the usual step between tracked slots: what lies further apart was not observed.
+# Of the schedule's step: tracked slots that lie further apart were not observed in between.
 _LONGEST_STEPS = 3
 # In the order of the fields of `Stay` and `HistoryEvent`.
 _STAY: tuple[sa.ColumnElement[Any], ...] = (
@@ -257,23 +257,23 @@ class History:
                 for area, stage, count, many, all_, longest in connection.execute(asked)
             ]
 
-    def observed_dwell(self, bay_id: str, start: datetime, end: datetime) -> Observed:
+    def observed_dwell(self, bay: BayConfig, start: datetime, end: datetime) -> Observed:
         """How long blocks were seen standing: time between tracked slots that do not follow one another does not count.
 
         Two tracked slots follow one another where they lie at most `_LONGEST_STEPS` of the
-        period's usual steps apart: a slot that failed interrupts nothing, a closed night does.
+        schedule's steps apart: a slot that failed interrupts nothing, a closed night does.
 
         Raises:
             HistoryError: the history has nothing of the bay.
         """
         with self.database.reading() as connection:
-            known = min(end, self._newest_slot(connection, bay_id))
+            known = min(end, self._newest_slot(connection, bay.bay_id))
             if known <= start:
                 return Observed((), timedelta(), timedelta())
-            observed = _observed_time(connection, bay_id, start, known)
+            observed = _observed_time(connection, bay, start, known)
             if observed.whole == known - start:
-                return Observed(tuple(self.dwell(bay_id, start, end)), observed.whole, known - start)
-            stays = connection.execute(_stays_within(bay_id, start, known)).all()
+                return Observed(tuple(self.dwell(bay.bay_id, start, end)), observed.whole, known - start)
+            stays = connection.execute(_stays_within(bay.bay_id, start, known)).all()
         return Observed(tuple(_dwell_of(stays, observed)), observed.whole, known - start)
 
     # -- what is missing ---------------------------------------------------------------------------
@@ -546,9 +546,9 @@ class _ObservedTime:
         return np.where(index > 0, lengths[index] - beyond, 0.0)
 
 
-def _observed_time(connection: Connection, bay_id: str, start: datetime, known: datetime) -> _ObservedTime:
+def _observed_time(connection: Connection, bay: BayConfig, start: datetime, known: datetime) -> _ObservedTime:
     """What was observed of [start, known): `known` is a tracked slot, or lies before the newest one."""
-    tracked = sa.and_(batches.c.bay_id == bay_id, batches.c.sha256.is_not(None))
+    tracked = sa.and_(batches.c.bay_id == bay.bay_id, batches.c.sha256.is_not(None))
     before = sa.select(sa.func.max(batches.c.slot)).where(tracked, batches.c.slot <= start)
     after = sa.select(sa.func.min(batches.c.slot)).where(tracked, batches.c.slot >= known)
     first, last = connection.execute(before).scalar() or start, connection.execute(after).scalar() or known
@@ -556,8 +556,7 @@ def _observed_time(connection: Connection, bay_id: str, start: datetime, known: 
         sa.select(epoch(batches.c.slot)).where(tracked, batches.c.slot.between(first, last)).order_by(batches.c.slot)
     )
     slots = np.array(connection.execute(asked).scalars().all(), dtype=float)
-    steps = np.diff(slots)
-    follows = steps <= _LONGEST_STEPS * np.median(steps) if len(steps) else np.zeros(0, dtype=bool)
+    follows = np.diff(slots) <= _LONGEST_STEPS * schedule_step(bay, known).total_seconds()
     begins = np.maximum(slots[:-1][follows], start.timestamp())
     ends = np.minimum(slots[1:][follows], known.timestamp())
     return _ObservedTime(begins, ends)

@@ -449,13 +449,13 @@ def test_dwell_is_what_the_stays_say(bay, floors, history, seed):
 def test_what_was_not_observed_is_no_dwell(bay, floors, history):
     """Slots 0 to 3, then a closure of seventy minutes, then two slots."""
     write(history, track_all(bay, [floors[n] for n in (0, 1, 2, 3, 10, 11)]))
-    whole = history.observed_dwell("demo_bay", at(0), at(100))
+    whole = history.observed_dwell(bay, at(0), at(100))
     assert (whole.observed, whole.period) == (4 * SLOT, 11 * SLOT)
     assert sum((one.total for one in whole.dwell if one.area == "A25"), timedelta()) == 4 * SLOT
-    within = history.observed_dwell("demo_bay", at(2), at(10))
+    within = history.observed_dwell(bay, at(2), at(10))
     assert (within.observed, within.period) == (SLOT, 8 * SLOT)
     assert {one.area: one.total for one in within.dwell}["A25"] == SLOT
-    seen = history.observed_dwell("demo_bay", at(0), at(3))
+    seen = history.observed_dwell(bay, at(0), at(3))
     assert list(seen.dwell) == history.dwell("demo_bay", at(0), at(3))
 
 
