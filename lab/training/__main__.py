@@ -42,6 +42,7 @@ def _parser() -> argparse.ArgumentParser:
     twins = commands.add_parser("twins", help="how well descriptors separate blocks of one class and size")
     twins.add_argument("--bay", default="demo_bay")
     twins.add_argument("--yards", default="520-523", help="seeds, from-to")
+    score.add_argument("--card", type=Path, help="Markdown file for the files' digests and the scores")
     score.add_argument("--pictures", type=Path, help="folder for annotated frames of the first yard")
     return parser
 
@@ -80,6 +81,10 @@ def _score(options: argparse.Namespace) -> None:
 
     result = scores.score(options.bay, _seeds(options.yards), options.pictures)
     _print_table(f"{options.bay}, yards {options.yards}", result)
+    if options.card:
+        from lab.training.card import write_card
+
+        write_card(options.card, options.bay, options.yards, result)
 
 
 def _twins(options: argparse.Namespace) -> None:
