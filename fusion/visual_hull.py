@@ -12,8 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 import shapely
 from shapely import Polygon
+from shapely.geometry.base import BaseGeometry
 
-from fusion.association import Hypotheses, agreement_of
+from fusion.agreement import agreement_of
+from fusion.hypotheses import Hypotheses
 from fusion.occlusion import nearer, owners
 from fusion.scene import Scene
 from fusion.upright_box import HEIGHT, Floats, Ints, project
@@ -98,7 +100,7 @@ class _Carving:
         clearly = after.mean() <= _CLEARLY_BETTER * before.mean() and (after < before).sum() >= _LEAST_CAMERAS
         return (best.plan, best.height) if clearly else None
 
-    def _not_open(self, found: Hypotheses, owner: Ints, row: int, camera: int) -> shapely.Geometry:
+    def _not_open(self, found: Hypotheses, owner: Ints, row: int, camera: int) -> BaseGeometry:
         """Pixels about the box where this camera does not see that the block is absent."""
         window = self._silhouette(self._room, self._box[HEIGHT] + _HIGHER_M, camera)
         others = np.flatnonzero((self._scene.camera == camera) & (owner >= 0) & (owner != row))
@@ -127,15 +129,15 @@ class _Carving:
         plan = _regular(self._carved(top, margin))
         return None if plan is None else _Prism(plan, top, self._agreements(plan, top))
 
-    def _carved(self, top: float, margin: float) -> shapely.Geometry:
-        common = self._room
+    def _carved(self, top: float, margin: float) -> BaseGeometry:
+        common: BaseGeometry = self._room
         for camera, closed in zip(self._cameras, self._closed, strict=True):
             widened = shapely.buffer(closed, margin, quad_segs=2) if margin else closed
             for level in _LEVELS:
                 common = common.intersection(self._on_plane(widened, int(camera), level * top))
         return common
 
-    def _on_plane(self, region: shapely.Geometry, camera: int, z: float) -> shapely.Geometry:
+    def _on_plane(self, region: BaseGeometry, camera: int, z: float) -> BaseGeometry:
         views = self._scene.views
         rotation, position, focal = views.rotation[camera], views.position[camera], views.focal[camera]
 
@@ -143,19 +145,20 @@ class _Carving:
             direction = np.column_stack([pixels / focal, np.ones(len(pixels))]) @ rotation
             return np.asarray(position[:2] + (z - position[2]) / direction[:, 2:] * direction[:, :2])
 
-        return shapely.make_valid(shapely.transform(region, ground))
+        plane: BaseGeometry = shapely.transform(region, ground)
+        return shapely.make_valid(plane)
 
     def _agreements(self, plan: Polygon, top: float) -> Floats:
         outlines = np.array([self._silhouette(plan, top, int(camera)) for camera in self._cameras], dtype=object)
         return agreement_of(outlines, self._silhouettes, self._scene)
 
-    def _silhouette(self, plan: Polygon, top: float, camera: int) -> shapely.Geometry:
+    def _silhouette(self, plan: Polygon, top: float, camera: int) -> BaseGeometry:
         """Of the upright prism over the plan: its walls and its top."""
         ring = shapely.get_coordinates(plan.exterior)
         solid = np.stack([np.column_stack([ring, np.full(len(ring), z)]) for z in (0.0, top)])
         low, high = project(solid, self._scene.views.take(np.array([camera, camera])))
         walls = np.stack([low[:-1], low[1:], high[1:], high[:-1]], axis=1)
-        faces = [*shapely.convex_hull(shapely.multipoints(walls)), shapely.make_valid(Polygon(high))]
+        faces = [*np.asarray(shapely.convex_hull(shapely.multipoints(walls))), shapely.make_valid(Polygon(high))]
         return shapely.union_all(faces)
 
 
@@ -168,7 +171,7 @@ def _behind(found: Hypotheses, row: int, others: Ints, eye: Floats) -> np.ndarra
     return np.array([bool(nearer(found, np.array([row]), int(other), eye)[0]) for other in others], dtype=bool)
 
 
-def _regular(shape: shapely.Geometry) -> Polygon | None:
+def _regular(shape: BaseGeometry) -> Polygon | None:
     """The largest part without holes, spikes, slits and needless vertices; None where nothing is left."""
     half = _NARROWEST_M / 2
     opened = shapely.buffer(shape, -half, join_style="mitre")
