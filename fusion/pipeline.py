@@ -5,13 +5,13 @@ from dataclasses import replace
 from bays import BayConfig
 from fusion.blocks import Placed, fused_blocks
 from fusion.occlusion import known_outlines
+from fusion.plans import fitted_plans
 from fusion.pose_check import out_of_pose
 from fusion.scene import build_scene
 from fusion.search import FINAL_SCALE_PX, Search, find_blocks
 from fusion.types import FusionResult
 from fusion.uncertainty import position_std
 from fusion.visibility import unseen_floor
-from fusion.visual_hull import fitted_plans
 from inference.types import Observation
 
 # A block whose centre is less certain than this has no place on a floor plan: of a block of which one
@@ -23,8 +23,8 @@ def fuse(observation: Observation, bay: BayConfig) -> FusionResult:
     """Find the blocks that explain what all cameras saw.
 
     Every block is an upright box on the floor, fitted to all its silhouettes at once
-    (`fusion.search`, `fusion.fitting`), or an upright prism where these contradict
-    every box (`fusion.visual_hull`). The result does not depend on the order
+    (`fusion.search`, `fusion.fitting`), or an upright prism over another polygon where these
+    prove it (`fusion.plans`). The result does not depend on the order
     of cameras or objects.
 
     Args:
@@ -65,8 +65,9 @@ def _without(observation: Observation, names: tuple[str, ...]) -> Observation:
 def _placed(search: Search) -> Placed:
     """Where and how certainly the found blocks stand; those that may stand anywhere are left out."""
     scene, found = search.scene, search.chosen
-    std = position_std(found, scene, known_outlines(found, scene), FINAL_SCALE_PX)
+    outlines = known_outlines(found, scene)
+    std = position_std(found, scene, outlines, FINAL_SCALE_PX)
     certain = std <= _NOWHERE_M
     found, missed, std = found.take(certain), search.missed[certain], std[certain]
-    shapes, heights, std = fitted_plans(found, std, scene)
-    return Placed(found, missed, shapes, heights, std)
+    shapes = fitted_plans(found, std, scene, outlines)
+    return Placed(found, missed, shapes.plans, shapes.heights, shapes.std)
