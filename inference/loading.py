@@ -27,6 +27,8 @@ from ultralytics import YOLO  # noqa: E402
 
 # Classes of a checkpoint that an error lists.
 _NAMES_SHOWN = 6
+# OpenVINO's network is converted for the size of its pictures: that of most cameras' frames is made ready.
+_USUAL_FRAME = (1080, 1920, 3)
 # Types of segment-anything by the width of their image encoder.
 _SAM_TYPES = {768: "vit_b", 1024: "vit_l", 1280: "vit_h"}
 
@@ -59,7 +61,7 @@ def load_models(models: Models, device: str | None = None) -> BayModels:
     _warm_up(loaded)
     if models.openvino and torch.device(device).type == "cpu":
         use_openvino(loaded.detector, threads)
-        _warm_up(loaded)
+        detect(loaded, [np.zeros(_USUAL_FRAME, dtype=np.uint8)])
     # ultralytics takes "all cores but one" when it sets a model up; the process's own choice is restored.
     torch.set_num_threads(threads)
     return loaded
