@@ -14,6 +14,7 @@ from lab.training.hardware import Hardware
 from lab.training.yolo import architecture, ship, train_phase, trained
 
 _FRAMES_PER_YARD, _REPAINTED_EVERY = 12, 3
+_OLD_HUES = 0.3
 _MIN_CROP_PX = 300.0  # crops of fewer pixels of the stored picture teach nothing
 
 
@@ -99,7 +100,8 @@ def repainted(crop: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.u
     paint = np.array([rng.uniform(80, 170), *rng.uniform(110, 146, 2)], dtype=np.float32)
     lightness = np.clip(paint[0] / max(float(object_pixels[:, 0].mean()), 1.0), 0.6, 1.6)
     object_pixels[:, 0] *= lightness
-    object_pixels[:, 1:] += paint[1:] - object_pixels[:, 1:].mean(axis=0)
+    # Of the old hues little stays: how far a plate is from the mean of plate and ribs shows its paint as well.
+    object_pixels[:, 1:] = paint[1:] + _OLD_HUES * (object_pixels[:, 1:] - object_pixels[:, 1:].mean(axis=0))
     lab[inside] = object_pixels
     painted = cv2.cvtColor(np.clip(lab, 0, 255).astype(np.uint8), cv2.COLOR_LAB2BGR)
     return np.asarray(np.where(inside[:, :, None], painted, crop), dtype=np.uint8)
