@@ -7,6 +7,7 @@ is used here, does not.
 """
 
 import importlib.util
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -61,7 +62,8 @@ def converted(model: torch.nn.Module, size: tuple[int, ...], threads: int) -> Ne
 
     example = torch.zeros(1, 3, *size)
     try:
-        with torch.no_grad():
+        # OpenVINO's frontend reads traces; what torch wants in their place it does not read yet.
+        with torch.no_grad(), warnings.catch_warnings(action="ignore", category=DeprecationWarning):
             wrapped = _First(model).eval()
             wrapped(example)  # the anchors of this size are made here: the trace takes them as constants
             traced = torch.jit.trace(wrapped, example, check_trace=False)

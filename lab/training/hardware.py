@@ -44,7 +44,7 @@ class Hardware:
     @property
     def on_gpu(self) -> bool:
         """Whether the device is one."""
-        return torch.device(self.device).type != "cpu"
+        return bool(torch.device(self.device).type != "cpu")
 
     def for_ultralytics(self) -> dict[str, Any]:
         """Arguments of `YOLO.train`."""
