@@ -62,8 +62,9 @@ def converted(model: torch.nn.Module, size: tuple[int, ...], threads: int) -> Ne
 
     example = torch.zeros(1, 3, *size)
     try:
-        # OpenVINO's frontend reads traces; what torch wants in their place it does not read yet.
-        with torch.no_grad(), warnings.catch_warnings(action="ignore", category=DeprecationWarning):
+        # Torch warns that traces are deprecated, and that the size becomes a constant. OpenVINO's
+        # frontend reads traces and not what is to take their place, and the size shall be one.
+        with torch.no_grad(), warnings.catch_warnings(action="ignore"):
             wrapped = _First(model).eval()
             wrapped(example)  # the anchors of this size are made here: the trace takes them as constants
             traced = torch.jit.trace(wrapped, example, check_trace=False)
