@@ -69,7 +69,8 @@ def converted(model: torch.nn.Module, size: tuple[int, ...], threads: int) -> Ne
             wrapped(example)  # the anchors of this size are made here: the trace takes them as constants
             traced = torch.jit.trace(wrapped, example, check_trace=False)
         frontend = FrontEndManager().load_by_framework("pytorch")
-        graph = frontend.convert(frontend.load(TorchScriptPythonDecoder(traced)))
+        decoder = TorchScriptPythonDecoder(traced)  # held until the conversion is done: OpenVINO calls it
+        graph = frontend.convert(frontend.load(decoder))
         settings = {"INFERENCE_NUM_THREADS": threads, "NUM_STREAMS": 1, "INFERENCE_PRECISION_HINT": "f32"}
         compiled = openvino.Core().compile_model(graph, "CPU", settings)
     except RuntimeError as error:
