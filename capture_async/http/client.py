@@ -230,6 +230,8 @@ class _Exchange:
 
     async def _send(self, authorization: str | None) -> Reply:
         headers = self._headers if authorization is None else self._headers | {"Authorization": authorization}
+        if is_crowded():
+            headers = headers | {"Connection": "close"}
         if not self._http._is_lenient and authorization is not None and not _is_unicode(authorization):
             raise _MalformedReplyError("its challenge is no UTF-8")
         transport = self._send_leniently if self._http._is_lenient else self._send_by_aiohttp
@@ -290,7 +292,7 @@ class _Exchange:
             raise self._error(FailureReason.TOO_LARGE, detail)
         body = Body(self._where, response.headers, self._max_bytes, first_part=self._method == "GET")
         whole, at_end = await self._collect(response.content, body)
-        if at_end and not is_crowded():
+        if at_end:
             self._http._kept.add(self.port)
         else:
             self._http._kept.discard(self.port)
