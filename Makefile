@@ -11,7 +11,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo test test-fast coverage cluster-test load eval eval-tracking bench-inference bench-history bench-pipeline backtest \
-	lint format image compose-test clean
+	lint format web check-web check-dashboard image compose-test clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -40,7 +40,7 @@ format: install  ## let ruff rewrite what it can
 test: install  ## every test, on two cores within 12 minutes
 	$(BIN)/python -m pytest -n 2 --at-most 720
 
-test-fast: install  ## the tests that need neither Airflow's processes nor PostgreSQL nor the trained models
+test-fast: install  ## the tests that need neither Airflow's processes nor PostgreSQL nor seconds of computing, within one minute
 	$(BIN)/python -m pytest -n 2 --at-most 60 -m "not slow"
 
 coverage: install  ## every test, and the lines and branches that they run of each package of the product
@@ -75,6 +75,21 @@ bench-pipeline: install  ## from slot to tracking result with Celery, before and
 
 eval-tracking: install  ## the tracker over simulated days, beside two baselines (ARGS="--seeds 1,2")
 	@$(BIN)/python -m lab.evaluation.tracking_bench $(ARGS)
+
+WEB := dashboard/web
+
+$(WEB)/node_modules/.installed: $(WEB)/package.json
+	@cd $(WEB) && npm install --silent && touch node_modules/.installed
+
+web: $(WEB)/node_modules/.installed  ## build the dashboard's page into dashboard/static (Node 20 and npm)
+	@cd $(WEB) && npm run --silent build
+
+check-web: web  ## the page's own tests, and whether the committed bundle is what its sources build
+	@cd $(WEB) && npm test --silent
+	@git diff --exit-code --stat -- dashboard/static
+
+check-dashboard: install web  ## the dashboard in a real Chromium on a real Airflow: every figure beside its bar (ARGS=--help)
+	@$(BIN)/python -m lab.benchmarks.dashboard $(ARGS)
 
 image:  ## the image of every service (BASE_IMAGE=, PIP_CONFIG=; wheels of deploy/wheels/ come first): docs/deploy.md
 	DOCKER_BUILDKIT=1 docker build --file deploy/Dockerfile --tag bay-observation:latest --tag bay-observation:$(VERSION) \
