@@ -6,8 +6,11 @@ UV     := uv==0.11.33
 comma := ,
 VERSION = $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 
+# Where nothing keeps the compiled modules, each process of Airflow compiles all of them: seconds at every start.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-fast cluster-test load eval eval-tracking bench-inference bench-history bench-pipeline backtest \
+.PHONY: help install demo test test-fast coverage cluster-test load eval eval-tracking bench-inference bench-history bench-pipeline backtest \
 	lint format image compose-test clean
 
 help:  ## this list
@@ -34,11 +37,17 @@ format: install  ## let ruff rewrite what it can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-test: install  ## every test
-	$(BIN)/python -m pytest
+test: install  ## every test, on two cores within 12 minutes
+	$(BIN)/python -m pytest -n 2 --at-most 720
 
 test-fast: install  ## the tests that need neither Airflow's processes nor PostgreSQL nor the trained models
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -n 2 --at-most 60 -m "not slow"
+
+coverage: install  ## every test, and the lines and branches that they run of each package of the product
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest -n 2
+	$(BIN)/coverage combine --quiet
+	$(BIN)/python -m lab.benchmarks.covered
 
 cluster-test: install  ## Celery, PostgreSQL, Redis and two bays as hosts of their own, and every fault
 	$(BIN)/python -m pytest tests/lab/cluster -m "slow or not slow" $(ARGS)
@@ -76,4 +85,4 @@ compose-test: install  ## build the image, start every profile in Docker, send b
 	@$(BIN)/python tests/compose/run.py $(ARGS)
 
 clean:  ## remove what the targets made
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache data demo_output
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .coverage* data demo_output

@@ -58,7 +58,7 @@ class Bay:
         folder.mkdir()
         self.content = yaml.safe_load((PROJECT / "bays" / "demo_bay.yaml").read_text(encoding="utf-8"))
         subnet = f"127.{os.getpid() % 100 + 100}.{os.getpid() // 100 % 250}"
-        self.content |= {"enabled": True, "camera_quorum": 11}
+        self.content |= {"enabled": True, "camera_quorum": 11, "retry_delay": 10}
         board = {"path": str(folder.parent / "board.txt"), "text": "{{ news.text }}"}
         notification = {"name": "board", "notifier": "yard_board.Board", "events": ["appeared"], "arguments": board}
         self.content["notifications"] = [notification]
@@ -244,7 +244,7 @@ def test_fusion_waits_for_an_observation_that_has_not_arrived(yard):
     def deferred() -> bool:
         return states(yard, "fusion", run)["process_fusion"] == "deferred"
 
-    yard.airflow._wait(deferred, 120, "process_fusion was not deferred")
+    yard.airflow.wait_until(deferred, 120, "process_fusion was not deferred")
     aside.rename(path)
     assert yard.airflow.wait_for_run(DAGS["fusion"], run) == "success"
     assert "is not whole on this host yet" in yard.airflow.task_log(DAGS["fusion"], run, "process_fusion")
@@ -277,7 +277,7 @@ def test_below_the_quorum_the_capture_fails_and_a_retry_takes_new_frames(yard):
     def will_be_retried() -> bool:
         return states(yard, "observation", run)["capture_images"] == "up_for_retry"
 
-    yard.airflow._wait(will_be_retried, 120, "capture_images is not up for a retry")
+    yard.airflow.wait_until(will_be_retried, 120, "capture_images is not up for a retry")
     log = yard.airflow.task_log(DAGS["observation"], run, "capture_images", 1)
     assert f"frames of 11 cameras where bay {BAY} wants 12; missing: {OFFLINE} (unreachable)" in log
     assert yard.store.find("capture", BAY, batch_id(BAY, slot)) is None
@@ -306,7 +306,7 @@ def inference_server(yard: SimpleNamespace) -> Iterator[Callable[[], dict[str, A
         command = [sys.executable, "-m", "inference", "serve", BAY]
         server = subprocess.Popen(command, env=os.environ | yard.environment, stdout=log, stderr=log)
     try:
-        yard.airflow._wait(answers, 120, "the inference server does not answer")
+        yard.airflow.wait_until(answers, 120, "the inference server does not answer")
         yield health
     finally:
         server.terminate()
