@@ -86,7 +86,11 @@ class Camera(_Strict):
 
     `connections` is how many the camera allows this process at once. `snapshot` is
     its address for the provider `http`, when that is another than the bay's `path`.
-    With `rtsp` a frame of the stream stands in where the snapshot fails.
+    With `rtsp` a frame of the stream stands in where the snapshot fails. For an NVR, or a
+    camera with several lenses, `channel` is the number of the video source, from 1, and
+    `profile` the token or name of an ONVIF profile. `snapshot_port` is where the snapshot
+    is asked for, where that is another port than the ONVIF services' and the camera does
+    not say so.
     """
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_\-]{0,31}$")]
@@ -95,10 +99,21 @@ class Camera(_Strict):
     scheme: Literal["http", "https"] = "http"
     connections: Annotated[int, Field(ge=1, le=16)] = 1
     snapshot: LocalTarget | None = None
+    snapshot_port: Annotated[int, Field(strict=True, ge=1, le=65535)] | None = None
+    channel: Annotated[int, Field(strict=True, ge=1, le=256)] | None = None
+    profile: Annotated[str, Field(min_length=1, max_length=64)] | None = None
     rtsp: Rtsp | None = None
     pose: Pose | None = None
     intrinsics: Intrinsics | None = None
     fusion: bool = True
+
+    @property
+    def picture(self) -> str:
+        """Which picture of which host; no two cameras of a bay may have the same one."""
+        rtsp_path = None if self.rtsp is None else self.rtsp.path
+        parts = {"channel": self.channel, "profile": self.profile, "snapshot": self.snapshot, "rtsp.path": rtsp_path}
+        selection = "".join(f", {name} {value}" for name, value in parts.items() if value is not None)
+        return f"{self.host}{selection}"
 
     @model_validator(mode="before")
     @classmethod
@@ -285,7 +300,7 @@ class BayConfig(_Strict):
     @model_validator(mode="after")
     def _cameras_belong_together(self) -> Self:
         _refuse_doubled("name", (camera.name for camera in self.cameras))
-        _refuse_doubled("host", (str(camera.host) for camera in self.cameras))
+        _refuse_doubled("host", (camera.picture for camera in self.cameras))
         subnet = self.network.camera_subnet
         for camera in self.cameras:
             if camera.host not in subnet:

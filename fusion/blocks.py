@@ -9,7 +9,7 @@ import shapely
 from shapely import Polygon
 
 from bays import BayConfig
-from fusion.association import Hypotheses
+from fusion.hypotheses import Hypotheses
 from fusion.scene import Scene
 from fusion.types import FusedBlock
 from fusion.upright_box import Bools, Floats, X, Y

@@ -1,4 +1,4 @@
-"""What fusion yields: blocks on the floor plan, and the floor that nobody saw."""
+"""What fusion yields: blocks on the floor plan, and the floor that no camera saw."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -18,7 +18,7 @@ class FusedBlock:
         footprint: outline on the floor, metres, floor frame.
         height_m: top above the floor, metres.
         area: name of the area it stands in; None outside of every area.
-        stage: assembly stage by weighted vote; None when no camera told.
+        stage: assembly stage by weighted vote; None when no camera gave one.
         confidence: 0 to 1.
         cameras: names of the cameras that saw it.
         work: equipment standing on its footprint, counted by class.
@@ -49,7 +49,7 @@ class FusionResult:
     outside of every view, or hidden. It proves nothing about what stands there.
 
     `missing_cameras` took no part: no frame, or among `out_of_pose`, which hang
-    otherwise than the bay's file says (`python -m fusion check-poses` tells by how much).
+    otherwise than the bay's file says (`python -m fusion check-poses` says by how much).
     """
 
     batch_id: str

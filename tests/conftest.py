@@ -27,6 +27,9 @@ os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 
+if "PYTEST_XDIST_WORKER" in os.environ:  # a core each: threads of one worker would only hold up the other's
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 # Each of these runs on one worker of pytest-xdist, since its files share a server; any other file by itself.
 SHARING = ("tests/lab/cluster/",)
 DEMO_BAY = Path(__file__).parents[1] / "bays" / "demo_bay.yaml"

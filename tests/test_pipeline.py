@@ -7,7 +7,6 @@ another and run in their order. The bay is a copy of the demo's on addresses of 
 import asyncio
 import os
 import shutil
-import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -21,8 +20,9 @@ import yaml
 
 from artifacts import ArtifactReference, ArtifactStore
 from bays import batch_id
+from lab.services.ports import free_port
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.slow(12), pytest.mark.timeout(1200)]
 
 PROJECT = Path(__file__).parents[1]
 BAY = "test_yard"
@@ -64,18 +64,13 @@ class Bay:
         self.content["notifications"] = [notification]
         self.content["network"] = {"camera_subnet": f"{subnet}.0/24", "observer_ip": f"{subnet}.1"}
         for camera in self.content["cameras"]:
-            camera |= {"host": f"{subnet}.{camera['host'].rpartition('.')[2]}", "port": _free_port()}
+            host = f"{subnet}.{camera['host'].rpartition('.')[2]}"
+            camera |= {"host": host, "port": free_port(host)}
         self.write()
 
     def write(self, **changes: Any) -> None:
         text = yaml.safe_dump(self.content | changes)
         (self.folder / f"{BAY}.yaml").write_text(text, encoding="utf-8")
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.fixture(scope="module")

@@ -27,7 +27,7 @@ from operators.retrying import StorePatience
 from tracking.history import History
 
 pytestmark = [
-    pytest.mark.slow,
+    pytest.mark.slow(10),
     pytest.mark.skipif(bool(why_not()), reason=why_not() or "a FUSE mount can be made"),
 ]
 

@@ -25,7 +25,7 @@ import yaml
 from artifacts import ArtifactReference, ArtifactStore
 from bays import batch_id
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow(16), pytest.mark.timeout(600)]
 
 PROJECT = Path(__file__).parents[1]
 SLOTS = (datetime(2025, 7, 2, 1, 0, tzinfo=UTC) + number * timedelta(minutes=10) for number in range(100))

@@ -18,6 +18,7 @@ MENDED_BY_ANOTHER_TRY = frozenset(
         FailureReason.BUSY,
         FailureReason.TRUNCATED,
         FailureReason.NOT_AN_IMAGE,
+        FailureReason.OBSERVER_FAULT,
     }
 )
 """Reasons after which the service asks once more, while the bay's deadline and `capture_attempts` allow it."""
@@ -55,6 +56,10 @@ class ImageProvider(ABC):
         Never for a refused login: cameras lock accounts.
         """
         return failure.reason in MENDED_BY_ANOTHER_TRY
+
+    def retry_after_s(self, camera: Camera) -> float | None:
+        """Seconds after which the camera itself wants to be asked again; None where it does not say."""
+        return None
 
     async def close(self) -> None:
         """Let go of sockets and threads. May be called twice."""

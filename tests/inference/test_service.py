@@ -276,7 +276,7 @@ def test_bays_of_the_same_models_share_a_service(checkpoints: Models) -> None:
     assert InferenceService.for_bay(one) is not InferenceService.for_bay(stricter)
 
 
-@pytest.mark.slow
+@pytest.mark.slow(15)
 def test_shipped_weights_find_the_blocks_of_a_yard_that_training_never_saw() -> None:
     from lab.training.scores import Tally, rendered_batch
 

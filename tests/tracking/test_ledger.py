@@ -323,7 +323,7 @@ def database(request, monkeypatch):
     return url
 
 
-@pytest.mark.slow
+@pytest.mark.slow(3)
 @pytest.mark.parametrize("killed_at", ["in the transaction", "before the artifacts", "between the artifacts"])
 def test_the_retry_repairs_what_a_killed_process_left(bay, in_order, store, published, database, killed_at):
     for number in (0, 1, 3, 4, 5, 6, 7):
@@ -340,7 +340,7 @@ def test_the_retry_repairs_what_a_killed_process_left(bay, in_order, store, publ
     assert history(store, bay) == in_order
 
 
-@pytest.mark.slow
+@pytest.mark.slow(3)
 def test_two_processes_on_one_bay_leave_the_history_of_one(bay, in_order, store, published, database):
     names = [reference.batch_id for reference in published]
     both = [worker("never", *names[::2], *names[1::2]), worker("never", *names[::-1])]

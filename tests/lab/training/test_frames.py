@@ -45,7 +45,7 @@ def test_half_of_the_bays_have_their_cameras_hung_anew() -> None:
             assert 40 <= camera.pose.tilt <= 52
 
 
-@pytest.mark.slow
+@pytest.mark.slow(5)
 def test_frames_are_rendered_once_and_taken_again(tmp_path: Path) -> None:
     made = frames.make_frames(tmp_path / "frames", 3, seed=0)
     assert len(made) == 3
