@@ -106,6 +106,8 @@ def _text(value: Any) -> str:
 
 
 def _number(value: Any) -> float:
+    if type(value) is float and value - value == 0.0:  # finite; nearly all values end here
+        return value
     # numpy's float64 is a float; what comes back is Python's own.
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         raise CodecError(f"{_shown(value)} where a finite number is wanted")
@@ -170,25 +172,25 @@ def _dataclass(kind: type) -> Codec:
         if type(value) is not kind:
             raise CodecError(f"{_shown(value)} where {kind.__name__} is wanted")
         data: dict[str, Plain] = {}
-        for name, codec in prepared().items():
-            try:
+        name = ""
+        try:
+            for name, codec in prepared().items():
                 data[name] = codec.encode(getattr(value, name))
-            except CodecError as error:
-                raise CodecError(f"{name}: {error}") from error
+        except CodecError as error:
+            raise CodecError(f"{name}: {error}") from error
         return data
 
     def read(data: Any) -> Any:
         if type(data) is not dict:
             raise CodecError(f"{_shown(data)} where {kind.__name__} is wanted")
-        known = prepared()
-        values = {}
-        for name, item in data.items():
-            if name not in known:
-                raise CodecError(f"{kind.__name__} has no field {name[:40]!r}")
-            try:
+        known, values, name = prepared(), {}, ""
+        try:
+            for name, item in data.items():
                 values[name] = known[name].decode(item)
-            except CodecError as error:
-                raise CodecError(f"{name}: {error}") from error
+        except CodecError as error:
+            raise CodecError(f"{name}: {error}") from error
+        except KeyError:
+            raise CodecError(f"{kind.__name__} has no field {name[:40]!r}") from None
         if len(values) < len(known) and (missing := required - values.keys()):
             raise CodecError(f"{kind.__name__} without {', '.join(sorted(missing))}")
         try:
@@ -280,7 +282,6 @@ def _array(kind: Any) -> Codec:
 
 
 def _shape(kind: Any) -> Codec:
-    import numpy as np
     import shapely
 
     begin = {shapely.Polygon: _POLYGON, shapely.MultiPolygon: _MULTI_POLYGON}.get(kind)
@@ -299,7 +300,7 @@ def _shape(kind: Any) -> Codec:
             value = shapely.from_wkb(data)
         except shapely.errors.ShapelyError as error:
             raise CodecError(f"{kind.__name__}: {error}") from error
-        if not isinstance(value, kind) or not np.isfinite(shapely.get_coordinates(value)).all():
+        if not isinstance(value, kind) or not math.isfinite(value.area):
             raise CodecError(f"{kind.__name__} with a coordinate that is not finite")
         return value
 

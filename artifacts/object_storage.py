@@ -60,7 +60,9 @@ class ObjectStorage:
         with self._s3() as s3:
             size = int(s3.info(self._key(path))["size"])
             if size > most_bytes:
-                raise ArtifactError(f"{self.where(path)}: {size} bytes where {most_bytes} are expected at most")
+                raise ArtifactError(
+                    f"{self.where(path)}: {size} bytes where {most_bytes} are expected: replaced, or not ours"
+                )
             content: bytes = s3.cat_file(self._key(path))
             return content
 

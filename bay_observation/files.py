@@ -84,7 +84,9 @@ def read_regular_file(path: Path, most_bytes: int) -> bytes:
         if not stat.S_ISREG(status.st_mode):
             raise ArtifactError(f"{path}: no regular file")
         if status.st_size > most_bytes:
-            raise ArtifactError(f"{path}: {status.st_size} bytes where {most_bytes} are expected at most")
+            raise ArtifactError(
+                f"{path}: {status.st_size} bytes where {most_bytes} are expected: replaced, or not ours"
+            )
         # Small files may have no blocks of their own. `st_blocks` counts 512 bytes each.
         if status.st_size > _SMALL and status.st_blocks * 512 < status.st_size // 2:
             raise ArtifactError(f"{path}: most of its {status.st_size} bytes were never written")
