@@ -196,11 +196,18 @@ class Storage(_Strict):
     wait: Annotated[float, Field(ge=60, le=604_800)] = 7200.0
 
 
+CheckpointKey = Literal["yolo_detection", "sam_segmentation", "classification", "jig_classification"]
+
+
 class Models(_Strict):
     """Checkpoints of a bay. Relative paths start at `MODELS_PATH` (see `inference`).
 
     With `jig_classification` jigs are found by automatic masks as well, which this classifier
-    of crops tells apart. `half_precision` is used where the device has it.
+    of crops names. `half_precision` is used where the device has it.
+
+    `sha256` holds the expected digest of a checkpoint by its key, `class_names` renames classes
+    of the checkpoints (theirs to ours), `stages` are the classes that the stage classifier must
+    have; each is optional.
     """
 
     yolo_detection: Path
@@ -208,6 +215,9 @@ class Models(_Strict):
     sam_model_type: Annotated[str, Field(pattern=r"^[a-z0-9_]+$")] = "vit_h"
     classification: Path
     jig_classification: Path | None = None
+    sha256: dict[CheckpointKey, Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]] = Field(default_factory=dict)
+    class_names: dict[str, str] = Field(default_factory=dict)
+    stages: tuple[str, ...] | None = None
     half_precision: bool = True
     min_confidence: Annotated[float, Field(gt=0, lt=1)] = 0.25
     image_size: Annotated[int, Field(ge=64, le=4096, multiple_of=32)] = 640
