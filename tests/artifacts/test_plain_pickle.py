@@ -98,7 +98,7 @@ class Callable:
         [[]] * 2,
         object,
     ],
-    ids=repr,
+    ids=lambda value: type(value).__name__,
 )
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
 def test_python_s_own_pickles_of_other_things_are_refused(value, protocol, capsys):
@@ -107,7 +107,9 @@ def test_python_s_own_pickles_of_other_things_are_refused(value, protocol, capsy
     assert capsys.readouterr().out == ""
 
 
-@pytest.mark.parametrize("value", [(1,), {1: 2}, {1}, bytearray(), 1j, object(), 2**128, [2**200]])
+@pytest.mark.parametrize(
+    "value", [(1,), {1: 2}, {1}, bytearray(), 1j, object(), 2**128, [2**200]], ids=lambda value: type(value).__name__
+)
 def test_what_is_not_plain_is_not_written(value):
     with pytest.raises(PlainPickleError):
         dumps(value)
