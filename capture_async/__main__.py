@@ -1,6 +1,6 @@
 """`python -m capture_async probe BAY` and `python -m capture_async health BAY`.
 
-For the person in front of a camera cabinet, and for whoever looks after a bay.
+For the person in front of a camera cabinet, and for the people who look after a bay.
 """
 
 import argparse

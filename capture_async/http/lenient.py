@@ -1,4 +1,4 @@
-"""HTTP/1 as some firmwares speak it: one request over a connection of its own, read as far as it can be.
+"""HTTP/1 as some firmwares speak it: one request per connection, read as far as it can be.
 
 aiohttp rightly refuses a header line without a name, a length counted in characters, or a
 header that is no UTF-8. A camera that sends these has a frame all the same. Only

@@ -1,4 +1,4 @@
-"""ONVIF requests: six envelopes of the Device and Media services, each with a token of its own.
+"""ONVIF requests: the envelopes of the Device and Media services, with a new token for each message.
 
 They are what zeep writes from ONVIF's WSDL, which a test holds them to. Written here, they
 cost neither zeep's import nor parsing the WSDL, which is most of a cold capture's time, and

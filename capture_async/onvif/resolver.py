@@ -354,7 +354,7 @@ class _Resolver:
         own = self.http.port
         if named_port is None or named_port == own or not named_port > 0 or parts.scheme.lower() != "http":
             return _Endpoint(target, (own,))
-        # Of its own host the camera knows the ports; behind NAT it rarely knows those outside.
+        # A camera knows the ports of its host; behind NAT it rarely knows those outside.
         return _Endpoint(target, (named_port, own) if named_host == self.http.host else (own, named_port))
 
     def _rtsp_endpoint(self, address: str, what: str) -> _Endpoint:

@@ -165,7 +165,7 @@ def state_of(camera: Camera, credentials: Credentials | None, *, stream: bool = 
     Args:
         camera: which.
         credentials: the login.
-        stream: that of its stream, which has nonces, and refuses logins, of its own.
+        stream: that of its stream, which has its own nonces and refuses logins by itself.
     """
     host, port = str(camera.host), rtsp_port(camera) if stream else camera.port
     login = _kept(_logins, (host, port, credentials), lambda: LoginState(credentials))
@@ -234,7 +234,7 @@ def _kept(states: "OrderedDict[Any, _State]", key: tuple[Any, ...], make: Callab
 
 
 def _fingerprint(frame: bytes) -> tuple[int, int]:
-    """Tells two frames of one camera apart: length, and a checksum of the head, the end and single bytes between.
+    """Distinguishes two frames of one camera: length, and a checksum of the head, the end and single bytes between.
 
     A JPEG's scan is one stream of bits: what changes anywhere shifts all that follows, so
     that a frame that is not the same has another length or another end. A checksum of all

@@ -99,7 +99,7 @@ class LiveImageProvider(ImageProvider):
 
     async def get_images(self, reference_time: datetime, cameras: Sequence[Camera], bay_id: str) -> list[Outcome]:
         """One outcome per camera; see `ImageProvider.get_images`. `captured_at` is when the answer began."""
-        if len(cameras) == 1:  # as the service asks: no task of its own
+        if len(cameras) == 1:  # as the service asks: without another task
             return [await self._outcome(reference_time, cameras[0], bay_id)]
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(self._outcome(reference_time, camera, bay_id)) for camera in cameras]

@@ -39,7 +39,7 @@ class ImageProvider(ABC):
         """Exactly one outcome for each of `cameras`, in their order.
 
         A camera that gives no frame is a `CameraFailure`, never an exception. The
-        service asks for every camera in a call of its own, all at once, so that one
+        service asks for each camera in a separate call, all at once, so that one
         camera's delay or cancellation is that camera's alone. Cancelling the call
         must let go of its sockets.
 

@@ -1,6 +1,6 @@
 """One key frame over RTSP (RFC 2326): DESCRIBE, SETUP, PLAY, and the packets interleaved on the same connection.
 
-A client of its own, because it must be cancelled at the deadline, must keep login and
+Written here, because it must be cancelled at the deadline, must keep login and
 password out of addresses, command lines and logs, and must ask no host but the
 configured one. Packets come over TCP: no ports to open in the bay's network, none lost.
 """
