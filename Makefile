@@ -61,8 +61,8 @@ load: install  ## capture against 12 to 1000 simulated cameras, beside what it r
 eval: install  ## how right fusion and the whole way are, on yards never trained or tuned on (ARGS=--help)
 	@$(BIN)/python -m lab.evaluation $(ARGS)
 
-bench-inference: install  ## the warm models against one call per frame and box, and against a cold task
-	@$(BIN)/python -m lab.benchmarks.inference $(ARGS)
+bench-inference: install  ## the warm models against slower ways and a cold task; with DEVICE=cuda: that device, step by step, beside the CPU
+	@$(BIN)/python -m $(if $(DEVICE),lab.benchmarks.device --device $(DEVICE),lab.benchmarks.inference) $(ARGS)
 
 backtest: install  ## a stored day again, beside the live history (BAY= FROM= TO= PARAMS=file.yaml OUTPUT= ARGS=--json)
 	@$(BIN)/python -m lab.backtest run $(BAY) --from '$(FROM)' --to '$(TO)' $(if $(PARAMS),--params $(PARAMS)) $(if $(OUTPUT),--output $(OUTPUT)) $(ARGS)
