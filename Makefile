@@ -10,8 +10,8 @@ VERSION = $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-fast coverage cluster-test load eval eval-tracking bench-inference bench-history bench-pipeline check-slots backtest \
-	lint format web check-web check-dashboard image compose-test clean
+# Every target that has a line of help.
+.PHONY: $(shell sed -n 's/^\([a-z-]*\):.*\#\#.*/\1/p' $(MAKEFILE_LIST))
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -72,6 +72,9 @@ bench-history: install  ## a year of ten bays in a PostgreSQL of its own: how lo
 
 check-slots: install  ## a slot holds what was seen then, nothing is lost: real Airflow, random losses (ARGS=--help)
 	@$(BIN)/python -m lab.benchmarks.check_slots $(ARGS)
+
+bench-artifacts: install  ## artifacts of format 2 beside format 1: save, load, size
+	@$(BIN)/python -m lab.benchmarks.artifacts $(ARGS)
 
 bench-pipeline: install  ## from slot to tracking result with Celery, before and after tuning, and Airflow's share of it
 	@$(BIN)/python -m lab.benchmarks.pipeline $(ARGS)

@@ -179,9 +179,9 @@ class WatchedFileSystem:
         """Size and time of a file, None where there is none."""
         return self._call(lambda: self._files.status(path))
 
-    def read(self, path: str) -> bytes:
-        """All of a file."""
-        return self._call(lambda: self._files.read(path))
+    def read(self, path: str, most_bytes: int) -> bytes:
+        """All of a file; see `FileSystem`."""
+        return self._call(lambda: self._files.read(path, most_bytes))
 
     def publish(self, path: str, content: bytes, before_commit: BeforeCommit | None) -> None:
         """Put a file there unless it is there already; once this has raised it does not appear any more."""
@@ -215,7 +215,7 @@ class WatchedFileSystem:
 
     def _holds(self, path: str, content: bytes) -> bool:
         status = self._files.status(path)
-        return status is not None and status.size == len(content) and self._files.read(path) == content
+        return status is not None and status.size == len(content) and self._files.read(path, len(content)) == content
 
     def folders(self, folder: str, file_name: str) -> list[str]:
         """Names of the folders in `folder` that hold a file of that name, in order."""

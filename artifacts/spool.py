@@ -25,7 +25,7 @@ from artifacts.location import data_root
 from artifacts.reference import ArtifactReference, Stage, artifact_path
 from bay_observation import settings
 from bay_observation.errors import ArtifactError, ConfigError, SpoolError
-from bay_observation.files import BeforeCommit, file_lock, sync_folder, write_atomically
+from bay_observation.files import BeforeCommit, file_lock, read_regular_file, sync_folder, write_atomically
 
 logger = logging.getLogger(__name__)
 
@@ -369,7 +369,7 @@ def content_of(path: Path, reference: ArtifactReference) -> bytes:
         ArtifactError: it is damaged.
         OSError: it is gone, or cannot be read.
     """
-    content = path.read_bytes().partition(b"\n")[2]
+    content = read_regular_file(path, reference.size + _LONGEST_HEADER).partition(b"\n")[2]
     if len(content) != reference.size or hashlib.sha256(content).hexdigest() != reference.sha256:
         raise ArtifactError(f"{path}: damaged: its bytes are not those that were spooled")
     return content
