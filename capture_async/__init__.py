@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from capture_async.providers.factory import ImageProviderFactory
     from capture_async.providers.provider import ImageProvider
     from capture_async.service import CaptureService
-    from capture_async.service_pool import close_shared, shared_service, warm_up
+    from capture_async.service_pool import close_pool, pooled_service, warm_up
 
 __all__ = [
     "Attempt",
@@ -28,8 +28,8 @@ __all__ = [
     "FailureReason",
     "ImageProvider",
     "ImageProviderFactory",
-    "close_shared",
-    "shared_service",
+    "close_pool",
+    "pooled_service",
     "warm_up",
 ]
 
@@ -37,8 +37,8 @@ _LAZY = {
     "CaptureService": "capture_async.service",
     "ImageProvider": "capture_async.providers.provider",
     "ImageProviderFactory": "capture_async.providers.factory",
-    "close_shared": "capture_async.service_pool",
-    "shared_service": "capture_async.service_pool",
+    "close_pool": "capture_async.service_pool",
+    "pooled_service": "capture_async.service_pool",
     "warm_up": "capture_async.service_pool",
 }
 

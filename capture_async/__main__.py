@@ -21,7 +21,7 @@ from rich.text import Text
 
 from bay_observation.errors import ArtifactError, BayObservationError, ConfigError
 from bays import BayConfig, load_bay
-from capture_async.credentials import Credentials
+from capture_async.credentials import PASSWORD_VARIABLE, USER_VARIABLE, Credentials, login_from_environment
 
 if TYPE_CHECKING:
     from capture_async.health import BayHealth, CameraHealth
@@ -101,18 +101,18 @@ async def _probe_live(
 
     rows: dict[str, CameraReport] = {camera.name: CameraReport(camera.name, "") for camera in bay.cameras}
 
-    def tell(report: CameraReport) -> None:
+    def update_row(report: CameraReport) -> None:
         rows[report.name] = report
 
     console = _console(stderr=as_json)  # with --json, stdout is the document's alone
     if not console.is_terminal:
-        report = await probe(bay, credentials, save=save, tell=tell)
+        report = await probe(bay, credentials, save=save, on_update=update_row)
         if not as_json:
             console.print(_probe_view(bay, rows))
         return report
     with Live(console=console, refresh_per_second=8, get_renderable=lambda: _probe_view(bay, rows)) as live:
         live.refresh()
-        return await probe(bay, credentials, save=save, tell=tell)
+        return await probe(bay, credentials, save=save, on_update=update_row)
 
 
 def _probe_view(bay: BayConfig, rows: "dict[str, CameraReport]") -> Group:
@@ -185,7 +185,6 @@ def _writable_folder(folder: Path) -> Path:
 
 
 def _login(bay: BayConfig) -> Credentials | None:
-    from capture_async.probe import PASSWORD_VARIABLE, USER_VARIABLE, login_from_environment
     from capture_async.providers.factory import ImageProviderFactory
 
     if not ImageProviderFactory.provider_class(bay.image_provider).needs_credentials:

@@ -1,6 +1,15 @@
-"""The login of a bay's cameras."""
+"""The login of a bay's cameras, and where a person's commands take it from."""
 
+import json
+import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from urllib.parse import unquote, urlsplit
+
+from bay_observation.errors import ConfigError
+from bays import onvif_connection_id
+
+USER_VARIABLE, PASSWORD_VARIABLE = "CAMERA_USER", "CAMERA_PASSWORD"
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,3 +21,40 @@ class Credentials:
 
     username: str
     password: str = field(repr=False)
+
+
+def login_from_environment(bay_id: str, environment: Mapping[str, str] = os.environ) -> Credentials | None:
+    """The cameras' login, from the environment; None when it holds none.
+
+    `CAMERA_USER` and `CAMERA_PASSWORD` come first, then `AIRFLOW_CONN_ONVIF_{BAY}`, which
+    holds an Airflow Connection as JSON or as a URI.
+
+    Raises:
+        ConfigError: one of the two is missing, or the Connection cannot be read. Its text
+            is not repeated.
+    """
+    username, password = environment.get(USER_VARIABLE), environment.get(PASSWORD_VARIABLE)
+    if username and password is not None:
+        return Credentials(username, password)
+    if username or password:
+        raise ConfigError(f"set both {USER_VARIABLE} and {PASSWORD_VARIABLE}, or neither")
+    variable = f"AIRFLOW_CONN_{onvif_connection_id(bay_id).upper()}"
+    text = environment.get(variable)
+    return None if not text else _login_of_connection(variable, text)
+
+
+def _login_of_connection(variable: str, text: str) -> Credentials:
+    try:
+        if text.lstrip().startswith("{"):
+            values = json.loads(text)
+            login, password = values.get("login"), values.get("password")
+        else:
+            parts = urlsplit(text)
+            login = None if parts.username is None else unquote(parts.username)
+            password = None if parts.password is None else unquote(parts.password)
+    except ValueError:
+        # Neither the text nor the parser's message, which quotes it, may reach a screen.
+        raise ConfigError(f"{variable}: is no Airflow Connection, neither JSON nor a URI") from None
+    if not isinstance(login, str) or not login:
+        raise ConfigError(f"{variable}: the Connection has no login")
+    return Credentials(login, password if isinstance(password, str) else "")

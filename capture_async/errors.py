@@ -5,20 +5,20 @@ from capture_async.types import FailureReason
 
 
 class CameraError(CaptureError):
-    """A camera gives no frame. Never leaves this package: providers turn it into an outcome.
+    """A camera gives no frame. Stays in this package: providers turn it into an outcome.
 
     Args:
-        reason: what the person at the camera cabinet is told.
+        reason: what the person at the camera cabinet reads.
         detail: one sentence, without login, password or an address's query.
         final: asking again within this capture cannot help, whatever the reason.
+        login_refused: a login was sent and refused. Cameras count that and lock accounts, so
+            the same login is not sent again for a while. False where the camera wants a
+            login and none was sent.
     """
 
-    def __init__(self, reason: FailureReason, detail: str, *, final: bool = False) -> None:
+    def __init__(self, reason: FailureReason, detail: str, *, final: bool = False, login_refused: bool = False) -> None:
         super().__init__(f"{reason}: {detail}")
         self.reason = reason
         self.detail = detail
         self.final = final
-
-
-class LoginMissingError(CameraError):
-    """The camera wants a login, none was sent, and it named no way to send one: nothing was refused yet."""
+        self.login_refused = login_refused

@@ -8,21 +8,18 @@ the frame is dark; and for a failure, what to do about it.
 
 import asyncio
 import json
-import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
 from bay_observation.errors import CaptureError, ConfigError
-from bays import BayConfig, Camera, onvif_connection_id
+from bays import BayConfig, Camera
 from capture_async.credentials import Credentials
 from capture_async.types import CameraFailure, CapturedImage, FailureReason
 
-USER_VARIABLE, PASSWORD_VARIABLE = "CAMERA_USER", "CAMERA_PASSWORD"
 _CONNECT_S = 3.0
 # Tokens of most firmwares are good for some tens of seconds.
 CLOCK_TOLERANCE_S = 60.0
@@ -132,7 +129,7 @@ async def probe(
     credentials: Credentials | None,
     *,
     save: Path | None = None,
-    tell: Callable[[CameraReport], None] = lambda _: None,
+    on_update: Callable[[CameraReport], None] = lambda _: None,
 ) -> ProbeReport:
     """Ask every camera of the bay once, all at the same time, within the bay's deadline.
 
@@ -140,20 +137,17 @@ async def probe(
         bay: which; its `capture_attempts` are not used up, each camera is asked once.
         credentials: login of the cameras; None where they need none.
         save: an existing folder that takes the frames, `{bay}_{camera}_{time}.jpg`.
-        tell: called with a camera's report whenever more is known of it.
+        on_update: called with a camera's report whenever more is known of it.
 
     Raises:
         CaptureError: a camera lies outside the bay's subnet; a frame cannot be written.
         ConfigError: the bay's provider cannot be made of its configuration.
     """
-    from capture_async.providers.factory import ImageProviderFactory
+    from capture_async.providers.factory import provider_for
 
-    config = dict(bay.image_provider_config)
-    if ImageProviderFactory.provider_class(bay.image_provider).needs_credentials:
-        config["credentials"] = credentials
     began = time.monotonic()
-    async with ImageProviderFactory.create(bay.image_provider, **config) as provider:
-        probes = [_CameraProbe(bay, camera, credentials, save, tell) for camera in bay.cameras]
+    async with provider_for(bay, credentials) as provider:
+        probes = [_CameraProbe(bay, camera, credentials, save, on_update) for camera in bay.cameras]
         try:
             async with asyncio.TaskGroup() as group:
                 tasks = [group.create_task(one.run(provider)) for one in probes]
@@ -161,43 +155,6 @@ async def probe(
             raise errors.exceptions[0] from errors
     reports = tuple(task.result() for task in tasks)
     return ProbeReport(bay.bay_id, bay.camera_quorum, time.monotonic() - began, reports)
-
-
-def login_from_environment(bay_id: str, environment: Mapping[str, str] = os.environ) -> Credentials | None:
-    """The cameras' login, from the environment; None when it holds none.
-
-    `CAMERA_USER` and `CAMERA_PASSWORD` come first, then `AIRFLOW_CONN_ONVIF_{BAY}`, which
-    holds an Airflow Connection as JSON or as a URI.
-
-    Raises:
-        ConfigError: one of the two is missing, or the Connection cannot be read. Its text
-            is not repeated.
-    """
-    username, password = environment.get(USER_VARIABLE), environment.get(PASSWORD_VARIABLE)
-    if username and password is not None:
-        return Credentials(username, password)
-    if username or password:
-        raise ConfigError(f"set both {USER_VARIABLE} and {PASSWORD_VARIABLE}, or neither")
-    variable = f"AIRFLOW_CONN_{onvif_connection_id(bay_id).upper()}"
-    text = environment.get(variable)
-    return None if not text else _login_of_connection(variable, text)
-
-
-def _login_of_connection(variable: str, text: str) -> Credentials:
-    try:
-        if text.lstrip().startswith("{"):
-            values = json.loads(text)
-            login, password = values.get("login"), values.get("password")
-        else:
-            parts = urlsplit(text)
-            login = None if parts.username is None else unquote(parts.username)
-            password = None if parts.password is None else unquote(parts.password)
-    except ValueError:
-        # Neither the text nor the parser's message, which quotes it, may reach a screen.
-        raise ConfigError(f"{variable}: is no Airflow Connection, neither JSON nor a URI") from None
-    if not isinstance(login, str) or not login:
-        raise ConfigError(f"{variable}: the Connection has no login")
-    return Credentials(login, password if isinstance(password, str) else "")
 
 
 @dataclass(slots=True)
@@ -208,7 +165,7 @@ class _CameraProbe:
     camera: Camera
     credentials: Credentials | None
     save: Path | None
-    tell: Callable[[CameraReport], None]
+    on_update: Callable[[CameraReport], None]
     report: CameraReport = field(init=False)
 
     def __post_init__(self) -> None:
@@ -270,7 +227,7 @@ class _CameraProbe:
 
     def _update(self, **changes: Any) -> None:
         self.report = replace(self.report, **changes)
-        self.tell(self.report)
+        self.on_update(self.report)
 
 
 def _failed(failure: CameraFailure) -> dict[str, Any]:

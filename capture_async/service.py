@@ -14,14 +14,12 @@ from bay_observation.errors import CaptureError, ConfigError
 from bays import BayConfig, Camera, batch_id, onvif_connection_id
 from capture_async.credentials import Credentials
 from capture_async.limits import Place
-from capture_async.providers.factory import ImageProviderFactory
+from capture_async.providers.factory import provider_for
 from capture_async.providers.provider import ImageProvider, Outcome
 from capture_async.types import Attempt, CameraFailure, CaptureBatch, CapturedImage, FailureReason
 
 logger = logging.getLogger(__name__)
 
-# A cancelled camera lets go of its sockets at once; one whose provider does not must not hold up the rest.
-_LET_GO_S = 1.0
 _FIRST_PAUSE_S = 0.25
 
 
@@ -35,17 +33,24 @@ class CaptureService:
         bay: cameras, network, deadline and provider.
         credentials: login of the bay's cameras; None where they need none.
         provider: in place of the bay's own; it stays the caller's to close.
+        cancel_wait_s: seconds that a cancelled camera has to close its sockets before it is left behind.
 
     Raises:
         ConfigError: the bay's `image_provider_config` does not fit its provider.
     """
 
     def __init__(
-        self, bay: BayConfig, *, credentials: Credentials | None = None, provider: ImageProvider | None = None
+        self,
+        bay: BayConfig,
+        *,
+        credentials: Credentials | None = None,
+        provider: ImageProvider | None = None,
+        cancel_wait_s: float = 1.0,
     ) -> None:
         self._bay = bay
         self._owns_provider = provider is None
-        self._provider = _provider_of(bay, credentials) if provider is None else provider
+        self._cancel_wait_s = cancel_wait_s
+        self._provider = provider_for(bay, credentials) if provider is None else provider
 
     async def capture(self, reference_time: datetime) -> CaptureBatch:
         """One outcome for every camera, in the order of the bay's file.
@@ -86,7 +91,7 @@ class CaptureService:
         await self.close()
 
     def _refuse_foreign_cameras(self) -> None:
-        """The queue is the wall; this is the lock on its gate."""
+        """Defence in depth: the bay's queue already keeps other observers away from these cameras."""
         if not self._bay.cameras:
             raise CaptureError(f"bay {self._bay.bay_id} has no cameras: add them to its file")
         subnet = self._bay.network.camera_subnet
@@ -110,7 +115,7 @@ class CaptureService:
             # Also when this capture is itself cancelled: no task and no socket outlives it.
             unfinished = [task for task in tasks if task.cancel()]
             if unfinished:
-                await asyncio.wait(unfinished, timeout=_LET_GO_S)
+                await asyncio.wait(unfinished, timeout=self._cancel_wait_s)
         for task in tasks:
             if task.done() and not task.cancelled() and (error := task.exception()) is not None:
                 raise error
@@ -197,19 +202,3 @@ class _Asked:
     tried: tuple[Attempt, ...] = ()
     last: CameraFailure | None = None
     since: float = 0.0
-
-
-def _provider_of(bay: BayConfig, credentials: Credentials | None) -> ImageProvider:
-    config = dict(bay.image_provider_config)
-    if "credentials" in config:
-        connection = onvif_connection_id(bay.bay_id)
-        raise ConfigError(
-            f"bay {bay.bay_id}: image_provider_config.credentials: a login has no place in the bay's file; "
-            f"keep it in the Airflow Connection {connection}"
-        )
-    if ImageProviderFactory.provider_class(bay.image_provider).needs_credentials:
-        config["credentials"] = credentials
-    try:
-        return ImageProviderFactory.create(bay.image_provider, **config)
-    except ConfigError as error:
-        raise ConfigError(f"bay {bay.bay_id}: {error}") from error

@@ -1,6 +1,6 @@
 """One capture service per bay for all captures of a process: its sessions stay open between them.
 
-    async with shared_service(bay, credentials) as service:
+    async with pooled_service(bay, credentials) as service:
         batch = await service.capture(slot)
 
 A triggerer runs a new trigger for each slot of each bay. What is known of the cameras
@@ -31,7 +31,9 @@ _MAX_BAYS = 64
 
 
 @asynccontextmanager
-async def shared_service(bay: BayConfig, credentials: Credentials | None = None) -> "AsyncIterator[CaptureService]":
+async def pooled_service(
+    bay: BayConfig, credentials: Credentials | None = None, *, idle_s: float = _IDLE_S
+) -> "AsyncIterator[CaptureService]":
     """The running loop's service of that bay, made when there is none for this file and login.
 
     Several may use it at once. What it needs is imported in a thread first, so that
@@ -40,6 +42,7 @@ async def shared_service(bay: BayConfig, credentials: Credentials | None = None)
     Args:
         bay: the bay, as its file is now.
         credentials: login of its cameras.
+        idle_s: seconds without a capture after which its connections are closed.
 
     Raises:
         ConfigError: the bay's `image_provider_config` does not fit its provider.
@@ -51,11 +54,11 @@ async def shared_service(bay: BayConfig, credentials: Credentials | None = None)
     try:
         yield lease.service
     finally:
-        await pool.give_back(lease)
+        await pool.give_back(lease, idle_s)
 
 
-async def close_shared() -> None:
-    """Close what the running loop shares: at once what is idle, the rest when its capture ends."""
+async def close_pool() -> None:
+    """Close the running loop's services: at once what is idle, the rest when its capture ends."""
     pool = _pools.pop(asyncio.get_running_loop(), None)
     if pool is not None:
         await pool.close()
@@ -108,6 +111,7 @@ class _Lease:
 class _Pool:
     """The services of one loop, by bay."""
 
+    max_bays: int = _MAX_BAYS
     leases: dict[str, _Lease] = field(default_factory=dict)
     closing: set[asyncio.Task[None]] = field(default_factory=set)
     guardian: AsyncGenerator[None, None] | None = None
@@ -133,19 +137,19 @@ class _Pool:
         if lease.timer is not None:
             lease.timer.cancel()
             lease.timer = None
-        for idle in [one for one in self.leases.values() if not one.users][: max(0, len(self.leases) - _MAX_BAYS)]:
+        for idle in [one for one in self.leases.values() if not one.users][: max(0, len(self.leases) - self.max_bays)]:
             self._retire(idle)
         return lease
 
-    async def give_back(self, lease: _Lease) -> None:
-        """A capture ended; the last one of a service that nobody will get again closes it."""
+    async def give_back(self, lease: _Lease, idle_s: float) -> None:
+        """A capture ended; the last one of a retired service closes it."""
         lease.users -= 1
         if lease.users:
             return
         if lease.retired:
             await lease.service.close()
         else:
-            lease.timer = asyncio.get_running_loop().call_later(_IDLE_S, self._retire, lease)
+            lease.timer = asyncio.get_running_loop().call_later(idle_s, self._retire, lease)
 
     async def close(self) -> None:
         """Close what is idle, and leave the rest to its last user."""
@@ -174,7 +178,7 @@ class _Pool:
         try:
             yield
         finally:
-            if self.guardian is not None:  # the loop ends; close_shared() has emptied the field before it comes here
+            if self.guardian is not None:  # the loop ends; close_pool() has emptied the field before it comes here
                 self.guardian = None
                 await self.close()
 

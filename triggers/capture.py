@@ -99,10 +99,10 @@ class CaptureTrigger(BaseTrigger):
 
     async def _ask_cameras(self, bay: BayConfig) -> "CaptureBatch":
         # Only the triggerer's host needs aiohttp and zeep; workers import this module too.
-        from capture_async import shared_service
+        from capture_async import pooled_service
         from capture_async.metrics import LoopLag, report_capture
 
-        async with shared_service(bay, await self._credentials(bay)) as service:
+        async with pooled_service(bay, await self._credentials(bay)) as service:
             began = time.monotonic()
             with LoopLag() as lag:
                 batch = await service.capture(slot_of(self.batch_id))

@@ -1,58 +1,65 @@
-"""When a frame was taken, by the EXIF data that some cameras write into it."""
+"""What the EXIF data that some cameras write says of a frame: when it was taken, and which way up it is."""
 
-import struct
-from collections.abc import Iterator
+import logging
+from dataclasses import dataclass
 from datetime import datetime
 
+_ORIENTATION = 0x0112
 _EXIF_DIRECTORY = 0x8769
 _DATE_TIME_ORIGINAL = 0x9003
 _OFFSET_TIME_ORIGINAL = 0x9011
-_ASCII, _LONG = 2, 4
-_ENTRY = 12
-_MAX_ENTRIES = 256
+_UPRIGHT = 1
+_ORIENTATIONS = range(1, 9)
+
+logger = logging.getLogger(__name__)
 
 
-def exif_moment(tiff: bytes) -> datetime | None:
-    """DateTimeOriginal of the TIFF structure in an Exif segment.
+@dataclass(frozen=True, slots=True)
+class Exif:
+    """The readable part of a frame's EXIF data.
 
-    Returns:
-        With a time zone where OffsetTimeOriginal gives one, else the camera's local
-        time without; None where there is no such tag or it is not readable: a frame
-        is not refused because of a faulty remark in it.
+    Attributes:
+        taken_at: DateTimeOriginal; with a time zone where OffsetTimeOriginal gives one, else the
+            camera's local time without; None where the tag is missing or not readable.
+        orientation: EXIF's, 1 to 8; 1 is upright, and stands for a missing or impossible value.
     """
-    order = {b"II*\0": "<", b"MM\0*": ">"}.get(tiff[:4])
-    if order is None:
+
+    taken_at: datetime | None = None
+    orientation: int = _UPRIGHT
+
+
+NO_EXIF = Exif()
+
+
+def read_exif(segment: bytes) -> Exif:
+    """Read the content of an APP1 segment, from its `Exif` signature on.
+
+    A frame is not refused because of faulty metadata: what is not readable is left out.
+    """
+    from PIL import Image
+
+    tags = Image.Exif()
+    try:
+        tags.load(segment)
+        orientation = tags.get(_ORIENTATION)
+        original = tags.get_ifd(_EXIF_DIRECTORY)
+        taken_at = _moment(original.get(_DATE_TIME_ORIGINAL), original.get(_OFFSET_TIME_ORIGINAL))
+    except Exception as error:  # noqa: BLE001  Pillow meets damaged EXIF with a dozen kinds of exceptions
+        logger.debug("EXIF of %d bytes is not readable: %r", len(segment), error)
+        return NO_EXIF
+    if not isinstance(orientation, int) or orientation not in _ORIENTATIONS:
+        return Exif(taken_at)
+    return Exif(taken_at, orientation)
+
+
+def _moment(text: object, offset: object) -> datetime | None:
+    if not isinstance(text, str):
         return None
     try:
-        (first,) = struct.unpack_from(f"{order}I", tiff, 4)
-        directory = dict(_entries(tiff, order, first)).get(_EXIF_DIRECTORY)
-        if directory is None:
-            return None
-        (offset,) = struct.unpack(f"{order}I", directory)
-        tags = dict(_entries(tiff, order, offset))
-        text = _text(tags.get(_DATE_TIME_ORIGINAL, b""))
-        moment = datetime.strptime(text, "%Y:%m:%d %H:%M:%S")  # noqa: DTZ007  EXIF's own is without zone
-    except (struct.error, ValueError):
+        moment = datetime.strptime(text.strip("\0 "), "%Y:%m:%d %H:%M:%S")  # noqa: DTZ007  EXIF's has no zone
+    except ValueError:
         return None
     try:
-        return datetime.fromisoformat(f"{moment.isoformat()}{_text(tags.get(_OFFSET_TIME_ORIGINAL, b''))}")
+        return datetime.fromisoformat(f"{moment.isoformat()}{str(offset or '').strip()}")
     except ValueError:
         return moment
-
-
-def _entries(tiff: bytes, order: str, offset: int) -> Iterator[tuple[int, bytes]]:
-    """(tag, bytes of its value) of a directory's texts and long numbers."""
-    (count,) = struct.unpack_from(f"{order}H", tiff, offset)
-    for number in range(min(count, _MAX_ENTRIES)):
-        tag, kind, size = struct.unpack_from(f"{order}HHI", tiff, offset + 2 + number * _ENTRY)
-        position = offset + 2 + number * _ENTRY + 8
-        if kind == _LONG and size == 1:
-            yield tag, tiff[position : position + 4]
-        elif kind == _ASCII:
-            if size > 4:
-                (position,) = struct.unpack_from(f"{order}I", tiff, position)
-            yield tag, tiff[position : position + size]
-
-
-def _text(value: bytes) -> str:
-    return value.split(b"\0")[0].decode("ascii", "replace").strip()

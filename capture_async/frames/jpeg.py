@@ -5,7 +5,7 @@ from datetime import datetime
 
 from bays import Camera
 from capture_async.errors import CameraError
-from capture_async.frames.exif import exif_moment
+from capture_async.frames.exif import NO_EXIF, Exif, read_exif
 from capture_async.types import FailureReason
 
 _SOI, _EOI = b"\xff\xd8", b"\xff\xd9"
@@ -27,12 +27,17 @@ class JpegHeader:
     """What the head of a JPEG says.
 
     Attributes:
-        size: (width, height) in pixels.
-        taken_at: EXIF's DateTimeOriginal; without time zone unless EXIF gives one; None without EXIF.
+        size: (width, height) in pixels, as the sensor's rows and columns are stored.
+        exif: what its EXIF segment says.
     """
 
     size: tuple[int, int]
-    taken_at: datetime | None = None
+    exif: Exif = NO_EXIF
+
+    @property
+    def taken_at(self) -> datetime | None:
+        """EXIF's DateTimeOriginal; without time zone unless EXIF gives one; None without EXIF."""
+        return self.exif.taken_at
 
 
 def read_jpeg(data: bytes) -> JpegHeader:
@@ -81,7 +86,7 @@ def check_frame(data: bytes, camera: Camera) -> JpegHeader:
 def _read_segments(data: bytes) -> JpegHeader | None:
     """Walk the marker segments (ITU-T T.81, B.1.1) up to the frame header."""
     position = len(_SOI)
-    taken_at = None
+    exif: Exif | None = None
     while position + 4 <= len(data) and data[position] == 0xFF:
         marker = data[position + 1]
         if marker == 0xFF:  # a fill byte
@@ -97,9 +102,9 @@ def _read_segments(data: bytes) -> JpegHeader | None:
                 return None
             height = int.from_bytes(data[position + 5 : position + 7])
             width = int.from_bytes(data[position + 7 : position + 9])
-            return JpegHeader((width, height), taken_at)
+            return JpegHeader((width, height), exif or NO_EXIF)
         length = int.from_bytes(data[position + 2 : position + 4])
-        if marker == _APP1 and taken_at is None and data.startswith(_EXIF, position + 4):
-            taken_at = exif_moment(data[position + 4 + len(_EXIF) : position + 2 + length])
+        if marker == _APP1 and exif is None and data.startswith(_EXIF, position + 4):
+            exif = read_exif(data[position + 4 : position + 2 + length])
         position += 2 + length
     return None

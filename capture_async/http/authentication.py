@@ -1,4 +1,4 @@
-"""HTTP authentication as cameras practise it: several challenges at once, digest before basic.
+"""HTTP authentication as cameras practise it, which RTSP borrows: several challenges at once, digest before basic.
 
 Digest is RFC 7616 (which covers RFC 2617): MD5 and SHA-256, their `-sess` forms,
 `qop=auth`, and the older form without qop. `auth-int` is left alone: cameras that
@@ -9,10 +9,13 @@ import base64
 import hashlib
 import re
 import secrets
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
+from typing import Protocol, TypeVar
 
 from capture_async.credentials import Credentials
+from capture_async.errors import CameraError
+from capture_async.types import FailureReason
 
 _NAME = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
 _PARAMETER = re.compile(rf'({_NAME})\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]+))\s*')
@@ -23,6 +26,24 @@ _HASHES: dict[str, Callable[[bytes], "hashlib._Hash"]] = {
     "SHA-256": hashlib.sha256,
 }
 _SESSION = "-SESS"
+_UNAUTHORIZED, _FORBIDDEN, _SERVER_ERROR = 401, 403, 500
+# No challenge, then an answer to it, then one more when the camera calls the nonce stale.
+_MAX_REQUESTS = 3
+
+
+class Answer(Protocol):
+    """What `HttpAuthenticator.exchange` reads of an answer: its status, and every value of WWW-Authenticate."""
+
+    @property
+    def status(self) -> int:
+        """Status code."""
+
+    @property
+    def challenges(self) -> list[str]:
+        """One per header."""
+
+
+_Answer = TypeVar("_Answer", bound=Answer)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +77,44 @@ class HttpAuthenticator:
         if self._digest is not None:
             return "digest"
         return "basic" if self._basic else None
+
+    async def exchange(
+        self, where: str, method: str, target: str, send: Callable[[str | None], Awaitable[_Answer]]
+    ) -> _Answer:
+        """Send a request; answer a challenge for as long as that can succeed.
+
+        Args:
+            where: the camera, for the error.
+            method, target: as for `authorization`.
+            send: sends the request with that Authorization header, or without one.
+
+        Returns:
+            The answer, whatever its status, except 401.
+
+        Raises:
+            CameraError: refused credentials.
+        """
+        for remaining in reversed(range(_MAX_REQUESTS)):
+            sent = self.authorization(method, target)
+            answer = await send(sent)
+            if answer.status != _UNAUTHORIZED:
+                if sent is not None and answer.status != _FORBIDDEN and answer.status < _SERVER_ERROR:
+                    self.accepted()
+                return answer
+            if not self.challenged(answer.challenges, sent=sent) or remaining == 0:
+                break
+        # The next request begins without a login, so that a wrong password costs one failed login each time.
+        self.forget()
+        if sent is None:
+            detail = "no login is configured, or the camera offers no known way (digest, basic)"
+        else:
+            detail = "login or password is wrong (check the bay's Airflow Connection and the camera)"
+        raise CameraError(
+            FailureReason.REFUSED_CREDENTIALS,
+            f"{where}: {method} is answered 401: {detail}",
+            final=True,
+            login_refused=sent is not None,
+        )
 
     def authorization(self, method: str, target: str) -> str | None:
         """Value of the Authorization header; None while the camera has asked for nothing.

@@ -1,4 +1,4 @@
-"""One HTTP exchange with one camera: authentication, limits, and a named problem when it fails."""
+"""One HTTP exchange with one camera: authentication, limits, and a named error when it fails."""
 
 import os
 import re
@@ -7,14 +7,14 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from urllib.parse import quote, urlsplit
 
 import aiohttp
 from multidict import CIMultiDictProxy
 from yarl import URL
 
 from bays import Camera
-from capture_async.errors import CameraError, LoginMissingError
+from capture_async.addresses import path_of
+from capture_async.errors import CameraError
 from capture_async.http.authentication import HttpAuthenticator
 from capture_async.types import FailureReason
 
@@ -23,8 +23,6 @@ _BLOCK = 64 * 1024
 _CONNECT_S = 5.0
 # A frame of 400 kB in few pieces: aiohttp stops reading from the socket at twice this.
 _READ_BUFFER = 512 * 1024
-# No challenge, then an answer to it, then one more when the camera calls the nonce stale.
-_MAX_REQUESTS = 3
 _MULTIPLE_CHOICES, _BAD_REQUEST = 300, 400
 _UNAUTHORIZED, _FORBIDDEN = 401, 403
 _TOO_MANY_REQUESTS, _UNAVAILABLE = 429, 503
@@ -43,6 +41,11 @@ class Reply:
     headers: CIMultiDictProxy[str]
     body: bytes
     received_at: datetime
+
+    @property
+    def challenges(self) -> list[str]:
+        """Every value of WWW-Authenticate."""
+        return self.headers.getall("WWW-Authenticate", [])
 
 
 def new_session() -> aiohttp.ClientSession:
@@ -115,7 +118,7 @@ class CameraHttp:
             max_bytes: a body that is larger is not read on.
 
         Returns:
-            The answer, whatever its status, except for those that are problems.
+            The answer, whatever its status, except for those that are errors.
 
         Raises:
             CameraError: unreachable, timed out, refused credentials (401 and 403),
@@ -126,89 +129,83 @@ class CameraHttp:
         try:
             return await self._exchange(method, target, body, dict(headers or {}), max_bytes)
         except aiohttp.ConnectionTimeoutError as error:
-            raise self._problem(FailureReason.UNREACHABLE, f"no connection within {_CONNECT_S:g} s") from error
+            raise self._error(FailureReason.UNREACHABLE, f"no connection within {_CONNECT_S:g} s") from error
         except TimeoutError as error:
             detail = f"no whole answer to {method} {path_of(target)} within {self._seconds:g} s"
-            raise self._problem(FailureReason.TIMED_OUT, detail) from error
+            raise self._error(FailureReason.TIMED_OUT, detail) from error
         except aiohttp.ClientPayloadError as error:
-            raise self._problem(FailureReason.TRUNCATED, "the connection ended within the answer") from error
+            raise self._error(FailureReason.TRUNCATED, "the connection ended within the answer") from error
         except (aiohttp.ClientSSLError, ssl.SSLError) as error:
             # Trying again brings the same certificate. Its text names no secret, but may be long.
             detail = (
                 f"its TLS certificate is not accepted ({_tls_reason(error)}): name it, or who signed it, in "
                 "image_provider_config.tls.ca_file, or set tls.verify: false"
             )
-            raise self._problem(FailureReason.UNREACHABLE, detail, final=True) from error
+            raise self._error(FailureReason.UNREACHABLE, detail, final=True) from error
         except OSError as error:
             reason = os.strerror(error.errno) if error.errno else type(error).__name__
-            raise self._problem(FailureReason.UNREACHABLE, reason) from error
+            raise self._error(FailureReason.UNREACHABLE, reason) from error
         except aiohttp.ClientError as error:
             seconds = time.monotonic() - started
             detail = f"no HTTP answer ({type(error).__name__} after {seconds:.1f} s)"
-            raise self._problem(FailureReason.UNREACHABLE, detail) from error
+            raise self._error(FailureReason.UNREACHABLE, detail) from error
 
     async def _exchange(
         self, method: str, target: str, body: bytes | None, headers: dict[str, str], max_bytes: int
     ) -> Reply:
         url = self._url(target)
-        for remaining in reversed(range(_MAX_REQUESTS)):
-            sent = self._authenticator.authorization(method, url.raw_path_qs)
-            if sent is None:
-                headers.pop("Authorization", None)
-            else:
-                headers["Authorization"] = sent
+
+        async def send(authorization: str | None) -> Reply:
+            sent = headers if authorization is None else headers | {"Authorization": authorization}
             async with self._session.request(
                 method,
                 url,
                 data=body,
-                headers=headers,
+                headers=sent,
                 timeout=self._timeout,
                 allow_redirects=False,
                 ssl=self._tls,
             ) as response:
-                if response.status != _UNAUTHORIZED:
-                    if sent is not None:
-                        self._authenticator.accepted()
-                    return await self._read(response, max_bytes)
-                said = await _drain(response)
-                challenges = response.headers.getall("WWW-Authenticate", [])
-            if _MEANS_BUSY.search(said) is not None:
-                # Asking again at once could be taken for another failed login.
-                detail = "answered 401 with a page that says its connections are in use"
-                raise self._problem(FailureReason.BUSY, detail, final=True)
-            if not self._authenticator.challenged(challenges, sent=sent) or remaining == 0:
-                break
-        # The next request begins without a login, so that a wrong password costs one failed login each time.
-        self._authenticator.forget()
-        if sent is None:
-            detail = "answered 401: no login is configured, or the camera offers no known way (digest, basic)"
-            raise LoginMissingError(FailureReason.REFUSED_CREDENTIALS, f"{self}: {detail}", final=True)
-        detail = "answered 401: login or password is wrong (check the bay's Airflow Connection and the camera)"
-        raise self._problem(FailureReason.REFUSED_CREDENTIALS, detail, final=True)
+                return await self._read(response, max_bytes)
+
+        reply = await self._authenticator.exchange(f"{self}", method, url.raw_path_qs, send)
+        if reply.status == _FORBIDDEN:
+            sent_login = self._authenticator.scheme is not None
+            detail = "answered 403: the login lacks the right"
+            raise self._error(FailureReason.REFUSED_CREDENTIALS, detail, login_refused=sent_login)
+        return reply
 
     async def _read(self, response: aiohttp.ClientResponse, max_bytes: int) -> Reply:
         received_at = datetime.now(UTC)
         status = response.status
-        if status == _FORBIDDEN:
-            raise self._problem(FailureReason.REFUSED_CREDENTIALS, "answered 403: the login lacks the right")
+        if status == _UNAUTHORIZED:
+            return await self._read_refusal(response, received_at)
         if status in (_TOO_MANY_REQUESTS, _UNAVAILABLE):
-            raise self._problem(FailureReason.BUSY, f"answered {status}: its connections are in use")
+            raise self._error(FailureReason.BUSY, f"answered {status}: its connections are in use")
         if _MULTIPLE_CHOICES <= status < _BAD_REQUEST:
             detail = f"answered {status}: a redirect, which is not followed"
-            raise self._problem(FailureReason.NOT_AN_IMAGE, detail, final=True)
+            raise self._error(FailureReason.NOT_AN_IMAGE, detail, final=True)
         announced = response.content_length
         if announced is not None and announced > max_bytes:
             response.close()
             detail = f"the answer is announced as {announced} bytes, more than {max_bytes}"
-            raise self._problem(FailureReason.TOO_LARGE, detail)
+            raise self._error(FailureReason.TOO_LARGE, detail)
         parts, size = [], 0
         async for part, _ in response.content.iter_chunks():  # as they came: joined once, at the end
             size += len(part)
             if size > max_bytes:
                 response.close()
-                raise self._problem(FailureReason.TOO_LARGE, f"the answer is larger than {max_bytes} bytes")
+                raise self._error(FailureReason.TOO_LARGE, f"the answer is larger than {max_bytes} bytes")
             parts.append(part)
         return Reply(status, response.headers, b"".join(parts), received_at)
+
+    async def _read_refusal(self, response: aiohttp.ClientResponse, received_at: datetime) -> Reply:
+        said = await _drain(response)
+        if _MEANS_BUSY.search(said) is not None:
+            # Asking again at once could be taken for another failed login.
+            detail = "answered 401 with a page that says its connections are in use"
+            raise self._error(FailureReason.BUSY, detail, final=True)
+        return Reply(response.status, response.headers, said, received_at)
 
     def _url(self, target: str) -> URL:
         url = self._urls.get(target)
@@ -223,31 +220,10 @@ class CameraHttp:
             self._urls[target] = url
         return url
 
-    def _problem(self, reason: FailureReason, detail: str, *, final: bool = False) -> CameraError:
-        return CameraError(reason, f"{self}: {detail}", final=final)
-
-
-def target_of(address: str) -> str:
-    """Path and query of an address that a camera named, percent-encoded, without login and fragment.
-
-    Raises:
-        ValueError: it is no http address.
-    """
-    parts = urlsplit(address.strip())
-    if parts.scheme.lower() not in ("http", "https") or not parts.netloc:
-        raise ValueError(f"a {parts.scheme or 'relative'} address")
-    return encoded_target(parts.path, parts.query)
-
-
-def encoded_target(path: str, query: str) -> str:
-    """Path and query as they are sent: blanks and the like are encoded; what the camera encoded stays as it is."""
-    target = f"{path or '/'}?{query}" if query else path or "/"
-    return quote(target, safe="%/?:@!$&'()*+,;=~")
-
-
-def path_of(target: str) -> str:
-    """The path alone: queries may hold logins, and go into no message."""
-    return target.partition("?")[0]
+    def _error(
+        self, reason: FailureReason, detail: str, *, final: bool = False, login_refused: bool = False
+    ) -> CameraError:
+        return CameraError(reason, f"{self}: {detail}", final=final, login_refused=login_refused)
 
 
 async def _drain(response: aiohttp.ClientResponse) -> bytes:

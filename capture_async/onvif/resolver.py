@@ -7,9 +7,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
+from capture_async.addresses import encoded_target, target_of
 from capture_async.credentials import Credentials
-from capture_async.errors import CameraError, LoginMissingError
-from capture_async.http.client import CameraHttp, encoded_target, target_of
+from capture_async.errors import CameraError
+from capture_async.http.client import CameraHttp
 from capture_async.onvif.resolved import Resolved
 from capture_async.onvif.soap import (
     NAMESPACES,
@@ -33,7 +34,7 @@ _T = TypeVar("_T")
 _RTSP = {"Stream": "RTP-Unicast", "Transport": {"Protocol": "RTSP"}}
 
 
-async def resolve(http: CameraHttp, credentials: Credentials | None, told: set[str] | None = None) -> Resolved:
+async def resolve(http: CameraHttp, credentials: Credentials | None, warned: set[str] | None = None) -> Resolved:
     """Ask a camera for its clock, its Media service, its profiles and the largest one's snapshot address.
 
     Of every address that the camera names only path and query are used: behind
@@ -42,47 +43,48 @@ async def resolve(http: CameraHttp, credentials: Credentials | None, told: set[s
     Args:
         http: the camera.
         credentials: its login.
-        told: warnings that were given about this camera; what is in it is not said again.
+        warned: warnings that were given about this camera; each is given once.
 
     Raises:
         CameraError: unreachable, timed out, refused credentials, busy, or no snapshot service.
     """
-    resolver = _Resolver(http, credentials, set() if told is None else told)
-    return await resolver.named_problems(resolver.snapshot())
+    resolver = _Resolver(http, credentials, set() if warned is None else warned)
+    return await resolver.with_named_errors(resolver.snapshot())
 
 
-async def resolve_stream(http: CameraHttp, credentials: Credentials | None, told: set[str] | None = None) -> str:
+async def resolve_stream(http: CameraHttp, credentials: Credentials | None, warned: set[str] | None = None) -> str:
     """Path and query of the largest profile's RTSP stream; see `resolve`.
 
     Raises:
         CameraError: as `resolve`.
     """
-    resolver = _Resolver(http, credentials, set() if told is None else told)
-    return await resolver.named_problems(resolver.stream())
+    resolver = _Resolver(http, credentials, set() if warned is None else warned)
+    return await resolver.with_named_errors(resolver.stream())
 
 
 @dataclass(slots=True)
 class _Resolver:
     http: CameraHttp
     credentials: Credentials | None
-    told: set[str]
+    warned: set[str]
     offset: timedelta = field(default_factory=timedelta)
     zone: timedelta | None = None
     clock_read: bool = False
 
-    async def named_problems(self, work: Awaitable[_T]) -> _T:
-        """Await the work; SOAP faults become problems with a reason."""
+    async def with_named_errors(self, work: Awaitable[_T]) -> _T:
+        """Await the work; SOAP faults become errors with a reason."""
         try:
             return await work
         except SoapRefusedError as error:
             if error.not_authorized:
                 detail = "login or password is wrong (check the bay's Airflow Connection and the camera)"
                 if not self.clock_read:
-                    detail += ", or its clock is: a login carries the time, and it does not tell its own"
-                missing = isinstance(error.__cause__, LoginMissingError) or self.credentials is None
-                problem = LoginMissingError if missing else CameraError
-                raise problem(
-                    FailureReason.REFUSED_CREDENTIALS, f"{self.http}: {error}: {detail}", final=True
+                    detail += ", or its clock is: a login carries the time, and it does not say its own"
+                raise CameraError(
+                    FailureReason.REFUSED_CREDENTIALS,
+                    f"{self.http}: {error}: {detail}",
+                    final=True,
+                    login_refused=self.credentials is not None,
                 ) from error
             raise CameraError(FailureReason.NO_SNAPSHOT_SERVICE, str(error)) from error
         except SoapUnreadableError as error:
@@ -130,7 +132,7 @@ class _Resolver:
             self.zone = round((local - utc) / _QUARTER_HOUR) * _QUARTER_HOUR
         if abs(self.offset.total_seconds()) > _MANY_SECONDS:
             seconds = self.offset.total_seconds()
-            self._tell("clock", f"the clock of {self.http} differs by {seconds:.0f} s; set its NTP server")
+            self._warn_once("clock", f"the clock of {self.http} differs by {seconds:.0f} s; set its NTP server")
 
     async def _media_target(self) -> str:
         """From GetCapabilities, which old devices know, or GetServices, which new ones must."""
@@ -158,12 +160,12 @@ class _Resolver:
             reply = await self.http.request(
                 "POST", target, body=message.body, headers=message.headers, max_bytes=_MAX_SOAP_BYTES
             )
-        except LoginMissingError as problem:
-            raise SoapRefusedError(f"{operation}: {problem.detail}", not_authorized=True) from problem
-        except CameraError as problem:
-            if problem.reason in (FailureReason.NOT_AN_IMAGE, FailureReason.TOO_LARGE, FailureReason.TRUNCATED):
-                detail = f"{operation}: {problem.detail}"
-                raise CameraError(FailureReason.NO_SNAPSHOT_SERVICE, detail) from problem
+        except CameraError as error:
+            if error.reason is FailureReason.REFUSED_CREDENTIALS and not error.login_refused:
+                raise SoapRefusedError(f"{operation}: {error.detail}", not_authorized=True) from error
+            if error.reason in (FailureReason.NOT_AN_IMAGE, FailureReason.TOO_LARGE, FailureReason.TRUNCATED):
+                detail = f"{operation}: {error.detail}"
+                raise CameraError(FailureReason.NO_SNAPSHOT_SERVICE, detail) from error
             raise
         content_type = reply.headers.get("Content-Type", "application/soap+xml")
         return await run_soap(read_reply, service, operation, reply.status, content_type, reply.body)
@@ -177,16 +179,16 @@ class _Resolver:
         except ValueError as error:
             raise CameraError(FailureReason.NO_SNAPSHOT_SERVICE, f"its {what} is no address") from error
         if host is not None and host != self.http.host:
-            self._tell(
+            self._warn_once(
                 f"{what} {host}",
                 f"camera {self.http} names {host} in its {what}; path and query of it are used, "
                 f"and no other host than {self.http.host} is asked",
             )
         return address
 
-    def _tell(self, what: str, text: str) -> None:
-        if what not in self.told:
-            self.told.add(what)
+    def _warn_once(self, what: str, text: str) -> None:
+        if what not in self.warned:
+            self.warned.add(what)
             logger.warning("%s", text)
 
 

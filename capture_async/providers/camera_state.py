@@ -27,7 +27,7 @@ _SAMPLE_EVERY = 257
 # A login that worked and is refused now may be a camera that is busy in its own way: asked again sooner, then later.
 _FIRST_PAUSE_S = 300.0
 _INVALID_IN_A_ROW = 2
-# After these, what was resolved may be wrong: the camera was exchanged, restarted or set anew.
+# After these, what was resolved may be wrong: the camera was exchanged, restarted or configured again.
 _RESOLVE_AGAIN = frozenset(
     {FailureReason.UNREACHABLE, FailureReason.REFUSED_CREDENTIALS, FailureReason.NO_SNAPSHOT_SERVICE}
 )
@@ -50,8 +50,8 @@ class CameraState:
     no_snapshot_until: float = 0.0
     """Monotonic seconds until which this camera is known to have no snapshot, and its stream is asked at once."""
     final: bool = False
-    """Whether the last problem is one that asking again in the same capture cannot mend."""
-    told: set[str] = field(default_factory=set)
+    """Whether the last error is one that asking again in the same capture cannot mend."""
+    warned: set[str] = field(default_factory=set)
     """Warnings that were given once."""
     _invalid_in_a_row: int = 0
     _refusals: int = 0
@@ -75,14 +75,14 @@ class CameraState:
         self._last_frame, self._last_slot = fingerprint, slot
         self._invalid_in_a_row = self._refusals = 0
 
-    def failed(self, problem: CameraError) -> None:
+    def failed(self, error: CameraError) -> None:
         """Take in a problem; forgets the resolved address where it gives reason to."""
-        if problem.reason in _INVALID:
+        if error.reason in _INVALID:
             self._invalid_in_a_row += 1
             if self._invalid_in_a_row >= _INVALID_IN_A_ROW:
                 self._invalid_in_a_row = 0
                 self.resolved = None
-        elif problem.reason in _RESOLVE_AGAIN:
+        elif error.reason in _RESOLVE_AGAIN:
             self.resolved = None
 
     def refused_login(self, pause_s: float, now: datetime) -> None:
@@ -114,7 +114,7 @@ class CameraState:
 
 
 def state_of(camera: Camera, credentials: Credentials | None, *, stream: bool = False) -> CameraState:
-    """The camera's state for that login: another login begins without the former one's pause.
+    """The camera's state for that login: another login starts without the former one's pause.
 
     Args:
         camera: which.
@@ -139,14 +139,14 @@ def rtsp_port(camera: Camera) -> int:
 
 
 def forget_cameras() -> None:
-    """Drop all that the process knows of cameras: the next capture resolves each one anew."""
+    """Drop all that the process knows of cameras: the next capture resolves each one again."""
     _states.clear()
 
 
-class connection:  # noqa: N801  used as a function is: `async with connection(camera):`
-    """One of the `connections` that the camera allows; waits while all are in use.
+class CameraConnection:
+    """`async with CameraConnection(camera):` waits for one of the `connections` that the camera allows.
 
-    The limit is that of whoever asked first, while anybody holds or awaits a connection.
+    While any is held or awaited, the limit stays that of the first request.
     """
 
     def __init__(self, camera: Camera) -> None:

@@ -5,8 +5,33 @@ from importlib import import_module
 from typing import Any, ClassVar
 
 from bay_observation.errors import ConfigError
-from bays import models
+from bays import BayConfig, models, onvif_connection_id
+from capture_async.credentials import Credentials
 from capture_async.providers.provider import ImageProvider
+
+
+def provider_for(bay: BayConfig, credentials: Credentials | None) -> ImageProvider:
+    """The bay's provider, as its file configures it. Every part of the product makes a bay's provider here.
+
+    Args:
+        bay: its `image_provider` and `image_provider_config`.
+        credentials: login of its cameras; passed to providers that need one.
+
+    Raises:
+        ConfigError: the configuration does not fit the provider, or holds a login.
+    """
+    config = dict(bay.image_provider_config)
+    if "credentials" in config:
+        raise ConfigError(
+            f"bay {bay.bay_id}: image_provider_config.credentials: a login has no place in the bay's file; "
+            f"keep it in the Airflow Connection {onvif_connection_id(bay.bay_id)}"
+        )
+    if ImageProviderFactory.provider_class(bay.image_provider).needs_credentials:
+        config["credentials"] = credentials
+    try:
+        return ImageProviderFactory.create(bay.image_provider, **config)
+    except ConfigError as error:
+        raise ConfigError(f"bay {bay.bay_id}: {error}") from error
 
 
 class ImageProviderFactory:

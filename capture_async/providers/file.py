@@ -63,8 +63,8 @@ class FileImageProvider(ImageProvider):
             taken_at, path = self._nearest(reference_time, camera.name)
             data = _read_jpeg(path)
             check_frame(data, camera)
-        except CameraError as problem:
-            return CameraFailure(camera.name, problem.reason, problem.detail)
+        except CameraError as error:
+            return CameraFailure(camera.name, error.reason, error.detail)
         except OSError as error:
             return CameraFailure(camera.name, FailureReason.UNREACHABLE, f"{error.filename}: {error.strerror}")
         return CapturedImage(camera.name, bay_id, taken_at, data)

@@ -4,9 +4,9 @@ from typing import Any
 
 from bays import Camera
 from bays.provider_configs import HttpConfig
+from capture_async.addresses import encoded_target
 from capture_async.credentials import Credentials
 from capture_async.errors import CameraError
-from capture_async.http.client import encoded_target
 from capture_async.providers.camera_state import CameraState
 from capture_async.providers.configuration import configured
 from capture_async.providers.live import SNAPSHOT_HEADERS, Attempts, Frame, LiveImageProvider, frame_of

@@ -15,11 +15,11 @@ from asyncio_throttle.throttler import Throttler
 from bays import Camera
 from bays.provider_configs import LiveConfig, SnapshotConfig
 from capture_async.credentials import Credentials
-from capture_async.errors import CameraError, LoginMissingError
+from capture_async.errors import CameraError
 from capture_async.frames.jpeg import check_frame
 from capture_async.http.client import CameraHttp, Reply, new_session
 from capture_async.http.tls import tls_context
-from capture_async.providers.camera_state import CameraState, connection, rtsp_port, state_of
+from capture_async.providers.camera_state import CameraConnection, CameraState, rtsp_port, state_of
 from capture_async.providers.provider import ImageProvider, Outcome
 from capture_async.types import Attempt, CameraFailure, CapturedImage, FailureReason
 
@@ -90,7 +90,7 @@ class LiveImageProvider(ImageProvider):
         return [task.result() for task in tasks]
 
     def worth_another_try(self, camera: Camera, failure: CameraFailure) -> bool:
-        """Not after a refused login, nor after a problem that stays: a redirect, a certificate."""
+        """Not after a refused login, nor after an error that stays: a redirect, a certificate."""
         return super().worth_another_try(camera, failure) and not self._state(camera).final
 
     async def close(self) -> None:
@@ -118,11 +118,11 @@ class LiveImageProvider(ImageProvider):
             state.check_pause()
             if self._throttler is not None:
                 await self._throttler.acquire()  # type: ignore[no-untyped-call]
-            async with connection(camera):
+            async with CameraConnection(camera):
                 frame = await self._frame(reference_time, camera, state, attempts)
-        except CameraError as problem:
-            state.final = problem.final
-            return CameraFailure(camera.name, problem.reason, problem.detail, attempts.done)
+        except CameraError as error:
+            state.final = error.final
+            return CameraFailure(camera.name, error.reason, error.detail, attempts.done)
         return CapturedImage(camera.name, bay_id, frame.received_at, frame.jpeg, attempts.done)
 
     async def _frame(self, slot: datetime, camera: Camera, state: CameraState, attempts: Attempts) -> Frame:
@@ -131,15 +131,15 @@ class LiveImageProvider(ImageProvider):
             return await self._stream_frame(slot, camera, state, attempts)
         try:
             return await self._snapshot(slot, camera, state, attempts)
-        except CameraError as problem:
-            if camera.rtsp is None or problem.reason is FailureReason.REFUSED_CREDENTIALS:
+        except CameraError as error:
+            if camera.rtsp is None or error.reason is FailureReason.REFUSED_CREDENTIALS:
                 raise
             try:
                 frame = await self._stream_frame(slot, camera, state, attempts)
             except CameraError as second:
-                detail = f"{problem.detail}; its stream: {second.reason}: {second.detail}"
-                raise CameraError(problem.reason, detail, final=problem.final and second.final) from second
-            if problem.reason is FailureReason.NO_SNAPSHOT_SERVICE:
+                detail = f"{error.detail}; its stream: {second.reason}: {second.detail}"
+                raise CameraError(error.reason, detail, final=error.final and second.final) from second
+            if error.reason is FailureReason.NO_SNAPSHOT_SERVICE:
                 state.no_snapshot_until = time.monotonic() + _NO_SNAPSHOT_S
             return frame
 
@@ -155,9 +155,9 @@ class LiveImageProvider(ImageProvider):
                 attempts.end("older by its own time; the camera's clock is read again")
                 frame = await self._grab(camera, state, attempts)
             state.accept(frame.jpeg, slot)
-        except CameraError as problem:
-            self._take_in(state, problem)
-            attempts.end(problem.reason)
+        except CameraError as error:
+            self._take_in(state, error)
+            attempts.end(error.reason)
             raise
         attempts.end("frame")
         return frame
@@ -171,10 +171,10 @@ class LiveImageProvider(ImageProvider):
             frame = await self._read_stream(camera, stream, target)
             check_frame(frame.jpeg, camera)
             stream.accept(frame.jpeg, slot)
-        except CameraError as problem:
+        except CameraError as error:
             state.stream_target = None
-            self._take_in(stream, problem)
-            attempts.end(f"stream: {problem.reason}")
+            self._take_in(stream, error)
+            attempts.end(f"stream: {error.reason}")
             raise
         attempts.end("frame of the stream")
         return frame
@@ -187,7 +187,7 @@ class LiveImageProvider(ImageProvider):
 
     async def _read_stream(self, camera: Camera, stream: CameraState, target: str) -> Frame:
         from capture_async.rtsp.client import read_key_frame
-        from capture_async.rtsp.video_frame import to_jpeg
+        from capture_async.rtsp.key_frame import to_jpeg
 
         address = (str(camera.host), rtsp_port(camera))
         key_frame = await read_key_frame(*address, target, stream.login, self._timeout)
@@ -211,10 +211,9 @@ class LiveImageProvider(ImageProvider):
                 self._tls_context = await asyncio.to_thread(tls_context, self._tls)
         return self._tls_context
 
-    def _take_in(self, state: CameraState, problem: CameraError) -> None:
-        state.failed(problem)
-        refused = problem.reason is FailureReason.REFUSED_CREDENTIALS and not isinstance(problem, LoginMissingError)
-        if refused and self._login_pause and not state.paused:
+    def _take_in(self, state: CameraState, error: CameraError) -> None:
+        state.failed(error)
+        if error.login_refused and self._login_pause and not state.paused:
             state.refused_login(self._login_pause, datetime.now(UTC))
 
     def _is_old(self, taken_at: datetime, state: CameraState) -> bool:

@@ -58,7 +58,7 @@ class OnvifImageProvider(LiveImageProvider):
             return camera.rtsp.path
         if state.stream_target is None:
             http = await self._http(camera, state)
-            state.stream_target = await resolve_stream(http, self._credentials, state.told)
+            state.stream_target = await resolve_stream(http, self._credentials, state.warned)
         return state.stream_target
 
     async def _known_or_resolved(self, http: CameraHttp, state: CameraState, attempts: Attempts) -> Resolved:
@@ -69,17 +69,17 @@ class OnvifImageProvider(LiveImageProvider):
         old = state.resolved
         try:
             return await self._resolve(http, state, attempts)
-        except CameraError as problem:
-            if problem.reason is FailureReason.REFUSED_CREDENTIALS:
+        except CameraError as error:
+            if error.reason is FailureReason.REFUSED_CREDENTIALS:
                 raise
             # Old, but it gave no reason to doubt it: the frame is worth more than the order of things.
-            attempts.end(f"not resolved again: {problem.reason}")
+            attempts.end(f"not resolved again: {error.reason}")
             state.resolved = old
             return old
 
     async def _resolve(self, http: CameraHttp, state: CameraState, attempts: Attempts) -> Resolved:
         state.resolved = None
-        found = await resolve(http, self._credentials, state.told)
+        found = await resolve(http, self._credentials, state.warned)
         attempts.end("resolved")
         state.resolved, state.resolved_at = found, time.monotonic()
         # Not all cameras of a bay in the same capture.

@@ -5,8 +5,8 @@ from typing import Any
 
 from bays import Camera
 from bays.provider_configs import RtspConfig
+from capture_async.addresses import encoded_target
 from capture_async.credentials import Credentials
-from capture_async.http.client import encoded_target
 from capture_async.providers.camera_state import CameraState, state_of
 from capture_async.providers.configuration import configured
 from capture_async.providers.live import Attempts, Frame, LiveImageProvider

@@ -11,20 +11,20 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
-from capture_async.errors import CameraError, LoginMissingError
+from capture_async.addresses import encoded_target, path_of
+from capture_async.errors import CameraError
 from capture_async.http.authentication import HttpAuthenticator
-from capture_async.http.client import encoded_target, path_of
-from capture_async.rtsp.rtp import FrameReader
-from capture_async.rtsp.sdp import Codec, VideoTrack, video_track
+from capture_async.rtsp.frame_reader import FrameReader
+from capture_async.rtsp.key_frame import KeyFrame
+from capture_async.rtsp.sdp import VideoTrack, video_track
 from capture_async.types import FailureReason
 
 _CONNECT_S = 5.0
 _MAX_BODY = 64 * 1024
 _MAX_HEADERS = 64
 _MAX_LINE = 8 * 1024
-_MAX_REQUESTS = 3
 _OK = 200
-_PROBLEMS = {
+_ERRORS = {
     403: (FailureReason.REFUSED_CREDENTIALS, "the login lacks the right"),
     404: (FailureReason.NO_SNAPSHOT_SERVICE, "there is no such stream: correct the camera's rtsp.path"),
     453: (FailureReason.BUSY, "it has no bandwidth left"),
@@ -33,24 +33,12 @@ _PROBLEMS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class KeyFrame:
-    """A whole key frame: a JPEG file, or an Annex B byte stream with its parameter sets.
-
-    `received_at` is when its last packet arrived (aware, UTC).
-    """
-
-    codec: Codec
-    data: bytes
-    received_at: datetime
-
-
 async def read_key_frame(
     host: str,
     port: int,
     target: str,
     authenticator: HttpAuthenticator,
-    timeout: float,  # noqa: ASYNC109  becomes a named problem here
+    timeout: float,  # noqa: ASYNC109  becomes a named error here
 ) -> KeyFrame:
     """The first whole key frame of a stream.
 
@@ -96,11 +84,12 @@ class _Answer:
     headers: list[tuple[str, str]]
     body: bytes
 
-    def all(self, name: str) -> list[str]:
-        return [value for key, value in self.headers if key == name]
+    @property
+    def challenges(self) -> list[str]:
+        return [value for key, value in self.headers if key == "www-authenticate"]
 
     def one(self, name: str) -> str:
-        return next(iter(self.all(name)), "")
+        return next((value for key, value in self.headers if key == name), "")
 
 
 class _Connection:
@@ -165,23 +154,13 @@ class _Connection:
 
     async def _ask(self, method: str, address: str, **headers: str) -> _Answer:
         """The answer to a request, with a challenge answered on the way; only ever a 200."""
-        sent: str | None = None
-        for remaining in reversed(range(_MAX_REQUESTS)):
-            sent = self._authenticator.authorization(method, address)
-            self._send(method, address, headers if sent is None else headers | {"Authorization": sent})
-            answer = await self._answer_to_this()
-            if answer.status != 401:
-                if sent is not None:
-                    self._authenticator.accepted()
-                return self._checked(method, answer)
-            if not self._authenticator.challenged(answer.all("www-authenticate"), sent=sent) or remaining == 0:
-                break
-        self._authenticator.forget()
-        if sent is None:
-            detail = f"{self._where}: {method} is answered 401: no login is configured, or no known way is offered"
-            raise LoginMissingError(FailureReason.REFUSED_CREDENTIALS, detail, final=True)
-        detail = f"{self._where}: {method} is answered 401: login or password is wrong (check the Airflow Connection)"
-        raise CameraError(FailureReason.REFUSED_CREDENTIALS, detail, final=True)
+
+        async def send(authorization: str | None) -> _Answer:
+            sent = {} if authorization is None else {"Authorization": authorization}
+            self._send(method, address, headers | sent)
+            return await self._answer_to_this()
+
+        return self._checked(method, await self._authenticator.exchange(self._where, method, address, send))
 
     def _send(self, method: str, address: str, headers: dict[str, str]) -> None:
         self._number += 1
@@ -192,11 +171,13 @@ class _Connection:
     def _checked(self, method: str, answer: _Answer) -> _Answer:
         if answer.status == _OK:
             return answer
-        reason, why = _PROBLEMS.get(answer.status, (FailureReason.NOT_AN_IMAGE, "which is no stream"))
+        reason, why = _ERRORS.get(answer.status, (FailureReason.NOT_AN_IMAGE, "which is no stream"))
         final = 300 <= answer.status < 400
         if final:
             why = "a redirect, which is not followed"
-        raise CameraError(reason, f"{self._where}: {method} is answered {answer.status}: {why}", final=final)
+        refused = reason is FailureReason.REFUSED_CREDENTIALS and self._authenticator.scheme is not None
+        detail = f"{self._where}: {method} is answered {answer.status}: {why}"
+        raise CameraError(reason, detail, final=final, login_refused=refused)
 
     async def _answer_to_this(self) -> _Answer:
         while True:

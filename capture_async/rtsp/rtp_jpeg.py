@@ -1,14 +1,9 @@
 """JPEG over RTP (RFC 2435): the packets carry the scan, the headers are made anew from a few bytes."""
 
-from typing import TYPE_CHECKING
-
 from capture_async.errors import CameraError
+from capture_async.rtsp.packets import MAX_FRAME_BYTES, RtpPacket
 from capture_async.types import FailureReason
 
-if TYPE_CHECKING:
-    from capture_async.rtsp.rtp import RtpPacket
-
-_MAX_BYTES = 20 * 1024 * 1024
 # Tables of ITU-T T.81, Annex K, in zig-zag order (RFC 2435, Appendix A).
 _LUMA = bytes.fromhex(
     "100b0c0e0c0a100e0d0e1211101318281a181616183123251d283a333d3c3933383740485c4e404457453738506d51575f626768673e4d"
@@ -48,7 +43,7 @@ class JpegFrames:
         """A packet is missing."""
         self._broken = True
 
-    def push(self, packet: "RtpPacket") -> bytes | None:
+    def push(self, packet: RtpPacket) -> bytes | None:
         """The JPEG file that this packet completes, if it does."""
         payload = packet.payload
         if len(payload) < 8:
@@ -73,8 +68,8 @@ class JpegFrames:
             self._broken = True
         if not self._broken:
             self._scan += payload[position:]
-            if len(self._scan) > _MAX_BYTES:
-                detail = f"a frame of its stream is larger than {_MAX_BYTES} bytes"
+            if len(self._scan) > MAX_FRAME_BYTES:
+                detail = f"a frame of its stream is larger than {MAX_FRAME_BYTES} bytes"
                 raise CameraError(FailureReason.TOO_LARGE, detail)
         if not packet.marker:
             return None

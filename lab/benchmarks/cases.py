@@ -48,7 +48,7 @@ def cold(cameras: Cameras, started_at: float) -> dict[str, Any]:
     with_bay_s = time.perf_counter() - began
 
     async def run() -> _Capture:
-        return await _timed_capture(cameras, FIRST_SLOT, lambda: _shared_service(bay, cameras))
+        return await _timed_capture(cameras, FIRST_SLOT, lambda: _pooled_service(bay, cameras))
 
     capture = asyncio.run(run())
     return capture.to_json() | {
@@ -232,15 +232,15 @@ async def _timed_capture(
     return _Capture(len(batch.images), wall_s, cpu_s, lag.largest_s, size)
 
 
-def _shared_service(bay: "BayConfig", cameras: Cameras) -> "AbstractAsyncContextManager[CaptureService]":
+def _pooled_service(bay: "BayConfig", cameras: Cameras) -> "AbstractAsyncContextManager[CaptureService]":
     """As a triggerer has it: libraries are loaded in a thread, connections stay for the next capture."""
-    from capture_async.service_pool import shared_service
+    from capture_async.service_pool import pooled_service
 
-    return shared_service(bay, _credentials(cameras))
+    return pooled_service(bay, _credentials(cameras))
 
 
 async def _warm_up() -> None:
-    """What `shared_service` does before a process's first capture."""
+    """What `pooled_service` does before a process's first capture."""
     from capture_async.service_pool import warm_up
 
     await warm_up()

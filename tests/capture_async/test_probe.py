@@ -10,9 +10,9 @@ import cv2
 import numpy as np
 import pytest
 
-from bay_observation.errors import CaptureError, ConfigError
-from capture_async import Credentials, FailureReason
-from capture_async.probe import ADVICE, login_from_environment, probe
+from bay_observation.errors import CaptureError
+from capture_async import FailureReason
+from capture_async.probe import ADVICE, probe
 
 
 async def test_every_camera_is_told_what_it_is(make_farm, credentials):
@@ -60,7 +60,7 @@ async def test_a_camera_is_asked_once_and_the_others_do_not_wait_for_one_that_ha
     async with make_farm({"C_2": "hang", "C_4": "busy"}) as farm:
         bay = farm.bay.model_copy(update={"capture_deadline": 5.0})
         told = []
-        report = await probe(bay, credentials, tell=told.append)
+        report = await probe(bay, credentials, on_update=told.append)
         assert farm.counters["C_4"].snapshots == 0
         assert farm.counters["C_4"].unauthorized == 1  # one snapshot was asked for, and its challenge answered
     assert report.cameras[0].reason is FailureReason.TIMED_OUT
@@ -73,7 +73,7 @@ async def test_a_camera_is_asked_once_and_the_others_do_not_wait_for_one_that_ha
 async def test_what_is_under_way_is_told(make_farm, credentials):
     told = []
     async with make_farm(cameras=1) as farm:
-        await probe(farm.bay, credentials, tell=told.append)
+        await probe(farm.bay, credentials, on_update=told.append)
     stages = list(dict.fromkeys(one.stage for one in told))
     assert stages == ["connecting", "asking for a frame", "looking at the frame", "done"]
 
@@ -164,51 +164,3 @@ async def test_a_probe_that_is_cancelled_leaves_no_task(make_farm, credentials):
             await task
         own = {task for task in asyncio.all_tasks() if "capture" in task.get_name()}
         assert own == set()
-
-
-JSON_CONNECTION = '{"conn_type": "onvif", "login": "operator", "password": "p@ss/wörd"}'
-
-
-@pytest.mark.parametrize(
-    ("environment", "expected"),
-    [
-        ({}, None),
-        ({"CAMERA_USER": "a", "CAMERA_PASSWORD": "b"}, ("a", "b")),
-        ({"CAMERA_USER": "a", "CAMERA_PASSWORD": ""}, ("a", "")),
-        ({"AIRFLOW_CONN_ONVIF_3BAY_NORTH": JSON_CONNECTION}, ("operator", "p@ss/wörd")),
-        ({"AIRFLOW_CONN_ONVIF_3BAY_NORTH": "onvif://operator:p%40ss%2Fw%C3%B6rd@"}, ("operator", "p@ss/wörd")),
-        ({"AIRFLOW_CONN_ONVIF_3BAY_NORTH": "generic://operator:pw@host:80/?a=b"}, ("operator", "pw")),
-        ({"CAMERA_USER": "a", "CAMERA_PASSWORD": "b", "AIRFLOW_CONN_ONVIF_3BAY_NORTH": JSON_CONNECTION}, ("a", "b")),
-        ({"AIRFLOW_CONN_ONVIF_4BAY": JSON_CONNECTION}, None),
-    ],
-)
-def test_where_the_login_comes_from(environment, expected):
-    found = login_from_environment("3bay_north", environment)
-    assert found == (None if expected is None else Credentials(*expected))
-
-
-def test_connections_are_read_as_airflow_reads_them(monkeypatch):
-    from airflow.models import Connection
-
-    for text in (JSON_CONNECTION, "onvif://operator:p%40ss%2Fw%C3%B6rd@", "onvif://operator:pw@cameras/?x=1"):
-        theirs = Connection.from_json(text) if text.startswith("{") else Connection(uri=text)
-        ours = login_from_environment("yard", {"AIRFLOW_CONN_ONVIF_YARD": text})
-        assert ours == Credentials(theirs.login, theirs.password)
-
-
-@pytest.mark.parametrize(
-    "environment",
-    [
-        {"CAMERA_USER": "operator"},
-        {"CAMERA_PASSWORD": "s3cret"},
-        {"AIRFLOW_CONN_ONVIF_YARD": '{"password": "s3cret"}'},
-        {"AIRFLOW_CONN_ONVIF_YARD": '{"password": "s3cret'},
-        {"AIRFLOW_CONN_ONVIF_YARD": "s3cret"},
-        {"AIRFLOW_CONN_ONVIF_YARD": "http://[s3cret"},
-    ],
-)
-def test_a_login_that_cannot_be_read_is_named_and_not_repeated(environment):
-    with pytest.raises(ConfigError) as caught:
-        login_from_environment("yard", environment)
-    assert "s3cret" not in str(caught.value)
-    assert any(name in str(caught.value) for name in environment)

@@ -9,7 +9,7 @@ import psutil
 import pytest
 
 from bay_observation.errors import ConfigError
-from capture_async import Credentials, close_shared, service_pool, shared_service, warm_up
+from capture_async import Credentials, close_pool, pooled_service, service_pool, warm_up
 
 SLOT = datetime(2025, 7, 2, 7, 10, tzinfo=UTC)
 
@@ -17,7 +17,7 @@ SLOT = datetime(2025, 7, 2, 7, 10, tzinfo=UTC)
 @pytest.fixture(autouse=True)
 async def _closed():
     yield
-    await close_shared()
+    await close_pool()
 
 
 def connections():
@@ -30,19 +30,19 @@ async def test_the_next_capture_has_the_same_service_and_the_same_connections(ma
         seen = []
         for number in range(3):
             await farm.set_time(SLOT + timedelta(minutes=10 * number))
-            async with shared_service(farm.bay, credentials) as service:
+            async with pooled_service(farm.bay, credentials) as service:
                 assert len((await service.capture(SLOT + timedelta(minutes=10 * number))).images) == 3
                 seen.append((service, {one.laddr.port for one in connections()}))
         assert seen[0][0] is seen[1][0] is seen[2][0]
         assert seen[0][1] == seen[2][1]
-        await close_shared()
+        await close_pool()
         await asyncio.sleep(0.05)
         assert connections() == []
 
 
 async def test_two_captures_of_a_bay_share_one_and_the_first_to_end_closes_nothing(make_farm, credentials):
-    async with make_farm(cameras=2) as farm, shared_service(farm.bay, credentials) as first:
-        async with shared_service(farm.bay, credentials) as second:
+    async with make_farm(cameras=2) as farm, pooled_service(farm.bay, credentials) as first:
+        async with pooled_service(farm.bay, credentials) as second:
             assert first is second
         assert len((await first.capture(SLOT)).images) == 2
 
@@ -50,26 +50,25 @@ async def test_two_captures_of_a_bay_share_one_and_the_first_to_end_closes_nothi
 async def test_a_changed_file_or_login_gets_a_new_one_and_the_old_ends_with_its_capture(make_farm, credentials):
     async with make_farm(cameras=2) as farm:
         changed = farm.bay.model_copy(update={"capture_deadline": 7.0})
-        async with shared_service(farm.bay, credentials) as old:
+        async with pooled_service(farm.bay, credentials) as old:
             assert (await old.capture(SLOT)).images
-            async with shared_service(changed, credentials) as new:
+            async with pooled_service(changed, credentials) as new:
                 assert new is not old
                 assert len((await old.capture(SLOT)).images) == 2  # the one that is under way is left alone
-            await close_shared()
+            await close_pool()
             assert len((await old.capture(SLOT)).images) == 2
         await asyncio.sleep(0.05)
         assert connections() == []
         async with (
-            shared_service(farm.bay, credentials) as one,
-            shared_service(farm.bay, Credentials("yard", "other")) as other,
+            pooled_service(farm.bay, credentials) as one,
+            pooled_service(farm.bay, Credentials("yard", "other")) as other,
         ):
             assert one is not other
 
 
-async def test_idle_ones_are_closed(make_farm, credentials, monkeypatch):
-    monkeypatch.setattr(service_pool, "_IDLE_S", 0.05)
+async def test_idle_ones_are_closed(make_farm, credentials):
     async with make_farm(cameras=2) as farm:
-        async with shared_service(farm.bay, credentials) as service:
+        async with pooled_service(farm.bay, credentials, idle_s=0.05) as service:
             await service.capture(SLOT)
         assert connections()
         for _ in range(100):
@@ -79,14 +78,13 @@ async def test_idle_ones_are_closed(make_farm, credentials, monkeypatch):
         assert connections() == []
 
 
-async def test_no_more_than_so_many_are_kept(make_farm, credentials, monkeypatch):
-    monkeypatch.setattr(service_pool, "_MAX_BAYS", 3)
-    async with make_farm(cameras=1) as farm:
-        for number in range(8):
-            bay = farm.bay.model_copy(update={"bay_id": f"bay_{number}"})
-            async with shared_service(bay, credentials):
-                pass
-        assert len(service_pool._pools[asyncio.get_running_loop()].leases) == 3
+async def test_no_more_than_so_many_are_kept(make_farm, credentials):
+    pool = service_pool._Pool(max_bays=3)
+    for number in range(8):
+        bay = make_farm(cameras=1).bay.model_copy(update={"bay_id": f"bay_{number}"})
+        await pool.give_back(pool.lease(bay, credentials), idle_s=60.0)
+    assert sorted(pool.leases) == ["bay_5", "bay_6", "bay_7"]
+    await pool.close()
 
 
 async def test_several_bays_at_once(make_farm, credentials):
@@ -94,7 +92,7 @@ async def test_several_bays_at_once(make_farm, credentials):
         bays = [farm.bay.model_copy(update={"bay_id": f"bay_{number}"}) for number in range(5)]
 
         async def capture(bay):
-            async with shared_service(bay, credentials) as service:
+            async with pooled_service(bay, credentials) as service:
                 return await service.capture(SLOT)
 
         batches = await asyncio.gather(*map(capture, bays))
@@ -122,7 +120,7 @@ class Watch:
 sys.meta_path.insert(0, Watch())
 
 async def main():
-    async with capture_async.shared_service(load_bay("demo_bay"), capture_async.Credentials("a", "b")) as service:
+    async with capture_async.pooled_service(load_bay("demo_bay"), capture_async.Credentials("a", "b")) as service:
         provider = service._provider
         provider._session = (await opened(provider))
     return provider

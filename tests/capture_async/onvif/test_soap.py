@@ -5,7 +5,6 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from capture_async import Credentials
-from capture_async.http.client import target_of
 from capture_async.onvif.soap import SoapRefusedError, SoapUnreadableError, read_reply, write_message
 from lab.simulation import soap
 
@@ -82,29 +81,9 @@ assert "onvif" not in sys.modules
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-@pytest.mark.parametrize(
-    ("address", "target"),
-    [
-        ("http://192.168.0.64/a/b?c=d&e=f", "/a/b?c=d&e=f"),
-        ("http://user:p%40ss@10.0.0.1:8080/snap#x", "/snap"),
-        ("HTTPS://10.0.0.1", "/"),
-        (" http://10.0.0.1/with blank%20and/한?q=1 2 ", "/with%20blank%20and/%ED%95%9C?q=1%202"),
-        ("http://10.0.0.1//evil.invalid/x", "//evil.invalid/x"),
-    ],
-)
-def test_of_an_address_path_and_query_are_used(address, target):
-    assert target_of(address) == target
-
-
-@pytest.mark.parametrize("address", ["", "/snapshot", "rtsp://10.0.0.1/main", "http:///x"])
-def test_what_is_no_http_address(address):
-    with pytest.raises(ValueError, match="address"):
-        target_of(address)
-
-
 def test_the_lean_wsdl_is_the_whole_one_where_it_is_used(monkeypatch):
     """Messages and replies, written and read with the whole files and with what is left of them."""
-    from capture_async.onvif import soap
+    from capture_async.onvif import soap as ours
 
     setup = {"Stream": "RTP-Unicast", "Transport": {"Protocol": "RTSP"}}
     asked = [
@@ -120,22 +99,22 @@ def test_the_lean_wsdl_is_the_whole_one_where_it_is_used(monkeypatch):
             soap.media_uri_reply("GetStreamUri", "rtsp://a/b"),
         ),
     ]
-    assert {operation for _, operation, _, _ in asked} == soap._OPERATIONS
+    assert {operation for _, operation, _, _ in asked} == ours._OPERATIONS
 
     def everything():
-        soap._envelopes.clear()
-        soap._document.cache_clear()
+        ours._envelopes.clear()
+        ours._document.cache_clear()
         for service, operation, parameters, reply in asked:
             message = write_message(service, operation, parameters, None, timedelta())
             read = read_reply(service, operation, 200, "application/soap+xml", reply.encode())
             yield operation, message, str(read)
 
     lean = list(everything())
-    assert sum(map(len, soap._files().values())) < 200_000
-    monkeypatch.setattr(soap, "_files", dict)
+    assert sum(map(len, ours._files().values())) < 200_000
+    monkeypatch.setattr(ours, "_files", dict)
     whole = list(everything())
     monkeypatch.undo()
-    soap._document.cache_clear()
+    ours._document.cache_clear()
     assert lean == whole
     assert "1080" in lean[3][2]
 

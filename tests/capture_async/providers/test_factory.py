@@ -3,6 +3,7 @@ import pytest
 from bay_observation.errors import ConfigError
 from bays import BayConfig, load_bay, models
 from capture_async import ImageProvider, ImageProviderFactory
+from capture_async.providers.factory import provider_for
 from capture_async.providers.file import FileImageProvider
 from capture_async.providers.onvif import OnvifImageProvider
 
@@ -60,3 +61,18 @@ def test_unknown_name_and_unknown_keys():
         ImageProviderFactory.create("file", base_path="/x", hours=3)
     with pytest.raises(ConfigError, match="base_path"):
         ImageProviderFactory.create("file")
+
+
+def test_config_that_does_not_fit_the_provider():
+    bay = load_bay("demo_bay")
+    wrong = bay.model_copy(update={"image_provider_config": {"timeuot": 10}})
+    with pytest.raises(ConfigError, match=r"bay demo_bay: .*timeuot.*its keys are: timeout, max_per_second"):
+        provider_for(wrong, None)
+
+
+def test_a_login_in_the_bay_s_file_is_refused():
+    bay = load_bay("demo_bay")
+    wrong = bay.model_copy(update={"image_provider_config": {"credentials": "admin:hunter2"}})
+    with pytest.raises(ConfigError, match="onvif_demo_bay") as caught:
+        provider_for(wrong, None)
+    assert "hunter2" not in str(caught.value)

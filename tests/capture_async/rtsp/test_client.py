@@ -16,10 +16,8 @@ from bays.models import Rtsp
 from capture_async import CaptureService, Credentials, FailureReason
 from capture_async.errors import CameraError
 from capture_async.http.authentication import HttpAuthenticator
-from capture_async.rtsp.client import KeyFrame, read_key_frame
-from capture_async.rtsp.rtp import FrameReader, read_packet
-from capture_async.rtsp.sdp import VideoTrack, video_track
-from capture_async.rtsp.video_frame import to_jpeg
+from capture_async.rtsp.client import read_key_frame
+from capture_async.rtsp.key_frame import to_jpeg
 
 SLOT = datetime(2025, 7, 2, 7, 10, tzinfo=UTC)
 PASSWORD = 'pa"ss\\ wörd&1'
@@ -264,89 +262,3 @@ async def test_nobody_listens():
     with pytest.raises(CameraError) as caught:
         await read_key_frame("127.0.0.1", 9, "/", HttpAuthenticator(None), 5)
     assert caught.value.reason is FailureReason.UNREACHABLE
-
-
-def rtp(sequence, payload, *, marker=False, payload_type=96, timestamp=1):
-    head = bytes([0x80, payload_type | (0x80 if marker else 0)]) + sequence.to_bytes(2) + timestamp.to_bytes(4)
-    return head + bytes(4) + payload
-
-
-SPS, PPS, KEY, OTHER = b"\x67sps", b"\x68pps", b"\x65" + b"key", b"\x41" + b"other"
-H264 = VideoTrack("H264", 96, "*")
-
-
-def frames(track, *packets):
-    reader = FrameReader(track)
-    return [found for packet in packets if (found := reader.push(packet)) is not None]
-
-
-def annex_b(*units):
-    return b"".join(b"\0\0\0\1" + unit for unit in units)
-
-
-def test_key_frame_of_single_aggregated_and_fragmented_units():
-    aggregate = b"\x78" + b"".join(len(unit).to_bytes(2) + unit for unit in (SPS, PPS))
-    packets = (
-        rtp(1, OTHER, marker=True, timestamp=1),
-        rtp(2, aggregate, timestamp=2),
-        rtp(3, b"\x7c\x85ke", timestamp=2),
-        rtp(4, b"\x7c\x45y", timestamp=2, marker=True),
-    )
-    assert frames(H264, *packets) == [annex_b(SPS, PPS, KEY)]
-
-
-def test_parameter_sets_may_come_from_the_description():
-    track = VideoTrack("H264", 96, "*", (SPS, PPS))
-    assert frames(track, rtp(1, KEY, marker=True)) == [annex_b(SPS, PPS, KEY)]
-    assert frames(H264, rtp(1, KEY, marker=True)) == []
-
-
-def test_a_frame_with_a_hole_is_not_whole():
-    track = VideoTrack("H264", 96, "*", (SPS, PPS))
-    holed = (rtp(1, b"\x7c\x85k"), rtp(3, b"\x7c\x45y", marker=True))
-    assert frames(track, *holed) == []
-    assert frames(track, *holed, rtp(4, KEY, marker=True, timestamp=2)) == [annex_b(SPS, PPS, KEY)]
-    assert frames(track, rtp(1, b"\x7c\x45y", marker=True)) == []  # began in its middle
-
-
-def test_a_frame_without_a_marker_ends_where_the_next_begins():
-    track = VideoTrack("H264", 96, "*", (SPS, PPS))
-    assert frames(track, rtp(65535, KEY), rtp(0, OTHER, timestamp=2)) == [annex_b(SPS, PPS, KEY)]
-
-
-def test_a_frame_that_never_ends_is_too_large():
-    reader = FrameReader(VideoTrack("H264", 96, "*", (SPS, PPS)))
-    piece = b"\x7c\x05" + bytes(65_000)
-    reader.push(rtp(0, b"\x7c\x85k"))
-    with pytest.raises(CameraError) as caught:  # noqa: PT012
-        for number in range(1, 1000):
-            reader.push(rtp(number, piece))
-    assert caught.value.reason is FailureReason.TOO_LARGE
-
-
-@pytest.mark.parametrize("data", [b"", b"\x80", bytes(12), b"\x9f" + bytes(20), b"\xa0" + bytes(11) + b"\xff"])
-def test_what_is_no_packet(data):
-    packet = read_packet(data)
-    assert packet is None or packet.payload == b""
-
-
-async def test_a_key_frame_that_cannot_be_decoded_is_named_and_ffmpeg_says_nothing(capfd):
-    with pytest.raises(CameraError) as caught:
-        await to_jpeg(KeyFrame("H264", annex_b(SPS, PPS, KEY), datetime.now(UTC)))
-    assert caught.value.reason is FailureReason.NOT_AN_IMAGE
-    assert capfd.readouterr().err == ""
-
-
-def test_description():
-    text = (
-        "v=0\r\na=control:*\r\nm=audio 0 RTP/AVP 0\r\na=control:sound\r\n"
-        "m=video 0 RTP/AVP 97\r\na=rtpmap:97 h265/90000\r\na=control:rtsp://10.0.0.1/x/trackID=2\r\n"
-        "a=fmtp:97 sprop-vps=QAE=; sprop-sps=QgE=;sprop-pps=RAE=;other=%%%\r\n"
-    )
-    assert video_track(text) == VideoTrack(
-        "H265", 97, "rtsp://10.0.0.1/x/trackID=2", (b"\x40\x01", b"\x42\x01", b"\x44\x01")
-    )
-    assert video_track("m=video 0 RTP/AVP 26\r\n") == VideoTrack("JPEG", 26, "*")
-    for nothing in ("", "m=\r\n", "m=video\r\n", "m=video 0 RTP/AVP 96\r\na=rtpmap:96 VP8/90000\r\n"):
-        with pytest.raises(CameraError, match="H264, H265 and JPEG"):
-            video_track(nothing)

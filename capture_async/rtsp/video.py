@@ -1,89 +1,13 @@
-"""From RTP packets to one whole frame: H.264 (RFC 6184), H.265 (RFC 7798), JPEG (RFC 2435)."""
+"""Key frames of H.264 (RFC 6184) and H.265 (RFC 7798) from RTP packets."""
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal
 
 from capture_async.errors import CameraError
-from capture_async.rtsp.rtp_jpeg import JpegFrames
-from capture_async.rtsp.sdp import VideoTrack
+from capture_async.rtsp.packets import MAX_FRAME_BYTES, RtpPacket
 from capture_async.types import FailureReason
 
-MAX_FRAME_BYTES = 20 * 1024 * 1024
 _START_CODE = b"\0\0\0\1"
-_HEADER = 12
-
-
-@dataclass(frozen=True, slots=True)
-class RtpPacket:
-    """One packet (RFC 3550)."""
-
-    payload_type: int
-    marker: bool
-    sequence: int
-    timestamp: int
-    payload: bytes
-
-
-class Frames(Protocol):
-    """Collects packets until one frame that stands for itself is whole."""
-
-    def push(self, packet: RtpPacket) -> bytes | None:
-        """The frame that this packet completes, if it does."""
-
-    def lost(self) -> None:
-        """A packet is missing: what was begun is of no use."""
-
-
-def read_packet(data: bytes) -> RtpPacket | None:
-    """An RTP packet; None for what is none."""
-    if len(data) < _HEADER or data[0] >> 6 != 2:
-        return None
-    start = _HEADER + 4 * (data[0] & 0x0F)
-    if data[0] & 0x10:
-        if len(data) < start + 4:
-            return None
-        start += 4 + 4 * int.from_bytes(data[start + 2 : start + 4])
-    padding = data[-1] if data[0] & 0x20 else 0
-    if start + padding > len(data):
-        return None
-    return RtpPacket(
-        data[1] & 0x7F,
-        bool(data[1] & 0x80),
-        int.from_bytes(data[2:4]),
-        int.from_bytes(data[4:8]),
-        data[start : len(data) - padding],
-    )
-
-
-class FrameReader:
-    """The first whole key frame of a track.
-
-    Args:
-        track: from the session's description.
-    """
-
-    def __init__(self, track: VideoTrack) -> None:
-        self._payload_type = track.payload_type
-        self._next: int | None = None
-        self._frames: Frames
-        if track.codec == "JPEG":
-            self._frames = JpegFrames()
-        else:
-            self._frames = _KeyFrames(_H264 if track.codec == "H264" else _H265, track.parameter_sets)
-
-    def push(self, data: bytes) -> bytes | None:
-        """Take in what an interleaved channel brought; the frame, once it is whole.
-
-        Raises:
-            CameraError: too large.
-        """
-        packet = read_packet(data)
-        if packet is None or packet.payload_type != self._payload_type:
-            return None
-        if self._next is not None and packet.sequence != self._next:
-            self._frames.lost()
-        self._next = (packet.sequence + 1) & 0xFFFF
-        return self._frames.push(packet)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,11 +30,11 @@ _H264 = _Layout(1, 24, 28, frozenset({7, 8}), frozenset({5}), frozenset(range(1,
 _H265 = _Layout(2, 48, 49, frozenset({32, 33, 34}), frozenset(range(16, 22)), frozenset(range(32)))
 
 
-class _KeyFrames:
+class VideoKeyFrames:
     """Access units of a video, until one is a key frame, with its parameter sets, as an Annex B byte stream."""
 
-    def __init__(self, layout: _Layout, parameter_sets: tuple[bytes, ...]) -> None:
-        self._layout = layout
+    def __init__(self, codec: Literal["H264", "H265"], parameter_sets: tuple[bytes, ...]) -> None:
+        self._layout = layout = _H264 if codec == "H264" else _H265
         self._known_sets: dict[int, list[bytes]] = {}
         self._sets: dict[int, list[bytes]] = {}
         for unit in parameter_sets:
@@ -123,10 +47,16 @@ class _KeyFrames:
         self._size = 0
 
     def lost(self) -> None:
+        """A packet is missing: the frame that was begun is not whole."""
         self._fragment.clear()
         self._broken = True
 
     def push(self, packet: RtpPacket) -> bytes | None:
+        """The key frame that this packet completes, if it does.
+
+        Raises:
+            CameraError: too large.
+        """
         whole = None
         if packet.timestamp != self._timestamp:
             # A camera that sets no marker: its frame ends where the next one begins.

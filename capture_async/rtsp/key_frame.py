@@ -4,20 +4,31 @@ import asyncio
 import os
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime
 from functools import cache
-from typing import TYPE_CHECKING
 
 from capture_async.errors import CameraError
+from capture_async.rtsp.sdp import Codec
 from capture_async.types import FailureReason
-
-if TYPE_CHECKING:
-    from capture_async.rtsp.client import KeyFrame
 
 _QUALITY = 95
 _SUFFIXES = {"H264": ".h264", "H265": ".h265"}
 
 
-async def to_jpeg(frame: "KeyFrame") -> bytes:
+@dataclass(frozen=True, slots=True)
+class KeyFrame:
+    """A whole key frame: a JPEG file, or an Annex B byte stream with its parameter sets.
+
+    `received_at` is when its last packet arrived (aware, UTC).
+    """
+
+    codec: Codec
+    data: bytes
+    received_at: datetime
+
+
+async def to_jpeg(frame: KeyFrame) -> bytes:
     """The frame as a JPEG file; a JPEG stream's is that already, and stays as it came.
 
     Raises:
