@@ -1,8 +1,8 @@
 """Typed pickles on shared storage: written once, verified, read back through an allow-list."""
 
 from artifacts.faults import StoreFault
-from artifacts.filesystem import data_path, data_root
 from artifacts.hang_guard import guard_for, store_timeout
+from artifacts.location import data_path, data_root
 from artifacts.lock import exclusive
 from artifacts.reference import ArtifactReference, Stage
 from artifacts.replication import Replicator, report_backlog

@@ -17,7 +17,8 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 
 from artifacts.faults import named_errors
-from artifacts.filesystem import MARKER, data_root, file_system
+from artifacts.filesystem import MARKER
+from artifacts.location import data_root, file_system
 from artifacts.replication import Replicator
 from artifacts.spool import Spool
 from artifacts.store import ArtifactStore

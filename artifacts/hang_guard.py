@@ -21,12 +21,11 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Generic, TypeVar
 
 from artifacts.faults import StoreFault, unavailable
-from artifacts.filesystem import MARKER, FileStatus, FileSystem, LastWord
-from bay_observation.errors import ConfigError
+from artifacts.filesystem import MARKER, FileStatus, FileSystem
+from bay_observation import settings
+from bay_observation.files import BeforeCommit
 
 logger = logging.getLogger(__name__)
-
-DEFAULT_TIMEOUT_S = 20.0
 
 # Callers at the same time: a triggerer's waiting tasks look at the store together.
 _CALLS = 16
@@ -35,28 +34,12 @@ T = TypeVar("T")
 
 
 def store_timeout() -> float:
-    """Seconds that a call of the store may take before the store counts as hanging: `STORE_TIMEOUT`, 20 by default.
+    """Seconds that a call of the store may take before the store counts as hanging: `STORE_TIMEOUT`.
 
     Raises:
         ConfigError: it is no positive number.
     """
-    return positive("STORE_TIMEOUT", DEFAULT_TIMEOUT_S, "seconds")
-
-
-def positive(name: str, default: float, unit: str) -> float:
-    """A positive number from the environment.
-
-    Raises:
-        ConfigError: it is none.
-    """
-    text = os.environ.get(name) or str(default)
-    try:
-        number = float(text)
-    except ValueError:
-        number = 0.0
-    if not 0 < number < float("inf"):
-        raise ConfigError(f"{name}={text}: give a positive number of {unit}")
-    return number
+    return settings.STORE_TIMEOUT.read()
 
 
 class HangGuard:
@@ -200,20 +183,22 @@ class WatchedFileSystem:
         """All of a file."""
         return self._call(lambda: self._files.read(path))
 
-    def publish(self, path: str, content: bytes, last_word: LastWord | None) -> None:
+    def publish(self, path: str, content: bytes, before_commit: BeforeCommit | None) -> None:
         """Put a file there unless it is there already; once this has raised it does not appear any more."""
-        self._put(path, content, last_word, new=False, unless_there=True)
+        self._put(path, content, before_commit, new=False, unless_there=True)
 
-    def write(self, path: str, content: bytes, *, last_word: LastWord | None = None, new: bool = False) -> None:
+    def write(self, path: str, content: bytes, *, before_commit: BeforeCommit | None = None, new: bool = False) -> None:
         """Put a file there; once this has raised it does not appear any more."""
-        self._put(path, content, last_word, new=new, unless_there=False)
+        self._put(path, content, before_commit, new=new, unless_there=False)
 
-    def _put(self, path: str, content: bytes, last_word: LastWord | None, *, new: bool, unless_there: bool) -> None:
+    def _put(
+        self, path: str, content: bytes, before_commit: BeforeCommit | None, *, new: bool, unless_there: bool
+    ) -> None:
         abandoned = threading.Event()
 
         def still_wanted() -> None:
-            if last_word is not None:
-                last_word()
+            if before_commit is not None:
+                before_commit()
             if abandoned.is_set():
                 raise unavailable(self.where(path), "published", StoreFault.HANGING, "nobody waits for it any more")
 
@@ -221,7 +206,7 @@ class WatchedFileSystem:
             if unless_there and self._holds(path, content):
                 return
             with self._around_write():
-                self._files.write(path, content, last_word=still_wanted, new=new)
+                self._files.write(path, content, before_commit=still_wanted, new=new)
 
         try:
             self._call(write)

@@ -12,8 +12,9 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
-from artifacts.filesystem import FileStatus, LastWord
+from artifacts.filesystem import FileStatus
 from bay_observation.errors import ConfigError
+from bay_observation.files import BeforeCommit
 
 _ROOT = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[A-Za-z0-9][A-Za-z0-9_.=-]*)*/?")
 # Beneath `STORE_TIMEOUT`, so that it is S3 that is told of, and not a hanging call.
@@ -60,10 +61,10 @@ class ObjectStorage:
             content: bytes = s3.cat_file(self._key(path))
             return content
 
-    def write(self, path: str, content: bytes, *, last_word: LastWord | None = None, new: bool = False) -> None:
+    def write(self, path: str, content: bytes, *, before_commit: BeforeCommit | None = None, new: bool = False) -> None:
         """Put an object there: whole or not at all; see `FileSystem`."""
-        if last_word is not None:
-            last_word()
+        if before_commit is not None:
+            before_commit()
         with self._s3() as s3:
             s3.pipe_file(self._key(path), content, mode="create" if new else "overwrite")
 

@@ -21,19 +21,16 @@ from pathlib import Path
 from typing import Any, Self
 
 from artifacts.faults import StoreFault, unavailable
-from artifacts.filesystem import LastWord, data_root, sync_folder, write_whole
-from artifacts.hang_guard import positive
-from artifacts.lock import flock
+from artifacts.location import data_root
 from artifacts.reference import ArtifactReference, Stage, artifact_path
+from bay_observation import settings
 from bay_observation.errors import ArtifactError, ConfigError, SpoolError
+from bay_observation.files import BeforeCommit, file_lock, sync_folder, write_atomically
 
 logger = logging.getLogger(__name__)
 
 SPOOLED_STAGES: frozenset[Stage] = frozenset({"capture", "observation"})
 """What is made on an observer. Fusion and tracking run beside the store: their task fails, and is retried."""
-
-DEFAULT_LIMIT_MB = 20_000.0
-DEFAULT_KEPT_H = 1.0
 
 # For a person to look at.
 _ASIDE_KEPT = timedelta(days=7)
@@ -116,7 +113,7 @@ class Spool:
         Raises:
             ConfigError: it lies in the store that it is to stand in for, or a number is wrong.
         """
-        text = os.environ.get("SPOOL_PATH")
+        text = settings.SPOOL_PATH.read()
         if not text:
             return None
         folder, root = os.path.abspath(text), data_root()  # noqa: PTH100 - resolve() would ask a store that may hang
@@ -124,12 +121,12 @@ class Spool:
             raise ConfigError(f"SPOOL_PATH={text} lies in DATA_PATH={root}: give a folder of this host's own disk")
         return cls(
             folder,
-            limit_bytes=positive("SPOOL_LIMIT_MB", DEFAULT_LIMIT_MB, "megabytes") * 1e6,
-            kept=timedelta(hours=positive("SPOOL_KEPT_HOURS", DEFAULT_KEPT_H, "hours")),
+            limit_bytes=settings.SPOOL_LIMIT_MB.read() * 1e6,
+            kept=timedelta(hours=settings.SPOOL_KEPT_HOURS.read()),
         )
 
     def add(
-        self, reference: ArtifactReference, content: bytes, replaces: str | None, last_word: LastWord | None
+        self, reference: ArtifactReference, content: bytes, replaces: str | None, before_commit: BeforeCommit | None
     ) -> None:
         """Keep an artifact until the store takes it.
 
@@ -152,14 +149,14 @@ class Spool:
         with ExitStack() as held:
 
             def about_to_appear() -> None:
-                if last_word is not None:
-                    last_word()
+                if before_commit is not None:
+                    before_commit()
                 held.enter_context(self._names())
 
             try:
                 self._make_folders(reference.bay_id)
                 self._make_room(len(whole))
-                write_whole(path, whole, last_word=about_to_appear)
+                write_atomically(path, whole, before_commit=about_to_appear)
             except OSError as error:
                 reason = error.strerror or error
                 raise SpoolError(f"{path}: cannot be spooled, while the shared store fails: {reason}") from error
@@ -321,7 +318,7 @@ class Spool:
             try:
                 if not path.exists():
                     self._make_root()
-                held.enter_context(flock(path, patience_s, shared=shared))
+                held.enter_context(file_lock(path, patience_s, shared=shared))
             except OSError as error:
                 raise SpoolError(f"{path}: the spool cannot be used: {error.strerror}") from error
             yield

@@ -3,7 +3,6 @@
 import hashlib
 import io
 import logging
-import os
 import pickle
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
@@ -13,12 +12,16 @@ from pathlib import Path
 from typing import Any, Literal
 
 from artifacts.faults import named_errors
-from artifacts.filesystem import FileSystem, LastWord, LocalFileSystem, data_root, file_system
+from artifacts.filesystem import FileSystem
 from artifacts.hang_guard import WatchedFileSystem, store_timeout
+from artifacts.local_folder import LocalFileSystem
+from artifacts.location import data_root, file_system
 from artifacts.reference import ArtifactReference, Stage, artifact_path
 from artifacts.schemas import SCHEMAS, Name
 from artifacts.spool import SPOOLED_STAGES, Spool
+from bay_observation import settings
 from bay_observation.errors import ArtifactError, ConfigError, StoreUnavailableError
+from bay_observation.files import BeforeCommit
 
 logger = logging.getLogger(__name__)
 
@@ -65,7 +68,7 @@ class ArtifactStore:
         self._files = WatchedFileSystem(
             beneath,
             timeout_s or store_timeout(),
-            marked=_marker_is_required(),
+            marked=settings.STORE_MARKER.read(),
             around_write=nullcontext if spool is None else spool.publishing,
         )
         self.spool = spool
@@ -111,7 +114,7 @@ class ArtifactStore:
         batch_id: str,
         value: object,
         *,
-        last_word: LastWord | None = None,
+        before_commit: BeforeCommit | None = None,
         replaces: str | None = None,
     ) -> ArtifactReference:
         """Publish `value` as the artifact of a batch's stage.
@@ -123,7 +126,7 @@ class ArtifactStore:
             bay_id: the bay.
             batch_id: the batch.
             value: of the stage's type.
-            last_word: called when everything is written and nothing is visible yet; what it
+            before_commit: called when everything is written and nothing is visible yet; what it
                 raises keeps the artifact from being published and is passed on.
             replaces: sha256 of a capture that is to be replaced, should this one have to wait
                 in the spool: there it would otherwise give way to one that was published.
@@ -135,9 +138,9 @@ class ArtifactStore:
         """
         reference, content = _made(stage, bay_id, batch_id, value)
         if self.spool is not None and stage in SPOOLED_STAGES:
-            self._publish_or_spool(self.spool, reference, content, last_word, replaces)
+            self._publish_or_spool(self.spool, reference, content, before_commit, replaces)
         else:
-            self._publish(reference, content, last_word)
+            self._publish(reference, content, before_commit)
         return reference
 
     def reference(self, stage: Stage, bay_id: str, batch_id: str, value: object) -> ArtifactReference:
@@ -283,16 +286,16 @@ class ArtifactStore:
                     f"{where}: no such artifact; is the shared storage mounted at {self._files.root} on this host?"
                 ) from None
 
-    def _publish(self, reference: ArtifactReference, content: bytes, last_word: LastWord | None) -> None:
+    def _publish(self, reference: ArtifactReference, content: bytes, before_commit: BeforeCommit | None) -> None:
         with named_errors(self.where(reference), "published"):
-            self._files.publish(reference.path, content, last_word)
+            self._files.publish(reference.path, content, before_commit)
 
     def _publish_or_spool(
         self,
         spool: Spool,
         reference: ArtifactReference,
         content: bytes,
-        last_word: LastWord | None,
+        before_commit: BeforeCommit | None,
         replaces: str | None,
     ) -> None:
         # What waits of this bay goes first; also, a store that failed a moment ago is not waited for again.
@@ -300,25 +303,13 @@ class ArtifactStore:
             why = "earlier artifacts of its bay wait there"
         else:
             try:
-                self._publish(reference, content, last_word)
+                self._publish(reference, content, before_commit)
             except StoreUnavailableError as error:
                 why = str(error)
             else:
                 return
-        spool.add(reference, content, replaces, last_word)
+        spool.add(reference, content, replaces, before_commit)
         logger.warning("%s is spooled on this host: %s", reference.path, why)
-
-
-def _marker_is_required() -> bool:
-    """`STORE_MARKER`: `required` where the root is a mount, which must not be mistaken for the folder beneath it.
-
-    Raises:
-        ConfigError: it is another word.
-    """
-    text = os.environ.get("STORE_MARKER") or "off"
-    if text not in ("off", "required"):
-        raise ConfigError(f"STORE_MARKER={text}: write required, or off")
-    return text == "required"
 
 
 def _made(stage: Stage, bay_id: str, batch_id: str, value: object) -> tuple[ArtifactReference, bytes]:

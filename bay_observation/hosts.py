@@ -1,7 +1,8 @@
 """Under which name Airflow knows this host (`[core] hostname_callable`)."""
 
-import os
 import socket
+
+from bay_observation import settings
 
 
 def advertised_host() -> str:
@@ -10,4 +11,4 @@ def advertised_host() -> str:
     The API server fetches the logs of running tasks from here: in a bay's network the observer's
     address serves, where its name is known to no name server.
     """
-    return os.environ.get("ADVERTISED_HOST") or socket.gethostname()
+    return settings.ADVERTISED_HOST.read() or socket.gethostname()

@@ -4,14 +4,13 @@ Only the text of the values that change is replaced, so that comments, order and
 quoting of the rest stay. What comes out is read back and compared before it is written.
 """
 
-import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
 import yaml
 
 from bay_observation.errors import ConfigError
+from bay_observation.files import write_atomically
 from bays.loading import bay_file, load_bay, parse_bay
 from bays.models import BayConfig, Intrinsics, Pose
 
@@ -98,17 +97,7 @@ def _replace(path: Path, old: str, new: str) -> None:
     if read_text(path) != old:
         raise ConfigError(f"{path}: was changed by somebody else meanwhile; run the command again")
     try:
-        descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                os.fchmod(file.fileno(), path.stat().st_mode & 0o7777)
-                file.write(new.encode("utf-8"))
-                file.flush()
-                os.fsync(file.fileno())
-            Path(temporary).replace(path)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
+        write_atomically(path, new.encode("utf-8"), mode=path.stat().st_mode & 0o7777)
     except OSError as error:
         raise ConfigError(f"{path}: cannot be written: {error.strerror or error}") from error
 

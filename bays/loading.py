@@ -1,6 +1,5 @@
 """Reading `bays/*.yaml`: errors name the file, the line, the key and the reason."""
 
-import os
 from collections.abc import Hashable, Iterator
 from pathlib import Path
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
+from bay_observation import settings
 from bay_observation.errors import ConfigError
 from bays.models import BayConfig
 from bays.naming import BAY_ID
@@ -15,7 +15,7 @@ from bays.naming import BAY_ID
 
 def bays_path() -> Path:
     """Folder of the YAML files: `BAYS_PATH`, or the one installed with this package."""
-    return Path(os.environ.get("BAYS_PATH") or Path(__file__).parent)
+    return settings.BAYS_PATH.read() or Path(__file__).parent
 
 
 def bay_ids() -> list[str]:
@@ -70,10 +70,9 @@ def enabled_bays() -> dict[str, BayConfig]:
     return {bay_id: bay for bay_id, bay in bays.items() if bay.enabled}
 
 
-def _override() -> list[str] | None:
+def _override() -> tuple[str, ...] | None:
     """Bays that the environment enables in place of the files' own word."""
-    text = os.environ.get("BAYS_ENABLED")
-    return None if text is None else [name for name in text.replace(",", " ").split() if name]
+    return settings.BAYS_ENABLED.read()
 
 
 # A bay's file is read for every task: libyaml does it in a tenth of the time, where PyYAML was built with it.

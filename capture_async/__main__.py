@@ -21,7 +21,7 @@ from rich.text import Text
 
 from bay_observation.errors import ArtifactError, BayObservationError, ConfigError
 from bays import BayConfig, load_bay
-from capture_async.credentials import PASSWORD_VARIABLE, USER_VARIABLE, Credentials, login_from_environment
+from capture_async.credentials import Credentials, login_from_environment
 
 if TYPE_CHECKING:
     from capture_async.health import BayHealth, CameraHealth
@@ -194,7 +194,7 @@ def _login(bay: BayConfig) -> Credentials | None:
         return credentials
     if not sys.stdin.isatty():
         raise ConfigError(
-            f"no login for the cameras of bay {bay.bay_id}: set {USER_VARIABLE} and {PASSWORD_VARIABLE}, or "
+            f"no login for the cameras of bay {bay.bay_id}: set CAMERA_USER and CAMERA_PASSWORD, or "
             f"AIRFLOW_CONN_ONVIF_{bay.bay_id.upper()}, or pass --no-login"
         )
     print(f"Login of the cameras of bay {bay.bay_id}: ", end="", file=sys.stderr, flush=True)

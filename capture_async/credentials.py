@@ -1,15 +1,12 @@
 """The login of a bay's cameras, and where a person's commands take it from."""
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import unquote, urlsplit
 
+from bay_observation import settings
 from bay_observation.errors import ConfigError
-from bays import onvif_connection_id
-
-USER_VARIABLE, PASSWORD_VARIABLE = "CAMERA_USER", "CAMERA_PASSWORD"
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +20,7 @@ class Credentials:
     password: str = field(repr=False)
 
 
-def login_from_environment(bay_id: str, environment: Mapping[str, str] = os.environ) -> Credentials | None:
+def login_from_environment(bay_id: str, environment: Mapping[str, str] | None = None) -> Credentials | None:
     """The cameras' login, from the environment; None when it holds none.
 
     `CAMERA_USER` and `CAMERA_PASSWORD` come first, then `AIRFLOW_CONN_ONVIF_{BAY}`, which
@@ -33,14 +30,15 @@ def login_from_environment(bay_id: str, environment: Mapping[str, str] = os.envi
         ConfigError: one of the two is missing, or the Connection cannot be read. Its text
             is not repeated.
     """
-    username, password = environment.get(USER_VARIABLE), environment.get(PASSWORD_VARIABLE)
+    username = settings.CAMERA_USER.read(environment)
+    password = settings.CAMERA_PASSWORD.read(environment)
     if username and password is not None:
         return Credentials(username, password)
     if username or password:
-        raise ConfigError(f"set both {USER_VARIABLE} and {PASSWORD_VARIABLE}, or neither")
-    variable = f"AIRFLOW_CONN_{onvif_connection_id(bay_id).upper()}"
-    text = environment.get(variable)
-    return None if not text else _login_of_connection(variable, text)
+        raise ConfigError("set both CAMERA_USER and CAMERA_PASSWORD, or neither")
+    connection = settings.camera_connection(bay_id)
+    text = connection.read(environment)
+    return None if not text else _login_of_connection(connection.name, text)
 
 
 def _login_of_connection(variable: str, text: str) -> Credentials:

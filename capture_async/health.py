@@ -13,22 +13,19 @@ Every capture rewrites it, whole or not at all, under a lock of the bay:
 A camera that is no longer in the bay's file is forgotten with the next slot.
 """
 
-import fcntl
 import json
 import logging
-import os
 import statistics
-import tempfile
-import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
-from artifacts.filesystem import data_path
+from artifacts.location import data_path
 from bay_observation.errors import ArtifactError, ConfigError
+from bay_observation.files import file_lock, remove_abandoned, write_atomically
 from bays.naming import BAY_ID
 from capture_async.types import Attempt, CameraFailure, CaptureBatch, CapturedImage, FailureReason
 
@@ -40,7 +37,6 @@ SLOTS_KEPT = 144
 _VERSION = 1
 _DETAIL_SHOWN = 160
 _LOCK_WAIT_S = 5.0
-_LOCK_POLL_S = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,10 +197,11 @@ def record_health(root: Path | str | None, batch: CaptureBatch, *, slots_kept: i
     path = health_path(root, batch.bay_id)
     with _named_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        with _locked(path):
+        with file_lock(path.with_name(".lock"), _LOCK_WAIT_S):
+            remove_abandoned(path, older_than_s=0)
             state = _read_or_set_aside(path, batch.bay_id)
             state.take(batch, datetime.now(UTC), slots_kept)
-            _write(path, state.to_json())
+            write_atomically(path, state.to_json())
     return state.health()
 
 
@@ -378,48 +375,6 @@ def _read_or_set_aside(path: Path, bay_id: str) -> _State:
         path.replace(aside)
         state = None
     return _State(bay_id) if state is None else state
-
-
-def _write(path: Path, content: bytes) -> None:
-    descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            os.fchmod(file.fileno(), 0o640)
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """The bay's lock, which the kernel lets go of when its holder dies. Leftovers of dead writers are removed."""
-    descriptor = os.open(path.with_name(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
-    try:
-        until = time.monotonic() + _LOCK_WAIT_S
-        while True:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() >= until:
-                    raise ArtifactError(
-                        f"{path}: another process holds its lock for more than {_LOCK_WAIT_S:g} s; "
-                        "does the shared storage hang?"
-                    ) from None
-                time.sleep(_LOCK_POLL_S)
-        _remove(path.parent.glob(f".{path.name}.*.part"))
-        yield
-    finally:
-        os.close(descriptor)
-
-
-def _remove(paths: Iterable[Path]) -> None:
-    for path in paths:
-        path.unlink(missing_ok=True)
 
 
 @contextmanager

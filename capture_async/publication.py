@@ -58,7 +58,7 @@ async def publish_capture(
     """
     abandoned = threading.Event()
 
-    def last_word() -> None:
+    def before_commit() -> None:
         if abandoned.is_set():
             raise _AbandonedError(f"capture {batch.batch_id} is not published: its trigger has ended")
         if (other := published_capture(store, bay, batch.batch_id, replaces)) is not None:
@@ -66,7 +66,9 @@ async def publish_capture(
 
     def save() -> Capture:
         try:
-            saved = store.save("capture", bay.bay_id, batch.batch_id, batch, last_word=last_word, replaces=replaces)
+            saved = store.save(
+                "capture", bay.bay_id, batch.batch_id, batch, before_commit=before_commit, replaces=replaces
+            )
             return saved, batch
         except _AnotherWasFirst as first:
             logger.info("%s was published meanwhile; it stands", first.capture[0].path)

@@ -21,15 +21,16 @@ after that time, for a backtest: Airflow makes backfills only of DAGs that have 
 """
 
 import logging
-import os
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from airflow.providers.standard.operators.python import ShortCircuitOperator
 from airflow.sdk import DAG, get_parsing_context
 
+from bay_observation import settings
 from bay_observation.errors import ConfigError
-from bays import BayConfig, bay_ids, dag_id, load_bay, observer_queue, processor_queue
+from bays import BayConfig, TaskType, bay_ids, dag_id, load_bay, observer_queue, processor_queue
 from operators import FusionOperator, InferenceOperator, ObservationOperator, TrackingOperator, TriggerStageOperator
 from operators.conditions import check_execution_conditions
 from operators.retrying import StorePatience
@@ -121,7 +122,11 @@ def tracking_dag(bay: BayConfig) -> DAG:
     return dag
 
 
-FACTORIES = {"observation": observation_dag, "fusion": fusion_dag, "tracking": tracking_dag}
+FACTORIES: dict[TaskType, Callable[[BayConfig], DAG]] = {
+    "observation": observation_dag,
+    "fusion": fusion_dag,
+    "tracking": tracking_dag,
+}
 
 
 def build_dags() -> dict[str, DAG]:
@@ -131,7 +136,7 @@ def build_dags() -> dict[str, DAG]:
         ConfigError: a DAG is asked for by id and its bay's file is wrong; `BAYS_SCHEDULE` is.
     """
     asked = get_parsing_context().dag_id
-    dags = {}
+    dags: dict[str, DAG] = {}
     for bay_id in bay_ids():
         wanted = [task_type for task_type in FACTORIES if asked in (None, dag_id(task_type, bay_id))]
         if not wanted:
@@ -149,7 +154,7 @@ def build_dags() -> dict[str, DAG]:
     return dags
 
 
-def _common() -> dict[str, object]:
+def _common() -> dict[str, Any]:
     return {
         "default_args": DEFAULT_ARGS,
         "start_date": START_DATE,
@@ -162,20 +167,12 @@ def _patience(bay: BayConfig) -> StorePatience:
     return StorePatience(timedelta(seconds=bay.storage.wait), other_retries=DEFAULT_ARGS["retries"])
 
 
-def _observation_schedule(bay: BayConfig) -> dict[str, object]:
-    switch = os.environ.get("BAYS_SCHEDULE", "on")
-    if switch == "off":
+def _observation_schedule(bay: BayConfig) -> dict[str, Any]:
+    switch = settings.BAYS_SCHEDULE.read()
+    if switch is False:
         return {"schedule": None}
-    if switch == "on":
-        return {"schedule": bay.schedule.observation}
-    word, _, text = switch.partition(" ")
-    try:
-        end = datetime.fromisoformat(text)
-    except ValueError:
-        end = None
-    if word != "until" or end is None or end.tzinfo is None:
-        raise ConfigError(f'BAYS_SCHEDULE={switch}: write on, off, or "until" and a time with its zone')
-    return {"schedule": bay.schedule.observation, "end_date": end}
+    end = {} if switch is True else {"end_date": switch}
+    return {"schedule": bay.schedule.observation, **end}
 
 
 globals().update(build_dags())

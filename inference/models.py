@@ -1,10 +1,10 @@
 """Loading a bay's checkpoints: detector (YOLO), segmenter (SAM), stage and jig classifier (YOLO-cls)."""
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bay_observation import settings
 from bay_observation.errors import InferenceError
 from bays import Models
 from inference import runtime, yard_sam
@@ -81,7 +81,7 @@ def load_models(models: Models, device: str | None = None) -> BayModels:
 
 def models_path() -> Path:
     """Where relative checkpoint paths start: `MODELS_PATH`, or the folder that holds the installed packages."""
-    return Path(os.environ.get("MODELS_PATH") or Path(__file__).resolve().parent.parent)
+    return settings.MODELS_PATH.read() or Path(__file__).resolve().parent.parent
 
 
 def half_precision(device: str) -> torch.dtype | None:

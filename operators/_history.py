@@ -1,13 +1,13 @@
 """The history of this Airflow: where its database is, and notes of how far each batch came."""
 
 import logging
-import os
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from artifacts import ArtifactStore, data_path, data_root, guard_for, store_timeout
+from bay_observation import settings
 from bay_observation.errors import BayObservationError
 from bays import slot_of
 
@@ -94,7 +94,7 @@ def _url() -> str:
 
     from tracking.history import database_url
 
-    if url := os.environ.get("HISTORY_DB"):
+    if url := settings.HISTORY_DB.read():
         return url
     try:
         return _url_of(BaseHook.get_connection(CONNECTION_ID))

@@ -15,7 +15,6 @@ without an offset is the bay's own, as "2025-07-02 16:10".
 """
 
 import argparse
-import os
 import sys
 from collections.abc import Sequence
 from dataclasses import fields
@@ -26,6 +25,7 @@ from typing import Any
 from rich.console import Console
 
 from artifacts import ArtifactStore, data_path, exclusive
+from bay_observation import settings
 from bay_observation.errors import BayObservationError, ConfigError, HistoryError, HistoryUnavailableError
 from bays import BayConfig, load_bay
 from tracking.history import DOWN_AFTER, Gap, GapOutcome, History, local_day, nested_areas
@@ -180,7 +180,7 @@ def _prune(history: History, options: argparse.Namespace) -> int:
 
 def _history() -> History:
     # A store on S3 has no folder to put an SQLite into, and needs none where there is a server.
-    url = os.environ.get("HISTORY_DB")
+    url = settings.HISTORY_DB.read()
     return History(url) if url else History.at(data_path())
 
 

@@ -37,7 +37,7 @@ def observe_capture(
     batch = store.load(capture)
     service = InferenceService.for_bay(bay, device)
     observation = service.observe(batch, min_brightness=bay.conditions.min_brightness, go_on=go_on)
-    published = store.save("observation", bay.bay_id, capture.batch_id, observation, last_word=go_on)
+    published = store.save("observation", bay.bay_id, capture.batch_id, observation, before_commit=go_on)
     return Observed(
         reference=published,
         frames=len(observation.cameras),

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Self
 
 from artifacts.reference import artifact_path
+from bay_observation import settings
 from bay_observation.errors import ConfigError
 
 _LONGEST_PATH = 107  # bytes, of Linux
@@ -17,10 +18,10 @@ _TRUSTED = (0,)  # users beside our own: root
 
 def socket_folder() -> Path:
     """`INFERENCE_SOCKETS`, or a folder of this user's in the host's directory for such things."""
-    if named := os.environ.get("INFERENCE_SOCKETS"):
-        return Path(named)
-    if runtime := os.environ.get("XDG_RUNTIME_DIR"):
-        return Path(runtime) / "bay_observation"
+    if named := settings.INFERENCE_SOCKETS.read():
+        return named
+    if runtime := settings.XDG_RUNTIME_DIR.read():
+        return runtime / "bay_observation"
     return Path(tempfile.gettempdir()) / f"bay_observation-{os.getuid()}" / "inference"
 
 

@@ -112,9 +112,9 @@ class OneFile:
     def status(self, path):
         return None if self.content is None else FileStatus(len(self.content), datetime.now(UTC))
 
-    def write(self, path, content, *, last_word=None, new=False):
+    def write(self, path, content, *, before_commit=None, new=False):
         self.hanging()
-        last_word()
+        before_commit()
         self.content = content
 
 

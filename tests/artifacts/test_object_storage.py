@@ -114,12 +114,12 @@ def test_what_is_damaged_or_gone_is_refused(store, s3, a_capture):
     assert not store.is_whole(reference)
 
 
-def test_the_last_word_keeps_it_from_being_published(store, s3, a_capture):
+def test_the_check_before_the_commit_keeps_it_from_being_published(store, s3, a_capture):
     def refuse():
         raise ArtifactError("not wanted any more")
 
     with pytest.raises(ArtifactError, match="not wanted"):
-        store.save("capture", BAY, batch_name(9), a_capture(9), last_word=refuse)
+        store.save("capture", BAY, batch_name(9), a_capture(9), before_commit=refuse)
     assert s3.find(BUCKET) == []
 
 

@@ -76,12 +76,12 @@ def test_spooling_the_same_again_changes_nothing(observer, spool, a_capture):
     assert path.stat().st_ino == before
 
 
-def test_the_last_word_counts_in_the_spool_too(observer, spool, a_capture):
+def test_the_check_before_the_commit_counts_in_the_spool_too(observer, spool, a_capture):
     def refuse():
         raise ConfigError("not wanted any more")
 
     with pytest.raises(ConfigError, match="not wanted"):
-        observer.save("capture", BAY, batch_name(9), a_capture(9), last_word=refuse)
+        observer.save("capture", BAY, batch_name(9), a_capture(9), before_commit=refuse)
     assert spool.pending(BAY) == []
     assert not list(spool.folder.rglob("*.part"))
 

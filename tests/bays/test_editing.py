@@ -146,7 +146,7 @@ def test_a_read_only_folder_is_told(block_bay, monkeypatch):
     def refuse(*_, **__):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr("bays.editing.tempfile.mkstemp", refuse)
+    monkeypatch.setattr("bay_observation.files.mkstemp", refuse)
     with pytest.raises(ConfigError, match="cannot be written: Permission denied"):
         write_calibration("yard", "C_2", POSE, LENS)
     assert block_bay.read_text(encoding="utf-8") == BLOCK_STYLE

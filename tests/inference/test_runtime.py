@@ -88,7 +88,10 @@ def test_settings_are_ours_and_offline(tmp_path) -> None:
     assert done.stdout.split() == ["False", "False", "True"], done.stderr
 
 
-@pytest.mark.parametrize("module", ["service", "models", "segmentation", "yard_sam", "training.segmenter"])
+@pytest.mark.parametrize(
+    "module",
+    ["inference.service", "inference.models", "inference.segmentation", "inference.yard_sam", "lab.training.segmenter"],
+)
 def test_waiting_threads_sleep_whichever_module_brings_torch(module: str) -> None:
     code = (
         "import importlib, os, sys\n"
@@ -96,7 +99,7 @@ def test_waiting_threads_sleep_whichever_module_brings_torch(module: str) -> Non
         "    def find_spec(self, name, path=None, target=None):\n"
         "        if name == 'torch': print(os.environ.get('OMP_WAIT_POLICY')); sys.stdout.flush(); os._exit(0)\n"
         "sys.meta_path.insert(0, Watch())\n"
-        f"importlib.import_module('inference.{module}')"
+        f"importlib.import_module('{module}')"
     )
     environment = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)

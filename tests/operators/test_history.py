@@ -136,8 +136,8 @@ def test_without_a_folder_the_history_needs_a_server(monkeypatch):
 def test_a_store_that_hangs_holds_up_no_note(store, make_bay, monkeypatch, caplog):
     import threading
 
-    from artifacts.filesystem import LocalFileSystem
-    from artifacts.hang_guard import _watches
+    from artifacts.hang_guard import _guards
+    from artifacts.local_folder import LocalFileSystem
 
     released = threading.Event()
     monkeypatch.setenv("STORE_TIMEOUT", "0.05")
@@ -146,7 +146,7 @@ def test_a_store_that_hangs_holds_up_no_note(store, make_bay, monkeypatch, caplo
         _history.note("yard", BATCH, BatchOutcome.FUSED)
     finally:
         released.set()
-        _watches.clear()
+        _guards.clear()
     assert "fused is not in the history" in caplog.text
     assert "the shared storage hangs" in caplog.text
 

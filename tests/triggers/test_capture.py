@@ -193,7 +193,7 @@ async def test_cancelling_is_not_swallowed(make_bay, store, scripted_cameras, mo
 
 async def test_ended_while_it_publishes_it_leaves_nothing(make_bay, store, scripted_cameras, monkeypatch):
     """A task marked failed, a triggerer stopped, while the shared storage hangs."""
-    import artifacts.store
+    import bay_observation.files
 
     make_bay(**SCRIPTED)
     written, released = threading.Event(), threading.Event()
@@ -202,7 +202,7 @@ async def test_ended_while_it_publishes_it_leaves_nothing(make_bay, store, scrip
         written.set()
         assert released.wait(30)
 
-    monkeypatch.setattr(artifacts.store.os, "fsync", hang)
+    monkeypatch.setattr(bay_observation.files.os, "fsync", hang)
     task = asyncio.create_task(fire())
     assert await asyncio.to_thread(written.wait, 30)
     task.cancel("mark failed")

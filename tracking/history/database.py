@@ -10,7 +10,6 @@ that there `python -m tracking migrate` is a person's decision, and until then e
 else refuses with that remedy.
 """
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +21,7 @@ from sqlalchemy.engine import URL, Connection, Engine, make_url
 from sqlalchemy.exc import ArgumentError as BadUrlError
 from sqlalchemy.exc import DBAPIError, NoSuchModuleError, SQLAlchemyError
 
+from bay_observation import settings
 from bay_observation.errors import ConfigError, HistoryError, HistoryUnavailableError
 from tracking.history.schema import SCHEMA_VERSION, VERSION_TABLE
 
@@ -50,7 +50,7 @@ _READ_ONLY_FAULTS = ("readonly", "read-only")
 
 def database_url(data_root: Path) -> str:
     """`HISTORY_DB`, or SQLite in the file `history.db` of the data root."""
-    return os.environ.get("HISTORY_DB") or f"sqlite:///{data_root / _FILE}"
+    return settings.HISTORY_DB.read() or f"sqlite:///{data_root / _FILE}"
 
 
 class Database:

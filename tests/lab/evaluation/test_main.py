@@ -37,14 +37,14 @@ def test_every_degradation_of_the_issue_is_a_case(bay):
 
 def test_a_failed_bar_is_told_by_the_exit_code(bay, tmp_path, monkeypatch):
     case = Case("two blocks", (("recall", ">=", 0.5),), count=2)
-    monkeypatch.setattr("evaluation.__main__.CASES", (case,))
+    monkeypatch.setattr("lab.evaluation.__main__.CASES", (case,))
     arguments = ["--parts", "silhouettes", "--yards", "1", "--first-seed", "2006", "--out", str(tmp_path)]
     assert main(arguments) == 0
     document = json.loads((tmp_path / "eval.json").read_text())
     assert document["bars"][0]["holds"]
     assert set(document["silhouettes"]["two blocks"]) == {"yards", "all", "naive"}
     impossible = Case("two blocks", (("mean_iou", ">=", 1.1),), count=2)
-    monkeypatch.setattr("evaluation.__main__.CASES", (impossible,))
+    monkeypatch.setattr("lab.evaluation.__main__.CASES", (impossible,))
     assert main(arguments) == 1
 
 

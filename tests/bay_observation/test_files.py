@@ -1,0 +1,92 @@
+import fcntl
+import os
+import stat
+import time
+
+import pytest
+
+from bay_observation import files
+from bay_observation.errors import ArtifactError
+from bay_observation.files import file_lock, write_atomically
+
+
+def test_a_file_appears_whole_with_its_mode_and_its_folders(tmp_path):
+    path = tmp_path / "a" / "b" / "file"
+    write_atomically(path, b"content", mode=0o600)
+    assert path.read_bytes() == b"content"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert [entry.name for entry in path.parent.iterdir()] == ["file"]
+
+
+def test_what_is_raised_before_the_commit_keeps_the_old_file(tmp_path):
+    path = tmp_path / "file"
+    write_atomically(path, b"old")
+
+    def refuse():
+        assert path.read_bytes() == b"old"
+        raise ValueError("not now")
+
+    with pytest.raises(ValueError, match="not now"):
+        write_atomically(path, b"new", before_commit=refuse)
+    assert path.read_bytes() == b"old"
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_a_new_file_replaces_none(tmp_path):
+    path = tmp_path / "file"
+    write_atomically(path, b"first", new=True)
+    with pytest.raises(FileExistsError):
+        write_atomically(path, b"second", new=True)
+    assert path.read_bytes() == b"first"
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_the_first_error_is_the_one_that_is_reported(tmp_path, monkeypatch):
+    """Where the disk fails to write and to remove, the write's error says what happened."""
+
+    def full(_):
+        raise OSError(28, "No space left on device")
+
+    def broken(*_, **__):
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(files.os, "fsync", full)
+    monkeypatch.setattr(files.Path, "unlink", broken)
+    with pytest.raises(OSError, match="No space left"):
+        write_atomically(tmp_path / "file", b"content")
+
+
+def test_only_old_leftovers_of_the_same_file_are_removed(tmp_path):
+    path = tmp_path / "file"
+    old, young, foreign = (tmp_path / name for name in (".file.a.part", ".file.b.part", ".other.a.part"))
+    for one in (old, young, foreign):
+        one.touch()
+    for one in (old, foreign):
+        os.utime(one, (time.time() - 7200, time.time() - 7200))
+    write_atomically(path, b"content")
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == [".file.b.part", ".other.a.part", "file"]
+
+
+def test_a_lock_has_one_holder(tmp_path):
+    path = tmp_path / "lock"
+    with file_lock(path, 0), pytest.raises(ArtifactError, match=f"{path}: held by another process for 0 s"):  # noqa: SIM117
+        with file_lock(path, 0):
+            pass
+    with file_lock(path, 0):
+        pass
+
+
+def test_shared_holders_share_it(tmp_path):
+    path = tmp_path / "lock"
+    with file_lock(path, 0, shared=True), file_lock(path, 0, shared=True), pytest.raises(ArtifactError):  # noqa: SIM117
+        with file_lock(path, 0):
+            pass
+
+
+def test_a_lock_is_waited_for(tmp_path, monkeypatch):
+    path = tmp_path / "lock"
+    other = path.open("w")
+    fcntl.flock(other, fcntl.LOCK_EX)
+    monkeypatch.setattr(files.time, "sleep", lambda _: other.close())
+    with file_lock(path, 60):
+        pass
