@@ -11,7 +11,7 @@ SHELL_SCRIPTS = $(shell grep -lsE '^\#!.*[ /](ba)?sh$$|^\# shellcheck shell=' .c
 TOP_LEVEL_ENTRIES = 28
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-fast cluster-test load eval eval-tracking bench-inference bench-history bench-pipeline backtest \
+.PHONY: help install demo test test-fast coverage cluster-test load eval eval-tracking bench-inference bench-history bench-pipeline backtest \
 	lint format hooks docs image compose-test clean
 
 help:  ## this list
@@ -48,11 +48,17 @@ docs: install  ## the documentation as a site in site/, links checked, without n
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 	@echo "open site/index.html, or: $(BIN)/python -m http.server --directory site"
 
-test: install  ## every test
-	$(BIN)/python -m pytest
+test: install  ## every test, on two cores within 12 minutes
+	$(BIN)/python -m pytest -n 2 --at-most 720
 
 test-fast: install  ## the tests that need neither Airflow's processes nor PostgreSQL nor the trained models
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -n 2 --at-most 60 -m "not slow"
+
+coverage: install  ## every test, and the lines and branches that they run of each package of the product
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest -n 2
+	$(BIN)/coverage combine --quiet
+	$(BIN)/python -m lab.benchmarks.covered
 
 cluster-test: install  ## Celery, PostgreSQL, Redis and two bays as hosts of their own, and every fault
 	$(BIN)/python -m pytest tests/lab/cluster -m "slow or not slow" $(ARGS)
@@ -90,4 +96,4 @@ compose-test: install  ## build the image, start every profile in Docker, send b
 	@$(BIN)/python tests/compose/run.py $(ARGS)
 
 clean:  ## remove what the targets made
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache data demo_output site
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .coverage* data demo_output site

@@ -247,6 +247,7 @@ class BayConfig(_Strict):
     camera_quorum: Annotated[int, Field(ge=1)] = 1
     capture_deadline: Annotated[float, Field(gt=0, le=540)] = 30.0
     capture_attempts: Annotated[int, Field(ge=1, le=10)] = 3
+    retry_delay: Annotated[float, Field(ge=1, le=540)] = 60.0
     image_provider: str = "onvif"
     image_provider_config: dict[str, Any] = Field(default_factory=dict)
     conditions: Conditions = Conditions()

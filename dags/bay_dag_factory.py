@@ -42,7 +42,6 @@ DEFAULT_ARGS: dict[str, Any] = {
     "owner": "samho-ops",
     "depends_on_past": False,
     "retries": 2,
-    "retry_delay": timedelta(minutes=1),
     # A task that hangs must not hold its bay's DAG for ever. (Airflow does not count deferred time.)
     "execution_timeout": timedelta(minutes=30),
 }
@@ -57,7 +56,7 @@ def observation_dag(bay: BayConfig) -> DAG:
         **_observation_schedule(bay),
         tags=["observation", bay.bay_id, "cctv", "observer"],
         doc_md=f"Every slot: all cameras of **{bay.description}** are captured, the models look at the frames.",
-        **_common(),
+        **_common(bay),
     ) as dag:
         capture_images = ObservationOperator(task_id="capture_images", bay_id=bay.bay_id, queue=queue)
         check_should_proceed = ShortCircuitOperator(
@@ -88,7 +87,7 @@ def fusion_dag(bay: BayConfig) -> DAG:
         schedule=bay.schedule.fusion,
         tags=["fusion", bay.bay_id, "processor"],
         doc_md=f"One run per Observation of **{bay.description}**; `conf` names it by `observation` or `batch_id`.",
-        **_common(),
+        **_common(bay),
     ) as dag:
         process_fusion = FusionOperator(
             task_id="process_fusion", bay_id=bay.bay_id, queue=queue, **_patience(bay).task_arguments()
@@ -111,7 +110,7 @@ def tracking_dag(bay: BayConfig) -> DAG:
         schedule=bay.schedule.tracking,
         tags=["tracking", bay.bay_id, "processor"],
         doc_md=f"One run per floor plan of **{bay.description}**; `conf` names it by `fusion` or `batch_id`.",
-        **_common(),
+        **_common(bay),
     ) as dag:
         TrackingOperator(
             task_id="process_tracking",
@@ -154,9 +153,9 @@ def build_dags() -> dict[str, DAG]:
     return dags
 
 
-def _common() -> dict[str, Any]:
+def _common(bay: BayConfig) -> dict[str, Any]:
     return {
-        "default_args": DEFAULT_ARGS,
+        "default_args": DEFAULT_ARGS | {"retry_delay": timedelta(seconds=bay.retry_delay)},
         "start_date": START_DATE,
         "catchup": False,
         "max_active_runs": 1,

@@ -5,10 +5,13 @@ import os
 import shutil
 import tempfile
 import threading
+import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import yaml
 
@@ -19,11 +22,64 @@ _AIRFLOW_HOME = tempfile.mkdtemp(prefix="bay-observation-tests-")
 os.environ["AIRFLOW_HOME"] = _AIRFLOW_HOME
 os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
 
+# Each of these runs on one worker of pytest-xdist, since its files share a server; any other file by itself.
+SHARING = ("tests/lab/cluster/",)
 DEMO_BAY = Path(__file__).parents[1] / "bays" / "demo_bay.yaml"
 
 
 def pytest_unconfigure() -> None:
     shutil.rmtree(_AIRFLOW_HOME, ignore_errors=True)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--at-most", type=float, metavar="SECONDS", help="fail when the whole run takes longer")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest first: two workers then end at about the same time."""
+    seconds: Counter[str] = Counter()
+    for item in items:
+        if (slow := item.get_closest_marker("slow")) is not None:
+            seconds[_group(item.nodeid)] += sum(slow.args)
+    items.sort(key=lambda item: -seconds[_group(item.nodeid)])
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Groups go to the workers whole, in the order of collection."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class GroupScheduling(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return _group(nodeid)
+
+    config.option.loadscopereorder = False  # which would put the group of most tests first
+    return GroupScheduling(config, log)
+
+
+def _group(nodeid: str) -> str:
+    return next((folder for folder in SHARING if nodeid.startswith(folder)), nodeid.partition("::")[0])
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """A run that takes longer than `--at-most` fails, with the exit status of a failed test."""
+    limit = session.config.getoption("at_most")
+    if limit is not None and _seconds() > limit and session.exitstatus == pytest.ExitCode.OK:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    limit = config.getoption("at_most")
+    if limit is not None:
+        taken = _seconds()
+        verdict = {"green": True} if taken <= limit else {"red": True}
+        terminalreporter.write_sep("=", f"{taken:.0f} s of at most {limit:.0f} s", **verdict)
+
+
+def _seconds() -> float:
+    """Since this process was started."""
+    return time.time() - psutil.Process().create_time()
 
 
 @pytest.fixture

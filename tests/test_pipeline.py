@@ -58,7 +58,7 @@ class Bay:
         folder.mkdir()
         self.content = yaml.safe_load((PROJECT / "bays" / "demo_bay.yaml").read_text(encoding="utf-8"))
         subnet = f"127.{os.getpid() % 100 + 100}.{os.getpid() // 100 % 250}"
-        self.content |= {"enabled": True, "camera_quorum": 11}
+        self.content |= {"enabled": True, "camera_quorum": 11, "retry_delay": 10}
         board = {"path": str(folder.parent / "board.txt"), "text": "{{ news.text }}"}
         notification = {"name": "board", "notifier": "yard_board.Board", "events": ["appeared"], "arguments": board}
         self.content["notifications"] = [notification]

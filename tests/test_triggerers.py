@@ -300,7 +300,7 @@ def test_a_bays_capture_runs_on_its_own_triggerer_and_nowhere_else(yard):
     # Nobody lists the queue of bay b yet: its task waits, for all to see, and no camera of it is asked.
     waiting = Run(yard, yard.b)
     waiting.wait(lambda: waiting.task()["state"] == "deferred", "is not deferred")
-    yard.a.take(2.0)
+    yard.a.take(SLOW)
     run = Run(yard, yard.a)
     asking = run.wait_until_the_cameras_are_asked()
     assert run.task()["trigger"]["queue"] == "obs_a"
@@ -312,7 +312,7 @@ def test_a_bays_capture_runs_on_its_own_triggerer_and_nowhere_else(yard):
     task = waiting.task()
     assert (task["state"], task["trigger"]["queue"], task["trigger"]["triggerer_id"]) == ("deferred", "obs_b", None)
     assert yard.b.requests() == 0
-    yard.b.take(2.0)
+    yard.b.take(SLOW)
     yard.airflow.start_triggerer("observer-b", ["obs_b"])
     assert waiting.wait_until_the_cameras_are_asked() == "observer-b"
     assert [name for name in ("observer-a", "second-of-a", "centre") if waiting.connections(name)] == []

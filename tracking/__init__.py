@@ -1,7 +1,7 @@
 """What the floor shows becomes tracks and events over time."""
 
 from tracking.parameters import TrackerParameters
-from tracking.replay import replay
+from tracking.slot_order import replay
 from tracking.tracker import Tracker
 from tracking.types import EventKind, Rates, Shape, Streak, Track, TrackerState, TrackEvent, TrackingResult, TrackStatus
 

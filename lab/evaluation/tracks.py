@@ -1,5 +1,8 @@
 """How right identities are over time, measured on footprints on the floor.
 
+HOTA, IDF1 and the number of switches are TrackEval's, the reference implementation. By hand
+stay the purity and the switches of blocks that stand: no library knows which block stood still.
+
 HOTA follows Luiten et al. 2021, "HOTA: A Higher Order Metric for Evaluating
 Multi-Object Tracking"; IDF1 follows Ristani et al. 2016, "Performance Measures and a
 Data Set for Multi-Target, Multi-Camera Tracking"; identity switches are counted as in
@@ -12,10 +15,11 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 from shapely import Polygon
+from trackeval.metrics import CLEAR, HOTA, Identity
 
 from lab.evaluation.floor import number, percent
 from lab.evaluation.overlap import Floats, iou_matrix, pair_up
@@ -23,7 +27,7 @@ from lab.evaluation.truth import TruthBlock
 from tracking.types import Track
 
 MATCH_IOU = 0.5
-_ALPHAS = np.arange(0.05, 0.96, 0.05)
+_AT_MATCH = {"THRESHOLD": MATCH_IOU, "PRINT_CONFIG": False}
 _STOOD_STILL_IOU = 0.9
 
 
@@ -110,51 +114,33 @@ def score_tracks(frames: Sequence[Frame], truth: Sequence[Sequence[TruthBlock]])
 
 
 def hota(frames: Sequence[Frame]) -> HotaScore:
-    """Higher order tracking accuracy.
+    """Higher order tracking accuracy, by TrackEval."""
+    return hota_of_days([frames])
 
-    In each slot truths and tracks are paired so that pairs that go together over the
-    whole run come first (their global alignment), then overlap; for each threshold
-    alpha a pair counts where its IoU reaches alpha.
-    """
-    counts = _Counts(frames)
-    if not counts.truth.size and not counts.tracks.size:
+
+def hota_of_days(days: Sequence[Sequence[Frame]]) -> HotaScore:
+    """The same of several days, whose identities are separate, as TrackEval combines the sequences of a benchmark."""
+    data = [_as_trackeval(frames) for frames in days if any(f.truth_ids or f.track_ids for f in frames)]
+    if not data:
         return HotaScore(math.nan, math.nan, math.nan, math.nan)
-    alignment = counts.together / np.maximum(counts.truth[:, None] + counts.tracks[None, :] - counts.together, 1e-12)
-    pairs: list[tuple[int, int, float]] = []
-    for frame, (rows, columns) in zip(frames, counts.indices, strict=True):
-        chosen = linear_sum_assignment(alignment[np.ix_(rows, columns)] * frame.iou, maximize=True)
-        pairs += [(rows[a], columns[b], float(frame.iou[a, b])) for a, b in zip(*chosen, strict=True)]
-    truth_total, track_total = int(counts.truth.sum()), int(counts.tracks.sum())
-    scores = []
-    for alpha in _ALPHAS:
-        kept = [pair for pair in pairs if pair[2] >= alpha - 1e-9]
-        matched = Counter((row, column) for row, column, _ in kept)
-        hits = len(kept)
-        det_a = hits / max(1, truth_total + track_total - hits)
-        # Association accuracy of a match: its trajectories' matches over the union of both.
-        ass_a = sum(
-            count * count / (counts.truth[row] + counts.tracks[column] - count)
-            for (row, column), count in matched.items()
-        ) / max(1, hits)
-        loc_a = sum(iou for _, _, iou in kept) / hits if hits else 1.0
-        scores.append((math.sqrt(det_a * ass_a), det_a, ass_a, loc_a))
-    return HotaScore(*(float(value) for value in np.mean(scores, axis=0)))
+    result = _combined(HOTA(), data)
+    return HotaScore(*(float(np.mean(result[name])) for name in ("HOTA", "DetA", "AssA", "LocA")))
 
 
-def idf1(frames: Sequence[Frame], min_iou: float = MATCH_IOU) -> float:
-    """Share of correctly identified sightings: one track for each true block, over the whole run.
+def idf1(frames: Sequence[Frame]) -> float:
+    """Share of correctly identified sightings: one track for each true block, over the whole run; by TrackEval."""
+    return idf1_of_days([frames])
 
-    The pairing of trajectories is the one with the most slots in which both overlap.
-    """
-    counts = _Counts(frames)
-    total = int(counts.truth.sum() + counts.tracks.sum())
-    if not total:
-        return math.nan
-    overlapping = np.zeros_like(counts.together)
-    for frame, (rows, columns) in zip(frames, counts.indices, strict=True):
-        overlapping[np.ix_(rows, columns)] += frame.iou >= min_iou
-    rows_, columns_ = linear_sum_assignment(overlapping, maximize=True)
-    return float(2 * overlapping[rows_, columns_].sum() / total)
+
+def idf1_of_days(days: Sequence[Sequence[Frame]]) -> float:
+    """The same of several days, whose identities are separate."""
+    data = [_as_trackeval(frames) for frames in days if any(f.truth_ids or f.track_ids for f in frames)]
+    return float(_combined(Identity(_AT_MATCH), data)["IDF1"]) if data else math.nan
+
+
+def clear_switches(days: Sequence[Sequence[Frame]]) -> int:
+    """Identity switches of several days as CLEAR MOT counts them; by TrackEval."""
+    return int(_combined(CLEAR(_AT_MATCH), [_as_trackeval(frames) for frames in days])["IDSW"])
 
 
 def _purity(frames: Iterable[Frame]) -> float:
@@ -180,29 +166,21 @@ def _switches(frames: Sequence[Frame], truth: Sequence[Sequence[TruthBlock]]) ->
             latest[block_id] = (track_id, here)
 
 
-class _Counts:
-    """Sightings of each trajectory, and how much truths and tracks are together over the run.
-
-    `together` sums, over slots, a pair's IoU over all IoU that either of the two has.
-    """
-
-    def __init__(self, frames: Sequence[Frame]) -> None:
-        truth_index = _index(name for frame in frames for name in frame.truth_ids)
-        track_index = _index(name for frame in frames for name in frame.track_ids)
-        self.truth = np.zeros(len(truth_index))
-        self.tracks = np.zeros(len(track_index))
-        self.together = np.zeros((len(truth_index), len(track_index)))
-        self.indices: list[tuple[list[int], list[int]]] = []
-        for frame in frames:
-            rows = [truth_index[name] for name in frame.truth_ids]
-            columns = [track_index[name] for name in frame.track_ids]
-            self.indices.append((rows, columns))
-            self.truth[rows] += 1
-            self.tracks[columns] += 1
-            union = frame.iou.sum(axis=0, keepdims=True) + frame.iou.sum(axis=1, keepdims=True) - frame.iou
-            share = np.divide(frame.iou, union, out=np.zeros_like(frame.iou), where=union > 1e-12)
-            self.together[np.ix_(rows, columns)] += share
+def _combined(metric: Any, data: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    results = {str(number): metric.eval_sequence(sequence) for number, sequence in enumerate(data)}
+    return dict(metric.combine_sequences(results))
 
 
-def _index(names: Iterable[str]) -> dict[str, int]:
-    return {name: position for position, name in enumerate(dict.fromkeys(names))}
+def _as_trackeval(frames: Sequence[Frame]) -> dict[str, Any]:
+    truths = {name: index for index, name in enumerate(sorted({name for f in frames for name in f.truth_ids}))}
+    tracks = {name: index for index, name in enumerate(sorted({name for f in frames for name in f.track_ids}))}
+    return {
+        "num_timesteps": len(frames),
+        "num_gt_ids": len(truths),
+        "num_tracker_ids": len(tracks),
+        "num_gt_dets": sum(len(frame.truth_ids) for frame in frames),
+        "num_tracker_dets": sum(len(frame.track_ids) for frame in frames),
+        "gt_ids": [np.array([truths[name] for name in frame.truth_ids], dtype=int) for frame in frames],
+        "tracker_ids": [np.array([tracks[name] for name in frame.track_ids], dtype=int) for frame in frames],
+        "similarity_scores": [frame.iou for frame in frames],
+    }
