@@ -4,7 +4,6 @@ import os
 import pwd
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -16,6 +15,7 @@ from types import TracebackType
 from typing import Self
 
 from bay_observation.errors import SimulationError
+from lab.services.ports import free_port
 
 _START_S = 60
 _CHUNK = 2**20
@@ -105,9 +105,7 @@ class PostgreSQL:
             raise SimulationError(f"PostgreSQL: initdb failed: {done.stderr.strip()}")
 
     def _start(self) -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self._port = free.getsockname()[1]
+        self._port = free_port()
         settings = {
             "listen_addresses": "127.0.0.1",
             "port": str(self._port),
