@@ -14,8 +14,8 @@ TOP_LEVEL_ENTRIES = 28
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-fast coverage cluster-test load eval eval-tracking bench-inference bench-history bench-pipeline backtest \
-	lint format hooks docs web check-web check-dashboard image compose-test clean
+# Every target that has a line of help.
+.PHONY: $(shell sed -n 's/^\([a-z-]*\):.*\#\#.*/\1/p' $(MAKEFILE_LIST))
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -83,6 +83,9 @@ backtest: install  ## a stored day again, beside the live history (BAY= FROM= TO
 
 bench-history: install  ## a year of ten bays in a PostgreSQL of its own: how long each question takes (ARGS="--scale 0.1", --fill/--folder FOLDER)
 	@$(BIN)/python -m lab.benchmarks.history $(ARGS)
+
+bench-artifacts: install  ## artifacts of format 2 beside format 1: save, load, size
+	@$(BIN)/python -m lab.benchmarks.artifacts $(ARGS)
 
 bench-pipeline: install  ## from slot to tracking result with Celery, before and after tuning, and Airflow's share of it
 	@$(BIN)/python -m lab.benchmarks.pipeline $(ARGS)
