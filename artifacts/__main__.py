@@ -1,6 +1,6 @@
 """`python -m artifacts`: the shared storage, and what waits for it.
 
-init       mark the root of a store, so that an absent mount is told from it (STORE_MARKER=required)
+init       mark the root of a store, so that an absent mount is recognised (STORE_MARKER=required)
 status     whether the store answers, and what waits in this host's spool
 replicate  publish what waits in this host's spool, in order: a service of every observer
 convert    write a store of format 1 as a new store of format 2
@@ -28,7 +28,7 @@ from artifacts.store import ArtifactStore
 from bay_observation.errors import ArtifactError, BayObservationError, ConfigError, SpoolError, StoreUnavailableError
 
 _FAILED, _WRONG_USE, _WAITING = 1, 2, 3
-# The replicator holds up nobody: what is slow may be slow.
+# No task waits for the replicator: a slow store may take its time.
 _TIMEOUT_S = 120.0
 # How long a stand-by takes to notice that it is stopped.
 _STANDBY_S = 5.0
@@ -75,7 +75,7 @@ def _status(options: argparse.Namespace) -> int:
     replicating = spool is not None and _is_replicated(spool)
     waiting = sum(backlog.pending for backlog in backlogs)
     if options.json:
-        told = {
+        report = {
             "store": data_root(),
             "fault": fault or None,
             "spool": None if spool is None else str(spool.folder),
@@ -83,7 +83,7 @@ def _status(options: argparse.Namespace) -> int:
             "pending": waiting,
             "bays": [backlog.to_dict() for backlog in backlogs],
         }
-        print(json.dumps(told, indent=2))
+        print(json.dumps(report, indent=2))
     else:
         print(f"store       {fault or f'{data_root()}: answers'}")
         print(f"spool       {'off: SPOOL_PATH is not set' if spool is None else spool.folder}")

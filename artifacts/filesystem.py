@@ -47,7 +47,7 @@ class FileSystem(Protocol):
             path: of the file; its folders are made.
             content: all of it.
             before_commit: called when nothing is visible yet; what it raises keeps it so.
-            new: never replace a file, whoever put it there a moment ago.
+            new: never replace a file, not even one that appeared a moment ago.
 
         Raises:
             FileExistsError: `new`, and a file is there.

@@ -3,8 +3,8 @@
     bay-observation fusion 2 crc32-of-the-pickle
     <pickle>
 
-The line tells a foreign file from ours and an outdated one from a current one before anything else is
-read. Its checksum tells a damaged file where no reference with a digest is at hand.
+The line shows whether a file is foreign or outdated before anything else is read. Its checksum
+shows damage where no reference with a digest is at hand.
 """
 
 import zlib

@@ -1,8 +1,8 @@
-"""Calls of a shared storage that may hang, and how nobody has to wait for them.
+"""Calls of a shared storage that may hang, each with a limit on how long its caller waits.
 
 A call into an NFS mount whose server is gone returns when the server is back, minutes or hours
 later; no signal ends it, no thread that makes it can be cancelled. Here every such call has a
-daemon thread of its own, and its caller waits `limit_s` for it, then goes on with an error. From
+separate daemon thread, and its caller waits `limit_s` for it, then goes on with an error. From
 then on the store is known to hang, and is not called at all: further callers have their error at
 once. So no more threads can hang than were calling when it began, `_CALLS` at most per process,
 and none of them is one of a pool that others need. The first of them that returns is the probe:
@@ -200,7 +200,7 @@ class WatchedFileSystem:
             if before_commit is not None:
                 before_commit()
             if abandoned.is_set():
-                raise unavailable(self.where(path), "published", StoreFault.HANGING, "nobody waits for it any more")
+                raise unavailable(self.where(path), "published", StoreFault.HANGING, "its caller has given up")
 
         def write() -> None:
             if unless_there and self._holds(path, content):

@@ -17,7 +17,7 @@ from bay_observation.errors import ConfigError, WrongArtifactError
 from bay_observation.files import BeforeCommit
 
 _ROOT = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[A-Za-z0-9][A-Za-z0-9_.=-]*)*/?")
-# Beneath `STORE_TIMEOUT`, so that it is S3 that is told of, and not a hanging call.
+# Beneath `STORE_TIMEOUT`, so that the error names S3, and not a hanging call.
 _CONFIG = {"connect_timeout": 5, "read_timeout": 10, "retries": {"max_attempts": 2}}
 
 

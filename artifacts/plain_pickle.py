@@ -2,7 +2,7 @@
 
 What is written here is a pickle (protocol 4) that `pickle.loads` reads as well. What is read here
 is read by this module alone. It knows the opcodes that push such a value, and no other: none that
-imports, calls, builds or copies an object. So a file can name no code, whoever wrote it.
+imports, calls, builds or copies an object. So no file can name code.
 
 A file costs at most time and memory in proportion to its size: a string is the only value that may
 be repeated by reference, the number of values is bounded, and so is the depth.

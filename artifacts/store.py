@@ -144,7 +144,7 @@ class ArtifactStore:
         return reference
 
     def reference(self, stage: Stage, bay_id: str, batch_id: str, value: T) -> ArtifactReference[T]:
-        """The reference that `save` would return, for whoever must note it before it is published.
+        """The reference that `save` would return, for callers that note it before it is published.
 
         Raises:
             ArtifactError: the value is not of the stage's type.
