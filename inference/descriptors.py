@@ -3,9 +3,9 @@
 The object's pixels in CIELAB: mean and three quantiles of lightness and of the two colour axes.
 Light falls differently on two places of a hall, so that `unlikeness` compares the colour axes alone.
 
-The mean of SAM's embedding over the mask was tried in its place: it holds where an object stands
-far more than what it is. Of twins that had changed their places it took the one for the other in
-19 of 20 questions (`python -m lab.training twins`; `inference/weights/README.md`).
+The mean of SAM's embedding over the mask was tried instead: it shows where an object stands far
+more than what it is. It took one of two swapped twins for the other in 19 of 20 questions
+(`inference/weights/README.md`).
 """
 
 import cv2
@@ -43,8 +43,8 @@ def describe(
 def unlikeness(one: NDArray[np.float16], other: NDArray[np.float16]) -> float:
     """How far two paints are from each other: root mean square over the colour axes, CIELAB units.
 
-    Two readings of one block are some 2 apart, two paints 3 to 20. Compare readings of one camera:
-    two cameras balance their colours differently.
+    In simulated frames the median is 2 between two readings of one block that was moved, and 18
+    between two paints. Compare readings of one camera: two cameras balance colours differently.
     """
     difference = (one.astype(np.float64) - other.astype(np.float64)).reshape(-1, 3)[:, 1:]
     return float(np.sqrt((difference**2).sum(axis=1).mean()))
