@@ -143,7 +143,7 @@ def _filled(options: argparse.Namespace, console: Console) -> Iterator[PostgreSQ
                 blocks=options.blocks,
                 days=options.days,
                 seed=1,
-                tell=lambda text: console.print(f"  {text}"),
+                on_progress=lambda text: console.print(f"  {text}"),
             )
         made.keep(kept)
     else:
