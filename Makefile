@@ -70,6 +70,9 @@ backtest: install  ## a stored day again, beside the live history (BAY= FROM= TO
 bench-history: install  ## a year of ten bays in a PostgreSQL of its own: how long each question takes (ARGS="--scale 0.1", --fill/--folder FOLDER)
 	@$(BIN)/python -m lab.benchmarks.history $(ARGS)
 
+fuzz: install  ## every reader of bytes under a coverage-guided fuzzer (ARGS="--seconds 1800", names of targets)
+	@$(BIN)/python -m lab.fuzzing $(ARGS)
+
 bench-artifacts: install  ## artifacts of format 2 beside format 1: save, load, size
 	@$(BIN)/python -m lab.benchmarks.artifacts $(ARGS)
 
