@@ -40,7 +40,7 @@ format: install  ## let ruff rewrite what it can
 test: install  ## every test, on two cores within 12 minutes
 	$(BIN)/python -m pytest -n 2 --at-most 720
 
-test-fast: install  ## the tests that need neither Airflow's processes nor PostgreSQL nor the trained models
+test-fast: install  ## the tests that need neither Airflow's processes nor PostgreSQL nor seconds of computing, within one minute
 	$(BIN)/python -m pytest -n 2 --at-most 60 -m "not slow"
 
 coverage: install  ## every test, and the lines and branches that they run of each package of the product

@@ -40,7 +40,7 @@ class ObjectMask:
 
 @dataclass(frozen=True, eq=False)
 class EmbeddedFrame:
-    """A frame as SAM sees it, to be prompted any number of times.
+    """A frame's SAM embedding, which any number of boxes can prompt.
 
     Attributes:
         features: the image embedding, (1, C, h, w).

@@ -15,8 +15,9 @@ from bay_observation.errors import CaptureError, InferenceError
 from bays import BayConfig
 from inference.crops import masked_crop
 from inference.jigs import Jig, automatic_jigs
-from inference.memory import in_parts
-from inference.models import BayModels, classify, detect, load_models, models_path
+from inference.loading import load_models, models_path
+from inference.memory import in_chunks
+from inference.models import BayModels, classify, detect
 from inference.outlines import hull, outline
 from inference.segmentation import EmbeddedFrame, ObjectMask, embed, frame_threads, segment
 from inference.types import (
@@ -42,7 +43,7 @@ _DECODING_THREADS = 4
 
 
 class InferenceService:
-    """A bay's models, kept warm, and the way of a batch through them.
+    """Runs batches through a bay's models, which stay loaded.
 
     One batch at a time: a second thread waits.
     """
@@ -58,7 +59,7 @@ class InferenceService:
     def for_bay(cls, bay: BayConfig, device: str | None = None) -> "InferenceService":
         """The process's service for the bay's models, loaded at the first call.
 
-        Bays that name the same checkpoints and settings share one.
+        Bays with the same checkpoints and settings share one.
 
         Raises:
             InferenceError: a checkpoint cannot be used; the message names path and key.
@@ -79,7 +80,7 @@ class InferenceService:
         batch: "CaptureBatch",
         *,
         min_brightness: float = 0.0,
-        go_on: Callable[[], None] = lambda: None,
+        check_abandoned: Callable[[], None] = lambda: None,
     ) -> Observation:
         """Find every object in every frame of the batch.
 
@@ -92,9 +93,10 @@ class InferenceService:
 
         Args:
             batch: the frames.
-            min_brightness: mean grey (0 to 255) below which a frame shows nothing and is named
-                in `failures`, so that nobody takes it for one of an empty floor.
-            go_on: called before each model call; what it raises ends the batch and is passed on.
+            min_brightness: mean grey (0 to 255) below which a frame is too dark; it is named in
+                `failures`, so that its floor does not count as empty.
+            check_abandoned: called before each model call; an exception that it raises ends the
+                batch and is passed on.
 
         Returns:
             Objects in the order of their confidence, frame by frame in the batch's order;
@@ -112,7 +114,7 @@ class InferenceService:
                 ("stage classifier", self._classify),
             ):
                 with _named(batch.batch_id, what):
-                    frames = _without_failed(step(frames, go_on), frames, what, failures)
+                    frames = _without_failed(step(frames, check_abandoned), frames, what, failures)
         return Observation(
             batch_id=batch.batch_id,
             bay_id=batch.bay_id,
@@ -133,15 +135,15 @@ class InferenceService:
                 failures[image.camera_name] = str(error)
         return frames
 
-    def _detect(self, frames: "list[_Frame]", go_on: Callable[[], None]) -> "list[_Frame]":
+    def _detect(self, frames: "list[_Frame]", check_abandoned: Callable[[], None]) -> "list[_Frame]":
         """Each step fills its part of the frames in, and returns those that did not fit into memory."""
 
         def call(some: "list[_Frame]") -> list[Any]:
-            go_on()
+            check_abandoned()
             return detect(self.models, [frame.picture for frame in some])
 
         failed = []
-        for frame, result in zip(frames, in_parts(call, frames, FRAMES_PER_CALL), strict=True):
+        for frame, result in zip(frames, in_chunks(call, frames, FRAMES_PER_CALL), strict=True):
             if result is None:
                 failed.append(frame)
                 continue
@@ -151,13 +153,13 @@ class InferenceService:
             frame.objects = [_Object(names[i], float(scores[i]), boxes[i]) for i in one_per_place(boxes, scores, names)]
         return failed
 
-    def _segment(self, frames: "list[_Frame]", go_on: Callable[[], None]) -> "list[_Frame]":
+    def _segment(self, frames: "list[_Frame]", check_abandoned: Callable[[], None]) -> "list[_Frame]":
         # On a CPU frames beside each other take less than the threads of one frame do, which mostly wait.
         with frame_threads(self.models.device) as pool:
-            fitted = list(pool.map(lambda frame: self._segment_frame(frame, go_on), frames))
+            fitted = list(pool.map(lambda frame: self._segment_frame(frame, check_abandoned), frames))
         return [frame for frame, fits in zip(frames, fitted, strict=True) if not fits]
 
-    def _segment_frame(self, frame: "_Frame", go_on: Callable[[], None]) -> bool:
+    def _segment_frame(self, frame: "_Frame", check_abandoned: Callable[[], None]) -> bool:
         """Whether the frame fitted into memory."""
         sam, half = self.models.segmenter, self.models.half
         wanted = [found for found in frame.objects if found.class_name in TRACKED_CLASSES + OCCLUDER_CLASSES]
@@ -165,11 +167,11 @@ class InferenceService:
             return True
 
         def look(_: "list[_Frame]") -> list[tuple[EmbeddedFrame, list[Jig]]]:
-            go_on()
+            check_abandoned()
             embedded = embed(sam, frame.picture, half)
             return [(embedded, automatic_jigs(self.models, embedded, frame.picture))]
 
-        [seen] = in_parts(look, [frame], 1)
+        [seen] = in_chunks(look, [frame], 1)
         if seen is None:
             return False
         embedded, jigs = seen
@@ -177,14 +179,14 @@ class InferenceService:
         def call(some: "list[_Object]") -> list[ObjectMask]:
             return segment(sam, embedded, np.stack([found.box for found in some]), half)
 
-        for found, mask in zip(wanted, in_parts(call, wanted, BOXES_PER_CALL), strict=True):
+        for found, mask in zip(wanted, in_chunks(call, wanted, BOXES_PER_CALL), strict=True):
             found.mask = mask
         frame.objects = _with_jigs(frame.objects, jigs)
         for found in frame.objects:
             found.draw_outline()
         return all(found.mask is not None for found in wanted)
 
-    def _classify(self, frames: "list[_Frame]", go_on: Callable[[], None]) -> "list[_Frame]":
+    def _classify(self, frames: "list[_Frame]", check_abandoned: Callable[[], None]) -> "list[_Frame]":
         tracked, crops = [], []
         for frame in frames:
             for found in frame.objects:
@@ -196,11 +198,11 @@ class InferenceService:
                     crops.append(crop)
 
         def call(some: list[NDArray[np.uint8]]) -> list[tuple[str, float]]:
-            go_on()
+            check_abandoned()
             return classify(self.models, some)
 
         failed = []
-        for (frame, found), stage in zip(tracked, in_parts(call, crops, CROPS_PER_CALL), strict=True):
+        for (frame, found), stage in zip(tracked, in_chunks(call, crops, CROPS_PER_CALL), strict=True):
             if stage is None:
                 failed.append(frame)
             else:

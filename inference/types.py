@@ -1,4 +1,4 @@
-"""What the models say: the one detection type that travels through the later stages."""
+"""Results of the models: the one detection type that travels through the later stages."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -24,6 +24,8 @@ JIG_CLASSES = (
 )
 EQUIPMENT_CLASSES = ("grinder", "welder", "step_board", "pipe")
 OCCLUDER_CLASSES = ("crane",)
+# Classes of the shipped stage classifier; a bay's own classifier may name others.
+STAGES = ("sub_assembly", "unit_assembly", "grand_assembly", "pre_outfitting")
 CLASSES = TRACKED_CLASSES + JIG_CLASSES + EQUIPMENT_CLASSES + OCCLUDER_CLASSES
 
 

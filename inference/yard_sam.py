@@ -3,9 +3,9 @@
 The mask decoder and `Sam` itself are segment-anything's own, at half the width and depth.
 The image encoder is a small hybrid: convolutions down to a stride of 32, two of
 segment-anything's transformer blocks there, and a path that keeps fine detail for the mask
-decoder. The prompt encoder is segment-anything's, and also tells every cell of the
-embedding where it lies in the box: a decoder this small, trained on a thousand frames, does
-not learn that from the encoded corners alone. It runs through `SamPredictor` as `vit_b` to
+decoder. The prompt encoder is segment-anything's, and also encodes for every cell of
+the embedding where it lies in the box: a decoder this small, trained on a thousand frames,
+does not learn that from the encoded corners alone. It runs through `SamPredictor` as `vit_b` to
 `vit_h` do.
 """
 
@@ -34,7 +34,7 @@ _OUTSIDE = -10.0  # mask logit where there is no picture
 
 
 def register() -> None:
-    """Make `vit_yard` known to segment-anything."""
+    """Register `vit_yard` with segment-anything."""
     sam_model_registry.setdefault(MODEL_TYPE, build_sam_vit_yard)
 
 
@@ -94,7 +94,7 @@ class YardEncoder(nn.Module):  # type: ignore[misc]  # torch is untyped here
         )
 
     def forward(self, picture: torch.Tensor) -> torch.Tensor:
-        """Embed; rows below the picture, which `Sam.preprocess` padded, are not computed."""
+        """Embed; the rows that `Sam.preprocess` padded below the picture are not computed."""
         rows = picture.shape[2]
         picture = picture[:, :, : _picture_rows(picture)]
         quarter = self.quarter(self.stem(picture))
@@ -183,7 +183,7 @@ class YardMaskDecoder(MaskDecoder):  # type: ignore[misc]  # segment-anything is
         """As `MaskDecoder.predict_masks`, without copying the one embedding for each box.
 
         Channels come last in memory: the transformer takes cells as rows, and each of its
-        linear layers would otherwise lay all cells of all boxes out anew.
+        linear layers would otherwise copy all cells of all boxes.
         """
         count = len(sparse_prompt_embeddings)
         own = torch.cat([self.iou_token.weight, self.mask_tokens.weight])[None].expand(count, -1, -1)

@@ -44,7 +44,7 @@ _COLUMNS = 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure, tell, write; 0 when every bar holds, 1 when one does not, 2 when it could not be measured."""
+    """Measure, print, write; 0 when every bar holds, 1 when one does not, 2 when the measurement failed."""
     options = _parser().parse_args(arguments)
     if options.cold:
         print(json.dumps(_cold(json.loads(options.cold))))
@@ -85,13 +85,13 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     }
     with tempfile.TemporaryDirectory(prefix="bo-") as folder:
         os.environ |= {"DATA_PATH": f"{folder}/data", "INFERENCE_SOCKETS": f"{folder}/sockets"}
-        _tell("drawing frames")
+        _report("drawing frames")
         captures = _publish_captures(options.batches)
-        _tell("cold tasks")
+        _report("cold tasks")
         results["cold_s"] = [_cold_task(capture) for capture in captures]
-        _tell("warm server")
+        _report("warm server")
         results["server"] = _server(captures)
-        _tell("warm service against one predict per frame and per box")
+        _report("warm service against one predict per frame and per box")
         results["warm"] = _warm(captures[0], options.repeats)
     results["took_s"] = time.monotonic() - began
     return json.loads(json.dumps(results))  # type: ignore[no-any-return]  # as it is when read back
@@ -246,8 +246,8 @@ def _server(captures: "Sequence[ArtifactReference]") -> dict[str, Any]:
             if reply.status != "done":
                 raise InferenceError(f"the server did not do {capture.batch_id}: {reply.error}")
         health = asyncio.run(client.health())
-    told = {name: health[name] for name in ("loads", "memory_mib", "peak_memory_mib")}
-    return {"ready_s": ready_s, "batches_s": seconds, **told}
+    reported = {name: health[name] for name in ("loads", "memory_mib", "peak_memory_mib")}
+    return {"ready_s": ready_s, "batches_s": seconds, **reported}
 
 
 @contextmanager
@@ -323,7 +323,7 @@ def _seconds(work: Any) -> float:
     return time.perf_counter() - began
 
 
-def _tell(what: str) -> None:
+def _report(what: str) -> None:
     print(f"... {what}", file=sys.stderr, flush=True)
 
 

@@ -1,7 +1,7 @@
 """Frames to train on: many simulated yards, seen by many cameras, with what is in them.
 
 A data set is a folder: `00000.jpg`, `00001.jpg`, … at half of a camera's resolution, beside
-each a `00000.png` at full resolution that tells which object every pixel shows, and
+each a `00000.png` at full resolution with the number of the object that every pixel shows, and
 `frames.json` with the labels.
 """
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 FIRST_TRAINING_SEED = 1000
 SCALE = 0.5
 _PROCESSES = 2
-_YARDS_PER_BAY = 5  # a camera that hangs anew costs as much as ten frames
+_YARDS_PER_BAY = 5  # building the renderer of a camera costs as much as ten frames
 _JPEG_QUALITY = 92
 _START = datetime(2025, 3, 3, tzinfo=UTC)
 # What shows less is not asked for; pixels of a full-size frame.
@@ -116,7 +116,7 @@ def training_bay(rng: np.random.Generator) -> BayConfig:
     zoom = 1.0 if rng.random() < 0.6 else float(rng.uniform(0.9, 1.7))
     if as_it_hangs:
         return bay
-    return bay.model_copy(update={"cameras": tuple(_hung_anew(camera, zoom, rng) for camera in bay.cameras)})
+    return bay.model_copy(update={"cameras": tuple(_rehung(camera, zoom, rng) for camera in bay.cameras)})
 
 
 def is_seen(label: "FrameLabel") -> bool:
@@ -211,7 +211,7 @@ def _samples(folder: Path, frames: list[dict[str, Any]]) -> list[Sample]:
     ]
 
 
-def _hung_anew(camera: Camera, zoom: float, rng: np.random.Generator) -> Camera:
+def _rehung(camera: Camera, zoom: float, rng: np.random.Generator) -> Camera:
     pose, lens = camera.pose, camera.intrinsics
     if pose is None or lens is None:
         raise InferenceError(f"camera {camera.name} has no pose or no intrinsics: nothing can be rendered")

@@ -1,4 +1,4 @@
-"""The way of a batch through the models; what they find is tested with the shipped weights, further down."""
+"""A batch through the models; the last test checks what the shipped weights find."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -67,7 +67,7 @@ def test_every_frame_has_its_observation(service: InferenceService, picture: np.
     assert observation.failures == {}
 
 
-def test_a_frame_that_cannot_be_decoded_is_named_and_the_others_go_on(
+def test_a_frame_that_cannot_be_decoded_is_named_and_the_others_check_abandoned(
     service: InferenceService, picture: np.ndarray
 ) -> None:
     broken = replace(image("C_1", picture), jpeg=b"<html>no picture</html>")
@@ -182,7 +182,7 @@ def test_a_detector_out_of_memory_takes_fewer_frames_and_finds_the_same(
     assert sizes == [4, 2, 1, 1, 1, 1, 1]
 
 
-def test_a_frame_too_large_for_the_detector_is_a_failure_and_the_others_go_on(
+def test_a_frame_too_large_for_the_detector_is_a_failure_and_the_others_check_abandoned(
     service: InferenceService, picture: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def call(_: object, frames: list[np.ndarray]) -> list[Any]:
@@ -197,7 +197,7 @@ def test_a_frame_too_large_for_the_detector_is_a_failure_and_the_others_go_on(
     assert "out of memory: one frame alone does not fit into the detector" in observation.failures["C_1"]
 
 
-def test_a_frame_too_large_for_the_segmenter_is_a_failure_and_the_others_go_on(
+def test_a_frame_too_large_for_the_segmenter_is_a_failure_and_the_others_check_abandoned(
     service: InferenceService, picture: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("inference.service.detect", lambda _, frames: [results(frame, BLOCKS) for frame in frames])
@@ -251,13 +251,13 @@ def test_a_crop_too_large_for_the_classifier_is_a_failure_of_its_camera(
 def test_a_batch_can_be_ended_between_two_calls(service: InferenceService, picture: np.ndarray) -> None:
     asked = []
 
-    def go_on() -> None:
+    def check_abandoned() -> None:
         asked.append(len(asked))
         if len(asked) == 2:
-            raise InferenceError("nobody wants it any more")
+            raise InferenceError("the batch is abandoned")
 
-    with pytest.raises(InferenceError, match="nobody wants it"):
-        service.observe(batch(*(image(f"C_{i}", picture) for i in range(9))), go_on=go_on)
+    with pytest.raises(InferenceError, match="the batch is abandoned"):
+        service.observe(batch(*(image(f"C_{i}", picture) for i in range(9))), check_abandoned=check_abandoned)
     assert len(asked) == 2
 
 

@@ -41,7 +41,7 @@ def fused(bay, number, shift=0.0):
     return FusionResult(name, bay.bay_id, tuple(blocks), MultiPolygon(), cameras)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def bay():
     return load_bay("demo_bay")
 
@@ -69,10 +69,10 @@ def history(store, bay):
         return entries, list(told.export(bay.bay_id))
 
 
-@pytest.fixture
-def in_order(bay, published, tmp_path):  # before `database`, which moves the history elsewhere
+@pytest.fixture(scope="session")
+def in_order(bay, tmp_path_factory):
     """The history of the slots when each came once and in its turn."""
-    other = ArtifactStore(tmp_path / "in order")
+    other = ArtifactStore(tmp_path_factory.mktemp("in order"))
     for number in range(SLOTS):
         result = fused(bay, number)
         track(other, bay, other.save("fusion", bay.bay_id, result.batch_id, result))

@@ -1,4 +1,4 @@
-"""The benchmark tells observations that differ, and its bars fail where they must."""
+"""The benchmark finds observations that differ, and its bars fail where they must."""
 
 from dataclasses import replace
 from datetime import UTC, datetime

@@ -6,7 +6,7 @@ import pytest
 
 from bay_observation.errors import InferenceError
 from bays import Models
-from inference.models import load_models, models_path
+from inference.loading import load_models, models_path
 
 
 def changed(models: Models, **update: object) -> Models:
@@ -82,6 +82,81 @@ def test_a_detector_that_knows_one_tracked_class_and_others_of_its_own_loads(
     assert "block" in load_models(other, device="cpu").detector.names.values()
 
 
+def test_a_detector_with_classes_in_another_spelling_is_refused(checkpoints: Models, tmp_path: Path) -> None:
+    other = renamed(checkpoints, "yolo_detection", tmp_path, ("Panel", "HP-block", "block"))
+    wanted = (
+        r"'Panel' for 'panel', 'HP-block' for 'HP_block'; .*`models.class_names: {Panel: panel, HP-block: HP_block}`"
+    )
+    with pytest.raises(InferenceError, match=wanted):
+        load_models(other, device="cpu")
+
+
+def test_the_bay_renames_classes(checkpoints: Models, tmp_path: Path) -> None:
+    other = renamed(checkpoints, "yolo_detection", tmp_path, ("Panel", "HP-block", "pannel"))
+    named = changed(other, class_names={"Panel": "panel", "HP-block": "HP_block", "pannel": "pannel"})
+    names = load_models(named, device="cpu").detector.names
+    assert [names[i] for i in range(3)] == ["panel", "HP_block", "pannel"]
+
+
+def test_stages_in_another_spelling_are_refused(checkpoints: Models, tmp_path: Path) -> None:
+    other = renamed(checkpoints, "classification", tmp_path, ("Sub-assembly", "launch"))
+    with pytest.raises(InferenceError, match=r"models\.classification: .*'Sub-assembly' for 'sub_assembly'"):
+        load_models(other, device="cpu")
+
+
+def test_the_bay_says_which_stages_there_must_be(checkpoints: Models) -> None:
+    assert load_models(changed(checkpoints, stages=("a", "b", "c", "d")), device="cpu")
+    with pytest.raises(InferenceError, match=r"classes are a, b, c, d; wanted are exactly models\.stages: a, b"):
+        load_models(changed(checkpoints, stages=("a", "b")), device="cpu")
+
+
+def test_the_digest_of_the_bays_file_is_checked(checkpoints: Models) -> None:
+    with pytest.raises(InferenceError, match=r"models\.sam_segmentation: .*the bay's file expects 0000"):
+        load_models(changed(checkpoints, sha256={"sam_segmentation": "0" * 64}), device="cpu")
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ({"model": {}, "epoch": 3}, "checkpoint of a training .model, epoch.; save the model's state_dict"),
+        ([1, 2], "checkpoint of a training .list."),
+    ],
+)
+def test_a_checkpoint_of_a_training_is_no_state_dict(
+    checkpoints: Models, tmp_path: Path, content: object, reason: str
+) -> None:
+    import torch
+
+    torch.save(content, tmp_path / "training.pth")
+    with pytest.raises(InferenceError, match=reason):
+        load_models(changed(checkpoints, sam_segmentation=tmp_path / "training.pth"), device="cpu")
+
+
+@pytest.mark.parametrize("width", [768, 1024, 1280])
+def test_another_type_of_sam_is_named(checkpoints: Models, tmp_path: Path, width: int) -> None:
+    import torch
+
+    torch.save({"image_encoder.pos_embed": torch.zeros(1, 64, 64, width)}, tmp_path / "sam.pth")
+    kind = {768: "vit_b", 1024: "vit_l", 1280: "vit_h"}[width]
+    with pytest.raises(InferenceError, match=f"it is of a SAM {kind}; set models.sam_model_type: {kind}"):
+        load_models(changed(checkpoints, sam_segmentation=tmp_path / "sam.pth"), device="cpu")
+
+
+def test_a_state_dict_that_lacks_or_adds_tensors_is_refused(checkpoints: Models, tmp_path: Path) -> None:
+    import torch
+
+    state = torch.load(checkpoints.sam_segmentation, weights_only=True)
+    first = next(iter(state))
+    for other, reason in (
+        ({name: value for name, value in state.items() if name != first}, f"1 of its .* missing .first: {first}"),
+        (state | {"spare": torch.zeros(1)}, "1 tensors that a SAM vit_yard does not have .first: spare"),
+        (state | {first: torch.zeros(2, 2)}, f"{first} is .2, 2. where"),
+    ):
+        torch.save(other, tmp_path / "sam.pth")
+        with pytest.raises(InferenceError, match=reason):
+            load_models(changed(checkpoints, sam_segmentation=tmp_path / "sam.pth"), device="cpu")
+
+
 def test_a_jig_classifier_is_no_stage_classifier(checkpoints: Models, tmp_path: Path) -> None:
     other = renamed(checkpoints, "classification", tmp_path, ("pinjig", "gridjig"))
     with pytest.raises(InferenceError, match=r"models\.classification: .*pinjig, gridjig, .*assembly stages"):
@@ -105,7 +180,7 @@ def test_a_jig_classifier_loads_where_the_bay_asks_for_one(checkpoints: Models, 
 def test_a_gpu_computes_in_half_precision(monkeypatch: pytest.MonkeyPatch, has_bfloat16: bool, half: str) -> None:
     import torch
 
-    from inference.models import half_precision
+    from inference.loading import half_precision
 
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: has_bfloat16)
     assert half_precision("cuda:1") is getattr(torch, half)
@@ -118,8 +193,8 @@ def test_a_cpu_computes_in_single_precision(checkpoints: Models) -> None:
 def test_a_bay_can_refuse_half_precision(checkpoints: Models, monkeypatch: pytest.MonkeyPatch) -> None:
     import torch
 
-    monkeypatch.setattr("inference.models.half_precision", lambda _: torch.bfloat16)
-    monkeypatch.setattr("inference.models._warm_up", lambda _: None)
+    monkeypatch.setattr("inference.loading.half_precision", lambda _: torch.bfloat16)
+    monkeypatch.setattr("inference.loading._warm_up", lambda _: None)
     assert load_models(checkpoints, device="cpu").half is torch.bfloat16
     assert load_models(changed(checkpoints, half_precision=False), device="cpu").half is None
 
