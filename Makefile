@@ -10,8 +10,8 @@ VERSION = $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-fast coverage cluster-test load eval eval-tracking bench-inference bench-history bench-pipeline backtest \
-	lint format web check-web check-dashboard image compose-test clean
+# Every target that has a line of help.
+.PHONY: $(shell sed -n 's/^\([a-z-]*\):.*\#\#.*/\1/p' $(MAKEFILE_LIST))
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -61,14 +61,17 @@ load: install  ## capture against 12 to 1000 simulated cameras, beside what it r
 eval: install  ## how right fusion and the whole way are, on yards never trained or tuned on (ARGS=--help)
 	@$(BIN)/python -m lab.evaluation $(ARGS)
 
-bench-inference: install  ## the warm models against one call per frame and box, and against a cold task
-	@$(BIN)/python -m lab.benchmarks.inference $(ARGS)
+bench-inference: install  ## the warm models against slower ways and a cold task; with DEVICE=cuda: that device, step by step, beside the CPU
+	@$(BIN)/python -m $(if $(DEVICE),lab.benchmarks.device --device $(DEVICE),lab.benchmarks.inference) $(ARGS)
 
 backtest: install  ## a stored day again, beside the live history (BAY= FROM= TO= PARAMS=file.yaml OUTPUT= ARGS=--json)
 	@$(BIN)/python -m lab.backtest run $(BAY) --from '$(FROM)' --to '$(TO)' $(if $(PARAMS),--params $(PARAMS)) $(if $(OUTPUT),--output $(OUTPUT)) $(ARGS)
 
 bench-history: install  ## a year of ten bays in a PostgreSQL of its own: how long each question takes (ARGS="--scale 0.1", --fill/--folder FOLDER)
 	@$(BIN)/python -m lab.benchmarks.history $(ARGS)
+
+bench-artifacts: install  ## artifacts of format 2 beside format 1: save, load, size
+	@$(BIN)/python -m lab.benchmarks.artifacts $(ARGS)
 
 bench-pipeline: install  ## from slot to tracking result with Celery, before and after tuning, and Airflow's share of it
 	@$(BIN)/python -m lab.benchmarks.pipeline $(ARGS)

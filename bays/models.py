@@ -203,7 +203,8 @@ class Models(_Strict):
     """Checkpoints of a bay. Relative paths start at `MODELS_PATH` (see `inference`).
 
     With `jig_classification` jigs are found by automatic masks as well, which this classifier
-    of crops names. `half_precision` is used where the device has it.
+    of crops names. `half_precision` is used where the device has it. `openvino` runs the
+    detector in OpenVINO on a CPU.
 
     `sha256` holds the expected digest of a checkpoint by its key, `class_names` renames classes
     of the checkpoints (theirs to ours), `stages` are the classes that the stage classifier must
@@ -219,6 +220,7 @@ class Models(_Strict):
     class_names: dict[str, str] = Field(default_factory=dict)
     stages: tuple[str, ...] | None = None
     half_precision: bool = True
+    openvino: bool = False
     min_confidence: Annotated[float, Field(gt=0, lt=1)] = 0.25
     image_size: Annotated[int, Field(ge=64, le=4096, multiple_of=32)] = 640
 

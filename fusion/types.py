@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+import numpy as np
+from numpy.typing import NDArray
 from shapely import MultiPolygon, Polygon
 
 from bays import slot_of
@@ -26,6 +28,8 @@ class FusedBlock:
             some 68 % of the errors lie within it.
         missed_by: working cameras that must have seen it and did not.
         stage_confidence: share of the vote that the stage got, 0 to 1.
+        descriptors: what it looks like, by name of each camera that saw it, (32,) float16 each
+            (`inference.descriptors`); None where the observation has none.
     """
 
     class_name: str
@@ -39,6 +43,7 @@ class FusedBlock:
     position_std_m: float = 0.0
     missed_by: tuple[str, ...] = ()
     stage_confidence: float = 0.0
+    descriptors: Mapping[str, NDArray[np.float16]] | None = None
 
 
 @dataclass(frozen=True, eq=False)

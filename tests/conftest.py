@@ -372,3 +372,15 @@ def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Any:
         image_size=320,
         min_confidence=0.05,
     )
+
+
+@pytest.fixture
+def picture() -> Any:
+    """A picture with something in it: (270, 480, 3) uint8, BGR."""
+    import cv2
+    import numpy as np
+
+    canvas = np.full((270, 480, 3), 90, np.uint8)
+    cv2.rectangle(canvas, (100, 80), (260, 200), (40, 80, 160), -1)
+    cv2.rectangle(canvas, (300, 60), (420, 140), (160, 120, 60), -1)
+    return canvas
