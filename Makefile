@@ -6,6 +6,10 @@ UV     := uv==0.11.33
 comma := ,
 VERSION = $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 
+SHELL_SCRIPTS = $(shell grep -lsE '^\#!.*[ /](ba)?sh$$|^\# shellcheck shell=' .ci/* *.sh deploy/* deploy/bin/*)
+# Without dotfiles, `dashboard` and `legacy`: what a newcomer reads first stays short.
+TOP_LEVEL_ENTRIES = 28
+
 # Where nothing keeps the compiled modules, each process of Airflow compiles all of them: seconds at every start.
 unexport PYTHONDONTWRITEBYTECODE
 
@@ -27,15 +31,25 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 		$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable '.[observer,dev]'
 	@touch $@
 
-lint: install  ## ruff, mypy --strict on the plain packages, import-linter
+lint: install  ## ruff, mypy --strict, import-linter, shellcheck, and the number of entries at the top level
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/shellcheck --external-sources $(SHELL_SCRIPTS)
+	@entries=$$( (git ls-files 2>/dev/null || ls) | cut -d/ -f1 | sort -u | grep -cvE '^\.|^(dashboard|legacy)$$'); \
+		echo "top level: $$entries entries, at most $(TOP_LEVEL_ENTRIES)"; [ $$entries -le $(TOP_LEVEL_ENTRIES) ]
 
 format: install  ## let ruff rewrite what it can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+hooks: install  ## let git run the quick checks before each commit (.pre-commit-config.yaml)
+	$(BIN)/pre-commit install --hook-type pre-commit --hook-type commit-msg
+
+docs: install  ## the documentation as a site in site/, links checked, without network
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+	@echo "open site/index.html, or: $(BIN)/python -m http.server --directory site"
 
 test: install  ## every test, on two cores within 12 minutes
 	$(BIN)/python -m pytest -n 2 --at-most 720
@@ -103,4 +117,4 @@ compose-test: install  ## build the image, start every profile in Docker, send b
 	@$(BIN)/python tests/compose/run.py $(ARGS)
 
 clean:  ## remove what the targets made
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .coverage* data demo_output
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .coverage* data demo_output site
