@@ -184,6 +184,7 @@ class Trial:
             "BAYS_PATH": str(self.folder / "bays"),
             "BAYS_ENABLED": self.bay_id,
             "BAYS_SCHEDULE": f"until {last.isoformat()}",
+            "CLOCK": "slot",
         }
 
     def _dag_ids(self) -> Iterator[str]:
