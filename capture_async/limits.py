@@ -10,6 +10,7 @@ import asyncio
 import logging
 import os
 import resource
+import time
 from collections import deque
 from dataclasses import dataclass
 from types import TracebackType
@@ -50,7 +51,7 @@ class Admission:
         loop = asyncio.get_running_loop()
         queue = _queues.get(loop)
         if queue is None:
-            queue = _queues[loop] = AdmissionQueue(loop)
+            queue = _queues[loop] = AdmissionQueue()
         await queue.admit()
         self._queue = queue
 
@@ -69,23 +70,21 @@ def is_crowded() -> bool:
 
 
 class AdmissionQueue:
-    """The cameras of one loop that are asked or wait.
+    """The cameras of the running loop that are asked or wait. It keeps no reference to the loop.
 
     Args:
-        loop: which.
         pace: how fast they begin.
         most: cameras at once; None asks the operating system, each time that none is under way.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, pace: Pace | None = None, most: int | None = None) -> None:
-        self._loop = loop
+    def __init__(self, pace: Pace | None = None, most: int | None = None) -> None:
         self._pace = pace or Pace()
         self._fixed = most
         self._most = most or 0
         self._under_way = 0
         self._begun = 0
         self._tokens = float(self._pace.burst)
-        self._filled_at = loop.time()
+        self._filled_at = time.monotonic()
         self._turn: asyncio.TimerHandle | None = None
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._warned = False
@@ -101,7 +100,7 @@ class AdmissionQueue:
             self._most = most_at_once()
         if not self._waiting and self._take():
             return
-        admitted = self._loop.create_future()
+        admitted = asyncio.get_running_loop().create_future()
         self._waiting.append(admitted)
         self._warn_when_crowded()
         try:
@@ -126,7 +125,7 @@ class AdmissionQueue:
         return True
 
     def _take_token(self) -> bool:
-        now = self._loop.time()
+        now = time.monotonic()
         self._tokens = min(float(self._pace.burst), self._tokens + (now - self._filled_at) * self._pace.per_second)
         self._filled_at = now
         if self._tokens < 1:
@@ -136,7 +135,7 @@ class AdmissionQueue:
 
     def _arm(self) -> None:
         if self._turn is None:
-            self._turn = self._loop.call_later(self._pace.turn_s, self._next_turn)
+            self._turn = asyncio.get_running_loop().call_later(self._pace.turn_s, self._next_turn)
 
     def _next_turn(self) -> None:
         self._turn = None

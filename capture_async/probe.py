@@ -222,6 +222,8 @@ class _CameraProbe:
         return self.report
 
     async def _look_at(self, image: CapturedImage) -> None:
+        if self.report.reachable is False:
+            self._update(reachable=True)  # it took the connection later
         self._update(stage="looking at the frame", latency_s=image.attempts[-1].seconds if image.attempts else None)
         try:
             (height, width), brightness = await asyncio.to_thread(_measure, image)

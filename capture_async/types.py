@@ -79,9 +79,13 @@ class CapturedImage:
         import numpy as np
 
         flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
-        picture = cv2.imdecode(np.frombuffer(self.jpeg, dtype=np.uint8), flags)
+        unreadable = f"frame {self.image_id}: {len(self.jpeg)} bytes that are no readable picture"
+        try:
+            picture = cv2.imdecode(np.frombuffer(self.jpeg, dtype=np.uint8), flags)
+        except cv2.error as error:  # nothing at all, or more pixels than OpenCV reads
+            raise CaptureError(unreadable) from error
         if picture is None:
-            raise CaptureError(f"frame {self.image_id}: {len(self.jpeg)} bytes that are no readable picture")
+            raise CaptureError(unreadable)
         return np.asarray(picture, dtype=np.uint8)
 
 

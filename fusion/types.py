@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+import numpy as np
+from numpy.typing import NDArray
 from shapely import MultiPolygon, Polygon
 
 from bays import slot_of
@@ -26,6 +28,8 @@ class FusedBlock:
             metres: some 68 % of the errors lie within it.
         missed_by: working cameras that must have seen it and did not.
         stage_confidence: share of the vote that the stage got, 0 to 1.
+        descriptors: its paint as each camera sees it, by the camera's name, (12,) float16 each
+            (`inference.descriptors`); None where the observation has none.
         position_std_xy_m: the same as `position_std_m` for each axis: a block that frames cut is uncertain
             along one; None in results of before they were given.
         height_std_m: standard deviation of the height, metres.
@@ -43,6 +47,7 @@ class FusedBlock:
     position_std_m: float = 0.0
     missed_by: tuple[str, ...] = ()
     stage_confidence: float = 0.0
+    descriptors: Mapping[str, NDArray[np.float16]] | None = None
     position_std_xy_m: tuple[float, float] | None = None
     height_std_m: float = 0.0
     sides_std_m: tuple[float, float] = (0.0, 0.0)

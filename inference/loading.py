@@ -13,8 +13,9 @@ from bays.models import CheckpointKey
 from inference import runtime, yard_sam
 from inference.checkpoints import Checkpoint, open_checkpoint
 from inference.class_names import near_misses
-from inference.models import BayModels, classify, classify_jigs, detect
-from inference.segmentation import embed, segment
+from inference.models import BayModels, CallSizes, classify, classify_jigs, detect
+from inference.openvino_detector import use_openvino
+from inference.segmentation import embed, prompt
 from inference.types import CLASSES, JIG_CLASSES, STAGES, TRACKED_CLASSES
 
 runtime.prepare()
@@ -26,6 +27,8 @@ from ultralytics import YOLO  # noqa: E402
 
 # Classes of a checkpoint that an error lists.
 _NAMES_SHOWN = 6
+# OpenVINO's network is converted for the size of its pictures: that of most cameras' frames is made ready.
+_USUAL_FRAME = (1080, 1920, 3)
 # Types of segment-anything by the width of their image encoder.
 _SAM_TYPES = {768: "vit_b", 1024: "vit_l", 1280: "vit_h"}
 
@@ -46,15 +49,19 @@ def load_models(models: Models, device: str | None = None) -> BayModels:
     threads = torch.get_num_threads()
     loaded = BayModels(
         detector=_load_detector(models),
-        segmenter=SamPredictor(_load_sam(models).to(device)),
+        segmenter=SamPredictor(_load_sam(models, device)),
         classifier=_load_stage_classifier(models),
         device=device,
         min_confidence=models.min_confidence,
         image_size=models.image_size,
         half=half_precision(device) if models.half_precision else None,
+        sizes=CallSizes.for_device(device),
         jig_classifier=_load_jig_classifier(models) if models.jig_classification else None,
     )
     _warm_up(loaded)
+    if models.openvino and torch.device(device).type == "cpu":
+        use_openvino(loaded.detector, threads)
+        detect(loaded, [np.zeros(_USUAL_FRAME, dtype=np.uint8)])
     # ultralytics takes "all cores but one" when it sets a model up; the process's own choice is restored.
     torch.set_num_threads(threads)
     return loaded
@@ -142,7 +149,7 @@ def _load_yolo(models: Models, key: CheckpointKey, task: str) -> YOLO:
     return model
 
 
-def _load_sam(models: Models) -> torch.nn.Module:
+def _load_sam(models: Models, device: str) -> torch.nn.Module:
     kind = models.sam_model_type
     if kind not in sam_model_registry:
         known = ", ".join(sorted(sam_model_registry))
@@ -162,7 +169,9 @@ def _load_sam(models: Models) -> torch.nn.Module:
     if difference := _difference(state, sam, kind):
         raise InferenceError(f"{where}: is no state dict of a SAM {kind}: {difference}")
     sam.load_state_dict(state)
-    return sam.eval()
+    if kind == yard_sam.MODEL_TYPE and torch.device(device).type == "cpu":
+        sam.image_encoder.fuse()
+    return sam.eval().to(device)
 
 
 def _difference(state: Any, sam: torch.nn.Module, kind: str) -> str | None:
@@ -225,7 +234,8 @@ def _warm_up(models: BayModels) -> None:
     try:
         empty = np.zeros((models.image_size, models.image_size, 3), dtype=np.uint8)
         box = np.asarray([[8, 8, 56, 56]], dtype=np.float32)
-        segment(models.segmenter, embed(models.segmenter, empty, models.half), box, models.half)
+        [embedded] = embed(models.segmenter, [empty], models.half)
+        prompt(models.segmenter, embedded, box, models.half)
         detect(models, [empty])
         classify(models, [np.zeros((64, 64, 3), dtype=np.uint8)])
         if models.jig_classifier is not None:

@@ -40,6 +40,8 @@ class DetectedObject:
         polygon: (N, 2) float32, pixels: outline of the mask, N >= 3; None for what is not segmented.
         stage: assembly stage of a tracked object (조립 단계); None for others.
         stage_confidence: 0 to 1.
+        descriptor: (12,) float16: the paint of a tracked object as this camera sees it
+            (`inference.descriptors`); None for others, and in artifacts of earlier versions.
     """
 
     class_name: str
@@ -48,11 +50,14 @@ class DetectedObject:
     polygon: NDArray[np.float32] | None = None
     stage: str | None = None
     stage_confidence: float = 0.0
+    descriptor: NDArray[np.float16] | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "box", _shaped("box", self.box, (4,)))
         if self.polygon is not None:
             object.__setattr__(self, "polygon", _shaped("polygon", self.polygon, (None, 2)))
+        if self.descriptor is not None:
+            object.__setattr__(self, "descriptor", _descriptor(self.descriptor))
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,6 +93,13 @@ class Observation:
     def slot(self) -> datetime:
         """The slot that the batch belongs to (aware, UTC)."""
         return slot_of(self.batch_id)
+
+
+def _descriptor(value: ArrayLike) -> NDArray[np.float16]:
+    array = np.asarray(value, dtype=np.float16)
+    if array.ndim != 1 or not np.isfinite(array).all():
+        raise InferenceError(f"descriptor: shape {array.shape}, or a number that is not finite, where (N,) is wanted")
+    return array
 
 
 def _shaped(what: str, value: ArrayLike, shape: tuple[int | None, ...]) -> NDArray[np.float32]:

@@ -23,6 +23,8 @@ for _name in [name for name in os.environ if name.startswith(("AIRFLOW_", "_AIRF
 _AIRFLOW_HOME = tempfile.mkdtemp(prefix="bay-observation-tests-")
 os.environ["AIRFLOW_HOME"] = _AIRFLOW_HOME
 os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
+# Slots of the tests are of one day in 2025, each of which counts as now; tests of the clock unset it.
+os.environ["CLOCK"] = "slot"
 
 # Where nothing keeps the compiled modules, each process of Airflow compiles all of them: seconds at every start.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
@@ -372,3 +374,15 @@ def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Any:
         image_size=320,
         min_confidence=0.05,
     )
+
+
+@pytest.fixture
+def picture() -> Any:
+    """A picture with something in it: (270, 480, 3) uint8, BGR."""
+    import cv2
+    import numpy as np
+
+    canvas = np.full((270, 480, 3), 90, np.uint8)
+    cv2.rectangle(canvas, (100, 80), (260, 200), (40, 80, 160), -1)
+    cv2.rectangle(canvas, (300, 60), (420, 140), (160, 120, 60), -1)
+    return canvas

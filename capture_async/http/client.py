@@ -31,6 +31,7 @@ _IDLE_S = 1.0
 # A frame of 400 kB in few pieces: aiohttp stops reading from the socket at twice this.
 _READ_BUFFER = 512 * 1024
 _KEPT_URLS = 8
+_LONGEST_REFUSAL = 64 * 1024
 _DROPPED = frozenset({errno.ECONNRESET, errno.EPIPE, errno.ECONNABORTED})
 _MULTIPLE_CHOICES, _BAD_REQUEST = 300, 400
 _UNAUTHORIZED, _FORBIDDEN = 401, 403
@@ -291,7 +292,9 @@ class _Exchange:
             detail = f"the answer is announced as {announced} bytes, more than {self._max_bytes}"
             raise self._error(FailureReason.TOO_LARGE, detail)
         body = Body(self._where, response.headers, self._max_bytes, first_part=self._method == "GET")
-        whole, at_end = await self._collect(response.content, body)
+        # Of a refusal no more is read than what it may say.
+        longest = _LONGEST_REFUSAL if response.status == _UNAUTHORIZED else self._max_bytes
+        whole, at_end = await self._collect(response.content, body, longest)
         if at_end:
             self._http._kept.add(self.port)
         else:
@@ -299,18 +302,23 @@ class _Exchange:
             response.close()
         return Reply(response.status, response.headers, body.content(), received_at, whole=whole)
 
-    async def _collect(self, content: aiohttp.StreamReader, body: Body) -> tuple[bool, bool]:
-        """(whether the body is whole, whether the reply is at its end)."""
+    async def _collect(self, content: aiohttp.StreamReader, body: Body, longest: int) -> tuple[bool, bool]:
+        """(whether the body is whole, whether the reply is at its end); given up beyond `longest` bytes."""
         # Not `iter_chunks`: of a reply without a body it yields for ever, and never lets the loop run.
         while not content.at_eof():
             try:
-                async with asyncio.timeout(_IDLE_S if body.looks_whole else None):
+                if body.looks_whole:
+                    async with asyncio.timeout(_IDLE_S):
+                        piece = await content.readany()
+                else:
                     piece = await content.readany()
             except TimeoutError:
                 return True, False
             except (aiohttp.ClientError, HttpProcessingError, ConnectionError):
                 return False, False
-            if piece and body.push(piece):
+            if not piece:
+                break
+            if body.push(piece) or body.size > longest:
                 return True, False
         return True, True
 
@@ -332,7 +340,9 @@ class _Exchange:
     def _tls_error(self, error: Exception) -> CameraError:
         """Trying again brings the same certificate, and the same versions of TLS."""
         reason = _tls_reason(error)
-        if any(word in reason.upper() for word in ("PROTOCOL", "VERSION", "CIPHER", "HANDSHAKE_FAILURE", "DH_KEY")):
+        if any(word in reason.upper() for word in ("WRONG_VERSION", "HTTP", "PACKET_LENGTH", "RECORD_LAYER")):
+            detail = f"no TLS connection ({reason}): does it speak plain HTTP? Then set the camera's `scheme: http`"
+        elif any(word in reason.upper() for word in ("PROTOCOL", "VERSION", "CIPHER", "HANDSHAKE_FAILURE", "DH_KEY")):
             detail = (
                 f"it offers no TLS that is accepted ({reason}): TLS 1.2 or newer is needed: "
                 "a newer firmware may have it, else use `scheme: http`"
@@ -343,7 +353,7 @@ class _Exchange:
                 "image_provider_config.tls.ca_file, or set tls.verify: false"
             )
         else:
-            detail = f"no TLS connection ({reason}): does it speak plain HTTP? Then set the camera's `scheme: http`"
+            detail = f"no TLS connection ({reason})"
         return self._error(FailureReason.UNREACHABLE, detail, final=True)
 
     def _error(self, reason: FailureReason, detail: str, *, final: bool = False) -> CameraError:

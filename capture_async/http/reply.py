@@ -89,7 +89,8 @@ class Body:
         multipart = first_part and content_type.strip().lower().startswith("multipart/")
         self._part = _FirstPart(content_type) if multipart else None
         self._pieces: list[bytes] = []
-        self._size = 0
+        self.size = 0
+        """Bytes that have come."""
 
     @property
     def looks_whole(self) -> bool:
@@ -104,8 +105,8 @@ class Body:
         Raises:
             CameraError: too large.
         """
-        self._size += len(piece)
-        if self._size > self._max_bytes:
+        self.size += len(piece)
+        if self.size > self._max_bytes:
             raise self._too_large()
         if self._part is not None:
             return self._part.push(piece)

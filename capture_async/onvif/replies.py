@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from lxml import etree  # type: ignore[import-untyped]
+
 from bay_observation.errors import CaptureError
 from capture_async.onvif.messages import NAMESPACES, Service
 from capture_async.refusals import Refusal, refusal_in
@@ -126,7 +128,9 @@ def read_services(response: Any) -> dict[Service, str]:
 
 def read_profiles(response: Any) -> list[Profile]:
     """Of GetProfiles, of either Media service; a profile without a token cannot be asked for, and is left out."""
-    return [profile for element in _named(response, "Profiles") if (profile := _profile(element)) is not None]
+    # Children alone: each one's search goes through all below it, and a hostile reply nests them.
+    profiles = (element for element in response if _local(element.tag) == "Profiles")
+    return [profile for element in profiles if (profile := _profile(element)) is not None]
 
 
 def read_uri(response: Any) -> str | None:
@@ -154,8 +158,6 @@ def _decoded(content_type: str, body: bytes) -> str:
 
 def _parsed(text: str) -> Any:
     """The root element; None where there is no element, or where the text defines entities."""
-    from lxml import etree  # type: ignore[import-untyped]
-
     if _FORBIDDEN.search(text) is not None:
         return None
     begin = _ENVELOPE.search(text)
@@ -174,7 +176,8 @@ def _parsed(text: str) -> Any:
 def _fault_error(operation: str, fault: Any) -> SoapError:
     codes = [re.split("[:}]", _text(element))[-1] for name in ("Value", "faultcode") for element in _named(fault, name)]
     reasons = [_text(element) for name in ("Text", "faultstring") for element in _named(fault, name)]
-    details = [_text(part) for name in ("Detail", "detail") for found in _named(fault, name) for part in found.iter()]
+    detail = next(_named(fault, "Detail", "detail"), None)
+    details = [_text(part) for part in detail.iter()] if detail is not None else []
     reason = next((text for text in reasons if text), "a fault without a reason")
     text = f"{operation} is answered: {reason[:_SHOWN]} ({'/'.join(code for code in codes if code)[:_SHOWN]})"
     said = " ".join([*codes, *reasons, *details])

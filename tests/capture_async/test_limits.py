@@ -19,7 +19,7 @@ async def run(queue, number, seconds=0.0, begun=None):
 
 
 async def test_no_more_are_under_way_than_files_can_be_opened(caplog):
-    queue = AdmissionQueue(asyncio.get_running_loop(), Pace(per_turn=2), most=4)
+    queue = AdmissionQueue(Pace(per_turn=2), most=4)
     seen = []
 
     async def ask():
@@ -38,7 +38,7 @@ async def test_no_more_are_under_way_than_files_can_be_opened(caplog):
 
 
 async def test_a_few_begin_in_one_turn_of_the_loop():
-    queue = AdmissionQueue(asyncio.get_running_loop(), Pace(per_turn=2, turn_s=0.001), most=100)
+    queue = AdmissionQueue(Pace(per_turn=2, turn_s=0.001), most=100)
     begun = []
     tasks = [asyncio.create_task(run(queue, number, 10, begun)) for number in range(4)]
     await asyncio.sleep(0)
@@ -54,14 +54,14 @@ async def test_a_few_begin_in_one_turn_of_the_loop():
 
 async def test_after_the_burst_they_begin_no_faster_than_frames_can_be_read():
     loop = asyncio.get_running_loop()
-    queue = AdmissionQueue(loop, Pace(burst=10, per_second=200.0), most=1000)
+    queue = AdmissionQueue(Pace(burst=10, per_second=200.0), most=1000)
     began = loop.time()
     await asyncio.gather(*(run(queue, number) for number in range(30)))
     assert 0.09 < loop.time() - began < 2
 
 
 async def test_those_that_hang_delay_no_other():
-    queue = AdmissionQueue(asyncio.get_running_loop(), most=1000)
+    queue = AdmissionQueue(most=1000)
     hanging = [asyncio.create_task(run(queue, number, 60)) for number in range(300)]
     await asyncio.wait_for(run(queue, 300), 10)
     for task in hanging:
@@ -71,7 +71,7 @@ async def test_those_that_hang_delay_no_other():
 
 
 async def test_one_that_gives_up_while_waiting_takes_no_place_along():
-    queue = AdmissionQueue(asyncio.get_running_loop(), most=4)
+    queue = AdmissionQueue(most=4)
     tasks = [asyncio.create_task(run(queue, number, 60)) for number in range(8)]
     await asyncio.sleep(0.05)
     for task in tasks[4:]:

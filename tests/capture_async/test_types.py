@@ -17,9 +17,10 @@ def test_a_frame_has_a_time_zone():
         CapturedImage("C_4", "3bay_north", TAKEN.replace(tzinfo=None), b"")
 
 
-def test_what_is_no_picture_is_named():
-    with pytest.raises(CaptureError, match="3 bytes that are no readable picture"):
-        CapturedImage("C_4", "3bay_north", TAKEN, b"abc").decode()
+@pytest.mark.parametrize("data", [b"", b"abc", b"\xff\xd8\xff\xd9"])
+def test_what_is_no_picture_is_named(data):
+    with pytest.raises(CaptureError, match=f"{len(data)} bytes that are no readable picture"):
+        CapturedImage("C_4", "3bay_north", TAKEN, data).decode()
 
 
 def test_a_batch_knows_its_slot():

@@ -207,13 +207,14 @@ def test_half_precision_reaches_all_models(checkpoints: Models, monkeypatch: pyt
     import torch
 
     from inference.models import classify, detect
-    from inference.segmentation import embed, segment
+    from inference.segmentation import embed, prompt
 
     loaded = load_models(checkpoints, device="cpu")
     half = replace(loaded, half=torch.bfloat16, detector=Mock(), classifier=Mock())
     half.classifier.predict.return_value = []
+    half.classifier.overrides = {"imgsz": 96}
     detect(half, [])
-    classify(half, [])
+    classify(half, [np.zeros((96, 96, 3), np.uint8)])
     assert half.detector.predict.call_args.kwargs["half"] is True
     assert half.classifier.predict.call_args.kwargs["half"] is True
     frame = np.zeros((270, 480, 3), np.uint8)
@@ -222,8 +223,9 @@ def test_half_precision_reaches_all_models(checkpoints: Models, monkeypatch: pyt
         part.register_forward_pre_hook(
             lambda *_: computed_in.append(torch.is_autocast_enabled("cpu") and torch.get_autocast_dtype("cpu"))
         )
-    segment(half.segmenter, embed(half.segmenter, frame, half.half), np.float32([[10, 10, 90, 90]]), half.half)
-    segment(half.segmenter, embed(half.segmenter, frame), np.float32([[10, 10, 90, 90]]))
+    box = np.float32([[10, 10, 90, 90]])
+    prompt(half.segmenter, embed(half.segmenter, [frame], half.half)[0], box, half.half)
+    prompt(half.segmenter, embed(half.segmenter, [frame])[0], box)
     assert computed_in == [torch.bfloat16, torch.bfloat16, False, False]
 
 

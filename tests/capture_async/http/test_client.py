@@ -81,3 +81,14 @@ async def test_a_camera_that_is_silent_is_timed_out(seconds):
         await ask(silent, timeout=seconds)
     assert caught.value.reason is FailureReason.TIMED_OUT
     assert "c=d" not in caught.value.detail  # queries may hold logins
+
+
+async def test_a_refusal_that_never_ends_is_not_read_on():
+    async def unending(*_):
+        yield b'HTTP/1.1 401 No\r\nWWW-Authenticate: Basic realm="x"\r\n\r\n'
+        while True:
+            yield bytes(16 * 1024)
+
+    with pytest.raises(CameraError) as caught:
+        await ask(unending)
+    assert caught.value.reason is FailureReason.REFUSED_CREDENTIALS

@@ -1,5 +1,6 @@
 """Replies of cameras, well-formed and not."""
 
+import time
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
@@ -165,3 +166,15 @@ def test_whatever_a_reply_holds_it_is_read_or_is_a_soap_error(operation, edits, 
         body = body[:begin] + put + body[begin + length :]
     with suppress(SoapError):
         reader(read(operation, body, kind=kind))
+
+
+@pytest.mark.parametrize("name", ["Profiles", "Fault", "Service", "Detail"])
+def test_a_reply_that_nests_deeply_is_read_soon(name):
+    opened = "".join(f'<{name} token="t">' for _ in range(240))
+    text = f"<Envelope><Body><GetProfilesResponse>{opened}{'<a/>' * 12_000}"
+    began = time.process_time()
+    with suppress(SoapError):
+        read_profiles(read("GetProfiles", text))
+    with suppress(SoapError):
+        read("GetServices", text)
+    assert time.process_time() - began < 1.0
