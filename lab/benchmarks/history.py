@@ -286,7 +286,7 @@ def _seen_again(first: TrackingResult, slots: int) -> TrackingResult:
     return replace(first, batch_id=batch_id(first.bay_id, slot), tracks=tracks, events=(), state=state)
 
 
-# -- telling ----------------------------------------------------------------------------------------
+# -- reports ----------------------------------------------------------------------------------------
 
 
 def _table(results: dict[str, Any]) -> Table:

@@ -184,7 +184,7 @@ def _read(cluster: Cluster, sent: _Sent, received: Mapping[str, Sequence[datetim
     return account(sent.bay_id, sent.due, tasks)
 
 
-# -- telling ----------------------------------------------------------------------------------------
+# -- reports ----------------------------------------------------------------------------------------
 
 
 def slot_document(batches: Sequence[Batch]) -> dict[str, Any]:
