@@ -178,7 +178,7 @@ class CameraFarm:
         unknown = sorted(set(faults) - set(self.cameras))
         if unknown:
             raise SimulationError(
-                f"bay {self._bay.bay_id} has no camera {', '.join(unknown)}; there are: {', '.join(self.cameras)}"
+                f"bay {self._bay.bay_id} has no camera {', '.join(unknown)}; its cameras: {', '.join(self.cameras)}"
             )
         return {name: fault_set(chosen) for name, chosen in faults.items()}
 
@@ -579,9 +579,9 @@ def _break_off(request: web.BaseRequest) -> None:
 def _not_bound(camera: SimulatedCamera, error: OSError) -> SimulationError:
     address = f"{camera.host}:{camera.port}"
     if error.errno == errno.EADDRINUSE:
-        return SimulationError(f"camera {camera.name}: {address} is in use; stop what listens there, or use --port")
+        return SimulationError(f"camera {camera.name}: {address} is in use; stop the program that listens there, or use --port")
     if error.errno == errno.EADDRNOTAVAIL:
         return SimulationError(
-            f"camera {camera.name}: {address} is no address of this machine; serve a bay on loopback (127.x.y.z)"
+            f"camera {camera.name}: {address} is not an address of this machine; serve a bay on loopback (127.x.y.z)"
         )
     return SimulationError(f"camera {camera.name}: cannot listen on {address}: {error.strerror}")

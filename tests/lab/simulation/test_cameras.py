@@ -83,7 +83,7 @@ def test_every_fault_has_a_sentence():
 def test_unknown_faults_and_cameras_are_named_with_those_there_are(make_farm):
     with pytest.raises(SimulationError, match=r"'broken'.*offline, hang"):
         fault("broken")
-    with pytest.raises(SimulationError, match="no camera X_1; there are: C_2, C_4"):
+    with pytest.raises(SimulationError, match="no camera X_1; its cameras: C_2, C_4"):
         make_farm({"X_1": "offline"})
 
 

@@ -27,7 +27,7 @@ def test_render_writes_a_frame(tmp_path, capsys):
         (["serve", "demo_bay", "--fault", "C_4=broken"], "no fault 'broken'"),
         (["serve", "demo_bay", "--fault", "C_4"], "write CAMERA=FAULT"),
         (["serve", "demo_bay", "--fault", "X=offline"], "no camera X"),
-        (["serve", "demo_bay", "--time", "noon"], "no ISO time"),
+        (["serve", "demo_bay", "--time", "noon"], "not an ISO time"),
         (["serve", "demo_bay", "--time", "1999-01-01"], "1998-12-31T15:00"),
         (["serve", "demo_bay", "--control", "8790"], "HOST:PORT"),
         (["serve", "demo_bay", "--control", "0.0.0.0:8790"], "loopback"),
@@ -74,7 +74,7 @@ def test_serve_until_it_is_told_to_stop(tmp_path):
             assert json.load(reply)["cameras"]["C_4"]["faults"] == ["offline"]
         second = subprocess.run(serve, env=environment, capture_output=True, text=True, check=False)
         assert second.returncode == 1
-        assert second.stderr == f"camera C_2: 127.60.0.183:{port} is in use; stop what listens there, or use --port\n"
+        assert second.stderr == f"camera C_2: 127.60.0.183:{port} is in use; stop the program that listens there, or use --port\n"
         process.send_signal(signal.SIGTERM)
         out, err = process.communicate(timeout=60)
     finally:
