@@ -272,7 +272,7 @@ async def test_an_address_in_use_and_one_of_another_machine(bay, make_farm):
             async with make_farm(port=port):
                 pass
     elsewhere = load_bay("3bay_north")
-    with pytest.raises(SimulationError, match="no address of this machine"):
+    with pytest.raises(SimulationError, match="not an address of this machine"):
         async with CameraFarm(elsewhere, draw, username="yard", password="secret", port=0):
             pass
 
