@@ -25,7 +25,7 @@ import yaml
 from artifacts import ArtifactReference, ArtifactStore
 from bays import batch_id
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow(16), pytest.mark.timeout(600)]
 
 PROJECT = Path(__file__).parents[1]
 SLOTS = (datetime(2025, 7, 2, 1, 0, tzinfo=UTC) + number * timedelta(minutes=10) for number in range(100))
@@ -231,7 +231,7 @@ class Run:
         return job["hostname"] if job else None
 
     def wait(self, what: Callable[[], bool], complaint: str, timeout: float = 60) -> None:
-        self.airflow._wait(what, timeout, f"{self.dag} {self.id}: {complaint}")
+        self.airflow.wait_until(what, timeout, f"{self.dag} {self.id}: {complaint}")
 
     def wait_until_the_cameras_are_asked(self) -> str:
         """Return once a triggerer has this run's trigger and a connection to every camera; its name."""
@@ -285,7 +285,7 @@ def _all_is_well(yard: SimpleNamespace) -> None:
     def back() -> bool:
         return missing <= {job["hostname"] for job in yard.airflow.live_triggerers() if job["id"] not in known}
 
-    yard.airflow._wait(back, 60, f"not back: triggerers {missing}")
+    yard.airflow.wait_until(back, 60, f"not back: triggerers {missing}")
 
 
 def trigger_logs(yard: SimpleNamespace, run: Run) -> dict[str, str]:
