@@ -133,7 +133,7 @@ def test_a_folder_with_something_else_in_it_is_left_alone(bay, captured, tmp_pat
     assert (tmp_path / "mine" / "notes.txt").read_text() == "keep"
     (tmp_path / ".backtest").touch()
     for folder in (tmp_path, captured.root, captured.root / "trials"):
-        with pytest.raises(BacktestError, match="must lie apart"):
+        with pytest.raises(BacktestError, match="must not contain each other"):
             Trial(folder, "yard", captured, at(0), at(4)).prepare({})
     assert stored_slots(captured, "yard", at(0), at(4))
 
