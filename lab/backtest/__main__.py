@@ -47,7 +47,7 @@ def _run(options: argparse.Namespace) -> int:
     # What is said on the way must not get between the lines of a JSON document.
     console = Console(stderr=True)
     bay = trial.prepare(read_changes(options.params), fresh=options.fresh)
-    console.print(f"{len(list((trial.folder / 'frames').rglob('*.jpg')))} frames written; starting an embedded Airflow …")
+    console.print(f"{len(list((trial.folder / 'frames').rglob('*.jpg')))} frames written; starting Airflow …")
     ran = trial.run(bay, lambda words: console.print(words, highlight=False), options.port)
     for name, runs in ran.failed.items():
         console.print(f"{name}: failed: {', '.join(runs)}", style="red", highlight=False, soft_wrap=True)

@@ -88,7 +88,9 @@ class Trial:
             )
         live = self.live.root.resolve()
         if live.is_relative_to(self.folder) or self.folder.is_relative_to(live):
-            raise BacktestError(f"{self.folder}: this folder and the live artifacts in {live} must not contain each other; choose another")
+            raise BacktestError(
+                f"{self.folder}: this folder and the live artifacts in {live} must not contain each other; choose another"
+            )
         self._clear()
         bay = self._write_bay(changes)
         export_frames(self.live, self.bay_id, slots, self.folder / "frames")
@@ -110,7 +112,9 @@ class Trial:
         planned = list(scheduled_slots(bay, self.start, self.end))
         slots = sorted(set(stored) & set(planned))
         if not slots:
-            raise BacktestError(f"bay {self.bay_id}: none of the stored slots is on its schedule {bay.schedule.observation}")
+            raise BacktestError(
+                f"bay {self.bay_id}: none of the stored slots is on its schedule {bay.schedule.observation}"
+            )
         off_schedule = tuple(sorted(set(stored) - set(planned)))
         airflow = EmbeddedAirflow(
             self.folder / "airflow", dags_folder=PROJECT / "dags", env=self._environment(slots[-1]), port=port

@@ -48,7 +48,7 @@ def _up(home: Path, bays: list[str]) -> None:
         for name in cluster.services():
             print(f"{name:24} {cluster.log(name)}")
         namespace = cluster.host("main").namespace
-        print(f"Airflow: {cluster.url}, reachable from its hosts only (ip netns exec {namespace} ...); Ctrl-C stops the cluster")
+        print(f"Airflow: {cluster.url}, from its hosts only: ip netns exec {namespace} ...; Ctrl-C stops it")
         signal.pause()
 
 

@@ -45,7 +45,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--off", default="", help="cameras that are switched off, as 'C_4 D_7'")
     parser.add_argument("--port", type=int, default=DEFAULT_PORT, help=f"of the Airflow UI ({DEFAULT_PORT})")
     parser.add_argument("--keep", action="store_true", help="leave Airflow up until Ctrl-C")
-    parser.add_argument("--output", type=Path, default=Path("demo_output"), help="folder for everything that the demo writes (demo_output)")
+    parser.add_argument("--output", type=Path, default=Path("demo_output"), help="folder for all output (demo_output)")
     return parser
 
 

@@ -21,7 +21,7 @@ def prepare_output(folder: Path) -> None:
     try:
         if folder.exists() and any(folder.iterdir()):
             if not (folder / _MARKER).exists():
-                raise ConfigError(f"{folder}: holds files that the demo did not write; choose another folder with --output")
+                raise ConfigError(f"{folder}: holds files that the demo did not write; use another --output")
             shutil.rmtree(folder)
         folder.mkdir(parents=True, exist_ok=True)
         (folder / _MARKER).touch()

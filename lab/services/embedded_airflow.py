@@ -220,7 +220,9 @@ class EmbeddedAirflow(AirflowClient):
         _, left = psutil.wait_procs(family, timeout=_END_LIMIT)
         if left:
             self._services[name] = service  # `stop` ends what is left
-            raise EmbeddedAirflowError(f"triggerer {name}: {len(left)} processes still run {_END_LIMIT:g} s after signal {number}")
+            raise EmbeddedAirflowError(
+                f"triggerer {name}: {len(left)} processes run {_END_LIMIT:g} s after signal {number}"
+            )
 
     def triggerer_processes(self, name: str = _TRIGGERER) -> list[psutil.Process]:
         """A triggerer's processes: the one that talks to the database, then those that run its triggers.

@@ -62,7 +62,7 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument("--fault", action="append", default=[], metavar="CAMERA=FAULT", help="see below; repeatable")
     serve.add_argument("--latency", type=_seconds, default=0.2, metavar="S", help="seconds a snapshot takes (0.2)")
     serve.add_argument("--port", type=int, help="one port for all cameras, in place of the bay file's")
-    serve.add_argument("--control", metavar="HOST:PORT", help="loopback address at which the simulated time and the faults can be set")
+    serve.add_argument("--control", metavar="HOST:PORT", help="loopback address that sets time and faults")
     render = commands.add_parser("render", help="write one frame of one camera")
     render.add_argument("--camera", required=True, help="its name, such as C_4")
     render.add_argument("--out", required=True, type=Path, help="the JPEG file to write")

@@ -579,7 +579,7 @@ def _break_off(request: web.BaseRequest) -> None:
 def _not_bound(camera: SimulatedCamera, error: OSError) -> SimulationError:
     address = f"{camera.host}:{camera.port}"
     if error.errno == errno.EADDRINUSE:
-        return SimulationError(f"camera {camera.name}: {address} is in use; stop the program that listens there, or use --port")
+        return SimulationError(f"camera {camera.name}: {address} is in use; stop what listens there, or use --port")
     if error.errno == errno.EADDRNOTAVAIL:
         return SimulationError(
             f"camera {camera.name}: {address} is not an address of this machine; serve a bay on loopback (127.x.y.z)"

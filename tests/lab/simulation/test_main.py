@@ -74,7 +74,7 @@ def test_serve_until_it_is_told_to_stop(tmp_path):
             assert json.load(reply)["cameras"]["C_4"]["faults"] == ["offline"]
         second = subprocess.run(serve, env=environment, capture_output=True, text=True, check=False)
         assert second.returncode == 1
-        assert second.stderr == f"camera C_2: 127.60.0.183:{port} is in use; stop the program that listens there, or use --port\n"
+        assert second.stderr == f"camera C_2: 127.60.0.183:{port} is in use; stop what listens there, or use --port\n"
         process.send_signal(signal.SIGTERM)
         out, err = process.communicate(timeout=60)
     finally:
