@@ -84,6 +84,9 @@ backtest: install  ## run a stored day again, and compare with the live history 
 bench-history: install  ## a year of ten bays in its own PostgreSQL: how long each question takes (ARGS="--scale 0.1", --fill/--folder FOLDER)
 	@$(BIN)/python -m lab.benchmarks.history $(ARGS)
 
+check-slots: install  ## a slot holds what was seen then, nothing is lost: real Airflow, random losses (ARGS=--help)
+	@$(BIN)/python -m lab.benchmarks.check_slots $(ARGS)
+
 bench-artifacts: install  ## artifacts of format 2 beside format 1: save, load, size
 	@$(BIN)/python -m lab.benchmarks.artifacts $(ARGS)
 

@@ -260,7 +260,11 @@ class Layout(_Strict):
 
 
 class BayConfig(_Strict):
-    """One bay, as its YAML file describes it. Times are `timezone`'s, dates of Airflow are UTC."""
+    """One bay, as its YAML file describes it. Times are `timezone`'s, dates of Airflow are UTC.
+
+    `capture_window` is for how many seconds after its slot live cameras may be asked
+    (`bays.capture_window`); half the schedule's period by default.
+    """
 
     bay_id: Annotated[str, Field(pattern=f"^{BAY_ID.pattern}$")]
     description: str
@@ -273,6 +277,7 @@ class BayConfig(_Strict):
     cameras: tuple[Camera, ...] = ()
     camera_quorum: Annotated[int, Field(ge=1)] = 1
     capture_deadline: Annotated[float, Field(gt=0, le=540)] = 30.0
+    capture_window: Annotated[float, Field(gt=0, le=86_400)] | None = None
     capture_attempts: Annotated[int, Field(ge=1, le=10)] = 3
     retry_delay: Annotated[float, Field(ge=1, le=540)] = 60.0
     image_provider: str = "onvif"

@@ -26,7 +26,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from airflow.providers.standard.operators.python import ShortCircuitOperator
-from airflow.sdk import DAG, get_parsing_context
+from airflow.sdk import DAG, Param, get_parsing_context
 
 from bay_observation import settings
 from bay_observation.errors import ConfigError
@@ -87,6 +87,7 @@ def fusion_dag(bay: BayConfig) -> DAG:
         schedule=bay.schedule.fusion,
         tags=["fusion", bay.bay_id, "processor"],
         doc_md=f"One run per Observation of **{bay.description}**; `conf` names it by `observation` or `batch_id`.",
+        params=_batch_param(bay),
         **_common(bay),
     ) as dag:
         process_fusion = FusionOperator(
@@ -110,6 +111,7 @@ def tracking_dag(bay: BayConfig) -> DAG:
         schedule=bay.schedule.tracking,
         tags=["tracking", bay.bay_id, "processor"],
         doc_md=f"One run per floor plan of **{bay.description}**; `conf` names it by `fusion` or `batch_id`.",
+        params=_batch_param(bay),
         **_common(bay),
     ) as dag:
         TrackingOperator(
@@ -159,6 +161,19 @@ def _common(bay: BayConfig) -> dict[str, Any]:
         "start_date": START_DATE,
         "catchup": False,
         "max_active_runs": 1,
+    }
+
+
+def _batch_param(bay: BayConfig) -> dict[str, Param]:
+    """The field of the trigger form in which a person names the batch to run again."""
+    example = f"{bay.bay_id}_20250702-161000"
+    return {
+        "batch_id": Param(
+            None,
+            type=["null", "string"],
+            title="Batch",
+            description=f"The batch whose published artifact is processed again, as {example} (slot in UTC)",
+        )
     }
 
 

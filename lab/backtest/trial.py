@@ -89,7 +89,7 @@ class Trial:
         live = self.live.root.resolve()
         if live.is_relative_to(self.folder) or self.folder.is_relative_to(live):
             raise BacktestError(
-                f"{self.folder}: this folder and the live artifacts in {live} must not contain each other; choose another"
+                f"{self.folder}: this folder and the live artifacts in {live} must not contain each other"
             )
         self._clear()
         bay = self._write_bay(changes)
@@ -188,6 +188,7 @@ class Trial:
             "BAYS_PATH": str(self.folder / "bays"),
             "BAYS_ENABLED": self.bay_id,
             "BAYS_SCHEDULE": f"until {last.isoformat()}",
+            "CLOCK": "slot",
         }
 
     def _dag_ids(self) -> Iterator[str]:

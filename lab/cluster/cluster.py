@@ -413,6 +413,7 @@ class Cluster(AirflowClient):
             "AIRFLOW_HOME": str(self.home / host.name),
             "BAYS_PATH": str(self.home / "bays"),
             "BAYS_SCHEDULE": "off",
+            "CLOCK": "slot",  # slots of a simulated day
             "DATA_PATH": str(self.data(host.name)),
             "INFERENCE_SOCKETS": str(self.home / host.name / "sockets"),
             **self._env,
