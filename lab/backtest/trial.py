@@ -53,7 +53,7 @@ class Trial:
     """A stored period of one bay, to be run again.
 
     Args:
-        folder: of the trial; made anew by `prepare`.
+        folder: of the trial; emptied by `prepare`.
         bay_id: the bay.
         live: the store that holds the period's captures.
         start: begin of the period (aware).

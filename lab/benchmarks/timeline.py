@@ -9,10 +9,10 @@ seconds between two lines of the logs are put to one account:
     parsing    until the DAG file is read: the API server's leave to run, imports, the bay's file
     preparing  until `execute` is called: references from XCom, rendered fields
     work       in `execute` or `resume`, and in the trigger: the stage's own
-    reporting  until the result is recorded: XCom, state, the run of the next stage's DAG
+    reporting    until the result stands: XCom, state, the run of the next stage's DAG
     deferral   from there until the trigger starts, and from its event until a worker holds the message
 
-`trigger_fusion` and `trigger_tracking` have no work of their own: all of theirs is reporting.
+`trigger_fusion` and `trigger_tracking` do no other work than reporting.
 """
 
 import json
@@ -43,7 +43,7 @@ _FIRED = "Trigger fired event"
 
 
 class TimelineError(BayObservationError):
-    """The logs do not tell where the time went."""
+    """The logs do not show where the time went."""
 
 
 @dataclass
@@ -56,7 +56,7 @@ class Start:
         parsed: its DAG file is read.
         called: `execute` or `resume` begins.
         returned: and ends.
-        reported: the result is recorded, or the trigger is asked for.
+        reported: the result stands, or the trigger is asked for.
     """
 
     received: datetime
@@ -123,7 +123,7 @@ def account(bay_id: str, due: datetime, tasks: Sequence[Task]) -> Batch:
     for task in tasks:
         spent = dict.fromkeys(ACCOUNTS, 0.0)
         for name, until in _boundaries(task):
-            # A result that the next task gets a moment before it is logged is not counted twice.
+            # What is reported to the next task a moment before it is logged is not counted twice.
             spent[name] += max(0.0, (until - now).total_seconds())
             now = max(now, until)
         seconds[task.name] = spent
@@ -217,5 +217,5 @@ def _start(received: datetime, life: Sequence[_Entry], log: Path) -> Start:
 def _trigger(entries: Sequence[_Entry]) -> tuple[datetime, datetime]:
     fired = next((time for time, event in entries if event == _FIRED), None)
     if not entries or fired is None:
-        raise TimelineError("the log of a trigger tells of no event")
+        raise TimelineError("the log of a trigger shows no event")
     return entries[0][0], fired

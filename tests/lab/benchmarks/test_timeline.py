@@ -107,7 +107,7 @@ def test_a_task_is_read_with_its_trigger(tmp_path):
     assert task.triggers == ((at(3.0), at(3.4)),)
 
 
-def test_a_task_that_starts_a_run_has_reported_when_the_run_is_there(tmp_path):
+def test_a_task_that_starts_a_run_has_told_when_the_run_is_there(tmp_path):
     log = tmp_path / "task_id=trigger_fusion" / "attempt=1.log"
     events = [*LIFE, "Dag Run triggered successfully.", "::endgroup::"]
     write_log(log, [(1.0 + 0.1 * number, event) for number, event in enumerate(events)])
