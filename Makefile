@@ -84,6 +84,12 @@ backtest: install  ## a stored day again, beside the live history (BAY= FROM= TO
 bench-history: install  ## a year of ten bays in a PostgreSQL of its own: how long each question takes (ARGS="--scale 0.1", --fill/--folder FOLDER)
 	@$(BIN)/python -m lab.benchmarks.history $(ARGS)
 
+fuzz: install  ## every reader of bytes under a coverage-guided fuzzer (ARGS="--seconds 1800", names of targets)
+	@$(BIN)/python -m lab.fuzzing $(ARGS)
+
+check-slots: install  ## a slot holds what was seen then, nothing is lost: real Airflow, random losses (ARGS=--help)
+	@$(BIN)/python -m lab.benchmarks.check_slots $(ARGS)
+
 bench-artifacts: install  ## artifacts of format 2 beside format 1: save, load, size
 	@$(BIN)/python -m lab.benchmarks.artifacts $(ARGS)
 
@@ -101,9 +107,9 @@ $(WEB)/node_modules/.installed: $(WEB)/package.json
 web: $(WEB)/node_modules/.installed  ## build the dashboard's page into dashboard/static (Node 20 and npm)
 	@cd $(WEB) && npm run --silent build
 
-check-web: web  ## the page's own tests, and whether the committed bundle is what its sources build
-	@cd $(WEB) && npm test --silent
-	@git diff --exit-code --stat -- dashboard/static
+check-web: $(WEB)/node_modules/.installed  ## the page's own tests, and whether the committed bundle is what its sources build
+	@cd $(WEB) && npx tsc --noEmit && npm test --silent
+	@cd $(WEB) && npx vite build --logLevel error --outDir node_modules/.built && cmp node_modules/.built/dashboard.js ../static/dashboard.js
 
 check-dashboard: install web  ## the dashboard in a real Chromium on a real Airflow: every figure beside its bar (ARGS=--help)
 	@$(BIN)/python -m lab.benchmarks.dashboard $(ARGS)

@@ -12,7 +12,7 @@ env_file="$PROJECT/env/$environment/main.env"
 choose_user
 check_docker
 check_image "$env_file"
-check_storage "$environment" "$env_file"
+check_storage "$environment" "$env_file" main
 provide_main_secrets
 make_folder "$PROJECT/logs"
 ensure_network

@@ -16,7 +16,7 @@ check_queue "$ENV_FILE" "obs_$bay"
 choose_user
 check_docker
 check_image "$ENV_FILE"
-check_storage "$environment" "$ENV_FILE"
+check_storage "$environment" "$ENV_FILE" worker
 check_secrets "${WORKER_SECRETS[@]}"
 ensure_network
 

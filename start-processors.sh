@@ -22,7 +22,7 @@ start() {
   choose_worker processor "$environment" "$bay" "$instance"
   check_queue "$ENV_FILE" "proc_$bay"
   check_image "$ENV_FILE"
-  check_storage "$environment" "$ENV_FILE"
+  check_storage "$environment" "$ENV_FILE" worker
   make_folder "$PROJECT/logs"
   echo "Starting processor for $bay..."
   compose_with processor "$environment" "$ENV_FILE" "$PROJECT_NAME" up -d

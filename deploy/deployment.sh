@@ -77,12 +77,23 @@ check_image() {
 }
 
 # In production the data is another machine's: an empty mount point would take it on the local disk in silence.
+# That holds for containers too, which Docker starts again after a reboot: they use the store only while its marker
+# is there. start-main.sh makes the marker.
+# check_storage ENVIRONMENT ENV_FILE ROLE
 check_storage() {
-  local environment=$1 file=$2 path
+  local environment=$1 file=$2 role=$3 path marker
   path="$(setting "$file" SHARED_DATA_PATH)"
   if [[ "$environment" == prod ]]; then
     [[ "$(setting "$file" SHARED_DATA_IS_LOCAL)" == yes ]] || mountpoint --quiet "${path:-/mnt/airflow-data}" ||
       fail "${path:-/mnt/airflow-data}: nothing is mounted there; mount the file server (or, where this disk is the store, set SHARED_DATA_IS_LOCAL=yes)"
+    marker="${path:-/mnt/airflow-data}/.bay-observation-store"
+    if [[ "$role" == main ]]; then
+      touch "$marker" || fail "$marker: cannot be made: is the store writable by $(id -un)?"
+    else
+      [[ -e "$marker" ]] || fail "$marker is not there: run start-main.sh prod on the main server first, or mount the store that it uses"
+    fi
+    [[ -z "$(setting "$file" CLOCK)" ]] || fail "CLOCK is for demo, lab and backtest: leave it unset in production"
+    export STORE_MARKER=required
   else
     make_folder "${path:-$PROJECT/data}"
   fi

@@ -23,6 +23,8 @@ for _name in [name for name in os.environ if name.startswith(("AIRFLOW_", "_AIRF
 _AIRFLOW_HOME = tempfile.mkdtemp(prefix="bay-observation-tests-")
 os.environ["AIRFLOW_HOME"] = _AIRFLOW_HOME
 os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
+# Slots of the tests are of one day in 2025, each of which counts as now; tests of the clock unset it.
+os.environ["CLOCK"] = "slot"
 
 # Where nothing keeps the compiled modules, each process of Airflow compiles all of them: seconds at every start.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)

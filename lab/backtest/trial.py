@@ -53,7 +53,7 @@ class Trial:
     """A stored period of one bay, to be run again.
 
     Args:
-        folder: of the trial; made anew by `prepare`.
+        folder: of the trial; emptied by `prepare`.
         bay_id: the bay.
         live: the store that holds the period's captures.
         start: begin of the period (aware).
@@ -152,7 +152,7 @@ class Trial:
             self.folder.mkdir(parents=True)
             marker.touch()
         except OSError as error:
-            raise BacktestError(f"{self.folder}: cannot be made anew: {error.strerror or error}") from error
+            raise BacktestError(f"{self.folder}: cannot be emptied: {error.strerror or error}") from error
 
     def _write_bay(self, changes: Mapping[str, Any]) -> BayConfig:
         source = bays_path() / f"{self.bay_id}.yaml"
@@ -184,6 +184,7 @@ class Trial:
             "BAYS_PATH": str(self.folder / "bays"),
             "BAYS_ENABLED": self.bay_id,
             "BAYS_SCHEDULE": f"until {last.isoformat()}",
+            "CLOCK": "slot",
         }
 
     def _dag_ids(self) -> Iterator[str]:

@@ -80,7 +80,7 @@ def _run(options: argparse.Namespace, console: Console) -> int:
         cameras = stack.enter_context(
             YardProcess(BAY_ID, seed=options.seed, moment=slots[0], offline=offline, log=output / "cameras.log")
         )
-        environment = {"DATA_PATH": str(data), "BAYS_ENABLED": BAY_ID, "BAYS_SCHEDULE": "off"}
+        environment = {"DATA_PATH": str(data), "BAYS_ENABLED": BAY_ID, "BAYS_SCHEDULE": "off", "CLOCK": "slot"}
         airflow = EmbeddedAirflow(output / "airflow", dags_folder=PROJECT / "dags", env=environment, port=options.port)
         airflow.add_connection(f"onvif_{BAY_ID}", kind="generic", login=cameras.username, password=cameras.password)
         stack.enter_context(airflow)

@@ -99,7 +99,7 @@ class EmbeddedAirflow(AirflowClient):
 
     @property
     def url(self) -> str:
-        """Address of the UI; whoever opens it on this machine is its administrator."""
+        """Address of the UI; anyone who opens it on this machine is its administrator."""
         return f"http://{_HOST}:{self.port}"
 
     def __enter__(self) -> Self:
@@ -247,7 +247,7 @@ class EmbeddedAirflow(AirflowClient):
                 httpx.get(f"{self.url}/execution/health", timeout=30).raise_for_status()
             except (httpx.HTTPError, ValueError):
                 return False  # not listening yet
-            # Airflow's health tells of its most recent triggerer alone.
+            # Airflow's health covers its most recent triggerer alone.
             return all(health.get(part, {}).get("status") == "healthy" for part in _HEALTHY) and (
                 expected <= 1 or len(self.live_triggerers()) >= expected
             )

@@ -85,7 +85,7 @@ async def _serve(bay: BayConfig, options: argparse.Namespace) -> None:
     yard = Yard(bay, seed=options.seed)
     moment = _moment(options.time, bay)
     clock = SimulatedClock(moment or yard.start + _BEFORE_FIRST_FRAME, running=moment is None)
-    yard.at(clock.now())  # a moment that the yard does not know is told here, not at the first frame
+    yard.at(clock.now())  # a moment that the yard does not know is refused here, not at the first frame
     username, password = _login(bay, os.environ)
     farm = CameraFarm(
         bay,

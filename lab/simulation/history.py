@@ -2,7 +2,7 @@
 
 The history is made hour by hour from the start. Each hour draws from a generator
 of its own, seeded by (seed, hour), and builds on the hour before, so that it is
-the same whoever asks for which moment first.
+the same in whatever order moments are asked for.
 """
 
 from bisect import bisect_right
