@@ -89,7 +89,7 @@ def _look(airflow: EmbeddedAirflow, dag: str, run: str, batch: str) -> tuple[str
             raise SlotFailedError(f"batch {batch}: {task_id} of {dag} failed:\n{tail}")
         if task["state"] == "skipped" and task_id == "run_inference":
             reason = airflow.xcom(dag, run, "check_should_proceed", "reason")
-            raise SlotFailedError(f"batch {batch} was not to proceed: {reason}")
+            raise SlotFailedError(f"batch {batch} did not proceed: {reason}")
     if state == "success":
         return "", False
     for task_id, task in tasks.items():

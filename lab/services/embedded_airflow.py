@@ -186,7 +186,7 @@ class EmbeddedAirflow(AirflowClient):
             EmbeddedAirflowError: one of this name runs.
         """
         if name in self._services:
-            raise EmbeddedAirflowError(f"triggerer {name} runs already")
+            raise EmbeddedAirflowError(f"triggerer {name} is already running")
         arguments = ["-m", "airflow", "triggerer", "--skip-serve-logs"]
         if queues:
             arguments += ["--queues", ",".join(queues)]
@@ -220,7 +220,9 @@ class EmbeddedAirflow(AirflowClient):
         _, left = psutil.wait_procs(family, timeout=_END_LIMIT)
         if left:
             self._services[name] = service  # `stop` ends what is left
-            raise EmbeddedAirflowError(f"triggerer {name}: {len(left)} processes go on {_END_LIMIT:g} s after {number}")
+            raise EmbeddedAirflowError(
+                f"triggerer {name}: {len(left)} processes run {_END_LIMIT:g} s after signal {number}"
+            )
 
     def triggerer_processes(self, name: str = _TRIGGERER) -> list[psutil.Process]:
         """A triggerer's processes: the one that talks to the database, then those that run its triggers.
