@@ -63,7 +63,7 @@ coverage: install  ## every test, and the lines and branches that they run of ea
 	$(BIN)/coverage combine --quiet
 	$(BIN)/python -m lab.benchmarks.covered
 
-cluster-test: install  ## Celery, PostgreSQL, Redis and two bays as hosts of their own, and every fault
+cluster-test: install  ## two bays, Celery, PostgreSQL and Redis as separate hosts on this machine, and every fault (root, iproute2)
 	$(BIN)/python -m pytest tests/lab/cluster -m "slow or not slow" $(ARGS)
 
 demo: install  ## six slots of a simulated day through real Airflow (KEEP=1 leaves it up, OFF="C_4 D_7", PORT=)
@@ -72,17 +72,20 @@ demo: install  ## six slots of a simulated day through real Airflow (KEEP=1 leav
 load: install  ## capture against 12 to 1000 simulated cameras, beside what it replaces (ARGS=--help)
 	@$(BIN)/python -m lab.benchmarks.load $(ARGS)
 
-eval: install  ## how right fusion and the whole way are, on yards never trained or tuned on (ARGS=--help)
+eval: install  ## how right fusion and the whole pipeline are, on yards never trained or tuned on (ARGS=--help)
 	@$(BIN)/python -m lab.evaluation $(ARGS)
 
 bench-inference: install  ## the warm models against slower ways and a cold task; with DEVICE=cuda: that device, step by step, beside the CPU
 	@$(BIN)/python -m $(if $(DEVICE),lab.benchmarks.device --device $(DEVICE),lab.benchmarks.inference) $(ARGS)
 
-backtest: install  ## a stored day again, beside the live history (BAY= FROM= TO= PARAMS=file.yaml OUTPUT= ARGS=--json)
+backtest: install  ## run a stored day again, and compare with the live history (BAY= FROM= TO= PARAMS=file.yaml OUTPUT= ARGS=--json)
 	@$(BIN)/python -m lab.backtest run $(BAY) --from '$(FROM)' --to '$(TO)' $(if $(PARAMS),--params $(PARAMS)) $(if $(OUTPUT),--output $(OUTPUT)) $(ARGS)
 
-bench-history: install  ## a year of ten bays in a PostgreSQL of its own: how long each question takes (ARGS="--scale 0.1", --fill/--folder FOLDER)
+bench-history: install  ## a year of ten bays in its own PostgreSQL: how long each question takes (ARGS="--scale 0.1", --fill/--folder FOLDER)
 	@$(BIN)/python -m lab.benchmarks.history $(ARGS)
+
+fuzz: install  ## every reader of bytes under a coverage-guided fuzzer (ARGS="--seconds 1800", names of targets)
+	@$(BIN)/python -m lab.fuzzing $(ARGS)
 
 check-slots: install  ## a slot holds what was seen then, nothing is lost: real Airflow, random losses (ARGS=--help)
 	@$(BIN)/python -m lab.benchmarks.check_slots $(ARGS)
@@ -104,9 +107,9 @@ $(WEB)/node_modules/.installed: $(WEB)/package.json
 web: $(WEB)/node_modules/.installed  ## build the dashboard's page into dashboard/static (Node 20 and npm)
 	@cd $(WEB) && npm run --silent build
 
-check-web: web  ## the page's own tests, and whether the committed bundle is what its sources build
-	@cd $(WEB) && npm test --silent
-	@git diff --exit-code --stat -- dashboard/static
+check-web: $(WEB)/node_modules/.installed  ## the page's own tests, and whether the committed bundle is what its sources build
+	@cd $(WEB) && npx tsc --noEmit && npm test --silent
+	@cd $(WEB) && npx vite build --logLevel error --outDir node_modules/.built && cmp node_modules/.built/dashboard.js ../static/dashboard.js
 
 check-dashboard: install web  ## the dashboard in a real Chromium on a real Airflow: every figure beside its bar (ARGS=--help)
 	@$(BIN)/python -m lab.benchmarks.dashboard $(ARGS)

@@ -29,7 +29,6 @@ from airflow.providers.standard.operators.python import ShortCircuitOperator
 from airflow.sdk import DAG, Param, get_parsing_context
 
 from bay_observation import settings
-from bay_observation.errors import ConfigError
 from bays import BayConfig, TaskType, bay_ids, dag_id, load_bay, observer_queue, processor_queue
 from operators import FusionOperator, InferenceOperator, ObservationOperator, TrackingOperator, TriggerStageOperator
 from operators.conditions import check_execution_conditions
@@ -136,6 +135,7 @@ def build_dags() -> dict[str, DAG]:
     Raises:
         ConfigError: a DAG is asked for by id and its bay's file is wrong; `BAYS_SCHEDULE` is.
     """
+    settings.BAYS_SCHEDULE.read()  # a wrong value is not one bay's fault
     asked = get_parsing_context().dag_id
     dags: dict[str, DAG] = {}
     for bay_id in bay_ids():
@@ -144,14 +144,13 @@ def build_dags() -> dict[str, DAG]:
             continue
         try:
             bay = load_bay(bay_id)
-        except ConfigError as error:
+            # A task that was sent out runs, even if its bay was disabled meanwhile.
+            if bay.enabled or asked is not None:
+                dags |= {dag_id(task_type, bay_id): FACTORIES[task_type](bay) for task_type in wanted}
+        except Exception as error:
             if asked is not None:
                 raise
             _log.error("bay %s has no DAGs: %s", bay_id, error)
-            continue
-        # A task that was sent out runs, even if its bay was disabled meanwhile.
-        if bay.enabled or asked is not None:
-            dags |= {dag_id(task_type, bay_id): FACTORIES[task_type](bay) for task_type in wanted}
     return dags
 
 

@@ -74,9 +74,13 @@ def _group(nodeid: str) -> str:
 
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """A run that takes longer than `--at-most` fails, with the exit status of a failed test."""
+    """A run that takes longer than `--at-most` fails, with the exit status of a failed test.
+
+    On a CI machine, which others may slow down, the figure is printed beside its bar and fails nothing.
+    """
     limit = session.config.getoption("at_most")
-    if limit is not None and _seconds() > limit and session.exitstatus == pytest.ExitCode.OK:
+    too_long = limit is not None and _seconds() > limit and "CI" not in os.environ
+    if too_long and session.exitstatus == pytest.ExitCode.OK:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 

@@ -33,19 +33,19 @@ def test_a_secret_that_the_database_was_made_with_is_not_made_anew(host, name):
     (host.secrets / name).unlink()
     result = host.run("start-main.sh", "dev")
     assert result.status == 1
-    assert "restore it from your back-up" in result.said
+    assert "restore it from your backup" in result.said
     assert not (host.secrets / name).exists()
 
 
 @pytest.mark.parametrize(
     ("value", "complaint"),
     [
-        ("airflow", "a default that everybody knows"),
-        ("ChangeMe", "a default that everybody knows"),
-        ("short-1234", "it takes 20 at least"),
-        ("", "it takes 20 at least"),
-        ("with a space and/slash in it", "it becomes a part of URLs"),
-        ("two-lines-of-a-password\nand-another-one", "it becomes a part of URLs"),
+        ("airflow", "a well-known default"),
+        ("ChangeMe", "a well-known default"),
+        ("short-1234", "at least 20 are needed"),
+        ("", "at least 20 are needed"),
+        ("with a space and/slash in it", "it becomes part of URLs"),
+        ("two-lines-of-a-password\nand-another-one", "it becomes part of URLs"),
     ],
 )
 def test_an_insecure_secret_keeps_production_from_starting(host, value, complaint):
@@ -73,7 +73,7 @@ def test_what_is_no_fernet_key_is_refused(host):
     (host.secrets / "fernet_key").write_text("a" * 43)
     result = host.run("start-main.sh", "prod", **host.on_local_disk)
     assert result.status == 1
-    assert "no Fernet key" in result.said
+    assert "not a Fernet key" in result.said
 
 
 def test_an_observer_without_secrets_is_told_where_they_come_from(host):
@@ -144,7 +144,7 @@ def test_the_standard_compose_of_1_29_is_found_where_the_plugin_is_missing(host)
     [
         (("stage", "demo_bay"), "write dev or prod"),
         (("dev", "6bay_south"), "unknown bay '6bay_south'"),
-        (("dev", "../demo_bay"), "is no bay id"),
+        (("dev", "../demo_bay"), "is not a bay id"),
         (("dev", "demo_bay", "0"), "write a number from 1 to 99"),
         (("prod", "demo_bay"), "observer_demo_bay.env not found"),
     ],
@@ -157,7 +157,7 @@ def test_wrong_use_of_the_observer_script(host, arguments, complaint):
 
 
 def test_an_unknown_bay_is_told_with_those_that_are_there(host):
-    assert "there are: 3bay_north 4bay 5bay demo_bay" in host.run("start-observers.sh", "dev", "6bay_south").said
+    assert "known bays: 3bay_north 4bay 5bay demo_bay" in host.run("start-observers.sh", "dev", "6bay_south").said
 
 
 def test_an_env_file_that_serves_another_bays_queue_is_refused(host):

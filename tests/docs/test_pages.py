@@ -30,6 +30,11 @@ def _text(path):
     return path.read_text(encoding="utf-8")
 
 
+def test_no_page_holds_a_merge_that_was_not_resolved():
+    pages = [*PAGES, PROJECT / "CHANGELOG.md"]
+    assert [page.name for page in pages if re.search(r"^(<{7}|>{7}) ", _text(page), re.MULTILINE)] == []
+
+
 @pytest.mark.parametrize(("page", "module"), pages(r"python -m ([a-z_][\w.]*\w)"))
 def test_a_command_is_a_module_that_can_be_run(page, module):
     specification = find_spec(module)
