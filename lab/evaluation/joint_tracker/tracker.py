@@ -1,0 +1,664 @@
+"""The tracker: which block is which, and what happened to it since the last slot.
+
+There is no motion model: blocks stand for hours and are lifted by crane between two slots.
+Each slot takes four steps:
+
+1. Association: sightings are paired with the tracks at whose place they lie.
+2. Doubt: where the latest sightings may be another block's, they are cut off, into a
+   tentative track (`tracking.doubt`). What lies at no track's place starts one as well.
+3. Explanation: tracks that are gone from their place and tentative tracks are weighed
+   against each other, all together (`tracking.explanation`, by the terms of `tracking.model`).
+4. Decision: what is certain, by probability and by the number of slots, becomes an event:
+   confirmation, move, return, deletion. What is not is decided in one of the next slots.
+
+Floor that no working camera saw proves nothing: a track there stays, marked unobserved.
+Events carry the first slot that showed them, and the one before it that did not: time that
+passed while the bay was closed is time in which it may have happened. A floor plan that
+cannot be right is not believed at all (`tracking.plausibility`).
+
+Limits: two blocks that cannot be told apart by size, height, class, stage and looks, and
+that change places between two slots, keep the identity of the place. A block that goes to an
+area that tracking ignores (turn-over, aisle, outside of every area) exits; when it is seen
+again it appears, as itself where it is known again.
+"""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+import numpy as np
+import shapely
+
+from bay_observation.errors import TrackingError
+from bays import BayConfig
+from fusion.types import FusedBlock, FusionResult
+from lab.evaluation.joint_tracker import evidence
+from lab.evaluation.joint_tracker.doubt import doubted
+from lab.evaluation.joint_tracker.evidence import Lesson
+from lab.evaluation.joint_tracker.forms import forms_of, known_forms, sightings_of, with_sighting
+from lab.evaluation.joint_tracker.hypotheses import Claim, Hypotheses, weigh
+from lab.evaluation.joint_tracker.joining import joined, merged_into, places_of, set_apart
+from lab.evaluation.joint_tracker.matching import cover, match_places
+from lab.evaluation.joint_tracker.model import Model
+from lab.evaluation.joint_tracker.outline import Outline, outline_of, smooth
+from lab.evaluation.joint_tracker.parameters import TrackerParameters
+from lab.evaluation.joint_tracker.plausibility import implausible
+from lab.evaluation.joint_tracker.sharing import shared_values
+from lab.evaluation.joint_tracker.types import (
+    EventKind,
+    Rates,
+    Sighting,
+    Track,
+    TrackerState,
+    TrackEvent,
+    TrackingResult,
+    TrackStatus,
+)
+
+_WORK, _REST = "work", "rest"  # readings of the equipment at a block
+_RATHER = 0.6  # probability of an identity below which it is not taken, though it is the likeliest
+_DISPLACED = 4  # misses that another sighting on the floor of a tentative track counts for
+
+
+@dataclass
+class _Slot:
+    """What is being worked out about one slot."""
+
+    time: datetime
+    batch_id: str
+    model: Model
+    hours: float
+    events: list[TrackEvent] = field(default_factory=list)
+    left: int = 0
+    came: int = 0
+
+    def report(self, kind: EventKind, track: Track, time: datetime, **details: Any) -> None:
+        self.events.append(TrackEvent(kind, track.track_id, time, self.batch_id, **details))
+
+
+class Tracker:
+    """Follows one bay from one state. Pure: the same state and input give the same result.
+
+    Args:
+        bay: its areas decide which blocks are tracked.
+        state: what the slot before left; None at the bay's very beginning.
+        parameters: priors, limits and patience; their defaults when None.
+
+    Raises:
+        TrackingError: the state belongs to another bay.
+    """
+
+    def __init__(
+        self, bay: BayConfig, state: TrackerState | None = None, parameters: TrackerParameters | None = None
+    ) -> None:
+        self.bay = bay
+        self.state = state if state is not None else TrackerState(bay.bay_id)
+        self.parameters = parameters or TrackerParameters()
+        if self.state.bay_id != bay.bay_id:
+            raise TrackingError(f"the state is of bay {self.state.bay_id}, the tracker of bay {bay.bay_id}")
+
+    def update(self, fusion_result: FusionResult) -> TrackingResult:
+        """Follow the blocks into the next slot. Neither this tracker nor its state changes.
+
+        Blocks of the very first slot are confirmed at once; the `reason` of their events is `initial`.
+
+        Raises:
+            TrackingError: the result is of another bay, or of a slot not after the state's.
+        """
+        self._refuse_what_does_not_follow(fusion_result)
+        blocks = sorted(fusion_result.blocks, key=_order)
+        ignored = [not self._is_tracked(block.area) for block in blocks]
+        slot = self._slot(fusion_result)
+        sightings = sightings_of(blocks, slot.time, self.parameters)
+        seen = forms_of(sightings)
+        known = [track for track in self.state.tracks if track.status is not TrackStatus.EXITED]
+        forms = known_forms(known)
+
+        least = np.where(ignored, self.parameters.ignored_overlap, self.parameters.min_overlap)
+        outlines = [block.footprint for block in blocks]
+        pairs = match_places(known, forms, outlines, seen, least=least, model=slot.model)
+        unseen = self._unseen(known, pairs, fusion_result)
+        doubt = implausible(known, pairs, unseen, forms=(forms, seen), hours=slot.hours, model=slot.model)
+        if doubt and not self._is_doubted_too_long(slot.time):
+            return self._held(slot, doubt)
+
+        tracks, number = self._associated(known, pairs, blocks, sightings, unseen=unseen, slot=slot)
+        kept = [track for track in tracks if not self._is_forgotten(track, slot)]
+        dropped = [track for track in tracks if track.status is TrackStatus.TENTATIVE and track not in kept]
+        given_up = [track for track in dropped if track.doubts is None]
+        exited = [track for track in self.state.tracks if track.status is TrackStatus.EXITED]
+        fresh = self._fresh(blocks, ignored, pairs)
+        started = [self._start(blocks[index], sightings[index], slot, number + n) for n, index in enumerate(fresh)]
+        kept += [track for track in exited if not self._is_forgotten(track, slot)]
+        if self.state.slot is None:
+            for track in started:
+                slot.report(
+                    EventKind.APPEARED, track, slot.time, to_area=track.area, to_stage=track.stage, reason="initial"
+                )
+        tracks, hypotheses = self._decided([*kept, *started], slot)
+        found = [known[index] for index in pairs if known[index].on_floor]
+        lesson = self._lesson(found, given_up, tracks, slot)
+        rates = evidence.learned(slot.model.rates, lesson)
+        return self._result(slot, tracks, hypotheses, number + len(fresh), rates)
+
+    # -- association -----------------------------------------------------------------------
+
+    def _associated(
+        self,
+        known: Sequence[Track],
+        pairs: Mapping[int, int],
+        blocks: Sequence[FusedBlock],
+        sightings: Sequence[Sighting],
+        *,
+        unseen: set[int],
+        slot: _Slot,
+    ) -> tuple[list[Track], int]:
+        """The known tracks with what was seen at their places, and those that were cut off; the next number."""
+        floor = shapely.STRtree([block.footprint for block in blocks])
+        seen = {index: with_sighting(known[index], sightings[pair], self.parameters) for index, pair in pairs.items()}
+        absent = [track for index, track in enumerate(known) if index not in pairs and track.on_floor]
+        order = list(seen)
+        in_doubt = doubted([seen[index] for index in order], absent, slot.hours, slot.model)
+        cut = {order[position]: count for position, count in in_doubt.items()}
+        self._calibrate(slot, [(known[i], sightings[pairs[i]]) for i in order if i not in cut and known[i].on_floor])
+        tracks, number = [], self.state.next_number
+        for index, track in enumerate(known):
+            if index in cut:
+                tracks += self._cut(seen[index], cut[index], blocks[pairs[index]], slot, number)
+                number += 1
+            elif index in pairs:
+                tracks.append(self._seen(seen[index], track, blocks[pairs[index]], slot))
+            else:
+                displaced = self._is_displaced(track, floor)
+                tracks.append(self._not_seen(track, slot.time, unseen=index in unseen, displaced=displaced))
+        return tracks, number
+
+    def _calibrate(self, slot: _Slot, pairs: Sequence[tuple[Track, Sighting]]) -> None:
+        known = known_forms([track for track, _ in pairs])
+        rows = [row for row in range(len(pairs)) if known.count[row] > 1]
+        seen = forms_of([sighting for _, sighting in pairs])
+        slot.model.rates = evidence.calibrated(slot.model.rates, known.take(rows), seen.take(rows))
+
+    def _start(self, block: FusedBlock, sighting: Sighting, slot: _Slot, number: int) -> Track:
+        outline = outline_of(block, self.parameters)
+        first = self.state.slot is None
+        return Track(
+            track_id=f"{self.bay.bay_id}-{number:06d}",
+            status=TrackStatus.PRESENT if first else TrackStatus.TENTATIVE,
+            class_name=block.class_name,
+            footprint=outline.footprint,
+            height_m=outline.height_m,
+            area=block.area or "",  # a block outside of every area is ignored before it comes here
+            stage=block.stage,
+            confidence=float(block.confidence),
+            position_std_m=outline.std_m,
+            cameras=tuple(block.cameras),
+            first_seen=slot.time,
+            standing_since=slot.time,
+            last_seen=slot.time,
+            stage_readings=int(block.stage is not None),
+            work=dict(block.work),
+            working=bool(block.work),
+            recent=(sighting,),
+            initial=first,
+            not_before=self.state.believed,
+        )
+
+    def _seen(self, track: Track, before: Track, block: FusedBlock, slot: _Slot) -> Track:
+        time = slot.time
+        area = block.area if self._is_tracked(block.area) else None
+        stage = track.stage or block.stage
+        # A confidence of 0 is one that fusion did not give.
+        weight = float(block.stage_confidence) or 1.0
+        outline = smooth(
+            Outline(track.footprint, track.height_m, track.position_std_m),
+            outline_of(block, self.parameters),
+            self.parameters,
+        )
+        seen = replace(
+            _outlined(track, outline),
+            status=TrackStatus.TENTATIVE if track.status is TrackStatus.TENTATIVE else TrackStatus.PRESENT,
+            stage=stage,
+            class_streaks=evidence.vote(track.class_streaks, track.class_name, block.class_name, 1.0, time),
+            area_streaks=evidence.vote(track.area_streaks, track.area, area, 1.0, time),
+            stage_streaks=evidence.vote(track.stage_streaks, stage, block.stage, weight, time),
+            work_streaks=evidence.vote(track.work_streaks, _reading(track.working), _reading(block.work), 1.0, time),
+            stage_readings=track.stage_readings + int(block.stage is not None and block.stage == stage),
+            confidence=float(block.confidence),
+            cameras=tuple(block.cameras),
+            last_seen=time,
+            work=dict(block.work),
+            hits=track.hits + 1,
+            gaps=track.gaps + int(before.misses > 0),
+            missed_before=before.missed_since if before.misses else track.missed_before,
+            misses=0,
+            missed_since=None,
+        )
+        return self._with_believed_place(seen)
+
+    def _with_believed_place(self, track: Track) -> Track:
+        """With class and area as often read, which raises no event."""
+        of_class = evidence.strongest(track.class_streaks, self.parameters.reading_slots)
+        if of_class is not None:
+            track = replace(track, class_name=of_class.value, class_streaks=())
+        of_area = evidence.strongest(track.area_streaks, self.parameters.reading_slots)
+        if of_area is not None:
+            track = replace(track, area=of_area.value, area_streaks=())
+        return track
+
+    def _cut(self, track: Track, count: int, block: FusedBlock, slot: _Slot, number: int) -> list[Track]:
+        """A track without its latest sightings, and a tentative one of these."""
+        kept, doubtful = track.recent[:-count], track.recent[-count:]
+        last_seen = kept[-1].slot
+        since = doubtful[0].slot
+        if track.misses:
+            since = track.missed_since or since  # it was missed already in the slots before these
+        elif track.missed_before is not None and last_seen < track.missed_before <= since:
+            since = track.missed_before
+        before = replace(
+            track,
+            recent=kept,
+            last_seen=last_seen,
+            hits=max(1, track.hits - count + 1),
+            misses=track.misses + count,
+            missed_since=since,
+            status=track.status if track.status is TrackStatus.TENTATIVE else TrackStatus.MISSED,
+        )
+        after = self._start(block, doubtful[-1], slot, number)
+        stage = evidence.majority(one.stage for one in doubtful)
+        class_name = evidence.majority(one.class_name for one in doubtful)
+        began = replace(
+            after,
+            class_name=class_name or block.class_name,
+            stage=stage,
+            stage_readings=sum(one.stage == stage for one in doubtful if stage is not None),
+            first_seen=doubtful[0].slot,
+            standing_since=doubtful[0].slot,
+            hits=count,
+            recent=doubtful,
+            not_before=last_seen,
+            doubts=track.track_id,
+        )
+        return [before, began]
+
+    def _not_seen(self, track: Track, time: datetime, *, unseen: bool, displaced: bool) -> Track:
+        if unseen and not displaced:
+            return replace(track, status=TrackStatus.UNOBSERVED) if track.on_floor else track
+        tentative = track.status is TrackStatus.TENTATIVE
+        return replace(
+            track,
+            status=track.status if tentative else TrackStatus.MISSED,
+            misses=track.misses + (_DISPLACED if displaced and tentative else 1),
+            missed_since=track.missed_since or time,
+        )
+
+    def _is_displaced(self, track: Track, seen: shapely.STRtree) -> bool:
+        """Whether what was seen on a track's floor is not it, so that it has most likely left."""
+        others = seen.geometries.take(seen.query(track.footprint))
+        return any(cover(track.footprint, other) > self.parameters.max_shared_floor for other in others)
+
+    def _unseen(self, known: Sequence[Track], pairs: Mapping[int, int], result: FusionResult) -> set[int]:
+        """Of the tracks that were not found, those at whose floor too few looked for that to mean something."""
+        failed = set(result.missing_cameras)
+        if result.cameras:
+            failed |= {camera.name for camera in self.bay.fusion_cameras} - set(result.cameras)
+        unseen = set()
+        for index, track in enumerate(known):
+            if index in pairs:
+                continue
+            saw = set(track.cameras)
+            blind = len(saw - failed) < min(self.parameters.witnesses, len(saw))
+            if blind or track.footprint.intersection(result.unseen).area > (
+                self.parameters.unseen_share * track.footprint.area
+            ):
+                unseen.add(index)
+        return unseen
+
+    def _fresh(self, blocks: Sequence[FusedBlock], ignored: Sequence[bool], pairs: Mapping[int, int]) -> list[int]:
+        """The blocks that lie at no track's place. No two blocks stand on one floor."""
+        taken = set(pairs.values())
+        standing = shapely.STRtree([blocks[index].footprint for index in sorted(taken)])
+        fresh = []
+        for index, block in enumerate(blocks):
+            if index in taken or ignored[index]:
+                continue
+            others = standing.geometries.take(standing.query(block.footprint))
+            if all(cover(other, block.footprint) <= self.parameters.max_shared_floor for other in others):
+                fresh.append(index)
+        return fresh
+
+    # -- decision --------------------------------------------------------------------------
+
+    def _decided(self, tracks: Sequence[Track], slot: _Slot) -> tuple[list[Track], Hypotheses]:
+        """What is certain becomes an event; the rest waits, with what is likeliest."""
+        hypotheses = weigh(tracks, slot.time, self.state.began, slot.model)
+        after = {track.track_id: track for track in tracks}
+        for begin in hypotheses.begins:
+            self._decide_begin(after, begin, hypotheses, slot)
+        for end in hypotheses.ends:
+            self._decide_end(after, end, hypotheses, slot)
+        result = [
+            self._with_believed_work(self._with_believed_stage(track, slot), slot)
+            if track.on_floor and track.last_seen == slot.time
+            else track
+            for track in after.values()
+        ]
+        return result, hypotheses
+
+    def _decide_begin(self, after: dict[str, Track], begin: Track, hypotheses: Hypotheses, slot: _Slot) -> None:
+        if begin.track_id not in after:
+            return  # a part of a block that another part goes on as
+        overdue = begin.hits + begin.misses >= self.parameters.revise_slots
+        claim = hypotheses.of_begin(begin)
+        if begin.hits < self.parameters.confirm_slots and not overdue and not self._is_still_there(begin, claim):
+            return
+        if begin.hits >= self.parameters.confirm_slots and self._merge(after, begin, hypotheses, slot):
+            return
+        absent = claim.track is not None and claim.track.status is TrackStatus.EXITED
+        if absent and claim.probability < _RATHER:
+            claim = hypotheses.as_new(begin)  # no identity is better than one that is hardly likelier than another
+        # Whether there is a block at all, where it is left open which one it is.
+        certainty = (
+            1 - dict(claim.alternatives).get("false", 0.0) if absent and claim.track is None else claim.probability
+        )
+        if certainty < self.parameters.certain and not overdue:
+            return
+        if claim.track is not None and claim.track.track_id in after:
+            self._continue(after, after[claim.track.track_id], begin, claim, slot)
+        elif claim.what == "new" and begin.hits >= self.parameters.confirm_slots:
+            self._appear(after, begin, claim, hypotheses, slot)
+
+    def _is_still_there(self, begin: Track, claim: Claim) -> bool:
+        """Whether a track that was doubted is most likely where it was, but for less than a move."""
+        if claim.track is None or claim.track.track_id != begin.doubts or claim.what == "bad view":
+            return False
+        limit = self.parameters.same_height_m + self.parameters.same_height_share * begin.height_m
+        as_high = abs(claim.track.height_m - begin.height_m) <= limit
+        return as_high and not self._has_moved(claim.track, begin)
+
+    def _continue(self, after: dict[str, Track], before: Track, begin: Track, claim: Claim, slot: _Slot) -> None:
+        """A track that was gone from its place goes on in a tentative one."""
+        same_place = claim.what == "stands"
+        track = joined(before, begin, self.parameters, same_place=same_place, bad_view=claim.what == "bad view")
+        track = replace(track, probability=before.probability * claim.probability)
+        del after[begin.track_id]
+        after[before.track_id] = track
+        said = {"after": before.last_seen, "probability": claim.probability, "alternatives": claim.alternatives}
+        if before.status is TrackStatus.EXITED:
+            kind = EventKind.CORRECTED if same_place else EventKind.APPEARED
+            if kind is EventKind.APPEARED:
+                said["after"] = begin.not_before
+                slot.came += 1
+                slot.report(kind, track, begin.standing_since, to_area=track.area, to_stage=track.stage, **said)
+            else:
+                after[before.track_id] = self._as_if_it_stood(track, before)
+                slot.report(kind, track, before.missed_since or slot.time, to_area=track.area, **said)
+        elif not same_place and claim.what != "bad view" and self._has_moved(before, begin):
+            slot.left += 1
+            slot.report(EventKind.MOVED, track, begin.standing_since, **places_of(before, track), **said)
+        else:
+            after[before.track_id] = self._as_if_it_stood(track, before)
+
+    def _as_if_it_stood(self, track: Track, before: Track) -> Track:
+        return replace(track, standing_since=before.standing_since, not_before=before.not_before, former=before.former)
+
+    def _has_moved(self, before: Track, begin: Track) -> bool:
+        was, now = known_forms([before]), known_forms([begin])
+        way = math.dist(was.values[0, :2], now.values[0, :2])
+        turned = abs(math.sin(was.values[0, 5] - now.values[0, 5])) > math.sin(math.pi / 4)
+        square = was.values[0, 2] < self.parameters.same_side_ratio * was.values[0, 3]
+        return way >= self.parameters.move_m or (turned and not square)
+
+    def _appear(self, after: dict[str, Track], begin: Track, claim: Claim, hypotheses: Hypotheses, slot: _Slot) -> None:
+        others = [after[end.track_id] for end in hypotheses.ends if end.track_id in after]
+        present = [track for track in after.values() if track.track_id != begin.track_id]
+        source = set_apart(begin, others, present, self.parameters)
+        if source is not None and source[1].track_id == begin.track_id:
+            return  # the larger part, which goes on as the block once its other part is certain
+        said = {"after": begin.not_before, "probability": claim.probability, "alternatives": claim.alternatives}
+        if source is not None:
+            whole, rest = source
+            if rest.track_id != whole.track_id:
+                after[whole.track_id] = joined(
+                    whole, rest, self.parameters, same_place=False, bad_view=False, reshaped=True
+                )
+                del after[rest.track_id]
+            names = (begin.track_id,)
+            slot.report(
+                EventKind.SPLIT,
+                whole,
+                begin.standing_since,
+                from_area=whole.area,
+                to_area=begin.area,
+                others=names,
+                **said,
+            )
+        elif claim.initial:
+            begin = replace(begin, initial=True)
+        else:
+            slot.came += 1
+            slot.report(
+                EventKind.APPEARED, begin, begin.standing_since, to_area=begin.area, to_stage=begin.stage, **said
+            )
+        after[begin.track_id] = replace(begin, status=TrackStatus.PRESENT, doubts=None, probability=1.0)
+
+    def _merge(self, after: dict[str, Track], begin: Track, hypotheses: Hypotheses, slot: _Slot) -> bool:
+        """Whether the tentative track is a block that took in another; then they are joined."""
+        gone_on = {end for end, other, _ in hypotheses.likeliest() if other != begin.track_id}
+        ends = [after[end.track_id] for end in hypotheses.ends if end.track_id in after and end.track_id not in gone_on]
+        host, parts = merged_into(begin, ends, self.parameters)
+        if host is None:
+            return False
+        after[host.track_id] = joined(host, begin, self.parameters, same_place=False, reshaped=True)
+        del after[begin.track_id]
+        for part in parts:
+            after[part.track_id] = replace(part, status=TrackStatus.EXITED)
+        slot.report(
+            EventKind.MERGED,
+            host,
+            begin.standing_since,
+            from_area=parts[0].area,
+            to_area=begin.area,
+            others=tuple(part.track_id for part in parts),
+            after=host.last_seen,
+        )
+        return True
+
+    def _decide_end(self, after: dict[str, Track], end: Track, hypotheses: Hypotheses, slot: _Slot) -> None:
+        track = after.get(end.track_id)
+        if track is None or track.status not in (TrackStatus.MISSED, TrackStatus.LEAVING):
+            return
+        claim = hypotheses.of_end(end)
+        if claim.what != "exited":
+            after[end.track_id] = replace(track, status=TrackStatus.MISSED)
+            return
+        if claim.probability < self.parameters.certain or track.misses < self.parameters.exit_slots:
+            after[end.track_id] = replace(track, status=TrackStatus.LEAVING)
+            return
+        since = track.missed_since or slot.time
+        said = {
+            "from_area": track.area,
+            "from_stage": track.stage,
+            "after": track.last_seen,
+            "probability": claim.probability,
+            "alternatives": claim.alternatives,
+        }
+        if track.initial and track.hits < self.parameters.confirm_slots:
+            slot.report(EventKind.DISMISSED, track, since, **said)
+        else:
+            slot.left += 1
+            slot.report(EventKind.EXITED, track, since, **said)
+        after[end.track_id] = replace(track, status=TrackStatus.EXITED)
+
+    def _with_believed_stage(self, track: Track, slot: _Slot) -> Track:
+        rates = slot.model.rates
+        needed = evidence.stage_readings(rates, self.parameters)
+        proven = track.stage_readings >= self.parameters.confirm_slots
+        if not proven:
+            needed += self.parameters.confirm_slots
+        streak = evidence.strongest(track.stage_streaks, needed, self.parameters.reading_weight)
+        if streak is None:
+            return track
+        order = self.parameters.stages
+        back = track.stage in order and streak.value in order and order.index(streak.value) < order.index(track.stage)
+        if back and streak.count < 2 * needed:
+            return track  # blocks go on, never back: it takes more to see that the believed one was wrong
+        # What was read but once may have been a misreading to begin with: nothing has changed then.
+        if not back and (proven or not evidence.many_misread(rates, self.parameters)):
+            slot.report(
+                EventKind.STAGE_CHANGED,
+                track,
+                streak.since,
+                from_area=track.area,
+                to_area=track.area,
+                from_stage=track.stage,
+                to_stage=streak.value,
+            )
+        return replace(track, stage=streak.value, stage_streaks=(), stage_readings=streak.count)
+
+    def _with_believed_work(self, track: Track, slot: _Slot) -> Track:
+        needed = evidence.work_readings(slot.model.rates, self.parameters, working=track.working)
+        streak = evidence.strongest(track.work_streaks, needed)
+        if streak is None:
+            return track
+        working = streak.value == _WORK
+        kind = EventKind.WORK_STARTED if working else EventKind.WORK_STOPPED
+        slot.report(kind, track, streak.since, **places_of(track, track))
+        return replace(track, working=working, work_streaks=())
+
+    # -- what counts -----------------------------------------------------------------------
+
+    def _slot(self, result: FusionResult) -> _Slot:
+        floor = self.bay.layout.width * self.bay.layout.height
+        before = self.state.believed
+        hours = 0.0 if before is None else (result.slot - before).total_seconds() / 3600
+        return _Slot(result.slot, result.batch_id, Model(self.state.rates, self.parameters, floor), hours)
+
+    def _lesson(
+        self, found: Sequence[Track], given_up: Sequence[Track], tracks: Sequence[Track], slot: _Slot
+    ) -> Lesson:
+        seen = [track for track in tracks if track.on_floor and track.last_seen == slot.time and track.recent]
+        earlier = {track.track_id: track for track in self.state.tracks}
+        pairs = [(earlier[track.track_id], track.recent[-1]) for track in seen if track.track_id in earlier]
+        read = [(track, one.stage) for track, one in pairs if track.stage is not None and one.stage is not None]
+        work = [(track, one) for track, one in pairs if track.working]
+        rest = [(track, one) for track, one in pairs if not track.working]
+        standing = sum(track.on_floor for track in self.state.tracks)
+        return Lesson(
+            found=[track for track in found if track.status is not TrackStatus.LEAVING],
+            given_up=given_up,
+            misread=(sum(bool(track.stage_streaks) and stage == track.stage for track, stage in read), len(read)),
+            overlooked=(sum(bool(track.work_streaks) and one.working for track, one in work), len(work)),
+            imagined=(sum(bool(track.work_streaks) and not one.working for track, one in rest), len(rest)),
+            left=slot.left,
+            came=slot.came,
+            block_hours=standing * slot.hours,
+            hours=slot.hours,
+        )
+
+    def _refuse_what_does_not_follow(self, result: FusionResult) -> None:
+        if result.bay_id != self.bay.bay_id:
+            raise TrackingError(f"batch {result.batch_id} is of bay {result.bay_id}, the tracker of {self.bay.bay_id}")
+        if self.state.slot is not None and result.slot <= self.state.slot:
+            raise TrackingError(
+                f"batch {result.batch_id} is not after the state's slot {self.state.slot:%Y-%m-%d %H:%M:%S} UTC:"
+                " replay it, and all batches after it, from the state before it (tracking.replay)"
+            )
+
+    def _is_tracked(self, area: str | None) -> bool:
+        if area is None:
+            return False
+        known = self.bay.layout.areas.get(area)
+        if known is None:
+            raise TrackingError(
+                f"bay {self.bay.bay_id} has no area {area!r}: its layout changed since this batch was fused;"
+                " run its fusion again"
+            )
+        return known.tracked
+
+    def _is_forgotten(self, track: Track, slot: _Slot) -> bool:
+        """Whether a track that is not there was never confirmed, or exited too long ago to come back."""
+        if track.status is TrackStatus.EXITED:
+            return slot.time - (track.missed_since or track.last_seen) > timedelta(days=self.parameters.remember_days)
+        patience = self.parameters.confirm_slots * (1 if track.hits < self.parameters.confirm_slots else 2)
+        return track.status is TrackStatus.TENTATIVE and track.misses >= patience
+
+    def _is_doubted_too_long(self, time: datetime) -> bool:
+        since = self.state.doubted_since
+        return since is not None and time - since > timedelta(hours=self.parameters.doubted_hours)
+
+    # -- results ---------------------------------------------------------------------------
+
+    def _held(self, slot: _Slot, doubt: str) -> TrackingResult:
+        """The tracks as they were: what was seen in this slot counts for nothing."""
+        event = TrackEvent(EventKind.FLOOR_DOUBTED, "", slot.time, slot.batch_id, reason=doubt)
+        first = self.state.doubted_since is None
+        state = replace(self.state, slot=slot.time, doubted_since=self.state.doubted_since or slot.time)
+        shown = [track for track in self.state.tracks if track.status is not TrackStatus.EXITED]
+        return shared_values(
+            TrackingResult(slot.batch_id, self.bay.bay_id, tuple(shown), (event,) if first else (), state, doubt)
+        )
+
+    def _result(
+        self, slot: _Slot, tracks: Sequence[Track], hypotheses: Hypotheses, number: int, rates: Rates
+    ) -> TrackingResult:
+        ordered = sorted(tracks, key=_by_id)
+        gone = {name for event in slot.events for name in (event.track_id, *event.others)}
+        shown = [
+            track
+            for track in _as_likeliest(ordered, hypotheses, self.parameters)
+            if track.status is not TrackStatus.EXITED or track.track_id in gone
+        ]
+        events = sorted(slot.events, key=lambda event: (event.time, event.track_id, event.kind))
+        state = TrackerState(
+            self.bay.bay_id,
+            slot.time,
+            tuple(ordered),
+            number,
+            rates,
+            began=self.state.began or slot.time,
+            believed=slot.time,
+        )
+        return shared_values(TrackingResult(slot.batch_id, self.bay.bay_id, tuple(shown), tuple(events), state))
+
+
+def _as_likeliest(tracks: Sequence[Track], hypotheses: Hypotheses, parameters: TrackerParameters) -> Iterable[Track]:
+    """Each block once: where it most likely stands, though that may not be certain yet."""
+    known = {track.track_id: track for track in tracks}
+    waiting = {end: (begin, claim) for end, begin, claim in hypotheses.likeliest() if end in known and begin in known}
+    taken = {begin for begin, _ in waiting.values()}
+    for track in tracks:
+        if track.track_id in taken:
+            continue
+        if track.track_id not in waiting or track.status is TrackStatus.EXITED:
+            likely = track.status is TrackStatus.TENTATIVE and hypotheses.is_likely_new(track)
+            yield replace(track, status=TrackStatus.PRESENT) if likely else track
+            continue
+        begin, claim = waiting[track.track_id]
+        if claim.what != "moves" or known[begin].doubts == track.track_id:
+            yield replace(track, status=TrackStatus.PRESENT, probability=track.probability * claim.probability)
+            continue
+        after = joined(
+            track, known[begin], parameters, same_place=claim.what == "stands", bad_view=claim.what == "bad view"
+        )
+        yield replace(after, status=TrackStatus.MOVED, probability=track.probability * claim.probability)
+
+
+def _order(block: FusedBlock) -> tuple[float, ...]:
+    """Blocks are taken by place, so that the order in which they come does not matter."""
+    centre = block.footprint.centroid
+    return (centre.x, centre.y, block.footprint.area, block.height_m, block.confidence)
+
+
+def _by_id(track: Track) -> str:
+    return track.track_id
+
+
+def _outlined(track: Track, outline: Outline) -> Track:
+    return replace(track, footprint=outline.footprint, height_m=outline.height_m, position_std_m=float(outline.std_m))
+
+
+def _reading(work: object) -> str:
+    return _WORK if work else _REST
