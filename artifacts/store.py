@@ -21,6 +21,7 @@ from bay_observation import settings
 from bay_observation.errors import (
     ArtifactError,
     ConfigError,
+    FileTooLargeError,
     MissingArtifactError,
     StoreUnavailableError,
     WrongArtifactError,
@@ -292,7 +293,13 @@ class ArtifactStore:
     def _read_verified(self, reference: ArtifactReference) -> bytes:
         """The bytes that were published."""
         where = self.where(reference)
-        content = self._read(reference.path, reference.size)
+        try:
+            content = self._read(reference.path, reference.size)
+        except FileTooLargeError as error:
+            raise WrongArtifactError(
+                f"{where}: {error.size} bytes where {reference.size} were published:"
+                " replaced by a later run of its stage, or not ours"
+            ) from error
         if len(content) != reference.size:
             raise WrongArtifactError(
                 f"{where}: {len(content)} bytes where {reference.size} were published:"

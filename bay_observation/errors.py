@@ -44,6 +44,14 @@ class WrongArtifactError(ArtifactError):
     """A file is there and is not what was published: damaged, foreign, outdated, or replaced by a later run."""
 
 
+class FileTooLargeError(WrongArtifactError):
+    """A file has more bytes than it may have; none of them was read. `size` is how many it has."""
+
+    def __init__(self, message: str, size: int) -> None:
+        super().__init__(message)
+        self.size = size
+
+
 class StoreUnavailableError(ArtifactError):
     """The shared store cannot be used now: the message names the path and the remedy.
 

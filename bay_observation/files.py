@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import mkstemp
 
-from bay_observation.errors import ArtifactError, WrongArtifactError
+from bay_observation.errors import ArtifactError, FileTooLargeError, WrongArtifactError
 
 BeforeCommit = Callable[[], None]
 
@@ -73,8 +73,8 @@ def read_regular_file(path: Path, most_bytes: int) -> bytes:
         most_bytes: that it may have.
 
     Raises:
-        ArtifactError: it is no regular file (a pipe, a device, a folder), it has more than `most_bytes`,
-            or most of it is a hole.
+        FileTooLargeError: it has more than `most_bytes`.
+        WrongArtifactError: it is no regular file (a pipe, a device, a folder), or most of it is a hole.
         OSError: it cannot be read.
     """
     # A pipe without a writer would be waited for.
@@ -84,9 +84,7 @@ def read_regular_file(path: Path, most_bytes: int) -> bytes:
         if not stat.S_ISREG(status.st_mode):
             raise WrongArtifactError(f"{path}: no regular file")
         if status.st_size > most_bytes:
-            raise WrongArtifactError(
-                f"{path}: {status.st_size} bytes where {most_bytes} are expected: replaced, or not ours"
-            )
+            raise FileTooLargeError(f"{path}: {status.st_size} bytes, at most {most_bytes} are allowed", status.st_size)
         # Small files may have no blocks of their own. `st_blocks` counts 512 bytes each.
         if status.st_size > _SMALL and status.st_blocks * 512 < status.st_size // 2:
             raise WrongArtifactError(f"{path}: most of its {status.st_size} bytes were never written")

@@ -107,16 +107,17 @@ def _frames(_location: str, bay_id: str, batch_id: str) -> dict[str, bytes]:
 
 def _small(jpeg: bytes) -> bytes | None:
     """The frame at `WIDTH`, decoded at a fraction of its size; None for what is no picture."""
-    from PIL import Image, UnidentifiedImageError
+    # Not `Image.open`: where ultralytics is imported too, its own version of that looks for further plugins.
+    from PIL.JpegImagePlugin import JpegImageFile
 
     try:
-        with Image.open(io.BytesIO(jpeg), formats=["JPEG"]) as picture:
+        with JpegImageFile(io.BytesIO(jpeg)) as picture:
             if picture.width * picture.height > _LARGEST_FRAME:
                 return None
             height = max(1, round(picture.height * WIDTH / picture.width))
             picture.draft("RGB", (WIDTH, height))
             small = picture.convert("RGB").resize((WIDTH, height))
-    except (UnidentifiedImageError, OSError, ValueError, SyntaxError):
+    except (OSError, ValueError, SyntaxError):
         return None
     content = io.BytesIO()
     small.save(content, "JPEG", quality=_QUALITY)

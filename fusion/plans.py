@@ -29,7 +29,7 @@ _LEAST_CAMERAS = 3  # two masks that are both cut short would carve a box
 _CLEARLY = 10.0  # difference of the criterion that is strong evidence (Kass and Raftery, 1995)
 # Errors of masks are neither quite normal nor quite independent, so over many points the criterion alone
 # takes a trifle for proven: another plan must also leave clearly less noise than the box.
-_LESS_NOISE = 0.85
+_LESS_NOISE = 0.5
 _DETAILS_M = (0.2, 0.5, 1.0)
 _MOST_VERTICES = 16
 _LEAST_SHIFT_PX = 0.5  # masks are never quite in place

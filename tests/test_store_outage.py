@@ -103,8 +103,7 @@ async def observe(host, slot):
     """Capture, conditions, inference; the Observation's reference as XCom has it."""
     with host:
         captured = await host.run(ObservationOperator(task_id="capture_images", bay_id=BAY), slot)
-        ti = host.context(slot)["ti"]
-        assert await asyncio.to_thread(check_execution_conditions, BAY, captured, ti)
+        assert await asyncio.to_thread(check_execution_conditions, BAY, captured, **host.context(slot))
         return await host.run(InferenceOperator(task_id="run_inference", bay_id=BAY, reference=captured), slot)
 
 

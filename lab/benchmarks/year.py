@@ -237,7 +237,7 @@ class Year:
         outcome: tuple[object, ...] = ("tracked", "", f"{slot:064x}", self.blocks, self._numbers[slot])
         if self._untracked[slot]:
             outcome = (*_UNTRACKED_AS[slot % len(_UNTRACKED_AS)], None, None, None)
-        self._rows.add("history_batches", self.bay_id, self._times[slot], *outcome, cameras, "t")
+        self._rows.add("history_batches", self.bay_id, self._times[slot], *outcome, cameras, "t", 1.5, 0.4, None)
         for name in failed:
             self._rows.add("history_camera_failures", self.bay_id, self._times[slot], name, "timed out")
 
