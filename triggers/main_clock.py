@@ -78,15 +78,6 @@ def refusal(bay: BayConfig, slot: datetime) -> str | None:
     return None if clock.every_slot_is_now() else outside_window(bay, slot, main_clock.now())
 
 
-def is_future(slot: datetime) -> bool:
-    """Whether a slot's time has not come yet by the main server's clock. Blocks, see `MainClock`.
-
-    Raises:
-        ConfigError: `CLOCK` is wrong.
-    """
-    return not clock.every_slot_is_now() and slot - _WORTH_A_WARNING > main_clock.now()
-
-
 def _execution_api() -> str:
     from airflow.sdk.configuration import conf
 

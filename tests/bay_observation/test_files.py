@@ -89,4 +89,4 @@ def test_a_lock_is_waited_for(tmp_path, monkeypatch):
     fcntl.flock(other, fcntl.LOCK_EX)
     monkeypatch.setattr(files.time, "sleep", lambda _: other.close())
     with file_lock(path, 60):
-        pass
+        assert other.closed  # it was let go while this one waited
