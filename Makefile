@@ -6,9 +6,12 @@ UV     := uv==0.11.33
 comma := ,
 VERSION = $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 
+# Where nothing keeps the compiled modules, each process of Airflow compiles all of them: seconds at every start.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-fast cluster-test load eval eval-tracking bench-inference bench-history bench-pipeline backtest \
-	lint format image compose-test clean
+# Every target that has a line of help.
+.PHONY: $(shell sed -n 's/^\([a-z-]*\):.*\#\#.*/\1/p' $(MAKEFILE_LIST))
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -34,11 +37,17 @@ format: install  ## let ruff rewrite what it can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-test: install  ## every test
-	$(BIN)/python -m pytest
+test: install  ## every test, on two cores within 12 minutes
+	$(BIN)/python -m pytest -n 2 --at-most 720
 
-test-fast: install  ## the tests that need neither Airflow's processes nor PostgreSQL nor the trained models
-	$(BIN)/python -m pytest -m "not slow"
+test-fast: install  ## the tests that need neither Airflow's processes nor PostgreSQL nor seconds of computing, within one minute
+	$(BIN)/python -m pytest -n 2 --at-most 60 -m "not slow"
+
+coverage: install  ## every test, and the lines and branches that they run of each package of the product
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest -n 2
+	$(BIN)/coverage combine --quiet
+	$(BIN)/python -m lab.benchmarks.covered
 
 cluster-test: install  ## Celery, PostgreSQL, Redis and two bays as hosts of their own, and every fault
 	$(BIN)/python -m pytest tests/lab/cluster -m "slow or not slow" $(ARGS)
@@ -52,8 +61,8 @@ load: install  ## capture against 12 to 1000 simulated cameras, beside what it r
 eval: install  ## how right fusion and the whole way are, on yards never trained or tuned on (ARGS=--help)
 	@$(BIN)/python -m lab.evaluation $(ARGS)
 
-bench-inference: install  ## the warm models against one call per frame and box, and against a cold task
-	@$(BIN)/python -m lab.benchmarks.inference $(ARGS)
+bench-inference: install  ## the warm models against slower ways and a cold task; with DEVICE=cuda: that device, step by step, beside the CPU
+	@$(BIN)/python -m $(if $(DEVICE),lab.benchmarks.device --device $(DEVICE),lab.benchmarks.inference) $(ARGS)
 
 backtest: install  ## a stored day again, beside the live history (BAY= FROM= TO= PARAMS=file.yaml OUTPUT= ARGS=--json)
 	@$(BIN)/python -m lab.backtest run $(BAY) --from '$(FROM)' --to '$(TO)' $(if $(PARAMS),--params $(PARAMS)) $(if $(OUTPUT),--output $(OUTPUT)) $(ARGS)
@@ -61,11 +70,29 @@ backtest: install  ## a stored day again, beside the live history (BAY= FROM= TO
 bench-history: install  ## a year of ten bays in a PostgreSQL of its own: how long each question takes (ARGS="--scale 0.1", --fill/--folder FOLDER)
 	@$(BIN)/python -m lab.benchmarks.history $(ARGS)
 
+bench-artifacts: install  ## artifacts of format 2 beside format 1: save, load, size
+	@$(BIN)/python -m lab.benchmarks.artifacts $(ARGS)
+
 bench-pipeline: install  ## from slot to tracking result with Celery, before and after tuning, and Airflow's share of it
 	@$(BIN)/python -m lab.benchmarks.pipeline $(ARGS)
 
 eval-tracking: install  ## the tracker over simulated days, beside two baselines (ARGS="--seeds 1,2")
 	@$(BIN)/python -m lab.evaluation.tracking_bench $(ARGS)
+
+WEB := dashboard/web
+
+$(WEB)/node_modules/.installed: $(WEB)/package.json
+	@cd $(WEB) && npm install --silent && touch node_modules/.installed
+
+web: $(WEB)/node_modules/.installed  ## build the dashboard's page into dashboard/static (Node 20 and npm)
+	@cd $(WEB) && npm run --silent build
+
+check-web: web  ## the page's own tests, and whether the committed bundle is what its sources build
+	@cd $(WEB) && npm test --silent
+	@git diff --exit-code --stat -- dashboard/static
+
+check-dashboard: install web  ## the dashboard in a real Chromium on a real Airflow: every figure beside its bar (ARGS=--help)
+	@$(BIN)/python -m lab.benchmarks.dashboard $(ARGS)
 
 image:  ## the image of every service (BASE_IMAGE=, PIP_CONFIG=; wheels of deploy/wheels/ come first): docs/deploy.md
 	DOCKER_BUILDKIT=1 docker build --file deploy/Dockerfile --tag bay-observation:latest --tag bay-observation:$(VERSION) \
@@ -76,4 +103,4 @@ compose-test: install  ## build the image, start every profile in Docker, send b
 	@$(BIN)/python tests/compose/run.py $(ARGS)
 
 clean:  ## remove what the targets made
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache data demo_output
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .coverage* data demo_output

@@ -1,4 +1,4 @@
-"""Typed pickles on shared storage: written once, verified, read back through an allow-list."""
+"""Artifacts on shared storage: written once, verified before they are read, holding data and never code."""
 
 from artifacts.faults import StoreFault
 from artifacts.hang_guard import guard_for, store_timeout

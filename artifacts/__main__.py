@@ -1,8 +1,9 @@
 """`python -m artifacts`: the shared storage, and what waits for it.
 
-init       mark the root of a store, so that an absent mount is told from it (STORE_MARKER=required)
+init       mark the root of a store, so that an absent mount is recognised (STORE_MARKER=required)
 status     whether the store answers, and what waits in this host's spool
 replicate  publish what waits in this host's spool, in order: a service of every observer
+convert    write a store of format 1 as a new store of format 2
 
 DATA_PATH is the store, SPOOL_PATH the spool. See docs/storage.md.
 """
@@ -15,7 +16,9 @@ import sys
 import threading
 from collections.abc import Sequence
 from contextlib import ExitStack
+from pathlib import Path
 
+from artifacts.conversion import convert
 from artifacts.faults import named_errors
 from artifacts.filesystem import MARKER
 from artifacts.location import data_root, file_system
@@ -25,7 +28,7 @@ from artifacts.store import ArtifactStore
 from bay_observation.errors import ArtifactError, BayObservationError, ConfigError, SpoolError, StoreUnavailableError
 
 _FAILED, _WRONG_USE, _WAITING = 1, 2, 3
-# The replicator holds up nobody: what is slow may be slow.
+# No task waits for the replicator: a slow store may take its time.
 _TIMEOUT_S = 120.0
 # How long a stand-by takes to notice that it is stopped.
 _STANDBY_S = 5.0
@@ -72,7 +75,7 @@ def _status(options: argparse.Namespace) -> int:
     replicating = spool is not None and _is_replicated(spool)
     waiting = sum(backlog.pending for backlog in backlogs)
     if options.json:
-        told = {
+        report = {
             "store": data_root(),
             "fault": fault or None,
             "spool": None if spool is None else str(spool.folder),
@@ -80,7 +83,7 @@ def _status(options: argparse.Namespace) -> int:
             "pending": waiting,
             "bays": [backlog.to_dict() for backlog in backlogs],
         }
-        print(json.dumps(told, indent=2))
+        print(json.dumps(report, indent=2))
     else:
         print(f"store       {fault or f'{data_root()}: answers'}")
         print(f"spool       {'off: SPOOL_PATH is not set' if spool is None else spool.folder}")
@@ -124,6 +127,16 @@ def _replicate(options: argparse.Namespace) -> int:
     return 0
 
 
+def _convert(options: argparse.Namespace) -> int:
+    result = convert(options.old, options.new)
+    for reason in result.refused:
+        print(f"refused: {reason}", file=sys.stderr)
+    counts = ", ".join(f"{count} {stage}" for stage, count in result.converted.items()) or "nothing"
+    print(f"{options.new}: {counts} converted, {len(result.refused)} refused; {options.old} is as it was")
+    print("References that Airflow keeps from before do not fit the new files: run no old task again.")
+    return _FAILED if result.refused else 0
+
+
 def _is_replicated(spool: Spool) -> bool:
     try:
         with spool.only_replicator(0.0):
@@ -145,6 +158,10 @@ def _parser() -> argparse.ArgumentParser:
     replicate = commands.add_parser("replicate", help="publish what waits")
     replicate.add_argument("--once", action="store_true", help="what waits now, and end")
     replicate.set_defaults(run=_replicate)
+    conversion = commands.add_parser("convert", help="write a store of format 1 as a new store of format 2")
+    conversion.add_argument("old", type=Path, help="root of the old store; it is not changed")
+    conversion.add_argument("new", type=Path, help="root of the new store")
+    conversion.set_defaults(run=_convert)
     return parser
 
 

@@ -45,7 +45,7 @@ _REMEDIES = {
     StoreFault.FULL: "the file system is full: free room on the file server",
     StoreFault.QUOTA: "the quota is used up: raise it, or delete old batches",
     StoreFault.READ_ONLY: "the mount is read-only: mount it for writing (see dmesg for why it changed)",
-    StoreFault.STALE: "the mount is stale, its server exported it anew: unmount it and mount it again",
+    StoreFault.STALE: "the mount is stale, its server exported it again: unmount it and mount it again",
     StoreFault.INPUT_OUTPUT: "Input/output error: look at the file server, its disks and the network between",
     StoreFault.DISCONNECTED: "the file server is not connected: is it up, and is there a route to it?",
     StoreFault.ABSENT: "the shared storage is not there: mount it, or correct DATA_PATH",
@@ -64,8 +64,8 @@ def unavailable(where: str, doing: str, fault: StoreFault, detail: str = "") -> 
         fault: which way the store fails.
         detail: what else is known.
     """
-    told = f" ({detail})" if detail else ""
-    return StoreUnavailableError(f"{where}: cannot be {doing}: {_REMEDIES[fault]}{told}", fault)
+    detail = f" ({detail})" if detail else ""
+    return StoreUnavailableError(f"{where}: cannot be {doing}: {_REMEDIES[fault]}{detail}", fault)
 
 
 @contextmanager

@@ -33,8 +33,12 @@ class FileSystem(Protocol):
     def status(self, path: str) -> FileStatus | None:
         """Size and time of a file, None where there is none."""
 
-    def read(self, path: str) -> bytes:
-        """All of a file."""
+    def read(self, path: str, most_bytes: int) -> bytes:
+        """All of a file.
+
+        Raises:
+            ArtifactError: it is no regular file, or has more than `most_bytes`.
+        """
 
     def write(self, path: str, content: bytes, *, before_commit: BeforeCommit | None = None, new: bool = False) -> None:
         """Put a file there: whole or not at all, and durably.
@@ -43,7 +47,7 @@ class FileSystem(Protocol):
             path: of the file; its folders are made.
             content: all of it.
             before_commit: called when nothing is visible yet; what it raises keeps it so.
-            new: never replace a file, whoever put it there a moment ago.
+            new: never replace a file, not even one that appeared a moment ago.
 
         Raises:
             FileExistsError: `new`, and a file is there.

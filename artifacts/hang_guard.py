@@ -1,8 +1,8 @@
-"""Calls of a shared storage that may hang, and how nobody has to wait for them.
+"""Calls of a shared storage that may hang, each with a limit on how long its caller waits.
 
 A call into an NFS mount whose server is gone returns when the server is back, minutes or hours
 later; no signal ends it, no thread that makes it can be cancelled. Here every such call has a
-daemon thread of its own, and its caller waits `limit_s` for it, then goes on with an error. From
+separate daemon thread, and its caller waits `limit_s` for it, then goes on with an error. From
 then on the store is known to hang, and is not called at all: further callers have their error at
 once. So no more threads can hang than were calling when it began, `_CALLS` at most per process,
 and none of them is one of a pool that others need. The first of them that returns is the probe:
@@ -179,9 +179,9 @@ class WatchedFileSystem:
         """Size and time of a file, None where there is none."""
         return self._call(lambda: self._files.status(path))
 
-    def read(self, path: str) -> bytes:
-        """All of a file."""
-        return self._call(lambda: self._files.read(path))
+    def read(self, path: str, most_bytes: int) -> bytes:
+        """All of a file; see `FileSystem`."""
+        return self._call(lambda: self._files.read(path, most_bytes))
 
     def publish(self, path: str, content: bytes, before_commit: BeforeCommit | None) -> None:
         """Put a file there unless it is there already; once this has raised it does not appear any more."""
@@ -200,7 +200,7 @@ class WatchedFileSystem:
             if before_commit is not None:
                 before_commit()
             if abandoned.is_set():
-                raise unavailable(self.where(path), "published", StoreFault.HANGING, "nobody waits for it any more")
+                raise unavailable(self.where(path), "published", StoreFault.HANGING, "its caller has given up")
 
         def write() -> None:
             if unless_there and self._holds(path, content):
@@ -215,7 +215,7 @@ class WatchedFileSystem:
 
     def _holds(self, path: str, content: bytes) -> bool:
         status = self._files.status(path)
-        return status is not None and status.size == len(content) and self._files.read(path) == content
+        return status is not None and status.size == len(content) and self._files.read(path, len(content)) == content
 
     def folders(self, folder: str, file_name: str) -> list[str]:
         """Names of the folders in `folder` that hold a file of that name, in order."""

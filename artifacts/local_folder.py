@@ -7,7 +7,7 @@ from pathlib import Path
 
 from artifacts.filesystem import FileStatus
 from bay_observation.errors import ArtifactError
-from bay_observation.files import BeforeCommit, file_lock, write_atomically
+from bay_observation.files import BeforeCommit, file_lock, read_regular_file, write_atomically
 
 
 class LocalFileSystem:
@@ -33,9 +33,9 @@ class LocalFileSystem:
             return None
         return FileStatus(found.st_size, datetime.fromtimestamp(found.st_mtime, UTC))
 
-    def read(self, path: str) -> bytes:
-        """All of a file."""
-        return self._locate(path).read_bytes()
+    def read(self, path: str, most_bytes: int) -> bytes:
+        """All of a file; see `FileSystem`."""
+        return read_regular_file(self._locate(path), most_bytes)
 
     def write(self, path: str, content: bytes, *, before_commit: BeforeCommit | None = None, new: bool = False) -> None:
         """Put a file there: whole or not at all, and durably; see `FileSystem`."""
@@ -55,7 +55,10 @@ class LocalFileSystem:
 
     def _locate(self, path: str) -> Path:
         root = self._folder.resolve()
-        located = (root / path).resolve()
+        try:
+            located = (root / path).resolve()
+        except RuntimeError:  # before Python 3.13, for links that lead to one another
+            raise ArtifactError(f"{root / path}: a loop of symbolic links") from None
         if not located.is_relative_to(root):
             raise ArtifactError(f"{path}: leaves the store {root}")
         return located

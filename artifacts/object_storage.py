@@ -13,11 +13,11 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 from artifacts.filesystem import FileStatus
-from bay_observation.errors import ConfigError
+from bay_observation.errors import ArtifactError, ConfigError
 from bay_observation.files import BeforeCommit
 
 _ROOT = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[A-Za-z0-9][A-Za-z0-9_.=-]*)*/?")
-# Beneath `STORE_TIMEOUT`, so that it is S3 that is told of, and not a hanging call.
+# Beneath `STORE_TIMEOUT`, so that the error names S3, and not a hanging call.
 _CONFIG = {"connect_timeout": 5, "read_timeout": 10, "retries": {"max_attempts": 2}}
 
 
@@ -55,9 +55,14 @@ class ObjectStorage:
                 return None
             return FileStatus(int(found["size"]), found["LastModified"])
 
-    def read(self, path: str) -> bytes:
-        """All of an object."""
+    def read(self, path: str, most_bytes: int) -> bytes:
+        """All of an object; see `FileSystem`."""
         with self._s3() as s3:
+            size = int(s3.info(self._key(path))["size"])
+            if size > most_bytes:
+                raise ArtifactError(
+                    f"{self.where(path)}: {size} bytes where {most_bytes} are expected: replaced, or not ours"
+                )
             content: bytes = s3.cat_file(self._key(path))
             return content
 

@@ -4,7 +4,9 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import Any, Literal, Self, get_args
+from typing import Any, Generic, Literal, Self, get_args
+
+from typing_extensions import TypeVar
 
 from bay_observation.errors import ArtifactError
 
@@ -37,9 +39,12 @@ def artifact_path(stage: Stage, bay_id: str, batch_id: str) -> PurePosixPath:
     return PurePosixPath(folder, bay_id, batch_id, file_name)
 
 
+T = TypeVar("T", default=Any)
+
+
 @dataclass(frozen=True, slots=True)
-class ArtifactReference:
-    """A published artifact: where it lies and what its bytes must be.
+class ArtifactReference(Generic[T]):
+    """A published artifact: where it lies and what its bytes must be. `T` is the type that it holds.
 
     `path` is relative to the store's root, since hosts mount it at different
     places; `schema` is the version of the stage's types that wrote it.

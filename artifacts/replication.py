@@ -54,7 +54,7 @@ class Replicator:
 
     Args:
         spool: of this host.
-        store: where to; without a spool of its own.
+        store: where to publish; a store without a spool.
     """
 
     def __init__(self, spool: Spool, store: ArtifactStore) -> None:
@@ -62,7 +62,7 @@ class Replicator:
         self.store = store
 
     def run(self, stop: threading.Event, *, idle_s: float = IDLE_S, longest_wait_s: float = LONGEST_WAIT_S) -> None:
-        """Publish whatever comes, until told to stop; a store that fails is tried again after ever longer waits.
+        """Publish what arrives until `stop` is set; a failing store is tried again after growing pauses.
 
         Raises:
             SpoolError: the spool cannot be used.
@@ -77,7 +77,7 @@ class Replicator:
             else:
                 if wait > idle_s and done.published:
                     logger.info("the store is back")
-                # What could not be published for a reason of its own is not tried in haste.
+                # An artifact that failed by itself, and not with the store, is retried after a pause.
                 wait = min(max(wait, idle_s) * 2, longest_wait_s) if done.left else idle_s
             stop.wait(wait)
 

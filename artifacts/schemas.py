@@ -1,78 +1,33 @@
-"""Which classes each stage's artifact may hold: the whole allow-list, to be read at a glance.
+"""Which type each stage's artifact holds, and the version of it.
 
-Names are text, so that this package imports none of the stages. Raise a stage's
-version when its types change in a way that old files do not fit.
+Types are named by text, so that this package imports none of the stages. The names stand here, in
+code; a file names none. Raise a stage's version when its types change in a way that old files do not fit.
 """
 
 from dataclasses import dataclass
+from importlib import import_module
 
 from artifacts.reference import Stage
-
-Name = tuple[str, str]
-
-_TIME: frozenset[Name] = frozenset({("datetime", "datetime"), ("datetime", "timedelta"), ("datetime", "timezone")})
-# numpy's and shapely's own reconstruction functions; neither runs code from the data.
-_ARRAYS: frozenset[Name] = frozenset(
-    {
-        ("numpy", "ndarray"),
-        ("numpy", "dtype"),
-        ("numpy._core.multiarray", "_reconstruct"),
-        ("numpy._core.multiarray", "scalar"),
-        ("numpy._core.numeric", "_frombuffer"),
-    }
-)
-_SHAPES: frozenset[Name] = frozenset(
-    {
-        ("shapely.io", "from_wkb"),
-        ("shapely.geometry.polygon", "Polygon"),
-        ("shapely.geometry.multipolygon", "MultiPolygon"),
-    }
-)
-_CAPTURE: frozenset[Name] = frozenset(
-    {
-        ("capture_async.types", "CaptureBatch"),
-        ("capture_async.types", "CapturedImage"),
-        ("capture_async.types", "CameraFailure"),
-        ("capture_async.types", "FailureReason"),
-        ("capture_async.types", "Attempt"),
-    }
-)
-_OBSERVATION: frozenset[Name] = frozenset(
-    {
-        ("inference.types", "Observation"),
-        ("inference.types", "CameraObservation"),
-        ("inference.types", "DetectedObject"),
-    }
-)
-_FUSION: frozenset[Name] = frozenset({("fusion.types", "FusionResult"), ("fusion.types", "FusedBlock")})
-_TRACKING: frozenset[Name] = frozenset(
-    {
-        ("tracking.types", "TrackingResult"),
-        ("tracking.types", "TrackerState"),
-        ("tracking.types", "Track"),
-        ("tracking.types", "Streak"),
-        ("tracking.types", "Shape"),
-        ("tracking.types", "Rates"),
-        ("tracking.outline", "Outline"),
-        ("tracking.types", "TrackEvent"),
-        ("tracking.types", "TrackStatus"),
-        ("tracking.types", "EventKind"),
-    }
-)
 
 
 @dataclass(frozen=True, slots=True)
 class Schema:
-    """Version and content of one stage's artifact: the class of the whole, and all that it may hold."""
+    """Version and type of one stage's artifact, and the most bytes that its file may have."""
 
     version: int
-    root: Name
-    allowed: frozenset[Name]
+    module: str
+    name: str
+    most_bytes: int
+
+    def kind(self) -> type:
+        """The dataclass that the artifact holds."""
+        kind: type = getattr(import_module(self.module), self.name)
+        return kind
 
 
 SCHEMAS: dict[Stage, Schema] = {
-    "capture": Schema(1, ("capture_async.types", "CaptureBatch"), _CAPTURE | _TIME),
-    "observation": Schema(1, ("inference.types", "Observation"), _OBSERVATION | _TIME | _ARRAYS),
-    "fusion": Schema(1, ("fusion.types", "FusionResult"), _FUSION | _TIME | _ARRAYS | _SHAPES),
-    "tracking": Schema(2, ("tracking.types", "TrackingResult"), _TRACKING | _TIME | _ARRAYS | _SHAPES),
+    "capture": Schema(2, "capture_async.types", "CaptureBatch", 512 * 2**20),
+    "observation": Schema(2, "inference.types", "Observation", 64 * 2**20),
+    "fusion": Schema(2, "fusion.types", "FusionResult", 32 * 2**20),
+    "tracking": Schema(3, "tracking.types", "TrackingResult", 64 * 2**20),
 }

@@ -5,7 +5,7 @@
     {SPOOL_PATH}/aside/{bay_id}/...                    not published: something stands in its place, or it is damaged
 
 Each file is whole: a line of JSON (reference, what it replaces, when it was made), and the
-artifact's bytes. It moves by rename, so that it is in one of the folders, whoever is killed.
+artifact's bytes. It moves by rename: it is always in exactly one folder, whichever process is killed.
 """
 
 import hashlib
@@ -25,7 +25,7 @@ from artifacts.location import data_root
 from artifacts.reference import ArtifactReference, Stage, artifact_path
 from bay_observation import settings
 from bay_observation.errors import ArtifactError, ConfigError, SpoolError
-from bay_observation.files import BeforeCommit, file_lock, sync_folder, write_atomically
+from bay_observation.files import BeforeCommit, file_lock, read_regular_file, sync_folder, write_atomically
 
 logger = logging.getLogger(__name__)
 
@@ -34,7 +34,7 @@ SPOOLED_STAGES: frozenset[Stage] = frozenset({"capture", "observation"})
 
 # For a person to look at.
 _ASIDE_KEPT = timedelta(days=7)
-# A healthy publication takes milliseconds; nobody waits longer for one that hangs.
+# A healthy publication takes milliseconds; one that hangs is given up after this time.
 _PATIENCE_S = 2.0
 _LONGEST_HEADER = 8192
 
@@ -61,7 +61,7 @@ class Spooled:
         """Whether another artifact that is published in its place stays there.
 
         Of the captures of a slot the first one stands, but for one that a cleared task replaces.
-        Of two Observations the later one does, since fusion was told of that one.
+        Of two Observations the later one does: fusion has the reference to that one.
         """
         if sha256 in self.replaces:
             return False
@@ -276,7 +276,7 @@ class Spool:
 
     @contextmanager
     def replicating(self) -> Iterator[None]:
-        """Held while the replicator publishes an artifact: nobody else of this host does then.
+        """Held while the replicator publishes an artifact: no other process of this host publishes meanwhile.
 
         Raises:
             StoreUnavailableError: a publication of this host hangs.
@@ -369,7 +369,7 @@ def content_of(path: Path, reference: ArtifactReference) -> bytes:
         ArtifactError: it is damaged.
         OSError: it is gone, or cannot be read.
     """
-    content = path.read_bytes().partition(b"\n")[2]
+    content = read_regular_file(path, reference.size + _LONGEST_HEADER).partition(b"\n")[2]
     if len(content) != reference.size or hashlib.sha256(content).hexdigest() != reference.sha256:
         raise ArtifactError(f"{path}: damaged: its bytes are not those that were spooled")
     return content

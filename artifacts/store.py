@@ -1,23 +1,21 @@
-"""The store: atomic publishing, and reading that verifies before it unpickles."""
+"""The store: atomic publishing, and reading that verifies before it decodes."""
 
 import hashlib
-import io
 import logging
-import pickle
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
 from datetime import datetime
-from enum import Enum
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal, TypeVar
 
 from artifacts.faults import named_errors
 from artifacts.filesystem import FileSystem
+from artifacts.format import from_bytes, to_bytes
 from artifacts.hang_guard import WatchedFileSystem, store_timeout
 from artifacts.local_folder import LocalFileSystem
 from artifacts.location import data_root, file_system
 from artifacts.reference import ArtifactReference, Stage, artifact_path
-from artifacts.schemas import SCHEMAS, Name
+from artifacts.schemas import SCHEMAS
 from artifacts.spool import SPOOLED_STAGES, Spool
 from bay_observation import settings
 from bay_observation.errors import ArtifactError, ConfigError, StoreUnavailableError
@@ -25,14 +23,10 @@ from bay_observation.files import BeforeCommit
 
 logger = logging.getLogger(__name__)
 
-_PICKLE_PROTOCOL = 5
-# A file starts with this line; the pickle follows it. It tells a foreign file from
-# ours, and an outdated one from a current one, before anything is unpickled.
-_MAGIC = b"bay-observation"
-_LONGEST_HEADER = 128
 # Another publisher of the same artifact may come between a look and a publication, but not for ever.
 _LOOKS = 5
 
+T = TypeVar("T")
 Outcome = Literal["published", "already there", "superseded"]
 
 
@@ -112,11 +106,11 @@ class ArtifactStore:
         stage: Stage,
         bay_id: str,
         batch_id: str,
-        value: object,
+        value: T,
         *,
         before_commit: BeforeCommit | None = None,
         replaces: str | None = None,
-    ) -> ArtifactReference:
+    ) -> ArtifactReference[T]:
         """Publish `value` as the artifact of a batch's stage.
 
         Publishing the same content again changes nothing and returns an equal reference.
@@ -143,36 +137,26 @@ class ArtifactStore:
             self._publish(reference, content, before_commit)
         return reference
 
-    def reference(self, stage: Stage, bay_id: str, batch_id: str, value: object) -> ArtifactReference:
-        """The reference that `save` would return, for whoever must note it before it is published.
+    def reference(self, stage: Stage, bay_id: str, batch_id: str, value: T) -> ArtifactReference[T]:
+        """The reference that `save` would return, for callers that note it before it is published.
 
         Raises:
             ArtifactError: the value is not of the stage's type.
         """
         return _made(stage, bay_id, batch_id, value)[0]
 
-    def load(self, reference: ArtifactReference) -> Any:
+    def load(self, reference: ArtifactReference[T]) -> T:
         """Read an artifact back, after its size, digest and header proved right.
 
         Raises:
             ArtifactError: the file is missing, damaged, truncated, foreign or outdated.
             StoreUnavailableError: the store fails, and this host's spool does not hold the artifact.
         """
-        spooled = None if self.spool is None else self.spool.read(reference)
-        if spooled is not None:
-            return _unpickle(self.where(reference), reference.stage, spooled)
-        content = self._read(reference.path)
-        if len(content) != reference.size:
-            raise ArtifactError(
-                f"{self.where(reference)}: {len(content)} bytes where {reference.size} were published:"
-                " truncated, or replaced by a later run of its stage"
-            )
-        if hashlib.sha256(content).hexdigest() != reference.sha256:
-            raise ArtifactError(
-                f"{self.where(reference)}: its sha256 is not the published one:"
-                " damaged, or replaced by a later run of its stage"
-            )
-        return _unpickle(self.where(reference), reference.stage, content)
+        content = None if self.spool is None else self.spool.read(reference)
+        if content is None:
+            content = self._read_verified(reference)
+        value: T = from_bytes(self.where(reference), reference.stage, content)
+        return value
 
     def is_whole(self, reference: ArtifactReference) -> bool:
         """Whether the artifact is readable on this host with the published size and digest.
@@ -186,7 +170,7 @@ class ArtifactStore:
         if self.spool is not None and self.spool.read(reference) is not None:
             return True
         try:
-            content = self._files.read(reference.path)
+            content = self._files.read(reference.path, SCHEMAS[reference.stage].most_bytes)
         except (OSError, StoreUnavailableError):
             return False
         return len(content) == reference.size and hashlib.sha256(content).hexdigest() == reference.sha256
@@ -204,8 +188,8 @@ class ArtifactStore:
         with named_errors(self._files.where(path), "read"):
             if self._files.status(path) is None:
                 return None
-        content = self._read(path)
-        _unpickle(self._files.where(path), stage, content)
+        content = self._read(path, SCHEMAS[stage].most_bytes)
+        from_bytes(self._files.where(path), stage, content)
         digest = hashlib.sha256(content).hexdigest()
         return ArtifactReference(stage, bay_id, batch_id, path, digest, len(content), SCHEMAS[stage].version)
 
@@ -251,7 +235,7 @@ class ArtifactStore:
                     self._files.write(reference.path, content, new=present is None)
                 except FileExistsError:
                     continue
-                if self._files.read(reference.path) == content:
+                if self._files.read(reference.path, len(content)) == content:
                     return "published"
         raise ArtifactError(f"{where}: cannot be published: it changes whenever it is looked at")
 
@@ -268,19 +252,34 @@ class ArtifactStore:
         status = self._files.status(reference.path)
         if status is None:
             return None
-        content = self._files.read(reference.path)
+        content = self._files.read(reference.path, SCHEMAS[reference.stage].most_bytes)
         try:
-            _unpickle(self.where(reference), reference.stage, content)
+            from_bytes(self.where(reference), reference.stage, content)
         except ArtifactError as error:
             logger.warning("%s; it is replaced", error)
             return "", status.modified_at
         return hashlib.sha256(content).hexdigest(), status.modified_at
 
-    def _read(self, path: str) -> bytes:
+    def _read_verified(self, reference: ArtifactReference) -> bytes:
+        """The bytes that were published."""
+        where = self.where(reference)
+        content = self._read(reference.path, reference.size)
+        if len(content) != reference.size:
+            raise ArtifactError(
+                f"{where}: {len(content)} bytes where {reference.size} were published:"
+                " truncated, or replaced by a later run of its stage"
+            )
+        if hashlib.sha256(content).hexdigest() != reference.sha256:
+            raise ArtifactError(
+                f"{where}: its sha256 is not the published one: damaged, or replaced by a later run of its stage"
+            )
+        return content
+
+    def _read(self, path: str, most_bytes: int) -> bytes:
         where = self._files.where(path)
         with named_errors(where, "read"):
             try:
-                return self._files.read(path)
+                return self._files.read(path, most_bytes)
             except FileNotFoundError:
                 raise ArtifactError(
                     f"{where}: no such artifact; is the shared storage mounted at {self._files.root} on this host?"
@@ -312,76 +311,24 @@ class ArtifactStore:
         logger.warning("%s is spooled on this host: %s", reference.path, why)
 
 
-def _made(stage: Stage, bay_id: str, batch_id: str, value: object) -> tuple[ArtifactReference, bytes]:
+def _made(stage: Stage, bay_id: str, batch_id: str, value: T) -> tuple[ArtifactReference[T], bytes]:
     """A value as a file's bytes, and the reference to them."""
     path = artifact_path(stage, bay_id, batch_id)
     schema = SCHEMAS[stage]
-    kind = (type(value).__module__, type(value).__qualname__)
-    if kind != schema.root:
-        raise ArtifactError(f"{path}: a {stage} artifact holds {'.'.join(schema.root)}, not {'.'.join(kind)}")
+    kind = type(value)
+    if (kind.__module__, kind.__qualname__) != (schema.module, schema.name):
+        raise ArtifactError(
+            f"{path}: a {stage} artifact holds {schema.module}.{schema.name}, not {kind.__module__}.{kind.__qualname__}"
+        )
     for attribute, name in (("bay_id", bay_id), ("batch_id", batch_id)):
         if getattr(value, attribute, name) != name:
             raise ArtifactError(f"{path}: the value's {attribute} is {getattr(value, attribute)!r}, not {name!r}")
-    content = _header(stage, schema.version) + _pickled(value)
-    _unpickle(path.as_posix(), stage, content)  # what cannot be read back is not published
-    reference = ArtifactReference(
-        stage, bay_id, batch_id, str(path), hashlib.sha256(content).hexdigest(), len(content), schema.version
-    )
-    return reference, content
-
-
-def _header(stage: Stage, version: int) -> bytes:
-    return _MAGIC + f" {stage} {version}\n".encode()
-
-
-def _pickled(value: object) -> bytes:
-    stream = io.BytesIO()
-    _Pickler(stream, protocol=_PICKLE_PROTOCOL).dump(value)
-    return stream.getvalue()
-
-
-class _Pickler(pickle.Pickler):
-    """Members of an enumeration by their value, on every Python.
-
-    Python 3.11.2, which Debian 12 has, writes them as `getattr(class, name)`, which no allow-list can bear.
-    """
-
-    def reducer_override(self, value: Any) -> Any:
-        return (type(value), (value.value,)) if isinstance(value, Enum) else NotImplemented
-
-
-class _AllowListUnpickler(pickle.Unpickler):
-    def __init__(self, content: bytes, allowed: frozenset[Name]) -> None:
-        super().__init__(io.BytesIO(content))
-        self._allowed = allowed
-
-    def find_class(self, module: str, name: str) -> Any:
-        if (module, name) not in self._allowed:
-            raise pickle.UnpicklingError(f"it names {module}.{name}, which this stage does not allow")
-        return super().find_class(module, name)
-
-
-def _unpickle(where: str, stage: Stage, content: bytes) -> Any:
-    """Check the header, then unpickle by the stage's allow-list and check the type of the whole."""
-    schema = SCHEMAS[stage]
-    first, separator, _ = content[:_LONGEST_HEADER].partition(b"\n")
-    words = first.split(b" ")
-    if not separator or words[0] != _MAGIC or len(words) != 3:
-        raise ArtifactError(f"{where}: foreign: not an artifact of this project")
-    if words[1] != stage.encode():
-        raise ArtifactError(f"{where}: holds a {words[1].decode(errors='replace')} artifact, not {stage}")
-    if words[2] != str(schema.version).encode():
-        raise ArtifactError(
-            f"{where}: outdated: schema {words[2].decode(errors='replace')}, this version reads {schema.version};"
-            " run the stage again"
-        )
     try:
-        value = _AllowListUnpickler(content[len(first) + 1 :], schema.allowed).load()
-    except ArtifactError:
-        raise
-    except Exception as error:  # a pickle can fail in any way
-        raise ArtifactError(f"{where}: cannot be unpickled: {error}") from error
-    kind = (type(value).__module__, type(value).__qualname__)
-    if kind != schema.root:
-        raise ArtifactError(f"{where}: holds {'.'.join(kind)}, not {'.'.join(schema.root)}")
-    return value
+        content = to_bytes(stage, value)
+    except ValueError as error:
+        raise ArtifactError(f"{path}: the value cannot be written: {error}") from error
+    from_bytes(path.as_posix(), stage, content)  # what cannot be read back is not published
+    if len(content) > schema.most_bytes:
+        raise ArtifactError(f"{path}: {len(content)} bytes; a {stage} artifact may have {schema.most_bytes}")
+    digest = hashlib.sha256(content).hexdigest()
+    return ArtifactReference(stage, bay_id, batch_id, str(path), digest, len(content), schema.version), content

@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import stat
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -15,6 +16,7 @@ BeforeCommit = Callable[[], None]
 # No writer takes so long, on the slowest mount.
 _ABANDONED_S = 3600.0
 _POLL_S = 0.2
+_SMALL = 2**20
 
 
 def write_atomically(
@@ -61,6 +63,34 @@ def write_atomically(
             Path(temporary).unlink(missing_ok=True)
         raise
     sync_folder(path.parent)
+
+
+def read_regular_file(path: Path, most_bytes: int) -> bytes:
+    """All of a file, after its kind and size proved right. Nothing is waited for but the disk.
+
+    Args:
+        path: of the file. A symbolic link is followed.
+        most_bytes: that it may have.
+
+    Raises:
+        ArtifactError: it is no regular file (a pipe, a device, a folder), it has more than `most_bytes`,
+            or most of it is a hole.
+        OSError: it cannot be read.
+    """
+    # A pipe without a writer would be waited for.
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    with os.fdopen(descriptor, "rb") as file:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise ArtifactError(f"{path}: no regular file")
+        if status.st_size > most_bytes:
+            raise ArtifactError(
+                f"{path}: {status.st_size} bytes where {most_bytes} are expected: replaced, or not ours"
+            )
+        # Small files may have no blocks of their own. `st_blocks` counts 512 bytes each.
+        if status.st_size > _SMALL and status.st_blocks * 512 < status.st_size // 2:
+            raise ArtifactError(f"{path}: most of its {status.st_size} bytes were never written")
+        return file.read(most_bytes + 1)
 
 
 def sync_folder(folder: Path) -> None:

@@ -72,6 +72,10 @@ def _required_or_off(text: str) -> bool:
     return {"required": True, "off": False}[text] if text in ("required", "off") else _refuse(text)
 
 
+def _on_or_off(text: str) -> bool:
+    return {"on": True, "off": False}[text] if text in ("on", "off") else _refuse(text)
+
+
 def _schedule(text: str) -> bool | datetime:
     if text in ("on", "off"):
         return text == "on"
@@ -199,6 +203,23 @@ XDG_RUNTIME_DIR: Setting[Path | None] = Setting(
     default_text="unset",
 )
 
+DASHBOARD = Setting(
+    "DASHBOARD",
+    True,
+    _on_or_off,
+    "write on, or off",
+    "`off`: Airflow's API server has neither the bays' pages nor their REST API.",
+    default_text="on",
+)
+DASHBOARD_CACHE: Setting[Path | None] = Setting(
+    "DASHBOARD_CACHE",
+    None,
+    Path,
+    "give a folder",
+    "Folder on the API server's own disk for small pictures of frames; it may be deleted at any time.",
+    default_text="a folder of the user's in the temporary directory",
+)
+
 # The cameras' login, for commands that run outside Airflow
 
 CAMERA_USER: Setting[str | None] = Setting(
@@ -236,6 +257,7 @@ GROUPS: dict[str, tuple[Setting[object], ...]] = {
     "Shared storage": (DATA_PATH, STORE_TIMEOUT, STORE_MARKER, SPOOL_PATH, SPOOL_LIMIT_MB, SPOOL_KEPT_HOURS),
     "Bays": (BAYS_PATH, BAYS_ENABLED, BAYS_SCHEDULE),
     "History, hosts, models": (HISTORY_DB, ADVERTISED_HOST, MODELS_PATH, INFERENCE_SOCKETS, XDG_RUNTIME_DIR),
+    "Dashboard": (DASHBOARD, DASHBOARD_CACHE),
     "Cameras, outside Airflow": (CAMERA_USER, CAMERA_PASSWORD, camera_connection("{bay}")),
 }
 

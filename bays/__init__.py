@@ -15,6 +15,7 @@ from bays.models import (
     Schedule,
 )
 from bays.naming import (
+    TaskType,
     batch_id,
     dag_id,
     observer_name,
@@ -43,6 +44,7 @@ __all__ = [
     "Notification",
     "Pose",
     "Schedule",
+    "TaskType",
     "TrackerParameters",
     "batch_id",
     "bay_ids",

@@ -34,7 +34,7 @@ def rotation(pose: Pose) -> Floats:
 def angles_of(rotation: Floats) -> tuple[float, float, float]:
     """Pan, tilt and roll in degrees of a (3, 3) rotation: the inverse of `rotation`.
 
-    Looking straight down or up, pan and roll are one turn; it is told as pan.
+    Looking straight down or up, pan and roll are one turn; it is reported as pan.
     """
     right, _, forward = rotation
     tilt = -math.asin(min(1.0, max(-1.0, forward[2])))

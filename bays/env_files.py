@@ -1,7 +1,7 @@
 """The two env files that a bay's hosts are started with (chapter 5 of the specification).
 
 `start-observers.sh` and `start-processors.sh` hand them to docker-compose; `docs/deploy.md`
-tells what each variable does.
+says what each variable does.
 """
 
 from ipaddress import IPv4Address
@@ -40,7 +40,7 @@ def write_env_files(
         missing = [path for path in wanted if not path.exists()]
         differing = [path for path in wanted if path not in missing and path.read_text("utf-8") != wanted[path]]
         if differing:
-            raise ConfigError(f"{differing[0]}: is there and says something else; remove it to have it written anew")
+            raise ConfigError(f"{differing[0]}: exists with other content; remove it to have it written again")
         for path in missing:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(wanted[path], "utf-8")

@@ -86,7 +86,11 @@ class Camera(_Strict):
 
     `connections` is how many the camera allows this process at once. `snapshot` is
     its address for the provider `http`, when that is another than the bay's `path`.
-    With `rtsp` a frame of the stream stands in where the snapshot fails.
+    With `rtsp` a frame of the stream stands in where the snapshot fails. For an NVR, or a
+    camera with several lenses, `channel` is the number of the video source, from 1, and
+    `profile` the token or name of an ONVIF profile. `snapshot_port` is where the snapshot
+    is asked for, where that is another port than the ONVIF services' and the camera does
+    not say so.
     """
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_\-]{0,31}$")]
@@ -95,10 +99,21 @@ class Camera(_Strict):
     scheme: Literal["http", "https"] = "http"
     connections: Annotated[int, Field(ge=1, le=16)] = 1
     snapshot: LocalTarget | None = None
+    snapshot_port: Annotated[int, Field(strict=True, ge=1, le=65535)] | None = None
+    channel: Annotated[int, Field(strict=True, ge=1, le=256)] | None = None
+    profile: Annotated[str, Field(min_length=1, max_length=64)] | None = None
     rtsp: Rtsp | None = None
     pose: Pose | None = None
     intrinsics: Intrinsics | None = None
     fusion: bool = True
+
+    @property
+    def picture(self) -> str:
+        """Which picture of which host; no two cameras of a bay may have the same one."""
+        rtsp_path = None if self.rtsp is None else self.rtsp.path
+        parts = {"channel": self.channel, "profile": self.profile, "snapshot": self.snapshot, "rtsp.path": rtsp_path}
+        selection = "".join(f", {name} {value}" for name, value in parts.items() if value is not None)
+        return f"{self.host}{selection}"
 
     @model_validator(mode="before")
     @classmethod
@@ -181,11 +196,19 @@ class Storage(_Strict):
     wait: Annotated[float, Field(ge=60, le=604_800)] = 7200.0
 
 
+CheckpointKey = Literal["yolo_detection", "sam_segmentation", "classification", "jig_classification"]
+
+
 class Models(_Strict):
     """Checkpoints of a bay. Relative paths start at `MODELS_PATH` (see `inference`).
 
     With `jig_classification` jigs are found by automatic masks as well, which this classifier
-    of crops tells apart. `half_precision` is used where the device has it.
+    of crops names. `half_precision` is used where the device has it. `openvino` runs the
+    detector in OpenVINO on a CPU.
+
+    `sha256` holds the expected digest of a checkpoint by its key, `class_names` renames classes
+    of the checkpoints (theirs to ours), `stages` are the classes that the stage classifier must
+    have; each is optional.
     """
 
     yolo_detection: Path
@@ -193,7 +216,11 @@ class Models(_Strict):
     sam_model_type: Annotated[str, Field(pattern=r"^[a-z0-9_]+$")] = "vit_h"
     classification: Path
     jig_classification: Path | None = None
+    sha256: dict[CheckpointKey, Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]] = Field(default_factory=dict)
+    class_names: dict[str, str] = Field(default_factory=dict)
+    stages: tuple[str, ...] | None = None
     half_precision: bool = True
+    openvino: bool = False
     min_confidence: Annotated[float, Field(gt=0, lt=1)] = 0.25
     image_size: Annotated[int, Field(ge=64, le=4096, multiple_of=32)] = 640
 
@@ -247,6 +274,7 @@ class BayConfig(_Strict):
     camera_quorum: Annotated[int, Field(ge=1)] = 1
     capture_deadline: Annotated[float, Field(gt=0, le=540)] = 30.0
     capture_attempts: Annotated[int, Field(ge=1, le=10)] = 3
+    retry_delay: Annotated[float, Field(ge=1, le=540)] = 60.0
     image_provider: str = "onvif"
     image_provider_config: dict[str, Any] = Field(default_factory=dict)
     conditions: Conditions = Conditions()
@@ -284,7 +312,7 @@ class BayConfig(_Strict):
     @model_validator(mode="after")
     def _cameras_belong_together(self) -> Self:
         _refuse_doubled("name", (camera.name for camera in self.cameras))
-        _refuse_doubled("host", (str(camera.host) for camera in self.cameras))
+        _refuse_doubled("host", (camera.picture for camera in self.cameras))
         subnet = self.network.camera_subnet
         for camera in self.cameras:
             if camera.host not in subnet:

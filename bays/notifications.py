@@ -1,4 +1,4 @@
-"""Who is told of a bay's events: the `notifications` of its YAML file.
+"""Who is notified of a bay's events: the `notifications` of its YAML file.
 
 The model needs nothing of Airflow, since every DAG parse reads it. `check_notifier` looks
 deeper, for `python -m bays validate`: it reads the notifier's source without running it.
@@ -28,7 +28,7 @@ NoticeKind = Literal[
     "camera_down",
     "camera_up",
 ]
-"""What can be told. Kinds of `tracking.EventKind` and `tracking.history.CameraChangeKind`, as text."""
+"""Events that recipients can be notified of: kinds of `tracking.EventKind` and `CameraChangeKind`, as text."""
 
 NOTICE_KINDS: tuple[NoticeKind, ...] = get_args(NoticeKind)
 
@@ -41,13 +41,13 @@ _LOGIN_IN_ADDRESS = re.compile(r"://[^/\s@]+@")
 
 
 class Notification(BaseModel):
-    """One Airflow notifier, and the events that it is told of.
+    """One Airflow notifier, and the events that it receives.
 
     Attributes:
-        name: of this recipient within the bay. It is how the history knows what was told
-            already: under a new name a recipient starts anew, with the next batch.
+        name: of this recipient within the bay. The history records by it what was sent
+            already: a recipient with a new name starts with the next batch.
         notifier: classpath of an `airflow.sdk.BaseNotifier`.
-        events: kinds to tell; all of them by default.
+        events: kinds to send; all of them by default.
         arguments: of the notifier. Those that it templates may use `news.text` and more
             (docs/events.md). Logins stay in Airflow Connections; give their ids.
     """
@@ -95,9 +95,8 @@ class Notification(BaseModel):
 def check_notifier(notification: Notification) -> None:
     """Check that the notifier is installed on this host and takes the arguments.
 
-    Nothing is imported: the module is found on the path and its source is read. Of a class
-    that takes `**kwargs` only missing arguments can be told, of one without an `__init__`
-    of its own none.
+    Nothing is imported: the module is found on the path and its source is read. For a class
+    that takes `**kwargs` only missing arguments are found, for one that inherits its `__init__` none.
 
     Raises:
         ConfigError: there is no such module or class, or the arguments do not fit.
@@ -113,7 +112,7 @@ def check_notifier(notification: Notification) -> None:
     made = next((node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == name), None)
     if made is None:
         if name in _bound_names(tree):
-            return  # handed on from elsewhere: what it takes cannot be told from here
+            return  # imported from elsewhere: its arguments are not visible here
         raise ConfigError(f"{where}: module {module} has no class {name}")
     own = next((node for node in made.body if isinstance(node, ast.FunctionDef) and node.name == "__init__"), None)
     if own is not None:

@@ -55,6 +55,7 @@ class LiveConfig(_Strict):
     timeout: Seconds = 10.0
     max_per_second: Annotated[int, Field(strict=True, ge=1, le=10_000)] | None = None
     login_pause: Annotated[float, Field(strict=True, ge=0, le=_DAY_S)] = 1800.0
+    frame_interval: Annotated[float, Field(strict=True, ge=0, le=_DAY_S)] = 1.0
 
 
 class SnapshotConfig(LiveConfig):
@@ -65,14 +66,14 @@ class SnapshotConfig(LiveConfig):
 
 
 class HttpConfig(SnapshotConfig):
-    """`http`: one plain address per camera; `{name}` in `path` stands for the camera's name."""
+    """`http`: one plain address per camera; `{name}` and `{channel}` in `path` stand for the camera's own."""
 
     path: LocalTarget = "/snapshot.jpg"
 
     @model_validator(mode="after")
     def _template_is_known(self) -> Self:
-        if set("{}") & set(self.path.replace("{name}", "")):
-            raise ValueError(f"path: {self.path!r}: the one placeholder is {{name}}, the camera's name")
+        if set("{}") & set(self.path.replace("{name}", "").replace("{channel}", "")):
+            raise ValueError(f"path: {self.path!r}: the placeholders are {{name}} and {{channel}}, the camera's own")
         return self
 
 

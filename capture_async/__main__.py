@@ -1,6 +1,6 @@
 """`python -m capture_async probe BAY` and `python -m capture_async health BAY`.
 
-For the person in front of a camera cabinet, and for whoever looks after a bay.
+For the person in front of a camera cabinet, and for the people who look after a bay.
 """
 
 import argparse
@@ -8,8 +8,10 @@ import asyncio
 import getpass
 import json
 import logging
+import os
 import sys
 from collections.abc import Iterable
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -42,15 +44,31 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         bay = load_bay(options.bay)
-        return _health(bay, options) if options.command == "health" else _probe(bay, options)
+        status = _health(bay, options) if options.command == "health" else _probe(bay, options)
+        sys.stdout.flush()
     except ConfigError as error:
         print(error, file=sys.stderr)
         return _WRONG_USE
     except BayObservationError as error:
         print(error, file=sys.stderr)
         return _MISSING_QUORUM
+    except EOFError:
+        print("\nno login was given; for cameras that want none, pass --no-login", file=sys.stderr)
+        return _WRONG_USE
+    except OSError as error:
+        _drop_output()
+        if not isinstance(error, BrokenPipeError):  # a reader that has seen enough needs no message
+            print(f"the output cannot be written: {error.strerror or error}", file=sys.stderr)
+        return _MISSING_QUORUM
     except KeyboardInterrupt:
         return _INTERRUPTED
+    return status
+
+
+def _drop_output() -> None:
+    """Keep Python from writing what is left in stdout's buffer once more at its end, and failing again."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -168,7 +186,8 @@ def _probe_notes(reports: "Iterable[CameraReport]") -> list[Text]:
             remarks = ((f"  {remark}\n", "yellow") for remark in report.remarks)
             notes.append(Text.assemble((report.name, "bold"), *remarks))
     for (reason, advice), those in alike.items():
-        details = [Text.assemble((f"{report.name:<8}", "bold"), f"{report.detail}\n") for report in those]
+        width = max(len(report.name) for report in those) + 2
+        details = [Text.assemble((report.name.ljust(width), "bold"), f"{report.detail}\n") for report in those]
         notes.append(Text.assemble((f"{reason}\n", "bold red"), *details, (f"{advice}\n", "yellow")))
     return notes
 

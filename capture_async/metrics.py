@@ -1,4 +1,4 @@
-"""What a capture tells the operators' monitoring, through whatever sink stands around this package.
+"""A capture's metrics, sent to the sink that the caller hands in.
 
 Airflow's own stats module (`airflow.sdk.observability.stats`) is such a sink; this package
 does not import it, its caller hands it in:

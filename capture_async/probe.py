@@ -42,9 +42,37 @@ ADVICE: Mapping[FailureReason, str] = {
     "its snapshot, and update its firmware.",
     FailureReason.STALE: "It sends an old picture: restart the camera; if it comes back, update its firmware.",
     FailureReason.WRONG_SIZE: "Set its main stream to the resolution that the bay's file gives it, or calibrate it "
-    "anew for this one.",
+    "again for this one.",
+    FailureReason.FAULTY_REPLY: "It answers in a way that breaks its protocol: restart it, update its firmware; if it "
+    "stays so, report the lines about it in the log.",
+    FailureReason.OBSERVER_FAULT: "Nothing is known of the camera: the observer's own host is at a limit, which the "
+    "line above names.",
 }
 """What to do at the cabinet, by reason."""
+
+_IT_ANSWERS = (
+    "It takes connections, so its power and cable are right: read the line above; then check port, `scheme` and "
+    "certificate in the bay's file."
+)
+_OF_A_STREAM = (
+    "Correct the stream's address, `rtsp.path` of the camera or `path` of the bay, and switch RTSP over TCP on at "
+    "the camera."
+)
+
+
+def advice_for(reason: FailureReason, provider: str, *, reachable: bool | None = None) -> str:
+    """What to do at the cabinet.
+
+    Args:
+        reason: of the failure.
+        provider: the bay's `image_provider`.
+        reachable: whether the camera took a TCP connection.
+    """
+    if reason is FailureReason.UNREACHABLE and reachable:
+        return _IT_ANSWERS
+    if reason is FailureReason.NO_SNAPSHOT_SERVICE and provider == "rtsp":
+        return _OF_A_STREAM
+    return ADVICE[reason]
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,19 +215,21 @@ class _CameraProbe:
         batch = await service.capture(datetime.now(UTC))
         self._update(**self._facts())
         for failure in batch.failures:
-            self._update(**_failed(failure))
+            self._update(**self._failed(failure))
         for image in batch.images:
             await self._look_at(image)
         self._update(stage="done", done=True)
         return self.report
 
     async def _look_at(self, image: CapturedImage) -> None:
+        if self.report.reachable is False:
+            self._update(reachable=True)  # it took the connection later
         self._update(stage="looking at the frame", latency_s=image.attempts[-1].seconds if image.attempts else None)
         try:
             (height, width), brightness = await asyncio.to_thread(_measure, image)
         except CaptureError as error:
             # Whole by its markers, and yet unreadable: the models could not use it either.
-            advice = ADVICE[FailureReason.NOT_AN_IMAGE]
+            advice = advice_for(FailureReason.NOT_AN_IMAGE, self.bay.image_provider)
             self._update(reason=FailureReason.NOT_AN_IMAGE, detail=str(error), advice=advice)
             return
         self._update(resolution=(width, height), brightness=round(brightness, 1))
@@ -211,6 +241,10 @@ class _CameraProbe:
             except OSError as error:
                 raise CaptureError(f"{path}: the frame cannot be written: {error.strerror or error}") from error
             self._update(saved=str(path))
+
+    def _failed(self, failure: CameraFailure) -> dict[str, Any]:
+        advice = advice_for(failure.reason, self.bay.image_provider, reachable=self.report.reachable)
+        return {"reason": failure.reason, "detail": failure.detail, "advice": advice}
 
     def _facts(self) -> dict[str, Any]:
         """What asking the camera has taught the process of it."""
@@ -228,10 +262,6 @@ class _CameraProbe:
     def _update(self, **changes: Any) -> None:
         self.report = replace(self.report, **changes)
         self.on_update(self.report)
-
-
-def _failed(failure: CameraFailure) -> dict[str, Any]:
-    return {"reason": failure.reason, "detail": failure.detail, "advice": ADVICE[failure.reason]}
 
 
 def _remarks(bay: BayConfig, report: CameraReport) -> list[str]:

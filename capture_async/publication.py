@@ -1,4 +1,4 @@
-"""One capture per bay and slot: by whoever is first, and by nobody who was told to stop.
+"""One capture per bay and slot: the first one stands, and one that was cancelled publishes nothing.
 
 The same trigger can run twice at the same time: a triggerer that was cut off goes on until
 it notices, while another has its triggers already. And a trigger can end while a thread of
@@ -74,7 +74,7 @@ async def publish_capture(
             logger.info("%s was published meanwhile; it stands", first.capture[0].path)
             return first.capture
         except _AbandonedError as error:
-            logger.warning("%s", error)  # nobody waits for this thread any more
+            logger.warning("%s", error)  # the trigger that waited for this thread has ended
             raise
 
     try:
@@ -85,7 +85,7 @@ async def publish_capture(
 
 
 class _AbandonedError(ArtifactError):
-    """Nobody waits for this capture any more."""
+    """The trigger that waited for this capture has ended."""
 
 
 class _AnotherWasFirst(Exception):  # noqa: N818 - a way out of the store, not an error

@@ -13,14 +13,15 @@ from typing import Self
 from bay_observation.errors import CaptureError, ConfigError
 from bays import BayConfig, Camera, batch_id, onvif_connection_id
 from capture_async.credentials import Credentials
-from capture_async.limits import Place
+from capture_async.errors import unexpected_error
 from capture_async.providers.factory import provider_for
 from capture_async.providers.provider import ImageProvider, Outcome
 from capture_async.types import Attempt, CameraFailure, CaptureBatch, CapturedImage, FailureReason
 
 logger = logging.getLogger(__name__)
 
-_FIRST_PAUSE_S = 0.25
+# The last try begins after this share of the deadline, where the camera answers at once.
+_SPREAD = 0.25
 
 
 class CaptureService:
@@ -127,24 +128,30 @@ class CaptureService:
     async def _one_outcome(self, reference_time: datetime, asked: "_Asked", deadline: float) -> Outcome:
         """The camera's outcome, after as many attempts as make sense."""
         loop = asyncio.get_running_loop()
-        pause = _FIRST_PAUSE_S
         left = self._bay.capture_attempts
         while True:
-            async with Place():
-                asked.since = loop.time()
-                outcome = await self._ask(reference_time, asked.camera)
+            asked.since = loop.time()
+            outcome = await self._ask(reference_time, asked.camera)
             left -= 1
             if isinstance(outcome, CapturedImage):
                 return replace(outcome, attempts=asked.tried + outcome.attempts) if asked.tried else outcome
             asked.tried += outcome.attempts
             asked.last = replace(outcome, attempts=asked.tried)
-            # Jittered, so that cameras that failed together do not come back together.
-            wait = pause * random.uniform(0.5, 1.5)
             again = left > 0 and self._provider.worth_another_try(asked.camera, outcome)
+            wait = self._pause(self._bay.capture_attempts - left, asked.camera)
             if not again or loop.time() + wait >= deadline:
                 return asked.last
             await asyncio.sleep(wait)
-            pause *= 2
+
+    def _pause(self, tries: int, camera: Camera) -> float:
+        """Seconds before the next try: short at first, then spread over the deadline; never before Retry-After.
+
+        A camera that restarts, or serves another client, is back within seconds, not milliseconds.
+        """
+        pauses = max(1, self._bay.capture_attempts - 1)
+        share = _SPREAD * self._bay.capture_deadline * (2 * tries - 1) / pauses**2
+        # Jittered, so that cameras that failed together do not come back together.
+        return max(share * random.uniform(0.9, 1.1), self._provider.retry_after_s(camera) or 0.0)
 
     async def _ask(self, reference_time: datetime, camera: Camera) -> Outcome:
         where = f"bay {self._bay.bay_id}, camera {camera.name}: {type(self._provider).__name__}"
@@ -153,9 +160,9 @@ class CaptureService:
         except (CaptureError, ConfigError):
             raise
         except Exception as error:
-            raise CaptureError(
-                f"{where} failed: {error!r}; this is a fault of the provider, not of a camera"
-            ) from error
+            logger.warning("%s failed", where, exc_info=True)
+            failed = unexpected_error(where, error)
+            return CameraFailure(camera.name, failed.reason, failed.detail)
         if len(outcomes) != 1 or outcomes[0].camera_name != camera.name:
             names = ", ".join(outcome.camera_name for outcome in outcomes) or "none"
             raise CaptureError(f"{where} owes one outcome for this camera and gave {len(outcomes)}: {names}")

@@ -65,7 +65,7 @@ async def close_pool() -> None:
 
 
 async def warm_up(provider: str = "onvif") -> None:
-    """Import what a provider needs, in a thread: aiohttp and zeep take a second of a cold process's time.
+    """Import what a provider needs, in a thread: aiohttp takes a tenth of a second of a cold process's time.
 
     All that the process has loaded by then is kept out of its garbage collections
     (`gc.freeze`): it stays anyway, and walking it blocks the loop for a tenth of a second
@@ -89,10 +89,6 @@ def _load(provider: str) -> None:
     from capture_async.service import CaptureService  # noqa: F401  imported here, so that the loop finds it loaded
 
     ImageProviderFactory.provider_class(provider)
-    if provider == "onvif":
-        from capture_async.onvif import soap
-
-        soap.load()
 
 
 @dataclass(slots=True, eq=False)

@@ -26,6 +26,10 @@ class FailureReason(StrEnum):
     TOO_LARGE = "too large"
     STALE = "stale"
     WRONG_SIZE = "wrong size"
+    FAULTY_REPLY = "faulty reply"
+    """It broke a rule of its protocol in a way that leaves no frame; the log has the details."""
+    OBSERVER_FAULT = "observer fault"
+    """The observer's own host is at a limit; nothing is known of the camera."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,15 +69,23 @@ class CapturedImage:
     def decode(self) -> "NDArray[np.uint8]":
         """The picture: (H, W, 3) uint8, BGR. Takes 10 to 20 ms for 1080p and holds no lock.
 
+        Rows and columns are the sensor's, to which a camera's intrinsics belong: EXIF's
+        orientation, which some cameras write, is not applied.
+
         Raises:
             CaptureError: the bytes are no picture that OpenCV can read.
         """
         import cv2
         import numpy as np
 
-        picture = cv2.imdecode(np.frombuffer(self.jpeg, dtype=np.uint8), cv2.IMREAD_COLOR)
+        flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+        unreadable = f"frame {self.image_id}: {len(self.jpeg)} bytes that are no readable picture"
+        try:
+            picture = cv2.imdecode(np.frombuffer(self.jpeg, dtype=np.uint8), flags)
+        except cv2.error as error:  # nothing at all, or more pixels than OpenCV reads
+            raise CaptureError(unreadable) from error
         if picture is None:
-            raise CaptureError(f"frame {self.image_id}: {len(self.jpeg)} bytes that are no readable picture")
+            raise CaptureError(unreadable)
         return np.asarray(picture, dtype=np.uint8)
 
 

@@ -21,6 +21,7 @@ after that time, for a backtest: Airflow makes backfills only of DAGs that have 
 """
 
 import logging
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -29,7 +30,7 @@ from airflow.sdk import DAG, get_parsing_context
 
 from bay_observation import settings
 from bay_observation.errors import ConfigError
-from bays import BayConfig, bay_ids, dag_id, load_bay, observer_queue, processor_queue
+from bays import BayConfig, TaskType, bay_ids, dag_id, load_bay, observer_queue, processor_queue
 from operators import FusionOperator, InferenceOperator, ObservationOperator, TrackingOperator, TriggerStageOperator
 from operators.conditions import check_execution_conditions
 from operators.retrying import StorePatience
@@ -41,7 +42,6 @@ DEFAULT_ARGS: dict[str, Any] = {
     "owner": "samho-ops",
     "depends_on_past": False,
     "retries": 2,
-    "retry_delay": timedelta(minutes=1),
     # A task that hangs must not hold its bay's DAG for ever. (Airflow does not count deferred time.)
     "execution_timeout": timedelta(minutes=30),
 }
@@ -56,7 +56,7 @@ def observation_dag(bay: BayConfig) -> DAG:
         **_observation_schedule(bay),
         tags=["observation", bay.bay_id, "cctv", "observer"],
         doc_md=f"Every slot: all cameras of **{bay.description}** are captured, the models look at the frames.",
-        **_common(),
+        **_common(bay),
     ) as dag:
         capture_images = ObservationOperator(task_id="capture_images", bay_id=bay.bay_id, queue=queue)
         check_should_proceed = ShortCircuitOperator(
@@ -87,7 +87,7 @@ def fusion_dag(bay: BayConfig) -> DAG:
         schedule=bay.schedule.fusion,
         tags=["fusion", bay.bay_id, "processor"],
         doc_md=f"One run per Observation of **{bay.description}**; `conf` names it by `observation` or `batch_id`.",
-        **_common(),
+        **_common(bay),
     ) as dag:
         process_fusion = FusionOperator(
             task_id="process_fusion", bay_id=bay.bay_id, queue=queue, **_patience(bay).task_arguments()
@@ -110,7 +110,7 @@ def tracking_dag(bay: BayConfig) -> DAG:
         schedule=bay.schedule.tracking,
         tags=["tracking", bay.bay_id, "processor"],
         doc_md=f"One run per floor plan of **{bay.description}**; `conf` names it by `fusion` or `batch_id`.",
-        **_common(),
+        **_common(bay),
     ) as dag:
         TrackingOperator(
             task_id="process_tracking",
@@ -121,7 +121,11 @@ def tracking_dag(bay: BayConfig) -> DAG:
     return dag
 
 
-FACTORIES = {"observation": observation_dag, "fusion": fusion_dag, "tracking": tracking_dag}
+FACTORIES: dict[TaskType, Callable[[BayConfig], DAG]] = {
+    "observation": observation_dag,
+    "fusion": fusion_dag,
+    "tracking": tracking_dag,
+}
 
 
 def build_dags() -> dict[str, DAG]:
@@ -131,7 +135,7 @@ def build_dags() -> dict[str, DAG]:
         ConfigError: a DAG is asked for by id and its bay's file is wrong; `BAYS_SCHEDULE` is.
     """
     asked = get_parsing_context().dag_id
-    dags = {}
+    dags: dict[str, DAG] = {}
     for bay_id in bay_ids():
         wanted = [task_type for task_type in FACTORIES if asked in (None, dag_id(task_type, bay_id))]
         if not wanted:
@@ -149,9 +153,9 @@ def build_dags() -> dict[str, DAG]:
     return dags
 
 
-def _common() -> dict[str, object]:
+def _common(bay: BayConfig) -> dict[str, Any]:
     return {
-        "default_args": DEFAULT_ARGS,
+        "default_args": DEFAULT_ARGS | {"retry_delay": timedelta(seconds=bay.retry_delay)},
         "start_date": START_DATE,
         "catchup": False,
         "max_active_runs": 1,
@@ -162,7 +166,7 @@ def _patience(bay: BayConfig) -> StorePatience:
     return StorePatience(timedelta(seconds=bay.storage.wait), other_retries=DEFAULT_ARGS["retries"])
 
 
-def _observation_schedule(bay: BayConfig) -> dict[str, object]:
+def _observation_schedule(bay: BayConfig) -> dict[str, Any]:
     switch = settings.BAYS_SCHEDULE.read()
     if switch is False:
         return {"schedule": None}

@@ -161,18 +161,18 @@ def _print_report(name: str, result: Calibration) -> None:
         std = f"± {result.std[key]:.2g}" if key in result.std else "held"
         table.add_row(key, f"{value:.6g} {_UNITS.get(key, '')}", std)
     console.print(table)
-    errors = Table("point", "u, v", "X, Y, Z", "px", "cm", "cm, not used")
-    for error in result.errors:
-        point = error.point
-        errors.add_row(
-            f"{point.name} (left out)" if error.left_out else point.name,
+    residuals = Table("point", "u, v", "X, Y, Z", "px", "cm", "cm, not used")
+    for residual in result.residuals:
+        point = residual.point
+        residuals.add_row(
+            f"{point.name} (left out)" if residual.left_out else point.name,
             f"{point.u:.1f}, {point.v:.1f}",
             f"{point.x:g}, {point.y:g}, {point.z:g}",
-            f"{error.pixels:.2f}",
-            f"{error.floor_cm:.1f}",
-            "-" if error.unseen_cm is None else f"{error.unseen_cm:.1f}",
+            f"{residual.pixels:.2f}",
+            f"{residual.floor_cm:.1f}",
+            "-" if residual.unseen_cm is None else f"{residual.unseen_cm:.1f}",
         )
-    console.print(errors)
+    console.print(residuals)
     print("\n".join(_lines(result)))
 
 
@@ -207,8 +207,8 @@ def _print_checks(checks: Sequence[PoseCheck], batches: Sequence[str]) -> None:
             check.camera,
             check.verdict.value,
             str(check.blocks),
-            *(_told(value, " px") for value in (check.residual_px, check.turned_px)),
-            *(_told(value, "°", sign=True) for value in (check.pan_deg, check.tilt_deg, check.roll_deg)),
+            *(_shown(value, " px") for value in (check.residual_px, check.turned_px)),
+            *(_shown(value, "°", sign=True) for value in (check.pan_deg, check.tilt_deg, check.roll_deg)),
         )
     Console().print(table)
     for check in checks:
@@ -216,7 +216,7 @@ def _print_checks(checks: Sequence[PoseCheck], batches: Sequence[str]) -> None:
             print(f"{check.camera}: {check.verdict}: {check.reason}")
 
 
-def _told(value: float | None, unit: str, *, sign: bool = False) -> str:
+def _shown(value: float | None, unit: str, *, sign: bool = False) -> str:
     if value is None:
         return "-"
     return f"{value:+.2f}{unit}" if sign else f"{value:.1f}{unit}"

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import shapely
+from numpy.typing import NDArray
 from shapely import Polygon
 
 from bays import BayConfig
-from fusion.association import Hypotheses
+from fusion.hypotheses import Hypotheses
 from fusion.scene import Scene
 from fusion.types import FusedBlock
 from fusion.upright_box import Bools, Floats, X, Y
@@ -73,6 +74,7 @@ def fused_blocks(placed: Placed, scene: Scene, bay: BayConfig) -> tuple[FusedBlo
                 position_std_m=float(placed.std[row]),
                 missed_by=tuple(scene.frames[camera].name for camera in np.flatnonzero(missed[row])),
                 stage_confidence=share,
+                descriptors=_descriptors(scene, found.members[row]),
             )
         )
     return tuple(blocks)
@@ -99,6 +101,16 @@ def _voters(scene: Scene, silhouette: int) -> list[tuple[DetectedObject, float]]
     """The detections behind a silhouette with their size in the image (square root of its area, pixels)."""
     size = float(np.sqrt(scene.polygons[silhouette].area))
     return [(found, size) for found in (scene.objects[silhouette], *scene.twins[silhouette])]
+
+
+def _descriptors(scene: Scene, members: NDArray[np.integer]) -> dict[str, NDArray[np.float16]] | None:
+    """Descriptors of the detections that a hypothesis joins, by camera; None without any."""
+    seen = {
+        frame.name: found.descriptor
+        for frame, member in zip(scene.frames, members, strict=True)
+        if member >= 0 and (found := scene.objects[member]).descriptor is not None
+    }
+    return seen or None
 
 
 def _vote(ballots: Iterable[tuple[str, float]]) -> tuple[str, float]:

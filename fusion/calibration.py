@@ -9,6 +9,7 @@ told why. A point that contradicts the others is left out, and named.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 import shapely
@@ -24,7 +25,7 @@ Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
 LEAST_POINTS = 4
-CLICK_PX = 1.5  # what a careful click is off by, as long as the points do not tell otherwise
+CLICK_PX = 1.5  # what a careful click is off by, as long as the points do not show otherwise
 
 _POSE_NAMES = ("x", "y", "z", "turn_1", "turn_2", "turn_3")
 _LENS_NAMES = ("focal_px", "k1", "k2", "p1", "p2", "k3")
@@ -64,7 +65,7 @@ class FloorPoint:
 
 
 @dataclass(frozen=True)
-class PointError:
+class PointResidual:
     """How far off one point is.
 
     `pixels` is its reprojection error, `floor_cm` how far from the point its pixel meets
@@ -98,7 +99,7 @@ class Calibration:
         intrinsics: estimated or held, see `held`.
         std: standard deviation of every estimated value, by its name in the bay's file.
         held: what was not estimated.
-        errors: of every point.
+        residuals: of every point.
         rms_px: reprojection error of the points used.
         rms_cm: floor error of the points used.
         unseen_cm: the same for each point by a camera calibrated without it; None where too few points allow it.
@@ -111,7 +112,7 @@ class Calibration:
     intrinsics: Intrinsics
     std: dict[str, float]
     held: tuple[Held, ...]
-    errors: tuple[PointError, ...]
+    residuals: tuple[PointResidual, ...]
     rms_px: float
     rms_cm: float
     unseen_cm: float | None
@@ -119,9 +120,9 @@ class Calibration:
     notes: tuple[str, ...] = field(default_factory=tuple)
 
     @property
-    def left_out(self) -> tuple[PointError, ...]:
+    def left_out(self) -> tuple[PointResidual, ...]:
         """Points that contradict the others."""
-        return tuple(error for error in self.errors if error.left_out)
+        return tuple(residual for residual in self.residuals if residual.left_out)
 
 
 def calibrate(points: Sequence[FloorPoint], intrinsics: Intrinsics, pose: Pose | None = None) -> Calibration:
@@ -224,10 +225,16 @@ _SCALES = dict(
 )
 
 
-def _refined(data: _Data, start: _Camera, names: Sequence[str], loss: str = "linear") -> _Camera:
+def _refined(
+    data: _Data, start: _Camera, names: Sequence[str], loss: Literal["linear", "soft_l1"] = "linear"
+) -> _Camera:
     scale = np.array([_SCALES[name] for name in names])
+
+    def residuals(step: Floats) -> Floats:
+        return start.moved(names, step * scale).residuals(data)
+
     solution = least_squares(
-        lambda step: start.moved(names, step * scale).residuals(data),
+        residuals,
         np.zeros(len(names)),
         loss=loss,
         f_scale=2 * CLICK_PX,
@@ -459,20 +466,20 @@ def _report(points: Sequence[FloorPoint], data: _Data, solution: _Solution, held
     pixels = np.linalg.norm(camera.residuals(data).reshape(-1, 2), axis=1)
     floor = _floor_cm(data, model)
     unseen = _unseen_cm(data, solution)
-    errors = tuple(
-        PointError(point, float(pixels[row]), float(floor[row]), unseen[row], left_out=not used[row])
+    residuals = tuple(
+        PointResidual(point, float(pixels[row]), float(floor[row]), unseen[row], left_out=not used[row])
         for row, point in enumerate(points)
     )
-    foretold = [error.unseen_cm for error in errors if error.unseen_cm is not None and not error.left_out]
+    unseen_cm = [one.unseen_cm for one in residuals if one.unseen_cm is not None and not one.left_out]
     return Calibration(
         pose=model.pose,
         intrinsics=model.intrinsics,
         std=_stds(fit, camera),
         held=held,
-        errors=errors,
+        residuals=residuals,
         rms_px=_rms(pixels[used]),
         rms_cm=_rms(floor[used]),
-        unseen_cm=_rms(np.array(foretold)) if foretold else None,
+        unseen_cm=_rms(np.array(unseen_cm)) if unseen_cm else None,
         floor_std_cm=_floor_std_cm(data.take(used), camera, fit),
         notes=_notes(data, solution),
     )
@@ -541,7 +548,7 @@ def _floor_std_cm(data: _Data, camera: _Camera, fit: _Fit) -> float:
 def _notes(data: _Data, solution: _Solution) -> tuple[str, ...]:
     notes = []
     if not _spare(len(data) - 1, solution.free):
-        notes.append(f"{len(data)} points are too few to tell a mis-clicked one from the others")
+        notes.append(f"{len(data)} points are too few to single out a mis-clicked one")
     if (~solution.used).sum() == int(_MOST_OUTLIERS * len(data)) > 0:
         notes.append("a quarter of the points contradict the rest: look at all of them again")
     return tuple(notes)

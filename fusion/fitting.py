@@ -33,7 +33,7 @@ _LOWEST = np.array([-np.inf, -np.inf, 0.3, 0.3, -np.inf, 0.05])
 _HIGHEST = np.array([np.inf, np.inf, 40.0, 40.0, np.inf, 15.0])
 _SIZE_COLUMNS = np.array([WIDTH, DEPTH, HEIGHT])
 _MOST_ALIKE = 0.9
-_ENOUGH_POINTS = 16  # of an outline's own, from which they tell a shift
+_ENOUGH_POINTS = 16  # of an outline's own, from which a shift follows
 _LONGEST_STEP = np.array([3.0, 3.0, 3.0, 3.0, 0.4, 2.0])
 
 
@@ -82,7 +82,7 @@ class Sensitivity:
         to_noise: (b, 6, 6) spread of the gradient under independent errors of 1 pixel.
         shifts: (b, v, 2) shift of each silhouette against the box's, pixels.
         noise: (b, v) standard deviation of its points once shifted, as if they erred independently, pixels.
-        present: (b, v) there is a silhouette, and enough of its outline is its own to tell.
+        present: (b, v) there is a silhouette, and enough of its outline is its own to estimate a shift.
     """
 
     information: Floats
@@ -207,7 +207,7 @@ class _Problem:
         shifts = np.linalg.solve(across, pull[..., None])[..., 0]
         left = distance - np.einsum("bvki,bvi->bvk", normal, shifts)
         left = np.where(counts, left, 0.0)
-        # Neighbours that err alike tell as much as fewer points that do not (first-order autocorrelation).
+        # Neighbours that err alike are worth as much as fewer points that do not (first-order autocorrelation).
         alike = (left * np.roll(left, -1, axis=-1)).sum(axis=-1) / np.maximum((left**2).sum(axis=-1), 1e-12)
         alike = np.clip(alike, 0.0, _MOST_ALIKE)
         variance = (weight * left**2).sum(axis=-1) / np.maximum(weight.sum(axis=-1), 1e-12)

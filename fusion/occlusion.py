@@ -3,12 +3,18 @@
 import numpy as np
 import shapely
 
-from fusion.association import Hypotheses
-from fusion.scene import CANNOT_TELL_PX, Scene
+from fusion.fitting import Outlines
+from fusion.hypotheses import Hypotheses
+from fusion.scene import AMBIGUOUS_PX, Scene
 from fusion.upright_box import PARAMETERS, Bools, Floats, Ints
 from fusion.visibility import in_front, in_sight
 
 _MUST_SEE = 0.5  # share of a silhouette in open view from which a camera must have seen it
+
+
+def known_outlines(found: Hypotheses, scene: Scene) -> Outlines:
+    """The outlines as evidence, now that it is known where blocks stand and so what may hide each of them."""
+    return scene.outlines(hiding(found, scene), behind_undetected(found, scene))
 
 
 def must_have_seen(found: Hypotheses, scene: Scene) -> Bools:
@@ -79,5 +85,5 @@ def behind_undetected(found: Hypotheses, scene: Scene) -> Bools:
             )
         ]
         points = shapely.points(scene.pixels[behind])
-        hidden[behind] |= shapely.dwithin(points, outline[index], CANNOT_TELL_PX)
+        hidden[behind] |= shapely.dwithin(points, outline[index], AMBIGUOUS_PX)
     return hidden

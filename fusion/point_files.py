@@ -41,7 +41,7 @@ def read_points(path: Path) -> list[FloorPoint]:
 
 
 def read_survey(path: Path) -> list[SurveyPoint]:
-    """Surveyed points, each with a name of its own.
+    """Surveyed points, each with its own name.
 
     Raises:
         CalibrationError: as `read_points`.

@@ -1,4 +1,4 @@
-"""Which cameras no longer hang as the bay's file says, told from ordinary batches.
+"""Which cameras no longer hang as the bay's file says, found in ordinary batches.
 
 What stands on the floor is known from the other cameras: every block is fitted
 again without the camera that is judged, so that a camera out of its pose does not
@@ -16,15 +16,18 @@ import shapely
 
 from bays import BayConfig
 from bays.camera_model import angles_of
-from fusion.association import Hypotheses, associate, collect, refit
+from fusion.agreement import collect
 from fusion.fitting import Outlines, SizePrior, fit_boxes, sensitivity
+from fusion.hypotheses import Hypotheses
 from fusion.pose_drift import ERR_TOGETHER, LEAST_BLOCKS, SCALE_PX, Sighting, Turn, estimate_turn, turned
+from fusion.refitting import refit
 from fusion.scene import Scene, build_scene
+from fusion.search import associate, suggest
 from fusion.types import FusionResult
 from fusion.upright_box import DEPTH, HEIGHT, PARAMETERS, WIDTH, YAW, Bools, Floats, Ints, X, Y
 from inference.types import Observation
 
-# Degrees that a camera may be turned before it is told, and before a batch goes on without it.
+# Degrees that a camera may be turned before it is reported, and before a batch goes on without it.
 # Figures that led to both: docs/calibrate_a_camera.md, from `python -m lab.evaluation.pose_check`.
 TOLERANCE_DEG = 0.25
 BATCH_TOLERANCE_DEG = 0.6
@@ -41,7 +44,7 @@ class PoseVerdict(StrEnum):
 
     OK = "ok"
     OUT_OF_POSE = "out of pose"
-    CANNOT_TELL = "cannot tell"
+    UNDECIDED = "undecided"
 
 
 @dataclass(frozen=True)
@@ -55,7 +58,7 @@ class PoseCheck:
         blocks: places on the floor that it was judged by.
         residual_px: median distance of its outlines from those of the blocks, pose as in the file.
         turned_px: the same once the camera is turned by the estimate.
-        angle_deg: size of the turn; None where it cannot be told.
+        angle_deg: size of the turn; None where it is unknown.
         least_deg: the smallest turn that the batches leave likely.
         across_std_deg: standard deviation of where it looks, roll left out.
         pan_deg: change of the file's pan that the estimate amounts to.
@@ -86,14 +89,14 @@ class SeenBatch:
 
 
 def seen_batch(observation: Observation, bay: BayConfig, result: FusionResult | None = None) -> SeenBatch:
-    """The batch as the check needs it; without a `result` its blocks are looked for anew.
+    """The batch as the check needs it; without a `result` its blocks are searched for.
 
     Raises:
         FusionError: the observation does not fit the bay.
     """
     scene = build_scene(observation, bay)
     if result is None:
-        return SeenBatch(scene, associate(scene)[0])
+        return SeenBatch(scene, associate(suggest(scene)).chosen)
     return SeenBatch(scene, refit(collect(_hypotheses(result, scene), scene), scene, scene.outlines()))
 
 
@@ -135,7 +138,7 @@ def _judge(name: str, batches: Sequence[SeenBatch], out: frozenset[str], toleran
         without = _measured(name, batches, out | {witness}, _WITHOUT_ONE * tolerance_deg)
         if without.verdict is not PoseVerdict.OUT_OF_POSE:
             reason = f"{check.reason}; but by the word of {witness} alone"
-            return replace(check, verdict=PoseVerdict.CANNOT_TELL, reason=reason)
+            return replace(check, verdict=PoseVerdict.UNDECIDED, reason=reason)
     return check
 
 
@@ -147,11 +150,11 @@ def _measured(name: str, batches: Sequence[SeenBatch], out: frozenset[str], tole
             sightings.append(_sighting(batch, row, out))
             view = batch.scene.views.take(np.array([row]))
     if view is None:
-        return PoseCheck(name, PoseVerdict.CANNOT_TELL, "no frame of it in these batches")
+        return PoseCheck(name, PoseVerdict.UNDECIDED, "no frame of it in these batches")
     turn, blocks = estimate_turn(sightings, view)
     if turn is None:
         reason = f"it shares {blocks} blocks with others, and {LEAST_BLOCKS} are needed"
-        return PoseCheck(name, PoseVerdict.CANNOT_TELL, reason, blocks)
+        return PoseCheck(name, PoseVerdict.UNDECIDED, reason, blocks)
     verdict, reason = _verdict(turn, tolerance_deg)
     before, after = angles_of(view.rotation[0]), angles_of(turned(view, turn.vector).rotation[0])
     pan, tilt, roll = ((b - a + 180) % 360 - 180 for a, b in zip(before, after, strict=True))
@@ -192,7 +195,10 @@ def _verdict(turn: Turn, tolerance: float) -> tuple[PoseVerdict, str]:
     if turn.least_deg > tolerance:
         return PoseVerdict.OUT_OF_POSE, f"{measured}, surely by more than {tolerance:g}"
     if turn.across_std_deg > tolerance / 2:
-        return PoseVerdict.CANNOT_TELL, f"{measured} ± {turn.across_std_deg:.2f}, too uncertain to tell {tolerance:g}"
+        return (
+            PoseVerdict.UNDECIDED,
+            f"{measured} ± {turn.across_std_deg:.2f}, too uncertain for {tolerance:g}",
+        )
     return PoseVerdict.OK, f"{measured} ± {turn.across_std_deg:.2f}"
 
 
@@ -208,7 +214,7 @@ def _against_each_other(judged: list[PoseCheck]) -> list[PoseCheck]:
             and check.least_deg < _ABOVE_OTHERS * usual
         ):
             reason = f"{check.reason}; but the others are off as well, by {usual:.2f} in the median"
-            check = replace(check, verdict=PoseVerdict.CANNOT_TELL, reason=reason)  # noqa: PLW2901
+            check = replace(check, verdict=PoseVerdict.UNDECIDED, reason=reason)  # noqa: PLW2901
         result.append(check)
     return result
 
@@ -217,7 +223,7 @@ def _undecided(check: PoseCheck) -> PoseCheck:
     if check.verdict is not PoseVerdict.OUT_OF_POSE:
         return check
     reason = f"{check.reason}; but too many cameras contradict one another to know which are right"
-    return replace(check, verdict=PoseVerdict.CANNOT_TELL, reason=reason)
+    return replace(check, verdict=PoseVerdict.UNDECIDED, reason=reason)
 
 
 def _hypotheses(result: FusionResult, scene: Scene) -> Hypotheses:
@@ -276,7 +282,7 @@ def _fitted(boxes: Floats, members: Ints, outlines: Outlines) -> Floats:
 
 
 def _information(boxes: Floats, members: Ints, outlines: Outlines) -> Floats:
-    """(k, 6, 6) inverse of the boxes' covariance, as these members tell them; what they leave unexplained widens it."""
+    """(k, 6, 6) inverse of the boxes' covariance, from these members; what they leave unexplained widens it."""
     if not len(boxes):
         return np.zeros((0, PARAMETERS, PARAMETERS))
     parts = sensitivity(boxes, _packed(members), outlines.thinned(2), _wide_prior(len(boxes)), scale=SCALE_PX)

@@ -35,7 +35,7 @@ LEAST_BLOCKS = 3  # places on the floor without which no turn is estimated
 _SAME_PLACE_M = 0.5
 _SAME_SILHOUETTE_IOU = 0.3
 SCALE_PX = 3.0
-ERR_TOGETHER = 3.0  # points of one outline err together: what they tell is this many times less certain than it seems
+ERR_TOGETHER = 3.0  # points of one outline err together: they are this many times less certain than they seem
 _UNLIKELY = 9.0  # of a block's disagreement (chi squared of three), from which it counts less
 _MOST_STEPS = 8
 _CONVERGED = 2e-5  # radians
@@ -179,8 +179,8 @@ def _mutual(sighting: Sighting, view: Views) -> tuple[Ints, Ints]:
     rows = np.flatnonzero((depth > _IN_SIGHT_DEPTH).all(axis=1))
     if not len(rows) or not len(sighting.polygons):
         return nothing, nothing
-    hulls = shapely.convex_hull(shapely.multipoints(project(points[rows], view.take(np.zeros_like(rows)))))
-    hulls = shapely.intersection(hulls, sighting.frame)
+    hulls = np.asarray(shapely.convex_hull(shapely.multipoints(project(points[rows], view.take(np.zeros_like(rows))))))
+    hulls = np.asarray(shapely.intersection(hulls, sighting.frame))
     block, silhouette = shapely.STRtree(sighting.polygons).query(hulls, predicate="intersects")
     shared = shapely.area(shapely.intersection(hulls[block], sighting.polygons[silhouette]))
     union = shapely.area(hulls[block]) + shapely.area(sighting.polygons[silhouette]) - shared

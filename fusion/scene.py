@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import shapely
 from shapely import LinearRing, Polygon
+from shapely.geometry.base import BaseGeometry
 
 from bay_observation.errors import FusionError
 from bays import BayConfig
@@ -26,7 +27,7 @@ from inference.types import (
 )
 
 POINTS = 48  # along each outline
-CANNOT_TELL_PX = 12.0  # nearer than this to the frame's edge or another object, an outline may not be its own
+AMBIGUOUS_PX = 12.0  # nearer than this to the frame's edge or another object, an outline may not be its own
 _SIMPLIFY_PX = 1.5
 _MOST_VERTICES = 96
 _BORDER_STEP_PX = 40.0  # the frame's edge is straight as seen, curved once distortion is out
@@ -42,7 +43,7 @@ class Frame:
     model: CameraModel
     observation: CameraObservation
     outline: Polygon
-    crane: shapely.Geometry  # what cranes cover, ideal pixels
+    crane: BaseGeometry  # what cranes cover, ideal pixels
 
 
 @dataclass(frozen=True)
@@ -235,10 +236,10 @@ def _divided_at_border(ring: Floats, model: CameraModel) -> Floats:
     width, height = model.size
     near = np.stack(
         [
-            ring[:, 0] < CANNOT_TELL_PX,
-            ring[:, 1] < CANNOT_TELL_PX,
-            ring[:, 0] > width - CANNOT_TELL_PX,
-            ring[:, 1] > height - CANNOT_TELL_PX,
+            ring[:, 0] < AMBIGUOUS_PX,
+            ring[:, 1] < AMBIGUOUS_PX,
+            ring[:, 0] > width - AMBIGUOUS_PX,
+            ring[:, 1] > height - AMBIGUOUS_PX,
         ],
         axis=1,
     )
@@ -255,7 +256,7 @@ def _to_ideal(pixels: Floats, model: CameraModel) -> Floats:
     return model.undistort(pixels) * model.intrinsics.focal_px
 
 
-def _largest_part(shape: shapely.Geometry) -> Polygon:
+def _largest_part(shape: BaseGeometry) -> Polygon:
     parts = [part for part in shapely.get_parts(shapely.get_parts(shape)) if isinstance(part, Polygon)]
     return max(parts, key=lambda part: part.area, default=Polygon())
 
@@ -279,12 +280,12 @@ def _with_evidence(
         points = shapely.points(pixels[own].reshape(-1, 2))
         blind = shapely.union_all([frame.outline.exterior, frame.crane])
         shapely.prepare(blind)
-        at_edge[own] = shapely.dwithin(points, blind, CANNOT_TELL_PX).reshape(len(own), POINTS)
+        at_edge[own] = shapely.dwithin(points, blind, AMBIGUOUS_PX).reshape(len(own), POINTS)
         open_frame = frame.outline.difference(frame.crane)
         free[row] = open_frame.difference(shapely.union_all(shapes[own]))
         if not len(own):
             continue
-        point, other = shapely.STRtree(shapes[own]).query(points, predicate="dwithin", distance=CANNOT_TELL_PX)
+        point, other = shapely.STRtree(shapes[own]).query(points, predicate="dwithin", distance=AMBIGUOUS_PX)
         foreign = point // POINTS != other
         point, other = point[foreign], other[foreign]
         beside.append(np.stack([own[point // POINTS], point % POINTS, own[other]], axis=1))

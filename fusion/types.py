@@ -1,9 +1,11 @@
-"""What fusion yields: blocks on the floor plan, and the floor that nobody saw."""
+"""What fusion yields: blocks on the floor plan, and the floor that no camera saw."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+import numpy as np
+from numpy.typing import NDArray
 from shapely import MultiPolygon, Polygon
 
 from bays import slot_of
@@ -18,7 +20,7 @@ class FusedBlock:
         footprint: outline on the floor, metres, floor frame.
         height_m: top above the floor, metres.
         area: name of the area it stands in; None outside of every area.
-        stage: assembly stage by weighted vote; None when no camera told.
+        stage: assembly stage by weighted vote; None when no camera gave one.
         confidence: 0 to 1.
         cameras: names of the cameras that saw it.
         work: equipment standing on its footprint, counted by class.
@@ -26,6 +28,8 @@ class FusedBlock:
             some 68 % of the errors lie within it.
         missed_by: working cameras that must have seen it and did not.
         stage_confidence: share of the vote that the stage got, 0 to 1.
+        descriptors: what it looks like, by name of each camera that saw it, (32,) float16 each
+            (`inference.descriptors`); None where the observation has none.
     """
 
     class_name: str
@@ -39,6 +43,7 @@ class FusedBlock:
     position_std_m: float = 0.0
     missed_by: tuple[str, ...] = ()
     stage_confidence: float = 0.0
+    descriptors: Mapping[str, NDArray[np.float16]] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,7 +54,7 @@ class FusionResult:
     outside of every view, or hidden. It proves nothing about what stands there.
 
     `missing_cameras` took no part: no frame, or among `out_of_pose`, which hang
-    otherwise than the bay's file says (`python -m fusion check-poses` tells by how much).
+    otherwise than the bay's file says (`python -m fusion check-poses` says by how much).
     """
 
     batch_id: str

@@ -1,4 +1,4 @@
-"""How far a fused block's centre may be off, told by the batch itself.
+"""How far a fused block's centre may be off, estimated from the batch itself.
 
 Silhouettes err in two ways: every point of an outline on its own (noise), and a whole
 silhouette together (a pose that is off, a mask that leans to one side). How large both
@@ -9,14 +9,15 @@ covariance), so that a block that few cameras see well comes with more.
 
 import numpy as np
 
-from fusion.association import Hypotheses, size_prior
 from fusion.fitting import Outlines, Sensitivity, sensitivity
+from fusion.hypotheses import Hypotheses
+from fusion.refitting import size_prior
 from fusion.scene import Scene
 from fusion.upright_box import Floats, X, Y
 
-_SEVERAL = 3  # cameras from which a block tells more of the shifts than its fit takes up
+_SEVERAL = 3  # cameras from which a block has more shifts than its fit takes up
 _TAKEN_UP = 4.8  # of a block's shifts by its own place, height and, in part, sizes
-_USUAL_SHIFT_PX, _USUAL_NOISE_PX = 3.0, 2.0  # where no block tells
+_USUAL_SHIFT_PX, _USUAL_NOISE_PX = 3.0, 2.0  # where no block shows them
 _COUNTS_AS = 0.1  # blocks, is the weight of what is usual
 _MOST_TIMES = 6.0
 _LEAST_STD_M = 0.003

@@ -1,8 +1,8 @@
-"""What a camera must see of a box, what hides it, and which floor nobody saw."""
+"""What a camera must see of a box, what hides it, and which floor no camera saw."""
 
 import numpy as np
 import shapely
-from shapely import MultiPolygon
+from shapely import MultiPolygon, Polygon
 
 from bays import BayConfig
 from fusion.scene import Scene
@@ -124,4 +124,4 @@ def _cells(chosen: Bools, bay: BayConfig) -> MultiPolygon:
         np.minimum((row + 1) * cell, bay.layout.height),
     )
     merged = shapely.union_all(runs) if len(runs) else MultiPolygon()
-    return merged if isinstance(merged, MultiPolygon) else MultiPolygon([merged])
+    return MultiPolygon([part for part in shapely.get_parts(merged) if isinstance(part, Polygon)])

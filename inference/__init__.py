@@ -1,7 +1,7 @@
 """Frames in, objects out: detect (YOLO), segment (SAM), classify the stage (YOLO-cls).
 
-The types are plain numpy and come at once; the service and the models bring torch with
-them and are imported when they are first asked for.
+The types need numpy only; the service and the models need torch and are imported at
+first use.
 """
 
 import importlib
@@ -19,13 +19,14 @@ from inference.types import (
 )
 
 if TYPE_CHECKING:
-    from inference.models import BayModels, load_models
+    from inference.loading import load_models
+    from inference.models import BayModels
     from inference.service import InferenceService
 
 _HEAVY = {
     "BayModels": "inference.models",
     "InferenceService": "inference.service",
-    "load_models": "inference.models",
+    "load_models": "inference.loading",
 }
 
 __all__ = [

@@ -10,7 +10,7 @@ from bay_observation.errors import BayObservationError
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command; the exit status is 1 when it could not be done."""
+    """Run the command; the exit status is 1 when it fails."""
     options = _parser().parse_args(arguments)
     try:
         _COMMANDS[options.command](options)
@@ -23,12 +23,12 @@ def main(arguments: list[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m inference", description="The warm inference server of a bay.")
     commands = parser.add_subparsers(dest="command", required=True)
-    serve = commands.add_parser("serve", help="keep the models of bays loaded, and answer their tasks")
+    serve = commands.add_parser("serve", help="keep the models of bays loaded and answer their tasks")
     serve.add_argument("bays", nargs="+", metavar="BAY", help="bays of this host whose models share the device")
     serve.add_argument("--device", help="as cuda:1; default: the first GPU, or the CPU without one")
     serve.add_argument("--queue", type=_at_least_one, default=8, help="batches that may wait (8)")
-    serve.add_argument("--grace", type=float, default=30.0, help="seconds for the running batch at the end (30)")
-    health = commands.add_parser("health", help="ask a bay's server how it is; the exit status is 1 without one")
+    serve.add_argument("--grace", type=float, default=30.0, help="seconds for the running batch at shutdown (30)")
+    health = commands.add_parser("health", help="print the state of a bay's server; the exit status is 1 without one")
     health.add_argument("bay", metavar="BAY")
     return parser
 

@@ -1,4 +1,4 @@
-"""What a classifier looks at: an object cut out along its mask, on even grey, in a square."""
+"""The input of a classifier: an object cut out along its mask, on even grey, in a square."""
 
 import cv2
 import numpy as np

@@ -1,4 +1,4 @@
-"""Jigs by SAM's automatic masks, told apart by a small classifier, for bays that ask for it."""
+"""Jigs from SAM's automatic masks and a small classifier, for bays that name one."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from inference import runtime
 from inference.crops import masked_crop
-from inference.memory import in_parts
+from inference.memory import in_chunks
 from inference.models import BayModels, classify_jigs
 from inference.segmentation import EmbeddedFrame, ObjectMask
 from inference.types import JIG_CLASSES
@@ -37,10 +37,10 @@ class Jig:
 def automatic_jigs(models: BayModels, embedded: EmbeddedFrame, frame: NDArray[np.uint8]) -> list[Jig]:
     """Jigs of a frame; none where the bay has no jig classifier.
 
-    The mask generator prompts the embedding that the boxes are prompted on, too: a frame is
-    embedded once. It works at the size of SAM's input, since it holds hundreds of masks at a
-    time; those that are jigs are drawn to the frame's pixels. What the classifier does not
-    know as a jig, or not with the bay's `min_confidence`, is dropped.
+    The mask generator uses the embedding that the boxes use: a frame is embedded once. It works
+    at the size of SAM's input, since it holds hundreds of masks at a time; those of jigs are
+    drawn to the frame's pixels. Masks that the classifier does not call a jig with at least the
+    bay's `min_confidence` are dropped.
 
     Args:
         models: the bay's.
@@ -63,26 +63,26 @@ def automatic_jigs(models: BayModels, embedded: EmbeddedFrame, frame: NDArray[np
     ]
     cut = [(mask, masked_crop(frame, mask.window, mask.inside)) for mask in masks]
     kept = [(mask, crop) for mask, crop in cut if crop is not None]
-    classes = in_parts(lambda crops: classify_jigs(models, crops), [crop for _, crop in kept], _CROPS_PER_CALL)
+    classes = in_chunks(lambda crops: classify_jigs(models, crops), [crop for _, crop in kept], _CROPS_PER_CALL)
     jigs = []
-    for (mask, _), told in zip(kept, classes, strict=True):
-        if told is None:
+    for (mask, _), found in zip(kept, classes, strict=True):
+        if found is None:
             raise torch.OutOfMemoryError("one crop alone does not fit into the jig classifier")
-        name, confidence = told
+        name, confidence = found
         if name in JIG_CLASSES and confidence >= models.min_confidence:
             jigs.append(Jig(name, confidence, np.asarray(mask.window, dtype=np.float32), mask))
     return jigs
 
 
 class _Embedded(SamPredictor):  # type: ignore[misc]  # segment-anything is untyped
-    """A predictor whose one picture is embedded already."""
+    """A predictor whose picture is embedded already."""
 
     def __init__(self, predictor: SamPredictor, embedded: EmbeddedFrame) -> None:
         super().__init__(predictor.model)
         self._embedded = embedded
 
     def set_image(self, image: NDArray[np.uint8], image_format: str = "RGB") -> None:
-        """Take the embedding in place of the picture."""
+        """Use the embedding instead of the picture."""
         self.original_size = self.input_size = self._embedded.input_size
         self.features = self._embedded.features.float()
         self.is_image_set = True

@@ -1,4 +1,4 @@
-"""When a GPU's memory does not hold a call: the same work in halves."""
+"""Model calls that do not fit into the memory of a GPU are repeated with half as many items."""
 
 from collections.abc import Callable, Sequence
 from typing import TypeVar
@@ -13,8 +13,8 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-def in_parts(call: Callable[[list[Item]], Sequence[Result]], items: Sequence[Item], size: int) -> list[Result | None]:
-    """Results of all items, so many a call; a call that runs out of memory is made again with half as many.
+def in_chunks(call: Callable[[list[Item]], Sequence[Result]], items: Sequence[Item], size: int) -> list[Result | None]:
+    """Results of all items, at most `size` a call; a call that runs out of memory is repeated with half as many.
 
     Returns:
         One result for each item, in their order; None for an item that does not even fit alone.
@@ -25,7 +25,7 @@ def in_parts(call: Callable[[list[Item]], Sequence[Result]], items: Sequence[Ite
         try:
             results.extend(call(some))
         except torch.OutOfMemoryError:
-            torch.cuda.empty_cache()  # what other sizes of calls have left behind
+            torch.cuda.empty_cache()  # cached blocks of other sizes
             if len(some) == 1:
                 results.append(None)
             else:

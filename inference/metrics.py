@@ -1,15 +1,15 @@
-"""What a batch's inference tells the operators' monitoring, through a sink that its caller hands in.
+"""Metrics of a batch's inference, sent to a sink that the caller passes.
 
 The sink is `capture_async.metrics.MetricsSink`, which Airflow's own stats module is.
 
 | metric | kind | tags | meaning |
 |---|---|---|---|
 | `bay_inference.duration` | timer | `bay`, `by` | one batch, from its capture artifact to its Observation artifact |
-| `bay_inference.frames` | counter | `bay`, `by` | frames that were looked at |
+| `bay_inference.frames` | counter | `bay`, `by` | frames that the models saw |
 | `bay_inference.objects` | counter | `bay`, `by` | objects found in them |
 | `bay_inference.failures` | counter | `bay`, `by` | cameras without a usable frame |
 
-`by` is `server` or `task`: who had the models. A bay whose server is down shows as `task`.
+`by` is `server` or `task`: the process that held the models. A bay whose server is down shows `task`.
 """
 
 from datetime import timedelta

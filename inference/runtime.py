@@ -1,13 +1,12 @@
-"""What must be settled before torch, ultralytics or segment-anything is first imported.
+"""Settings that must be made before torch, ultralytics or segment-anything is first imported.
 
-Three things, all for the whole process:
+All apply to the whole process:
 
-- Threads of torch that wait for each other must sleep, not spin. Where other processes want
-  the same cores, spinning made a batch of twelve frames take 14 to 22 s in place of 3 s.
-
+- Threads of torch that wait for each other must sleep, not spin. Where other processes use
+  the same cores, spinning made a batch of twelve frames take 14 to 22 s instead of 3 s.
 - ultralytics must neither install nor download anything while a bay is observed, and
-  keeps its settings in a folder of ours, not in the user's home.
-- torchvision must be importable beside a torch it was not compiled for. Its compiled
+  keeps its settings in a folder of this product, not in the user's home.
+- torchvision must be importable beside a torch that it was not compiled for. Its compiled
   part links CUDA libraries; beside a CPU build of torch that part cannot be loaded, and
   `import torchvision` then ends with "operator torchvision::nms does not exist", although
   nothing else of the compiled part is needed here.
@@ -33,7 +32,7 @@ _SETTINGS = {
 
 
 def prepare() -> None:
-    """Settle them; may be called any number of times, but before the first import of either library."""
+    """Make them; may be called any number of times, but before the first import of either library."""
     for name, value in _SETTINGS.items():
         os.environ.setdefault(name, value)
     if "YOLO_CONFIG_DIR" not in os.environ:
@@ -47,10 +46,10 @@ def provide_nms() -> bool:
     """Define `torchvision::nms` where torchvision's own cannot be loaded.
 
     Returns:
-        True when our definition stands in; False when torchvision is whole (nothing is touched then).
+        True when this module's definition is in use; False when torchvision is whole (nothing is changed then).
     """
     if _defined():
-        return _ours_stands_in
+        return _is_replaced
     if _compiled_part_loads():
         return False
     _define()
@@ -84,7 +83,7 @@ def nms(boxes: torch.Tensor, scores: torch.Tensor, iou_threshold: float) -> torc
 
 # The registration lives as long as this object does.
 _library: torch.library.Library | None = None
-_ours_stands_in = False
+_is_replaced = False
 
 
 def _defined() -> bool:
@@ -95,7 +94,7 @@ def _compiled_part_loads() -> bool:
     """Whether `torchvision/_C` can be loaded beside this torch; loads it when it can, as torchvision would."""
     spec = importlib.util.find_spec("torchvision")
     if spec is None or not spec.submodule_search_locations:
-        return True  # no torchvision: its own ImportError says so better than we could
+        return True  # no torchvision: the ImportError of its import says so
     compiled = sorted(Path(spec.submodule_search_locations[0]).glob("_C*.so"))
     try:
         for path in compiled:
@@ -106,15 +105,15 @@ def _compiled_part_loads() -> bool:
 
 
 def _define() -> None:
-    global _library, _ours_stands_in  # noqa: PLW0603  (one registration per process, as torch has one table)
+    global _library, _is_replaced  # noqa: PLW0603  (one registration per process, as torch has one table)
     _library = torch.library.Library("torchvision", "FRAGMENT")
     _library.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-    # torchvision's import asks for the name alone; nobody here calls it, and a call would say so.
+    # torchvision's import looks the name up; a call, which this product never makes, would raise.
     _library.define("qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
     _library.impl("nms", nms, "CompositeExplicitAutograd")
     import torchvision.extension
 
-    # torchvision.ops.nms first asks whether the compiled part is there. For nms the answer is now
-    # yes; the other operators stay undefined, and torch names the one that somebody calls.
+    # torchvision.ops.nms first checks for the compiled part. For nms the answer is now yes; the
+    # other operators stay undefined, and torch names the one that is called.
     torchvision.extension._has_ops = lambda: True
-    _ours_stands_in = True
+    _is_replaced = True

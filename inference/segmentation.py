@@ -1,6 +1,9 @@
-"""Masks for boxes: one SAM embedding a frame, all its boxes in one call of the mask decoder."""
+"""Masks for boxes: one SAM embedding a frame, all its boxes in one call of the mask decoder.
 
-from collections.abc import Iterator
+`embed` and `prompt` run on the device, `draw` in any thread.
+"""
+
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inference import runtime
+from inference.descriptors import pooled, project
 from inference.outlines import upsample
 
 runtime.prepare()
@@ -40,7 +44,7 @@ class ObjectMask:
 
 @dataclass(frozen=True, eq=False)
 class EmbeddedFrame:
-    """A frame as SAM sees it, to be prompted any number of times.
+    """A frame's SAM embedding, which any number of boxes can prompt.
 
     Attributes:
         features: the image embedding, (1, C, h, w).
@@ -53,67 +57,110 @@ class EmbeddedFrame:
     input_size: tuple[int, int]
 
 
-def embed(predictor: "SamPredictor", frame: NDArray[np.uint8], dtype: torch.dtype | None = None) -> EmbeddedFrame:
-    """Embed a frame.
+@dataclass(frozen=True, eq=False)
+class Prompted:
+    """What the mask decoder gives for the boxes of a frame.
+
+    Attributes:
+        logits: (N, h, w) float32: mask logits on SAM's coarse grid.
+        descriptors: (N, DESCRIPTOR_LENGTH) float16, see `inference.descriptors`.
+    """
+
+    logits: NDArray[np.float32]
+    descriptors: NDArray[np.float16]
+
+
+def embed(
+    predictor: "SamPredictor", frames: Sequence[NDArray[np.uint8]], dtype: torch.dtype | None = None
+) -> list[EmbeddedFrame]:
+    """Embed frames of one size in one call of the image encoder.
+
+    Frames go to the device as they are and are resized there.
 
     Args:
         predictor: a SAM of any size.
-        frame: (H, W, 3) uint8, BGR.
+        frames: each (H, W, 3) uint8, BGR.
         dtype: half precision for the encoder, None for single.
+
+    Returns:
+        One embedding for each frame.
     """
-    height, width = frame.shape[:2]
+    height, width = frames[0].shape[:2]
     side = predictor.model.image_encoder.img_size
-    rows, columns = predictor.transform.get_preprocess_shape(height, width, side)
-    # `ResizeLongestSide` of segment-anything takes a detour over PIL; this gives the same bytes in a tenth of the time.
-    picture = torch.from_numpy(np.ascontiguousarray(frame)).permute(2, 0, 1)[None]
-    picture = functional.interpolate(picture, (rows, columns), mode="bilinear", antialias=True).flip(1)
-    with torch.inference_mode(), _precision(predictor, dtype):
-        features = predictor.model.image_encoder(predictor.model.preprocess(picture.to(predictor.device)))
-    return EmbeddedFrame(features, (height, width), (rows, columns))
+    size = predictor.transform.get_preprocess_shape(height, width, side)
+    pictures = torch.cat([_resized(frame, size, predictor.device) for frame in frames]).flip(1)
+    with torch.inference_mode(), precision(predictor, dtype):
+        features = predictor.model.image_encoder(predictor.model.preprocess(pictures))
+    return [EmbeddedFrame(one, (height, width), size) for one in features.split(1)]
 
 
-def segment(
+def _resized(frame: NDArray[np.uint8], size: tuple[int, int], device: torch.device) -> torch.Tensor:
+    """A frame at SAM's input size, (1, 3, rows, columns), whole grey levels, on the device.
+
+    `ResizeLongestSide` of segment-anything takes a detour over PIL; on a CPU this gives the same
+    bytes in a tenth of the time. On a GPU, where torch resizes no bytes, they differ by a grey
+    level at most.
+    """
+    picture = torch.from_numpy(np.ascontiguousarray(frame)).to(device, non_blocking=True).permute(2, 0, 1)[None]
+    if device.type == "cpu":
+        return functional.interpolate(picture, size, mode="bilinear", antialias=True)
+    return functional.interpolate(picture.float(), size, mode="bilinear", antialias=True).round_().clamp_(0, 255)
+
+
+def prompt(
     predictor: "SamPredictor",
     embedded: EmbeddedFrame,
     boxes: NDArray[np.float32],
     dtype: torch.dtype | None = None,
-) -> list[ObjectMask]:
-    """Segment what the boxes hold, all of them in one call of the mask decoder.
-
-    The masks are drawn from the decoder's coarse grid straight into their windows; SAM's own
-    `postprocess_masks` would draw every one over the whole frame, 2 million pixels each.
+) -> Prompted:
+    """Mask logits and descriptors of what the boxes hold, in one call of the mask decoder.
 
     Args:
         predictor: the SAM that embedded the frame.
         embedded: the frame.
-        boxes: (N, 4) float32, pixels of the frame, x and y of the top left, x and y of the bottom right.
+        boxes: (N, 4) float32, N >= 1, pixels of the frame, x and y of the top left, x and y of the bottom right.
         dtype: half precision for the decoder, None for single.
-
-    Returns:
-        N masks in the order of the boxes. A mask ends at its box, widened by `BOX_MARGIN`.
     """
-    if len(boxes) == 0:
-        return []
     sam = predictor.model
     (height, width), (rows, columns) = embedded.frame_size, embedded.input_size
-    with torch.inference_mode(), _precision(predictor, dtype):
-        to_input = np.asarray([columns / width, rows / height] * 2, dtype=np.float32)
-        prompts = torch.as_tensor(boxes * to_input, device=predictor.device)
-        sparse, dense = sam.prompt_encoder(points=None, boxes=prompts, masks=None)
-        logits, _ = sam.mask_decoder(
-            image_embeddings=embedded.features,
-            image_pe=sam.prompt_encoder.get_dense_pe(),
-            sparse_prompt_embeddings=sparse,
-            dense_prompt_embeddings=dense,
-            multimask_output=False,
-        )
-    grids = logits[:, 0].float().cpu().numpy()
-    cell = sam.image_encoder.img_size / grids.shape[-1]
-    windows = [box_window(box, width, height) for box in boxes]
-    return [
-        ObjectMask(window, _drawn(grid, cell, window, embedded) > sam.mask_threshold)
-        for grid, window in zip(grids, windows, strict=True)
-    ]
+    to_input = np.asarray([columns / width, rows / height] * 2, dtype=np.float32)
+    prompts = torch.as_tensor(boxes * to_input, device=predictor.device)
+    with torch.inference_mode():
+        with precision(predictor, dtype):
+            sparse, dense = sam.prompt_encoder(points=None, boxes=prompts, masks=None)
+            logits, _ = sam.mask_decoder(
+                image_embeddings=embedded.features,
+                image_pe=sam.prompt_encoder.get_dense_pe(),
+                sparse_prompt_embeddings=sparse,
+                dense_prompt_embeddings=dense,
+                multimask_output=False,
+            )
+        grids = logits[:, 0].float()
+        described = pooled(embedded.features, grids > sam.mask_threshold, prompts / sam.image_encoder.img_size)
+    return Prompted(grids.cpu().numpy(), project(described.cpu().numpy()))
+
+
+def draw(
+    predictor: "SamPredictor", embedded: EmbeddedFrame, box: NDArray[np.float32], logits: NDArray[np.float32]
+) -> ObjectMask:
+    """Draw a mask from the decoder's coarse grid straight into its window; needs no device.
+
+    SAM's own `postprocess_masks` would draw every mask over the whole frame, 2 million pixels each.
+
+    Args:
+        predictor: the SAM that gave the logits.
+        embedded: the frame.
+        box: (4,) float32, the prompt, pixels of the frame.
+        logits: (h, w) float32, of one box of `Prompted.logits`.
+
+    Returns:
+        The mask. It ends at its box, widened by `BOX_MARGIN`.
+    """
+    sam = predictor.model
+    height, width = embedded.frame_size
+    window = box_window(box, width, height)
+    cell = sam.image_encoder.img_size / logits.shape[-1]
+    return ObjectMask(window, _drawn(logits, cell, window, embedded) > sam.mask_threshold)
 
 
 def _drawn(
@@ -132,18 +179,18 @@ def _drawn(
 
 
 @contextmanager
-def frame_threads(device: str) -> Iterator[Executor]:
-    """Threads to embed and segment frames in: one frame at a time on a GPU, one for each thread of torch on a CPU.
+def device_threads(device: str) -> Iterator[Executor]:
+    """Threads that drive the device: one for a GPU, on a CPU one for each thread of torch.
 
-    Each computes alone: torch's own threads would wait for one another after every operation.
+    On a CPU each computes alone: torch's own threads would wait for one another after every operation.
     """
     threads = torch.get_num_threads()
     if torch.device(device).type != "cpu":
-        with ThreadPoolExecutor(1) as pool:
+        with ThreadPoolExecutor(1, "device") as pool:
             yield pool
         return
     try:
-        with ThreadPoolExecutor(threads, "segment", lambda: torch.set_num_threads(1)) as pool:
+        with ThreadPoolExecutor(threads, "device", lambda: torch.set_num_threads(1)) as pool:
             yield pool
     finally:
         # Set in a thread it is also the default of every thread to come.
@@ -163,5 +210,6 @@ def box_window(box: NDArray[np.float32], width: int, height: int) -> tuple[int, 
     )
 
 
-def _precision(predictor: "SamPredictor", dtype: torch.dtype | None) -> torch.autocast:
+def precision(predictor: "SamPredictor", dtype: torch.dtype | None) -> torch.autocast:
+    """The context in which a SAM computes at half precision, or at single for None."""
     return torch.autocast(predictor.device.type, dtype=dtype, enabled=dtype is not None)

@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -15,10 +15,11 @@ from bay_observation.errors import CaptureError, InferenceError
 from bays import BayConfig
 from inference.crops import masked_crop
 from inference.jigs import Jig, automatic_jigs
-from inference.memory import in_parts
-from inference.models import BayModels, classify, detect, load_models, models_path
+from inference.loading import load_models, models_path
+from inference.memory import in_chunks
+from inference.models import BayModels, classify, detect
 from inference.outlines import hull, outline
-from inference.segmentation import EmbeddedFrame, ObjectMask, embed, frame_threads, segment
+from inference.segmentation import EmbeddedFrame, ObjectMask, device_threads, draw, embed, prompt
 from inference.types import (
     OCCLUDER_CLASSES,
     TRACKED_CLASSES,
@@ -30,19 +31,14 @@ from inference.types import (
 if TYPE_CHECKING:
     from capture_async.types import CaptureBatch, CapturedImage
 
-# Four frames a call are faster on a CPU than one or twelve.
-FRAMES_PER_CALL = 4
-BOXES_PER_CALL = 64
-CROPS_PER_CALL = 64
 # Two tracked classes found at the same place are one object, of the class with more confidence.
 SAME_OBJECT_IOU = 0.7
 # The mean grey of a frame is taken of every eighth pixel.
 _BRIGHTNESS_STEP = 8
-_DECODING_THREADS = 4
 
 
 class InferenceService:
-    """A bay's models, kept warm, and the way of a batch through them.
+    """Runs batches through a bay's models, which stay loaded.
 
     One batch at a time: a second thread waits.
     """
@@ -58,7 +54,7 @@ class InferenceService:
     def for_bay(cls, bay: BayConfig, device: str | None = None) -> "InferenceService":
         """The process's service for the bay's models, loaded at the first call.
 
-        Bays that name the same checkpoints and settings share one.
+        Bays with the same checkpoints and settings share one.
 
         Raises:
             InferenceError: a checkpoint cannot be used; the message names path and key.
@@ -79,7 +75,7 @@ class InferenceService:
         batch: "CaptureBatch",
         *,
         min_brightness: float = 0.0,
-        go_on: Callable[[], None] = lambda: None,
+        check_abandoned: Callable[[], None] = lambda: None,
     ) -> Observation:
         """Find every object in every frame of the batch.
 
@@ -92,9 +88,10 @@ class InferenceService:
 
         Args:
             batch: the frames.
-            min_brightness: mean grey (0 to 255) below which a frame shows nothing and is named
-                in `failures`, so that nobody takes it for one of an empty floor.
-            go_on: called before each model call; what it raises ends the batch and is passed on.
+            min_brightness: mean grey (0 to 255) below which a frame is too dark; it is named in
+                `failures`, so that its floor does not count as empty.
+            check_abandoned: called before each model call; an exception that it raises ends the
+                batch and is passed on.
 
         Returns:
             Objects in the order of their confidence, frame by frame in the batch's order;
@@ -112,7 +109,7 @@ class InferenceService:
                 ("stage classifier", self._classify),
             ):
                 with _named(batch.batch_id, what):
-                    frames = _without_failed(step(frames, go_on), frames, what, failures)
+                    frames = _without_failed(step(frames, check_abandoned), frames, what, failures)
         return Observation(
             batch_id=batch.batch_id,
             bay_id=batch.bay_id,
@@ -124,7 +121,7 @@ class InferenceService:
         self, images: "tuple[CapturedImage, ...]", min_brightness: float, failures: dict[str, str]
     ) -> "list[_Frame]":
         frames = []
-        with ThreadPoolExecutor(_DECODING_THREADS, thread_name_prefix="decode") as pool:
+        with ThreadPoolExecutor(self.models.sizes.drawing_threads, thread_name_prefix="decode") as pool:
             decoding = [(image, pool.submit(_decoded, image, min_brightness)) for image in images]
         for image, outcome in decoding:
             try:
@@ -133,74 +130,97 @@ class InferenceService:
                 failures[image.camera_name] = str(error)
         return frames
 
-    def _detect(self, frames: "list[_Frame]", go_on: Callable[[], None]) -> "list[_Frame]":
+    def _detect(self, frames: "list[_Frame]", check_abandoned: Callable[[], None]) -> "list[_Frame]":
         """Each step fills its part of the frames in, and returns those that did not fit into memory."""
 
         def call(some: "list[_Frame]") -> list[Any]:
-            go_on()
+            check_abandoned()
             return detect(self.models, [frame.picture for frame in some])
 
         failed = []
-        for frame, result in zip(frames, in_parts(call, frames, FRAMES_PER_CALL), strict=True):
+        for frame, result in zip(frames, in_chunks(call, frames, self.models.sizes.frames_per_detection), strict=True):
             if result is None:
                 failed.append(frame)
                 continue
             boxes = result.boxes.xyxy.float().cpu().numpy()
             scores = result.boxes.conf.float().cpu().numpy()
             names = [result.names[int(index)] for index in result.boxes.cls.cpu().numpy()]
-            frame.objects = [_Object(names[i], float(scores[i]), boxes[i]) for i in one_per_place(boxes, scores, names)]
+            frame.objects = [
+                DetectedBox(names[i], float(scores[i]), boxes[i]) for i in one_per_place(boxes, scores, names)
+            ]
         return failed
 
-    def _segment(self, frames: "list[_Frame]", go_on: Callable[[], None]) -> "list[_Frame]":
-        # On a CPU frames beside each other take less than the threads of one frame do, which mostly wait.
-        with frame_threads(self.models.device) as pool:
-            fitted = list(pool.map(lambda frame: self._segment_frame(frame, go_on), frames))
-        return [frame for frame, fits in zip(frames, fitted, strict=True) if not fits]
+    def _segment(self, frames: "list[_Frame]", check_abandoned: Callable[[], None]) -> "list[_Frame]":
+        sizes = self.models.sizes
+        asked = [frame for frame in frames if frame.prompted() or self.models.jig_classifier is not None]
+        groups = _groups(asked, sizes.frames_per_embedding)
+        # Masks are drawn by threads of the CPU while the device goes on with the next frames.
+        with device_threads(self.models.device) as device, ThreadPoolExecutor(sizes.drawing_threads, "draw") as pool:
 
-    def _segment_frame(self, frame: "_Frame", go_on: Callable[[], None]) -> bool:
-        """Whether the frame fitted into memory."""
-        sam, half = self.models.segmenter, self.models.half
-        wanted = [found for found in frame.objects if found.class_name in TRACKED_CLASSES + OCCLUDER_CLASSES]
-        if not wanted and self.models.jig_classifier is None:
-            return True
+            def segment_group(group: "list[_Frame]") -> "list[Future[None] | None]":
+                return self._segment_group(group, pool, check_abandoned)
 
-        def look(_: "list[_Frame]") -> list[tuple[EmbeddedFrame, list[Jig]]]:
-            go_on()
-            embedded = embed(sam, frame.picture, half)
-            return [(embedded, automatic_jigs(self.models, embedded, frame.picture))]
+            drawn = [outcome for some in device.map(segment_group, groups) for outcome in some]
+        for outcome in drawn:
+            if outcome is not None:
+                outcome.result()
+        return [frame for frame, outcome in zip(asked, drawn, strict=True) if outcome is None]
 
-        [seen] = in_parts(look, [frame], 1)
-        if seen is None:
+    def _segment_group(
+        self, group: "list[_Frame]", pool: Executor, check_abandoned: Callable[[], None]
+    ) -> "list[Future[None] | None]":
+        """The drawing of each frame; None for a frame that did not fit into memory."""
+
+        def call(some: "list[_Frame]") -> list[EmbeddedFrame]:
+            check_abandoned()
+            return embed(self.models.segmenter, [frame.picture for frame in some], self.models.half)
+
+        outcomes: list[Future[None] | None] = []
+        for frame, embedded in zip(group, in_chunks(call, group, len(group)), strict=True):
+            fits = embedded is not None and self._prompt(frame, embedded)
+            outcomes.append(pool.submit(self._draw, frame, embedded) if embedded is not None and fits else None)
+        return outcomes
+
+    def _prompt(self, frame: "_Frame", embedded: EmbeddedFrame) -> bool:
+        """Prompt the segmenter with the frame's boxes; whether they fitted into memory."""
+        wanted = frame.prompted()
+
+        def call(some: "list[DetectedBox]") -> "list[tuple[NDArray[np.float32], NDArray[np.float16]]]":
+            boxes = np.stack([found.box for found in some])
+            answer = prompt(self.models.segmenter, embedded, boxes, self.models.half)
+            return list(zip(answer.logits, answer.descriptors, strict=True))
+
+        [jigs] = in_chunks(lambda _: [automatic_jigs(self.models, embedded, frame.picture)], [frame], 1)
+        if jigs is None:
             return False
-        embedded, jigs = seen
-
-        def call(some: "list[_Object]") -> list[ObjectMask]:
-            return segment(sam, embedded, np.stack([found.box for found in some]), half)
-
-        for found, mask in zip(wanted, in_parts(call, wanted, BOXES_PER_CALL), strict=True):
-            found.mask = mask
+        for found, answer in zip(wanted, in_chunks(call, wanted, self.models.sizes.boxes_per_call), strict=True):
+            if answer is None:
+                return False
+            found.logits, found.descriptor = answer
         frame.objects = _with_jigs(frame.objects, jigs)
-        for found in frame.objects:
-            found.draw_outline()
-        return all(found.mask is not None for found in wanted)
+        return True
 
-    def _classify(self, frames: "list[_Frame]", go_on: Callable[[], None]) -> "list[_Frame]":
-        tracked, crops = [], []
-        for frame in frames:
-            for found in frame.objects:
-                if found.class_name not in TRACKED_CLASSES or found.mask is None:
-                    continue
-                crop = masked_crop(frame.picture, found.mask.window, found.mask.inside)
-                if crop is not None:
-                    tracked.append((frame, found))
-                    crops.append(crop)
+    def _draw(self, frame: "_Frame", embedded: EmbeddedFrame) -> None:
+        for found in frame.objects:
+            if found.logits is not None:
+                found.mask = draw(self.models.segmenter, embedded, found.box, found.logits)
+                found.logits = None
+            found.draw_outline()
+            if found.mask is not None and found.class_name in TRACKED_CLASSES:
+                found.crop = masked_crop(frame.picture, found.mask.window, found.mask.inside)
+
+    def _classify(self, frames: "list[_Frame]", check_abandoned: Callable[[], None]) -> "list[_Frame]":
+        tracked = [(frame, found) for frame in frames for found in frame.objects if found.crop is not None]
+        crops = [found.crop for _, found in tracked if found.crop is not None]
 
         def call(some: list[NDArray[np.uint8]]) -> list[tuple[str, float]]:
-            go_on()
+            check_abandoned()
             return classify(self.models, some)
 
         failed = []
-        for (frame, found), stage in zip(tracked, in_parts(call, crops, CROPS_PER_CALL), strict=True):
+        for (frame, found), stage in zip(
+            tracked, in_chunks(call, crops, self.models.sizes.crops_per_call), strict=True
+        ):
             if stage is None:
                 failed.append(frame)
             else:
@@ -209,23 +229,28 @@ class InferenceService:
 
 
 @dataclass(eq=False)
-class _Object:
-    """A detection while it passes through the models."""
+class DetectedBox:
+    """A detection while it passes through the models; what is None is not known yet, or never."""
 
     class_name: str
     confidence: float
     box: NDArray[np.float32]
+    logits: NDArray[np.float32] | None = None
     mask: ObjectMask | None = None
     polygon: NDArray[np.float32] | None = None
+    descriptor: NDArray[np.float16] | None = None
+    crop: NDArray[np.uint8] | None = None
     stage: str | None = None
     stage_confidence: float = 0.0
 
     def draw_outline(self) -> None:
+        """Fill the outline in, where there is a mask."""
         if self.mask is not None:
             draw = hull if self.class_name in OCCLUDER_CLASSES else outline
             self.polygon = draw(self.mask.inside, self.mask.window[:2])
 
     def detected(self) -> DetectedObject:
+        """What leaves the service."""
         return DetectedObject(
             class_name=self.class_name,
             confidence=self.confidence,
@@ -233,6 +258,7 @@ class _Object:
             polygon=self.polygon,
             stage=self.stage,
             stage_confidence=self.stage_confidence,
+            descriptor=self.descriptor if self.class_name in TRACKED_CLASSES else None,
         )
 
 
@@ -242,7 +268,11 @@ class _Frame:
 
     image: "CapturedImage"
     picture: NDArray[np.uint8]
-    objects: list[_Object] = field(default_factory=list)
+    objects: list[DetectedBox] = field(default_factory=list)
+
+    def prompted(self) -> list[DetectedBox]:
+        """The objects that are segmented."""
+        return [found for found in self.objects if found.class_name in TRACKED_CLASSES + OCCLUDER_CLASSES]
 
     def observation(self) -> CameraObservation:
         height, width = self.picture.shape[:2]
@@ -252,6 +282,17 @@ class _Frame:
             image_size=(width, height),
             objects=tuple(found.detected() for found in self.objects),
         )
+
+
+def _groups(frames: list[_Frame], size: int) -> list[list[_Frame]]:
+    """Neighbouring frames of one size, at most so many a group."""
+    groups: list[list[_Frame]] = []
+    for frame in frames:
+        if groups and len(groups[-1]) < size and groups[-1][0].picture.shape == frame.picture.shape:
+            groups[-1].append(frame)
+        else:
+            groups.append([frame])
+    return groups
 
 
 def _decoded(image: "CapturedImage", min_brightness: float) -> _Frame:
@@ -278,10 +319,10 @@ def _without_failed(failed: list[_Frame], frames: list[_Frame], what: str, failu
     return [frame for frame in frames if frame not in failed]
 
 
-def _with_jigs(objects: list[_Object], jigs: "list[Jig]") -> list[_Object]:
+def _with_jigs(objects: list[DetectedBox], jigs: "list[Jig]") -> list[DetectedBox]:
     """All objects by confidence; a jig that is one of the detected objects already is not counted again."""
     new = [
-        _Object(jig.class_name, jig.confidence, jig.box, jig.mask)
+        DetectedBox(jig.class_name, jig.confidence, jig.box, mask=jig.mask)
         for jig in jigs
         if all(_iou(jig.box, found.box) <= SAME_OBJECT_IOU for found in objects)
     ]

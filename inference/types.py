@@ -1,4 +1,4 @@
-"""What the models say: the one detection type that travels through the later stages."""
+"""Results of the models: the one detection type that travels through the later stages."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -24,6 +24,8 @@ JIG_CLASSES = (
 )
 EQUIPMENT_CLASSES = ("grinder", "welder", "step_board", "pipe")
 OCCLUDER_CLASSES = ("crane",)
+# Classes of the shipped stage classifier; a bay's own classifier may name others.
+STAGES = ("sub_assembly", "unit_assembly", "grand_assembly", "pre_outfitting")
 CLASSES = TRACKED_CLASSES + JIG_CLASSES + EQUIPMENT_CLASSES + OCCLUDER_CLASSES
 
 
@@ -38,6 +40,8 @@ class DetectedObject:
         polygon: (N, 2) float32, pixels: outline of the mask, N >= 3; None for what is not segmented.
         stage: assembly stage of a tracked object (조립 단계); None for others.
         stage_confidence: 0 to 1.
+        descriptor: (32,) float16 of length 1: what a tracked object looks like to this camera
+            (`inference.descriptors`); None for others, and in artifacts of earlier versions.
     """
 
     class_name: str
@@ -46,11 +50,14 @@ class DetectedObject:
     polygon: NDArray[np.float32] | None = None
     stage: str | None = None
     stage_confidence: float = 0.0
+    descriptor: NDArray[np.float16] | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "box", _shaped("box", self.box, (4,)))
         if self.polygon is not None:
             object.__setattr__(self, "polygon", _shaped("polygon", self.polygon, (None, 2)))
+        if self.descriptor is not None:
+            object.__setattr__(self, "descriptor", _descriptor(self.descriptor))
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,6 +93,13 @@ class Observation:
     def slot(self) -> datetime:
         """The slot that the batch belongs to (aware, UTC)."""
         return slot_of(self.batch_id)
+
+
+def _descriptor(value: ArrayLike) -> NDArray[np.float16]:
+    array = np.asarray(value, dtype=np.float16)
+    if array.ndim != 1 or not np.isfinite(array).all():
+        raise InferenceError(f"descriptor: shape {array.shape}, or a number that is not finite, where (N,) is wanted")
+    return array
 
 
 def _shaped(what: str, value: ArrayLike, shape: tuple[int | None, ...]) -> NDArray[np.float32]:

@@ -3,9 +3,9 @@
 The mask decoder and `Sam` itself are segment-anything's own, at half the width and depth.
 The image encoder is a small hybrid: convolutions down to a stride of 32, two of
 segment-anything's transformer blocks there, and a path that keeps fine detail for the mask
-decoder. The prompt encoder is segment-anything's, and also tells every cell of the
-embedding where it lies in the box: a decoder this small, trained on a thousand frames, does
-not learn that from the encoded corners alone. It runs through `SamPredictor` as `vit_b` to
+decoder. The prompt encoder is segment-anything's, and also encodes for every cell of
+the embedding where it lies in the box: a decoder this small, trained on a thousand frames,
+does not learn that from the encoded corners alone. It runs through `SamPredictor` as `vit_b` to
 `vit_h` do.
 """
 
@@ -23,6 +23,7 @@ from segment_anything.modeling.common import LayerNorm2d  # noqa: E402
 from segment_anything.modeling.image_encoder import Block  # noqa: E402
 from torch import nn  # noqa: E402
 from torch.nn import functional  # noqa: E402
+from torch.nn.utils.fusion import fuse_conv_bn_eval  # noqa: E402
 
 MODEL_TYPE = "vit_yard"
 IMAGE_SIZE = 640
@@ -34,7 +35,7 @@ _OUTSIDE = -10.0  # mask logit where there is no picture
 
 
 def register() -> None:
-    """Make `vit_yard` known to segment-anything."""
+    """Register `vit_yard` with segment-anything."""
     sam_model_registry.setdefault(MODEL_TYPE, build_sam_vit_yard)
 
 
@@ -92,11 +93,14 @@ class YardEncoder(nn.Module):  # type: ignore[misc]  # torch is untyped here
             nn.Conv2d(_WIDTH, _WIDTH, 3, padding=1, bias=False),
             LayerNorm2d(_WIDTH),
         )
+        self._fused = False
 
     def forward(self, picture: torch.Tensor) -> torch.Tensor:
-        """Embed; rows below the picture, which `Sam.preprocess` padded, are not computed."""
+        """Embed; the rows that `Sam.preprocess` padded below the picture are not computed."""
         rows = picture.shape[2]
         picture = picture[:, :, : _picture_rows(picture)]
+        if self._fused:
+            picture = picture.contiguous(memory_format=torch.channels_last)
         quarter = self.quarter(self.stem(picture))
         sixteenth = self.sixteenth(self.eighth(quarter))
         deep = self.deep(sixteenth).permute(0, 2, 3, 1)
@@ -107,6 +111,18 @@ class YardEncoder(nn.Module):  # type: ignore[misc]  # torch is untyped here
         detail = functional.pixel_unshuffle(self.detail(quarter), STRIDE // 4)
         embedding = self.neck(torch.cat([sixteenth, context, detail], dim=1))
         return functional.pad(embedding, (0, 0, 0, rows // STRIDE - embedding.shape[2]))
+
+    def fuse(self) -> None:
+        """Fold the batch normalisations into the convolutions and lay channels last, for a CPU.
+
+        The same function but for rounding, in four fifths of the time. For inference only.
+        """
+        for layers in [module for module in self.modules() if isinstance(module, nn.Sequential)]:
+            if len(layers) > 1 and isinstance(layers[1], nn.BatchNorm2d):
+                layers[0] = fuse_conv_bn_eval(layers[0], layers[1])
+                layers[1] = nn.Identity()
+        self.to(memory_format=torch.channels_last)
+        self._fused = True
 
 
 class YardPromptEncoder(PromptEncoder):  # type: ignore[misc]  # segment-anything is untyped
@@ -183,7 +199,7 @@ class YardMaskDecoder(MaskDecoder):  # type: ignore[misc]  # segment-anything is
         """As `MaskDecoder.predict_masks`, without copying the one embedding for each box.
 
         Channels come last in memory: the transformer takes cells as rows, and each of its
-        linear layers would otherwise lay all cells of all boxes out anew.
+        linear layers would otherwise copy all cells of all boxes.
         """
         count = len(sparse_prompt_embeddings)
         own = torch.cat([self.iou_token.weight, self.mask_tokens.weight])[None].expand(count, -1, -1)

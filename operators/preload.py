@@ -26,7 +26,7 @@ def modules_for(queues: set[str]) -> list[str]:
     return [*_ALL, *(_OBSERVER if observes else ()), *(_PROCESSOR if processes else ())]
 
 
-@worker_init.connect
+@worker_init.connect  # type: ignore[untyped-decorator]  # celery has no annotations
 def import_for_worker(sender: Any, **_: Any) -> None:
     """Import what the worker's tasks will, between the choice of its queues and its first fork."""
     for name in modules_for(set(sender.app.amqp.queues.consume_from)):

@@ -3,12 +3,17 @@
 import json
 import os
 import shutil
+import sys
 import tempfile
 import threading
+import time
+import warnings
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import yaml
 
@@ -19,11 +24,71 @@ _AIRFLOW_HOME = tempfile.mkdtemp(prefix="bay-observation-tests-")
 os.environ["AIRFLOW_HOME"] = _AIRFLOW_HOME
 os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
 
+# Where nothing keeps the compiled modules, each process of Airflow compiles all of them: seconds at every start.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
+
+if "PYTEST_XDIST_WORKER" in os.environ:  # a core each: threads of one worker would only hold up the other's
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# Each of these runs on one worker of pytest-xdist, since its files share a server; any other file by itself.
+SHARING = ("tests/lab/cluster/",)
 DEMO_BAY = Path(__file__).parents[1] / "bays" / "demo_bay.yaml"
 
 
 def pytest_unconfigure() -> None:
     shutil.rmtree(_AIRFLOW_HOME, ignore_errors=True)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--at-most", type=float, metavar="SECONDS", help="fail when the whole run takes longer")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest first: two workers then end at about the same time."""
+    seconds: Counter[str] = Counter()
+    for item in items:
+        if (slow := item.get_closest_marker("slow")) is not None:
+            seconds[_group(item.nodeid)] += sum(slow.args)
+    items.sort(key=lambda item: -seconds[_group(item.nodeid)])
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Groups go to the workers whole, in the order of collection."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class GroupScheduling(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return _group(nodeid)
+
+    config.option.loadscopereorder = False  # which would put the group of most tests first
+    return GroupScheduling(config, log)
+
+
+def _group(nodeid: str) -> str:
+    return next((folder for folder in SHARING if nodeid.startswith(folder)), nodeid.partition("::")[0])
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """A run that takes longer than `--at-most` fails, with the exit status of a failed test."""
+    limit = session.config.getoption("at_most")
+    if limit is not None and _seconds() > limit and session.exitstatus == pytest.ExitCode.OK:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    limit = config.getoption("at_most")
+    if limit is not None:
+        taken = _seconds()
+        verdict = {"green": True} if taken <= limit else {"red": True}
+        terminalreporter.write_sep("=", f"{taken:.0f} s of at most {limit:.0f} s", **verdict)
+
+
+def _seconds() -> float:
+    """Since this process was started."""
+    return time.time() - psutil.Process().create_time()
 
 
 @pytest.fixture
@@ -195,17 +260,17 @@ def scripted_work() -> Iterator[Any]:
             self.publish = observed_without_models
             self.whole = True
 
-        def observe(self, capture: Any, go_on: Callable[[], None]) -> Any:
+        def observe(self, capture: Any, check_abandoned: Callable[[], None]) -> Any:
             self.asked.append(capture)
             self.began.set()
             while not self.released.wait(0.01):
-                go_on()
+                check_abandoned()
             if self.error is not None:
                 raise self.error
             self.published.append(capture)
             return self.publish(capture)
 
-        def stands(self, _: Any) -> bool:
+        def is_published(self, _: Any) -> bool:
             return self.whole
 
         def loads(self) -> int:
@@ -229,11 +294,11 @@ def serving(inference_sockets: Path, scripted_work: Any) -> Any:
     from contextlib import asynccontextmanager
 
     from inference.serving.server import InferenceServer
-    from inference.serving.sockets import ListeningPlace
+    from inference.serving.sockets import BaySocket
 
     @asynccontextmanager
     async def start(limit: int = 8, grace_s: float = 5.0) -> Any:
-        with ListeningPlace("yard") as place:
+        with BaySocket("yard") as place:
             server = InferenceServer(["yard"], scripted_work, limit)
             await server.listen(place)
             try:
@@ -270,3 +335,52 @@ def empty_postgresql(postgresql: Any) -> Iterator[str]:
     yield postgresql.url.removesuffix("postgres") + name
     with psycopg.connect(postgresql.url, autocommit=True) as connection:
         connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture(scope="session")
+def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """Models of the real kinds with random weights: what they find means nothing.
+
+    The `models` section of a bay whose three checkpoints have random weights, with absolute paths.
+    """
+    import torch
+
+    from bays import Models
+    from inference import runtime
+
+    runtime.prepare()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # ultralytics' own imports
+        from ultralytics import YOLO
+
+    from inference.types import CLASSES
+    from inference.yard_sam import build_sam_vit_yard
+    from lab.training.yolo import architecture, ship
+
+    torch.manual_seed(3)
+    folder: Path = tmp_path_factory.mktemp("checkpoints")
+    detector = YOLO(architecture(folder, "yolo11", len(CLASSES))).model
+    detector.names = dict(enumerate(CLASSES))
+    classifier = YOLO(architecture(folder, "yolo11-cls", 4)).model
+    classifier.names = dict(enumerate(("a", "b", "c", "d")))
+    torch.save(build_sam_vit_yard().state_dict(), folder / "segmenter.pth")
+    return Models(
+        yolo_detection=ship(detector, "detect", folder / "detector.pt", 640),
+        sam_segmentation=folder / "segmenter.pth",
+        sam_model_type="vit_yard",
+        classification=ship(classifier, "classify", folder / "stages.pt", 96),
+        image_size=320,
+        min_confidence=0.05,
+    )
+
+
+@pytest.fixture
+def picture() -> Any:
+    """A picture with something in it: (270, 480, 3) uint8, BGR."""
+    import cv2
+    import numpy as np
+
+    canvas = np.full((270, 480, 3), 90, np.uint8)
+    cv2.rectangle(canvas, (100, 80), (260, 200), (40, 80, 160), -1)
+    cv2.rectangle(canvas, (300, 60), (420, 140), (160, 120, 60), -1)
+    return canvas

@@ -7,7 +7,6 @@ another and run in their order. The bay is a copy of the demo's on addresses of 
 import asyncio
 import os
 import shutil
-import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -21,8 +20,9 @@ import yaml
 
 from artifacts import ArtifactReference, ArtifactStore
 from bays import batch_id
+from lab.services.ports import free_port
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.slow(12), pytest.mark.timeout(1200)]
 
 PROJECT = Path(__file__).parents[1]
 BAY = "test_yard"
@@ -58,24 +58,19 @@ class Bay:
         folder.mkdir()
         self.content = yaml.safe_load((PROJECT / "bays" / "demo_bay.yaml").read_text(encoding="utf-8"))
         subnet = f"127.{os.getpid() % 100 + 100}.{os.getpid() // 100 % 250}"
-        self.content |= {"enabled": True, "camera_quorum": 11}
+        self.content |= {"enabled": True, "camera_quorum": 11, "retry_delay": 10}
         board = {"path": str(folder.parent / "board.txt"), "text": "{{ news.text }}"}
         notification = {"name": "board", "notifier": "yard_board.Board", "events": ["appeared"], "arguments": board}
         self.content["notifications"] = [notification]
         self.content["network"] = {"camera_subnet": f"{subnet}.0/24", "observer_ip": f"{subnet}.1"}
         for camera in self.content["cameras"]:
-            camera |= {"host": f"{subnet}.{camera['host'].rpartition('.')[2]}", "port": _free_port()}
+            host = f"{subnet}.{camera['host'].rpartition('.')[2]}"
+            camera |= {"host": host, "port": free_port(host)}
         self.write()
 
     def write(self, **changes: Any) -> None:
         text = yaml.safe_dump(self.content | changes)
         (self.folder / f"{BAY}.yaml").write_text(text, encoding="utf-8")
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.fixture(scope="module")
@@ -244,7 +239,7 @@ def test_fusion_waits_for_an_observation_that_has_not_arrived(yard):
     def deferred() -> bool:
         return states(yard, "fusion", run)["process_fusion"] == "deferred"
 
-    yard.airflow._wait(deferred, 120, "process_fusion was not deferred")
+    yard.airflow.wait_until(deferred, 120, "process_fusion was not deferred")
     aside.rename(path)
     assert yard.airflow.wait_for_run(DAGS["fusion"], run) == "success"
     assert "is not whole on this host yet" in yard.airflow.task_log(DAGS["fusion"], run, "process_fusion")
@@ -277,7 +272,7 @@ def test_below_the_quorum_the_capture_fails_and_a_retry_takes_new_frames(yard):
     def will_be_retried() -> bool:
         return states(yard, "observation", run)["capture_images"] == "up_for_retry"
 
-    yard.airflow._wait(will_be_retried, 120, "capture_images is not up for a retry")
+    yard.airflow.wait_until(will_be_retried, 120, "capture_images is not up for a retry")
     log = yard.airflow.task_log(DAGS["observation"], run, "capture_images", 1)
     assert f"frames of 11 cameras where bay {BAY} wants 12; missing: {OFFLINE} (unreachable)" in log
     assert yard.store.find("capture", BAY, batch_id(BAY, slot)) is None
@@ -306,7 +301,7 @@ def inference_server(yard: SimpleNamespace) -> Iterator[Callable[[], dict[str, A
         command = [sys.executable, "-m", "inference", "serve", BAY]
         server = subprocess.Popen(command, env=os.environ | yard.environment, stdout=log, stderr=log)
     try:
-        yard.airflow._wait(answers, 120, "the inference server does not answer")
+        yard.airflow.wait_until(answers, 120, "the inference server does not answer")
         yield health
     finally:
         server.terminate()

@@ -27,7 +27,7 @@ from operators.retrying import StorePatience
 from tracking.history import History
 
 pytestmark = [
-    pytest.mark.slow,
+    pytest.mark.slow(10),
     pytest.mark.skipif(bool(why_not()), reason=why_not() or "a FUSE mount can be made"),
 ]
 
@@ -55,7 +55,7 @@ def models(monkeypatch):
     class Models:
         seen: list[str] = []
 
-        def observe(self, batch, *, min_brightness, go_on):
+        def observe(self, batch, *, min_brightness, check_abandoned):
             self.seen.append(batch.batch_id)
             cameras = (CameraObservation(i.camera_name, i.captured_at, (1920, 1080), ()) for i in batch.images)
             return Observation(batch.batch_id, batch.bay_id, tuple(cameras))

@@ -25,7 +25,7 @@ import yaml
 from artifacts import ArtifactReference, ArtifactStore
 from bays import batch_id
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow(16), pytest.mark.timeout(600)]
 
 PROJECT = Path(__file__).parents[1]
 SLOTS = (datetime(2025, 7, 2, 1, 0, tzinfo=UTC) + number * timedelta(minutes=10) for number in range(100))
@@ -231,7 +231,7 @@ class Run:
         return job["hostname"] if job else None
 
     def wait(self, what: Callable[[], bool], complaint: str, timeout: float = 60) -> None:
-        self.airflow._wait(what, timeout, f"{self.dag} {self.id}: {complaint}")
+        self.airflow.wait_until(what, timeout, f"{self.dag} {self.id}: {complaint}")
 
     def wait_until_the_cameras_are_asked(self) -> str:
         """Return once a triggerer has this run's trigger and a connection to every camera; its name."""
@@ -285,7 +285,7 @@ def _all_is_well(yard: SimpleNamespace) -> None:
     def back() -> bool:
         return missing <= {job["hostname"] for job in yard.airflow.live_triggerers() if job["id"] not in known}
 
-    yard.airflow._wait(back, 60, f"not back: triggerers {missing}")
+    yard.airflow.wait_until(back, 60, f"not back: triggerers {missing}")
 
 
 def trigger_logs(yard: SimpleNamespace, run: Run) -> dict[str, str]:
@@ -300,7 +300,7 @@ def test_a_bays_capture_runs_on_its_own_triggerer_and_nowhere_else(yard):
     # Nobody lists the queue of bay b yet: its task waits, for all to see, and no camera of it is asked.
     waiting = Run(yard, yard.b)
     waiting.wait(lambda: waiting.task()["state"] == "deferred", "is not deferred")
-    yard.a.take(2.0)
+    yard.a.take(SLOW)
     run = Run(yard, yard.a)
     asking = run.wait_until_the_cameras_are_asked()
     assert run.task()["trigger"]["queue"] == "obs_a"
@@ -312,7 +312,7 @@ def test_a_bays_capture_runs_on_its_own_triggerer_and_nowhere_else(yard):
     task = waiting.task()
     assert (task["state"], task["trigger"]["queue"], task["trigger"]["triggerer_id"]) == ("deferred", "obs_b", None)
     assert yard.b.requests() == 0
-    yard.b.take(2.0)
+    yard.b.take(SLOW)
     yard.airflow.start_triggerer("observer-b", ["obs_b"])
     assert waiting.wait_until_the_cameras_are_asked() == "observer-b"
     assert [name for name in ("observer-a", "second-of-a", "centre") if waiting.connections(name)] == []

@@ -1,5 +1,6 @@
 """Is this the whole of a JPEG, how large is its picture, when was it taken? Read from the bytes, nothing is decoded."""
 
+import re
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -12,14 +13,19 @@ _SOI, _EOI = b"\xff\xd8", b"\xff\xd9"
 _STANDALONE = frozenset({0x01, *range(0xD0, 0xD9)})
 # Start of frame, in every coding; C4, C8 and CC are tables and an extension.
 _SOF = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
-_START_OF_SCAN = 0xDA
+_START_OF_SCAN, _END_OF_IMAGE = 0xDA, 0xD9
 _APP1 = 0xE1
 _EXIF = b"Exif\0\0"
 _SHOWN = 16
-_PADDING = b"\x00\r\n"
+# A marker; 00 after FF is data, FF before FF fills. Within a scan, restart markers are data as well.
+_MARKER = re.compile(rb"\xff[^\x00\xff]")
+_MARKER_AFTER_SCAN = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
+# A camera's frame has some tens; each costs a step on the event loop.
+_MAX_SEGMENTS = 4096
 # A picture of 20000 x 20000 is a few kilobytes of JPEG and 1.2 GB once it is decoded.
 _MAX_PIXELS = 50_000_000
 _MIN_SIDE = 16
+_STEP = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +50,9 @@ def read_jpeg(data: bytes) -> JpegHeader:
     """The header of a whole JPEG.
 
     The content type says nothing: a firmware's login page comes as image/jpeg.
-    Whole means: it starts with SOI, a frame header gives a size, it ends with EOI
-    (zeros and line ends after it are padding that some firmwares add).
+    Whole means: it starts with SOI, a frame header gives a size, and an EOI follows the
+    scans. What some firmwares send after it, or between segments, is passed over, as
+    decoders do.
 
     Raises:
         CameraError: not an image, or truncated.
@@ -53,12 +60,14 @@ def read_jpeg(data: bytes) -> JpegHeader:
     if not data.startswith(_SOI):
         begins = bytes(data[:_SHOWN])
         raise CameraError(FailureReason.NOT_AN_IMAGE, f"{len(data)} bytes that begin with {begins!r} are no JPEG")
-    header = _read_segments(data)
-    if not data.endswith(_EOI) and not data.rstrip(_PADDING).endswith(_EOI):
+    segments = _Segments(data)
+    segments.read()
+    # Most end with their EOI: then the scans need not be searched for it.
+    if not segments.has_end and not (segments.in_scan and data.endswith(_EOI)):
         raise CameraError(FailureReason.TRUNCATED, f"the JPEG ends early, after {len(data)} bytes")
-    if header is None or 0 in header.size:
+    if segments.size is None or 0 in segments.size:
         raise CameraError(FailureReason.NOT_AN_IMAGE, f"a JPEG of {len(data)} bytes without a frame header")
-    return header
+    return JpegHeader(segments.size, segments.exif or NO_EXIF)
 
 
 def check_frame(data: bytes, camera: Camera) -> JpegHeader:
@@ -83,28 +92,53 @@ def check_frame(data: bytes, camera: Camera) -> JpegHeader:
     return header
 
 
-def _read_segments(data: bytes) -> JpegHeader | None:
-    """Walk the marker segments (ITU-T T.81, B.1.1) up to the frame header."""
-    position = len(_SOI)
-    exif: Exif | None = None
-    while position + 4 <= len(data) and data[position] == 0xFF:
-        marker = data[position + 1]
-        if marker == 0xFF:  # a fill byte
-            position += 1
-            continue
-        if marker in _STANDALONE:
-            position += 2
-            continue
-        if marker == _START_OF_SCAN:
-            return None
-        if marker in _SOF:
-            if position + 9 > len(data):
-                return None
-            height = int.from_bytes(data[position + 5 : position + 7])
-            width = int.from_bytes(data[position + 7 : position + 9])
-            return JpegHeader((width, height), exif or NO_EXIF)
-        length = int.from_bytes(data[position + 2 : position + 4])
-        if marker == _APP1 and exif is None and data.startswith(_EXIF, position + 4):
-            exif = read_exif(data[position + 4 : position + 2 + length])
-        position += 2 + length
-    return None
+class _Segments:
+    """A walk along the marker segments (ITU-T T.81, B.1.1)."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+        self.size: tuple[int, int] | None = None
+        self.exif: Exif | None = None
+        self.has_end = False
+        self.in_scan = False
+        """Whether a scan has begun, with the data's end not searched for: it ends as a JPEG does."""
+
+    def read(self) -> None:
+        position, marker_of = len(_SOI), _MARKER
+        for _ in range(_MAX_SEGMENTS):
+            found = self._next(marker_of, position)
+            if found is None:
+                return
+            position = found
+            marker = self._data[position - 1]
+            if marker == _END_OF_IMAGE:
+                self.has_end = True
+                return
+            if marker in _STANDALONE:
+                continue
+            length = int.from_bytes(self._data[position : position + 2])
+            self._take_in(marker, position + 2, length)
+            position += length
+            if marker == _START_OF_SCAN:
+                marker_of = _MARKER_AFTER_SCAN
+                self.in_scan = True
+                if self._data.endswith(_EOI):
+                    return
+        raise CameraError(FailureReason.NOT_AN_IMAGE, f"a JPEG of more than {_MAX_SEGMENTS} segments")
+
+    def _next(self, marker_of: re.Pattern[bytes], position: int) -> int | None:
+        """Where the next marker ends. In steps, so that a thread that searches megabytes lets others run."""
+        while position < len(self._data):
+            found = marker_of.search(self._data, position, position + _STEP + 1)
+            if found is not None:
+                return found.end()
+            position += _STEP
+        return None
+
+    def _take_in(self, marker: int, begin: int, length: int) -> None:
+        if marker in _SOF and self.size is None and begin + 5 <= len(self._data):
+            height = int.from_bytes(self._data[begin + 1 : begin + 3])
+            width = int.from_bytes(self._data[begin + 3 : begin + 5])
+            self.size = (width, height)
+        elif marker == _APP1 and self.exif is None and self._data.startswith(_EXIF, begin):
+            self.exif = read_exif(self._data[begin : begin + length - 2])

@@ -219,7 +219,8 @@ def digest_response(
     function = _HASHES[name.removesuffix(_SESSION)]
 
     def hashed(text: str) -> str:
-        return function(text.encode()).hexdigest()
+        # Header bytes that are no UTF-8 arrive as surrogates, and are hashed as the bytes that they were.
+        return function(text.encode("utf-8", "surrogateescape")).hexdigest()
 
     ha1 = hashed(f"{credentials.username}:{realm}:{credentials.password}")
     if name.endswith(_SESSION):

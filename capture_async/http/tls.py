@@ -19,7 +19,9 @@ def tls_context(tls: Tls) -> ssl.SSLContext:
         ConfigError: `ca_file` cannot be read, or holds no certificate.
     """
     if not tls.verify:
-        logger.warning("image_provider_config.tls.verify is false: whoever answers at a camera's address is believed")
+        logger.warning(
+            "image_provider_config.tls.verify is false: any device that answers at a camera's address is accepted"
+        )
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE

@@ -14,9 +14,6 @@ _OASIS = "http://docs.oasis-open.org/wss/2004/01/oasis-200401-wss-"
 def security_header(credentials: Credentials, clock_offset: timedelta) -> str:
     """A `wsse:Security` element, good for one message.
 
-    Written here and not by zeep's UsernameToken: that object changes itself with every
-    message, and costs a lap through the SOAP thread.
-
     Args:
         credentials: whose.
         clock_offset: the camera's clock minus ours: cameras compare the token's time with their own.

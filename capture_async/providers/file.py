@@ -28,7 +28,7 @@ class FileImageProvider(ImageProvider):
 
     A file's name holds the frame's moment in UTC as fourteen digits, as in
     `3bay_north_C_4_20250702071000.jpg`. A JPEG is handed on byte for byte; a PNG is
-    written anew as a JPEG of quality 95, since a `CapturedImage` is a JPEG.
+    written again as a JPEG of quality 95, since a `CapturedImage` is a JPEG.
 
     Args:
         base_path: folder with one folder per camera.

@@ -33,9 +33,11 @@ class HttpImageProvider(LiveImageProvider):
 
     async def _grab(self, camera: Camera, state: CameraState, attempts: Attempts) -> Frame:
         http = await self._http(camera, state)
-        path, _, query = (camera.snapshot or self._path.replace("{name}", camera.name)).partition("?")
-        reply = await http.request("GET", encoded_target(path, query), headers=SNAPSHOT_HEADERS)
+        template = self._path.replace("{name}", camera.name).replace("{channel}", str(camera.channel or 1))
+        path, _, query = (camera.snapshot or template).partition("?")
+        target = encoded_target(path, query)
+        reply = await http.request("GET", target, port=camera.snapshot_port, headers=SNAPSHOT_HEADERS)
         if reply.status in _NOT_FOUND:
             detail = f"{http}{path} is answered {reply.status}: correct the camera's `snapshot`, or the bay's `path`"
             raise CameraError(FailureReason.NO_SNAPSHOT_SERVICE, detail)
-        return frame_of(reply)
+        return frame_of(reply, http)

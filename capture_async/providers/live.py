@@ -1,6 +1,8 @@
-"""What all providers of live cameras share: one session, limits, pauses, and a judgement of every frame."""
+"""What all providers of live cameras share: one session, limits, pauses, a wall, and a judgement of every frame."""
 
 import asyncio
+import logging
+import re
 import ssl
 import time
 from abc import abstractmethod
@@ -12,19 +14,28 @@ from typing import ClassVar
 import aiohttp
 from asyncio_throttle.throttler import Throttler
 
+from bay_observation.errors import ConfigError
 from bays import Camera
 from bays.provider_configs import LiveConfig, SnapshotConfig
 from capture_async.credentials import Credentials
-from capture_async.errors import CameraError
-from capture_async.frames.jpeg import check_frame
-from capture_async.http.client import CameraHttp, Reply, new_session
+from capture_async.errors import CameraError, unexpected_error
+from capture_async.frames.jpeg import JpegHeader, check_frame
+from capture_async.http.client import CameraHttp, new_session
+from capture_async.http.reply import Reply
 from capture_async.http.tls import tls_context
+from capture_async.limits import Admission
 from capture_async.providers.camera_state import CameraConnection, CameraState, rtsp_port, state_of
 from capture_async.providers.provider import ImageProvider, Outcome
+from capture_async.refusals import Refusal, refusal_in
 from capture_async.types import Attempt, CameraFailure, CapturedImage, FailureReason
+
+logger = logging.getLogger(__name__)
 
 SNAPSHOT_HEADERS = {"Accept": "image/jpeg, */*"}
 _OK = 200
+_LONGEST_PAGE = 64 * 1024
+_LARGE_FRAME = 2 * 1024 * 1024
+_SOI = b"\xff\xd8"
 # So long a camera without a snapshot service is asked for its stream alone.
 _NO_SNAPSHOT_S = 86_400.0
 # No time zone explains a local time that lies further from UTC.
@@ -45,6 +56,10 @@ class Attempts:
 
     done: tuple[Attempt, ...] = ()
     _since: float = field(default_factory=time.monotonic)
+
+    def begin(self) -> None:
+        """The first step begins now, after waiting for the camera's turn."""
+        self._since = time.monotonic()
 
     def end(self, outcome: str) -> None:
         """The present step ended in that way, and the next one begins."""
@@ -74,6 +89,7 @@ class LiveImageProvider(ImageProvider):
         self._timeout = config.timeout
         self._throttler = Throttler(config.max_per_second) if config.max_per_second is not None else None
         self._login_pause = config.login_pause
+        self._frame_interval = config.frame_interval
         self._stale_after = timedelta(seconds=snapshots.stale_after)
         self._tls = snapshots.tls
         self._tls_context: ssl.SSLContext | None = None
@@ -83,7 +99,7 @@ class LiveImageProvider(ImageProvider):
 
     async def get_images(self, reference_time: datetime, cameras: Sequence[Camera], bay_id: str) -> list[Outcome]:
         """One outcome per camera; see `ImageProvider.get_images`. `captured_at` is when the answer began."""
-        if len(cameras) == 1:  # as the service asks: no task of its own
+        if len(cameras) == 1:  # as the service asks: without another task
             return [await self._outcome(reference_time, cameras[0], bay_id)]
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(self._outcome(reference_time, camera, bay_id)) for camera in cameras]
@@ -92,6 +108,10 @@ class LiveImageProvider(ImageProvider):
     def worth_another_try(self, camera: Camera, failure: CameraFailure) -> bool:
         """Not after a refused login, nor after an error that stays: a redirect, a certificate."""
         return super().worth_another_try(camera, failure) and not self._state(camera).final
+
+    def retry_after_s(self, camera: Camera) -> float | None:
+        """Retry-After of its latest answer."""
+        return self._state(camera).retry_after_s
 
     async def close(self) -> None:
         """Close every connection."""
@@ -112,18 +132,33 @@ class LiveImageProvider(ImageProvider):
         return state_of(camera, self._credentials)
 
     async def _outcome(self, reference_time: datetime, camera: Camera, bay_id: str) -> Outcome:
+        """The wall around one camera: whatever it sends, or fails to do, becomes its own outcome."""
         attempts = Attempts()
         state = self._state(camera)
         try:
-            state.check_pause()
-            if self._throttler is not None:
-                await self._throttler.acquire()  # type: ignore[no-untyped-call]
-            async with CameraConnection(camera):
-                frame = await self._frame(reference_time, camera, state, attempts)
+            frame = await self._asked(reference_time, camera, state, attempts)
+            return CapturedImage(camera.name, bay_id, frame.received_at, frame.jpeg, attempts.done)
         except CameraError as error:
-            state.final = error.final
-            return CameraFailure(camera.name, error.reason, error.detail, attempts.done)
-        return CapturedImage(camera.name, bay_id, frame.received_at, frame.jpeg, attempts.done)
+            failed = error
+        except ConfigError:
+            raise
+        except Exception as error:
+            failed = unexpected_error(f"{camera.host}:{camera.port}", error)
+            logger.warning("bay %s, camera %s: %s", bay_id, camera.name, failed, exc_info=True)
+            state.failed(failed)
+            attempts.end(failed.reason)
+        state.final, state.retry_after_s = failed.final, failed.retry_after_s
+        return CameraFailure(camera.name, failed.reason, failed.detail, attempts.done)
+
+    async def _asked(self, slot: datetime, camera: Camera, state: CameraState, attempts: Attempts) -> Frame:
+        state.login.check_pause()
+        if self._throttler is not None:
+            await self._throttler.acquire()  # type: ignore[no-untyped-call]
+        async with CameraConnection(camera), Admission():
+            attempts.begin()
+            # While this one waited, the same login may have been refused for another picture of the host.
+            state.login.check_pause()
+            return await self._frame(slot, camera, state, attempts)
 
     async def _frame(self, slot: datetime, camera: Camera, state: CameraState, attempts: Attempts) -> Frame:
         """The snapshot; where that fails and the camera has a stream, a frame of the stream."""
@@ -147,16 +182,21 @@ class LiveImageProvider(ImageProvider):
         began = time.monotonic()
         try:
             frame = await self._grab(camera, state, attempts)
-            while (taken_at := check_frame(frame.jpeg, camera).taken_at) is not None and self._is_old(taken_at, state):
+            while (taken_at := (await _checked(frame.jpeg, camera)).taken_at) is not None and self._is_old(
+                taken_at, state
+            ):
                 if state.resolved is None or state.resolved_at >= began:
                     raise CameraError(FailureReason.STALE, f"its own time says it was taken at {taken_at.isoformat()}")
                 # The camera's clock may have been set since it was last read.
                 state.resolved = None
                 attempts.end("older by its own time; the camera's clock is read again")
                 frame = await self._grab(camera, state, attempts)
-            state.accept(frame.jpeg, slot)
+            state.accept(frame.jpeg, slot, self._frame_interval)
         except CameraError as error:
             self._take_in(state, error)
+            if error.reason is FailureReason.TRUNCATED and camera.name in self._clients:
+                # Perhaps its length is counted wrongly: the next answer is read to its end, whatever it announces.
+                self._clients[camera.name][1].read_leniently()
             attempts.end(error.reason)
             raise
         attempts.end("frame")
@@ -166,11 +206,11 @@ class LiveImageProvider(ImageProvider):
         """A frame of the camera's stream, in place of its snapshot."""
         stream = state_of(camera, self._credentials, stream=True)
         try:
-            stream.check_pause()
+            stream.login.check_pause()
             target = await self._stream_target(camera, state)
             frame = await self._read_stream(camera, stream, target)
-            check_frame(frame.jpeg, camera)
-            stream.accept(frame.jpeg, slot)
+            await _checked(frame.jpeg, camera)
+            stream.accept(frame.jpeg, slot, self._frame_interval)
         except CameraError as error:
             state.stream_target = None
             self._take_in(stream, error)
@@ -190,7 +230,8 @@ class LiveImageProvider(ImageProvider):
         from capture_async.rtsp.key_frame import to_jpeg
 
         address = (str(camera.host), rtsp_port(camera))
-        key_frame = await read_key_frame(*address, target, stream.login, self._timeout)
+        login = stream.login.authenticator(address[1])
+        key_frame = await read_key_frame(*address, target, login, self._timeout)
         return Frame(await to_jpeg(key_frame), key_frame.received_at)
 
     async def _http(self, camera: Camera, state: CameraState) -> CameraHttp:
@@ -200,7 +241,7 @@ class LiveImageProvider(ImageProvider):
         if self._session is None:
             self._session = new_session()
         tls = await self._context() if camera.scheme == "https" else None
-        client = CameraHttp(self._session, camera, state.login, self._timeout, tls)
+        client = CameraHttp(self._session, camera, state.login.authenticator, self._timeout, tls)
         self._clients[camera.name] = (camera, client)
         return client
 
@@ -213,16 +254,16 @@ class LiveImageProvider(ImageProvider):
 
     def _take_in(self, state: CameraState, error: CameraError) -> None:
         state.failed(error)
-        if error.login_refused and self._login_pause and not state.paused:
-            state.refused_login(self._login_pause, datetime.now(UTC))
+        if error.login_refused and self._login_pause and not state.login.paused:
+            state.login.refused(self._login_pause, datetime.now(UTC))
 
     def _is_old(self, taken_at: datetime, state: CameraState) -> bool:
         """Whether a frame's own EXIF time says that it is not of now.
 
         The time is the camera's, so its clock's offset is allowed for. EXIF rarely says
-        which zone it is in: then the camera's local time is that which ONVIF told, and
-        where it told none, only what no zone explains counts as old. A time to come
-        says nothing of age: the camera's clock was set since.
+        which zone it is in: then ONVIF's local time of the camera counts, and
+        where that is unknown, only what no zone explains counts as old. A time in the
+        future says nothing of age: the camera's clock was set since.
         """
         clock = datetime.now(UTC)
         if state.resolved is not None:
@@ -235,12 +276,41 @@ class LiveImageProvider(ImageProvider):
         return age > _FURTHEST_ZONE
 
 
-def frame_of(reply: Reply) -> Frame:
+def frame_of(reply: Reply, where: object) -> Frame:
     """The frame in the answer to a snapshot.
 
+    Args:
+        reply: whose status is no error of HTTP.
+        where: the camera, for the error.
+
     Raises:
-        CameraError: not an image, by its status.
+        CameraError: not an image, by its status; refused credentials or busy, by its words.
     """
+    if not reply.body.startswith(_SOI):
+        refusal = refusal_in(_words(reply))
+        if refusal is Refusal.BUSY:
+            raise CameraError(FailureReason.BUSY, f"{where}: its answer {reply.status} says that {refusal.value}")
+        if refusal is not None and reply.login_sent:
+            detail = f"{where}: its answer {reply.status} says that {refusal.value}"
+            raise CameraError(FailureReason.REFUSED_CREDENTIALS, detail, final=True, login_refused=True)
     if reply.status != _OK:
-        raise CameraError(FailureReason.NOT_AN_IMAGE, f"the snapshot is answered {reply.status}")
+        raise CameraError(FailureReason.NOT_AN_IMAGE, f"{where}: the snapshot is answered {reply.status}")
     return Frame(reply.body, reply.received_at)
+
+
+async def _checked(jpeg: bytes, camera: Camera) -> JpegHeader:
+    """See `check_frame`; a large one in a thread, since a hostile one takes half a second."""
+    if len(jpeg) > _LARGE_FRAME:
+        return await asyncio.to_thread(check_frame, jpeg, camera)
+    return check_frame(jpeg, camera)
+
+
+def _words(reply: Reply) -> str:
+    """What an error's page says; nothing for a body that is no text.
+
+    A whole page of HTML with status 200 is the camera's own site, whose words refuse nothing.
+    """
+    is_site = reply.status == _OK and "<html" in reply.text.lower()
+    if is_site or len(reply.body) > _LONGEST_PAGE or b"\0" in reply.body:
+        return ""
+    return re.sub(r"<(script|style)\b.*?</\1>|<[^>]*>", " ", reply.text, flags=re.DOTALL | re.IGNORECASE)

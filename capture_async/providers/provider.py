@@ -18,6 +18,7 @@ MENDED_BY_ANOTHER_TRY = frozenset(
         FailureReason.BUSY,
         FailureReason.TRUNCATED,
         FailureReason.NOT_AN_IMAGE,
+        FailureReason.OBSERVER_FAULT,
     }
 )
 """Reasons after which the service asks once more, while the bay's deadline and `capture_attempts` allow it."""
@@ -38,7 +39,7 @@ class ImageProvider(ABC):
         """Exactly one outcome for each of `cameras`, in their order.
 
         A camera that gives no frame is a `CameraFailure`, never an exception. The
-        service asks for every camera in a call of its own, all at once, so that one
+        service asks for each camera in a separate call, all at once, so that one
         camera's delay or cancellation is that camera's alone. Cancelling the call
         must let go of its sockets.
 
@@ -55,6 +56,10 @@ class ImageProvider(ABC):
         Never for a refused login: cameras lock accounts.
         """
         return failure.reason in MENDED_BY_ANOTHER_TRY
+
+    def retry_after_s(self, camera: Camera) -> float | None:
+        """Seconds after which the camera itself wants to be asked again; None where it does not say."""
+        return None
 
     async def close(self) -> None:
         """Let go of sockets and threads. May be called twice."""

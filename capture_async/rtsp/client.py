@@ -1,18 +1,18 @@
 """One key frame over RTSP (RFC 2326): DESCRIBE, SETUP, PLAY, and the packets interleaved on the same connection.
 
-A client of its own, because it must be cancelled at the deadline, must keep login and
+Written here, because it must be cancelled at the deadline, must keep login and
 password out of addresses, command lines and logs, and must ask no host but the
 configured one. Packets come over TCP: no ports to open in the bay's network, none lost.
 """
 
 import asyncio
-import os
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import count
 from urllib.parse import urlsplit
 
 from capture_async.addresses import encoded_target, path_of
-from capture_async.errors import CameraError
+from capture_async.errors import CameraError, connection_error
 from capture_async.http.authentication import HttpAuthenticator
 from capture_async.rtsp.frame_reader import FrameReader
 from capture_async.rtsp.key_frame import KeyFrame
@@ -24,11 +24,12 @@ _MAX_BODY = 64 * 1024
 _MAX_HEADERS = 64
 _MAX_LINE = 8 * 1024
 _OK = 200
+_PACKETS_PER_TURN = 64
 _ERRORS = {
     403: (FailureReason.REFUSED_CREDENTIALS, "the login lacks the right"),
     404: (FailureReason.NO_SNAPSHOT_SERVICE, "there is no such stream: correct the camera's rtsp.path"),
     453: (FailureReason.BUSY, "it has no bandwidth left"),
-    461: (FailureReason.NO_SNAPSHOT_SERVICE, "it sends no stream over TCP"),
+    461: (FailureReason.NO_SNAPSHOT_SERVICE, "it sends no stream over TCP: switch RTSP over TCP on at the camera"),
     503: (FailureReason.BUSY, "its connections are in use"),
 }
 
@@ -71,8 +72,7 @@ async def read_key_frame(
     except (asyncio.LimitOverrunError, ValueError) as error:
         raise CameraError(FailureReason.NOT_AN_IMAGE, f"{where}: its answer is no RTSP") from error
     except OSError as error:
-        reason = os.strerror(error.errno) if error.errno else type(error).__name__
-        raise CameraError(FailureReason.UNREACHABLE, f"{where}: {reason}") from error
+        raise connection_error(where, error) from error
     finally:
         if connection is not None:
             connection.close()
@@ -123,7 +123,7 @@ class _Connection:
         return await self._collect(track, _channel(setup.one("transport")))
 
     def close(self) -> None:
-        """End the session, without waiting for a word about it."""
+        """End the session, without waiting for an answer."""
         if self._session and not self._reader.at_eof() and not self._writer.is_closing():
             self._send("TEARDOWN", self._address, {})
         self._writer.close()
@@ -138,15 +138,17 @@ class _Connection:
 
     async def _collect(self, track: VideoTrack, channel: int) -> KeyFrame:
         reader = FrameReader(track)
-        while True:
+        for number in count(1):
+            await _let_others_run(number)
             mark = await self._reader.readexactly(1)
             if mark != b"$":
-                await self._answer(mark)  # a word from the server in between
+                await self._answer(mark)  # a request or a late answer in between
                 continue
             came_on, data = await self._packet()
             frame = reader.push(data) if came_on == channel else None
             if frame is not None:
                 return KeyFrame(track.codec, frame, datetime.now(UTC))
+        raise AssertionError("unreachable")
 
     async def _packet(self) -> tuple[int, bytes]:
         head = await self._reader.readexactly(3)
@@ -166,7 +168,7 @@ class _Connection:
         self._number += 1
         session = {"Session": self._session} if self._session else {}
         lines = [f"{name}: {value}\r\n" for name, value in ({"CSeq": str(self._number)} | session | headers).items()]
-        self._writer.write(f"{method} {address} RTSP/1.0\r\n{''.join(lines)}\r\n".encode())
+        self._writer.write(f"{method} {address} RTSP/1.0\r\n{''.join(lines)}\r\n".encode("utf-8", "surrogateescape"))
 
     def _checked(self, method: str, answer: _Answer) -> _Answer:
         if answer.status == _OK:
@@ -180,7 +182,8 @@ class _Connection:
         raise CameraError(reason, detail, final=final, login_refused=refused)
 
     async def _answer_to_this(self) -> _Answer:
-        while True:
+        for number in count(1):
+            await _let_others_run(number)
             mark = await self._reader.readexactly(1)
             if mark == b"$":
                 await self._packet()  # of a stream that began before it was answered
@@ -188,9 +191,10 @@ class _Connection:
             answer = await self._answer(mark)
             if answer.one("cseq").strip() in (str(self._number), ""):
                 return answer
+        raise AssertionError("unreachable")
 
     async def _answer(self, begun: bytes) -> _Answer:
-        """An answer, or a request of the server's own, which has status 0.
+        """An answer; or a request by the server, which has status 0.
 
         Raises:
             ValueError: what comes is neither.
@@ -203,7 +207,7 @@ class _Connection:
             raise ValueError("no RTSP status line")
         headers: list[tuple[str, str]] = []
         while line := (await self._line()).strip():
-            name, _, value = line.decode("utf-8", "replace").partition(":")
+            name, _, value = line.decode("utf-8", "surrogateescape").partition(":")
             headers.append((name.strip().lower(), value.strip()))
             if len(headers) > _MAX_HEADERS:
                 raise ValueError("too many headers")
@@ -218,8 +222,14 @@ class _Connection:
         return await self._reader.readuntil(b"\n")
 
 
+async def _let_others_run(number: int) -> None:
+    """Reading what has arrived already does not suspend: a camera that sends fast would keep the loop to itself."""
+    if number % _PACKETS_PER_TURN == 0:
+        await asyncio.sleep(0)
+
+
 def _target(address: str, otherwise: str) -> str:
-    """Path and query of an address that the camera named: its host is nobody that is asked."""
+    """Path and query of an address that the camera named; its host is not asked."""
     parts = urlsplit(address.strip())
     return encoded_target(parts.path, parts.query) if parts.netloc else otherwise
 

@@ -1,4 +1,4 @@
-"""A video's key frame as a JPEG. Decoding holds a core for tens of milliseconds: it runs in a thread of its own."""
+"""A video's key frame as a JPEG. Decoding holds a core for tens of milliseconds: it runs in a separate thread."""
 
 import asyncio
 import os

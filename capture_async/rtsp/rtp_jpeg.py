@@ -1,4 +1,4 @@
-"""JPEG over RTP (RFC 2435): the packets carry the scan, the headers are made anew from a few bytes."""
+"""JPEG over RTP (RFC 2435): the packets carry the scan, the headers are rebuilt from a few bytes."""
 
 from capture_async.errors import CameraError
 from capture_async.rtsp.packets import MAX_FRAME_BYTES, RtpPacket
@@ -37,6 +37,7 @@ class JpegFrames:
     def __init__(self) -> None:
         self._scan = bytearray()
         self._head = b""
+        self._tables = b""
         self._broken = True
 
     def lost(self) -> None:
@@ -56,12 +57,15 @@ class JpegFrames:
             interval = int.from_bytes(payload[position : position + 2])
             position += 4
         if offset == 0:
-            tables = b""
             if quality >= 128:
                 length = int.from_bytes(payload[position + 2 : position + 4])
-                tables = payload[position + 4 : position + 4 + length]
+                # None stand here where they are those of the frame before.
+                self._tables = payload[position + 4 : position + 4 + length] or self._tables
+                tables = self._tables
                 position += 4 + length
-            self._head = _file_head(kind & 0x3F, width, height, tables or _scaled(quality), interval)
+            else:
+                tables = _scaled(quality)
+            self._head = _file_head(kind & 0x3F, width, height, tables, interval)
             self._scan.clear()
             self._broken = not self._head
         if offset != len(self._scan):

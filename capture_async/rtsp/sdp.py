@@ -20,7 +20,7 @@ class VideoTrack:
         codec: as RTP names it.
         payload_type: of its RTP packets.
         control: as the server wrote it: relative, absolute, or `*`.
-        parameter_sets: SPS, PPS (and VPS) that are told outside the stream.
+        parameter_sets: SPS, PPS (and VPS) that are given outside the stream.
     """
 
     codec: Codec

@@ -1,6 +1,6 @@
-"""A warm server: one process per device keeps the models of its bays loaded, and others ask it for batches.
+"""A warm server: one process per device keeps the models of its bays loaded and does batches for others.
 
-Asking needs neither torch nor the models; only the server's own process loads them.
+A client needs neither torch nor the models; only the server process loads them.
 """
 
 from inference.serving.client import InferenceClient, NoServerError

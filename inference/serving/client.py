@@ -1,4 +1,4 @@
-"""Asking the warm server of a bay, from a worker or a triggerer on the same host."""
+"""The client of a bay's inference server, for a worker or a triggerer on the same host."""
 
 import asyncio
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ from bay_observation.errors import InferenceError
 from inference.serving.messages import LONGEST_LINE, Reply, from_line, to_line
 from inference.serving.sockets import belongs_to_us, socket_path
 
-# A server that lives answers what it need not work for at once.
+# A request that needs no model is answered at once.
 _PATIENCE_S = 10.0
 
 
@@ -18,26 +18,26 @@ class NoServerError(InferenceError):
 
 
 class InferenceClient:
-    """Asks the server that has a bay's models. One connection for each question."""
+    """Sends requests to the server of a bay; one connection for each."""
 
     def __init__(self, bay_id: str) -> None:
         self.bay_id = bay_id
 
     async def submit(self, capture: ArtifactReference) -> Reply:
-        """Hand a batch in without waiting for it: `accepted`, or `done` where it was done before.
+        """Submit a batch without waiting: `accepted`, or `done` if it is done already.
 
         Raises:
-            NoServerError: nobody answers.
+            NoServerError: no server answers.
         """
         return await self._observe(capture, wait=False)
 
     async def observe(self, capture: ArtifactReference) -> Reply:
-        """Have a batch observed and wait for it; a batch that is asked for twice is done once.
+        """Submit a batch and wait for its result; a batch that is submitted twice is done once.
 
-        Cancelling it leaves the batch to the server.
+        The server finishes the batch even if this call is cancelled.
 
         Raises:
-            NoServerError: nobody answers, or the server ended meanwhile.
+            NoServerError: no server answers, or it ended before it answered.
         """
         return await self._observe(capture, wait=True)
 
@@ -45,25 +45,25 @@ class InferenceClient:
         """How the server is: its bays, its jobs, its memory.
 
         Raises:
-            NoServerError: nobody answers.
+            NoServerError: no server answers.
         """
         return await self._ask({"ask": "health"}, _PATIENCE_S)
 
     async def _observe(self, capture: ArtifactReference, *, wait: bool) -> Reply:
-        question = {"ask": "observe", "capture": capture.to_dict(), "wait": wait}
-        answer = await self._ask(question, None if wait else _PATIENCE_S)
+        request = {"ask": "observe", "capture": capture.to_dict(), "wait": wait}
+        answer = await self._ask(request, None if wait else _PATIENCE_S)
         return Reply.from_dict(answer, capture=capture)
 
-    async def _ask(self, question: Mapping[str, Any], patience_s: float | None) -> dict[str, Any]:
+    async def _ask(self, request: Mapping[str, Any], patience_s: float | None) -> dict[str, Any]:
         path = socket_path(self.bay_id)
         if not belongs_to_us(path):
             raise NoServerError(f"{path}: no server has the models of bay {self.bay_id}")
         try:
             async with asyncio.timeout(patience_s):
-                line = await _exchange(str(path), to_line(question))
+                line = await _exchange(str(path), to_line(request))
         except TimeoutError:
             raise NoServerError(f"{path}: the server does not answer within {patience_s:g} s") from None
-        except (OSError, ValueError) as error:  # ValueError: a line longer than ours are
+        except (OSError, ValueError) as error:  # ValueError: the line is longer than a message can be
             raise NoServerError(f"{path}: {error}") from error
         if not line.endswith(b"\n"):
             raise NoServerError(f"{path}: the server ended before it answered")

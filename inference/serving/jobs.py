@@ -1,4 +1,4 @@
-"""The batches of a server: each done once, one at a time, and no more waiting than it can bear."""
+"""The batches of a server: each done once, one at a time, with a bounded queue."""
 
 import asyncio
 import logging
@@ -14,16 +14,16 @@ from inference.serving.observing import Work
 
 _log = logging.getLogger(__name__)
 
-# Ended batches of which the server remembers what came of them.
+# Finished batches whose outcome the server keeps.
 _REMEMBERED = 256
 
 
 class QueueFullError(InferenceError):
-    """As many batches wait as may."""
+    """The queue is full."""
 
 
 class StoppingError(InferenceError):
-    """The server ends; the batch is not done."""
+    """The server is stopping; the batch is not done."""
 
 
 @dataclass
@@ -37,12 +37,12 @@ class JobCounts:
 
 
 def job_id(capture: ArtifactReference) -> str:
-    """A batch and the very frames of it: a capture that was taken anew is another job."""
+    """A batch and its exact frames: a repeated capture of the slot is another job."""
     return f"{capture.batch_id}-{capture.sha256[:16]}"
 
 
 class Jobs:
-    """A bounded queue in front of the one device.
+    """A bounded queue in front of one device.
 
     Args:
         work: does a batch.
@@ -67,13 +67,13 @@ class Jobs:
         return self._waiting.qsize()
 
     async def submit(self, capture: ArtifactReference) -> asyncio.Future[Observed]:
-        """The batch's job: the one that is there already, or a new one at the end of the queue.
+        """Return the batch's job: the existing one, or a new one at the end of the queue.
 
-        A job that failed, or whose artifact is gone, is done again.
+        A job that failed, or whose artifact is missing, is repeated.
 
         Raises:
-            QueueFullError: too many wait.
-            StoppingError: the server ends.
+            QueueFullError: the queue is full.
+            StoppingError: the server is stopping.
         """
         name = job_id(capture)
         known = self._jobs.get(name)
@@ -82,15 +82,16 @@ class Jobs:
             return known
         if self._stopping:
             raise StoppingError("the inference server is stopping")
-        # Another request may have come first while this one looked at the file.
+        # Another request may have added the job while this one checked the file.
         if (rival := self._jobs.get(name)) is not None and rival is not known:
             self.counts.joined += 1
             return rival
         if self.waiting >= self.limit:
             self.counts.refused += 1
             raise QueueFullError(
-                f"{self.waiting} batches wait for the inference server, no more may: its bays are more than its device"
-                " bears (give some a server of their own), or a batch hangs (python -m inference health BAY)"
+                f"{self.waiting} batches wait for the inference server and its queue is full: its device is too slow"
+                " for its bays (start another server for some of them), or a batch hangs"
+                " (python -m inference health BAY)"
             )
         job: asyncio.Future[Observed] = asyncio.get_running_loop().create_future()
         self._jobs[name] = job
@@ -99,15 +100,15 @@ class Jobs:
         return job
 
     async def stop(self, grace_s: float) -> None:
-        """Take nothing more, drop what waits, give the running batch so long, then abandon it.
+        """Accept no more jobs, drop those that wait, and abandon the running one after `grace_s`.
 
-        An abandoned batch publishes nothing; it ends after the model call that it is in.
+        An abandoned batch publishes nothing; it ends after its current model call.
         """
         self._stopping = True
         while not self._waiting.empty() and (item := self._waiting.get_nowait()) is not None:
             capture, job = item
-            _log.info("%s is dropped: the server stops", job_id(capture))
-            _fail(job, StoppingError("the inference server stops, and has not begun with this batch"))
+            _log.info("%s is dropped: the server is stopping", job_id(capture))
+            _fail(job, StoppingError("the inference server stopped before it began this batch"))
         self._waiting.put_nowait(None)  # after the last one
         _, unfinished = await asyncio.wait([self._worker], timeout=grace_s)
         if unfinished:
@@ -121,7 +122,7 @@ class Jobs:
             return True
         if job.exception() is not None:
             return False
-        return await asyncio.to_thread(self._work.stands, job.result())
+        return await asyncio.to_thread(self._work.is_published, job.result())
 
     async def _run(self) -> None:
         loop = asyncio.get_running_loop()
@@ -129,8 +130,8 @@ class Jobs:
             capture, job = item
             self.running = job_id(capture)
             try:
-                observed = await loop.run_in_executor(self._thread, self._work.observe, capture, self._go_on)
-            except Exception as error:  # noqa: BLE001  (whoever asked is told; the next batch goes on)
+                observed = await loop.run_in_executor(self._thread, self._work.observe, capture, self._check_abandoned)
+            except Exception as error:  # noqa: BLE001  (the clients get the error; the next batch goes on)
                 self.counts.failed += 1
                 _log.error("%s: %s", self.running, error, exc_info=not isinstance(error, InferenceError))
                 _fail(job, error)
@@ -141,7 +142,7 @@ class Jobs:
             finally:
                 self.running = None
 
-    def _go_on(self) -> None:
+    def _check_abandoned(self) -> None:
         if self._abandoned.is_set():
             raise StoppingError("the inference server stopped before this batch was done")
 
@@ -152,4 +153,4 @@ class Jobs:
 
 def _fail(job: asyncio.Future[Observed], error: Exception) -> None:
     job.set_exception(error)
-    job.exception()  # seen: nobody need wait for it
+    job.exception()  # retrieved: asyncio need not warn when no client waits

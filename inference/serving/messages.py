@@ -1,9 +1,9 @@
-"""What client and server say to each other: one line of JSON each way, then the connection ends.
+"""The protocol of client and server: one line of JSON each way, then the connection ends.
 
     {"ask": "observe", "capture": {reference}, "wait": true}  ->  {"status": "done", ...}
     {"ask": "health"}                                         ->  {"status": "well", ...}
 
-References travel, never images. A line is small: whoever sends more is not one of ours.
+References travel, never images. A longer line than `LONGEST_LINE` is refused.
 """
 
 import json
@@ -21,12 +21,12 @@ Status = Literal["done", "accepted", "busy", "failed", "stopping"]
 
 @dataclass(frozen=True)
 class Observed:
-    """A batch that went through the models.
+    """The outcome of a batch that went through the models.
 
     Attributes:
         reference: the Observation artifact.
-        frames: cameras whose frame was looked at.
-        objects: all that was found in them.
+        frames: number of frames that the models saw.
+        objects: number of objects found in them.
         failures: why, by name of each camera without a usable frame.
         seconds: from loading the capture to publishing the Observation.
     """
@@ -49,10 +49,10 @@ class Observed:
 
     @classmethod
     def from_dict(cls, values: object, *, capture: ArtifactReference) -> Self:
-        """What `to_dict` wrote, for this capture's batch and no other.
+        """Read what `to_dict` wrote for this capture's batch.
 
         Raises:
-            InferenceError: of the wrong form, or of another batch.
+            InferenceError: the form is wrong, or it is another batch.
         """
         where = f"observation of {capture.batch_id}"
         if not isinstance(values, Mapping):
@@ -70,11 +70,11 @@ class Observed:
         frames, objects, seconds = (values.get(name) for name in ("frames", "objects", "seconds"))
         failures = values.get("failures")
         if any(type(count) is not int or count < 0 for count in (frames, objects)):
-            raise InferenceError(f"{where}: frames {frames!r} and objects {objects!r} are no counts")
+            raise InferenceError(f"{where}: frames {frames!r} and objects {objects!r} are not counts")
         if not isinstance(seconds, int | float) or seconds < 0:
-            raise InferenceError(f"{where}: seconds {seconds!r} are no duration")
+            raise InferenceError(f"{where}: seconds {seconds!r} is not a duration")
         if not isinstance(failures, Mapping) or any(not isinstance(reason, str) for reason in failures.values()):
-            raise InferenceError(f"{where}: failures {failures!r} are no reasons by camera")
+            raise InferenceError(f"{where}: failures {failures!r} are not reasons by camera")
         return cls(reference, frames, objects, dict(failures), float(seconds))  # type: ignore[arg-type]
 
 
@@ -83,11 +83,11 @@ class Reply:
     """The server's answer to a request for a batch.
 
     Attributes:
-        status: `done` has `observed`; `accepted` is for who does not wait; `busy` means that
-            the queue is full; `stopping` that the server ends and did not do it; `failed` has an error.
+        status: `done` has `observed`; `accepted` answers a client that does not wait; `busy`: the
+            queue is full; `stopping`: the server stops without doing it; `failed` has an error.
         observed: with `done` only.
         error: what happened and what to do, with `busy`, `stopping` and `failed`.
-        retry: whether asking again can mend it.
+        retry: whether another attempt can succeed.
     """
 
     status: Status
@@ -106,10 +106,10 @@ class Reply:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any], *, capture: ArtifactReference) -> Self:
-        """The reply that `to_dict` wrote, about this capture.
+        """Read the reply that `to_dict` wrote about this capture.
 
         Raises:
-            InferenceError: of the wrong form, or about another batch.
+            InferenceError: the form is wrong, or it is about another batch.
         """
         status: Any = values.get("status")
         if status not in get_args(Status):
@@ -119,20 +119,20 @@ class Reply:
 
 
 def to_line(values: Mapping[str, Any]) -> bytes:
-    """One message as it is sent."""
+    """Encode a message."""
     return json.dumps(values).encode() + b"\n"
 
 
 def from_line(line: bytes) -> dict[str, Any]:
-    """One message as it was sent.
+    """Decode a message.
 
     Raises:
-        InferenceError: it is no line of JSON that holds a mapping.
+        InferenceError: it is not a line of JSON that holds a mapping.
     """
     try:
         values = json.loads(line)
     except ValueError as error:
-        raise InferenceError(f"a message of {len(line)} bytes is no JSON") from error
+        raise InferenceError(f"a message of {len(line)} bytes is not JSON") from error
     if not isinstance(values, dict):
-        raise InferenceError(f"a message is a mapping, not {type(values).__name__}")
+        raise InferenceError(f"a message must be a mapping, not {type(values).__name__}")
     return values

@@ -1,4 +1,4 @@
-"""One batch from capture artifact to Observation artifact: what server and task do alike."""
+"""One batch from capture artifact to Observation artifact, the same in server and task."""
 
 import time
 from collections.abc import Callable
@@ -15,17 +15,17 @@ def observe_capture(
     store: ArtifactStore,
     *,
     device: str | None = None,
-    go_on: Callable[[], None] = lambda: None,
+    check_abandoned: Callable[[], None] = lambda: None,
 ) -> Observed:
-    """Load a capture, let the bay's models look at it, publish the Observation.
+    """Load a capture, run the bay's models on it, publish the Observation.
 
     Args:
         capture: the capture artifact.
-        bay: whose models and conditions.
+        bay: the bay whose models and conditions apply.
         store: holds the capture, and takes the Observation.
         device: torch's name of a device; None takes the first GPU, or the CPU without one.
-        go_on: called between the models' calls and before the Observation becomes visible;
-            what it raises ends the work and is passed on.
+        check_abandoned: called between model calls and before the Observation becomes visible;
+            an exception that it raises ends the batch and is passed on.
 
     Raises:
         ArtifactError: the capture cannot be read, or the Observation cannot be written.
@@ -36,8 +36,8 @@ def observe_capture(
     began = time.monotonic()
     batch = store.load(capture)
     service = InferenceService.for_bay(bay, device)
-    observation = service.observe(batch, min_brightness=bay.conditions.min_brightness, go_on=go_on)
-    published = store.save("observation", bay.bay_id, capture.batch_id, observation, before_commit=go_on)
+    observation = service.observe(batch, min_brightness=bay.conditions.min_brightness, check_abandoned=check_abandoned)
+    published = store.save("observation", bay.bay_id, capture.batch_id, observation, before_commit=check_abandoned)
     return Observed(
         reference=published,
         frames=len(observation.cameras),
@@ -48,39 +48,39 @@ def observe_capture(
 
 
 class Work(Protocol):
-    """What a server does for its clients. Both are called in threads."""
+    """What a server does for its clients. Its methods are called in threads."""
 
-    def observe(self, capture: ArtifactReference, go_on: Callable[[], None]) -> Observed:
-        """Do a batch; one at a time."""
+    def observe(self, capture: ArtifactReference, check_abandoned: Callable[[], None]) -> Observed:
+        """Process a batch; one at a time."""
 
-    def stands(self, observed: Observed) -> bool:
-        """Whether what was done before can be handed on as it is."""
+    def is_published(self, observed: Observed) -> bool:
+        """Whether an earlier result can be used again."""
 
     def loads(self) -> int:
-        """How often models were loaded so far."""
+        """How many times models were loaded so far."""
 
 
 class StoredBatches:
     """Batches of the store, through the models of one device.
 
-    A bay's file is read again for each batch. Models that it names anew are loaded then, and
-    stay beside the old ones: restart the server after changing them.
+    A bay's file is read again for each batch. Models that it newly names are loaded then, and
+    the old ones stay in memory: restart the server after changing them.
     """
 
     def __init__(self, device: str | None = None) -> None:
         self.device = device
 
-    def observe(self, capture: ArtifactReference, go_on: Callable[[], None]) -> Observed:
+    def observe(self, capture: ArtifactReference, check_abandoned: Callable[[], None]) -> Observed:
         """See `observe_capture`."""
         bay = load_bay(capture.bay_id)
-        return observe_capture(capture, bay, ArtifactStore(), device=self.device, go_on=go_on)
+        return observe_capture(capture, bay, ArtifactStore(), device=self.device, check_abandoned=check_abandoned)
 
-    def stands(self, observed: Observed) -> bool:
-        """Whether the published Observation is still there, whole."""
+    def is_published(self, observed: Observed) -> bool:
+        """Whether the published Observation still exists and is whole."""
         return ArtifactStore().is_whole(observed.reference)
 
     def loads(self) -> int:
-        """How often this process has loaded models."""
+        """How many times this process has loaded models."""
         from inference.service import InferenceService
 
         return InferenceService.loaded()

@@ -1,4 +1,4 @@
-"""The server's process: sockets, questions, answers, an orderly end."""
+"""The server process: sockets, requests, answers, an orderly shutdown."""
 
 import asyncio
 import logging
@@ -17,11 +17,11 @@ from bays import load_bay
 from inference.serving.jobs import Jobs, QueueFullError, StoppingError
 from inference.serving.messages import LONGEST_LINE, Reply, from_line, to_line
 from inference.serving.observing import StoredBatches, Work
-from inference.serving.sockets import ListeningPlace
+from inference.serving.sockets import BaySocket
 
 _log = logging.getLogger(__name__)
 
-_QUESTION_LIMIT_S = 10.0
+_REQUEST_LIMIT_S = 10.0
 
 
 def serve(bay_ids: Sequence[str], *, device: str | None, limit: int, grace_s: float) -> None:
@@ -31,39 +31,39 @@ def serve(bay_ids: Sequence[str], *, device: str | None, limit: int, grace_s: fl
     the models themselves.
 
     Args:
-        bay_ids: the bays; those with the same models share them.
+        bay_ids: the bays; bays with the same models share them.
         device: torch's name of the device; None takes the first GPU, or the CPU without one.
         limit: batches that may wait.
-        grace_s: seconds that the running batch is given at the end.
+        grace_s: seconds that the running batch gets at shutdown.
 
     Raises:
         ConfigError: a bay's file is wrong, or another server has the bay.
         InferenceError: a checkpoint cannot be used.
     """
     with ExitStack() as stack:
-        places = {bay_id: stack.enter_context(ListeningPlace(bay_id)) for bay_id in dict.fromkeys(bay_ids)}
+        sockets = {bay_id: stack.enter_context(BaySocket(bay_id)) for bay_id in dict.fromkeys(bay_ids)}
         began = time.monotonic()
-        _load(list(places), device)
-        _log.info("models of %s loaded in %.1f s", ", ".join(places), time.monotonic() - began)
-        asyncio.run(answer_until_told_to_stop(places, StoredBatches(device), limit, grace_s))
+        _load(list(sockets), device)
+        _log.info("models of %s loaded in %.1f s", ", ".join(sockets), time.monotonic() - began)
+        asyncio.run(answer_until_stopped(sockets, StoredBatches(device), limit, grace_s))
 
 
-async def answer_until_told_to_stop(places: dict[str, ListeningPlace], work: Work, limit: int, grace_s: float) -> None:
-    """Listen at these places until SIGTERM or SIGINT; arguments as for `serve`."""
+async def answer_until_stopped(sockets: dict[str, BaySocket], work: Work, limit: int, grace_s: float) -> None:
+    """Listen on these sockets until SIGTERM or SIGINT; arguments as for `serve`."""
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    server = InferenceServer(list(places), work, limit)
-    for place in places.values():
-        await server.listen(place)
-        _log.info("listening on %s", place.path)
+    server = InferenceServer(list(sockets), work, limit)
+    for socket in sockets.values():
+        await server.listen(socket)
+        _log.info("listening on %s", socket.path)
     await stop.wait()
     _log.info("stopping")
     await server.stop(grace_s)
 
 
 class InferenceServer:
-    """Answers for its bays; see `inference.serving.messages` for what is said.
+    """Answers requests for its bays; see `inference.serving.messages` for the protocol.
 
     Args:
         bays: the bays that it has the models of.
@@ -77,20 +77,20 @@ class InferenceServer:
         self._work = work
         self._started = time.time()
         self._listening: list[asyncio.Server] = []
-        self._talks: set[asyncio.Task[None]] = set()
+        self._connections: set[asyncio.Task[None]] = set()
 
-    async def listen(self, place: ListeningPlace) -> None:
+    async def listen(self, socket: BaySocket) -> None:
         """Answer on a socket from now on."""
-        server = await asyncio.start_unix_server(self._accept, sock=place.bind(), limit=LONGEST_LINE)
+        server = await asyncio.start_unix_server(self._accept, sock=socket.bind(), limit=LONGEST_LINE)
         self._listening.append(server)
 
     async def stop(self, grace_s: float) -> None:
-        """Accept nobody, end the jobs as `Jobs.stop` does, and tell everybody who waits."""
+        """Refuse new connections, end the jobs as `Jobs.stop` does, and answer every waiting client."""
         for listening in self._listening:
             listening.close()
         await self.jobs.stop(grace_s)
-        if self._talks:
-            await asyncio.wait(self._talks, timeout=_QUESTION_LIMIT_S)
+        if self._connections:
+            await asyncio.wait(self._connections, timeout=_REQUEST_LIMIT_S)
 
     def health(self) -> dict[str, Any]:
         """How the server is; memory in MiB, of this process."""
@@ -113,38 +113,38 @@ class InferenceServer:
         }
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        talk = asyncio.current_task()
-        if talk is not None:  # it is one: asyncio runs this as a task
-            self._talks.add(talk)
-            talk.add_done_callback(self._talks.discard)
+        connection = asyncio.current_task()
+        if connection is not None:  # asyncio runs this coroutine as a task
+            self._connections.add(connection)
+            connection.add_done_callback(self._connections.discard)
         try:
             answer = await self._answer(reader)
             writer.write(to_line(answer))
             await writer.drain()
         except ConnectionError:
-            _log.info("a client left before its answer")
+            _log.info("a client disconnected before its answer")
         finally:
             writer.close()
 
     async def _answer(self, reader: asyncio.StreamReader) -> dict[str, Any]:
         try:
-            async with asyncio.timeout(_QUESTION_LIMIT_S):
-                question = from_line(await reader.readline())
+            async with asyncio.timeout(_REQUEST_LIMIT_S):
+                request = from_line(await reader.readline())
         except (InferenceError, ValueError, TimeoutError) as error:  # ValueError: the line is too long
-            return Reply("failed", error=f"no question of ours: {error}", retry=False).to_dict()
-        if question.get("ask") == "health":
+            return Reply("failed", error=f"not a request that this server knows: {error}", retry=False).to_dict()
+        if request.get("ask") == "health":
             return self.health()
-        if question.get("ask") != "observe":
-            return Reply("failed", error=f"unknown question {question.get('ask')!r}", retry=False).to_dict()
-        return (await self._observe(question)).to_dict()
+        if request.get("ask") != "observe":
+            return Reply("failed", error=f"unknown request {request.get('ask')!r}", retry=False).to_dict()
+        return (await self._observe(request)).to_dict()
 
-    async def _observe(self, question: dict[str, Any]) -> Reply:
+    async def _observe(self, request: dict[str, Any]) -> Reply:
         try:
-            capture = self._capture(question.get("capture"))
+            capture = self._capture(request.get("capture"))
             job = await self.jobs.submit(capture)
-            if not job.done() and question.get("wait") is not True:
+            if not job.done() and request.get("wait") is not True:
                 return Reply("accepted")
-            # A client that leaves does not take the batch with it: others may wait for it.
+            # The batch goes on when its client disconnects: other clients may wait for it.
             return Reply("done", await asyncio.shield(job))
         except QueueFullError as error:
             return Reply("busy", error=str(error))
@@ -154,16 +154,16 @@ class InferenceServer:
             return Reply("failed", error=str(error), retry=False)
         except BayObservationError as error:
             return Reply("failed", error=str(error))
-        except Exception as error:  # noqa: BLE001  (logged with its trace where it was raised)
+        except Exception as error:  # noqa: BLE001  (logged with its traceback where it was raised)
             return Reply("failed", error=f"{type(error).__name__}: {error}")
 
     def _capture(self, values: object) -> ArtifactReference:
         try:
             capture = ArtifactReference.from_dict(values)  # type: ignore[arg-type]  # checked there
         except ArtifactError as error:
-            raise ConfigError(f"no reference: {error}") from error
+            raise ConfigError(f"not a reference: {error}") from error
         if capture.stage != "capture" or capture.bay_id not in self.bays:
-            raise ConfigError(f"{capture.path} is no capture of {', '.join(self.bays)}, which this server has")
+            raise ConfigError(f"{capture.path}: this server has the models of {', '.join(self.bays)} only")
         return capture
 
 

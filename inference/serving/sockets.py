@@ -1,4 +1,4 @@
-"""Where the servers of this host listen: one Unix socket per bay, for their owner alone."""
+"""Sockets of the inference servers of this host: one Unix socket per bay, for its owner only."""
 
 import fcntl
 import os
@@ -13,11 +13,11 @@ from bay_observation import settings
 from bay_observation.errors import ConfigError
 
 _LONGEST_PATH = 107  # bytes, of Linux
-_TRUSTED = (0,)  # users beside our own: root
+_TRUSTED = (0,)  # users beside this one: root
 
 
 def socket_folder() -> Path:
-    """`INFERENCE_SOCKETS`, or a folder of this user's in the host's directory for such things."""
+    """`INFERENCE_SOCKETS`, or a folder of this user in the host's runtime directory."""
     if named := settings.INFERENCE_SOCKETS.read():
         return named
     if runtime := settings.XDG_RUNTIME_DIR.read():
@@ -32,7 +32,7 @@ def socket_path(bay_id: str) -> Path:
         ConfigError: the folder's name is too long for a Unix socket.
         ArtifactError: the bay's name could leave the folder.
     """
-    artifact_path("capture", bay_id, "any")  # a plain name, or its error
+    artifact_path("capture", bay_id, "any")  # raises for anything but a plain name
     path = socket_folder() / f"{bay_id}.sock"
     if len(os.fsencode(path)) > _LONGEST_PATH:
         raise ConfigError(f"{path}: longer than the {_LONGEST_PATH} bytes of a socket's name: set INFERENCE_SOCKETS")
@@ -40,10 +40,10 @@ def socket_path(bay_id: str) -> Path:
 
 
 def belongs_to_us(path: Path) -> bool:
-    """Whether a socket is there, and is this user's: another user's server could answer what it likes.
+    """Whether the socket exists and belongs to this user: another user's server cannot be trusted.
 
     Raises:
-        ConfigError: there is a socket of somebody else.
+        ConfigError: the socket belongs to another user.
     """
     try:
         found = path.stat()
@@ -56,11 +56,11 @@ def belongs_to_us(path: Path) -> bool:
     return True
 
 
-class ListeningPlace:
-    """A bay's socket, bound and held by this process alone.
+class BaySocket:
+    """A bay's socket, held by this process alone.
 
-    A lock beside it, which ends with the process however that ends, tells a socket in use
-    from one that a killed server has left behind.
+    A lock file beside it, released by the kernel when the process ends, distinguishes a socket
+    in use from one that a killed server left behind.
 
     Raises:
         ConfigError: another server has the bay, or the folder cannot be used.
@@ -76,7 +76,7 @@ class ListeningPlace:
                 raise ConfigError(f"{folder}: belongs to another user: set INFERENCE_SOCKETS to a folder of your own")
             self._lock = os.open(self.path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
-            raise ConfigError(f"{folder}: no place for a socket: {error.strerror or error}") from error
+            raise ConfigError(f"{folder}: cannot hold a socket: {error.strerror or error}") from error
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
@@ -84,7 +84,7 @@ class ListeningPlace:
             raise ConfigError(f"{self.path}: another server has the models of bay {bay_id}") from None
 
     def bind(self) -> socket.socket:
-        """The socket, bound and readable for its owner alone; what a killed server left is taken over."""
+        """Bind the socket, readable for its owner only; replaces one that a killed server left."""
         self.path.unlink(missing_ok=True)
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         before = os.umask(0o177)
@@ -95,7 +95,7 @@ class ListeningPlace:
         return self._socket
 
     def close(self) -> None:
-        """Remove the socket, if it was bound, and let go of the lock."""
+        """Remove the socket, if it was bound, and release the lock."""
         if self._socket is not None:
             self._socket.close()
             self.path.unlink(missing_ok=True)

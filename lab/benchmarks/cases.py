@@ -74,6 +74,37 @@ def known(cameras: Cameras, repeats: int) -> dict[str, Any]:
     return asyncio.run(run())
 
 
+def raw(cameras: Cameras, repeats: int) -> dict[str, Any]:
+    """By aiohttp alone: addresses and nonces known, all at once over new connections, nothing judged or kept."""
+    from lab.benchmarks.sketch import snapshot_target
+
+    target = snapshot_target(cameras)
+
+    async def run() -> dict[str, Any]:
+        import aiohttp
+
+        logins = [aiohttp.DigestAuthMiddleware(cameras.username, cameras.password) for _ in cameras.addresses]
+
+        async def fetch(session: aiohttp.ClientSession, number: int) -> None:
+            address = cameras.addresses[number]
+            url = f"http://{address.host}:{address.port}{target}"
+            async with session.get(URL(url, encoded=True), middlewares=(logins[number],)) as reply:
+                _refuse_no_frame(address, reply.status, await reply.read())
+
+        walls = []
+        for number in range(repeats + 1):
+            cameras.show(number)
+            began = time.perf_counter()
+            async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
+                await asyncio.gather(*(fetch(session, one) for one in range(len(cameras.addresses))))
+                walls.append(time.perf_counter() - began)
+        return {"wall_s": walls[1:]}  # the first one learns the nonces
+
+    from yarl import URL
+
+    return asyncio.run(run())
+
+
 def faulty(cameras: Cameras, repeats: int, deadline_s: float, faults: dict[str, list[str]]) -> dict[str, Any]:
     """When the well cameras' frames arrive, without and with the faulty ones beside them."""
     bay, patient = cameras.bay(deadline_s=deadline_s), cameras.bay(deadline_s=_RESOLVE_DEADLINE_S)
@@ -185,7 +216,7 @@ def sketch(cameras: Cameras, limit_s: float, threads: int) -> dict[str, Any]:
 
 
 CASES: dict[str, Callable[..., dict[str, Any]]] = {
-    function.__name__: function for function in (cold, known, faulty, bays, repeated, latency, sketch)
+    function.__name__: function for function in (cold, known, raw, faulty, bays, repeated, latency, sketch)
 }
 
 
@@ -347,9 +378,13 @@ def _one_request(host: str, port: int, target: str, username: str, password: str
         seconds = time.perf_counter() - began
     finally:
         connection.close()
-    if reply.status != http.HTTPStatus.OK or not body.endswith(b"\xff\xd9"):
-        raise SimulationError(f"{host}:{port} answers {reply.status} with {len(body)} bytes that are no frame")
+    _refuse_no_frame(f"{host}:{port}", reply.status, body)
     return seconds
+
+
+def _refuse_no_frame(where: object, status: int, body: bytes) -> None:
+    if status != http.HTTPStatus.OK or not body.endswith(b"\xff\xd9"):
+        raise SimulationError(f"{where} answers {status} with {len(body)} bytes that are no frame")
 
 
 def _md5(text: str) -> str:

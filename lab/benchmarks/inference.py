@@ -1,4 +1,4 @@
-"""`make bench-inference`: a batch through the warm service, one `predict` per frame and per box, a cold task.
+"""`make bench-inference`: a batch through the warm service, beside slower ways, and a cold task.
 
 Prints a table of every figure beside its bar, writes `lab/benchmarks/results/inference.json`, and
 exits with 1 when a bar does not hold. Every figure is measured in this run, on frames of a
@@ -7,6 +7,7 @@ simulated yard that training never saw.
 
 import argparse
 import asyncio
+import functools
 import json
 import os
 import statistics
@@ -14,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
@@ -26,17 +27,19 @@ from rich.console import Console
 
 from bay_observation.errors import BayObservationError, InferenceError
 from lab.bars import Bar, bars_table
+from lab.benchmarks.comparison import compare
 from lab.machine import machine
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from artifacts import ArtifactReference
+    from bays import BayConfig
     from capture_async.types import CaptureBatch
-    from inference import BayModels, DetectedObject, Observation
+    from inference import BayModels, InferenceService, Observation
 
-_RESULTS = Path(__file__).parent / "results"
-_LIBRARIES = ("torch", "ultralytics", "segment-anything", "opencv-python")
+RESULTS = Path(__file__).parent / "results"
+LIBRARIES = ("torch", "ultralytics", "segment-anything", "opencv-python")
 _BAY = "demo_bay"
 _SEED, _HOUR = 700, 11.0  # evaluation's yards are others, training's begin at 1000
 _START_LIMIT_S, _CASE_LIMIT_S = 300.0, 900.0
@@ -44,7 +47,7 @@ _COLUMNS = 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure, tell, write; 0 when every bar holds, 1 when one does not, 2 when it could not be measured."""
+    """Measure, print, write; 0 when every bar holds, 1 when one does not, 2 when the measurement failed."""
     options = _parser().parse_args(arguments)
     if options.cold:
         print(json.dumps(_cold(json.loads(options.cold))))
@@ -61,9 +64,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     console = Console(width=None if sys.stdout.isatty() else _COLUMNS)
     console.print(bars_table(bars))
     warm, server = results["warm"], results["server"]
-    steps = ", ".join(f"{name} {1000 * seconds:.0f} ms" for name, seconds in warm["steps_s"].items())
+    for way, key in (("torch", "steps_s"), ("OpenVINO", "openvino_steps_s")):
+        steps = ", ".join(f"{name} {1000 * seconds:.0f} ms" for name, seconds in warm[key].items())
+        console.print(f"{warm['frames']} frames, {warm['objects']} objects, {warm['boxes']} boxes, {way}: {steps}")
     console.print(
-        f"{warm['frames']} frames, {warm['objects']} objects, {warm['boxes']} boxes: {steps}\n"
         f"CPU: {statistics.median(warm['service_cpu_s']):.2f} s, one by one"
         f" {statistics.median(warm['one_by_one_cpu_s']):.2f} s\n"
         f"{len(results['cold_s'])} cold tasks load the models each time: {statistics.median(results['cold_s']):.1f} s"
@@ -80,18 +84,18 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     began = time.monotonic()
     results: dict[str, Any] = {
         "made_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "machine": machine(_LIBRARIES),
+        "machine": machine(LIBRARIES),
         "settings": {"repeats": options.repeats, "batches": options.batches, "yard": _SEED},
     }
     with tempfile.TemporaryDirectory(prefix="bo-") as folder:
         os.environ |= {"DATA_PATH": f"{folder}/data", "INFERENCE_SOCKETS": f"{folder}/sockets"}
-        _tell("drawing frames")
+        _report("drawing frames")
         captures = _publish_captures(options.batches)
-        _tell("cold tasks")
+        _report("cold tasks")
         results["cold_s"] = [_cold_task(capture) for capture in captures]
-        _tell("warm server")
+        _report("warm server")
         results["server"] = _server(captures)
-        _tell("warm service against one predict per frame and per box")
+        _report("warm service against one predict per frame and per box")
         results["warm"] = _warm(captures[0], options.repeats)
     results["took_s"] = time.monotonic() - began
     return json.loads(json.dumps(results))  # type: ignore[no-any-return]  # as it is when read back
@@ -100,21 +104,33 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
 def bars_of(results: dict[str, Any]) -> list[Bar]:
     """The figures that have a bar, of what was measured."""
     warm, server = results["warm"], results["server"]
-    ratios = [slow / fast for slow, fast in zip(warm["one_by_one_s"], warm["service_s"], strict=True)]
-    usual = statistics.median(warm["service_s"])
     batches = len(server["batches_s"])
+    named = f"{warm['frames']} frames warm, "
     return [
-        Bar(
-            f"{warm['frames']} frames warm, against one predict per frame and per box",
-            statistics.median(warm["one_by_one_s"]) / usual,
-            ">=",
-            2.0,
-            "x",
-            f"{min(ratios):.4g} to {max(ratios):.4g}",
+        _times(named + "against one predict per frame and per box", warm, "one_by_one", "service", 2.0),
+        _times(named + "through OpenVINO, against version 0.1", warm, "before", "openvino", 1.3),
+        _times(named + "through torch, against version 0.1", warm, "before", "service", 1.0),
+        *(
+            bar
+            for way, name in (("service", "torch"), ("openvino", "OpenVINO"))
+            for bar in _same(name, warm["compared"][way])
         ),
-        Bar("same results: objects of another class, stage or place", warm["different"], "<=", 0, ""),
-        Bar("same results: least IoU of two outlines", warm["least_iou"], ">=", 0.99, ""),
         Bar(f"loads of the models for {batches} batches of the warm server", server["loads"], "<=", 1, ""),
+    ]
+
+
+def _times(name: str, warm: dict[str, Any], slow: str, fast: str, bar: float) -> Bar:
+    """How many times as fast, medians; passes of both alternate, and their ratios give the spread."""
+    ratios = [one / other for one, other in zip(warm[f"{slow}_s"], warm[f"{fast}_s"], strict=True)]
+    ratio = statistics.median(warm[f"{slow}_s"]) / statistics.median(warm[f"{fast}_s"])
+    return Bar(name, ratio, ">=", bar, "x", f"{min(ratios):.4g} to {max(ratios):.4g}")
+
+
+def _same(name: str, compared: dict[str, Any]) -> list[Bar]:
+    """Tolerance of the results, beside one predict per frame and per box, matched by overlap."""
+    return [
+        Bar(f"{name}: objects of {compared['objects']} that differ", compared["different"], "<=", 0),
+        Bar(f"{name}: least IoU of two outlines", compared["least_iou"], ">=", 0.99),
     ]
 
 
@@ -161,36 +177,32 @@ def one_by_one(models: "BayModels", batch: "CaptureBatch") -> "Observation":
     return Observation(batch.batch_id, batch.bay_id, tuple(cameras))
 
 
-def differences(one: "Observation", other: "Observation") -> tuple[int, float]:
-    """How many objects of two observations are not the same, and the least IoU of those that are.
+def before(models: "BayModels", bay: "BayConfig") -> "InferenceService":
+    """The service as version 0.1 computed: to be no slower than it is the least that is asked.
 
-    The same is: in the same place of the same camera's list, of the same class and stage,
-    and both with an outline or both without.
+    The segmenter is as it is stored (batch normalisations apart, channels first), and ultralytics
+    prepares the crops, one after the other with PIL.
     """
-    from itertools import zip_longest
+    from segment_anything import SamPredictor, sam_model_registry
 
-    different, least = 0, 1.0
-    for mine, theirs in zip_longest(one.cameras, other.cameras):
-        if mine is None or theirs is None or mine.camera_name != theirs.camera_name:
-            different += len((mine or theirs).objects)
-            continue
-        for found, wanted in zip_longest(mine.objects, theirs.objects):
-            if found is None or wanted is None or _kind(found) != _kind(wanted):
-                different += 1
-            elif found.polygon is not None:
-                least = min(least, _iou(found.polygon, wanted.polygon))
-    return different, least
+    from inference import InferenceService
+    from inference.loading import models_path
 
+    class Before(InferenceService):
+        def _classify(self, frames: Any, check_abandoned: Any) -> Any:
+            found = [one for frame in frames for one in frame.objects if one.crop is not None]
+            size = self.models.sizes.crops_per_call
+            for start in range(0, len(found), size):
+                some = found[start : start + size]
+                check_abandoned()
+                results = models.classifier.predict([one.crop for one in some], device=models.device, verbose=False)
+                for one, result in zip(some, results, strict=True):
+                    one.stage = result.names[result.probs.top1]
+                    one.stage_confidence = float(result.probs.top1conf)
+            return []
 
-def _kind(found: "DetectedObject") -> tuple[str, str | None, bool]:
-    return found.class_name, found.stage, found.polygon is None
-
-
-def _iou(one: Any, other: Any) -> float:
-    from shapely import Polygon, make_valid
-
-    mine, theirs = make_valid(Polygon(one)), make_valid(Polygon(other))
-    return float(mine.intersection(theirs).area / max(mine.union(theirs).area, 1e-9))
+    stored = sam_model_registry[bay.models.sam_model_type](checkpoint=models_path() / bay.models.sam_segmentation)
+    return Before(replace(models, segmenter=SamPredictor(stored.to(models.device))))
 
 
 def _publish_captures(count: int) -> "list[ArtifactReference]":
@@ -246,8 +258,8 @@ def _server(captures: "Sequence[ArtifactReference]") -> dict[str, Any]:
             if reply.status != "done":
                 raise InferenceError(f"the server did not do {capture.batch_id}: {reply.error}")
         health = asyncio.run(client.health())
-    told = {name: health[name] for name in ("loads", "memory_mib", "peak_memory_mib")}
-    return {"ready_s": ready_s, "batches_s": seconds, **told}
+    reported = {name: health[name] for name in ("loads", "memory_mib", "peak_memory_mib")}
+    return {"ready_s": ready_s, "batches_s": seconds, **reported}
 
 
 @contextmanager
@@ -268,39 +280,45 @@ def _serving() -> Iterator[float]:
 
 
 def _warm(capture: "ArtifactReference", repeats: int) -> dict[str, Any]:
-    """Both ways in turn, in this process, on the same models."""
+    """Every way in turn, in this process, on the same models."""
     from artifacts import ArtifactStore
     from bays import load_bay
     from inference import InferenceService, load_models
 
     bay = load_bay(_BAY)
     began = time.perf_counter()
-    service = InferenceService(load_models(bay.models))
+    service = InferenceService(load_models(bay.models, "cpu"))
     load_s = time.perf_counter() - began
     batch: CaptureBatch = ArtifactStore().load(capture)
-    found = service.observe(batch)
-    different, least = differences(found, one_by_one(service.models, batch))
-    ways = {"one_by_one": lambda: one_by_one(service.models, batch), "service": lambda: service.observe(batch)}
+    through_openvino = InferenceService(load_models(bay.models.model_copy(update={"openvino": True}), "cpu"))
+    ways: dict[str, Callable[[], Observation]] = {
+        "one_by_one": lambda: one_by_one(service.models, batch),
+        "before": functools.partial(before(service.models, bay).observe, batch),
+        "service": lambda: service.observe(batch),
+        "openvino": lambda: through_openvino.observe(batch),
+    }
+    found = {way: work() for way, work in ways.items()}
     times: dict[str, list[float]] = {f"{way}_{clock}": [] for way in ways for clock in ("s", "cpu_s")}
     for _ in range(repeats):
         for way, work in ways.items():
             cpu = time.process_time()
             times[f"{way}_s"].append(_seconds(work))
             times[f"{way}_cpu_s"].append(time.process_time() - cpu)
-    objects = [one for camera in found.cameras for one in camera.objects]
+    objects = [one for camera in found["service"].cameras for one in camera.objects]
+    compared = {way: compare(found[way], found["one_by_one"]) for way in ("service", "before", "openvino")}
     return times | {
         "load_s": load_s,
-        "steps_s": _steps(service, batch),
-        "frames": len(found.cameras),
+        "steps_s": step_seconds(service, batch),
+        "openvino_steps_s": step_seconds(through_openvino, batch),
+        "frames": len(batch.images),
         "objects": len(objects),
         "boxes": sum(one.polygon is not None for one in objects),
-        "different": different,
-        "least_iou": least,
+        "compared": {way: asdict(one) | {"different": one.different} for way, one in compared.items()},
     }
 
 
-def _steps(service: Any, batch: "CaptureBatch") -> dict[str, float]:
-    """Where one pass of the service spends its time."""
+def step_seconds(service: Any, batch: "CaptureBatch") -> dict[str, float]:
+    """Seconds of each step of one pass, and of the rest; the steps of the service are timed from then on."""
     spent: dict[str, float] = {}
     steps = {"decode": "_decode", "detect": "_detect", "segment": "_segment", "classify": "_classify"}
     for name, method in steps.items():
@@ -323,7 +341,7 @@ def _seconds(work: Any) -> float:
     return time.perf_counter() - began
 
 
-def _tell(what: str) -> None:
+def _report(what: str) -> None:
     print(f"... {what}", file=sys.stderr, flush=True)
 
 
@@ -331,7 +349,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m lab.benchmarks.inference", description=__doc__.splitlines()[0])
     parser.add_argument("--repeats", type=int, default=7, help="passes of each way through the same frames (7)")
     parser.add_argument("--batches", type=int, default=4, help="batches for the server, and cold tasks (4)")
-    parser.add_argument("--out", type=Path, default=_RESULTS, help=f"folder for the results ({_RESULTS})")
+    parser.add_argument("--out", type=Path, default=RESULTS, help=f"folder for the results ({RESULTS})")
     parser.add_argument("--cold", help=argparse.SUPPRESS)  # the process of a cold task
     return parser
 

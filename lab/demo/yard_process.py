@@ -17,7 +17,7 @@ import httpx
 from bay_observation.errors import SimulationError
 
 _LISTENING = re.compile(r"control (http://\S+)")
-_START_LIMIT = 60.0
+_START_LIMIT = 180.0  # a machine that is busy with tests needs more than a minute
 _STOP_GRACE = 10.0
 
 

@@ -57,7 +57,7 @@ _HEADINGS = (
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure, tell, write; 0 when every bar holds, 1 when one does not."""
+    """Measure, print, write; 0 when every bar holds, 1 when one does not."""
     options = _parser().parse_args(arguments)
     console = Console(width=None if sys.stdout.isatty() else _COLUMNS)
     results: dict[str, Any] = {
@@ -84,9 +84,9 @@ def _silhouettes(options: argparse.Namespace, console: Console, bars: list[Bar])
     document = {}
     first = options.first_seed or FIRST_SEED
     for case in CASES:
-        # Half as many yards where no bar hangs on them.
-        count = options.yards if case.bars else max(1, options.yards // 2)
-        results = run_case(case, range(first, first + count))
+        if options.cases not in case.name:
+            continue
+        results = run_case(case, range(first, first + options.yards))
         console.print(_yards_table(f"Fusion from silhouettes: {case.name}", results))
         bars += bars_of(case.name, case.bars, [result.fused for result in results])
         document[case.name] = _document(results)
@@ -189,9 +189,8 @@ def _without_nan(value: Any) -> Any:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m lab.evaluation", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--parts", type=_parts, default=_PARTS, metavar="A,B", help=f"of {','.join(_PARTS)} (all)")
-    parser.add_argument(
-        "--yards", type=_positive, default=10, help="per case from silhouettes; half without a bar (10)"
-    )
+    parser.add_argument("--cases", default="", metavar="TEXT", help="only cases with this in their name")
+    parser.add_argument("--yards", type=_positive, default=10, help="per case from silhouettes (10)")
     parser.add_argument("--frame-yards", type=_positive, default=5, help="from rendered frames (5)")
     parser.add_argument(
         "--first-seed", type=_positive, help="of the yards, to look at others than the evaluation's own"

@@ -7,7 +7,7 @@ seeds from 2000, the models are trained on seeds from 1000 to 1999.
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -23,6 +23,7 @@ from lab.evaluation.silhouette_yard import (
     SilhouetteYard,
     YardBlock,
     best_view,
+    crowded_blocks,
     placed,
     random_yard,
     with_focal,
@@ -45,6 +46,8 @@ class Case:
         bars: figure of `FloorScore`, relation, bar.
         focal: of all lenses, pixels; above the bay's own, only blocks in view count.
         off: cameras without a frame, drawn by chance.
+        plans: of `silhouette_yard.PLANS`.
+        crowded: small blocks close together (`silhouette_yard.crowded_blocks`).
     """
 
     name: str
@@ -54,6 +57,7 @@ class Case:
     focal: float | None = None
     off: int = 0
     plans: tuple[str, ...] = ("box",)
+    crowded: bool = False
 
     def yard(self, seed: int) -> SilhouetteYard:
         """The yard of this kind with that seed."""
@@ -62,7 +66,9 @@ class Case:
         if self.off:
             names = [camera.name for camera in bay.fusion_cameras]
             chosen = np.random.default_rng([seed, 11]).choice(names, self.off, replace=False)
-            degraded = Degraded(off=tuple(str(name) for name in chosen))
+            degraded = replace(degraded, off=tuple(str(name) for name in chosen))
+        if self.crowded:
+            return SilhouetteYard(bay, crowded_blocks(bay, self.count, seed), seed=seed, degraded=degraded)
         return random_yard(bay, seed, count=self.count, degraded=degraded, plans=self.plans)
 
     def counted(self, yard: SilhouetteYard) -> tuple[Sequence[YardBlock], Sequence[YardBlock]]:
@@ -76,24 +82,38 @@ class Case:
         )
 
 
+# 68 % of normal errors lie within one standard deviation.
+_HONEST = (("within_one_std", ">=", 0.62), ("within_one_std", "<=", 0.74))
+
+
+def _bars(
+    precision: float, recall: float, iou: float | None = None, centre_m: float | None = None
+) -> tuple[tuple[str, str, float], ...]:
+    """Bars of one case; every case has to be honest about its errors."""
+    bars = [("precision", ">=", precision), ("recall", ">=", recall)]
+    bars += [("mean_iou", ">=", iou)] if iou is not None else []
+    bars += [("centre_error_m", "<=", centre_m)] if centre_m is not None else []
+    return (*bars, *_HONEST)
+
+
+_PLAN_BARS = _bars(0.97, 0.97, 0.92, 0.08)
+
 CASES = (
-    Case(
-        "24 blocks",
-        (
-            ("precision", ">=", 0.97),
-            ("recall", ">=", 0.97),
-            ("mean_iou", ">=", 0.93),
-            ("centre_error_m", "<=", 0.06),
-            ("height_error_m", "<=", 0.10),
-        ),
-    ),
-    Case("f = 2500 px", (("precision", ">=", 0.93), ("recall", ">=", 0.90), ("mean_iou", ">=", 0.78)), focal=2500.0),
-    Case("two cameras off", off=2),
-    Case("poses wrong by 0.5°", degraded=Degraded(pose_error_deg=0.5)),
-    Case("5 px noise", degraded=Degraded(noise_px=5.0)),
-    Case("10 % missed, 5 % false", degraded=Degraded(missed=0.10, false=0.05)),
-    Case("40 blocks", count=40),
-    Case("L-shaped and octagonal too", plans=PLANS),
+    Case("24 blocks", (*_bars(0.97, 0.97, 0.93, 0.06), ("height_error_m", "<=", 0.10))),
+    Case("masks that lean", _bars(0.99, 0.99, 0.985, 0.02), Degraded(noise_px=1.0, smooth_px=2.0)),
+    Case("two cameras off", _HONEST, off=2),
+    Case("5 px noise", _HONEST, Degraded(noise_px=5.0)),
+    Case("10 % missed, 5 % false", _HONEST, Degraded(missed=0.10, false=0.05)),
+    Case("40 blocks", _HONEST, count=40),
+    Case("poses wrong by 0.25°", _HONEST, Degraded(pose_error_deg=0.25)),
+    Case("poses wrong by 0.5°", _HONEST, Degraded(pose_error_deg=0.5)),
+    Case("poses wrong by 1°", _HONEST, Degraded(pose_error_deg=1.0)),
+    Case("f = 2500 px", _bars(0.985, 0.975, 0.93, 0.08), focal=2500.0),
+    Case("f = 2500 px, 10 % missed", _bars(0.96, 0.96), Degraded(missed=0.10), focal=2500.0),
+    Case("f = 2500 px, 5 px noise", _bars(0.96, 0.96), Degraded(noise_px=5.0), focal=2500.0),
+    Case("f = 2500 px, poses wrong by 0.25°", _bars(0.96, 0.96), Degraded(pose_error_deg=0.25), focal=2500.0),
+    *(Case(f"plan {plan}", _PLAN_BARS, plans=(plan,)) for plan in PLANS if plan != "box"),
+    Case("65 blocks close together", _bars(0.97, 0.92), count=65, crowded=True),
 )
 
 

@@ -8,6 +8,7 @@ import shapely
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from shapely import Polygon
+from shapely.geometry.base import BaseGeometry
 
 from bays import BayConfig
 from bays.camera_model import CameraModel
@@ -26,7 +27,7 @@ def merge_projections(observation: Observation, bay: BayConfig) -> tuple[FusedBl
     A mask knows no height: `height_m` is 0.
     """
     hall = shapely.box(0, 0, bay.layout.width, bay.layout.height)
-    found: list[tuple[DetectedObject, str, Polygon]] = []
+    found: list[tuple[DetectedObject, str, BaseGeometry]] = []
     for seen in observation.cameras:
         model = CameraModel.of(bay.camera(seen.camera_name))
         for thing in seen.objects:
@@ -41,7 +42,7 @@ def merge_projections(observation: Observation, bay: BayConfig) -> tuple[FusedBl
     return tuple(_merged(one, bay) for one in groups)
 
 
-def _on_floor(thing: DetectedObject, model: CameraModel) -> shapely.Geometry:
+def _on_floor(thing: DetectedObject, model: CameraModel) -> BaseGeometry:
     rays = model.rays(np.asarray(thing.polygon, dtype=float))
     rays = rays[np.isfinite(rays).all(axis=1) & (rays[:, 2] < -_HORIZON)]
     if len(rays) < 3:
@@ -50,7 +51,7 @@ def _on_floor(thing: DetectedObject, model: CameraModel) -> shapely.Geometry:
     return shapely.make_valid(Polygon(points))
 
 
-def _merged(group: Sequence[tuple[DetectedObject, str, Polygon]], bay: BayConfig) -> FusedBlock:
+def _merged(group: Sequence[tuple[DetectedObject, str, BaseGeometry]], bay: BayConfig) -> FusedBlock:
     union = shapely.union_all([projection for _, _, projection in group])
     parts = [part for part in shapely.get_parts(union) if isinstance(part, Polygon)]
     footprint = max(parts, key=lambda part: float(part.area))

@@ -6,12 +6,12 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
-from shapely import Polygon
+from shapely.geometry.base import BaseGeometry
 
 Floats = NDArray[np.float64]
 
 
-def iou_matrix(first: Sequence[Polygon], second: Sequence[Polygon]) -> Floats:
+def iou_matrix(first: Sequence[BaseGeometry], second: Sequence[BaseGeometry]) -> Floats:
     """(len(first), len(second)): intersection over union of footprints."""
     if not first or not second:
         return np.zeros((len(first), len(second)))

@@ -1,4 +1,4 @@
-"""`python -m lab.evaluation.pose_check`: how often a knocked camera is told, and a good one accused.
+"""`python -m lab.evaluation.pose_check`: how often a knocked camera is found, and a good one accused.
 
 On simulated yards one camera is turned by a known angle about an axis drawn at
 random, and every camera is a little off, as after any survey. Silhouettes come from
@@ -64,7 +64,7 @@ class Rates:
     angle_deg: float
     batches: int
     knocked: int = 0
-    told: int = 0
+    found: int = 0
     undecided: int = 0
     good: int = 0
     accused: int = 0
@@ -74,10 +74,10 @@ class Rates:
     def count(self, check: PoseCheck, turned: bool) -> None:
         """Add one camera's verdict."""
         out = check.verdict is PoseVerdict.OUT_OF_POSE
-        unknown = check.verdict is PoseVerdict.CANNOT_TELL
+        unknown = check.verdict is PoseVerdict.UNDECIDED
         if turned:
             self.knocked += 1
-            self.told += out
+            self.found += out
             self.undecided += unknown
         else:
             self.good += 1
@@ -203,9 +203,7 @@ def main(arguments: list[str] | None = None) -> int:
             f"check-poses: {options.batches} batches, {TOLERANCE_DEG:g} deg",
         )
     ):
-        table = Table(
-            "turned by", "told", "cannot tell", "angle off by", "good accused", "good cannot tell", title=title
-        )
+        table = Table("turned by", "found", "undecided", "angle off by", "good accused", "good undecided", title=title)
         for pair in rates:
             _add(table, pair[column])
         Console().print(table)
@@ -216,7 +214,7 @@ def _add(table: Table, rates: Rates) -> None:
     of = f" of {rates.knocked}"
     table.add_row(
         f"{rates.angle_deg:g}",
-        f"{rates.told}{of}" if rates.knocked else "-",
+        f"{rates.found}{of}" if rates.knocked else "-",
         f"{rates.undecided}{of}" if rates.knocked else "-",
         f"{rates.error_deg:.2f}",
         f"{rates.accused} of {rates.good}",

@@ -13,7 +13,9 @@ from functools import cached_property
 import numpy as np
 import shapely
 from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter1d
 from shapely import Polygon
+from shapely.geometry.base import BaseGeometry
 
 from bay_observation.errors import SimulationError
 from bays import BayConfig, Camera
@@ -28,12 +30,18 @@ SIZES = {  # metres: width, depth, height
     "block": ((6, 13), (4, 9), (2.0, 5.0)),
     "HP_block": ((7, 13), (5, 10), (4.0, 7.5)),
 }
-PLANS = ("box", "L", "octagon")
+PLANS = ("box", "L", "T", "U", "octagon", "trapezoid", "shell")
 _SHARES = {"panel": 0.35, "block": 0.45, "HP_block": 0.2}
 _SLOT = "20250702-010000"
 _EDGE_STEPS = np.linspace(0, 1, 25)[:, None]  # a lens bends an edge
 _LEAST_PX2, _LEAST_SHARE = 400.0, 0.12  # visible area and share below which a detector sees nothing
 _TRIES = 200_000
+_STRIP_PARTS = 8
+_SMOOTH_OVER_PX = 60.0  # along the outline: one standard deviation of the kernel that makes noise smooth
+_VERTEX_EVERY_PX = 12.0
+_CROWD_SIDES, _CROWD_HEIGHTS = (2.0, 3.0), (3.0, 6.0)  # metres
+_CROWD_GAPS = (0.5, 0.7)  # to the nearest neighbour, as shares of a side
+_CROWD_GROUP = 4
 
 
 @dataclass(frozen=True)
@@ -45,8 +53,9 @@ class YardBlock:
         width, depth: its sides, metres.
         yaw: from the x axis to its width, radians.
         plan: `box` fills the rectangle; `L` lacks the corner of greatest width and depth,
-            `octagon` all four.
-        cut: sides of what a corner lacks, as shares of width and depth.
+            `octagon` all four; `T` lacks two corners of one side, `U` the middle of it; of a
+            `trapezoid` that side is shorter; a `shell` is a strip bent along its width.
+        cut: what is lacking, as shares of width and depth.
         work: equipment on it, counted by class.
     """
 
@@ -72,7 +81,7 @@ class YardBlock:
     @cached_property
     def footprint(self) -> Polygon:
         """Outline on the floor, metres."""
-        return Polygon(shapely.union_all([Polygon(ring) for ring in self.parts()]))
+        return _largest(shapely.union_all([Polygon(ring) for ring in self.parts()]))
 
     def corners(self) -> Floats:
         """(8, 3) of the enclosing box, metres: base ring, then top ring."""
@@ -87,11 +96,38 @@ class YardBlock:
                 [[-0.5, -0.5], [0.5, -0.5], [0.5, b], [-0.5, b]],
                 [[-0.5, -0.5], [a, -0.5], [a, 0.5], [-0.5, 0.5]],
             ]
+        elif self.plan == "T":
+            half = a / 2 + 0.25
+            rings = [
+                [[-0.5, -0.5], [0.5, -0.5], [0.5, b], [-0.5, b]],
+                [[-half, -0.5], [half, -0.5], [half, 0.5], [-half, 0.5]],
+            ]
+        elif self.plan == "U":
+            half = self.cut[0] / 2
+            rings = [
+                [[-0.5, -0.5], [0.5, -0.5], [0.5, b], [-0.5, b]],
+                [[-0.5, -0.5], [-half, -0.5], [-half, 0.5], [-0.5, 0.5]],
+                [[half, -0.5], [0.5, -0.5], [0.5, 0.5], [half, 0.5]],
+            ]
+        elif self.plan == "trapezoid":
+            rings = [[[-0.5, -0.5], [0.5, -0.5], [0.5 - 0.7 * self.cut[0], 0.5], [0.3 * self.cut[0] - 0.5, 0.5]]]
+        elif self.plan == "shell":
+            rings = self._strip()
         elif self.plan == "octagon":
             rings = [[[-a, -0.5], [a, -0.5], [0.5, -b], [0.5, b], [a, 0.5], [-a, 0.5], [-0.5, b], [-0.5, -b]]]
         else:
             rings = [[[-0.5, -0.5], [0.5, -0.5], [0.5, 0.5], [-0.5, 0.5]]]
         return [self._on_floor(np.array(ring)) for ring in rings]
+
+    def _strip(self) -> list[list[list[float]]]:
+        """Quadrangles side by side, between two parabolas."""
+        bend = 0.6 * self.cut[1]
+        x = np.linspace(-0.5, 0.5, _STRIP_PARTS + 1)
+        low, high = bend * (1 - 4 * x**2) - 0.5, 0.5 - bend * 4 * x**2
+        return [
+            [[x[i], low[i]], [x[i + 1], low[i + 1]], [x[i + 1], high[i + 1]], [x[i], high[i]]]
+            for i in range(_STRIP_PARTS)
+        ]
 
     def _on_floor(self, ring: Floats) -> Floats:
         across = np.array([np.cos(self.yaw), np.sin(self.yaw)]) * self.width
@@ -105,6 +141,7 @@ class Degraded:
 
     Attributes:
         noise_px: standard deviation of every vertex (one every 12 px along the outline).
+        smooth_px: the same of an error that changes slowly along the outline, as of a mask that leans.
         missed: share of the silhouettes that are not detected.
         false: detections of nothing, as a share of the true ones.
         pose_error_deg: every camera really looks that far off the bay's file, in a direction of its own.
@@ -112,6 +149,7 @@ class Degraded:
     """
 
     noise_px: float = 2.0
+    smooth_px: float = 0.0
     missed: float = 0.03
     false: float = 0.0
     pose_error_deg: float = 0.0
@@ -148,7 +186,7 @@ class SilhouetteYard:
         for block, (whole, seen) in zip(standing, visible_silhouettes(camera, standing), strict=True):
             if seen.area < max(_LEAST_PX2, _LEAST_SHARE * whole.area) or rng.random() < self.degraded.missed:
                 continue
-            outline = noisy(seen, self.degraded.noise_px, rng, frame)
+            outline = noisy(seen, self.degraded, rng, frame)
             if block.class_name == "crane":
                 objects.append(detected("crane", outline, 0.9))
             else:
@@ -217,6 +255,32 @@ def random_blocks(
     raise SimulationError(f"{count} blocks do not fit on {bay.layout.width:g} x {bay.layout.height:g} m of floor")
 
 
+def crowded_blocks(bay: BayConfig, count: int, seed: int) -> tuple[YardBlock, ...]:
+    """`count` upright boxes in groups, a neighbour of each at 0.5 to 0.7 of a side (see `random_yard`)."""
+    rng = np.random.default_rng([seed, 5])
+    hall = shapely.box(1, 1, bay.layout.width - 1, bay.layout.height - 1)
+    blocks: list[YardBlock] = []
+    for _ in range(_TRIES):
+        if len(blocks) == count:
+            return tuple(blocks)
+        width, depth = rng.uniform(*_CROWD_SIDES, 2)
+        height, yaw = rng.uniform(*_CROWD_HEIGHTS), rng.uniform(0, np.pi)
+        gap = rng.uniform(*_CROWD_GAPS) * max(width, depth)
+        x, y = rng.uniform(3, bay.layout.width - 3), rng.uniform(3, bay.layout.height - 3)
+        neighbour = blocks[rng.integers(len(blocks))] if len(blocks) % _CROWD_GROUP else None
+        if neighbour is not None:
+            angle = rng.uniform(0, 2 * np.pi)
+            reach = gap + (width + neighbour.width) / 2
+            x, y = neighbour.x + reach * np.cos(angle), neighbour.y + reach * np.sin(angle)
+        block = YardBlock("block", x, y, width, depth, yaw, height, str(rng.choice(STAGES)))
+        distance = min((block.footprint.distance(other.footprint) for other in blocks), default=np.inf)
+        nearest = _CROWD_GAPS[0] * max(width, depth)
+        farthest = _CROWD_GAPS[1] * max(width, depth) if neighbour is not None else np.inf
+        if hall.contains(block.footprint) and nearest <= distance <= farthest:
+            blocks.append(replace(block, block_id=f"b{len(blocks):03d}", area=_area(block.footprint, bay)))
+    raise SimulationError(f"{count} blocks do not fit on {bay.layout.width:g} x {bay.layout.height:g} m of floor")
+
+
 def with_focal(bay: BayConfig, focal: float, *, distortion: bool = True) -> BayConfig:
     """The bay with other lenses: focal length in pixels, and without distortion where asked."""
     change: dict[str, object] = {"focal_px": focal} | ({} if distortion else {"distortion": (0.0,) * 5})
@@ -273,12 +337,12 @@ def project(camera: Camera, points: Floats) -> Floats:
     return np.stack([cx + lens.focal_px * distorted_x, cy + lens.focal_px * distorted_y], axis=1)
 
 
-def silhouette(camera: Camera, block: YardBlock) -> shapely.Geometry:
+def silhouette(camera: Camera, block: YardBlock) -> BaseGeometry:
     """The whole outline in pixels, frame edges ignored: hulls of the parts' finely divided edges."""
     return shapely.union_all([_hull(camera, ring, block.height) for ring in block.parts()])
 
 
-def visible_silhouettes(camera: Camera, blocks: Sequence[YardBlock]) -> list[tuple[shapely.Geometry, Polygon]]:
+def visible_silhouettes(camera: Camera, blocks: Sequence[YardBlock]) -> list[tuple[BaseGeometry, Polygon]]:
     """For every block its whole outline, and the largest piece of it that is in frame and not hidden."""
     pose, lens = placed(camera)
     frame = shapely.box(0, 0, lens.width, lens.height)
@@ -299,10 +363,15 @@ def visible_silhouettes(camera: Camera, blocks: Sequence[YardBlock]) -> list[tup
     return result
 
 
-def noisy(polygon: Polygon, sigma: float, rng: np.random.Generator, frame: Polygon) -> Floats:
-    """The outline, a vertex every ~12 px, each off by sigma pixels; kept within the frame."""
-    ring = np.asarray(shapely.segmentize(polygon, 12.0).exterior.coords)[:-1]
-    return np.asarray(np.clip(ring + rng.normal(0, sigma, ring.shape), 0, frame.bounds[2:]))
+def noisy(polygon: Polygon, degraded: Degraded, rng: np.random.Generator, frame: Polygon) -> Floats:
+    """The outline, a vertex every ~12 px, each off by its noise; kept within the frame."""
+    ring = np.asarray(shapely.segmentize(polygon, _VERTEX_EVERY_PX).exterior.coords)[:-1]
+    error = rng.normal(0, degraded.noise_px, ring.shape)
+    if degraded.smooth_px:
+        white = rng.normal(0, 1, ring.shape)
+        smooth = gaussian_filter1d(white, _SMOOTH_OVER_PX / _VERTEX_EVERY_PX, axis=0, mode="wrap")
+        error += degraded.smooth_px * smooth / smooth.std()
+    return np.asarray(np.clip(ring + error, 0, frame.bounds[2:]))
 
 
 def detected(class_name: str, outline: Floats, confidence: float, stage: str | None = None) -> DetectedObject:
@@ -359,7 +428,7 @@ def _area(footprint: Polygon, bay: BayConfig) -> str | None:
     return most[2] if most[0] > 0 else None
 
 
-def _largest(shape: shapely.Geometry) -> Polygon:
+def _largest(shape: BaseGeometry) -> Polygon:
     parts = [part for part in shapely.get_parts(shape) if isinstance(part, Polygon)]
     return max(parts, key=lambda part: float(part.area), default=Polygon())
 

@@ -13,7 +13,9 @@ import httpx
 
 from bay_observation.errors import BayObservationError
 
-_POLL = 0.25
+# Seconds from one look to the next; a look takes at most a fifth of the time, or it would hold up what it looks at.
+_SHORTEST_PAUSE, _LONGEST_PAUSE = 0.25, 2.0
+_PAUSE_PER_LOOK = 4
 _FINISHED = ("success", "failed")
 
 
@@ -224,11 +226,15 @@ class AirflowClient(ABC):
 
     def _wait(self, condition: Callable[[], bool], timeout: float, complaint: str) -> None:
         deadline = time.monotonic() + timeout
-        while not condition():
+        while True:
+            began = time.monotonic()
+            if condition():
+                return
+            pause = _PAUSE_PER_LOOK * (time.monotonic() - began)
             self._check_alive()
             if time.monotonic() > deadline:
                 raise self.error(f"{complaint} after {timeout:g} s; logs: {self.home / 'logs'}")
-            time.sleep(_POLL)
+            time.sleep(min(max(pause, _SHORTEST_PAUSE), _LONGEST_PAUSE))
 
     def _get(self, path: str, **params: Any) -> Any:
         return self._ask("GET", path, params=params)

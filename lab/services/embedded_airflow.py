@@ -10,7 +10,6 @@ import os
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 from base64 import urlsafe_b64encode
@@ -24,6 +23,7 @@ import psutil
 
 from bay_observation.errors import ConfigError
 from lab.services.airflow_client import AirflowClient, AirflowClientError
+from lab.services.ports import free_port, is_free
 
 _HOST = "127.0.0.1"
 _STOP_GRACE = 20.0
@@ -137,7 +137,9 @@ class EmbeddedAirflow(AirflowClient):
             ConfigError: the port is taken, or the folder cannot be used.
             EmbeddedAirflowError: the database cannot be made.
         """
-        self.port = _free_port(self._wanted_port)
+        self.port = self._wanted_port or free_port(_HOST)
+        if not is_free(_HOST, self.port):
+            raise ConfigError(f"port {self.port} of {_HOST} is in use or not allowed; choose another")
         try:
             self.home.mkdir(parents=True, exist_ok=True)
             (self.home / "logs").mkdir(exist_ok=True)
@@ -363,16 +365,6 @@ class EmbeddedAirflow(AirflowClient):
 def triggerer_host() -> str:
     """What a triggerer of the embedded Airflow calls its host; Airflow shows it with the job."""
     return os.environ[_TRIGGERER_HOST]
-
-
-def _free_port(wanted: int | None) -> int:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((_HOST, wanted or 0))
-        except OSError as error:
-            raise ConfigError(f"port {wanted} of {_HOST} cannot be used: {error.strerror}; choose another") from error
-        return int(probe.getsockname()[1])
 
 
 def _write_private(path: Path, text: str) -> None:

@@ -4,7 +4,6 @@ import os
 import pwd
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -16,10 +15,12 @@ from types import TracebackType
 from typing import Self
 
 from bay_observation.errors import SimulationError
+from lab.services.ports import free_port
 
 _START_S = 60
 _CHUNK = 2**20
-_USER = "bay"
+USER = "bay"
+"""The only user of every server."""
 
 
 class PostgreSQL:
@@ -64,7 +65,7 @@ class PostgreSQL:
     @property
     def url(self) -> str:
         """Address of the database that every server starts with."""
-        return f"postgresql://{_USER}@127.0.0.1:{self._port}/postgres"
+        return f"postgresql://{USER}@127.0.0.1:{self._port}/postgres"
 
     @property
     def version(self) -> str:
@@ -97,28 +98,15 @@ class PostgreSQL:
 
     def _initialise(self) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)
-        if self._account is not None:
-            shutil.chown(self._folder, self._account)
-        command = ["initdb", "-D", self._data, "-U", _USER, "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"]
-        done = self._run(command)
-        if done.returncode != 0:
-            raise SimulationError(f"PostgreSQL: initdb failed: {done.stderr.strip()}")
+        initialise(self._folder, self._programs, self._account)
 
     def _start(self) -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self._port = free.getsockname()[1]
-        settings = {
-            "listen_addresses": "127.0.0.1",
-            "port": str(self._port),
-            "unix_socket_directories": "",
-            **self._settings,
-        }
-        options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
+        self._port = free_port()
+        settings = {"listen_addresses": "127.0.0.1", "port": str(self._port), **self._settings}
         log = (self._folder / "log").open("wb")
         with log:
             self._server = subprocess.Popen(
-                [self._programs / "postgres", "-D", self._data, *options],
+                serve_command(self._folder, self._programs, settings),
                 stdout=log,
                 stderr=log,
                 cwd=self._folder,
@@ -145,6 +133,52 @@ class PostgreSQL:
             user=self._account,
             check=False,
         )
+
+
+def initialise(folder: Path, programs: Path, account: str | None, password: str = "") -> None:
+    """Make a new PostgreSQL's files in `folder`/data, owned by its only user, `bay`.
+
+    Args:
+        folder: is there; is given to `account`.
+        programs: folder of initdb.
+        account: who runs the server; None for this user.
+        password: of the user `bay`; without one every local connection is trusted.
+
+    Raises:
+        SimulationError: initdb failed.
+    """
+    if account is not None:
+        shutil.chown(folder, account)
+    access = ["-A", "trust"]
+    secret = folder / "password"
+    if password:
+        secret.touch(mode=0o600)
+        secret.write_text(password, encoding="ascii")
+        if account is not None:
+            shutil.chown(secret, account)
+        access = ["-A", "scram-sha-256", "--pwfile", str(secret)]
+    command = [str(programs / "initdb"), "-D", str(folder / "data"), "-U", USER, *access]
+    done = subprocess.run(
+        [*command, "-E", "UTF8", "--locale=C", "--no-sync"],
+        capture_output=True,
+        text=True,
+        cwd=folder,
+        user=account,
+        check=False,
+    )
+    secret.unlink(missing_ok=True)
+    if done.returncode != 0:
+        raise SimulationError(f"PostgreSQL: initdb failed: {done.stderr.strip()}")
+
+
+def serve_command(folder: Path, programs: Path, settings: Mapping[str, str]) -> list[str]:
+    """Serves the files of `folder`/data, on TCP alone."""
+    options = [
+        part
+        for name, value in ({"unix_socket_directories": ""} | dict(settings)).items()
+        for part in ("-c", f"{name}={value}")
+    ]
+    return [str(programs / "postgres"), "-D", str(folder / "data"), *options]
 
 
 def account() -> str | None:

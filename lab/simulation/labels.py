@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 import shapely
 from numpy.typing import NDArray
+from shapely.geometry.base import BaseGeometry
 
 from bays import BayConfig
 from bays.camera_model import CameraModel
@@ -187,7 +188,7 @@ def _corners(solid: Solid) -> Floats:
     return np.concatenate([np.column_stack([solid.ring, np.full(4, z)]) for z in (solid.z0, solid.z1)])
 
 
-def _union(outlines: list[Floats]) -> shapely.Geometry:
+def _union(outlines: list[Floats]) -> BaseGeometry:
     return shapely.union_all([shapely.make_valid(shapely.Polygon(outline)) for outline in outlines])
 
 

@@ -7,54 +7,55 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from inference import runtime
-from inference.crops import CROP_SIZE, masked_crop
+from inference.crops import BACKGROUND, CROP_SIZE, masked_crop
 from inference.types import TRACKED_CLASSES
 from lab.training.frames import Sample
-from lab.training.yolo import architecture, ship, trained
+from lab.training.hardware import Hardware
+from lab.training.yolo import architecture, ship, train_phase, trained
 
-runtime.prepare()
-
-from ultralytics import YOLO  # noqa: E402
-
+_FRAMES_PER_YARD, _REPAINTED_EVERY = 12, 3
+_OLD_HUES = 0.3
 _MIN_CROP_PX = 300.0  # crops of fewer pixels of the stored picture teach nothing
 
 
 def train_classifier(
-    samples: list[Sample], validation: list[Sample], out: Path, *, epochs: int, seed: int, start: Path | None = None
+    samples: list[Sample],
+    validation: list[Sample],
+    out: Path,
+    *,
+    epochs: int,
+    seed: int,
+    hardware: Hardware,
+    start: Path | None = None,
 ) -> Path:
     """Train and return the checkpoint, fit to ship, at `out/stages.pt`; `start` is an earlier result to go on from."""
     folder = out / "stages"
-    shutil.rmtree(folder, ignore_errors=True)
+    shutil.rmtree(folder / "data", ignore_errors=True)
     rng = np.random.default_rng(seed)
     stages = _write_crops(folder / "data" / "train", samples, rng)
     _write_crops(folder / "data" / "val", validation, rng)
-    model = YOLO(start or architecture(folder, "yolo11-cls", len(stages)))
-    model.train(
-        data=str(folder / "data"),
-        imgsz=CROP_SIZE,
-        epochs=epochs,
-        batch=64,
-        optimizer="AdamW",
-        lr0=0.002,
-        cos_lr=True,
-        warmup_epochs=1.0,
-        scale=0.25,
-        hsv_h=0.01,
-        hsv_s=0.25,
-        hsv_v=0.3,
-        auto_augment=None,
-        erasing=0.15,
-        workers=0,
-        plots=False,
-        val=False,
-        amp=False,
-        seed=seed,
-        project=str(folder),
-        name="run",
-        exist_ok=True,
-    )
-    return ship(trained(folder / "run" / "weights" / "last.pt"), "classify", out / "stages.pt", CROP_SIZE)
+    settings = {
+        "data": str(folder / "data"),
+        "imgsz": CROP_SIZE,
+        "epochs": epochs,
+        "batch": 64,
+        "optimizer": "AdamW",
+        "lr0": 0.002,
+        "cos_lr": True,
+        "warmup_epochs": 1.0,
+        "scale": 0.25,
+        "hsv_h": 0.01,
+        "hsv_s": 0.25,
+        "hsv_v": 0.3,
+        "auto_augment": None,
+        "erasing": 0.15,
+        "plots": False,
+        "val": False,
+        "seed": seed,
+        **hardware.for_ultralytics(),
+    }
+    last = train_phase(start or architecture(folder, "yolo11-cls", len(stages)), folder, "run", settings)
+    return ship(trained(last), "classify", out / "stages.pt", CROP_SIZE)
 
 
 def _write_crops(folder: Path, samples: list[Sample], rng: np.random.Generator) -> set[str]:
@@ -68,10 +69,42 @@ def _write_crops(folder: Path, samples: list[Sample], rng: np.random.Generator) 
             crop = _crop(picture, np.asarray(numbers == label.number), rng)
             if crop is None:
                 continue
+            if is_repainted(sample):
+                crop = repainted(crop, rng)
             stages.add(label.stage)
             (folder / label.stage).mkdir(parents=True, exist_ok=True)
             cv2.imwrite(str(folder / label.stage / f"{sample.path.stem}_{label.number:02d}.png"), crop)
     return stages
+
+
+def is_repainted(sample: Sample) -> bool:
+    """Whether the frame is of a yard in which paint says nothing of the stage: one of three."""
+    return int(sample.path.stem) // _FRAMES_PER_YARD % _REPAINTED_EVERY == 0
+
+
+def repainted(crop: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
+    """The object in another paint, drawn whatever its stage; its structure, light and surroundings stay.
+
+    A classifier that sees only paint that goes with the stage learns the paint; where a yard paints
+    otherwise it would be wrong.
+
+    Args:
+        crop: (CROP_SIZE, CROP_SIZE, 3) uint8, BGR, the object on even grey.
+        rng: draws the paint.
+    """
+    inside = np.abs(crop.astype(np.int16) - BACKGROUND).max(axis=2) > 0
+    if not inside.any():
+        return crop
+    lab = cv2.cvtColor(crop, cv2.COLOR_BGR2LAB).astype(np.float32)
+    object_pixels = lab[inside]
+    paint = np.array([rng.uniform(80, 170), *rng.uniform(110, 146, 2)], dtype=np.float32)
+    lightness = np.clip(paint[0] / max(float(object_pixels[:, 0].mean()), 1.0), 0.6, 1.6)
+    object_pixels[:, 0] *= lightness
+    # Of the old hues little stays: how far a plate is from the mean of plate and ribs shows its paint as well.
+    object_pixels[:, 1:] = paint[1:] + _OLD_HUES * (object_pixels[:, 1:] - object_pixels[:, 1:].mean(axis=0))
+    lab[inside] = object_pixels
+    painted = cv2.cvtColor(np.clip(lab, 0, 255).astype(np.uint8), cv2.COLOR_LAB2BGR)
+    return np.asarray(np.where(inside[:, :, None], painted, crop), dtype=np.uint8)
 
 
 def _crop(picture: NDArray[np.uint8], inside: NDArray[np.bool_], rng: np.random.Generator) -> NDArray[np.uint8] | None:

@@ -5,14 +5,10 @@ from pathlib import Path
 
 import yaml
 
-from inference import runtime
 from inference.types import CLASSES
 from lab.training.frames import Sample
-from lab.training.yolo import architecture, faster_on_cpu, ship, trained
-
-runtime.prepare()
-
-from ultralytics import YOLO  # noqa: E402
+from lab.training.hardware import Hardware
+from lab.training.yolo import architecture, ship, train_phase, trained
 
 IMAGE_SIZE = 640
 # Most of the epochs see smaller pictures: a fifth of the time, and the last ones make up for it.
@@ -21,11 +17,19 @@ _EARLY_SHARE = 0.65
 
 
 def train_detector(
-    samples: list[Sample], validation: list[Sample], out: Path, *, epochs: int, seed: int, start: Path | None = None
+    samples: list[Sample],
+    validation: list[Sample],
+    out: Path,
+    *,
+    epochs: int,
+    seed: int,
+    hardware: Hardware,
+    start: Path | None = None,
 ) -> Path:
     """Train and return the checkpoint, fit to ship, at `out/detector.pt`.
 
-    `start` is an earlier result to go on from; all epochs then see frames of full size.
+    A training that was interrupted goes on after its last complete epoch. `start` is an earlier
+    result to go on from; all epochs then see frames of full size.
     """
     folder = out / "detector"
     data = _write_data(folder, samples, validation)
@@ -43,31 +47,25 @@ def train_detector(
         "optimizer": "AdamW",
         "cos_lr": True,
         "warmup_epochs": 1.0,
-        "batch": 12,
+        "batch": hardware.batch,
         # A step for every batch: by default gradients are gathered up to 64 pictures, which leaves
         # a training of a few epochs too few steps to learn anything.
-        "nbs": 12,
-        "workers": 0,
+        "nbs": hardware.batch,
         "cache": False,
         "plots": False,
         "val": False,
-        "amp": False,
         "seed": seed,
-        "project": str(folder),
-        "exist_ok": True,
+        **hardware.for_ultralytics(),
     }
     late = epochs
     if start is None:
         early = max(1, round(epochs * _EARLY_SHARE))
         late = max(1, epochs - early)
-        model = YOLO(architecture(folder, "yolo11", len(CLASSES)))
-        model.add_callback("on_pretrain_routine_end", faster_on_cpu)
-        model.train(**settings, name="early", imgsz=_EARLY_IMAGE_SIZE, epochs=early, lr0=0.003, lrf=0.2)
-        start = folder / "early" / "weights" / "last.pt"
-    model = YOLO(start)
-    model.add_callback("on_pretrain_routine_end", faster_on_cpu)
-    model.train(**settings, name="late", imgsz=IMAGE_SIZE, epochs=late, lr0=0.002, lrf=0.01)
-    return ship(trained(folder / "late" / "weights" / "last.pt"), "detect", out / "detector.pt", IMAGE_SIZE)
+        sizes = {"imgsz": _EARLY_IMAGE_SIZE, "epochs": early, "lr0": 0.003, "lrf": 0.2}
+        start = train_phase(architecture(folder, "yolo11", len(CLASSES)), folder, "early", settings | sizes)
+    sizes = {"imgsz": IMAGE_SIZE, "epochs": late, "lr0": 0.002, "lrf": 0.01}
+    last = train_phase(start, folder, "late", settings | sizes)
+    return ship(trained(last), "detect", out / "detector.pt", IMAGE_SIZE)
 
 
 def _write_data(folder: Path, samples: list[Sample], validation: list[Sample]) -> Path:

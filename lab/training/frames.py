@@ -1,7 +1,7 @@
 """Frames to train on: many simulated yards, seen by many cameras, with what is in them.
 
 A data set is a folder: `00000.jpg`, `00001.jpg`, … at half of a camera's resolution, beside
-each a `00000.png` at full resolution that tells which object every pixel shows, and
+each a `00000.png` at full resolution with the number of the object that every pixel shows, and
 `frames.json` with the labels.
 """
 
@@ -11,15 +11,17 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from multiprocessing import get_context
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from bay_observation.errors import InferenceError
+from bay_observation.files import write_atomically
 from bays import BayConfig, Camera, Pose, load_bay
 from inference.types import OCCLUDER_CLASSES, TRACKED_CLASSES
+from lab.training.hardware import cores
 
 if TYPE_CHECKING:
     from lab.simulation.labels import FrameLabel
@@ -28,8 +30,7 @@ if TYPE_CHECKING:
 # Yards below it are kept for evaluation and for the demo.
 FIRST_TRAINING_SEED = 1000
 SCALE = 0.5
-_PROCESSES = 2
-_YARDS_PER_BAY = 5  # a camera that hangs anew costs as much as ten frames
+_YARDS_PER_BAY = 5  # building the renderer of a camera costs as much as ten frames
 _JPEG_QUALITY = 92
 _START = datetime(2025, 3, 3, tzinfo=UTC)
 # What shows less is not asked for; pixels of a full-size frame.
@@ -75,6 +76,8 @@ class Sample:
 def make_frames(folder: Path, count: int, seed: int) -> list[Sample]:
     """Render `count` frames into the folder, or take those that the same call left there before.
 
+    All cores render; what an interrupted call has rendered is kept.
+
     A yard gives twelve frames. Half of the yards are seen by the demo bay's cameras as
     they hang, half by cameras hung and aimed at random. Yard `k` has the seed
     `FIRST_TRAINING_SEED + seed + k`.
@@ -101,7 +104,7 @@ def make_frames(folder: Path, count: int, seed: int) -> list[Sample]:
         for number in range(-(-count // per_job))
     ]
     frames: list[dict[str, Any]] = []
-    with ProcessPoolExecutor(_PROCESSES, mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(min(cores(), len(jobs)), mp_context=get_context("spawn")) as pool:
         for some in pool.map(_render_bay, jobs):
             frames += some
             print(f"{folder}: {len(frames)} of {count} frames", flush=True)
@@ -116,7 +119,7 @@ def training_bay(rng: np.random.Generator) -> BayConfig:
     zoom = 1.0 if rng.random() < 0.6 else float(rng.uniform(0.9, 1.7))
     if as_it_hangs:
         return bay
-    return bay.model_copy(update={"cameras": tuple(_hung_anew(camera, zoom, rng) for camera in bay.cameras)})
+    return bay.model_copy(update={"cameras": tuple(_rehung(camera, zoom, rng) for camera in bay.cameras)})
 
 
 def is_seen(label: "FrameLabel") -> bool:
@@ -135,18 +138,23 @@ def _render_bay(job: tuple[Path, int, int, int]) -> list[dict[str, Any]]:
     from lab.simulation.rendering import Renderer
 
     folder, seed, first, count = job
+    done = folder / f"part_{seed}_{first}_{count}.json"  # a job that was done before an interruption
+    if done.exists():
+        return cast("list[dict[str, Any]]", json.loads(done.read_text(encoding="utf-8")))
     cv2.setNumThreads(1)
     rng = np.random.default_rng(seed)
     bay = training_bay(rng)
     renderer = Renderer(bay)
     per_yard = len(bay.cameras)
-    return [
+    frames = [
         frame
         for yard, start in enumerate(range(0, count, per_yard))
         for frame in _render_yard(
             renderer, seed + yard, folder, range(first + start, first + min(start + per_yard, count)), rng
         )
     ]
+    write_atomically(done, json.dumps(frames).encode())
+    return frames
 
 
 def _render_yard(
@@ -211,7 +219,7 @@ def _samples(folder: Path, frames: list[dict[str, Any]]) -> list[Sample]:
     ]
 
 
-def _hung_anew(camera: Camera, zoom: float, rng: np.random.Generator) -> Camera:
+def _rehung(camera: Camera, zoom: float, rng: np.random.Generator) -> Camera:
     pose, lens = camera.pose, camera.intrinsics
     if pose is None or lens is None:
         raise InferenceError(f"camera {camera.name} has no pose or no intrinsics: nothing can be rendered")

@@ -200,12 +200,13 @@ def annotated(frame: NDArray[np.uint8], camera: CameraObservation) -> NDArray[np
 
 
 def _best(found: DetectedObject, candidates: Sequence[TrueObject]) -> TrueObject | None:
-    scored = [(_box_iou(found.box, one.box), one) for one in candidates]
+    scored = [(box_iou(found.box, one.box), one) for one in candidates]
     best = max(scored, key=lambda pair: pair[0], default=None)
     return best[1] if best is not None and best[0] >= _MATCH_IOU else None
 
 
-def _box_iou(one: NDArray[np.float32], other: NDArray[np.float32]) -> float:
+def box_iou(one: NDArray[np.float32], other: NDArray[np.float32]) -> float:
+    """Intersection over union of two boxes, each (4,): left, top, right, bottom."""
     size = np.maximum(np.minimum(one[2:], other[2:]) - np.maximum(one[:2], other[:2]), 0)
     shared = float(np.prod(size))
     return shared / max(float(np.prod(one[2:] - one[:2]) + np.prod(other[2:] - other[:2])) - shared, 1e-9)

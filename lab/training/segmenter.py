@@ -4,8 +4,10 @@ Most of the epochs see frames of half the size, at a quarter of the cost: the mo
 convolutional one but for a learned position, of which small frames use a part.
 """
 
+import io
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,9 +16,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from bay_observation.files import write_atomically
 from inference.segmentation import BOX_MARGIN
 from inference.yard_sam import IMAGE_SIZE, STRIDE, build_sam_vit_yard
 from lab.training.frames import Sample
+from lab.training.hardware import Hardware, cores
 
 # Behind the modules above, which settle how torch is to run.
 import torch  # isort: skip
@@ -28,21 +32,25 @@ if TYPE_CHECKING:
 _CELL = 4  # pixels of SAM's input per cell of its mask grid
 _EARLY_IMAGE_SIZE = IMAGE_SIZE // 2
 _EARLY_SHARE = 0.67
-_FRAMES_PER_STEP = 2  # in a training this short, many small steps go farther than a few large ones
+# In a training this short, many small steps go farther than a few large ones; a GPU needs more at once.
+_FRAMES_PER_STEP, _GPU_FRAMES_PER_STEP = 2, 8
 _BOXES_PER_FRAME = 8
 # Of a box's sides, as shares of the box: about what the detector is off by, a tenth and more
 # where an object is hidden in part.
 _JITTER, _MOST_JITTER = 0.05, 0.2
 _REPORT_EVERY = 100
+_KEPT = ("sam", "optimiser", "schedule", "average")
 
 
 @dataclass(frozen=True)
 class _Phase:
-    """Epochs at one size of frame; `rate` is the peak of the learning rate."""
+    """Epochs at one size of frame; `rate` is the peak of the learning rate, `kept` the file of the training's state."""
 
     image_size: int
     epochs: int
     rate: float
+    frames_per_step: int
+    kept: Path
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,65 +63,122 @@ class _Frame:
 
 
 def train_segmenter(
-    samples: list[Sample], validation: list[Sample], out: Path, *, epochs: int, seed: int, start: Path | None = None
+    samples: list[Sample],
+    validation: list[Sample],
+    out: Path,
+    *,
+    epochs: int,
+    seed: int,
+    hardware: Hardware,
+    start: Path | None = None,
 ) -> Path:
     """Train and return the state dict in half precision, at `out/segmenter.pth`.
 
-    `start` is an earlier result to go on from; all epochs then see frames of full size.
+    A training that was interrupted goes on after its last complete epoch. `start` is an earlier
+    result to go on from; all epochs then see frames of full size.
     """
     torch.manual_seed(seed)
-    rng = np.random.default_rng(seed)
-    sam = build_sam_vit_yard(start)
+    sam = build_sam_vit_yard(start).to(hardware.device)
     early = round(epochs * _EARLY_SHARE) if start is None else 0
     shipped = out / "segmenter.pth"
     shipped.parent.mkdir(parents=True, exist_ok=True)
-    for phase in (
-        _Phase(_EARLY_IMAGE_SIZE, early, rate=1.5e-3),
-        _Phase(IMAGE_SIZE, epochs - early, rate=7e-4),
-    ):
-        if phase.epochs == 0:
-            continue
-        _set_image_size(sam, phase.image_size)
-        frames = [frame for sample in samples if len((frame := _load(sample, phase.image_size)).boxes)]
-        held_out = [frame for sample in validation if len((frame := _load(sample, phase.image_size)).boxes)]
-        state = _run(sam, phase, frames, held_out, rng).state_dict()
-        sam.load_state_dict(state)
-        torch.save(
-            {name: value.half() if value.is_floating_point() else value for name, value in state.items()}, shipped
+    phases = [
+        _Phase(
+            image_size,
+            count,
+            rate,
+            _GPU_FRAMES_PER_STEP if hardware.on_gpu else _FRAMES_PER_STEP,
+            out / f"{name}.state",
         )
+        for name, image_size, count, rate in (
+            ("segmenter_early", _EARLY_IMAGE_SIZE, early, 1.5e-3),
+            ("segmenter_late", IMAGE_SIZE, epochs - early, 7e-4),
+        )
+        if count
+    ]
+    for phase in phases:
+        if any(later.kept.exists() for later in phases[phases.index(phase) + 1 :]):
+            continue  # the next phase has begun: its state holds the weights
+        _set_image_size(sam, phase.image_size)
+        frames, held_out = (_load_all(some, phase.image_size) for some in (samples, validation))
+        sam.load_state_dict(_run(sam, phase, frames, held_out, np.random.default_rng(seed)).state_dict())
+    state = sam.state_dict()
+    torch.save(
+        {name: (value.half() if value.is_floating_point() else value).cpu() for name, value in state.items()}, shipped
+    )
+    for phase in phases:
+        phase.kept.unlink(missing_ok=True)
     return shipped
 
 
 def _run(sam: "Sam", phase: _Phase, frames: list[_Frame], held_out: list[_Frame], rng: np.random.Generator) -> "Sam":
-    """Train for one phase; returns the running average of the weights."""
-    decayed = [parameter for parameter in sam.parameters() if parameter.ndim > 1]
-    others = [parameter for parameter in sam.parameters() if parameter.ndim <= 1]
-    optimiser = torch.optim.AdamW(
-        [{"params": decayed, "weight_decay": 0.02}, {"params": others, "weight_decay": 0.0}], fused=True
-    )
-    steps = phase.epochs * (len(frames) // _FRAMES_PER_STEP)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, phase.rate, total_steps=max(steps, 2), pct_start=0.1)
-    average = torch.optim.swa_utils.AveragedModel(
-        sam, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(0.99), use_buffers=True
-    )
+    """Train for one phase; returns the running average of the weights.
+
+    After every epoch all that the training needs to go on is written to `phase.kept`.
+    """
+    training = _Training(sam, phase, len(frames))
+    done = training.load(phase.kept, rng) if phase.kept.exists() else 0
     started, losses = time.monotonic(), []
-    for step, some in enumerate(_steps(frames, phase, rng), start=1):
-        sam.train()
-        loss = _loss(sam, some, rng)
-        optimiser.zero_grad()
+    for epoch in range(done, phase.epochs):
+        for some in _steps(frames, phase, rng):
+            losses.append(training.step(some, rng))
+            if len(losses) % _REPORT_EVERY == 0:
+                spent = time.monotonic() - started
+                recent = np.mean(losses[-_REPORT_EVERY:])
+                print(f"epoch {epoch + 1}, step {len(losses)}: loss {recent:.4f}, {spent:.0f} s", flush=True)
+        training.save(phase.kept, epoch + 1, rng)
+        scores = _report(training.average.module, held_out[:24], rng)
+        print(f"epoch {epoch + 1} of {phase.epochs}: {scores}", flush=True)
+    print(_report(training.average.module, held_out, rng), flush=True)
+    return training.average.module
+
+
+class _Training:
+    """Weights, their running average, and the optimiser of one phase."""
+
+    def __init__(self, sam: "Sam", phase: _Phase, frames: int) -> None:
+        decayed = [parameter for parameter in sam.parameters() if parameter.ndim > 1]
+        others = [parameter for parameter in sam.parameters() if parameter.ndim <= 1]
+        self.sam = sam
+        self.optimiser = torch.optim.AdamW(
+            [{"params": decayed, "weight_decay": 0.02}, {"params": others, "weight_decay": 0.0}], fused=True
+        )
+        steps = phase.epochs * (frames // phase.frames_per_step)
+        self.schedule = torch.optim.lr_scheduler.OneCycleLR(
+            self.optimiser, phase.rate, total_steps=max(steps, 2), pct_start=0.1
+        )
+        self.average = torch.optim.swa_utils.AveragedModel(
+            sam, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(0.99), use_buffers=True
+        )
+
+    def step(self, frames: list[_Frame], rng: np.random.Generator) -> float:
+        """One step; its loss."""
+        self.sam.train()
+        loss = _loss(self.sam, frames, rng)
+        self.optimiser.zero_grad()
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(sam.parameters(), 1.0)
-        optimiser.step()
-        schedule.step()
-        average.update_parameters(sam)
-        losses.append(float(loss.detach()))
-        if step % _REPORT_EVERY == 0 or step == steps:
-            spent = time.monotonic() - started
-            print(f"step {step} of {steps}: loss {np.mean(losses[-_REPORT_EVERY:]):.4f}, {spent:.0f} s", flush=True)
-        if step % (_REPORT_EVERY * 4) == 0 and step < steps:
-            print(_report(average.module, held_out[:24], rng), flush=True)
-    print(_report(average.module, held_out, rng), flush=True)
-    return average.module
+        torch.nn.utils.clip_grad_norm_(self.sam.parameters(), 1.0)
+        self.optimiser.step()
+        self.schedule.step()
+        self.average.update_parameters(self.sam)
+        return float(loss.detach())
+
+    def save(self, path: Path, epochs: int, rng: np.random.Generator) -> None:
+        """Write what `load` needs, whole or not at all."""
+        content = {name: getattr(self, name).state_dict() for name in _KEPT}
+        content |= {"epochs": epochs, "rng": rng.bit_generator.state, "torch_rng": torch.get_rng_state()}
+        buffer = io.BytesIO()
+        torch.save(content, buffer)
+        write_atomically(path, buffer.getvalue())
+
+    def load(self, path: Path, rng: np.random.Generator) -> int:
+        """Go on where `save` was; the epochs that are done."""
+        content = torch.load(path, map_location="cpu", weights_only=True)
+        for name in _KEPT:
+            getattr(self, name).load_state_dict(content[name])
+        rng.bit_generator.state = content["rng"]
+        torch.set_rng_state(content["torch_rng"])
+        return int(content["epochs"])
 
 
 def _set_image_size(sam: "Sam", size: int) -> None:
@@ -122,6 +187,13 @@ def _set_image_size(sam: "Sam", size: int) -> None:
     sam.image_encoder.img_size = size
     sam.prompt_encoder.input_image_size = (size, size)
     sam.prompt_encoder.image_embedding_size = (grid, grid)
+
+
+def _load_all(samples: list[Sample], image_size: int) -> list[_Frame]:
+    """Frames with something to segment in them, loaded by all cores."""
+    with ThreadPoolExecutor(cores()) as pool:
+        loaded = list(pool.map(lambda sample: _load(sample, image_size), samples))
+    return [frame for frame in loaded if len(frame.boxes)]
 
 
 def _load(sample: Sample, image_size: int) -> _Frame:
@@ -140,10 +212,10 @@ def _load(sample: Sample, image_size: int) -> _Frame:
 
 
 def _steps(frames: list[_Frame], phase: _Phase, rng: np.random.Generator) -> Iterator[list[_Frame]]:
-    for _ in range(phase.epochs):
-        order = rng.permutation(len(frames))
-        for start in range(0, len(order) - _FRAMES_PER_STEP + 1, _FRAMES_PER_STEP):
-            yield [_augmented(frames[i], rng) for i in order[start : start + _FRAMES_PER_STEP]]
+    """The steps of one epoch."""
+    order = rng.permutation(len(frames))
+    for start in range(0, len(order) - phase.frames_per_step + 1, phase.frames_per_step):
+        yield [_augmented(frames[i], rng) for i in order[start : start + phase.frames_per_step]]
 
 
 def _augmented(frame: _Frame, rng: np.random.Generator) -> _Frame:
@@ -178,14 +250,14 @@ def _forward(
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
     """Logits (N, G, G), predicted IoU (N,), targets (N, G, G) as covered shares, weights (N, G, G): 1 in the box."""
     pictures = torch.stack(
-        [sam.preprocess(torch.from_numpy(frame.picture).permute(2, 0, 1).float()) for frame in frames]
+        [sam.preprocess(torch.from_numpy(frame.picture).to(sam.device).permute(2, 0, 1).float()) for frame in frames]
     )
     all_boxes = [_jittered(frame, rng) for frame in frames]
     logits, quality, targets, weights = [], [], [], []
-    # bfloat16 makes a step almost twice as fast where the CPU has it; the losses are taken in float32.
-    with torch.autocast("cpu", dtype=torch.bfloat16, enabled=sam.training):
+    # bfloat16 makes a step almost twice as fast, on a CPU too; the losses are taken in float32.
+    with torch.autocast(sam.device.type, dtype=torch.bfloat16, enabled=sam.training):
         for embedding, boxes in zip(sam.image_encoder(pictures), all_boxes, strict=True):
-            sparse, dense = sam.prompt_encoder(points=None, boxes=torch.from_numpy(boxes), masks=None)
+            sparse, dense = sam.prompt_encoder(points=None, boxes=torch.from_numpy(boxes).to(sam.device), masks=None)
             masks, iou = sam.mask_decoder(
                 image_embeddings=embedding[None],
                 image_pe=sam.prompt_encoder.get_dense_pe(),
@@ -199,7 +271,7 @@ def _forward(
         rows, columns = frame.picture.shape[:2]
         targets.append(torch.from_numpy(frame.covered.astype(np.float32) / 255))
         weights.append(torch.stack([_window(box, rows, columns, frame.covered.shape[1]) for box in boxes]))
-    return torch.cat(logits), torch.cat(quality), torch.cat(targets), torch.cat(weights)
+    return torch.cat(logits), torch.cat(quality), torch.cat(targets).to(sam.device), torch.cat(weights).to(sam.device)
 
 
 def _jittered(frame: _Frame, rng: np.random.Generator) -> NDArray[np.float32]:
@@ -233,5 +305,5 @@ def _report(sam: Any, frames: list[_Frame], rng: np.random.Generator) -> str:
     for frame in frames:
         logits, _, targets, weights = _forward(sam, [frame], rng)
         found.append(_iou(logits > 0, targets > 0.5, weights > 0))
-    iou = torch.cat(found).numpy() if found else np.zeros(1)
+    iou = torch.cat(found).cpu().numpy() if found else np.zeros(1)
     return f"held out: IoU mean {iou.mean():.3f}, median {np.median(iou):.3f}, worst tenth {np.quantile(iou, 0.1):.3f}"

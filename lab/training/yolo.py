@@ -1,5 +1,6 @@
 """What the two ultralytics models share: their small architecture, and checkpoints fit to ship."""
 
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from inference import runtime
 runtime.prepare()
 
 import ultralytics  # noqa: E402
+from ultralytics import YOLO  # noqa: E402
 
 # Depth, width and largest number of channels of YOLO11: half the width of its smallest, "n".
 _SCALE = [0.50, 0.125, 512]
@@ -61,6 +63,48 @@ def _in_float32(found: Any) -> Any:
     if isinstance(found, (list, tuple)):
         return type(found)(_in_float32(value) for value in found)
     return found
+
+
+def train_phase(start: Path, folder: Path, name: str, settings: dict[str, Any]) -> Path:
+    """Train a model, or go on with a training that was interrupted; one that is complete stands.
+
+    Args:
+        start: architecture or checkpoint to begin with.
+        folder: of the training; it keeps its state in `folder/name/weights/last.pt` after each epoch.
+        name: of the phase.
+        settings: arguments of `YOLO.train`.
+
+    Returns:
+        The phase's last checkpoint.
+    """
+    last = folder / name / "weights" / "last.pt"
+    state = progress(last)
+    if state is Progress.COMPLETE:
+        return last
+    model = YOLO(last if state is Progress.INTERRUPTED else start)
+    if model.task == "detect":
+        model.add_callback("on_pretrain_routine_end", faster_on_cpu)
+    if state is Progress.INTERRUPTED:
+        model.train(resume=True, device=settings["device"], workers=settings["workers"])
+    else:
+        model.train(**settings, project=str(folder), name=name, exist_ok=True)
+    return last
+
+
+class Progress(Enum):
+    """How far a training came."""
+
+    NONE = "none"
+    INTERRUPTED = "interrupted"
+    COMPLETE = "complete"
+
+
+def progress(last: Path) -> Progress:
+    """What a training left behind: ultralytics takes the optimiser out of the checkpoint of a complete one."""
+    if not last.is_file():
+        return Progress.NONE
+    content = torch.load(last, map_location="cpu", weights_only=False)
+    return Progress.COMPLETE if content.get("optimizer") is None else Progress.INTERRUPTED
 
 
 def trained(checkpoint: Path) -> torch.nn.Module:

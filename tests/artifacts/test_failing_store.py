@@ -17,7 +17,7 @@ from lab.simulation.failing_store import FAULTS, FailingStore, why_not
 from .conftest import BAY, batch_name
 
 pytestmark = [
-    pytest.mark.slow,
+    pytest.mark.slow(1),
     pytest.mark.skipif(bool(why_not()), reason=why_not() or "a FUSE mount can be made"),
 ]
 

@@ -244,7 +244,7 @@ def test_a_spool_that_cannot_be_read_says_so(observer, broken, replicator, a_cap
 KILLED = Path(__file__).with_name("killed_at_every_step.py")
 
 
-@pytest.mark.slow
+@pytest.mark.slow(10)
 @pytest.mark.parametrize("what", ["replicate", "replace", "spool"])
 def test_killed_at_any_step_it_loses_nothing_and_publishes_nothing_twice(what, tmp_path):
     told = subprocess.run(

@@ -35,12 +35,12 @@ def test_without_a_spool_it_is_the_store_s_error(broken, a_capture):
 
 
 def test_only_an_observer_s_stages_are_spooled(broken, spool):
+    from shapely import MultiPolygon
+
     from fusion.types import FusionResult
 
     observer = ArtifactStore(broken, spool=spool)
-    result = FusionResult.__new__(FusionResult)
-    for name, value in (("batch_id", batch_name(9)), ("bay_id", BAY)):
-        object.__setattr__(result, name, value)
+    result = FusionResult(batch_name(9), BAY, (), MultiPolygon())
     with pytest.raises(StoreUnavailableError, match="cannot be published"):
         observer.save("fusion", BAY, batch_name(9), result)
     assert spool.bay_ids() == []

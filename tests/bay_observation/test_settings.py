@@ -10,7 +10,7 @@ from bay_observation.errors import ConfigError
 PROJECT = Path(__file__).parents[2]
 PRODUCT = (
     "bay_observation", "bays", "artifacts", "capture_async", "inference", "fusion", "tracking", "triggers", "operators",
-    "dags",
+    "dags", "dashboard",
 )  # fmt: skip
 # They set variables that a library reads when it is imported; they read none for themselves.
 SETTING_FOR_LIBRARIES = {"inference/runtime.py", "capture_async/rtsp/key_frame.py"}

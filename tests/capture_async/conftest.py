@@ -53,8 +53,8 @@ def _no_memory() -> Iterator[None]:
 def make_farm(frame_source, credentials) -> Callable[..., CameraFarm]:
     """`make_farm({"C_4": "offline"})`: the demo bay's cameras, to be entered with `async with`."""
 
-    def make(faults=None, *, cameras=None, **options) -> CameraFarm:
-        bay = load_bay("demo_bay")
+    def make(faults=None, *, cameras=None, bay=None, **options) -> CameraFarm:
+        bay = bay or load_bay("demo_bay")
         if cameras is not None:
             bay = bay.model_copy(update={"cameras": bay.cameras[:cameras]})
         options = {"latency_s": 0.0, "soap_latency_s": 0.0} | options

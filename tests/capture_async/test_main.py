@@ -2,9 +2,12 @@
 
 import asyncio
 import json
+import os
+import subprocess
 import sys
 import threading
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 import yaml
@@ -199,3 +202,39 @@ def test_health_of_a_bay_that_was_never_captured(make_bay, store, capsys):
     make_bay()
     assert main(["health", "yard"]) == 1
     assert "no capture of bay yard was recorded yet" in capsys.readouterr().err
+
+
+def test_the_end_of_the_input_at_the_password_is_one_line(serve, monkeypatch, capsys):
+    serve()
+
+    class Terminal:
+        def isatty(self):
+            return True
+
+        def readline(self):
+            return "yard\n"
+
+    def ended(_):
+        raise EOFError
+
+    monkeypatch.setattr("sys.stdin", Terminal())
+    monkeypatch.setattr("getpass.getpass", ended)
+    assert main(["probe", "yard"]) == 2
+    assert capsys.readouterr().err.splitlines()[-1].startswith("no login was given")
+
+
+@pytest.mark.parametrize(("device", "status"), [("/dev/full", 1)])
+def test_a_full_disk_behind_the_output_is_one_line(device, status, tmp_path):
+    """In a process of its own: what Python writes at its end goes there as well."""
+    bay = (Path(__file__).parents[2] / "bays" / "demo_bay.yaml").read_text(encoding="utf-8")
+    (tmp_path / "yard.yaml").write_text(bay, encoding="utf-8")
+    with open(device, "w") as full:  # noqa: PTH123
+        done = subprocess.run(
+            [sys.executable, "-m", "capture_async", "health", "yard", "--json", "--data", str(tmp_path)],
+            env=os.environ | {"BAYS_PATH": str(tmp_path)},
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert (done.returncode, done.stderr) == (status, "the output cannot be written: No space left on device\n")

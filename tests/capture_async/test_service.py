@@ -1,4 +1,5 @@
 import asyncio
+import errno
 from datetime import UTC, datetime
 from ipaddress import IPv4Address
 
@@ -88,16 +89,53 @@ async def test_a_slot_without_a_zone(bay):
         await CaptureService(bay, provider=Provider(frame)).capture(datetime(2025, 7, 2))
 
 
-async def test_a_fault_of_the_provider_is_no_camera_s(bay):
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (ZeroDivisionError("oops"), FailureReason.FAULTY_REPLY),
+        (RecursionError(), FailureReason.FAULTY_REPLY),
+        (OSError(errno.EMFILE, "Too many open files"), FailureReason.OBSERVER_FAULT),
+        (MemoryError(), FailureReason.OBSERVER_FAULT),
+    ],
+)
+async def test_whatever_one_camera_raises_is_that_camera_s_failure(bay, caplog, error, reason):
     async def answer(camera):
         if camera.name == "D_6":
-            raise ZeroDivisionError("oops")
-        await asyncio.sleep(10)
+            raise error
+        return await frame(camera)
 
-    with pytest.raises(CaptureError, match=r"camera D_6: Provider failed.*oops") as caught:
-        await CaptureService(bay, provider=Provider(answer)).capture(SLOT)
-    assert isinstance(caught.value.__cause__, ZeroDivisionError)
+    batch = await CaptureService(bay, provider=Provider(answer)).capture(SLOT)
+    ((name, found),) = [(failure.camera_name, failure.reason) for failure in batch.failures]
+    assert (name, found, len(batch.images)) == ("D_6", reason, 11)
+    assert type(error).__name__ in caplog.text  # with its traceback
     assert [task for task in asyncio.all_tasks() if task.get_name().startswith("capture ")] == []
+
+
+async def test_a_configuration_that_is_wrong_is_no_camera_s(bay):
+    async def answer(camera):
+        raise ConfigError("image_provider_config.tls.ca_file: missing")
+
+    with pytest.raises(ConfigError, match="ca_file"):
+        await CaptureService(bay, provider=Provider(answer)).capture(SLOT)
+
+
+async def test_tries_are_spread_over_the_deadline_and_a_camera_s_own_wish_is_kept(bay):
+    at = []
+
+    class Busy(Provider):
+        def retry_after_s(self, camera):
+            return 0.3 if len(at) == 1 else None
+
+    async def answer(camera):
+        at.append(asyncio.get_running_loop().time())
+        return CameraFailure(camera.name, FailureReason.BUSY, "try later")
+
+    bay = bay.model_copy(update={"cameras": bay.cameras[:1], "capture_deadline": 2.0, "capture_attempts": 3})
+    batch = await CaptureService(bay, provider=Busy(answer)).capture(SLOT)
+    assert batch.failures[0].reason is FailureReason.BUSY
+    first, second = at[1] - at[0], at[2] - at[1]
+    assert 0.3 <= first < 1
+    assert 0.3 <= second < 1
 
 
 async def test_a_provider_that_owes_an_outcome(bay):

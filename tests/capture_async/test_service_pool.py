@@ -131,7 +131,7 @@ async def opened(provider):
 
 provider = asyncio.run(main())
 assert provider._session is None
-assert seen == {"aiohttp": False, "zeep": False}, seen
+assert seen == {"aiohttp": False}, seen
 gc.collect()
 """
     done = subprocess.run(

@@ -97,6 +97,12 @@ def test_tasks_in_their_order_and_on_their_queue(dags, dag_id, tasks, queue):
     assert {task.depends_on_past for task in dag.tasks} == {False}
 
 
+def test_the_bay_says_how_soon_a_task_is_tried_again(make_bay, monkeypatch):
+    make_bay(retry_delay=5)
+    tasks = [task for dag in dags_of(parse(monkeypatch)).values() for task in dag.tasks]
+    assert {task.retry_delay for task in tasks} == {timedelta(seconds=5)}
+
+
 def test_every_dag_runs_once_at_a_time_and_never_catches_up(dags):
     for dag in dags.values():
         assert dag.max_active_runs == 1

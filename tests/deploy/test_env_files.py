@@ -88,7 +88,7 @@ def test_writing_leaves_a_file_that_was_changed_alone(tmp_path):
     assert write_env_files(bay, tmp_path, "prod") == []
     observer.write_text("WORKER_NAME=mine\n")
     processor.unlink()
-    with pytest.raises(ConfigError, match="says something else"):
+    with pytest.raises(ConfigError, match="exists with other content"):
         write_env_files(bay, tmp_path, "prod")
     assert observer.read_text() == "WORKER_NAME=mine\n"
     assert not processor.exists()

@@ -1,5 +1,6 @@
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import shapely
 
@@ -46,6 +47,23 @@ def test_equipment_on_a_block_is_its_work_once_per_item(geometry, make_yard, dem
     assert blocks[0].work == {"pipe": 1}
     assert blocks[1].work == {"grinder": 2, "welder": 1}
     assert len(blocks[1].cameras) >= 3  # several cameras saw each grinder
+
+
+def test_descriptors_are_kept_by_camera(geometry, make_yard, demo_bay):
+    box = geometry.Box("block", 48.0, 20.0, 10.0, 7.0, 0.0, 4.0)
+    observation = make_yard(boxes=(box,), missed=0.0).observe()
+    assert fuse(observation, demo_bay).blocks[0].descriptors is None
+    cameras = tuple(
+        replace(
+            camera,
+            objects=tuple(replace(found, descriptor=np.full(32, number, np.float16)) for found in camera.objects),
+        )
+        for number, camera in enumerate(observation.cameras)
+    )
+    numbers = {camera.camera_name: number for number, camera in enumerate(cameras)}
+    [block] = fuse(replace(observation, cameras=cameras), demo_bay).blocks
+    assert set(block.descriptors) == set(block.cameras)
+    assert all((block.descriptors[name] == numbers[name]).all() for name in block.cameras)
 
 
 def test_class_and_stage_go_by_weight(geometry, make_yard, demo_bay):

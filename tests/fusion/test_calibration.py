@@ -117,6 +117,7 @@ def test_good_points_are_not_left_out(clicks, demo_bay):
         assert result.left_out == ()
 
 
+@pytest.mark.slow(10)
 def test_the_uncertainty_is_honest(clicks, demo_bay):
     """Errors over their standard deviations spread as a normal variable does, over 30 calibrations."""
     ratios, floor = [], []

@@ -106,6 +106,7 @@ def test_clicking_shows_the_newest_frame_that_there_is(points, knocked_pose, sto
     assert "open http://127.0.0.1:" in capsys.readouterr().out
 
 
+@pytest.mark.slow(5)
 def test_check_poses_finds_the_knocked_camera(make_yard, make_bay, store, capsys):
     make_bay("demo_bay", enabled=False)
     bay = load_bay("demo_bay")

@@ -51,7 +51,7 @@ def test_every_block_that_two_cameras_see_whole_is_found(geometry, make_yard, de
         ({"pose_error_deg": 0.5}, 0.95, 0.90, 0.80),
         ({"noise_px": 5.0}, 0.95, 0.95, 0.93),
         ({"missed": 0.10, "false": 0.05}, 0.93, 0.90, 0.93),
-        ({"count": 40}, 0.95, 0.90, 0.93),
+        pytest.param({"count": 40}, 0.95, 0.90, 0.93, marks=pytest.mark.slow(6)),
     ],
     ids=["two cameras off", "poses off by half a degree", "5 px noise", "missed and false", "40 blocks"],
 )
@@ -95,6 +95,7 @@ def test_a_block_that_one_camera_sees_is_found_with_larger_uncertainty(geometry,
     assert alone.missed_by == ()
 
 
+@pytest.mark.slow(5)
 def test_uncertainty_is_honest(geometry, make_yard):
     ratios = []
     for seed in range(4):

@@ -11,7 +11,7 @@ from fusion import fuse
 from fusion.pose_check import BATCH_TOLERANCE_DEG, PoseVerdict, check_poses, seen_batch
 from fusion.types import FusionResult
 
-OUT, OK, UNKNOWN = PoseVerdict.OUT_OF_POSE, PoseVerdict.OK, PoseVerdict.CANNOT_TELL
+OUT, OK, UNKNOWN = PoseVerdict.OUT_OF_POSE, PoseVerdict.OK, PoseVerdict.UNDECIDED
 
 
 @pytest.fixture(scope="module")

@@ -48,7 +48,7 @@ def test_masks_of_jigs_are_drawn_to_the_frame(
 ) -> None:
     found += [mask(40, 60, 120, 200), mask(200, 300, 280, 420), mask(10, 500, 60, 560)]
     classified(monkeypatch, ("pinjig", 0.9), ("floor", 0.99), ("flatjig", 0.01))
-    [jig] = automatic_jigs(models, embed(models.segmenter, picture), picture)
+    [jig] = automatic_jigs(models, embed(models.segmenter, [picture])[0], picture)
     assert (jig.class_name, jig.confidence) == ("pinjig", 0.9)
     assert jig.box.tolist() == [45, 30, 150, 90]  # 480 pixels of the frame for 640 of SAM's
     assert jig.mask.window == (45, 30, 150, 90)
@@ -60,19 +60,19 @@ def test_masks_of_the_whole_floor_and_of_specks_are_not_asked_about(
 ) -> None:
     found += [mask(0, 0, 300, 600), mask(5, 5, 9, 9)]
     classified(monkeypatch, ("pinjig", 0.9), ("pinjig", 0.9))
-    assert automatic_jigs(models, embed(models.segmenter, picture), picture) == []
+    assert automatic_jigs(models, embed(models.segmenter, [picture])[0], picture) == []
 
 
 def test_a_bay_that_does_not_ask_has_none(models: BayModels, picture: np.ndarray, found: list[np.ndarray]) -> None:
     found.append(mask(40, 60, 120, 200))
     plain = replace(models, jig_classifier=None)
-    assert automatic_jigs(plain, embed(models.segmenter, picture), picture) == []
+    assert automatic_jigs(plain, embed(models.segmenter, [picture])[0], picture) == []
 
 
 def test_the_real_generator_works_on_the_embedding_that_is_there(
     models: BayModels, picture: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    embedded = embed(models.segmenter, picture)
+    [embedded] = embed(models.segmenter, [picture])
 
     def again(*_: object) -> None:
         raise AssertionError("the frame is embedded again")

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from inference.memory import in_parts
+from inference.memory import in_chunks
 
 
 class Device:
@@ -22,24 +22,24 @@ class Device:
 
 def test_what_fits_is_done_in_calls_of_the_size() -> None:
     device = Device(room=4)
-    assert in_parts(device, range(10), 4) == [10 * i for i in range(10)]
+    assert in_chunks(device, range(10), 4) == [10 * i for i in range(10)]
     assert device.sizes == [4, 4, 2]
 
 
 @pytest.mark.parametrize(("room", "sizes"), [(3, [4, 2, 2, 2, 2, 2]), (1, [4, 2, *[1] * 10])])
 def test_the_batch_is_halved_until_it_fits_and_stays_small(room: int, sizes: list[int]) -> None:
     device = Device(room)
-    assert in_parts(device, range(10), 4) == [10 * i for i in range(10)]
+    assert in_chunks(device, range(10), 4) == [10 * i for i in range(10)]
     assert device.sizes == sizes
 
 
-def test_an_item_that_does_not_fit_alone_has_no_result_and_the_others_go_on() -> None:
-    assert in_parts(Device(4, frozenset({5})), range(8), 4) == [0, 10, 20, 30, 40, None, 60, 70]
+def test_an_item_that_does_not_fit_alone_has_no_result_and_the_others_check_abandoned() -> None:
+    assert in_chunks(Device(4, frozenset({5})), range(8), 4) == [0, 10, 20, 30, 40, None, 60, 70]
 
 
 def test_no_items_no_call() -> None:
     device = Device(4)
-    assert in_parts(device, [], 4) == []
+    assert in_chunks(device, [], 4) == []
     assert device.sizes == []
 
 
@@ -48,4 +48,4 @@ def test_another_error_is_passed_on() -> None:
         raise RuntimeError("sizes of tensors must match")
 
     with pytest.raises(RuntimeError, match="must match"):
-        in_parts(fail, range(4), 4)
+        in_chunks(fail, range(4), 4)

@@ -1,195 +1,26 @@
-"""A checkpoint that cannot be used is refused by path and key."""
+"""What the models are given, and how much of it in one call."""
 
-from pathlib import Path
-
+import numpy as np
 import pytest
+import torch
+from ultralytics.data.augment import classify_transforms
 
-from bay_observation.errors import InferenceError
-from bays import Models
-from inference.models import load_models, models_path
-
-
-def changed(models: Models, **update: object) -> Models:
-    return models.model_copy(update=update)
+from inference.models import CallSizes, as_pictures
 
 
-def test_checkpoints_of_the_right_kinds_load(checkpoints: Models) -> None:
-    loaded = load_models(checkpoints, device="cpu")
-    assert loaded.detector.task == "detect"
-    assert loaded.classifier.task == "classify"
-    assert loaded.image_size == 320
+@pytest.mark.parametrize(("size", "levels"), [(96, 0), (64, 1), (224, 1)])
+def test_crops_become_the_pictures_that_ultralytics_makes_of_them(size: int, levels: int) -> None:
+    from PIL import Image
+
+    crops = list(np.random.default_rng(1).integers(0, 255, (3, 96, 96, 3), dtype=np.uint8))
+    pictures = as_pictures(crops, size, "cpu")
+    assert pictures.shape == (3, 3, size, size)
+    transform = classify_transforms(size)
+    theirs = torch.stack([transform(Image.fromarray(np.ascontiguousarray(crop[:, :, ::-1]))) for crop in crops])
+    assert (pictures - theirs).abs().max() <= levels / 255 + 1e-6
 
 
-def test_loading_keeps_the_threads_of_the_process(checkpoints: Models) -> None:
-    import torch
-
-    before = torch.get_num_threads()
-    load_models(checkpoints, device="cpu")
-    assert torch.get_num_threads() == before
-
-
-@pytest.mark.parametrize("key", ["yolo_detection", "sam_segmentation", "classification"])
-def test_a_missing_file_is_named(checkpoints: Models, tmp_path: Path, key: str) -> None:
-    with pytest.raises(InferenceError, match=rf"models\.{key}: {tmp_path}/away\.pt: there is no such file"):
-        load_models(changed(checkpoints, **{key: tmp_path / "away.pt"}), device="cpu")
-
-
-@pytest.mark.parametrize("key", ["yolo_detection", "sam_segmentation", "classification"])
-def test_garbage_is_named(checkpoints: Models, tmp_path: Path, key: str) -> None:
-    garbage = tmp_path / "garbage.pt"
-    garbage.write_bytes(b"no checkpoint at all" * 50)
-    with pytest.raises(InferenceError, match=rf"models\.{key}: {garbage}"):
-        load_models(changed(checkpoints, **{key: garbage}), device="cpu")
-
-
-def test_a_classifier_is_no_detector(checkpoints: Models) -> None:
-    with pytest.raises(InferenceError, match=r"models\.yolo_detection: .*'classify' where 'detect' is wanted"):
-        load_models(changed(checkpoints, yolo_detection=checkpoints.classification), device="cpu")
-
-
-def test_a_detector_is_no_classifier(checkpoints: Models) -> None:
-    with pytest.raises(InferenceError, match=r"models\.classification: .*'detect' where 'classify' is wanted"):
-        load_models(changed(checkpoints, classification=checkpoints.yolo_detection), device="cpu")
-
-
-def test_a_detector_is_no_segmenter(checkpoints: Models) -> None:
-    with pytest.raises(InferenceError, match=r"models\.sam_segmentation: .*no state dict of a SAM vit_yard"):
-        load_models(changed(checkpoints, sam_segmentation=checkpoints.yolo_detection), device="cpu")
-
-
-def renamed(models: Models, key: str, folder: Path, names: tuple[str, ...]) -> Models:
-    """The bay's models with one checkpoint whose first classes have other names, and the rest none of ours."""
-    import torch
-
-    source = getattr(models, key)
-    content = torch.load(source, map_location="cpu", weights_only=False)
-    count = len(content["model"].names)
-    content["model"].names = dict(enumerate((*names, *(f"thing {i}" for i in range(count)))[:count]))
-    torch.save(content, folder / "renamed.pt")
-    return changed(models, **{key: folder / "renamed.pt"})
-
-
-def test_a_detector_of_other_classes_is_refused(checkpoints: Models, tmp_path: Path) -> None:
-    other = renamed(checkpoints, "yolo_detection", tmp_path, ("person", "bicycle"))
-    with pytest.raises(InferenceError, match=r"yolo_detection: .*classes are person, bicycle, .*wanted are .*HP_block"):
-        load_models(other, device="cpu")
-
-
-def test_a_detector_that_knows_one_tracked_class_and_others_of_its_own_loads(
-    checkpoints: Models, tmp_path: Path
-) -> None:
-    other = renamed(checkpoints, "yolo_detection", tmp_path, ("person", "block"))
-    assert "block" in load_models(other, device="cpu").detector.names.values()
-
-
-def test_a_jig_classifier_is_no_stage_classifier(checkpoints: Models, tmp_path: Path) -> None:
-    other = renamed(checkpoints, "classification", tmp_path, ("pinjig", "gridjig"))
-    with pytest.raises(InferenceError, match=r"models\.classification: .*pinjig, gridjig, .*assembly stages"):
-        load_models(other, device="cpu")
-
-
-def test_a_stage_classifier_is_no_jig_classifier(checkpoints: Models) -> None:
-    other = changed(checkpoints, jig_classification=checkpoints.classification)
-    with pytest.raises(InferenceError, match=r"models\.jig_classification: .*classes are a, b, c, d; wanted"):
-        load_models(other, device="cpu")
-
-
-def test_a_jig_classifier_loads_where_the_bay_asks_for_one(checkpoints: Models, tmp_path: Path) -> None:
-    jigs = renamed(checkpoints, "classification", tmp_path, ("pinjig", "gridjig")).classification
-    assert load_models(checkpoints, device="cpu").jig_classifier is None
-    loaded = load_models(changed(checkpoints, jig_classification=jigs), device="cpu")
-    assert loaded.jig_classifier.names[1] == "gridjig"
-
-
-@pytest.mark.parametrize(("has_bfloat16", "half"), [(True, "bfloat16"), (False, "float16")])
-def test_a_gpu_computes_in_half_precision(monkeypatch: pytest.MonkeyPatch, has_bfloat16: bool, half: str) -> None:
-    import torch
-
-    from inference.models import half_precision
-
-    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: has_bfloat16)
-    assert half_precision("cuda:1") is getattr(torch, half)
-
-
-def test_a_cpu_computes_in_single_precision(checkpoints: Models) -> None:
-    assert load_models(checkpoints, device="cpu").half is None
-
-
-def test_a_bay_can_refuse_half_precision(checkpoints: Models, monkeypatch: pytest.MonkeyPatch) -> None:
-    import torch
-
-    monkeypatch.setattr("inference.models.half_precision", lambda _: torch.bfloat16)
-    monkeypatch.setattr("inference.models._warm_up", lambda _: None)
-    assert load_models(checkpoints, device="cpu").half is torch.bfloat16
-    assert load_models(changed(checkpoints, half_precision=False), device="cpu").half is None
-
-
-def test_half_precision_reaches_all_models(checkpoints: Models, monkeypatch: pytest.MonkeyPatch) -> None:
-    from dataclasses import replace
-    from unittest.mock import Mock
-
-    import numpy as np
-    import torch
-
-    from inference.models import classify, detect
-    from inference.segmentation import embed, segment
-
-    loaded = load_models(checkpoints, device="cpu")
-    half = replace(loaded, half=torch.bfloat16, detector=Mock(), classifier=Mock())
-    half.classifier.predict.return_value = []
-    detect(half, [])
-    classify(half, [])
-    assert half.detector.predict.call_args.kwargs["half"] is True
-    assert half.classifier.predict.call_args.kwargs["half"] is True
-    frame = np.zeros((270, 480, 3), np.uint8)
-    computed_in = []
-    for part in (half.segmenter.model.image_encoder, half.segmenter.model.mask_decoder):
-        part.register_forward_pre_hook(
-            lambda *_: computed_in.append(torch.is_autocast_enabled("cpu") and torch.get_autocast_dtype("cpu"))
-        )
-    segment(half.segmenter, embed(half.segmenter, frame, half.half), np.float32([[10, 10, 90, 90]]), half.half)
-    segment(half.segmenter, embed(half.segmenter, frame), np.float32([[10, 10, 90, 90]]))
-    assert computed_in == [torch.bfloat16, torch.bfloat16, False, False]
-
-
-def test_a_segmenter_of_another_size_is_refused(checkpoints: Models) -> None:
-    with pytest.raises(InferenceError, match=r"models\.sam_segmentation: .*no state dict of a SAM vit_b"):
-        load_models(changed(checkpoints, sam_model_type="vit_b"), device="cpu")
-
-
-def test_an_unknown_kind_of_sam_is_named(checkpoints: Models) -> None:
-    with pytest.raises(InferenceError, match=r"models\.sam_model_type: 'vit_x' is unknown; known are .*vit_yard"):
-        load_models(changed(checkpoints, sam_model_type="vit_x"), device="cpu")
-
-
-def test_a_checkpoint_runs_no_code_of_its_own(checkpoints: Models, tmp_path: Path) -> None:
-    import torch
-
-    class Trap:
-        def __reduce__(self) -> tuple[object, tuple[str]]:
-            return Path.touch, (tmp_path / "sprung",)  # type: ignore[return-value]
-
-    trap = tmp_path / "trap.pt"
-    torch.save({"model": Trap(), "train_args": {}}, trap)
-    for key in ("yolo_detection", "sam_segmentation", "classification"):
-        with pytest.raises(InferenceError, match=str(trap)):
-            load_models(changed(checkpoints, **{key: trap}), device="cpu")
-    assert not (tmp_path / "sprung").exists()
-
-
-def test_relative_paths_start_at_models_path(
-    checkpoints: Models, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    relative = changed(checkpoints, yolo_detection=Path(checkpoints.yolo_detection.name))
-    monkeypatch.setenv("MODELS_PATH", str(tmp_path))
-    with pytest.raises(InferenceError, match=f"{tmp_path}/detector.pt: there is no such file .*MODELS_PATH"):
-        load_models(relative, device="cpu")
-    monkeypatch.setenv("MODELS_PATH", str(checkpoints.yolo_detection.parent))
-    assert load_models(relative, device="cpu").detector.task == "detect"
-
-
-def test_without_models_path_they_start_beside_the_packages(monkeypatch: pytest.MonkeyPatch) -> None:
-    import bays
-
-    monkeypatch.delenv("MODELS_PATH", raising=False)
-    assert models_path() == Path(bays.__file__).parent.parent
+def test_a_gpu_takes_more_frames_a_call_than_a_cpu() -> None:
+    assert CallSizes.for_device("cuda:1").frames_per_detection == 12
+    assert CallSizes.for_device("cuda:1").frames_per_embedding >= 4
+    assert CallSizes.for_device("cpu").frames_per_embedding == 1

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from inference.segmentation import embed, segment
+from inference.descriptors import DESCRIPTOR_LENGTH
+from inference.segmentation import ObjectMask, _resized, draw, embed, prompt
 from inference.yard_sam import IMAGE_SIZE, build_sam_vit_yard, register
 
 register()
@@ -20,8 +21,14 @@ def predictor() -> SamPredictor:
     return SamPredictor(build_sam_vit_yard())
 
 
+def segment(predictor: SamPredictor, picture: np.ndarray) -> list[ObjectMask]:
+    [embedded] = embed(predictor, [picture])
+    logits = prompt(predictor, embedded, BOXES).logits
+    return [draw(predictor, embedded, box, one) for box, one in zip(BOXES, logits, strict=True)]
+
+
 def test_masks_are_those_of_the_predictor(predictor: SamPredictor, picture: np.ndarray) -> None:
-    found = segment(predictor, embed(predictor, picture), BOXES)
+    found = segment(predictor, picture)
     predictor.set_image(picture, "BGR")
     prompts = predictor.transform.apply_boxes_torch(torch.from_numpy(BOXES), picture.shape[:2])
     whole, _, _ = predictor.predict_torch(None, None, boxes=prompts, multimask_output=False, return_logits=True)
@@ -35,7 +42,7 @@ def test_masks_are_those_of_the_predictor(predictor: SamPredictor, picture: np.n
 
 
 def test_windows_hold_the_boxes_and_stay_in_the_frame(predictor: SamPredictor, picture: np.ndarray) -> None:
-    for box, mask in zip(BOXES, segment(predictor, embed(predictor, picture), BOXES), strict=True):
+    for box, mask in zip(BOXES, segment(predictor, picture), strict=True):
         left, top, right, bottom = mask.window
         assert 0 <= left <= box[0]
         assert 0 <= top <= box[1]
@@ -47,7 +54,7 @@ def test_windows_hold_the_boxes_and_stay_in_the_frame(predictor: SamPredictor, p
 def test_a_frame_is_embedded_as_segment_anything_does_it(predictor: SamPredictor) -> None:
     frame = np.random.default_rng(0).integers(0, 255, (300, 480, 3), dtype=np.uint8)
     predictor.set_image(frame, "BGR")
-    embedded = embed(predictor, frame)
+    [embedded] = embed(predictor, [frame])
     assert embedded.frame_size == (300, 480)
     assert embedded.input_size == predictor.input_size
     # An upscaled or a downscaled picture may differ from PIL's by one grey level.
@@ -62,12 +69,49 @@ def test_all_boxes_of_a_frame_are_one_call_of_the_decoder(
     monkeypatch.setattr(
         predictor.model.mask_decoder, "forward", lambda **inputs: calls.append(inputs) or decode(**inputs)
     )
-    assert len(segment(predictor, embed(predictor, picture), BOXES)) == len(BOXES) > 1
+    assert len(segment(predictor, picture)) == len(BOXES) > 1
     assert len(calls) == 1
 
 
-def test_no_box_no_mask(predictor: SamPredictor, picture: np.ndarray) -> None:
-    assert segment(predictor, embed(predictor, picture), np.zeros((0, 4), np.float32)) == []
+def test_frames_of_one_call_are_embedded_as_alone(predictor: SamPredictor, picture: np.ndarray) -> None:
+    frames = [picture, 255 - picture, picture[:, ::-1]]
+    together = embed(predictor, frames)
+    for frame, embedded in zip(frames, together, strict=True):
+        [alone] = embed(predictor, [frame])
+        assert torch.allclose(embedded.features, alone.features, atol=1e-4)
+
+
+def test_a_gpu_resizes_to_the_same_grey_levels_but_one(picture: np.ndarray) -> None:
+    bytes_of_the_cpu = _resized(picture, (360, 640), torch.device("cpu"))
+    on_a_gpu = torch.nn.functional.interpolate(
+        torch.from_numpy(picture).permute(2, 0, 1)[None].float(), (360, 640), mode="bilinear", antialias=True
+    ).round()
+    assert (bytes_of_the_cpu.float() - on_a_gpu).abs().max() <= 1
+
+
+def test_every_box_has_a_descriptor_of_length_one(predictor: SamPredictor, picture: np.ndarray) -> None:
+    [embedded] = embed(predictor, [picture])
+    descriptors = prompt(predictor, embedded, BOXES).descriptors
+    assert descriptors.shape == (len(BOXES), DESCRIPTOR_LENGTH)
+    assert descriptors.dtype == np.float16
+    assert np.linalg.norm(descriptors.astype(float), axis=1) == pytest.approx(1, abs=2e-3)
+
+
+def test_a_fused_encoder_computes_the_same() -> None:
+    torch.manual_seed(1)
+    plain = build_sam_vit_yard()
+    for layer in plain.image_encoder.modules():
+        if isinstance(layer, torch.nn.BatchNorm2d):  # as after a training
+            layer.running_mean.uniform_(-0.5, 0.5)
+            layer.running_var.uniform_(0.5, 2)
+    fused = build_sam_vit_yard()
+    fused.load_state_dict(plain.state_dict())
+    fused.image_encoder.fuse()
+    assert not any(isinstance(layer, torch.nn.BatchNorm2d) for layer in fused.image_encoder.modules())
+    frames = torch.nn.functional.pad(torch.rand(2, 3, 352, IMAGE_SIZE), (0, 0, 0, IMAGE_SIZE - 352))
+    with torch.inference_mode():
+        one, other = plain.image_encoder(frames), fused.image_encoder(frames)
+    assert torch.allclose(one, other, atol=1e-4)
 
 
 def test_padding_below_the_picture_changes_nothing() -> None:

@@ -1,4 +1,4 @@
-"""The way of a batch through the models; what they find is tested with the shipped weights, further down."""
+"""A batch through the models; the last test checks what the shipped weights find."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -14,9 +14,10 @@ from bay_observation.errors import InferenceError
 from bays import Models, load_bay
 from capture_async.types import CameraFailure, CaptureBatch, CapturedImage, FailureReason
 from inference import InferenceService, load_models
+from inference.models import CallSizes
 from inference.models import detect as models_detect
 from inference.segmentation import embed as segmentation_embed
-from inference.segmentation import segment as segmentation_segment
+from inference.segmentation import prompt as segmentation_prompt
 from inference.service import one_per_place
 from inference.types import CLASSES, TRACKED_CLASSES, Observation
 
@@ -202,10 +203,10 @@ def test_a_frame_too_large_for_the_segmenter_is_a_failure_and_the_others_go_on(
 ) -> None:
     monkeypatch.setattr("inference.service.detect", lambda _, frames: [results(frame, BLOCKS) for frame in frames])
 
-    def call(predictor: Any, frame: np.ndarray, dtype: Any) -> Any:
-        if frame.shape[1] > 480:
+    def call(predictor: Any, frames: list[np.ndarray], dtype: Any) -> Any:
+        if any(frame.shape[1] > 480 for frame in frames):
             raise OUT_OF_MEMORY
-        return segmentation_embed(predictor, frame, dtype)
+        return segmentation_embed(predictor, frames, dtype)
 
     monkeypatch.setattr("inference.service.embed", call)
     large = cv2.resize(picture, (960, 540))
@@ -219,18 +220,18 @@ def test_boxes_and_crops_are_halved_as_well(
 ) -> None:
     monkeypatch.setattr("inference.service.detect", lambda _, frames: [results(frame, BLOCKS) for frame in frames])
     monkeypatch.setattr(service.models.segmenter.model, "mask_threshold", -1e9)
-    monkeypatch.setattr("inference.service.CROPS_PER_CALL", 4)
+    sized = replace(service.models, sizes=CallSizes(4, 1, crops_per_call=4))
     boxes_asked: list[int] = []
 
     def one_box(predictor: Any, embedded: Any, boxes: np.ndarray, dtype: Any) -> Any:
         boxes_asked.append(len(boxes))
         if len(boxes) > 1:
             raise OUT_OF_MEMORY
-        return segmentation_segment(predictor, embedded, boxes, dtype)
+        return segmentation_prompt(predictor, embedded, boxes, dtype)
 
-    monkeypatch.setattr("inference.service.segment", one_box)
+    monkeypatch.setattr("inference.service.prompt", one_box)
     crops_asked = small_device(monkeypatch, "classify", 2, lambda _, crops: [("a", 0.5)] * len(crops))
-    observation = service.observe(batch(image("C_0", picture), image("C_1", picture)))
+    observation = InferenceService(sized).observe(batch(image("C_0", picture), image("C_1", picture)))
     assert sorted(boxes_asked) == [1, 1, 1, 1, 2, 2]  # the frames are segmented beside each other
     assert crops_asked == [4, 2, 2]
     assert {found.stage for camera in observation.cameras for found in camera.objects} == {"a"}
@@ -248,16 +249,58 @@ def test_a_crop_too_large_for_the_classifier_is_a_failure_of_its_camera(
     assert "does not fit into the stage classifier" in observation.failures["C_0"]
 
 
+def test_frames_of_one_size_are_embedded_together(
+    service: InferenceService, picture: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("inference.service.detect", lambda _, frames: [results(frame, BLOCKS) for frame in frames])
+    frames = [image(f"C_{i}", picture) for i in range(5)] + [image("C_5", cv2.resize(picture, (960, 540)))]
+    alone = exported(service.observe(batch(*frames)))
+    asked: list[int] = []
+
+    def call(predictor: Any, some: list[np.ndarray], dtype: Any) -> Any:
+        asked.append(len(some))
+        return segmentation_embed(predictor, some, dtype)
+
+    monkeypatch.setattr("inference.service.embed", call)
+    together = InferenceService(replace(service.models, sizes=CallSizes(12, 4)))
+    found = exported(together.observe(batch(*frames)))
+    assert sorted(asked) == [1, 1, 4]
+    assert [one[:2] for one in found] == [one[:2] for one in alone]
+
+
+def test_a_fault_in_a_drawing_thread_ends_the_batch(
+    service: InferenceService, picture: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("inference.service.detect", lambda _, frames: [results(frame, BLOCKS) for frame in frames])
+
+    def fail(*_: object) -> None:
+        raise RuntimeError("no mask")
+
+    monkeypatch.setattr("inference.service.draw", fail)
+    with pytest.raises(InferenceError, match="the segmenter failed: no mask"):
+        service.observe(batch(image("C_0", picture)))
+
+
+def test_tracked_objects_alone_have_a_descriptor(
+    service: InferenceService, picture: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    boxes = BLOCKS | {"crane": (0, 0, 100, 100), "welder": (20, 20, 40, 40)}
+    monkeypatch.setattr("inference.service.detect", lambda _, frames: [results(frame, boxes) for frame in frames])
+    objects = service.observe(batch(image("C_0", picture))).cameras[0].objects
+    described = {found.class_name: found.descriptor is not None for found in objects}
+    assert described == {"block": True, "panel": True, "crane": False, "welder": False}
+
+
 def test_a_batch_can_be_ended_between_two_calls(service: InferenceService, picture: np.ndarray) -> None:
     asked = []
 
-    def go_on() -> None:
+    def check_abandoned() -> None:
         asked.append(len(asked))
         if len(asked) == 2:
-            raise InferenceError("nobody wants it any more")
+            raise InferenceError("the batch is abandoned")
 
-    with pytest.raises(InferenceError, match="nobody wants it"):
-        service.observe(batch(*(image(f"C_{i}", picture) for i in range(9))), go_on=go_on)
+    with pytest.raises(InferenceError, match="the batch is abandoned"):
+        service.observe(batch(*(image(f"C_{i}", picture) for i in range(9))), check_abandoned=check_abandoned)
     assert len(asked) == 2
 
 
@@ -276,7 +319,7 @@ def test_bays_of_the_same_models_share_a_service(checkpoints: Models) -> None:
     assert InferenceService.for_bay(one) is not InferenceService.for_bay(stricter)
 
 
-@pytest.mark.slow
+@pytest.mark.slow(15)
 def test_shipped_weights_find_the_blocks_of_a_yard_that_training_never_saw() -> None:
     from lab.training.scores import Tally, rendered_batch
 

@@ -41,7 +41,7 @@ def fused(bay, number, shift=0.0):
     return FusionResult(name, bay.bay_id, tuple(blocks), MultiPolygon(), cameras)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def bay():
     return load_bay("demo_bay")
 
@@ -69,10 +69,10 @@ def history(store, bay):
         return entries, list(told.export(bay.bay_id))
 
 
-@pytest.fixture
-def in_order(bay, published, tmp_path):  # before `database`, which moves the history elsewhere
+@pytest.fixture(scope="session")
+def in_order(bay, tmp_path_factory):
     """The history of the slots when each came once and in its turn."""
-    other = ArtifactStore(tmp_path / "in order")
+    other = ArtifactStore(tmp_path_factory.mktemp("in order"))
     for number in range(SLOTS):
         result = fused(bay, number)
         track(other, bay, other.save("fusion", bay.bay_id, result.batch_id, result))
@@ -323,7 +323,7 @@ def database(request, monkeypatch):
     return url
 
 
-@pytest.mark.slow
+@pytest.mark.slow(3)
 @pytest.mark.parametrize("killed_at", ["in the transaction", "before the artifacts", "between the artifacts"])
 def test_the_retry_repairs_what_a_killed_process_left(bay, in_order, store, published, database, killed_at):
     for number in (0, 1, 3, 4, 5, 6, 7):
@@ -340,7 +340,7 @@ def test_the_retry_repairs_what_a_killed_process_left(bay, in_order, store, publ
     assert history(store, bay) == in_order
 
 
-@pytest.mark.slow
+@pytest.mark.slow(3)
 def test_two_processes_on_one_bay_leave_the_history_of_one(bay, in_order, store, published, database):
     names = [reference.batch_id for reference in published]
     both = [worker("never", *names[::2], *names[1::2]), worker("never", *names[::-1])]

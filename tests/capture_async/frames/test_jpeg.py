@@ -1,11 +1,15 @@
+from contextlib import suppress
 from datetime import UTC, datetime
 
 import cv2
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
 
 from bays import Camera, Intrinsics
-from capture_async import FailureReason
+from capture_async import CapturedImage, FailureReason
 from capture_async.errors import CameraError
 from capture_async.frames.jpeg import check_frame, read_jpeg
 
@@ -60,3 +64,58 @@ def test_size_against_the_intrinsics():
         check_frame(jpeg(40, 96), camera)
     assert caught.value.reason is FailureReason.WRONG_SIZE
     check_frame(jpeg(40, 96), camera.model_copy(update={"intrinsics": None}))
+
+
+def test_bytes_after_the_end_and_between_segments_are_passed_over():
+    data = jpeg(96, 40)
+    for tail in (b"dhav\x00\x10\x00\x00", bytes(range(256)), b"\0" * 100, b"\xff\xd8\xff", jpeg(32, 16)):
+        assert read_jpeg(data + tail).size == (96, 40)
+    assert read_jpeg(data[:2] + b"stray" + data[2:]).size == (96, 40)
+    position = data.index(b"\xff\xdb")
+    assert read_jpeg(data[:position] + b"\x00\x12\xff\x00" + data[position:]).size == (96, 40)
+
+
+@pytest.mark.parametrize("options", [(), (cv2.IMWRITE_JPEG_PROGRESSIVE, 1), (cv2.IMWRITE_JPEG_RST_INTERVAL, 4)])
+def test_a_cut_is_found_behind_any_tail_of_old_memory(options):
+    whole = jpeg(64, 48, *options)
+    for end in range(len(whole) // 2, len(whole) - 2, 7):
+        assert reason_of(whole[:end] + b"old memory" * 5) is FailureReason.TRUNCATED
+
+
+def test_a_thumbnail_s_end_is_no_end():
+    thumbnail = jpeg(32, 16)
+    whole = jpeg(64, 48)
+    segment = b"\xff\xe1" + (len(thumbnail) + 8).to_bytes(2) + b"Exif\0\0" + thumbnail
+    with_thumbnail = whole[:2] + segment + whole[2:]
+    assert read_jpeg(with_thumbnail).size == (64, 48)
+    for end in range(len(segment), len(with_thumbnail) - 2, 5):
+        assert reason_of(with_thumbnail[:end]) in (FailureReason.TRUNCATED, FailureReason.NOT_AN_IMAGE)
+
+
+@pytest.mark.parametrize("data", [b"\xff\xe0\0\2" * 5_000, b"\xff\x01" * 20_000])
+def test_a_head_that_does_not_end_is_given_up(data):
+    assert reason_of(b"\xff\xd8" + data) is FailureReason.NOT_AN_IMAGE
+
+
+@pytest.mark.parametrize("orientation", [1, 3, 6, 8])
+def test_size_and_decoding_are_of_the_sensor_s_rows_whatever_exif_says(orientation):
+    """Intrinsics belong to the sensor; a decoder that turns the picture would give another size than the header."""
+    tags = Image.Exif()
+    tags[0x0112] = orientation
+    exif = b"Exif\0\0" + tags.tobytes().removeprefix(b"Exif\0\0")
+    data = jpeg(96, 40)
+    data = data[:2] + b"\xff\xe1" + (len(exif) + 2).to_bytes(2) + exif + data[2:]
+    header = read_jpeg(data)
+    assert (header.size, header.exif.orientation) == ((96, 40), orientation)
+    picture = CapturedImage("C_4", "yard", datetime(2025, 7, 2, tzinfo=UTC), data).decode()
+    assert picture.shape == (40, 96, 3)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 700), st.integers(0, 60), st.binary(max_size=12)), max_size=6))
+def test_whatever_a_jpeg_holds_it_has_a_header_or_a_named_error(edits):
+    data = jpeg(32, 16)
+    for begin, length, put in edits:
+        data = data[:begin] + put + data[begin + length :]
+    with suppress(CameraError):
+        read_jpeg(data)

@@ -110,7 +110,7 @@ async def test_a_request_that_does_not_end_is_timed_out(make_farm, credentials, 
 
 
 async def test_stale_frame(make_farm, credentials):
-    failure, _ = await capture_one(make_farm, credentials, "stale", slots=(SLOT, NEXT_SLOT))
+    failure, _ = await capture_one(make_farm, credentials, "stale", slots=(SLOT, NEXT_SLOT), frame_interval=0)
     assert failure.reason is FailureReason.STALE
     assert SLOT.isoformat() in failure.detail
 
@@ -268,7 +268,7 @@ async def test_the_host_that_a_camera_names_is_never_asked(make_farm, credential
 async def test_a_path_that_looks_like_a_host_goes_to_the_camera(make_farm, credentials):
     async with make_farm(cameras=1) as farm, new_session() as session:
         camera = farm.bay.cameras[0]
-        http = CameraHttp(session, camera, HttpAuthenticator(credentials), 5)
+        http = CameraHttp(session, camera, lambda _: HttpAuthenticator(credentials), 5)
         assert (await http.request("GET", "//127.60.9.9:9/x")).status == 404
         assert farm.counters["C_2"].requests == 1
 

@@ -34,11 +34,11 @@ def observed(**changes: object) -> dict[str, object]:
         (observed(reference=None), "a mapping, not NoneType"),
         (observed(reference=CAPTURE.to_dict()), "its reference is to observation/yard/.*capture"),
         (observed(reference=REFERENCE.to_dict() | {"sha256": "short"}), "no sha256"),
-        (observed(frames="12"), "no counts"),
-        (observed(objects=-1), "no counts"),
-        (observed(seconds=None), "no duration"),
-        (observed(failures=["C_2"]), "no reasons by camera"),
-        (observed(failures={"C_2": 4}), "no reasons by camera"),
+        (observed(frames="12"), "are not counts"),
+        (observed(objects=-1), "are not counts"),
+        (observed(seconds=None), "not a duration"),
+        (observed(failures=["C_2"]), "not reasons by camera"),
+        (observed(failures={"C_2": 4}), "not reasons by camera"),
     ],
 )
 def test_a_wrong_answer_is_refused(answer: dict[str, object], reason: str) -> None:

@@ -41,21 +41,21 @@ def test_a_server_and_a_task_publish_the_same(bay, store, capture):
     by_server = work.observe(capture, lambda: None)
     assert work.loads() == loads  # the bay's models are there already
     assert by_server.reference == by_task.reference
-    assert work.stands(by_server)
+    assert work.is_published(by_server)
     (store.root / by_server.reference.path).unlink()
-    assert not work.stands(by_server)
+    assert not work.is_published(by_server)
 
 
 def test_an_abandoned_batch_publishes_nothing(bay, store, capture):
     calls = []
 
-    def go_on() -> None:
+    def check_abandoned() -> None:
         calls.append(1)
         if len(calls) > 1:
             raise InferenceError("the server stops")
 
     with pytest.raises(InferenceError, match="the server stops"):
-        observe_capture(capture, bay, store, device="cpu", go_on=go_on)
+        observe_capture(capture, bay, store, device="cpu", check_abandoned=check_abandoned)
     assert store.find("observation", bay.bay_id, capture.batch_id) is None
 
 

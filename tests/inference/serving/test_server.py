@@ -1,4 +1,4 @@
-"""What the warm server answers, and what becomes of a batch that is asked for twice, or by somebody who left."""
+"""Answers of the warm server, also for a batch that is requested twice or by a client that disconnected."""
 
 import asyncio
 import json
@@ -37,7 +37,7 @@ def client() -> InferenceClient:
 
 async def until(true: Any) -> None:
     async with asyncio.timeout(10):
-        while not true():  # noqa: ASYNC110 - what is waited for is told in no event
+        while not true():  # noqa: ASYNC110 - no event announces the condition
             await asyncio.sleep(0.005)
 
 
@@ -77,12 +77,12 @@ async def test_a_repeated_request_joins_the_running_job(serving, client, scripte
     assert scripted_work.asked == [CAPTURE]
 
 
-async def test_frames_that_were_taken_anew_are_another_job(serving, client, scripted_work):
-    anew = capture_reference(digest="c")
+async def test_frames_that_were_taken_repeated_are_another_job(serving, client, scripted_work):
+    repeated = capture_reference(digest="c")
     async with serving():
         await client.observe(CAPTURE)
-        await client.observe(anew)
-    assert scripted_work.asked == [CAPTURE, anew]
+        await client.observe(repeated)
+    assert scripted_work.asked == [CAPTURE, repeated]
 
 
 async def test_a_batch_whose_artifact_is_gone_is_done_again(serving, client, scripted_work):
@@ -114,7 +114,7 @@ async def test_a_full_queue_is_told_with_the_remedy_and_takes_more_later(serving
         await client.submit(second)
         reply = await client.observe(third)
         assert reply.status == "busy"
-        assert "give some a server of their own" in reply.error
+        assert "start another server for some of them" in reply.error
         assert server.health()["refused"] == 1
         assert (await client.submit(first)).status == "accepted"  # known ones may always be joined
         scripted_work.released.set()
@@ -170,13 +170,13 @@ async def test_without_a_server_the_client_says_so(inference_sockets, client):
 @pytest.mark.parametrize(
     ("line", "reason"),
     [
-        (b"GET / HTTP/1.1\r\n", "is no JSON"),
+        (b"GET / HTTP/1.1\r\n", "is not JSON"),
         (b"[1]\n", "a mapping, not list"),
-        (b"\n", "is no JSON"),
-        (b'{"ask": "shut down"}\n', "unknown question 'shut down'"),
-        (b'{"ask": "observe"}\n', "no reference"),
-        (b'{"ask": "observe", "capture": {"batch_id": "x"}}\n', "no reference"),
-        (b" " * (LONGEST_LINE + 2) + b"\n", "no question of ours"),
+        (b"\n", "is not JSON"),
+        (b'{"ask": "shut down"}\n', "unknown request 'shut down'"),
+        (b'{"ask": "observe"}\n', "not a reference"),
+        (b'{"ask": "observe", "capture": {"batch_id": "x"}}\n', "not a reference"),
+        (b" " * (LONGEST_LINE + 2) + b"\n", "not a request that this server knows"),
     ],
 )
 async def test_a_foreign_question_is_refused(serving, inference_sockets, client, line, reason):
@@ -198,9 +198,9 @@ async def test_a_foreign_question_is_refused(serving, inference_sockets, client,
     ],
 )
 async def test_only_captures_of_its_bays_in_the_store_are_looked_at(serving, inference_sockets, scripted_work, changes):
-    question = {"ask": "observe", "wait": True, "capture": CAPTURE.to_dict() | changes}
+    request = {"ask": "observe", "wait": True, "capture": CAPTURE.to_dict() | changes}
     async with serving():
-        answer = await say(inference_sockets, json.dumps(question).encode() + b"\n")
+        answer = await say(inference_sockets, json.dumps(request).encode() + b"\n")
     assert (answer["status"], answer["retry"]) == ("failed", False)
     assert scripted_work.asked == []
 

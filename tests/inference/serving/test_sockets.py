@@ -13,25 +13,25 @@ import pytest
 from artifacts import ArtifactReference
 from bay_observation.errors import ArtifactError, ConfigError
 from inference.serving import InferenceClient, NoServerError
-from inference.serving.sockets import ListeningPlace, socket_folder, socket_path
+from inference.serving.sockets import BaySocket, socket_folder, socket_path
 
-# A server process of its own whose work takes for ever, and which says when it has begun.
+# A separate server process whose batch never ends; it reports when the batch has begun.
 SERVER = """
 import asyncio, sys, time
-from inference.serving.server import answer_until_told_to_stop
-from inference.serving.sockets import ListeningPlace
+from inference.serving.server import answer_until_stopped
+from inference.serving.sockets import BaySocket
 class Work:
-    def observe(self, capture, go_on):
+    def observe(self, capture, check_abandoned):
         print("began", flush=True)
         while True:
-            go_on()
+            check_abandoned()
             time.sleep(0.01)
-    def stands(self, observed):
+    def is_published(self, observed):
         return True
     def loads(self):
         return 0
-with ListeningPlace("yard") as place:
-    asyncio.run(answer_until_told_to_stop({"yard": place}, Work(), 8, float(sys.argv[1])))
+with BaySocket("yard") as place:
+    asyncio.run(answer_until_stopped({"yard": place}, Work(), 8, float(sys.argv[1])))
 print("ended", flush=True)
 """
 CAPTURE = ArtifactReference(
@@ -43,7 +43,7 @@ Start = Callable[[float], "subprocess.Popen[str]"]
 
 @pytest.fixture
 def start(inference_sockets: Path) -> Iterator[Start]:
-    """start(grace): a server in a process of its own, listening."""
+    """start(grace): a server in a separate process, listening."""
     servers: list[subprocess.Popen[str]] = []
 
     def begin(grace_s: float) -> "subprocess.Popen[str]":
@@ -70,14 +70,14 @@ async def answers() -> None:
 
 
 def test_a_bay_has_one_server(inference_sockets: Path) -> None:
-    with ListeningPlace("yard") as place:
+    with BaySocket("yard") as place:
         place.bind()
         with pytest.raises(ConfigError, match=r"yard\.sock: another server has the models of bay yard"):
-            ListeningPlace("yard")
-        with ListeningPlace("other") as other:
+            BaySocket("yard")
+        with BaySocket("other") as other:
             other.bind()
         assert socket_path("yard").exists()
-    ListeningPlace("yard").close()
+    BaySocket("yard").close()
 
 
 def test_a_killed_servers_socket_is_left_and_taken_over(start: Start, inference_sockets: Path) -> None:
@@ -121,18 +121,18 @@ def test_sigterm_tells_who_waits_and_leaves_no_socket(start: Start) -> None:
 
 def test_a_server_that_hangs_is_no_server(inference_sockets: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("inference.serving.client._PATIENCE_S", 0.05)
-    with ListeningPlace("yard") as place:
+    with BaySocket("yard") as place:
         place.bind().listen()
         with pytest.raises(NoServerError, match=r"does not answer within 0\.05 s"):
             asyncio.run(InferenceClient("yard").submit(CAPTURE))
 
 
 def test_another_users_socket_is_not_asked(inference_sockets: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with ListeningPlace("yard") as place:
+    with BaySocket("yard") as place:
         place.bind().listen()
         owner = socket_path("yard").stat().st_uid
         monkeypatch.setattr(os, "getuid", lambda: owner + 1)
-        if owner == 0:  # root's own server may be asked by everybody
+        if owner == 0:  # every user may ask root's server
             monkeypatch.setattr("inference.serving.sockets._TRUSTED", ())
         with pytest.raises(ConfigError, match=f"belongs to user {owner}"):
             asyncio.run(InferenceClient("yard").submit(CAPTURE))

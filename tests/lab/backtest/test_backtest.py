@@ -294,7 +294,7 @@ def _digests(folder: Path) -> dict[str, str]:
     }
 
 
-@pytest.mark.slow
+@pytest.mark.slow(60)
 @pytest.mark.timeout(900)
 def test_a_stored_morning_runs_again_in_an_airflow_of_its_own(make_bay, store, tmp_path, capsys, monkeypatch):
     live = _live_morning(make_bay, store)

@@ -65,7 +65,7 @@ def place():
         yield Path(folder)
 
 
-@pytest.mark.slow
+@pytest.mark.slow(20)
 @pytest.mark.usefixtures("postgresql")
 def test_filled_once_and_asked_twice(place):
     folder = place / "kept"

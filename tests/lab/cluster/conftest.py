@@ -8,10 +8,11 @@ import pytest
 
 from artifacts import ArtifactStore
 from bays import batch_id, dag_id
+from lab.benchmarks.timeline import TASKS_OF
 
 FIRST = datetime(2025, 7, 2, 1, 0, tzinfo=UTC)
 SLOT = timedelta(minutes=10)
-STATES = ("failed", "upstream_failed")
+FAILED = ("failed", "upstream_failed")
 
 
 class Day:
@@ -42,21 +43,33 @@ class Day:
     def tasks(self, bay: str, slot: datetime) -> dict[str, dict[str, Any]]:
         """The tasks of a slot in all three DAGs, by their ids."""
         tasks: dict[str, dict[str, Any]] = {}
-        for stage in ("observation", "fusion", "tracking"):
+        for stage in TASKS_OF:
             if run := self.run(stage, bay, slot):
                 tasks |= self.cluster.task_instances(dag_id(stage, bay), run)
         return tasks
 
+    def states(self, stage: str, bay: str, slot: datetime) -> dict[str, str | None]:
+        """State of a stage's tasks, by their ids; nothing while it has no run."""
+        run = self.run(stage, bay, slot)
+        if run is None:
+            return {}
+        tasks = self.cluster.task_instances(dag_id(stage, bay), run)
+        return {name: task["state"] for name, task in tasks.items()}
+
     def state(self, bay: str, slot: datetime, task: str) -> str | None:
         """State of a slot's task; None where it is not there yet."""
-        return self.tasks(bay, slot).get(task, {}).get("state")
+        stage = next(stage for stage, tasks in TASKS_OF.items() if task in tasks)
+        return self.states(stage, bay, slot).get(task)
 
     def tracked(self, bay: str, slot: datetime) -> bool:
         """Whether a slot came through to the end."""
-        tasks = self.tasks(bay, slot)
-        failed = {name: task["state"] for name, task in tasks.items() if task["state"] in STATES}
-        assert not failed, f"{batch_id(bay, slot)}: {failed}"
-        return tasks.get("process_tracking", {}).get("state") == "success"
+        for stage in TASKS_OF:  # no look at a stage before the one ahead of it is over
+            states = self.states(stage, bay, slot)
+            failed = {name: state for name, state in states.items() if state in FAILED}
+            assert not failed, f"{batch_id(bay, slot)}: {failed}"
+            if not states or set(states.values()) != {"success"}:
+                return False
+        return True
 
     def wait(self, *bays: str, slot: datetime | None = None, timeout: float = 420) -> None:
         """Return once a slot (the latest one) of these bays (all) is tracked."""

@@ -12,7 +12,7 @@ from bays import batch_id, dag_id
 from lab.cluster import account
 from tracking import Tracker
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slow(20), pytest.mark.timeout(900)]
 
 A, B = "3bay_north", "4bay"
 TASKS = {

@@ -8,7 +8,7 @@ import pytest
 A, B = "3bay_north", "4bay"
 CUT = 30.0
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
+pytestmark = [pytest.mark.slow(60), pytest.mark.timeout(1500)]
 
 # Task and state in which a stage is under way. A capture is under way while its task is deferred.
 STAGES = {

@@ -16,7 +16,7 @@ BAYS = {
     "b": BayAddresses("10.150.161.0/24", "10.150.161.1", ["10.150.161.183"]),
 }
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.slow(1)
 
 
 @pytest.fixture(scope="module")

@@ -8,6 +8,7 @@ import pytest
 from lab.bars import Bar
 from lab.evaluation.__main__ import main
 from lab.evaluation.from_silhouettes import CASES, Case, Timed, growth, longer, run_case, with_cameras
+from lab.evaluation.silhouette_yard import PLANS
 
 
 def test_growth_of_a_square_and_of_a_line():
@@ -29,7 +30,9 @@ def test_every_degradation_of_the_issue_is_a_case(bay):
     assert yards["poses wrong by 0.5°"].degraded.pose_error_deg == 0.5
     assert yards["5 px noise"].degraded.noise_px == 5
     assert len(yards["40 blocks"].blocks) == 40
-    assert {block.plan for block in yards["L-shaped and octagonal too"].blocks} == {"box", "L", "octagon"}
+    for plan in PLANS[1:]:
+        assert {block.plan for block in yards[f"plan {plan}"].blocks} == {plan}
+    assert len(yards["65 blocks close together"].blocks) == 65
     counted, ignored = next(case for case in CASES if case.focal).counted(yards["f = 2500 px"])
     assert counted
     assert len(counted) + len(ignored) == 24

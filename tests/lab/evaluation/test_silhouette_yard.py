@@ -1,9 +1,19 @@
 import numpy as np
 import pytest
+import shapely
 
 from bay_observation.errors import SimulationError
 from bays.camera_model import CameraModel
-from lab.evaluation.silhouette_yard import Degraded, YardBlock, best_view, project, random_yard, visible_silhouettes
+from lab.evaluation.silhouette_yard import (
+    Degraded,
+    YardBlock,
+    best_view,
+    crowded_blocks,
+    noisy,
+    project,
+    random_yard,
+    visible_silhouettes,
+)
 
 
 def test_the_same_seed_is_the_same_yard(bay):
@@ -31,6 +41,36 @@ def test_an_l_lacks_a_corner_and_an_octagon_four():
     assert plans["L"].footprint.area == pytest.approx(60 * (1 - 0.4 * 0.5))
     assert len(plans["L"].footprint.exterior.coords) == 7
     assert octagon.footprint.area == pytest.approx(60 * (1 - 4 * 0.3 * 0.3 / 2))
+
+
+@pytest.mark.parametrize(
+    ("plan", "share", "vertices"),
+    [("T", 1 - 0.4 * 0.5, 8), ("U", 1 - 0.4 * 0.5, 8), ("trapezoid", 1 - 0.4 / 2, 4), ("shell", 0.7, 18)],
+)
+def test_plans_and_their_areas(plan, share, vertices):
+    block = YardBlock("block", 20, 20, 10, 6, 0.3, 3, plan=plan, cut=(0.4, 0.5))
+    # The strip's parabolas are drawn with straight sides.
+    assert block.footprint.area == pytest.approx(60 * share, rel=0.01)
+    assert len(shapely.simplify(block.footprint, 1e-6).exterior.coords) - 1 == vertices
+
+
+def test_a_crowd_stands_close_together(bay):
+    blocks = crowded_blocks(bay, 20, 2000)
+    gaps = [min(a.footprint.distance(b.footprint) for b in blocks if b is not a) for a in blocks]
+    assert min(gaps) >= 0.5 * 2.0
+    assert np.median(gaps) <= 0.7 * 3.0
+
+
+def test_smooth_noise_moves_neighbours_alike(bay):
+    square, frame = shapely.box(100, 100, 400, 400), shapely.box(0, 0, 1920, 1080)
+    white, smooth = (
+        noisy(square, degraded, np.random.default_rng(1), frame)
+        for degraded in (Degraded(noise_px=2.0), Degraded(noise_px=0.0, smooth_px=2.0))
+    )
+    exact = noisy(square, Degraded(noise_px=0.0), np.random.default_rng(1), frame)
+    steps = [np.diff(ring - exact, axis=0).std() for ring in (white, smooth)]
+    assert (smooth - exact).std() == pytest.approx(2.0)
+    assert steps[1] < 0.3 * steps[0]
 
 
 def test_what_stands_in_front_hides(bay):

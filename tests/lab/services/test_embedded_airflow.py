@@ -37,7 +37,9 @@ def test_a_port_in_use_is_one_clear_line(tmp_path):
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        with pytest.raises(ConfigError, match=rf"^port {port} of 127\.0\.0\.1 cannot be used: .*; choose another$"):
+        with pytest.raises(
+            ConfigError, match=rf"^port {port} of 127\.0\.0\.1 is in use or not allowed; choose another$"
+        ):
             EmbeddedAirflow(tmp_path, dags_folder=tmp_path, port=port).migrate()
 
 

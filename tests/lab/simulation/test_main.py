@@ -1,6 +1,5 @@
 import json
 import signal
-import socket
 import subprocess
 import sys
 import urllib.request
@@ -10,6 +9,7 @@ import pytest
 
 from bay_observation.errors import SimulationError
 from bays import load_bay
+from lab.services.ports import free_port
 from lab.simulation.__main__ import _login, main
 
 
@@ -58,7 +58,7 @@ def test_serve_until_it_is_told_to_stop(tmp_path):
     """The command as `make demo` uses it, on a bay of two cameras."""
     text = (load_bay_text("demo_bay").partition("\n  - name: C_6\n")[0]).replace("camera_quorum: 8", "camera_quorum: 1")
     (tmp_path / "small_bay.yaml").write_text(text)
-    port, control = free_port(), free_port()
+    port, control = free_port("127.60.0.183"), free_port()
     serve = [sys.executable, "-m", "lab.simulation", "serve", "small_bay", "--port", str(port)]
     options = ["--control", f"127.0.0.1:{control}", "--time", "2025-07-02T16:10", "--fault", "C_4=offline"]
     environment = {"BAYS_PATH": str(tmp_path), "PATH": "/usr/bin"}
@@ -89,9 +89,3 @@ def load_bay_text(bay_id):
     from bays import bays_path
 
     return (bays_path() / f"{bay_id}.yaml").read_text(encoding="utf-8")
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.60.0.183", 0))
-        return probe.getsockname()[1]

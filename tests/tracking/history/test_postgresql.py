@@ -13,7 +13,7 @@ from tracking import Tracker
 from tracking.history import BatchOutcome, History, TrackedBatch, database
 from tracking.history.schema import SCHEMA_VERSION
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.slow(1)
 
 START = datetime(2025, 7, 2, 0, 0, tzinfo=UTC)
 SLOT = timedelta(minutes=10)

@@ -1,0 +1,193 @@
+"""A camera's answer, and its body as it arrives."""
+
+import re
+import zlib
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+from multidict import CIMultiDict, CIMultiDictProxy
+
+from capture_async.errors import CameraError
+from capture_async.types import FailureReason
+
+_EOI = b"\xff\xd9"
+_END_OF_XML = b">"
+_LINE_ENDS = b"\r\n"
+_MAX_PART_HEAD = 16 * 1024
+_BOUNDARY = re.compile(r'boundary\s*=\s*(?:"([^"]*)"|([^\s;]+))', re.IGNORECASE)
+_DELIMITER = re.compile(rb"--[^\r\n]+")
+_PART_LENGTH = re.compile(rb"^content-length\s*:\s*(\d{1,9})\s*$", re.IGNORECASE | re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A camera's answer.
+
+    Attributes:
+        status: its code.
+        headers: by name, whichever its case.
+        body: without its content encoding; of a multipart reply the first part.
+        received_at: when its head arrived (aware, UTC).
+        login_sent: whether the request carried a login.
+        whole: False where the connection ended within the body.
+    """
+
+    status: int
+    headers: CIMultiDict[str] | CIMultiDictProxy[str]
+    body: bytes
+    received_at: datetime
+    login_sent: bool = False
+    whole: bool = True
+
+    @property
+    def challenges(self) -> list[str]:
+        """Every value of WWW-Authenticate."""
+        return self.headers.getall("WWW-Authenticate", [])
+
+    @property
+    def text(self) -> str:
+        """The beginning of the body, for what a camera says in words."""
+        return self.body[:4096].decode("utf-8", "replace")
+
+    @property
+    def retry_after_s(self) -> float | None:
+        """Seconds of Retry-After, given as such or as a date by the camera's own clock."""
+        value = self.headers.get("Retry-After", "").strip()
+        if value.isascii() and value.isdigit() and len(value) < 8:
+            return float(value)
+        try:
+            until = parsedate_to_datetime(value)
+            now = parsedate_to_datetime(self.headers.get("Date", "")) if "Date" in self.headers else datetime.now(UTC)
+            return max(0.0, (until - now).total_seconds())
+        except (ValueError, TypeError, OverflowError):
+            return None
+
+
+class Body:
+    """A body as it arrives, bounded, with an end also where the camera sends none.
+
+    Args:
+        where: the camera, for errors.
+        headers: of the reply.
+        max_bytes: a body that is larger is not read on, nor one that unfolds to more.
+        first_part: take the first part of a multipart reply, which may never end.
+    """
+
+    def __init__(
+        self,
+        where: str,
+        headers: CIMultiDict[str] | CIMultiDictProxy[str],
+        max_bytes: int,
+        *,
+        first_part: bool = False,
+    ) -> None:
+        self._where = where
+        self._encoding = headers.get("Content-Encoding", "").strip().lower()
+        self._max_bytes = max_bytes
+        content_type = headers.get("Content-Type", "")
+        multipart = first_part and content_type.strip().lower().startswith("multipart/")
+        self._part = _FirstPart(content_type) if multipart else None
+        self._pieces: list[bytes] = []
+        self.size = 0
+        """Bytes that have come."""
+
+    @property
+    def looks_whole(self) -> bool:
+        """Whether it ends as a JPEG or XML does: then it is not waited for more for long."""
+        if self._part is not None or not self._pieces:
+            return False
+        return self._pieces[-1][-16:].rstrip().endswith((_EOI, _END_OF_XML))
+
+    def push(self, piece: bytes) -> bool:
+        """Take in a piece; whether nothing more is needed.
+
+        Raises:
+            CameraError: too large.
+        """
+        self.size += len(piece)
+        if self.size > self._max_bytes:
+            raise self._too_large()
+        if self._part is not None:
+            return self._part.push(piece)
+        self._pieces.append(piece)
+        return False
+
+    def content(self) -> bytes:
+        """The body, unfolded.
+
+        Raises:
+            CameraError: a faulty reply: it is encoded in a way that is not read; too large.
+        """
+        body = b"".join(self._pieces) if self._part is None else self._part.content()
+        if self._encoding in ("", "identity"):
+            return body
+        if self._encoding in ("gzip", "x-gzip", "deflate"):
+            return self._unfolded(body)
+        detail = f"{self._where}: its answer is encoded as {self._encoding[:20]!r}, though that was not asked for"
+        raise CameraError(FailureReason.FAULTY_REPLY, detail, final=True)
+
+    def _unfolded(self, body: bytes) -> bytes:
+        for window in (zlib.MAX_WBITS | 32, -zlib.MAX_WBITS):  # with a header of gzip or zlib; raw, as some send it
+            unfolding = zlib.decompressobj(window)
+            try:
+                content = unfolding.decompress(body, self._max_bytes)
+            except zlib.error:
+                continue
+            if unfolding.unconsumed_tail:
+                raise self._too_large()
+            return content
+        return body  # not encoded after all
+
+    def _too_large(self) -> CameraError:
+        detail = f"{self._where}: the answer is larger than {self._max_bytes} bytes"
+        return CameraError(FailureReason.TOO_LARGE, detail)
+
+
+class _FirstPart:
+    """The first part of a multipart body (RFC 2046), also of one that never ends."""
+
+    def __init__(self, content_type: str) -> None:
+        found = _BOUNDARY.search(content_type)
+        # Firmwares write the two dashes into the parameter, leave them out, or write another boundary in the body.
+        name = "" if found is None else (found[1] or found[2] or "").strip("-")
+        self._end = re.compile(rb"\r?\n--+" + (re.escape(name.encode("utf-8", "replace")) if name else rb"[^\r\n]"))
+        self._data = bytearray()
+        self._begin = -1
+        self._length: int | None = None
+        self._searched = 0
+        self._ends_at: int | None = None
+
+    def push(self, piece: bytes) -> bool:
+        """Take in a piece; whether the part is whole."""
+        self._data += piece
+        if self._begin < 0 and not self._read_head():
+            return len(self._data) > _MAX_PART_HEAD
+        if self._length is not None:
+            self._ends_at = self._begin + self._length
+            return len(self._data) >= self._ends_at
+        found = self._end.search(self._data, max(self._begin, self._searched - 128))
+        self._searched = len(self._data)
+        if found is not None:
+            self._ends_at = found.start()
+            return True
+        return self._data[-4:].rstrip(_LINE_ENDS).endswith(_EOI)
+
+    def content(self) -> bytes:
+        """What has come of the part; all that came where there is no part."""
+        if self._begin < 0:
+            return bytes(self._data)
+        return bytes(self._data[self._begin : self._ends_at])
+
+    def _read_head(self) -> bool:
+        head = re.search(rb"\r?\n\r?\n", self._data.lstrip(_LINE_ENDS))
+        if head is None:
+            return False
+        skipped = len(self._data) - len(self._data.lstrip(_LINE_ENDS))
+        written = _DELIMITER.match(self._data, skipped)
+        if written is not None:
+            self._end = re.compile(rb"\r?\n" + re.escape(written[0]))
+        self._begin = skipped + head.end()
+        length = _PART_LENGTH.search(self._data[: self._begin].replace(b"\r", b""))
+        self._length = int(length[1]) if length is not None and int(length[1]) else None
+        return True

@@ -1,0 +1,72 @@
+"""How answers leave: JSON with its digest as ETag, in pages, and never kept by anyone but the browser that asked."""
+
+import base64
+import binascii
+import hashlib
+import json
+from bisect import bisect_right
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any, TypeVar
+
+from fastapi import HTTPException, Request, Response
+from pydantic import BaseModel, ConfigDict, Field
+
+Item = TypeVar("Item")
+Key = tuple[str, ...]
+
+PRIVATE = "private, no-cache"
+"""The browser may keep it, and asks each time whether it still holds."""
+
+
+def answer(request: Request, value: BaseModel) -> Response:
+    """A model as JSON; nothing but 304 where the browser has it already."""
+    return with_etag(request, value.model_dump_json().encode(), "application/json")
+
+
+def with_etag(request: Request, content: bytes, media_type: str, cache: str = PRIVATE) -> Response:
+    """Bytes under the digest of what they are."""
+    etag = f'"{hashlib.sha256(content).hexdigest()[:32]}"'
+    headers = {"ETag": etag, "Cache-Control": cache}
+    known = [tag.strip().removeprefix("W/") for tag in request.headers.get("if-none-match", "").split(",")]
+    if etag in known or "*" in known:
+        return Response(status_code=304, headers=headers)
+    return Response(content, media_type=media_type, headers=headers)
+
+
+class Paging(BaseModel):
+    """Which page of an answer."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    cursor: Annotated[str | None, Field(max_length=800, description="next_cursor of the page before")] = None
+    limit: Annotated[int, Field(ge=1, le=5000, description="how many at most")] = 1000
+
+
+def page(items: Sequence[Item], key: Callable[[Item], Key], wanted: Paging) -> tuple[list[Item], str | None]:
+    """Some of the items, and the cursor of those that follow.
+
+    The cursor names the last item by its key, so that what is added meanwhile moves nothing.
+
+    Args:
+        items: in order of `key`.
+        key: of an item, different for each.
+        wanted: where to begin, and how many at most.
+    """
+    begin = bisect_right(items, _decoded(wanted.cursor), key=key) if wanted.cursor else 0
+    end = begin + wanted.limit
+    shown, more = list(items[begin:end]), end < len(items)
+    return shown, _encoded(key(shown[-1])) if more and shown else None
+
+
+def _encoded(key: Key) -> str:
+    return base64.urlsafe_b64encode(json.dumps(key).encode()).decode().rstrip("=")
+
+
+def _decoded(cursor: str) -> Key:
+    try:
+        values: Any = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+    except (binascii.Error, ValueError, RecursionError):
+        values = None
+    if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
+        raise HTTPException(422, "cursor: take next_cursor of the page before")
+    return tuple(values)

@@ -1,0 +1,42 @@
+"""The history of this API server, opened once: a reader of the bays' database."""
+
+from functools import cache
+
+from airflow.models.connection import Connection
+from airflow.sdk.exceptions import AirflowNotFoundException
+from sqlalchemy.engine import URL
+
+from artifacts import data_path
+from bay_observation.settings import HISTORY_DB
+from tracking.history import History, database_url
+
+CONNECTION_ID = "bay_history"
+"""Airflow Connection of the history's PostgreSQL, for set-ups that do not set `HISTORY_DB`."""
+
+
+@cache
+def history() -> History:
+    """The history of `HISTORY_DB`, else of the Connection `bay_history`, else SQLite under `DATA_PATH`.
+
+    Raises:
+        ConfigError: the address is none.
+        HistoryUnavailableError: its driver is not installed.
+    """
+    return History(_url())
+
+
+def _url() -> str:
+    if url := HISTORY_DB.read():
+        return url
+    try:
+        connection = Connection.get_connection_from_secrets(CONNECTION_ID)
+    except AirflowNotFoundException:
+        return database_url(data_path())
+    return URL.create(
+        "postgresql",
+        username=connection.login,
+        password=connection.password,
+        host=connection.host,
+        port=connection.port,
+        database=connection.schema,
+    ).render_as_string(hide_password=False)

@@ -1,0 +1,339 @@
+"""What the API answers. Times are ISO 8601 in UTC, lengths metres in the bay's floor frame, outlines rings of (x, y).
+
+Fields are only ever added. One that must go stays for a release, and its description says so.
+"""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Ring = list[tuple[float, float]]
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+class BaySummary(_Model):
+    """A bay in the strip: how old its floor is, and what is wrong."""
+
+    bay_id: str
+    description: str
+    timezone: str
+    newest_slot: Annotated[datetime | None, Field(description="newest slot that was tracked")]
+    age_s: Annotated[float | None, Field(description="seconds from that slot until now")]
+    slot_s: Annotated[float | None, Field(description="seconds between two slots of the bay's schedule")]
+    closed: Annotated[str | None, Field(description="why the bay is not watched now; null while it is")]
+    blocks: int
+    cameras: Annotated[int, Field(description="cameras of the bay")]
+    cameras_failed: Annotated[list[str], Field(description="without a frame in the newest capture")]
+    events_last_hour: int
+    slots_missing: Annotated[int, Field(description="slots of the last 24 hours that were due and not tracked")]
+
+
+class BayFault(_Model):
+    """A bay whose file is wrong."""
+
+    bay_id: str
+    fault: str
+
+
+class Bays(_Model):
+    """Every bay that the person may read."""
+
+    bays: list[BaySummary]
+    faults: list[BayFault]
+
+
+class AreaOutline(_Model):
+    """A rectangle of the floor."""
+
+    name: str
+    x: tuple[float, float]
+    y: tuple[float, float]
+    kind: Literal["work", "turn_over", "aisle"]
+
+
+class CameraView(_Model):
+    """A camera: where it hangs, and the floor it looks at (empty without pose or intrinsics)."""
+
+    name: str
+    x: float | None
+    y: float | None
+    z: float | None
+    pan: Annotated[float | None, Field(description="degrees clockwise from above, 0 looks towards +y")]
+    fusion: bool
+    view: Ring
+
+
+class BayDetail(_Model):
+    """What a bay is: its floor, areas and cameras, and what the person may do."""
+
+    bay_id: str
+    description: str
+    timezone: str
+    width: float
+    height: float
+    areas: list[AreaOutline]
+    cameras: list[CameraView]
+    writable: Annotated[bool, Field(description="the person may correct this bay")]
+    newest_slot: datetime | None
+    slot_s: float | None
+
+
+class BlockStay(_Model):
+    """A block at one place, in one area, at one stage, from `since` to `until` (null while it lasts)."""
+
+    track_id: str
+    since: datetime
+    until: datetime | None
+    standing_since: datetime
+    last_seen: datetime
+    sightings: int
+    status: Annotated[str, Field(description="present, unobserved, missed, moved or exited")]
+    class_name: str
+    area: str
+    stage: str | None
+    height_m: float
+    position_std_m: float
+    confidence: float
+    footprint: Ring
+
+
+class Stays(_Model):
+    """Stays that overlap [start, end): enough to draw the floor of every slot of the period."""
+
+    bay_id: str
+    start: datetime
+    end: datetime
+    newest_slot: datetime | None
+    stays: list[BlockStay]
+
+
+class Floor(_Model):
+    """What stands in a bay at a time."""
+
+    bay_id: str
+    at: datetime
+    newest_slot: Annotated[datetime | None, Field(description="nothing is known of later times")]
+    blocks: list[BlockStay]
+
+
+class UnseenFloor(_Model):
+    """Floor that no working camera could see in a slot; `known` is false where the slot's floor plan is not kept."""
+
+    bay_id: str
+    slot: datetime
+    known: bool
+    reason: Annotated[str, Field(description="why it is not known")]
+    unseen: Annotated[list[list[Ring]], Field(description="polygons, each its outer ring and then its holes")]
+    cameras: list[str]
+    missing_cameras: list[str]
+    out_of_pose: list[str]
+
+
+class BlockEvent(_Model):
+    """What happened to a block. `key` names the same event in every answer, also after a batch was run again."""
+
+    key: str
+    slot: Annotated[datetime, Field(description="the slot that made it certain")]
+    time: Annotated[datetime, Field(description="the first slot that showed it")]
+    kind: str
+    track_id: str
+    from_area: str | None
+    to_area: str | None
+    from_stage: str | None
+    to_stage: str | None
+    others: list[str]
+    details: dict[str, Any]
+
+
+class Events(_Model):
+    """Events in order of time."""
+
+    events: list[BlockEvent]
+    next_cursor: str | None
+
+
+class TrackSummary(_Model):
+    """A block of a period, as its latest stay there has it."""
+
+    track_id: str
+    class_name: str
+    area: str
+    stage: str | None
+    status: str
+    since: datetime
+    until: datetime | None
+    last_seen: datetime
+
+
+class Tracks(_Model):
+    """Blocks in order of their id."""
+
+    tracks: list[TrackSummary]
+    next_cursor: str | None
+
+
+class TrackDetail(_Model):
+    """A block from its first stay to its latest."""
+
+    bay_id: str
+    track_id: str
+    stays: list[BlockStay]
+
+
+class MissingSlot(_Model):
+    """A slot of the schedule that was not tracked, and why."""
+
+    slot: datetime
+    outcome: str
+    reason: str
+
+
+class Gaps(_Model):
+    """Missing slots in order."""
+
+    gaps: list[MissingSlot]
+    next_cursor: str | None
+
+
+class CameraState(_Model):
+    """A camera within a period: its newest capture there, and the failures behind it."""
+
+    name: str
+    last_frame: Annotated[datetime | None, Field(description="newest slot with a frame")]
+    failing_since: Annotated[datetime | None, Field(description="first slot of the failures in a row")]
+    failures_in_a_row: int
+    reason: str
+    frames: int
+    failures: int
+    down: Annotated[bool, Field(description="it failed as often in a row as the bay's file allows")]
+
+
+class Cameras(_Model):
+    """The bay's cameras in the file's order."""
+
+    bay_id: str
+    start: datetime
+    end: datetime
+    cameras: list[CameraState]
+
+
+class FrameObject(_Model):
+    """What a model saw in a frame, in pixels of the whole frame."""
+
+    class_name: str
+    confidence: float
+    box: Annotated[tuple[float, float, float, float], Field(description="left, top, right, bottom")]
+    outline: Ring
+    stage: str | None
+
+
+class FusedBox(_Model):
+    """A block of the slot's floor plan, drawn back into a frame: its outline on the floor and at its top, pixels."""
+
+    class_name: str
+    area: str | None
+    stage: str | None
+    foot: Ring
+    top: Ring
+    saw: Annotated[Literal["seen", "missed", "not needed"], Field(description="missed: it must have been seen")]
+    work: dict[str, int]
+    confidence: float
+    centre: Annotated[tuple[float, float], Field(description="on the floor, metres")]
+
+
+class SlotFrame(_Model):
+    """A camera in a slot."""
+
+    camera: str
+    captured_at: datetime | None
+    width: int | None
+    height: int | None
+    failure: Annotated[str, Field(description="why there is no frame")]
+    out_of_pose: bool
+    objects: list[FrameObject]
+    blocks: list[FusedBox]
+
+
+class Frames(_Model):
+    """Every camera of a slot, in the order of the bay's file."""
+
+    bay_id: str
+    slot: datetime
+    frames: list[SlotFrame]
+
+
+class AreaDwell(_Model):
+    """How long blocks stood in an area at a stage, within the period."""
+
+    area: str
+    stage: str | None
+    blocks: int
+    hours: Annotated[float, Field(description="of all blocks together")]
+    longest_hours: float
+
+
+class Report(_Model):
+    """What happened in a period."""
+
+    bay_id: str
+    start: datetime
+    end: datetime
+    made_at: datetime
+    known_until: Annotated[
+        datetime | None, Field(description="newest slot that was tracked; nothing is known after it")
+    ]
+    counts: Annotated[dict[str, int], Field(description="events by kind")]
+    events: list[BlockEvent]
+    dwell: list[AreaDwell]
+    missing: list[MissingSlot]
+
+
+class CameraHealth(_Model):
+    """A camera over the last day, and what to do."""
+
+    name: str
+    state: Annotated[Literal["ok", "failing", "down", "unknown"], Field(description="down: as often as the bay allows")]
+    last_frame: datetime | None
+    failing_since: datetime | None
+    failures: int
+    frames: int
+    reason: str
+
+
+class QueueHealth(_Model):
+    """A queue of the bay, as Airflow's database has it."""
+
+    queue: str
+    waiting: Annotated[int, Field(description="tasks that are queued or scheduled")]
+    oldest_s: Annotated[float | None, Field(description="seconds for which the oldest of them has waited")]
+    running: int
+    deferred: int
+    unclaimed: Annotated[int, Field(description="triggers that no triggerer with a fresh heartbeat runs")]
+
+
+class Check(_Model):
+    """One thing that was looked at. The page says in words what to do about each."""
+
+    name: Annotated[str, Field(description="store, disk, floor, cameras, or queue:NAME")]
+    state: Literal["ok", "warning", "failed", "unknown"]
+    detail: str
+
+
+class Health(_Model):
+    """How a bay is."""
+
+    bay_id: str
+    checked_at: datetime
+    checks: list[Check]
+    cameras: list[CameraHealth]
+    queues: list[QueueHealth]
+
+
+class Problem(_Model):
+    """Why there is no answer, and what to do."""
+
+    detail: str

@@ -1,0 +1,78 @@
+"""What happened, and what is missing."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request, Response
+from pydantic import Field
+
+from bays import BayConfig
+from dashboard.api.access import Bay
+from dashboard.api.answers import Paging, answer, page
+from dashboard.api.history import history
+from dashboard.api.models import BlockEvent, Events, Gaps, MissingSlot
+from dashboard.api.routes.floor import TRACK_ID, newest_slot
+from dashboard.api.rows import event_row
+from dashboard.api.times import Period, slot_length
+
+router = APIRouter(tags=["events"])
+
+_LONGEST = timedelta(days=92)
+_Word = Annotated[str, Field(max_length=96)]
+
+
+class EventFilter(Period, Paging):
+    """Which events of a period."""
+
+    kind: list[_Word] = Field([], max_length=64, description="of these kinds only")
+    area: list[_Word] = Field([], max_length=64, description="from or to these areas only")
+    track: Annotated[str | None, Field(pattern=TRACK_ID, description="of this block only")] = None
+
+
+class PagedPeriod(Period, Paging):
+    """A page of a period."""
+
+
+@router.get("/bays/{bay_id}/events", response_model=Events)
+def list_events(request: Request, bay: Bay, wanted: Annotated[EventFilter, Query()]) -> Response:
+    """What happened to blocks within a period of at most 92 days, in order of time."""
+    wanted.check(_LONGEST)
+    rows = sorted(event_rows(bay.bay_id, wanted), key=_event_key)
+    shown, following = page(rows, _event_key, wanted)
+    return answer(request, Events(events=shown, next_cursor=following))
+
+
+@router.get("/bays/{bay_id}/gaps", response_model=Gaps)
+def list_gaps(request: Request, bay: Bay, wanted: Annotated[PagedPeriod, Query()]) -> Response:
+    """Slots of the schedule that were not tracked within a period of at most 92 days, and why, in order."""
+    wanted.check(_LONGEST)
+    found = missing_slots(bay, wanted)
+    shown, following = page(found, _gap_key, wanted)
+    return answer(request, Gaps(gaps=shown, next_cursor=following))
+
+
+def event_rows(bay_id: str, wanted: EventFilter) -> list[BlockEvent]:
+    """The events that a filter lets through, in no particular order."""
+    if newest_slot(bay_id) is None:
+        return []
+    found = history().events(
+        bay_id, wanted.start, wanted.end, kinds=wanted.kind, track_id=wanted.track, areas=wanted.area
+    )
+    return [event_row(bay_id, event) for event in found]
+
+
+def missing_slots(bay: BayConfig, wanted: Period) -> list[MissingSlot]:
+    """Slots of the schedule that were not tracked, in order. One is missing once the next has begun."""
+    if newest_slot(bay.bay_id) is None:
+        return []
+    end = min(wanted.end, datetime.now(UTC) - (slot_length(bay) or timedelta()))
+    found = history().gaps(bay, wanted.start, end)
+    return [MissingSlot(slot=gap.slot, outcome=gap.outcome, reason=gap.reason) for gap in found]
+
+
+def _event_key(event: BlockEvent) -> tuple[str, ...]:
+    return (event.time.isoformat(), event.track_id, event.kind, event.key)
+
+
+def _gap_key(gap: MissingSlot) -> tuple[str, ...]:
+    return (gap.slot.isoformat(),)

@@ -1,0 +1,124 @@
+"""Where blocks stand and stood."""
+
+from datetime import datetime, timedelta
+from typing import Annotated
+
+from fastapi import APIRouter, HTTPException, Path, Query, Request, Response
+from pydantic import Field
+
+from artifacts import ArtifactStore
+from bay_observation.errors import ArtifactError, HistoryError, HistoryUnavailableError
+from bays import batch_id
+from dashboard.api.access import Bay
+from dashboard.api.answers import Paging, answer, page
+from dashboard.api.history import history
+from dashboard.api.models import Floor, Stays, TrackDetail, Tracks, TrackSummary, UnseenFloor
+from dashboard.api.rows import rings_of, stay_rows
+from dashboard.api.times import Period, Time
+from dashboard.plans import loaded
+from tracking.history import Stay
+from tracking.history.stays import stays_between
+
+router = APIRouter(tags=["floor"])
+
+_LONGEST = timedelta(days=8)
+TRACK_ID = r"^[A-Za-z0-9_\-]{1,64}$"
+TrackId = Annotated[str, Path(pattern=TRACK_ID)]
+At = Annotated[Time | None, Query(description="a time; the newest slot if left out")]
+
+
+class TrackFilter(Period, Paging):
+    """Which blocks of a period."""
+
+    area: Annotated[str | None, Field(max_length=96, description="that stood in this area")] = None
+
+
+@router.get("/bays/{bay_id}/floor", response_model=Floor)
+def floor_at(request: Request, bay: Bay, at: At = None) -> Response:
+    """What stands in the bay at a time."""
+    newest = newest_slot(bay.bay_id)
+    moment = at or newest
+    if moment is None:
+        raise HTTPException(404, f"bay {bay.bay_id} has no history yet: no batch was tracked")
+    blocks = stay_rows(history().standing(bay.bay_id, at=moment))
+    return answer(request, Floor(bay_id=bay.bay_id, at=moment, newest_slot=newest, blocks=blocks))
+
+
+@router.get("/bays/{bay_id}/stays", response_model=Stays)
+def list_stays(request: Request, bay: Bay, wanted: Annotated[Period, Query()]) -> Response:
+    """Every stay that overlaps a period of at most eight days, to be drawn at any time within it."""
+    wanted.check(_LONGEST)
+    newest = newest_slot(bay.bay_id)
+    rows = [] if newest is None else stay_rows(stays_between(history(), bay.bay_id, wanted.start, wanted.end))
+    return answer(request, Stays(bay_id=bay.bay_id, start=wanted.start, end=wanted.end, newest_slot=newest, stays=rows))
+
+
+@router.get("/bays/{bay_id}/tracks", response_model=Tracks)
+def list_tracks(request: Request, bay: Bay, wanted: Annotated[TrackFilter, Query()]) -> Response:
+    """Blocks that stood in the bay within a period, in order of their id."""
+    wanted.check(_LONGEST)
+    newest = newest_slot(bay.bay_id)
+    latest: dict[str, Stay] = {}
+    for stay in [] if newest is None else stays_between(history(), bay.bay_id, wanted.start, wanted.end):
+        if wanted.area in (None, stay.area):
+            latest[stay.track_id] = stay
+    shown, following = page(list(latest.values()), lambda stay: (stay.track_id,), wanted)
+    return answer(request, Tracks(tracks=[_summary(stay) for stay in shown], next_cursor=following))
+
+
+@router.get("/bays/{bay_id}/tracks/{track_id}", response_model=TrackDetail)
+def show_track(request: Request, bay: Bay, track_id: TrackId) -> Response:
+    """A block from its first stay to its latest."""
+    stays = history().stays(bay.bay_id, track_id)
+    return answer(request, TrackDetail(bay_id=bay.bay_id, track_id=track_id, stays=stay_rows(stays)))
+
+
+@router.get("/bays/{bay_id}/unseen", response_model=UnseenFloor)
+def unseen_floor(request: Request, bay: Bay, slot: Time) -> Response:
+    """The floor that no working camera could see in a slot, from the slot's floor plan."""
+    return answer(request, _unseen(bay.bay_id, slot))
+
+
+def newest_slot(bay_id: str) -> datetime | None:
+    """The newest slot that was tracked; None before the first.
+
+    Raises:
+        HistoryUnavailableError: the database cannot be used.
+    """
+    try:
+        return history().newest_slot(bay_id)
+    except HistoryUnavailableError:
+        raise
+    except HistoryError:
+        return None
+
+
+def _summary(stay: Stay) -> TrackSummary:
+    return TrackSummary(
+        track_id=stay.track_id,
+        class_name=stay.class_name,
+        area=stay.area,
+        stage=stay.stage,
+        status=stay.status,
+        since=stay.standing_since,
+        until=stay.until,
+        last_seen=stay.last_seen,
+    )
+
+
+def _unseen(bay_id: str, slot: datetime) -> UnseenFloor:
+    reason = "the floor plan of this slot is not kept"
+    try:
+        plan = loaded(ArtifactStore(), "fusion", bay_id, batch_id(bay_id, slot))
+    except ArtifactError as error:
+        plan, reason = None, str(error)
+    return UnseenFloor(
+        bay_id=bay_id,
+        slot=slot,
+        known=plan is not None,
+        reason="" if plan else reason,
+        unseen=rings_of(plan.unseen) if plan else [],
+        cameras=list(plan.cameras) if plan else [],
+        missing_cameras=list(plan.missing_cameras) if plan else [],
+        out_of_pose=list(plan.out_of_pose) if plan else [],
+    )

@@ -1,0 +1,119 @@
+"""What moved, came, left and was worked on in a shift or a day: to read, to print, for a spreadsheet."""
+
+import csv
+import io
+from collections import Counter
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Query, Request, Response
+
+from bays import BayConfig
+from dashboard.api.access import Bay
+from dashboard.api.answers import answer, with_etag
+from dashboard.api.history import history
+from dashboard.api.models import AreaDwell, BlockEvent, Report
+from dashboard.api.routes.events import EventFilter, event_rows, missing_slots
+from dashboard.api.routes.floor import newest_slot
+from dashboard.api.times import Period
+from dashboard.workbook import workbook
+
+router = APIRouter(tags=["reports"])
+
+_LONGEST = timedelta(days=31)
+_XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+_EVENT_COLUMNS = ("time", "kind", "track_id", "from_area", "to_area", "from_stage", "to_stage", "others")
+_GAP_COLUMNS = ("slot", "outcome", "reason")
+_DWELL_COLUMNS = ("area", "stage", "blocks", "hours", "longest_hours")
+
+Format = Literal["csv", "xlsx"]
+Rows = list[list[str | float | int]]
+
+
+@router.get("/bays/{bay_id}/report", response_model=Report)
+def show_report(request: Request, bay: Bay, wanted: Annotated[Period, Query()]) -> Response:
+    """What happened in a period of at most 31 days, in numbers, and how long blocks stood in each area."""
+    return answer(request, _report(bay, wanted))
+
+
+@router.get("/bays/{bay_id}/report.{form}", response_class=Response)
+def download_report(request: Request, bay: Bay, form: Format, wanted: Annotated[Period, Query()]) -> Response:
+    """The same for a spreadsheet: events in CSV; events, times in areas and missing slots as sheets in XLSX.
+
+    Times are the bay's own.
+    """
+    report = _report(bay, wanted)
+    areas: Rows = [list(_DWELL_COLUMNS)]
+    areas += [[one.area, one.stage or "", one.blocks, one.hours, one.longest_hours] for one in report.dwell]
+    missing: Rows = [list(_GAP_COLUMNS)]
+    missing += [[_local(bay, gap.slot), gap.outcome, gap.reason] for gap in report.missing]
+    sheets = {"events": _event_rows(bay, report.events), "areas": areas, "missing slots": missing}
+    first = wanted.start.astimezone(bay.zone)
+    if form == "xlsx":
+        content, media_type = workbook(sheets), _XLSX
+    else:
+        # A mark at the beginning, so that Excel reads Korean.
+        content, media_type = _csv(sheets["events"]).encode("utf-8-sig"), "text/csv; charset=utf-8"
+    found = with_etag(request, content, media_type)
+    found.headers["Content-Disposition"] = f'attachment; filename="{bay.bay_id}_{first:%Y%m%d-%H%M}.{form}"'
+    return found
+
+
+def _report(bay: BayConfig, wanted: Period) -> Report:
+    wanted.check(_LONGEST)
+    known = newest_slot(bay.bay_id) is not None
+    events = sorted(
+        event_rows(bay.bay_id, EventFilter(start=wanted.start, end=wanted.end)),
+        key=lambda event: (event.time, event.track_id, event.kind),
+    )
+    dwell = history().dwell(bay.bay_id, wanted.start, wanted.end) if known else []
+    missing = missing_slots(bay, wanted)
+    return Report(
+        bay_id=bay.bay_id,
+        start=wanted.start,
+        end=wanted.end,
+        made_at=datetime.now(UTC).replace(second=0, microsecond=0),
+        known_until=newest_slot(bay.bay_id),
+        counts=dict(sorted(Counter(event.kind for event in events).items())),
+        events=events,
+        dwell=[
+            AreaDwell(
+                area=one.area,
+                stage=one.stage,
+                blocks=one.blocks,
+                hours=_hours(one.total),
+                longest_hours=_hours(one.longest),
+            )
+            for one in dwell
+        ],
+        missing=missing,
+    )
+
+
+def _hours(length: timedelta) -> float:
+    return round(length.total_seconds() / 3600, 2)
+
+
+def _local(bay: BayConfig, time: datetime) -> str:
+    return f"{time.astimezone(bay.zone):%Y-%m-%d %H:%M}"
+
+
+def _event_rows(bay: BayConfig, events: Sequence[BlockEvent]) -> Rows:
+    rows: Rows = [list(_EVENT_COLUMNS)]
+    for one in events:
+        before_and_after = (one.from_area, one.to_area, one.from_stage, one.to_stage)
+        named = [_local(bay, one.time), one.kind, one.track_id, *(value or "" for value in before_and_after)]
+        rows.append([*named, ", ".join(one.others)])
+    return rows
+
+
+def _csv(rows: Rows) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\r\n").writerows([[_harmless(value) for value in row] for row in rows])
+    return text.getvalue()
+
+
+def _harmless(value: str | float) -> str | float:
+    """A spreadsheet runs what begins like a formula; an apostrophe in front makes it text."""
+    return f"'{value}" if isinstance(value, str) and value[:1] in tuple("=+-@\t\r") else value

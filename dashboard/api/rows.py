@@ -1,0 +1,94 @@
+"""From the history's types to those of the API."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from itertools import pairwise
+
+import numpy as np
+import shapely
+from shapely import Polygon
+
+from dashboard.api.models import BlockEvent, BlockStay, Ring
+from tracking.history import HistoryEvent, Stay
+
+_DECIMALS = 2  # centimetres
+
+
+def stay_rows(stays: Sequence[Stay]) -> list[BlockStay]:
+    """Stays with their outlines, to the centimetre."""
+    outlines = _rings([stay.footprint for stay in stays])
+    return [
+        BlockStay.model_construct(
+            track_id=stay.track_id,
+            since=stay.since,
+            until=stay.until,
+            standing_since=stay.standing_since,
+            last_seen=stay.last_seen,
+            sightings=stay.sightings,
+            status=stay.status,
+            class_name=stay.class_name,
+            area=stay.area,
+            stage=stay.stage,
+            height_m=round(stay.height_m, _DECIMALS),
+            position_std_m=round(stay.position_std_m, 3),
+            confidence=round(stay.confidence, 3),
+            footprint=outline,
+        )
+        for stay, outline in zip(stays, outlines, strict=True)
+    ]
+
+
+def event_row(bay_id: str, event: HistoryEvent) -> BlockEvent:
+    """An event under its key."""
+    return BlockEvent(
+        key=event_key(bay_id, event),
+        slot=event.slot,
+        time=event.time,
+        kind=event.kind,
+        track_id=event.track_id,
+        from_area=event.from_area,
+        to_area=event.to_area,
+        from_stage=event.from_stage,
+        to_stage=event.to_stage,
+        others=list(event.others),
+        details=dict(event.details),
+    )
+
+
+def event_key(bay_id: str, event: HistoryEvent) -> str:
+    """Identity of an event: what happened to which block when. The slot that made it certain does not count."""
+    identity = [
+        bay_id,
+        event.kind,
+        event.track_id,
+        event.time.isoformat(),
+        event.from_area,
+        event.to_area,
+        event.from_stage,
+        event.to_stage,
+        list(event.others),
+    ]
+    return hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:24]
+
+
+def rings_of(shape: shapely.Geometry) -> list[list[Ring]]:
+    """The polygons of a shape, each as its outer ring and then its holes; rings are not closed."""
+    polygons = [part for part in getattr(shape, "geoms", [shape]) if isinstance(part, Polygon) and not part.is_empty]
+    return [[_ring(ring.coords) for ring in (polygon.exterior, *polygon.interiors)] for polygon in polygons]
+
+
+def _rings(polygons: Sequence[Polygon]) -> list[Ring]:
+    """Outer rings of many polygons, read in one go."""
+    if not polygons:
+        return []
+    rings = shapely.get_exterior_ring(np.array(polygons, dtype=object))
+    coordinates, owners = shapely.get_coordinates(rings, return_index=True)
+    cuts = np.searchsorted(owners, np.arange(len(polygons) + 1))
+    values = coordinates.round(_DECIMALS).tolist()
+    return [[tuple(point) for point in values[begin : end - 1]] for begin, end in pairwise(cuts)]
+
+
+def _ring(coordinates: object) -> Ring:
+    points = np.asarray(coordinates, dtype=float)[:-1, :2].round(_DECIMALS).tolist()
+    return [(x, y) for x, y in points]

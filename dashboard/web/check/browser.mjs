@@ -1,0 +1,123 @@
+/** Opens the pages in a real Chromium and writes down what it saw. Called by lab.benchmarks.dashboard. */
+import { readFileSync, writeFileSync } from "node:fs";
+import { createRequire } from "node:module";
+
+import { chromium } from "playwright-core";
+
+const config = JSON.parse(readFileSync(process.argv[2], "utf8"));
+const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+const FLAGS = [
+  "--no-sandbox",
+  "--disable-gpu",
+  "--disable-quic",
+  "--no-first-run",
+  "--disable-background-networking",
+  "--disable-component-update",
+  "--disable-sync",
+];
+const FLOOR = ".bay-floor canvas";
+const SIZES = { desk: [1280, 800], wall: [3840, 2160], phone: [390, 844] };
+const result = { console: [], axe: [], pages: 0, cold: [], first: [], steps: [], failures: [] };
+
+const browser = await chromium.launch({ executablePath: config.chromium, args: FLAGS });
+
+async function open({ dark = false, korean = false, size = "desk", person = "boss" }) {
+  const [width, height] = SIZES[size];
+  const context = await browser.newContext({
+    viewport: { width, height },
+    colorScheme: dark ? "dark" : "light",
+    locale: korean ? "ko-KR" : "en-US",
+  });
+  await context.addInitScript(
+    ([language, theme]) => {
+      localStorage.setItem("i18nextLng", language);
+      localStorage.setItem("theme", theme);
+    },
+    [korean ? "ko" : "en", dark ? "dark" : "light"],
+  );
+  await context.addCookies([{ name: "_token", value: config.tokens[person], url: new URL(config.url).origin }]);
+  const page = await context.newPage();
+  page.on("pageerror", (error) => result.console.push(error.message));
+  page.on("console", (message) => {
+    // A picture that is not kept any more is an answer, and the page shows it as one.
+    if (message.type() === "error" && !message.text().includes("404")) result.console.push(message.text());
+  });
+  return page;
+}
+
+async function look(name, path, selector, options) {
+  const page = await open(options);
+  try {
+    await page.goto(`${config.url}/${path}`);
+    await page.waitForSelector(selector, { timeout: config.patience_ms });
+    await page.waitForLoadState("networkidle");
+    await page.waitForTimeout(500);
+    result.pages += 1;
+    await page.screenshot({ path: `${config.output}/${name}.png` });
+    await page.evaluate(axe);
+    const found = await page.evaluate(() =>
+      window.axe.run(".bay", { runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"] }),
+    );
+    for (const { id, nodes } of found.violations) result.axe.push(`${name}: ${id} (${nodes.length}) ${nodes[0]?.html}`);
+  } catch (error) {
+    result.failures.push(`${name}: ${error.message}`);
+    await page.screenshot({ path: `${config.output}/${name}_failed.png` }).catch(() => undefined);
+  }
+  await page.context().close();
+}
+
+const bay = `plugin/bays?bay=${config.lively}`;
+const looks = [
+  ["floor", bay, FLOOR, {}],
+  ["floor_block", `${bay}&track=${config.track}`, FLOOR, { dark: true }],
+  ["floor_korean", bay, FLOOR, { korean: true }],
+  ["floor_phone", bay, FLOOR, { korean: true, size: "phone" }],
+  ["floor_wall", bay, FLOOR, { dark: true, korean: true, size: "wall" }],
+  ["floor_viewer", bay, FLOOR, { person: "looker" }],
+  ["frames", `${bay}&page=frames`, ".bay-frame img", {}],
+  ["frame_whole", `${bay}&page=frames&camera=C_4`, ".bay-whole img", { dark: true, korean: true }],
+  ["events", `${bay}&page=events`, ".bay-table td", { korean: true }],
+  ["health", `${bay}&page=health`, ".bay-table td", { dark: true }],
+  ["reports", `${bay}&page=reports`, ".bay-table td", { korean: true, dark: true }],
+  ["home", "", ".bay-card", {}],
+  ["home_dark", "", ".bay-card", { dark: true, korean: true }],
+];
+for (const [name, path, selector, options] of looks) await look(name, path, selector, options);
+
+/** From the click on *Bays* in a page that is there until the floor is drawn; and from nothing at all. */
+const large = await open({});
+for (let round = 0; round < config.rounds; round += 1) {
+  await large.goto(`${config.url}/`);
+  await large.waitForSelector(".bay-card", { timeout: config.patience_ms });
+  await large.waitForLoadState("networkidle");
+  await large.evaluate(() => performance.clearMarks());
+  const began = await large.evaluate(() => performance.now());
+  await large.click(`a[href$="/plugin/bays"]`);
+  const drawn = await large.waitForFunction(() => performance.getEntriesByName("bay-floor")[0]?.startTime, undefined, {
+    timeout: config.patience_ms,
+  });
+  result.first.push((await drawn.jsonValue()) - began);
+  await large.goto(`${config.url}/plugin/bays?bay=${config.large}&at=${config.large_at}`);
+  const cold = await large.waitForFunction(() => performance.getEntriesByName("bay-floor")[0]?.startTime, undefined, {
+    timeout: config.patience_ms,
+  });
+  result.cold.push(await cold.jsonValue());
+}
+
+/** A whole day of the bay with the most blocks, slot by slot, one step a frame. */
+await large.waitForLoadState("networkidle");
+result.steps = await large.evaluate(async () => {
+  const slider = document.querySelector('[role="slider"]');
+  const press = (key) => slider.dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true }));
+  const frame = () => new Promise((done) => requestAnimationFrame(done));
+  press("Home");
+  for (let wait = 0; wait < 30; wait += 1) await frame();
+  const times = [await frame()];
+  for (let step = 0; step < 143; step += 1) {
+    press("ArrowRight");
+    times.push(await frame());
+  }
+  return times.slice(1).map((time, index) => time - times[index]);
+});
+await browser.close();
+writeFileSync(config.result, JSON.stringify(result));

@@ -1,0 +1,135 @@
+/** What happened, to be looked through and judged. */
+import { useMemo, useState, type ReactNode } from "react";
+
+import { ask } from "./api";
+import { change } from "./BlockPanel";
+import { short } from "./day";
+import { useLanguage, word } from "./i18n";
+import { useLoaded } from "./load";
+import { Failure, Note } from "./Notes";
+import { usePlace } from "./query";
+import { dateAndClock, dateOf, DAY, dayOf, iso } from "./times";
+import type { BayDetail, EventList } from "./types";
+
+const KINDS = [
+  "appeared",
+  "moved",
+  "stage_changed",
+  "exited",
+  "work_started",
+  "work_stopped",
+  "merged",
+  "split",
+  "dismissed",
+] as const;
+const PAGE = 200;
+
+export function EventsPage({ bay }: { bay: BayDetail }): ReactNode {
+  const { t, locale } = useLanguage();
+  const [, setPlace] = usePlace();
+  const newest = bay.newest_slot === null ? Date.now() : Date.parse(bay.newest_slot);
+  const [from, setFrom] = useState(() => dateOf(newest, bay.timezone));
+  const [to, setTo] = useState(from);
+  const [kind, setKind] = useState("");
+  const [area, setArea] = useState("");
+  const [shown, setShown] = useState(PAGE);
+  const start = dayOf(from, bay.timezone)[0];
+  const end = Math.max(dayOf(to, bay.timezone)[1], start + DAY);
+  const query = { start: iso(start), end: iso(end), kind: kind || undefined, area: area || undefined, limit: 5000 };
+  const key = JSON.stringify([bay.bay_id, query]);
+  const events = useLoaded(key, (signal) => ask<EventList>(`bays/${bay.bay_id}/events`, clean(query), signal));
+  const rows = useMemo(() => [...(events.value?.events ?? [])].reverse(), [events.value]);
+  const date = (value: string, use: (value: string) => void): void => {
+    if (/^\d{4}-\d\d-\d\d$/.test(value)) use(value);
+  };
+  return (
+    <>
+      <div className="bay-row bay-noprint">
+        <label className="bay-field">
+          {t("fromDate")}
+          <input type="date" value={from} onChange={(event) => date(event.target.value, setFrom)} />
+        </label>
+        <label className="bay-field">
+          {t("toDate")}
+          <input type="date" value={to} onChange={(event) => date(event.target.value, setTo)} />
+        </label>
+        <label className="bay-field">
+          {t("what")}
+          <select value={kind} onChange={(event) => setKind(event.target.value)}>
+            <option value="">{t("all")}</option>
+            {KINDS.map((one) => (
+              <option key={one} value={one}>
+                {word(t, "ev_", one)}
+              </option>
+            ))}
+          </select>
+        </label>
+        <label className="bay-field">
+          {t("area")}
+          <select value={area} onChange={(event) => setArea(event.target.value)}>
+            <option value="">{t("all")}</option>
+            {bay.areas.map((one) => (
+              <option key={one.name}>{one.name}</option>
+            ))}
+          </select>
+        </label>
+      </div>
+      {events.error && <Failure error={events.error} again={events.again} t={t} />}
+      {events.value?.next_cursor && <Note>{t("tooMany")}</Note>}
+      <p className="bay-muted" role="status">
+        {events.loading ? t("loading") : `${rows.length} ${t("events")}`}
+      </p>
+      <div className="bay-scroll" tabIndex={0} role="region" aria-label={t("events")}>
+        <table className="bay-table">
+          <caption className="bay-hidden">{t("events")}</caption>
+          <thead>
+            <tr>
+              <th scope="col">{t("time")}</th>
+              <th scope="col">{t("what")}</th>
+              <th scope="col">{t("block")}</th>
+              <th scope="col">{t("change")}</th>
+              <th scope="col">
+                <span className="bay-hidden">{t("floor")}</span>
+              </th>
+            </tr>
+          </thead>
+          <tbody>
+            {rows.slice(0, shown).map((event) => (
+              <tr key={event.key}>
+                <td>{dateAndClock(Date.parse(event.time), bay.timezone, locale)}</td>
+                <td>{word(t, "ev_", event.kind)}</td>
+                <td>
+                  {short(event.track_id)}
+                  {event.others.length > 0 && ` + ${event.others.map(short).join(", ")}`}
+                </td>
+                <td>{change(event) || event.to_area || event.from_area || "–"}</td>
+                <td>
+                  <button
+                    type="button"
+                    onClick={() => setPlace({ page: "floor", at: event.time, track: event.track_id })}
+                  >
+                    {t("openFloor")}
+                  </button>
+                </td>
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      </div>
+      {rows.length > shown && (
+        <button type="button" onClick={() => setShown(shown + PAGE)}>
+          {t("more")}
+        </button>
+      )}
+    </>
+  );
+}
+
+type Values = Record<string, string | number | undefined>;
+
+function clean(query: Values): Record<string, string | number> {
+  return Object.fromEntries(Object.entries(query).filter(([, value]) => value !== undefined)) as Record<
+    string,
+    string | number
+  >;
+}

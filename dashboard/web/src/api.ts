@@ -1,0 +1,57 @@
+/** Questions to the REST API, with the login of the page. */
+
+export class ApiError extends Error {
+  constructor(
+    readonly status: number,
+    message: string,
+  ) {
+    super(message);
+  }
+}
+
+type Query = Record<string, string | number | string[] | undefined>;
+
+/** Address below Airflow's own base, which may have a path in front. */
+export function address(path: string, query: Query = {}, base: string = document.baseURI): string {
+  const url = new URL(path, base);
+  for (const [name, value] of Object.entries(query)) {
+    for (const one of Array.isArray(value) ? value : [value]) {
+      if (one !== undefined && one !== "") url.searchParams.append(name, String(one));
+    }
+  }
+  return url.href;
+}
+
+export function api(path: string, query: Query = {}): string {
+  return address(`bay/api/v1/${path}`, query);
+}
+
+export async function ask<Answer>(path: string, query: Query = {}, signal?: AbortSignal): Promise<Answer> {
+  return read<Answer>(await fetch(api(path, query), { credentials: "same-origin", ...(signal && { signal }) }));
+}
+
+export async function send<Answer>(path: string, body: unknown): Promise<Answer> {
+  return read<Answer>(
+    await fetch(api(path), {
+      method: "POST",
+      credentials: "same-origin",
+      headers: { "Content-Type": "application/json" },
+      body: JSON.stringify(body),
+    }),
+  );
+}
+
+/** Airflow's own API, for what a run or a task instance says of itself. */
+export async function askAirflow<Answer>(path: string, signal?: AbortSignal): Promise<Answer> {
+  const url = address(`api/v2/${path}`);
+  return read<Answer>(await fetch(url, { credentials: "same-origin", ...(signal && { signal }) }));
+}
+
+async function read<Answer>(response: Response): Promise<Answer> {
+  if (response.ok) return (await response.json()) as Answer;
+  const detail = await response.json().then(
+    (body: { detail?: unknown }) => (typeof body.detail === "string" ? body.detail : ""),
+    () => "",
+  );
+  throw new ApiError(response.status, detail || `${response.status} ${response.statusText}`);
+}

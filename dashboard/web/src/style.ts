@@ -1,0 +1,95 @@
+/** The page's look, on the colours of Airflow's theme, which follow its dark mode. */
+const CSS = `
+.bay{--bay-bg:var(--chakra-colors-bg,#fff);--bay-subtle:var(--chakra-colors-bg-subtle,#f7f8fa);--bay-fg:#14181f;
+ --bay-muted:#4a5463;--bay-line:#c3cad4;--bay-accent:#0b5cad;--bay-alarm:#b3261e;--bay-warn:#8a4b00;--bay-ok:#146c2e;
+ color:var(--bay-fg);font-size:14px;line-height:1.45;display:flex;flex-direction:column;gap:10px;min-height:100%;
+ word-break:keep-all;overflow-wrap:anywhere}
+.dark .bay{--bay-fg:#f2f4f7;--bay-muted:#b3bcc9;--bay-line:#4b5563;--bay-accent:#7cc0ff;--bay-alarm:#ff8a80;
+ --bay-warn:#ffb95c;--bay-ok:#7ddb9a}
+.bay *{box-sizing:border-box}
+.bay h2{font-size:16px;font-weight:600;margin:0}
+.bay h3{font-size:14px;font-weight:600;margin:0}
+.bay-row{display:flex;flex-wrap:wrap;gap:8px 12px;align-items:center}
+.bay-field{display:flex;flex-direction:column;gap:2px;font-size:12px;color:var(--bay-muted)}
+.bay select,.bay input[type=text],.bay input[type=search],.bay input[type=date],.bay textarea{font:inherit;font-size:14px;
+ color:var(--bay-fg);background:var(--bay-bg);border:1px solid var(--bay-line);border-radius:6px;padding:5px 8px;min-height:34px}
+.dark .bay input,.dark .bay select{color-scheme:dark}
+.bay button,.bay a.bay-button{font:inherit;color:var(--bay-fg);background:var(--bay-bg);border:1px solid var(--bay-line);
+ border-radius:6px;padding:5px 10px;min-height:34px;min-width:34px;cursor:pointer;display:inline-flex;align-items:center;
+ justify-content:center;gap:6px;text-decoration:none}
+.bay button:hover,.bay a.bay-button:hover{background:var(--bay-subtle)}
+.bay button[aria-pressed=true],.bay button[aria-current=page]{border-color:var(--bay-accent);color:var(--bay-accent);
+ font-weight:600}
+.bay button:disabled{opacity:.5;cursor:default}
+.bay :focus-visible{outline:3px solid var(--bay-accent);outline-offset:1px}
+.bay-tabs{display:flex;flex-wrap:wrap;gap:4px;border-bottom:1px solid var(--bay-line)}
+.bay .bay-tabs button{border:0;border-radius:0;border-bottom:3px solid transparent;background:none;padding:6px 12px}
+.bay .bay-tabs button[aria-current=page]{border-bottom-color:var(--bay-accent)}
+.bay-main{display:grid;grid-template-columns:minmax(0,1fr) 320px;gap:12px;align-items:start}
+.bay-floors{display:grid;grid-auto-flow:column;grid-auto-columns:minmax(0,1fr);gap:8px}
+.bay-floor{position:relative;border:1px solid var(--bay-line);border-radius:8px;overflow:hidden;height:0;
+ width:100%;touch-action:none}
+.bay-floor canvas{display:block;position:absolute;inset:0;width:100%;height:100%}
+.bay-tools{position:absolute;right:8px;bottom:8px;display:flex;gap:4px}
+.bay-then{position:absolute;left:8px;top:8px;background:var(--bay-bg);border:1px solid var(--bay-line);border-radius:6px;
+ padding:2px 8px;font-weight:600}
+.bay-tip{position:absolute;pointer-events:none;background:var(--bay-bg);border:1px solid var(--bay-line);border-radius:6px;
+ padding:4px 8px;font-size:13px;max-width:240px;box-shadow:0 2px 8px #0004}
+.bay-panel{border:1px solid var(--bay-line);border-radius:8px;padding:10px;display:flex;flex-direction:column;gap:8px;
+ max-height:72vh;overflow:auto;background:var(--bay-bg)}
+.bay-list{list-style:none;margin:0;padding:0;display:flex;flex-direction:column}
+.bay .bay-list button{width:100%;justify-content:flex-start;border:0;border-radius:4px;text-align:left;min-height:30px}
+.bay .bay-list button[aria-pressed=true]{background:var(--bay-subtle)}
+.bay-swatch{display:inline-block;width:14px;height:14px;border:1px solid var(--bay-fg);border-radius:3px;flex:none}
+.bay-hatched{background:repeating-linear-gradient(135deg,var(--bay-fg) 0 1px,transparent 1px 5px)}
+.bay-dashed{border-style:dashed}
+.bay-muted{color:var(--bay-muted)}
+.bay-facts{display:grid;grid-template-columns:auto 1fr;gap:2px 12px;margin:0}
+.bay-facts dt{color:var(--bay-muted)}.bay-facts dd{margin:0}
+.bay-note{border:1px solid var(--bay-line);border-left:4px solid var(--bay-warn);border-radius:6px;padding:6px 10px}
+.bay-note.bay-bad{border-left-color:var(--bay-alarm)}
+.bay-time{display:flex;flex-wrap:wrap;gap:6px 8px;align-items:center}
+.bay-track{position:relative;flex:1 1 480px;height:46px;touch-action:none;cursor:pointer}
+.bay-track canvas{width:100%;height:100%;display:block}
+.bay-now{min-width:9.5em;font-variant-numeric:tabular-nums;font-weight:600;font-size:16px}
+.bay-table{border-collapse:collapse;width:100%}
+.bay-table th,.bay-table td{text-align:left;padding:6px 10px;border-bottom:1px solid var(--bay-line);vertical-align:top}
+.bay-table th{color:var(--bay-muted);font-weight:600}
+.bay-scroll{overflow:auto;max-width:100%}
+.bay-cards{display:grid;grid-template-columns:repeat(auto-fill,minmax(230px,1fr));gap:10px}
+.bay-card{border:1px solid var(--bay-line);border-radius:8px;padding:10px;display:flex;flex-direction:column;gap:4px;
+ background:var(--bay-bg);color:var(--bay-fg);text-decoration:none}
+a.bay-card:hover{border-color:var(--bay-accent)}
+.bay-frames{display:grid;grid-template-columns:repeat(auto-fill,minmax(280px,1fr));gap:10px}
+.bay-frame{margin:0;display:flex;flex-direction:column;gap:4px}
+.bay .bay-picture{position:relative;padding:0;border:1px solid var(--bay-line);border-radius:6px;overflow:hidden;width:100%;
+ display:block;min-height:0}
+.bay-picture img{display:block;width:100%;height:auto}
+.bay-picture svg{position:absolute;inset:0;width:100%;height:100%;pointer-events:none}
+.bay .bay-nothing{aspect-ratio:16/9;display:flex;align-items:center;justify-content:center;color:var(--bay-muted);
+ background:var(--bay-subtle)}
+.bay-seen{fill:#56b4e926;stroke:#56b4e9;stroke-width:2;vector-effect:non-scaling-stroke}
+.bay-fused *{fill:none;stroke:#f0e442;stroke-width:1.5;vector-effect:non-scaling-stroke}
+.bay-fused.bay-unseen *{stroke:#ff6b57;stroke-dasharray:5 4}
+.bay-whole{border:1px solid var(--bay-line);border-radius:8px;padding:10px;display:flex;flex-direction:column;gap:8px}
+.bay-ok{color:var(--bay-ok)}.bay-warn{color:var(--bay-warn)}.bay-alarm{color:var(--bay-alarm)}
+.bay-strong{font-weight:600}
+.bay-legend{display:flex;flex-wrap:wrap;gap:4px 14px;font-size:13px}
+.bay-legend span{display:inline-flex;gap:6px;align-items:center}
+.bay-hidden{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%);white-space:nowrap}
+@media (max-width:900px){.bay-main{grid-template-columns:minmax(0,1fr)} .bay-panel{max-height:none}.bay-floors{grid-auto-flow:row}}
+@media (max-width:500px){.bay-filters{order:3}.bay-main{order:2}.bay{font-size:15px}.bay-field{flex:1 1 45%}}
+@media (min-width:2600px){.bay{font-size:20px}.bay-main{grid-template-columns:minmax(0,1fr) 460px}}
+@media (prefers-reduced-motion:reduce){.bay *{transition:none!important}}
+@media print{.bay-noprint{display:none!important}.bay-panel,.bay-scroll{max-height:none;overflow:visible}}
+`;
+
+const ID = "bay-style";
+
+export function addStyle(): void {
+  if (document.getElementById(ID)) return;
+  const style = document.createElement("style");
+  style.id = ID;
+  style.textContent = CSS;
+  document.head.append(style);
+}

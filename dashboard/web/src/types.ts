@@ -1,0 +1,197 @@
+/** What the REST API answers (dashboard/api/models.py). */
+
+export type Point = [number, number];
+export type Ring = Point[];
+
+export interface BaySummary {
+  bay_id: string;
+  description: string;
+  timezone: string;
+  newest_slot: string | null;
+  age_s: number | null;
+  slot_s: number | null;
+  closed: string | null;
+  blocks: number;
+  cameras: number;
+  cameras_failed: string[];
+  events_last_hour: number;
+  slots_missing: number;
+}
+
+export interface BayList {
+  bays: BaySummary[];
+  faults: { bay_id: string; fault: string }[];
+}
+
+export interface Area {
+  name: string;
+  x: [number, number];
+  y: [number, number];
+  kind: "work" | "turn_over" | "aisle";
+}
+
+export interface CameraView {
+  name: string;
+  x: number | null;
+  y: number | null;
+  z: number | null;
+  pan: number | null;
+  fusion: boolean;
+  view: Ring;
+}
+
+export interface BayDetail {
+  bay_id: string;
+  description: string;
+  timezone: string;
+  width: number;
+  height: number;
+  areas: Area[];
+  cameras: CameraView[];
+  writable: boolean;
+  newest_slot: string | null;
+  slot_s: number | null;
+}
+
+export interface StayRow {
+  track_id: string;
+  since: string;
+  until: string | null;
+  standing_since: string;
+  last_seen: string;
+  sightings: number;
+  status: string;
+  class_name: string;
+  area: string;
+  stage: string | null;
+  height_m: number;
+  position_std_m: number;
+  confidence: number;
+  footprint: Ring;
+}
+
+export interface StayList {
+  bay_id: string;
+  start: string;
+  end: string;
+  newest_slot: string | null;
+  stays: StayRow[];
+}
+
+export interface BayEvent {
+  key: string;
+  slot: string;
+  time: string;
+  kind: string;
+  track_id: string;
+  from_area: string | null;
+  to_area: string | null;
+  from_stage: string | null;
+  to_stage: string | null;
+  others: string[];
+  details: Record<string, unknown>;
+}
+
+export interface EventList {
+  events: BayEvent[];
+  next_cursor: string | null;
+}
+
+export interface GapList {
+  gaps: { slot: string; outcome: string; reason: string }[];
+  next_cursor: string | null;
+}
+
+export interface UnseenFloor {
+  slot: string;
+  known: boolean;
+  reason: string;
+  unseen: Ring[][];
+  cameras: string[];
+  missing_cameras: string[];
+  out_of_pose: string[];
+}
+
+export interface CameraState {
+  name: string;
+  last_frame: string | null;
+  failing_since: string | null;
+  failures_in_a_row: number;
+  reason: string;
+  frames: number;
+  failures: number;
+  down: boolean;
+}
+
+export interface CameraList {
+  cameras: CameraState[];
+}
+
+export interface FrameObject {
+  class_name: string;
+  confidence: number;
+  box: [number, number, number, number];
+  outline: Ring;
+  stage: string | null;
+}
+
+export interface FusedBox {
+  class_name: string;
+  area: string | null;
+  stage: string | null;
+  foot: Ring;
+  top: Ring;
+  saw: string;
+  work: Record<string, number>;
+  confidence: number;
+  centre: Point;
+}
+
+export interface SlotFrame {
+  camera: string;
+  captured_at: string | null;
+  width: number | null;
+  height: number | null;
+  failure: string;
+  out_of_pose: boolean;
+  objects: FrameObject[];
+  blocks: FusedBox[];
+}
+
+export interface FrameList {
+  slot: string;
+  frames: SlotFrame[];
+}
+
+export interface Report {
+  start: string;
+  end: string;
+  made_at: string;
+  known_until: string | null;
+  counts: Record<string, number>;
+  events: BayEvent[];
+  dwell: { area: string; stage: string | null; blocks: number; hours: number; longest_hours: number }[];
+  missing: { slot: string; outcome: string; reason: string }[];
+}
+
+export interface Health {
+  checked_at: string;
+  checks: { name: string; state: "ok" | "warning" | "failed" | "unknown"; detail: string }[];
+  cameras: {
+    name: string;
+    state: "ok" | "failing" | "down" | "unknown";
+    last_frame: string | null;
+    failing_since: string | null;
+    failures: number;
+    frames: number;
+    reason: string;
+  }[];
+  queues: {
+    queue: string;
+    waiting: number;
+    oldest_s: number | null;
+    running: number;
+    deferred: number;
+    unclaimed: number;
+  }[];
+}

@@ -1,0 +1,198 @@
+"""Fit upright prisms to a block's silhouettes, and say which plan the evidence pays for.
+
+Levenberg-Marquardt over the plan's parameters, the height, and a shift of every silhouette: a pose
+that is off moves a whole silhouette, and must not bend the plan. Residuals count as in
+`fusion.fitting`: both ways where an outline is the object's own, one way where something may hide it.
+
+The criterion is Schwarz's (BIC, 1978): misfit in units of the noise plus the number of parameters
+times the logarithm of the number of independent points. Noise, and how far neighbouring points err
+alike, are those of the best-fitting of the plans that are compared.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from shapely import Polygon
+
+from fusion.prism import Plan, Sides, beside
+from fusion.upright_box import Bools, Floats, Views
+
+_SCALE_PX = 2.5  # residuals well above it count linearly
+_STEPS = 8
+_CONVERGED = 5e-3  # of the cost, relative
+_LOWEST_M, _HIGHEST_M = 0.05, 15.0
+_LONGEST_STEP_M = 1.5
+_LEAST_NOISE_PX = 0.7
+_MOST_ALIKE = 0.9
+
+
+@dataclass(frozen=True)
+class BlockOutlines:
+    """One block's silhouettes, one a row.
+
+    Attributes:
+        pixels: (v, k, 2) points along the outlines, ideal pixels.
+        own: (v, k) the outline there is the object's own edge.
+        views: of v rows.
+    """
+
+    pixels: Floats
+    own: Bools
+    views: Views
+
+
+@dataclass(frozen=True)
+class PlanFit:
+    """A prism fitted to a block's silhouettes.
+
+    Attributes:
+        ring: (n, 2) of the plan, metres.
+        height: metres.
+        parameters: how many describe plan and height.
+        residuals: (v, k) pixels, shifts of the silhouettes taken out; 0 where a point says nothing.
+        counts: (v, k) the point says something.
+        shifts: (v, 2) pixels.
+        ring_slopes: (n, 2, p) change of the ring with each parameter of the plan.
+        information: (p + 1 + 2 v, p + 1 + 2 v) of plan, height and shifts for a noise of one pixel, no prior.
+    """
+
+    ring: Floats
+    height: float
+    parameters: int
+    residuals: Floats
+    counts: Bools
+    shifts: Floats
+    ring_slopes: Floats
+    information: Floats
+
+    @property
+    def plan(self) -> Polygon:
+        """The footprint, metres."""
+        return Polygon(self.ring)
+
+    def covariance(self, noise_px: float, shift_px: float) -> Floats:
+        """(p + 1, p + 1) of plan and height, for this noise of the points and these shifts of the silhouettes."""
+        size = len(self.information) - self.shifts.size
+        prior = np.where(np.arange(len(self.information)) >= size, shift_px**-2, 1e-6)
+        return np.asarray(np.linalg.inv(self.information / noise_px**2 + np.diag(prior))[:size, :size])
+
+
+def fit_plan(plan: Plan, parameters: Floats, height: float, outlines: BlockOutlines, shift_px: float) -> PlanFit | None:
+    """Improve a prism until it explains its silhouettes.
+
+    Args:
+        plan: family of plans.
+        parameters: (p,) of it, to start from.
+        height: to start from, metres.
+        outlines: to be explained.
+        shift_px: standard deviation of a silhouette's shift along each image axis.
+
+    Returns:
+        None where the ring crosses itself at the start.
+    """
+    values = np.concatenate([parameters, [height], np.zeros(2 * len(outlines.pixels))])
+    state = _linearised(plan, values, outlines, shift_px)
+    if state is None:
+        return None
+    damping = 1e-3
+    prior = np.where(np.arange(len(values)) > len(parameters), (_SCALE_PX / shift_px) ** 2, 1e-3)
+    for _ in range(_STEPS):
+        damped = state.information + np.diag(damping * np.diag(state.information) + prior)
+        step = -np.linalg.solve(damped, state.gradient)
+        reach = np.abs(step[: len(parameters) + 1]).max()
+        tried = _linearised(plan, values + step * min(1.0, _LONGEST_STEP_M / reach), outlines, shift_px)
+        if tried is None or tried.cost >= state.cost:
+            damping *= 10
+            continue
+        gained = state.cost - tried.cost
+        state, values, damping = tried, tried.values, damping / 10
+        if gained < _CONVERGED * state.cost:
+            break
+    return PlanFit(
+        ring=state.ring,
+        height=float(values[len(parameters)]),
+        parameters=len(parameters) + 1,
+        residuals=state.residuals,
+        counts=state.counts,
+        shifts=values[len(parameters) + 1 :].reshape(-1, 2),
+        ring_slopes=plan.slopes(values[: len(parameters)]),
+        information=state.information,
+    )
+
+
+def criteria(fits: Sequence[PlanFit], shift_px: float) -> Floats:
+    """(m,) Schwarz's criterion of each fit to the same silhouettes; the least is best."""
+    best = min(fits, key=lambda fit: _misfit(fit, _SCALE_PX))
+    noise, alike = noise_of(best)
+    independent = (1 - alike) / (1 + alike)
+    points = max(2.0, float(best.counts.sum()) * independent)
+    return np.array(
+        [
+            _misfit(fit, noise) * independent
+            + float((fit.shifts**2).sum()) / shift_px**2
+            + fit.parameters * np.log(points)
+            for fit in fits
+        ]
+    )
+
+
+def noise_of(fit: PlanFit) -> tuple[float, float]:
+    """Standard deviation of the points about the fit, pixels, and the correlation of neighbours."""
+    left = np.where(fit.counts, fit.residuals, 0.0)
+    weight = np.where(fit.counts, 1 / np.sqrt(1 + (left / _SCALE_PX) ** 2), 0.0)
+    free = max(1.0, float(weight.sum()) - fit.parameters)
+    noise = max(_LEAST_NOISE_PX, float(np.sqrt((weight * left**2).sum() / free)))
+    alike = float((left * np.roll(left, -1, axis=1)).sum() / max(float((left**2).sum()), 1e-12))
+    return noise, float(np.clip(alike, 0.0, _MOST_ALIKE))
+
+
+def _misfit(fit: PlanFit, noise: float) -> float:
+    """Soft-L1 sum of squared residuals in units of the noise; from twice the noise on they count linearly."""
+    square = (fit.residuals[fit.counts] / (2 * noise)) ** 2
+    return float((8 * (np.sqrt(1 + square) - 1)).sum())
+
+
+@dataclass(frozen=True)
+class _State:
+    values: Floats
+    ring: Floats
+    cost: float
+    gradient: Floats
+    information: Floats
+    residuals: Floats
+    counts: Bools
+
+
+def _linearised(plan: Plan, values: Floats, outlines: BlockOutlines, shift_px: float) -> _State | None:
+    """Cost and normal equations; None where these values make no prism."""
+    views, points = outlines.own.shape
+    size = len(values) - 1 - 2 * views
+    ring, height = plan.ring(values[:size]), float(values[size])
+    if not _LOWEST_M <= height <= _HIGHEST_M or not Polygon(ring).is_valid:
+        return None
+    sides = beside(ring, height, outlines.pixels, outlines.views)
+    shifts = values[size + 1 :].reshape(views, 2)
+    residual = sides.distance + (sides.normal * shifts[:, None]).sum(axis=-1)
+    counts = outlines.own | (residual > 0)
+    residual = np.where(counts, residual, 0.0)
+    slopes = _slopes(sides, plan.slopes(values[:size]), counts)
+    square = (residual / _SCALE_PX) ** 2
+    weight = (1 / np.sqrt(1 + square)).reshape(views * points)
+    weighted = slopes * weight[:, None]
+    gradient = weighted.T @ residual.ravel()
+    information = weighted.T @ slopes
+    prior = (_SCALE_PX / shift_px) ** 2
+    gradient[size + 1 :] += prior * shifts.ravel()
+    cost = float((2 * _SCALE_PX**2 * (np.sqrt(1 + square) - 1)).sum() + prior * (shifts**2).sum())
+    return _State(values, ring, cost, gradient, information, residual, counts)
+
+
+def _slopes(sides: Sides, of_ring: Floats, counts: Bools) -> Floats:
+    """(v k, p + 1 + 2 v) change of the residuals with plan, height and shifts."""
+    views, points = counts.shape
+    of_plan = np.tensordot(sides.to_ring, of_ring, axes=((2, 3), (0, 1)))
+    of_shifts = np.zeros((views, points, views, 2))
+    of_shifts[np.arange(views), :, np.arange(views)] = sides.normal
+    slopes = np.concatenate([of_plan, sides.to_height[..., None], of_shifts.reshape(views, points, -1)], axis=-1)
+    return np.asarray(np.where(counts[..., None], slopes, 0.0).reshape(views * points, -1))

@@ -1,0 +1,116 @@
+"""A body as it arrives: its bound, its end, its encoding, its first part."""
+
+import gzip
+import zlib
+from contextlib import suppress
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from multidict import CIMultiDict
+
+from capture_async import FailureReason
+from capture_async.errors import CameraError
+from capture_async.http.reply import Body, Reply
+
+JPEG = b"\xff\xd8 a picture \xff\xd9"
+
+
+def collect(pieces, *, max_bytes=10_000, first_part=True, **headers):
+    """(content, pieces taken) of a body that comes in these pieces."""
+    named = CIMultiDict({name.replace("_", "-"): value for name, value in headers.items()})
+    body = Body("10.0.0.1:80", named, max_bytes, first_part=first_part)
+    for number, piece in enumerate(pieces, 1):
+        if body.push(piece):
+            return body.content(), number
+    return body.content(), len(pieces)
+
+
+def test_pieces_are_joined():
+    assert collect([b"ab", b"c"]) == (b"abc", 2)
+
+
+@pytest.mark.parametrize("pieces", [[b"x" * 11], [b"x" * 6, b"x" * 5]])
+def test_a_body_beyond_its_bound(pieces):
+    with pytest.raises(CameraError) as caught:
+        collect(pieces, max_bytes=10)
+    assert caught.value.reason is FailureReason.TOO_LARGE
+
+
+@pytest.mark.parametrize(
+    ("fold", "encoding"),
+    [
+        (gzip.compress, "gzip"),
+        (gzip.compress, "X-GZIP"),
+        (zlib.compress, "deflate"),
+        (lambda data: zlib.compress(data, wbits=-15), "deflate"),
+        (lambda data: data, "gzip"),
+        (lambda data: data, "identity"),
+    ],
+)
+def test_encodings(fold, encoding):
+    assert collect([fold(b"picture" * 100)], Content_Encoding=encoding)[0] == b"picture" * 100
+
+
+def test_what_unfolds_beyond_the_bound():
+    with pytest.raises(CameraError) as caught:
+        collect([gzip.compress(bytes(10_001))], Content_Encoding="gzip")
+    assert caught.value.reason is FailureReason.TOO_LARGE
+
+
+def test_an_encoding_that_is_not_read_is_named():
+    with pytest.raises(CameraError, match="'br'") as caught:
+        collect([b"x"], Content_Encoding="br")
+    assert caught.value.reason is FailureReason.FAULTY_REPLY
+
+
+@pytest.mark.parametrize(
+    ("content_type", "stream"),
+    [
+        ("multipart/x-mixed-replace; boundary=b", b"--b\r\nContent-Length: LENGTH\r\n\r\nPICTURE\r\n--b\r\n"),
+        ("multipart/x-mixed-replace; boundary=b", b"--b\r\n\r\nPICTURE\r\n--b\r\n"),
+        ("multipart/x-mixed-replace; boundary=--b", b"--b\r\n\r\nPICTURE\r\n--b\r\n"),
+        ('multipart/x-mixed-replace; boundary="b"', b"\r\n--b\nContent-Type: image/jpeg\n\nPICTURE\n--b\n"),
+        ("multipart/x-mixed-replace", b"--b\r\n\r\nPICTURE\r\n--b\r\n"),
+        ("multipart/x-mixed-replace; boundary=other", b"--b\r\n\r\nPICTURE\r\n--b\r\n"),
+        ("Multipart/Mixed; BOUNDARY=b", b"--b\r\ncontent-length:LENGTH\r\n\r\nPICTURE"),
+    ],
+)
+@pytest.mark.parametrize("size", [1, 7, 1000])
+def test_the_first_part_of_a_stream(content_type, stream, size):
+    data = stream.replace(b"LENGTH", b"%d" % len(JPEG)).replace(b"PICTURE", JPEG) * 3
+    pieces = [data[begin : begin + size] for begin in range(0, len(data), size)]
+    content, _ = collect(pieces, Content_Type=content_type)
+    assert content.rstrip(b"\r\n") == JPEG
+
+
+def test_a_multipart_body_of_a_service_is_left_whole():
+    body = b"--b\r\n\r\n<xml/>\r\n--b--"
+    assert collect([body], first_part=False, Content_Type="multipart/related; boundary=b")[0] == body
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.binary(max_size=40), max_size=20), st.sampled_from(["gzip", "deflate", "", "br"]), st.booleans())
+def test_whatever_comes_is_content_or_a_named_error(pieces, encoding, multipart):
+    kind = "multipart/x-mixed-replace; boundary=b" if multipart else "image/jpeg"
+    with suppress(CameraError):
+        collect(pieces, max_bytes=400, Content_Encoding=encoding, Content_Type=kind)
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({"Retry-After": "3"}, 3.0),
+        ({"Retry-After": " 0 "}, 0.0),
+        ({"Retry-After": "Wed, 02 Jul 2025 07:10:30 GMT", "Date": "Wed, 02 Jul 2025 07:10:00 GMT"}, 30.0),
+        ({"Retry-After": "Wed, 02 Jul 2025 07:09:00 GMT", "Date": "Wed, 02 Jul 2025 07:10:00 GMT"}, 0.0),
+        ({"Retry-After": "soon"}, None),
+        ({"Retry-After": "-1"}, None),
+        ({"Retry-After": "1" * 400}, None),
+        ({"Retry-After": "Wed, 02 Jul 2025 07:10:30 GMT", "Date": "never"}, None),
+        ({}, None),
+    ],
+)
+def test_retry_after(headers, seconds):
+    assert Reply(503, CIMultiDict(headers), b"", datetime.now(UTC)).retry_after_s == seconds

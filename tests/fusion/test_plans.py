@@ -1,0 +1,70 @@
+"""Plans that are no boxes are found where silhouettes prove them, and only there."""
+
+import numpy as np
+import pytest
+
+from fusion import fuse
+from fusion.plans import _right_angled, _without_seam
+from fusion.prism import RightAngledPlan
+
+
+@pytest.mark.parametrize(
+    ("plan", "cut", "name"),
+    [
+        ("L", (0.45, 0.5), "panel"),
+        ("L", (0.45, 0.5), "block"),
+        ("T", (0.5, 0.5), "block"),
+        ("U", (0.4, 0.5), "block"),
+        ("trapezoid", (0.5, 0.5), "block"),
+        ("octagon", (0.3, 0.3), "panel"),
+        ("octagon", (0.3, 0.3), "block"),
+        ("shell", (0.5, 0.5), "block"),
+    ],
+)
+def test_a_plan_that_is_no_box_is_found(geometry, make_yard, demo_bay, plan, cut, name):
+    height = {"panel": 0.8, "block": 3.5}[name]
+    block = geometry.Box(name, 48.0, 20.0, 11.0, 8.0, 0.2, height, plan=plan, cut=cut)
+    (found,) = fuse(make_yard(boxes=(block,), missed=0.0).observe(), demo_bay).blocks
+    assert geometry.iou(found.footprint, block.footprint) > 0.93
+    assert found.footprint.centroid.distance(block.footprint.centroid) < 0.1
+    assert abs(found.height_m - height) < 0.15
+
+
+def test_boxes_stay_boxes(make_yard):
+    yard = make_yard(seed=2010, noise_px=3.0)
+    blocks = fuse(yard.observe(), yard.bay).blocks
+    assert len(blocks) > 20
+    assert all(len(block.footprint.exterior.coords) == 5 for block in blocks)
+
+
+def test_cameras_do_not_carve_what_one_of_them_alone_contradicts(geometry, make_yard, demo_bay):
+    box = geometry.Box("block", 48.0, 20.0, 10.0, 7.0, 0.2, 3.5)
+    yard = make_yard(boxes=(box,), missed=0.0)
+    observation = yard.observe()
+    liar = next(camera for camera in observation.cameras if camera.objects)
+    outline = liar.objects[0].polygon
+    middle = outline.mean(axis=0)
+    shrunk = np.where(outline[:, :1] > middle[0], middle + 0.5 * (outline - middle), outline)
+    lie = geometry.detected("block", shrunk, 0.9)
+    cameras = [
+        liar.__class__(c.camera_name, c.captured_at, c.image_size, (lie,)) if c is liar else c
+        for c in observation.cameras
+    ]
+    (found,) = fuse(observation.__class__(observation.batch_id, observation.bay_id, tuple(cameras)), demo_bay).blocks
+    assert geometry.iou(found.footprint, box.footprint) > 0.85
+
+
+def test_sides_at_right_angles_follow_a_ring():
+    yaw = 0.3
+    turn = np.array([[np.cos(yaw), np.sin(yaw)], [-np.sin(yaw), np.cos(yaw)]])
+    ring = np.array([[-4, -3], [4, -3], [4, 0], [0, 0], [0, 3], [-4, 3]], dtype=float) @ turn
+    sides = _right_angled(ring, yaw)
+    assert len(sides) == 7
+    again = RightAngledPlan(np.zeros(2)).ring(sides)
+    assert {tuple(np.round(one, 6)) for one in again} == {tuple(np.round(one, 6)) for one in ring}
+
+
+def test_a_vertex_in_the_midst_of_a_side_is_left_out():
+    ring = np.array([[2, 0], [4, 0], [4, 3], [0, 3], [0, 0]], dtype=float)
+    assert len(_without_seam(ring, 0.1)) == 4
+    assert len(_without_seam(ring[1:], 0.1)) == 4

@@ -1,0 +1,27 @@
+"""A training takes the GPU where there is one, and all cores."""
+
+import os
+
+import pytest
+
+from lab.training.hardware import Hardware, cores
+
+
+def test_a_gpu_is_taken_where_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    found = Hardware.find()
+    assert (found.device, found.on_gpu, found.mixed_precision) == ("cuda:0", True, True)
+    assert found.batch > Hardware.find("cpu").batch
+    assert Hardware.find("cuda:1").for_ultralytics()["device"] == 1
+
+
+def test_without_one_the_cpu_trains(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    found = Hardware.find()
+    assert (found.device, found.on_gpu) == ("cpu", False)
+    assert found.for_ultralytics() == {"device": "cpu", "workers": 0, "amp": False}
+
+
+def test_cores_are_those_that_the_process_may_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 3, 5})
+    assert cores() == 3
