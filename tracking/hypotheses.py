@@ -130,15 +130,16 @@ def weigh(tracks: Sequence[Track], slot: datetime, began: datetime | None, model
     overlap = overlaps([end.footprint for end in ends], [begin.footprint for begin in begins])
     same_place = overlap >= model.parameters.min_overlap
 
-    alone_ends = _alone_ends(ends, slot, same_place.any(axis=1) if begins else np.zeros(len(ends), dtype=bool), model)
+    alone_ends = _alone_ends(ends, slot, np.asarray(same_place.any(axis=1), dtype=bool), model)
     landing = _landing(known, seen, same_place, model)
     hours = np.array([_hours(begin.not_before, begin.standing_since) for begin in begins])
-    new = model.comes(hours) + landing + model.unknown_shape(seen, everyone)
-    before = _before_the_beginning(begins, began, len(tracks), seen, everyone, model)
+    unknown = model.unknown_shape(seen, everyone)
+    new = model.comes(hours) + landing + unknown
+    before = _before_the_beginning(begins, began, len(tracks), unknown, model)
     false = model.false(seen_slots(begins)) + model.anywhere + model.any_shape(seen, everyone)
     alone_begins = np.column_stack([np.logaddexp(new, before), false]).reshape(-1, 2)
 
-    ways = _pairs(ends, begins, known, seen, same_place, landing, model)
+    ways = _pairs(ends, begins, (known, seen), landing, model=model, same_place=same_place)
     both = np.logaddexp.reduce(alone_ends, axis=1)[:, None] + np.logaddexp.reduce(alone_begins, axis=1)[None, :]
     total = np.logaddexp.reduce(ways, axis=0)
     return Hypotheses(
@@ -184,24 +185,25 @@ def _landing(known: Forms, seen: Forms, same_place: NDArray[np.bool_], model: Mo
 
 
 def _before_the_beginning(
-    begins: Sequence[Track], began: datetime | None, blocks: int, seen: Forms, everyone: Forms, model: Model
+    begins: Sequence[Track], began: datetime | None, blocks: int, unknown: Floats, model: Model
 ) -> Floats:
     """(begins,) log of the expected number of such blocks that stood in the bay's first slot, and were missed."""
     early = np.array([begin.not_before == began for begin in begins], dtype=bool)
     missed = np.log(max(blocks, 1)) + model.missed(np.ones(len(begins)))
-    return np.asarray(np.where(early, missed + model.anywhere + model.unknown_shape(seen, everyone), -np.inf))
+    return np.asarray(np.where(early, missed + model.anywhere + unknown, -np.inf))
 
 
 def _pairs(
     ends: Sequence[Track],
     begins: Sequence[Track],
-    known: Forms,
-    seen: Forms,
-    same_place: NDArray[np.bool_],
+    forms: tuple[Forms, Forms],
     landing: Floats,
+    *,
+    same_place: NDArray[np.bool_],
     model: Model,
 ) -> Floats:
     """(3, ends, begins) log likelihood of each way in which an end goes on in a begin: stands, bad view, moves."""
+    known, seen = forms
     ways = np.full((3, len(ends), len(begins)), -np.inf)
     if not ends or not begins:
         return ways
@@ -219,7 +221,8 @@ def _pairs(
     place = np.where(placed, model.place(*pairs), model.anywhere)
     ways[0, rows, columns] = stays + place + model.paired_shape(*pairs, moved=False)
     partly = [
-        _is_part(ends[row].footprint, begins[column].footprint) for row, column in zip(rows, columns, strict=True)
+        _is_part(ends[int(row)].footprint, begins[int(column)].footprint)
+        for row, column in zip(rows, columns, strict=True)
     ]
     badly = stays + _BADLY_PLACED + model.bad_view(seen_slots(begins)[columns])
     ways[1, rows, columns] = np.where(np.array(partly, dtype=bool), badly, -np.inf)

@@ -132,12 +132,12 @@ def _stacked(rise_m: float, part: Track, whole: Track, parameters: TrackerParame
     """Whether a block as high as that rise, and no larger than the other, may lie upon it."""
     allowed = parameters.same_height_m + parameters.same_height_share * part.height_m
     fits = part.footprint.area <= parameters.same_side_ratio * whole.footprint.area
-    return fits and rise_m > parameters.same_height_m and abs(rise_m - part.height_m) <= allowed
+    return bool(fits and rise_m > parameters.same_height_m and abs(rise_m - part.height_m) <= allowed)
 
 
 def _same_plan(first: Track, second: Track, parameters: TrackerParameters) -> bool:
     both = first.footprint.intersection(second.footprint).area
-    return both >= max(first.footprint.area, second.footprint.area) / parameters.same_side_ratio**2
+    return bool(both >= max(first.footprint.area, second.footprint.area) / parameters.same_side_ratio**2)
 
 
 def _together(first: datetime | None, second: datetime | None, parameters: TrackerParameters) -> bool:

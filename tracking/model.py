@@ -137,7 +137,7 @@ class Model:
         return np.asarray(np.logaddexp(np.logaddexp(exact, near), self.anywhere))
 
     def any_shape(self, seen: Forms, others: Forms) -> Floats:
-        """(seen,) log density of sides and height of any block: spread widely about those of the bay's blocks, and beyond."""
+        """(seen,) log density of sides and height of any block: spread widely about those of the bay's, and beyond."""
         beyond = np.full(len(seen), self.any_size + math.log(1 - _LIKE_OTHERS))
         if not len(others):
             return beyond

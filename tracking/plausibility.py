@@ -23,10 +23,10 @@ _REACH_M = 8.0
 
 def implausible(
     known: Sequence[Track],
-    forms: Forms,
     pairs: Mapping[int, int],
     unseen: set[int],
-    seen: Forms,
+    *,
+    forms: tuple[Forms, Forms],
     hours: float,
     model: Model,
 ) -> str:
@@ -34,17 +34,16 @@ def implausible(
 
     Args:
         known: tracks that have not exited.
-        forms: theirs.
         pairs: index of the sighting at its place by index of the track.
         unseen: tracks at whose floor too few cameras looked.
-        seen: forms of all sightings.
+        forms: of the tracks, and of all sightings.
         hours: since the slot before.
         model: of the bay.
     """
     standing = [i for i, track in enumerate(known) if track.on_floor and not track.misses and i not in unseen]
     if len(standing) < _FEWEST:
         return ""
-    shift = _common_shift(forms.take(standing), seen, model)
+    shift = _common_shift(forms[0].take(standing), forms[1], model)
     if shift:
         return shift
     lost = sum(index not in pairs for index in standing)

@@ -37,7 +37,7 @@ from fusion.types import FusedBlock, FusionResult
 from tracking import evidence
 from tracking.doubt import doubted
 from tracking.evidence import Lesson
-from tracking.forms import Forms, forms_of, known_forms, sightings_of, with_sighting
+from tracking.forms import forms_of, known_forms, sightings_of, with_sighting
 from tracking.hypotheses import Claim, Hypotheses, weigh
 from tracking.joining import joined, merged_into, places_of, set_apart
 from tracking.matching import cover, match_places
@@ -116,13 +116,15 @@ class Tracker:
         known = [track for track in self.state.tracks if track.status is not TrackStatus.EXITED]
         forms = known_forms(known)
 
-        pairs = self._at_their_places(known, forms, blocks, ignored, seen, slot.model)
+        least = np.where(ignored, self.parameters.ignored_overlap, self.parameters.min_overlap)
+        outlines = [block.footprint for block in blocks]
+        pairs = match_places(known, forms, outlines, seen, least=least, model=slot.model)
         unseen = self._unseen(known, pairs, fusion_result)
-        doubt = implausible(known, forms, pairs, unseen, seen, slot.hours, slot.model)
+        doubt = implausible(known, pairs, unseen, forms=(forms, seen), hours=slot.hours, model=slot.model)
         if doubt and not self._is_doubted_too_long(slot.time):
             return self._held(slot, doubt)
 
-        tracks, number = self._associated(known, pairs, unseen, blocks, sightings, slot)
+        tracks, number = self._associated(known, pairs, blocks, sightings, unseen=unseen, slot=slot)
         kept = [track for track in tracks if not self._is_forgotten(track, slot)]
         dropped = [track for track in tracks if track.status is TrackStatus.TENTATIVE and track not in kept]
         given_up = [track for track in dropped if track.doubts is None]
@@ -138,27 +140,14 @@ class Tracker:
 
     # -- association -----------------------------------------------------------------------
 
-    def _at_their_places(
-        self,
-        known: Sequence[Track],
-        forms: Forms,
-        blocks: Sequence[FusedBlock],
-        ignored: Sequence[bool],
-        seen: Forms,
-        model: Model,
-    ) -> dict[int, int]:
-        least = [self.parameters.ignored_overlap if off else self.parameters.min_overlap for off in ignored]
-        return match_places(
-            known, forms, [block.footprint for block in blocks], seen, least=np.asarray(least), model=model
-        )
-
     def _associated(
         self,
         known: Sequence[Track],
         pairs: Mapping[int, int],
-        unseen: set[int],
         blocks: Sequence[FusedBlock],
         sightings: Sequence[Sighting],
+        *,
+        unseen: set[int],
         slot: _Slot,
     ) -> tuple[list[Track], int]:
         """The known tracks with what was seen at their places, and those that were cut off; the next number."""
