@@ -346,9 +346,9 @@ class Tracker:
         if begin.track_id not in after:
             return  # a part of a block that another part goes on as
         overdue = begin.hits + begin.misses >= self.parameters.revise_slots
-        if begin.hits < self.parameters.confirm_slots and not overdue:
-            return
         claim = hypotheses.of_begin(begin)
+        if begin.hits < self.parameters.confirm_slots and not overdue and not self._is_still_there(begin, claim):
+            return
         if begin.hits >= self.parameters.confirm_slots and self._merge(after, begin, hypotheses, slot):
             return
         absent = claim.track is not None and claim.track.status is TrackStatus.EXITED
@@ -364,6 +364,12 @@ class Tracker:
             self._continue(after, after[claim.track.track_id], begin, claim, slot)
         elif claim.what == "new" and begin.hits >= self.parameters.confirm_slots:
             self._appear(after, begin, claim, hypotheses, slot)
+
+    def _is_still_there(self, begin: Track, claim: Claim) -> bool:
+        """Whether a track that was doubted is most likely where it was, but for less than a move."""
+        if claim.track is None or claim.track.track_id != begin.doubts or claim.what == "bad view":
+            return False
+        return claim.what == "stands" or not self._has_moved(claim.track, begin)
 
     def _continue(self, after: dict[str, Track], before: Track, begin: Track, claim: Claim, slot: _Slot) -> None:
         """A track that was gone from its place goes on in a tentative one."""
