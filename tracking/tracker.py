@@ -369,7 +369,9 @@ class Tracker:
         """Whether a track that was doubted is most likely where it was, but for less than a move."""
         if claim.track is None or claim.track.track_id != begin.doubts or claim.what == "bad view":
             return False
-        return claim.what == "stands" or not self._has_moved(claim.track, begin)
+        limit = self.parameters.same_height_m + self.parameters.same_height_share * begin.height_m
+        as_high = abs(claim.track.height_m - begin.height_m) <= limit
+        return as_high and not self._has_moved(claim.track, begin)
 
     def _continue(self, after: dict[str, Track], before: Track, begin: Track, claim: Claim, slot: _Slot) -> None:
         """A track that was gone from its place goes on in a tentative one."""
