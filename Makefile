@@ -6,6 +6,10 @@ UV     := uv==0.11.33
 comma := ,
 VERSION = $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 
+SHELL_SCRIPTS = $(shell grep -lsE '^\#!.*[ /](ba)?sh$$|^\# shellcheck shell=' .ci/* *.sh deploy/* deploy/bin/*)
+# Without dotfiles, `dashboard` and `legacy`: what a newcomer reads first stays short.
+TOP_LEVEL_ENTRIES = 28
+
 # Where nothing keeps the compiled modules, each process of Airflow compiles all of them: seconds at every start.
 unexport PYTHONDONTWRITEBYTECODE
 
@@ -27,15 +31,25 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 		$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable '.[observer,dev]'
 	@touch $@
 
-lint: install  ## ruff, mypy --strict on the plain packages, import-linter
+lint: install  ## ruff, mypy --strict, import-linter, shellcheck, and the number of entries at the top level
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/shellcheck --external-sources $(SHELL_SCRIPTS)
+	@entries=$$( (git ls-files 2>/dev/null || ls) | cut -d/ -f1 | sort -u | grep -cvE '^\.|^(dashboard|legacy)$$'); \
+		echo "top level: $$entries entries, at most $(TOP_LEVEL_ENTRIES)"; [ $$entries -le $(TOP_LEVEL_ENTRIES) ]
 
 format: install  ## let ruff rewrite what it can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+hooks: install  ## let git run the quick checks before each commit (.pre-commit-config.yaml)
+	$(BIN)/pre-commit install --hook-type pre-commit --hook-type commit-msg
+
+docs: install  ## the documentation as a site in site/, links checked, without network
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+	@echo "open site/index.html, or: $(BIN)/python -m http.server --directory site"
 
 test: install  ## every test, on two cores within 12 minutes
 	$(BIN)/python -m pytest -n 2 --at-most 720
@@ -49,7 +63,7 @@ coverage: install  ## every test, and the lines and branches that they run of ea
 	$(BIN)/coverage combine --quiet
 	$(BIN)/python -m lab.benchmarks.covered
 
-cluster-test: install  ## Celery, PostgreSQL, Redis and two bays as hosts of their own, and every fault
+cluster-test: install  ## two bays, Celery, PostgreSQL and Redis as separate hosts on this machine, and every fault (root, iproute2)
 	$(BIN)/python -m pytest tests/lab/cluster -m "slow or not slow" $(ARGS)
 
 demo: install  ## six slots of a simulated day through real Airflow (KEEP=1 leaves it up, OFF="C_4 D_7", PORT=)
@@ -58,17 +72,23 @@ demo: install  ## six slots of a simulated day through real Airflow (KEEP=1 leav
 load: install  ## capture against 12 to 1000 simulated cameras, beside what it replaces (ARGS=--help)
 	@$(BIN)/python -m lab.benchmarks.load $(ARGS)
 
-eval: install  ## how right fusion and the whole way are, on yards never trained or tuned on (ARGS=--help)
+eval: install  ## how right fusion and the whole pipeline are, on yards never trained or tuned on (ARGS=--help)
 	@$(BIN)/python -m lab.evaluation $(ARGS)
 
 bench-inference: install  ## the warm models against slower ways and a cold task; with DEVICE=cuda: that device, step by step, beside the CPU
 	@$(BIN)/python -m $(if $(DEVICE),lab.benchmarks.device --device $(DEVICE),lab.benchmarks.inference) $(ARGS)
 
-backtest: install  ## a stored day again, beside the live history (BAY= FROM= TO= PARAMS=file.yaml OUTPUT= ARGS=--json)
+backtest: install  ## run a stored day again, and compare with the live history (BAY= FROM= TO= PARAMS=file.yaml OUTPUT= ARGS=--json)
 	@$(BIN)/python -m lab.backtest run $(BAY) --from '$(FROM)' --to '$(TO)' $(if $(PARAMS),--params $(PARAMS)) $(if $(OUTPUT),--output $(OUTPUT)) $(ARGS)
 
-bench-history: install  ## a year of ten bays in a PostgreSQL of its own: how long each question takes (ARGS="--scale 0.1", --fill/--folder FOLDER)
+bench-history: install  ## a year of ten bays in its own PostgreSQL: how long each question takes (ARGS="--scale 0.1", --fill/--folder FOLDER)
 	@$(BIN)/python -m lab.benchmarks.history $(ARGS)
+
+fuzz: install  ## every reader of bytes under a coverage-guided fuzzer (ARGS="--seconds 1800", names of targets)
+	@$(BIN)/python -m lab.fuzzing $(ARGS)
+
+check-slots: install  ## a slot holds what was seen then, nothing is lost: real Airflow, random losses (ARGS=--help)
+	@$(BIN)/python -m lab.benchmarks.check_slots $(ARGS)
 
 bench-artifacts: install  ## artifacts of format 2 beside format 1: save, load, size
 	@$(BIN)/python -m lab.benchmarks.artifacts $(ARGS)
@@ -87,9 +107,9 @@ $(WEB)/node_modules/.installed: $(WEB)/package.json
 web: $(WEB)/node_modules/.installed  ## build the dashboard's page into dashboard/static (Node 20 and npm)
 	@cd $(WEB) && npm run --silent build
 
-check-web: web  ## the page's own tests, and whether the committed bundle is what its sources build
-	@cd $(WEB) && npm test --silent
-	@git diff --exit-code --stat -- dashboard/static
+check-web: $(WEB)/node_modules/.installed  ## the page's own tests, and whether the committed bundle is what its sources build
+	@cd $(WEB) && npx tsc --noEmit && npm test --silent
+	@cd $(WEB) && npx vite build --logLevel error --outDir node_modules/.built && cmp node_modules/.built/dashboard.js ../static/dashboard.js
 
 check-dashboard: install web  ## the dashboard in a real Chromium on a real Airflow: every figure beside its bar (ARGS=--help)
 	@$(BIN)/python -m lab.benchmarks.dashboard $(ARGS)
@@ -103,4 +123,4 @@ compose-test: install  ## build the image, start every profile in Docker, send b
 	@$(BIN)/python tests/compose/run.py $(ARGS)
 
 clean:  ## remove what the targets made
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .coverage* data demo_output
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .coverage* data demo_output site

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Starts Airflow's own services, PostgreSQL, Redis and Flower on the main server: start-main.sh [dev|prod]
-# The first start makes the secrets. Safe to run again: it changes what has changed.
+# The first start makes the secrets. Safe to run again: it restarts what has changed.
 set -euo pipefail
 # shellcheck source=deploy/deployment.sh
 source "$(dirname "${BASH_SOURCE[0]}")/deploy/deployment.sh"
@@ -12,7 +12,7 @@ env_file="$PROJECT/env/$environment/main.env"
 choose_user
 check_docker
 check_image "$env_file"
-check_storage "$environment" "$env_file"
+check_storage "$environment" "$env_file" main
 provide_main_secrets
 make_folder "$PROJECT/logs"
 ensure_network

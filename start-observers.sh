@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Starts a bay's observer on a host inside the bay's camera network: start-observers.sh [dev|prod] [BAY] [INSTANCE]
-# INSTANCE 2 is the standby, on a second host: Airflow hands it what the first one no longer does.
+# INSTANCE 2 is the standby, on a second host: Airflow gives it the work of a first one that went down.
 set -euo pipefail
 # shellcheck source=deploy/deployment.sh
 source "$(dirname "${BASH_SOURCE[0]}")/deploy/deployment.sh"
@@ -16,7 +16,7 @@ check_queue "$ENV_FILE" "obs_$bay"
 choose_user
 check_docker
 check_image "$ENV_FILE"
-check_storage "$environment" "$ENV_FILE"
+check_storage "$environment" "$ENV_FILE" worker
 check_secrets "${WORKER_SECRETS[@]}"
 ensure_network
 

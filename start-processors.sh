@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Starts the processors of bays beside the main server: start-processors.sh [dev|prod] ["BAY BAY ..."] [INSTANCE]
-# INSTANCE 2 is one more processor of the same bays. A bay that cannot be started is told and skipped; the exit
-# status is 1 then.
+# INSTANCE 2 is a second processor of the same bays. A bay that cannot be started is reported and skipped; the
+# exit status is then 1.
 set -euo pipefail
 # shellcheck source=deploy/deployment.sh
 source "$(dirname "${BASH_SOURCE[0]}")/deploy/deployment.sh"
@@ -22,7 +22,7 @@ start() {
   choose_worker processor "$environment" "$bay" "$instance"
   check_queue "$ENV_FILE" "proc_$bay"
   check_image "$ENV_FILE"
-  check_storage "$environment" "$ENV_FILE"
+  check_storage "$environment" "$ENV_FILE" worker
   make_folder "$PROJECT/logs"
   echo "Starting processor for $bay..."
   compose_with processor "$environment" "$ENV_FILE" "$PROJECT_NAME" up -d
@@ -30,7 +30,7 @@ start() {
 
 status=0
 for bay in $bays; do
-  # In a shell of its own, which `fail` ends; called as it is, so that set -e holds in it.
+  # In a subshell, which `fail` ends. Not in an `if`, where set -e would not hold.
   set +e
   (
     set -e

@@ -15,7 +15,7 @@ from artifacts.codec import CodecError, decode, encode
 from artifacts.plain_pickle import PlainPickleError
 from artifacts.reference import Stage
 from artifacts.schemas import SCHEMAS
-from bay_observation.errors import ArtifactError
+from bay_observation.errors import WrongArtifactError
 
 _MAGIC = b"bay-observation"
 _LONGEST_HEADER = 128
@@ -40,16 +40,16 @@ def from_bytes(where: str, stage: Stage, content: bytes) -> Any:
         content: all of the file.
 
     Raises:
-        ArtifactError: it is foreign, outdated, damaged, or holds another type.
+        WrongArtifactError: it is foreign, outdated, damaged, or holds another type.
     """
     schema = SCHEMAS[stage]
     start = _checked_header(where, stage, schema.version, content)
     try:
         return decode(schema.kind(), plain_pickle.loads(content, start))
     except PlainPickleError as error:
-        raise ArtifactError(f"{where}: foreign: its pickle is not one of plain data: {error}") from error
+        raise WrongArtifactError(f"{where}: foreign: its pickle is not one of plain data: {error}") from error
     except CodecError as error:
-        raise ArtifactError(f"{where}: foreign: it does not hold a {schema.name}: {error}") from error
+        raise WrongArtifactError(f"{where}: foreign: it does not hold a {schema.name}: {error}") from error
 
 
 def _checked_header(where: str, stage: Stage, version: int, content: bytes) -> int:
@@ -57,21 +57,21 @@ def _checked_header(where: str, stage: Stage, version: int, content: bytes) -> i
     first, separator, _ = content[:_LONGEST_HEADER].partition(b"\n")
     words = first.split(b" ")
     if not separator or words[0] != _MAGIC or len(words) not in (3, 4):
-        raise ArtifactError(f"{where}: foreign: not an artifact of this project")
+        raise WrongArtifactError(f"{where}: foreign: not an artifact of this project")
     if words[1] != stage.encode():
-        raise ArtifactError(f"{where}: foreign: holds a {_shown(words[1])} artifact, not {stage}")
+        raise WrongArtifactError(f"{where}: foreign: holds a {_shown(words[1])} artifact, not {stage}")
     if len(words) == 3:
-        raise ArtifactError(
+        raise WrongArtifactError(
             f"{where}: outdated: written in format 1, which could name code:"
             " `python -m artifacts convert` makes a store of this format from it"
         )
     if words[2] != str(version).encode():
-        raise ArtifactError(
+        raise WrongArtifactError(
             f"{where}: outdated: schema {_shown(words[2])}, this version reads {version}; run the stage again"
         )
     start = len(first) + 1
     if f"{zlib.crc32(memoryview(content)[start:]):08x}".encode() != words[3]:
-        raise ArtifactError(f"{where}: damaged: its bytes are not those that were written")
+        raise WrongArtifactError(f"{where}: damaged: its bytes are not those that were written")
     return start
 
 

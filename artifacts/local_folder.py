@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from artifacts.filesystem import FileStatus
-from bay_observation.errors import ArtifactError
+from bay_observation.errors import ArtifactError, WrongArtifactError
 from bay_observation.files import BeforeCommit, file_lock, read_regular_file, write_atomically
 
 
@@ -58,7 +58,7 @@ class LocalFileSystem:
         try:
             located = (root / path).resolve()
         except RuntimeError:  # before Python 3.13, for links that lead to one another
-            raise ArtifactError(f"{root / path}: a loop of symbolic links") from None
+            raise WrongArtifactError(f"{root / path}: a loop of symbolic links") from None
         if not located.is_relative_to(root):
             raise ArtifactError(f"{path}: leaves the store {root}")
         return located

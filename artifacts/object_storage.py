@@ -13,7 +13,7 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 from artifacts.filesystem import FileStatus
-from bay_observation.errors import ArtifactError, ConfigError
+from bay_observation.errors import ConfigError, WrongArtifactError
 from bay_observation.files import BeforeCommit
 
 _ROOT = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[A-Za-z0-9][A-Za-z0-9_.=-]*)*/?")
@@ -60,7 +60,7 @@ class ObjectStorage:
         with self._s3() as s3:
             size = int(s3.info(self._key(path))["size"])
             if size > most_bytes:
-                raise ArtifactError(
+                raise WrongArtifactError(
                     f"{self.where(path)}: {size} bytes where {most_bytes} are expected: replaced, or not ours"
                 )
             content: bytes = s3.cat_file(self._key(path))

@@ -18,7 +18,13 @@ from artifacts.reference import ArtifactReference, Stage, artifact_path
 from artifacts.schemas import SCHEMAS
 from artifacts.spool import SPOOLED_STAGES, Spool
 from bay_observation import settings
-from bay_observation.errors import ArtifactError, ConfigError, StoreUnavailableError
+from bay_observation.errors import (
+    ArtifactError,
+    ConfigError,
+    MissingArtifactError,
+    StoreUnavailableError,
+    WrongArtifactError,
+)
 from bay_observation.files import BeforeCommit
 
 logger = logging.getLogger(__name__)
@@ -149,7 +155,8 @@ class ArtifactStore:
         """Read an artifact back, after its size, digest and header proved right.
 
         Raises:
-            ArtifactError: the file is missing, damaged, truncated, foreign or outdated.
+            MissingArtifactError: no file is there.
+            WrongArtifactError: it is damaged, truncated, foreign, outdated, or replaced.
             StoreUnavailableError: the store fails, and this host's spool does not hold the artifact.
         """
         content = None if self.spool is None else self.spool.read(reference)
@@ -157,6 +164,28 @@ class ArtifactStore:
             content = self._read_verified(reference)
         value: T = from_bytes(self.where(reference), reference.stage, content)
         return value
+
+    def readable_size(self, reference: ArtifactReference) -> int | None:
+        """How many bytes of the artifact this host can read; None while no file is there.
+
+        `reference.size` means that it is whole and its digest is right. Less means that it is
+        being written, or was cut off: this package writes atomically, a copy made by other
+        means does not.
+
+        Raises:
+            WrongArtifactError: what is there is not what was published.
+            StoreUnavailableError: the store fails.
+        """
+        if self.spool is not None and self.spool.read(reference) is not None:
+            return reference.size
+        with named_errors(self.where(reference), "read"):
+            status = self._files.status(reference.path)
+        if status is not None and status.size < reference.size:
+            return status.size
+        try:
+            return len(self._read_verified(reference))
+        except MissingArtifactError:
+            return None
 
     def is_whole(self, reference: ArtifactReference) -> bool:
         """Whether the artifact is readable on this host with the published size and digest.
@@ -179,7 +208,7 @@ class ArtifactStore:
         """Reference to what is published for a batch's stage, or waits in this host's spool; None when nothing is.
 
         Raises:
-            ArtifactError: a file is there and is not a whole artifact of this stage.
+            WrongArtifactError: a file is there and is not a whole artifact of this stage.
             StoreUnavailableError: the store fails.
         """
         path = artifact_path(stage, bay_id, batch_id).as_posix()
@@ -265,12 +294,12 @@ class ArtifactStore:
         where = self.where(reference)
         content = self._read(reference.path, reference.size)
         if len(content) != reference.size:
-            raise ArtifactError(
+            raise WrongArtifactError(
                 f"{where}: {len(content)} bytes where {reference.size} were published:"
                 " truncated, or replaced by a later run of its stage"
             )
         if hashlib.sha256(content).hexdigest() != reference.sha256:
-            raise ArtifactError(
+            raise WrongArtifactError(
                 f"{where}: its sha256 is not the published one: damaged, or replaced by a later run of its stage"
             )
         return content
@@ -281,7 +310,7 @@ class ArtifactStore:
             try:
                 return self._files.read(path, most_bytes)
             except FileNotFoundError:
-                raise ArtifactError(
+                raise MissingArtifactError(
                     f"{where}: no such artifact; is the shared storage mounted at {self._files.root} on this host?"
                 ) from None
 

@@ -15,7 +15,7 @@ from bay_observation.errors import (
     TrackingError,
 )
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [
     "ArtifactError",

@@ -3,6 +3,8 @@
     BayObservationError
     ├── ConfigError        a bay's YAML file, an environment variable, a command's argument
     ├── ArtifactError      a file of the store is missing, damaged, foreign or outdated
+    │   ├── MissingArtifactError      nothing is published under that name, or it is not readable here yet
+    │   ├── WrongArtifactError        a file is there and is not what was published: waiting does not help
     │   ├── StoreUnavailableError     the store itself fails: full, read-only, stale, absent, hanging, ...
     │   └── SpoolError                nor does the observer's own disk take what the store does not
     ├── CaptureError       a bay could not be captured (single cameras have outcomes, not errors)
@@ -10,6 +12,7 @@
     ├── FusionError        an observation does not fit the bay
     ├── CalibrationError   points from which a camera cannot be calibrated
     ├── TrackingError      a fusion result does not fit the tracker's state
+    │   └── LateBatchError     a batch cannot be entered where it belongs; the history keeps what it has
     ├── HistoryError       the history does not hold what is asked, or does not fit what is written
     │   └── HistoryUnavailableError   its database cannot be reached, or its schema is another version's
     ├── BacktestError      a stored day cannot be run again, or a stage of it failed
@@ -31,6 +34,14 @@ class ConfigError(BayObservationError):
 
 class ArtifactError(BayObservationError):
     """An artifact cannot be written, or must not be read: the message names its path."""
+
+
+class MissingArtifactError(ArtifactError):
+    """Nothing is published under that name, or this host's mount does not show it yet."""
+
+
+class WrongArtifactError(ArtifactError):
+    """A file is there and is not what was published: damaged, foreign, outdated, or replaced by a later run."""
 
 
 class StoreUnavailableError(ArtifactError):
@@ -70,6 +81,10 @@ class CalibrationError(BayObservationError):
 
 class TrackingError(BayObservationError):
     """A fusion result cannot be tracked from this state."""
+
+
+class LateBatchError(TrackingError):
+    """A batch cannot be entered where it belongs: what it needs is gone, or a person withdrew it. Nothing changes."""
 
 
 class HistoryError(BayObservationError):

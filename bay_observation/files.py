@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import mkstemp
 
-from bay_observation.errors import ArtifactError
+from bay_observation.errors import ArtifactError, WrongArtifactError
 
 BeforeCommit = Callable[[], None]
 
@@ -82,14 +82,14 @@ def read_regular_file(path: Path, most_bytes: int) -> bytes:
     with os.fdopen(descriptor, "rb") as file:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
-            raise ArtifactError(f"{path}: no regular file")
+            raise WrongArtifactError(f"{path}: no regular file")
         if status.st_size > most_bytes:
-            raise ArtifactError(
+            raise WrongArtifactError(
                 f"{path}: {status.st_size} bytes where {most_bytes} are expected: replaced, or not ours"
             )
         # Small files may have no blocks of their own. `st_blocks` counts 512 bytes each.
         if status.st_size > _SMALL and status.st_blocks * 512 < status.st_size // 2:
-            raise ArtifactError(f"{path}: most of its {status.st_size} bytes were never written")
+            raise WrongArtifactError(f"{path}: most of its {status.st_size} bytes were never written")
         return file.read(most_bytes + 1)
 
 

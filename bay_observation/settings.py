@@ -84,6 +84,12 @@ def _schedule(text: str) -> bool | datetime:
     return end if word == "until" and end.tzinfo is not None else _refuse(text)
 
 
+def _clock(text: str) -> str:
+    if text not in ("real", "slot"):
+        raise ValueError(text)
+    return text
+
+
 def _refuse(text: str) -> bool:
     raise ValueError(text)
 
@@ -158,6 +164,15 @@ BAYS_SCHEDULE: Setting[bool | datetime] = Setting(
     'write on, off, or "until" and a time with its zone',
     "`off`: no observation DAG has a schedule. `until TIME`: the schedules end at that time.",
     default_text="on",
+)
+
+CLOCK = Setting(
+    "CLOCK",
+    "real",
+    _clock,
+    "write real, or slot",
+    "`slot`: each slot counts as now, for a simulated or a stored day (demo, lab, backtest)."
+    " Refused together with `STORE_MARKER=required`.",
 )
 
 # History, hosts, models
@@ -255,7 +270,7 @@ def camera_connection(bay_id: str) -> Setting[str | None]:
 
 GROUPS: dict[str, tuple[Setting[object], ...]] = {
     "Shared storage": (DATA_PATH, STORE_TIMEOUT, STORE_MARKER, SPOOL_PATH, SPOOL_LIMIT_MB, SPOOL_KEPT_HOURS),
-    "Bays": (BAYS_PATH, BAYS_ENABLED, BAYS_SCHEDULE),
+    "Bays": (BAYS_PATH, BAYS_ENABLED, BAYS_SCHEDULE, CLOCK),
     "History, hosts, models": (HISTORY_DB, ADVERTISED_HOST, MODELS_PATH, INFERENCE_SOCKETS, XDG_RUNTIME_DIR),
     "Dashboard": (DASHBOARD, DASHBOARD_CACHE),
     "Cameras, outside Airflow": (CAMERA_USER, CAMERA_PASSWORD, camera_connection("{bay}")),

@@ -106,7 +106,7 @@ SHARED_DATA_PATH=./data
 """
     cameras = """\
 
-# Nobody but the bay's triggerer sees loopback addresses: simulated cameras, beside it.
+# Only the bay's triggerer sees loopback addresses: the simulated cameras run beside it.
 SIMULATED_CAMERAS=yes
 """
     observer = f"""\

@@ -1,5 +1,6 @@
 """Reading `bays/*.yaml`: errors name the file, the line, the key and the reason."""
 
+import json
 from collections.abc import Hashable, Iterator
 from pathlib import Path
 from typing import Any
@@ -75,6 +76,19 @@ def _override() -> tuple[str, ...] | None:
     return settings.BAYS_ENABLED.read()
 
 
+_LONGEST = 500_000
+# libyaml composes nested values by recursion in C, where a file of brackets would end the process.
+_DEEPEST = 50
+
+
+def _check_depth(text: str) -> None:
+    depth = 0
+    for event in yaml.parse(text, Loader=_SafeLoader):
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > _DEEPEST:
+            raise yaml.MarkedYAMLError(problem="nested too deep", problem_mark=event.start_mark)  # type: ignore[arg-type]
+
+
 # A bay's file is read for every task: libyaml does it in a tenth of the time, where PyYAML was built with it.
 _SafeLoader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -86,6 +100,10 @@ class _UniqueKeyLoader(_SafeLoader):  # type: ignore[misc]  # one of two, chosen
         seen: set[Any] = set()
         for key_node, _ in node.value:
             key = self.construct_object(key_node, deep=True)
+            if not isinstance(key, str):
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key {key!r:.40} is no text; put it in quotes", key_node.start_mark
+                )
             if key in seen:
                 raise yaml.constructor.ConstructorError(None, None, f"key {key!r} stands twice", key_node.start_mark)
             seen.add(key)
@@ -109,15 +127,18 @@ def parse_bay(path: Path, text: str, bay_id: str) -> BayConfig:
     Raises:
         ConfigError: every fault with line, key and reason.
     """
+    if len(text) > _LONGEST:
+        raise ConfigError(f"{path}: {len(text)} characters; a bay's file has {_LONGEST} at most")
     try:
+        _check_depth(text)
         tree, raw = _read(text)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         # A file that ends too early has its fault behind its last line.
         line = f":{min(mark.line + 1, len(text.splitlines()))}" if mark else ""
         raise ConfigError(f"{path}{line}: {error.problem or error.context}") from error
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{path}: no YAML: {error}") from error
+    except Exception as error:
+        raise ConfigError(f"{path}: no YAML that can be read: {_reason(error)}") from error
     if not isinstance(raw, dict):
         raise ConfigError(f"{path}: a bay's file is a mapping of keys to values")
     if "bay_id" in raw:
@@ -126,9 +147,18 @@ def parse_bay(path: Path, text: str, bay_id: str) -> BayConfig:
     if chosen is not None:
         raw["enabled"] = bay_id in chosen
     try:
-        return BayConfig.model_validate({**raw, "bay_id": bay_id})
+        # As JSON and strict: `port: yes`, `host: 2130706433` and a date are refused, not converted.
+        return BayConfig.model_validate_json(json.dumps({**raw, "bay_id": bay_id}, allow_nan=False), strict=True)
     except ValidationError as error:
         raise ConfigError("\n".join(_faults(path, tree, error))) from error
+    except Exception as error:
+        raise ConfigError(f"{path}: cannot be read: {_reason(error)}") from error
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, RecursionError):
+        return "nested too deep"
+    return " ".join(str(error).split())[:200] or type(error).__name__
 
 
 def _faults(path: Path, tree: yaml.Node | None, error: ValidationError) -> Iterator[str]:

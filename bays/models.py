@@ -8,12 +8,13 @@ origin at the top left. See `bays.camera_model` for the projection between them.
 import re
 from collections import Counter
 from collections.abc import Iterable
-from datetime import datetime, time
+from datetime import UTC, datetime, time
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from croniter import CroniterBadDateError, croniter
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from bays.naming import BAY_ID
@@ -25,6 +26,8 @@ from bays.tracker_parameters import TrackerParameters
 known_providers = set(PROVIDER_CONFIGS)
 _WINDOW = re.compile(r"([01]\d|2[0-3]):([0-5]\d)-([01]\d|2[0-3]):([0-5]\d)")
 _CRON_FIELDS = 5
+_WIDEST_SUBNET = 16
+_ANY_TIME = datetime(2025, 1, 1, tzinfo=UTC)
 
 Metres = Annotated[float, Field(ge=-1000, le=1000)]
 Degrees = Annotated[float, Field(ge=-360, le=360)]
@@ -95,8 +98,10 @@ class Camera(_Strict):
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_\-]{0,31}$")]
     host: IPv4Address
-    port: Annotated[int, Field(ge=1, le=65535)] = 80
     scheme: Literal["http", "https"] = "http"
+    port: Annotated[int, Field(ge=1, le=65535)] = Field(
+        default_factory=lambda known: 443 if known.get("scheme") == "https" else 80
+    )
     connections: Annotated[int, Field(ge=1, le=16)] = 1
     snapshot: LocalTarget | None = None
     snapshot_port: Annotated[int, Field(strict=True, ge=1, le=65535)] | None = None
@@ -115,19 +120,19 @@ class Camera(_Strict):
         selection = "".join(f", {name} {value}" for name, value in parts.items() if value is not None)
         return f"{self.host}{selection}"
 
-    @model_validator(mode="before")
-    @classmethod
-    def _port_of_the_scheme(cls, value: Any) -> Any:
-        if isinstance(value, dict) and value.get("scheme") == "https" and "port" not in value:
-            return {**value, "port": 443}
-        return value
-
 
 class Network(_Strict):
     """The bay's own network: its observer reaches these cameras and no others."""
 
     camera_subnet: IPv4Network
     observer_ip: IPv4Address
+
+    @field_validator("camera_subnet")
+    @classmethod
+    def _is_one_bay_s(cls, value: IPv4Network) -> IPv4Network:
+        if value.prefixlen < _WIDEST_SUBNET:
+            raise ValueError(f"{value} is wider than /{_WIDEST_SUBNET}: give the network of this bay's cameras alone")
+        return value
 
 
 class Schedule(_Strict):
@@ -140,8 +145,12 @@ class Schedule(_Strict):
     @field_validator("observation")
     @classmethod
     def _is_cron(cls, value: str | None) -> str | None:
-        if value is not None and len(value.split()) != _CRON_FIELDS:
-            raise ValueError(f"{value!r} is no cron expression of five fields")
+        if value is not None and (len(value.split()) != _CRON_FIELDS or not croniter.is_valid(value)):
+            raise ValueError(f"{value!r} is no cron expression of five fields, as */10 * * * *")
+        try:
+            croniter(value or "* * * * *", _ANY_TIME).get_next()
+        except CroniterBadDateError:
+            raise ValueError(f"{value!r} is a cron expression that never comes true") from None
         return value
 
 
@@ -256,11 +265,19 @@ class Layout(_Strict):
         for name, area in self.areas.items():
             if area.x[0] < 0 or area.y[0] < 0 or area.x[1] > self.width or area.y[1] > self.height:
                 raise ValueError(f"area {name} leaves the floor of {self.width:g} x {self.height:g} m")
+        places: dict[tuple[object, object], str] = {}
+        for name, area in self.areas.items():
+            if (other := places.setdefault((area.x, area.y), name)) != name:
+                raise ValueError(f"areas {other} and {name} are the same place")
         return self
 
 
 class BayConfig(_Strict):
-    """One bay, as its YAML file describes it. Times are `timezone`'s, dates of Airflow are UTC."""
+    """One bay, as its YAML file describes it. Times are `timezone`'s, dates of Airflow are UTC.
+
+    `capture_window` is for how many seconds after its slot live cameras may be asked
+    (`bays.capture_window`); half the schedule's period by default.
+    """
 
     bay_id: Annotated[str, Field(pattern=f"^{BAY_ID.pattern}$")]
     description: str
@@ -273,6 +290,7 @@ class BayConfig(_Strict):
     cameras: tuple[Camera, ...] = ()
     camera_quorum: Annotated[int, Field(ge=1)] = 1
     capture_deadline: Annotated[float, Field(gt=0, le=540)] = 30.0
+    capture_window: Annotated[float, Field(gt=0, le=86_400)] | None = None
     capture_attempts: Annotated[int, Field(ge=1, le=10)] = 3
     retry_delay: Annotated[float, Field(ge=1, le=540)] = 60.0
     image_provider: str = "onvif"

@@ -16,8 +16,8 @@ def faults() -> list[str]:
     for bay_id in bay_ids():
         try:
             load_bay(bay_id)
-        except ConfigError as error:
-            found.append(str(error))
+        except Exception as error:  # noqa: BLE001 - one message per bay, also for what no check foresaw
+            found.append(str(error) if isinstance(error, ConfigError) else f"bay {bay_id}: {error!r}")
     if not found:
         try:
             enabled_bays()

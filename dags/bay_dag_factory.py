@@ -26,10 +26,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from airflow.providers.standard.operators.python import ShortCircuitOperator
-from airflow.sdk import DAG, get_parsing_context
+from airflow.sdk import DAG, Param, get_parsing_context
 
 from bay_observation import settings
-from bay_observation.errors import ConfigError
 from bays import BayConfig, TaskType, bay_ids, dag_id, load_bay, observer_queue, processor_queue
 from operators import FusionOperator, InferenceOperator, ObservationOperator, TrackingOperator, TriggerStageOperator
 from operators.conditions import check_execution_conditions
@@ -87,6 +86,7 @@ def fusion_dag(bay: BayConfig) -> DAG:
         schedule=bay.schedule.fusion,
         tags=["fusion", bay.bay_id, "processor"],
         doc_md=f"One run per Observation of **{bay.description}**; `conf` names it by `observation` or `batch_id`.",
+        params=_batch_param(bay),
         **_common(bay),
     ) as dag:
         process_fusion = FusionOperator(
@@ -110,6 +110,7 @@ def tracking_dag(bay: BayConfig) -> DAG:
         schedule=bay.schedule.tracking,
         tags=["tracking", bay.bay_id, "processor"],
         doc_md=f"One run per floor plan of **{bay.description}**; `conf` names it by `fusion` or `batch_id`.",
+        params=_batch_param(bay),
         **_common(bay),
     ) as dag:
         TrackingOperator(
@@ -134,6 +135,7 @@ def build_dags() -> dict[str, DAG]:
     Raises:
         ConfigError: a DAG is asked for by id and its bay's file is wrong; `BAYS_SCHEDULE` is.
     """
+    settings.BAYS_SCHEDULE.read()  # a wrong value is not one bay's fault
     asked = get_parsing_context().dag_id
     dags: dict[str, DAG] = {}
     for bay_id in bay_ids():
@@ -142,14 +144,13 @@ def build_dags() -> dict[str, DAG]:
             continue
         try:
             bay = load_bay(bay_id)
-        except ConfigError as error:
+            # A task that was sent out runs, even if its bay was disabled meanwhile.
+            if bay.enabled or asked is not None:
+                dags |= {dag_id(task_type, bay_id): FACTORIES[task_type](bay) for task_type in wanted}
+        except Exception as error:
             if asked is not None:
                 raise
             _log.error("bay %s has no DAGs: %s", bay_id, error)
-            continue
-        # A task that was sent out runs, even if its bay was disabled meanwhile.
-        if bay.enabled or asked is not None:
-            dags |= {dag_id(task_type, bay_id): FACTORIES[task_type](bay) for task_type in wanted}
     return dags
 
 
@@ -159,6 +160,19 @@ def _common(bay: BayConfig) -> dict[str, Any]:
         "start_date": START_DATE,
         "catchup": False,
         "max_active_runs": 1,
+    }
+
+
+def _batch_param(bay: BayConfig) -> dict[str, Param]:
+    """The field of the trigger form in which a person names the batch to run again."""
+    example = f"{bay.bay_id}_20250702-161000"
+    return {
+        "batch_id": Param(
+            None,
+            type=["null", "string"],
+            title="Batch",
+            description=f"The batch whose published artifact is processed again, as {example} (slot in UTC)",
+        )
     }
 
 

@@ -1,6 +1,6 @@
 # shellcheck shell=bash
-# What the start scripts share: they source this file. Everything that can be told before a container
-# starts is told here, in one sentence each.
+# What the start scripts share: they source this file. What can be checked before a container starts is
+# checked here, and reported in one sentence.
 
 PROJECT="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
 readonly PROJECT
@@ -10,7 +10,7 @@ export SECRETS_PATH BAYS_FOLDER
 
 readonly WORKER_SECRETS=(postgres_password redis_password fernet_key api_secret_key)
 readonly MAIN_SECRETS=("${WORKER_SECRETS[@]}" jwt_secret admin_password flower_password)
-# What is written in examples everywhere, and tried first by whoever breaks in.
+# The values of examples, which an attacker tries first.
 readonly KNOWN_DEFAULTS=" airflow admin administrator postgres redis password secret changeme change-me default test yard "
 readonly SHORTEST_SECRET=20
 
@@ -25,8 +25,8 @@ check_environment() {
 
 # A bay's id, and a file of that name.
 check_bay() {
-  [[ "$1" =~ ^[a-z0-9][a-z0-9_]{0,47}$ ]] || fail "'$1' is no bay id: lower-case letters, digits and underscores"
-  [[ -f "$BAYS_FOLDER/$1.yaml" ]] || fail "unknown bay '$1': there is no $BAYS_FOLDER/$1.yaml; there are: $(known_bays)"
+  [[ "$1" =~ ^[a-z0-9][a-z0-9_]{0,47}$ ]] || fail "'$1' is not a bay id: lower-case letters, digits and underscores"
+  [[ -f "$BAYS_FOLDER/$1.yaml" ]] || fail "unknown bay '$1': there is no $BAYS_FOLDER/$1.yaml; known bays: $(known_bays)"
 }
 
 known_bays() {
@@ -41,7 +41,7 @@ check_instance() {
   [[ "$1" =~ ^[1-9][0-9]?$ ]] || fail "instance '$1': write a number from 1 to 99"
 }
 
-# The value of a variable in an env file; the environment comes first, as for docker-compose.
+# The value of a variable of an env file; the environment overrides it, as for docker-compose.
 setting() {
   local file=$1 name=$2
   if [[ -n "${!name:-}" ]]; then
@@ -73,22 +73,33 @@ check_image() {
   image="$(setting "$1" AIRFLOW_IMAGE_NAME)"
   image="${image:-bay-observation:latest}"
   docker image inspect "$image" >/dev/null 2>&1 ||
-    fail "there is no image $image on this host: make image, or docker load what another host has built"
+    fail "there is no image $image on this host: run make image, or docker load an image that another host built"
 }
 
-# In production the data is another machine's: an empty mount point would take it on the local disk in silence.
+# In production the data is on another machine: an empty mount point would silently put it on the local disk.
+# That holds for containers too, which Docker starts again after a reboot: they use the store only while its marker
+# is there. start-main.sh makes the marker.
+# check_storage ENVIRONMENT ENV_FILE ROLE
 check_storage() {
-  local environment=$1 file=$2 path
+  local environment=$1 file=$2 role=$3 path marker
   path="$(setting "$file" SHARED_DATA_PATH)"
   if [[ "$environment" == prod ]]; then
     [[ "$(setting "$file" SHARED_DATA_IS_LOCAL)" == yes ]] || mountpoint --quiet "${path:-/mnt/airflow-data}" ||
-      fail "${path:-/mnt/airflow-data}: nothing is mounted there; mount the file server (or, where this disk is the store, set SHARED_DATA_IS_LOCAL=yes)"
+      fail "${path:-/mnt/airflow-data}: nothing is mounted there; mount the file server (or set SHARED_DATA_IS_LOCAL=yes if this disk is the store)"
+    marker="${path:-/mnt/airflow-data}/.bay-observation-store"
+    if [[ "$role" == main ]]; then
+      touch "$marker" || fail "$marker: cannot be made: is the store writable by $(id -un)?"
+    else
+      [[ -e "$marker" ]] || fail "$marker is not there: run start-main.sh prod on the main server first, or mount the store that it uses"
+    fi
+    [[ -z "$(setting "$file" CLOCK)" ]] || fail "CLOCK is for demo, lab and backtest: leave it unset in production"
+    export STORE_MARKER=required
   else
     make_folder "${path:-$PROJECT/data}"
   fi
 }
 
-# Containers run as whoever starts them, or as the image's own user where that is root.
+# Containers run as the user who starts them; if that is root, as the image's own user.
 choose_user() {
   if [[ -z "${AIRFLOW_UID:-}" ]]; then
     AIRFLOW_UID="$(id -u)"
@@ -106,13 +117,13 @@ check_secret() {
   local file="$SECRETS_PATH/$1" mode value
   mode="$(stat -c %a "$file")"
   [[ "$mode" == *00 ]] || fail "$file: others may read it (mode $mode): chmod 600 $file"
-  value="$(cat "$file")" || fail "$file: cannot be read by $(id -un)"
-  [[ "$KNOWN_DEFAULTS" != *" ${value,,} "* ]] || fail "$file: a default that everybody knows"
-  [[ ${#value} -ge $SHORTEST_SECRET ]] || fail "$file: ${#value} characters; it takes $SHORTEST_SECRET at least"
-  if [[ "$1" == fernet_key ]]; then # several, the newest first, while the key is changed
-    [[ "$value" =~ ^[A-Za-z0-9_-]{43}=(,[A-Za-z0-9_-]{43}=)*$ ]] || fail "$file: no Fernet key (32 bytes in URL-safe base64)"
+  value="$(cat "$file")" || fail "$file: $(id -un) cannot read it"
+  [[ "$KNOWN_DEFAULTS" != *" ${value,,} "* ]] || fail "$file: this is a well-known default; choose another secret"
+  [[ ${#value} -ge $SHORTEST_SECRET ]] || fail "$file: ${#value} characters; at least $SHORTEST_SECRET are needed"
+  if [[ "$1" == fernet_key ]]; then # while the key is being changed: several, the newest first
+    [[ "$value" =~ ^[A-Za-z0-9_-]{43}=(,[A-Za-z0-9_-]{43}=)*$ ]] || fail "$file: this is not a Fernet key (32 bytes in URL-safe base64)"
   else
-    [[ "$value" =~ ^[A-Za-z0-9_-]+=?$ ]] || fail "$file: one line of letters, digits, - and _ (it becomes a part of URLs)"
+    [[ "$value" =~ ^[A-Za-z0-9_-]+=?$ ]] || fail "$file: write one line of letters, digits, - and _ (it becomes part of URLs)"
   fi
   [[ "$(id -u)" -ne 0 ]] || chown "$AIRFLOW_UID:0" "$file"
 }
@@ -134,7 +145,7 @@ make_secret() {
   echo "made $SECRETS_PATH/$1"
 }
 
-# On the main server: what is missing is made, except what belongs to a database that is there already.
+# On the main server: makes the missing secrets, except those of a database that exists already.
 provide_main_secrets() {
   local name first=yes
   (umask 077 && mkdir -p "$SECRETS_PATH")
@@ -144,7 +155,7 @@ provide_main_secrets() {
   for name in "${MAIN_SECRETS[@]}"; do
     [[ ! -e "$SECRETS_PATH/$name" ]] || continue
     if [[ $first == no && ($name == postgres_password || $name == fernet_key) ]]; then
-      fail "$SECRETS_PATH/$name is missing and the others are there: the database was made with it; restore it from your back-up"
+      fail "$SECRETS_PATH/$name is missing while other secrets exist: the database was made with it; restore it from your backup"
     fi
     make_secret "$name"
   done
@@ -169,7 +180,7 @@ compose_with() {
 }
 
 # choose_worker ROLE ENVIRONMENT BAY INSTANCE sets ENV_FILE, PROJECT_NAME and WORKER_NAME.
-# shellcheck disable=SC2034 # whoever sources this file uses them
+# shellcheck disable=SC2034 # the scripts that source this file use them
 choose_worker() {
   local role=$1 environment=$2 bay=$3 instance=$4 suffix=""
   ENV_FILE="$PROJECT/env/$environment/${role}_$bay.env"

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# What some tests need from the distribution and pip cannot bring: GStreamer's RTSP server, a real one to capture from;
-# FUSE, for a shared storage that fails; network namespaces and a false clock, for the cluster on one machine.
-# Installs it where it may (Debian or Ubuntu, as root); says what is missing where it may not, and is no failure then:
-# those tests are skipped and say so.
+# Packages of the distribution that some tests need: GStreamer's RTSP server, to capture from a real one; FUSE, for a
+# shared storage that fails; network namespaces and a wrong clock, for the cluster on one machine.
+# Installs them where it can (Debian or Ubuntu, as root). Elsewhere it says what is missing and succeeds: the tests
+# that need them are skipped and say so.
 set -euo pipefail
 
 packages=(

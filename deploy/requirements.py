@@ -1,6 +1,6 @@
 """Prints what pyproject.toml requires, with the extras that are named: `requirements.py observer,postgres`.
 
-The image installs it before the project itself, so that a change of the project does not install it anew.
+The image installs them before the project itself, so that a change of the project does not install them again.
 """
 
 import sys

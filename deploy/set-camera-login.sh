@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Gives Airflow the login of a bay's cameras, on the main server: set-camera-login.sh [dev|prod] BAY
+# Stores the login of a bay's cameras in Airflow; run it on the main server: set-camera-login.sh [dev|prod] BAY
 # Asks for login and password, or reads them as two lines from standard input. They become the Airflow Connection
-# onvif_BAY, encrypted with the Fernet key; they stand on no command line.
+# onvif_BAY, encrypted with the Fernet key; they are never on a command line.
 set -euo pipefail
 # shellcheck source=deploy/deployment.sh
 source "$(dirname "${BASH_SOURCE[0]}")/deployment.sh"

@@ -28,7 +28,7 @@ class FusedBlock:
             some 68 % of the errors lie within it.
         missed_by: working cameras that must have seen it and did not.
         stage_confidence: share of the vote that the stage got, 0 to 1.
-        descriptors: what it looks like, by name of each camera that saw it, (32,) float16 each
+        descriptors: its paint as each camera sees it, by the camera's name, (12,) float16 each
             (`inference.descriptors`); None where the observation has none.
     """
 

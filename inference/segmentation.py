@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inference import runtime
-from inference.descriptors import pooled, project
 from inference.outlines import upsample
 
 runtime.prepare()
@@ -55,19 +54,6 @@ class EmbeddedFrame:
     features: Any
     frame_size: tuple[int, int]
     input_size: tuple[int, int]
-
-
-@dataclass(frozen=True, eq=False)
-class Prompted:
-    """What the mask decoder gives for the boxes of a frame.
-
-    Attributes:
-        logits: (N, h, w) float32: mask logits on SAM's coarse grid.
-        descriptors: (N, DESCRIPTOR_LENGTH) float16, see `inference.descriptors`.
-    """
-
-    logits: NDArray[np.float32]
-    descriptors: NDArray[np.float16]
 
 
 def embed(
@@ -112,32 +98,32 @@ def prompt(
     embedded: EmbeddedFrame,
     boxes: NDArray[np.float32],
     dtype: torch.dtype | None = None,
-) -> Prompted:
-    """Mask logits and descriptors of what the boxes hold, in one call of the mask decoder.
+) -> NDArray[np.float32]:
+    """Mask logits of what the boxes hold, in one call of the mask decoder.
 
     Args:
         predictor: the SAM that embedded the frame.
         embedded: the frame.
         boxes: (N, 4) float32, N >= 1, pixels of the frame, x and y of the top left, x and y of the bottom right.
         dtype: half precision for the decoder, None for single.
+
+    Returns:
+        (N, h, w) float32, on SAM's coarse grid.
     """
     sam = predictor.model
     (height, width), (rows, columns) = embedded.frame_size, embedded.input_size
     to_input = np.asarray([columns / width, rows / height] * 2, dtype=np.float32)
     prompts = torch.as_tensor(boxes * to_input, device=predictor.device)
-    with torch.inference_mode():
-        with precision(predictor, dtype):
-            sparse, dense = sam.prompt_encoder(points=None, boxes=prompts, masks=None)
-            logits, _ = sam.mask_decoder(
-                image_embeddings=embedded.features,
-                image_pe=sam.prompt_encoder.get_dense_pe(),
-                sparse_prompt_embeddings=sparse,
-                dense_prompt_embeddings=dense,
-                multimask_output=False,
-            )
-        grids = logits[:, 0].float()
-        described = pooled(embedded.features, grids > sam.mask_threshold, prompts / sam.image_encoder.img_size)
-    return Prompted(grids.cpu().numpy(), project(described.cpu().numpy()))
+    with torch.inference_mode(), precision(predictor, dtype):
+        sparse, dense = sam.prompt_encoder(points=None, boxes=prompts, masks=None)
+        logits, _ = sam.mask_decoder(
+            image_embeddings=embedded.features,
+            image_pe=sam.prompt_encoder.get_dense_pe(),
+            sparse_prompt_embeddings=sparse,
+            dense_prompt_embeddings=dense,
+            multimask_output=False,
+        )
+    return np.asarray(logits[:, 0].float().cpu().numpy())
 
 
 def draw(
@@ -151,7 +137,7 @@ def draw(
         predictor: the SAM that gave the logits.
         embedded: the frame.
         box: (4,) float32, the prompt, pixels of the frame.
-        logits: (h, w) float32, of one box of `Prompted.logits`.
+        logits: (h, w) float32, of one box, from `prompt`.
 
     Returns:
         The mask. It ends at its box, widened by `BOX_MARGIN`.

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from bay_observation.errors import CaptureError, InferenceError
 from bays import BayConfig
 from inference.crops import masked_crop
+from inference.descriptors import describe
 from inference.jigs import Jig, automatic_jigs
 from inference.loading import load_models, models_path
 from inference.memory import in_chunks
@@ -185,10 +186,9 @@ class InferenceService:
         """Prompt the segmenter with the frame's boxes; whether they fitted into memory."""
         wanted = frame.prompted()
 
-        def call(some: "list[DetectedBox]") -> "list[tuple[NDArray[np.float32], NDArray[np.float16]]]":
+        def call(some: "list[DetectedBox]") -> list[NDArray[np.float32]]:
             boxes = np.stack([found.box for found in some])
-            answer = prompt(self.models.segmenter, embedded, boxes, self.models.half)
-            return list(zip(answer.logits, answer.descriptors, strict=True))
+            return list(prompt(self.models.segmenter, embedded, boxes, self.models.half))
 
         [jigs] = in_chunks(lambda _: [automatic_jigs(self.models, embedded, frame.picture)], [frame], 1)
         if jigs is None:
@@ -196,7 +196,7 @@ class InferenceService:
         for found, answer in zip(wanted, in_chunks(call, wanted, self.models.sizes.boxes_per_call), strict=True):
             if answer is None:
                 return False
-            found.logits, found.descriptor = answer
+            found.logits = answer
         frame.objects = _with_jigs(frame.objects, jigs)
         return True
 
@@ -208,6 +208,7 @@ class InferenceService:
             found.draw_outline()
             if found.mask is not None and found.class_name in TRACKED_CLASSES:
                 found.crop = masked_crop(frame.picture, found.mask.window, found.mask.inside)
+                found.descriptor = describe(frame.picture, found.mask.window, found.mask.inside)
 
     def _classify(self, frames: "list[_Frame]", check_abandoned: Callable[[], None]) -> "list[_Frame]":
         tracked = [(frame, found) for frame in frames for found in frame.objects if found.crop is not None]
@@ -258,7 +259,7 @@ class DetectedBox:
             polygon=self.polygon,
             stage=self.stage,
             stage_confidence=self.stage_confidence,
-            descriptor=self.descriptor if self.class_name in TRACKED_CLASSES else None,
+            descriptor=self.descriptor,
         )
 
 

@@ -40,7 +40,7 @@ class DetectedObject:
         polygon: (N, 2) float32, pixels: outline of the mask, N >= 3; None for what is not segmented.
         stage: assembly stage of a tracked object (조립 단계); None for others.
         stage_confidence: 0 to 1.
-        descriptor: (32,) float16 of length 1: what a tracked object looks like to this camera
+        descriptor: (12,) float16: the paint of a tracked object as this camera sees it
             (`inference.descriptors`); None for others, and in artifacts of earlier versions.
     """
 

@@ -1,4 +1,4 @@
-"""The history of this Airflow: where its database is, and notes of how far each batch came."""
+"""The history of this Airflow: where its database is, and the record of how far each batch came."""
 
 import logging
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -36,7 +36,7 @@ def open_history() -> "Iterator[History]":
         yield history
 
 
-def note(
+def record_outcome(
     bay_id: str,
     batch_id: str,
     outcome: "BatchOutcome",
@@ -44,37 +44,59 @@ def note(
     *,
     cameras: Collection[str] | None = None,
     failures: Mapping[str, str] | None = None,
+    lateness_s: float | None = None,
+    spread_s: float | None = None,
+    only_new: bool = False,
 ) -> None:
-    """Note in the history how far a batch came; a history that cannot be written stops no batch.
+    """Record in the history how far a batch came; a history that cannot be written stops no batch.
 
-    Without the note `python -m tracking gaps` says less of this slot, and nothing wrong.
+    Without the record `python -m tracking gaps` says less of this slot, and nothing wrong.
     """
 
-    def record(url: str) -> None:
+    def write(url: str) -> None:
         from tracking.history import History
 
         with History(url) as history:
-            history.record(bay_id, slot_of(batch_id), outcome, reason, cameras=cameras, failures=failures)
+            history.record(
+                bay_id,
+                slot_of(batch_id),
+                outcome,
+                reason,
+                cameras=cameras,
+                failures=failures,
+                lateness_s=lateness_s,
+                spread_s=spread_s,
+                only_new=only_new,
+            )
 
     try:
-        _unless_it_hangs(_url(), record)
+        _unless_it_hangs(_url(), write)
     except BayObservationError as error:
         _log.warning("batch %s: %s is not in the history: %s", batch_id, outcome, error)
 
 
 @contextmanager
-def noted(bay_id: str, batch_id: str, done: "BatchOutcome | None", failed: "BatchOutcome") -> Iterator[None]:
-    """Note how a stage ends. None for `done` where the stage itself writes that it is."""
+def recording_outcome(
+    bay_id: str, batch_id: str, done: "BatchOutcome | None", failed: "BatchOutcome"
+) -> Iterator[None]:
+    """Record how a stage ends. None for `done` where the stage itself records its success."""
+    from airflow.sdk.exceptions import AirflowSkipException
+
+    from tracking.history import BatchOutcome
+
     try:
         yield
+    except AirflowSkipException as skipped:
+        record_outcome(bay_id, batch_id, BatchOutcome.SKIPPED, str(skipped))
+        raise
     except Exception as error:
-        note(bay_id, batch_id, failed, str(error) or type(error).__name__)
+        record_outcome(bay_id, batch_id, failed, str(error) or type(error).__name__)
         raise
     if done is not None:
-        note(bay_id, batch_id, done)
+        record_outcome(bay_id, batch_id, done)
 
 
-def _unless_it_hangs(url: str, record: Callable[[str], None]) -> None:
+def _unless_it_hangs(url: str, write: Callable[[str], None]) -> None:
     """Write to a history; one in the data root must not be waited for while the shared storage hangs.
 
     Raises:
@@ -82,10 +104,10 @@ def _unless_it_hangs(url: str, record: Callable[[str], None]) -> None:
     """
     root = data_root()
     if "://" in root or not url.startswith(f"sqlite:///{Path(root)}/"):
-        record(url)
+        write(url)
         return
     ArtifactStore(root).check()
-    guard_for(root).call(lambda: record(url), store_timeout())
+    guard_for(root).call(lambda: write(url), store_timeout())
 
 
 def _url() -> str:

@@ -1,13 +1,13 @@
-"""Events out: what the history says and others were not told yet goes to notifiers and to Airflow's assets.
+"""Notices out: what the history holds and a listener did not get yet goes to notifiers and to Airflow's assets.
 
-A notifier is told **at least once**. It is noted as told after it has returned; one that
-fails is logged as an error and told again with the next batch, for a day. The task stays
-successful: the batch is in the history, and the bay's next batch must not wait for a mail
-server. A worker that dies between the two tells twice.
+A notifier gets each notice **at least once**. The delivery is recorded after the notifier
+has returned; one that fails is logged as an error and gets the same notices with the next
+batch, for a day. The task stays successful: the batch is in the history, and the bay's next
+batch must not wait for a mail server. A worker that dies between the two delivers twice.
 
 An asset event is Airflow's own record, made in the same transaction as the task's success.
-The task notes what it hands over, under the name of its run: if that try does not end well,
-the next try of the run hands it over again.
+The task records what it hands over under the name of its run: if that try does not end
+well, the next try of the run hands it over again.
 """
 
 import logging
@@ -34,8 +34,8 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Telling:
-    """What was told: by notifiers, by the asset event, and what failed and waits for the next batch."""
+class Deliveries:
+    """Notices that notifiers got, that the asset event carries, and that wait for the next batch."""
 
     notified: int
     published: int
@@ -43,15 +43,15 @@ class Telling:
 
 
 def tracking_alias(bay_id: str) -> AssetAlias:
-    """The outlet of `process_tracking`: through it an event on `tracking://{bay_id}` is made only when there is news.
+    """The outlet of `process_tracking`: it makes an event on `tracking://{bay_id}` only when there are notices.
 
     (An `Asset` as an outlet makes an event of every success of the task, a cleared one included.)
     """
     return AssetAlias(f"tracking_{bay_id}")
 
 
-def tell(history: "History", bay: BayConfig, slot: datetime, context: Context) -> Telling:
-    """Tell a bay's listeners what they have not been told.
+def deliver(history: "History", bay: BayConfig, slot: datetime, context: Context) -> Deliveries:
+    """Deliver a bay's pending notices to its listeners.
 
     Args:
         history: in which the batch is.
@@ -67,13 +67,13 @@ def tell(history: "History", bay: BayConfig, slot: datetime, context: Context) -
         done, left = _notify(history, bay, notification, slot, context)
         notified += done
         waiting += left
-    return Telling(notified, _publish(history, bay, slot, context), waiting)
+    return Deliveries(notified, _publish(history, bay, slot, context), waiting)
 
 
-def asset_extra(bay_id: str, slot: datetime, told: "Sequence[Notice]") -> dict[str, Any]:
+def asset_extra(bay_id: str, slot: datetime, notices: "Sequence[Notice]") -> dict[str, Any]:
     """What an asset event carries, in plain values: see `docs/events.md`."""
-    events = [notice.to_dict() for notice in told if not notice.withdrawn]
-    withdrawn = [notice.to_dict() for notice in told if notice.withdrawn]
+    events = [notice.to_dict() for notice in notices if not notice.withdrawn]
+    withdrawn = [notice.to_dict() for notice in notices if notice.withdrawn]
     return {
         "bay_id": bay_id,
         "batch_id": batch_id(bay_id, slot),
@@ -86,41 +86,41 @@ def asset_extra(bay_id: str, slot: datetime, told: "Sequence[Notice]") -> dict[s
 
 
 def _publish(history: "History", bay: BayConfig, slot: datetime, context: Context) -> int:
-    from tracking.history import mark_told, untold
+    from tracking.history import mark_notified, pending_notices
 
     run = context["dag_run"]
     name = f"{run.run_id} {run.clear_number or 0}"
-    news = untold(history, bay, ASSET_LISTENER, NOTICE_KINDS, name)
-    if news:
+    notices = pending_notices(history, bay, ASSET_LISTENER, NOTICE_KINDS, name)
+    if notices:
         asset = Asset(tracking_asset_uri(bay.bay_id))
-        context["outlet_events"][tracking_alias(bay.bay_id)].add(asset, asset_extra(bay.bay_id, slot, news))
-        mark_told(history, bay.bay_id, ASSET_LISTENER, news, name)
-        _log.info("%s: %s", asset.uri, _counted(news))
-    return len(news)
+        context["outlet_events"][tracking_alias(bay.bay_id)].add(asset, asset_extra(bay.bay_id, slot, notices))
+        mark_notified(history, bay.bay_id, ASSET_LISTENER, notices, name)
+        _log.info("%s: %s", asset.uri, _counted(notices))
+    return len(notices)
 
 
 def _notify(
     history: "History", bay: BayConfig, notification: Notification, slot: datetime, context: Context
 ) -> tuple[int, int]:
-    """How many events a notifier was told, and how many it could not be told."""
-    from tracking.history import mark_told, untold
+    """How many notices a notifier got, and how many wait because it failed."""
+    from tracking.history import mark_notified, pending_notices
 
-    news = untold(history, bay, notification.name, notification.events)
-    if not news:
+    notices = pending_notices(history, bay, notification.name, notification.events)
+    if not notices:
         return 0, 0
     try:
-        _notifier(notification)(_context_of(bay, slot, news, context))
-    except Exception:  # noqa: BLE001 - a notifier may fail in any way; it is logged, and told again
+        _notifier(notification)(_notifier_context(bay, slot, notices, context))
+    except Exception:  # noqa: BLE001 - a notifier may fail in any way; it is logged, and tried again
         _log.exception(
-            "notification %s of bay %s failed; what was to be told is told again with the next batch: %s",
+            "notification %s of bay %s failed and is tried again with the next batch: %s",
             notification.name,
             bay.bay_id,
-            _counted(news),
+            _counted(notices),
         )
-        return 0, len(news)
-    mark_told(history, bay.bay_id, notification.name, news)
-    _log.info("notification %s: %s", notification.name, _counted(news))
-    return len(news), 0
+        return 0, len(notices)
+    mark_notified(history, bay.bay_id, notification.name, notices)
+    _log.info("notification %s: %s", notification.name, _counted(notices))
+    return len(notices), 0
 
 
 def _notifier(notification: Notification) -> Any:
@@ -141,21 +141,21 @@ def _notifier(notification: Notification) -> Any:
         raise ConfigError(f"notification {notification.name}: {notification.notifier}: {error}") from error
 
 
-def _context_of(bay: BayConfig, slot: datetime, news: "Sequence[Notice]", context: Context) -> dict[str, Any]:
-    lines = [notice.to_text(bay) for notice in news]
+def _notifier_context(bay: BayConfig, slot: datetime, notices: "Sequence[Notice]", context: Context) -> dict[str, Any]:
+    lines = [notice.to_text(bay) for notice in notices]
     heading = f"{bay.description}, {slot.astimezone(bay.zone):%Y-%m-%d %H:%M}"
     # Under one name: a notifier puts its own templated arguments into the context, and many call one `text`.
-    told = {
+    news = {
         "bay_id": bay.bay_id,
         "slot": slot,
         "heading": heading,
         "lines": lines,
         "text": "\n".join([heading, *lines]),
-        "events": [notice.to_dict() for notice in news],
+        "events": [notice.to_dict() for notice in notices],
     }
-    return {**context, "news": told}
+    return {**context, "news": news}
 
 
-def _counted(news: "Sequence[Notice]") -> str:
-    counts = Counter(f"{notice.kind}{' withdrawn' if notice.withdrawn else ''}" for notice in news)
+def _counted(notices: "Sequence[Notice]") -> str:
+    counts = Counter(f"{notice.kind}{' withdrawn' if notice.withdrawn else ''}" for notice in notices)
     return ", ".join(f"{count} {kind}" for kind, count in sorted(counts.items()))

@@ -1,5 +1,6 @@
 """The common shape of a stage's task: wait for its input, process it, push a reference."""
 
+import time
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -11,11 +12,13 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
 from artifacts import ArtifactReference, ArtifactStore, Stage
 from bays import BayConfig, load_bay, slot_of
-from operators._common import stage_reference, task_errors
-from operators._history import noted
+from operators._common import FROM_CONF, stage_reference, task_errors
+from operators._history import recording_outcome
 from triggers import ArtifactTrigger
+from triggers.artifact import Arrival
 from triggers.events import ArtifactEvent
 
+_LOOK_AGAIN = 0.5  # seconds
 # Airflow's own timeout stands behind the trigger's deadline, for a triggerer that is away.
 TRIGGERER_GRACE = timedelta(minutes=2)
 
@@ -23,13 +26,15 @@ TRIGGERER_GRACE = timedelta(minutes=2)
 class StageOperator(BaseOperator):
     """Runs one stage on an artifact that another host may have published a moment ago.
 
-    While the artifact is not readable and whole on this host's mount the task defers to
-    `ArtifactTrigger` and holds no worker.
+    While the artifact is absent from this host's mount or being written, the task defers to
+    `ArtifactTrigger` and holds no worker. One that is there and wrong (damaged, foreign,
+    replaced by a later run) fails the task at once and without a retry, so that the bay's next
+    batch is not held up.
 
     Args:
         bay_id: the bay.
-        reference: the input artifact's reference (an XComArg as a rule); by default the
-            run's `conf` names it, see `operators._common.stage_reference`.
+        reference: the input artifact's reference (an XComArg as a rule); one that turns out empty
+            fails the task. By default the run's `conf` names it, see `operators._common.stage_reference`.
         wait: how long each try waits at least for the artifact to appear on this host. The bay's
             `storage.wait` is longer, and counts from the slot: a batch whose observer spooled it
             while the store was away is fused when it comes, and of many that never come the
@@ -44,7 +49,7 @@ class StageOperator(BaseOperator):
         self,
         *,
         bay_id: str,
-        reference: Any = None,
+        reference: Any = FROM_CONF,
         wait: timedelta = timedelta(minutes=9),
         poll_interval: float = 2.0,
         **kwargs: Any,
@@ -59,45 +64,48 @@ class StageOperator(BaseOperator):
         """Process the artifact, or defer until it is there."""
         with task_errors():
             reference = self._input(context)
-            if not ArtifactStore().is_whole(reference):
-                wait = self._patience(reference)
-                self.log.info("%s is not whole on this host yet; waiting up to %s", reference.path, wait)
-                self.defer(
-                    trigger=ArtifactTrigger(
-                        reference=reference.to_dict(),
-                        deadline=datetime.now(UTC) + wait,
-                        poll_interval=self.poll_interval,
-                    ),
-                    method_name="resume",
-                    timeout=wait + TRIGGERER_GRACE,
-                )
+            if not self._is_here(reference):
+                self._wait_for(reference)
             return self._run(reference)
 
     def resume(self, context: Context, event: Mapping[str, Any]) -> dict[str, Any]:
         """Process the artifact that was waited for."""
         with task_errors():
             reference = self._input(context)
-            told = ArtifactEvent.from_dict(event, expected=reference)
-            if told.status != "whole":
-                self._give_up(reference, told.error)
+            arrived = ArtifactEvent.from_dict(event, expected=reference)
+            if arrived.status != "whole":
+                raise (AirflowFailException if arrived.status == "wrong" else AirflowException)(arrived.error)
             return self._run(reference)
 
     @abstractmethod
     def process(self, reference: ArtifactReference, bay: BayConfig, store: ArtifactStore) -> dict[str, Any]:
         """Load the artifact, do the stage's work, publish, and return what XCom shall hold."""
 
+    def _is_here(self, reference: ArtifactReference) -> bool:
+        arrival = Arrival(ArtifactStore(), reference)
+        while not arrival.is_whole():
+            if not arrival.began:
+                return False
+            time.sleep(_LOOK_AGAIN)  # a file that is written or cut off: seconds decide which
+        return True
+
+    def _wait_for(self, reference: ArtifactReference) -> NoReturn:
+        wait = self._patience(reference)
+        self.log.info("%s is not on this host yet; waiting up to %s", reference.path, wait)
+        self.defer(
+            trigger=ArtifactTrigger(
+                reference=reference.to_dict(),
+                deadline=datetime.now(UTC) + wait,
+                poll_interval=self.poll_interval,
+            ),
+            method_name="resume",
+            timeout=wait + TRIGGERER_GRACE,
+        )
+
     def _patience(self, reference: ArtifactReference) -> timedelta:
         allowed = timedelta(seconds=load_bay(self.bay_id).storage.wait)
         since_slot = datetime.now(UTC) - slot_of(reference.batch_id)
         return max(self.wait, min(allowed, allowed - since_slot))
-
-    def _give_up(self, reference: ArtifactReference, reason: str) -> NoReturn:
-        present = ArtifactStore().find(reference.stage, reference.bay_id, reference.batch_id)
-        if present is not None and present != reference:
-            # The later run has started a run of this DAG for its own artifact; this one must not
-            # hold that up by trying again.
-            raise AirflowFailException(f"{reason} It holds another whole artifact, sha256 {present.sha256[:8]}.")
-        raise AirflowException(reason)
 
     def _input(self, context: Context) -> ArtifactReference:
         return stage_reference(self.reference, self.takes, self.bay_id, context)
@@ -108,7 +116,7 @@ class StageOperator(BaseOperator):
         done, failed = {
             "capture": (BatchOutcome.INFERRED, BatchOutcome.INFERENCE_FAILED),
             "observation": (BatchOutcome.FUSED, BatchOutcome.FUSION_FAILED),
-            "fusion": (None, BatchOutcome.TRACKING_FAILED),  # what was tracked is written with it
+            "fusion": (None, BatchOutcome.TRACKING_FAILED),  # the ledger records what was tracked
         }[self.takes]
-        with noted(self.bay_id, reference.batch_id, done, failed):
+        with recording_outcome(self.bay_id, reference.batch_id, done, failed):
             return self.process(reference, load_bay(self.bay_id), ArtifactStore())

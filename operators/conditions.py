@@ -5,13 +5,15 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
-from artifacts import ArtifactReference, ArtifactStore
+from airflow.sdk.definitions.context import Context
+
+from artifacts import ArtifactStore
 from bay_observation.errors import CaptureError
-from bays import BayConfig, load_bay
-from operators._common import task_errors
-from operators._history import note
+from bays import BayConfig, batch_id, load_bay
+from operators._common import captured, run_slot, task_errors
+from operators._history import record_outcome
 
 if TYPE_CHECKING:
     from capture_async.types import CaptureBatch, CapturedImage
@@ -19,20 +21,32 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 
-def check_execution_conditions(bay_id: str, reference: Mapping[str, Any], ti: Any) -> bool:
+def check_execution_conditions(bay_id: str, reference: Mapping[str, Any] | None, **context: Any) -> bool:
     """The callable of `ShortCircuitOperator`: False skips the rest of the run.
 
-    The reason is logged, kept as XCom `reason`, and noted in the history.
+    The reason is logged, kept as XCom `reason`, and recorded in the history. Without a
+    reference (a person marked `capture_images` as success) it takes the capture that is
+    published for the run's slot.
+
+    Args:
+        bay_id: the bay.
+        reference: to the capture.
+        context: of the task.
     """
     with task_errors():
-        batch = ArtifactStore().load(ArtifactReference.from_dict(reference))
-        verdict = judge(load_bay(bay_id), batch)
-    _log.info("batch %s: %s: %s", batch.batch_id, "proceed" if verdict.proceed else "stop", verdict.reason)
-    ti.xcom_push(key="reason", value=verdict.reason)
+        found = captured(bay_id, reference, cast(Context, context))
+        if found is None:
+            batch = batch_id(bay_id, run_slot(cast(Context, context)))
+            verdict = Verdict(False, "capture_images was marked success by hand, and no capture is published")
+        else:
+            batch = found.batch_id
+            verdict = judge(load_bay(bay_id), ArtifactStore().load(found))
+    _log.info("batch %s: %s: %s", batch, "proceed" if verdict.proceed else "stop", verdict.reason)
+    context["ti"].xcom_push(key="reason", value=verdict.reason)
     if not verdict.proceed:
         from tracking.history import BatchOutcome
 
-        note(bay_id, batch.batch_id, BatchOutcome.SKIPPED, verdict.reason)
+        record_outcome(bay_id, batch, BatchOutcome.SKIPPED, verdict.reason)
     return verdict.proceed
 
 

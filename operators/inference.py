@@ -10,7 +10,7 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
 from artifacts import ArtifactReference, ArtifactStore
 from bays import BayConfig, load_bay
-from operators._common import task_errors
+from operators._common import captured, task_errors
 from operators._stage import TRIGGERER_GRACE, StageOperator
 from triggers import InferenceTrigger
 from triggers.events import InferenceEvent
@@ -39,6 +39,9 @@ class InferenceOperator(StageOperator):
         super().__init__(**kwargs)
         self.server_wait = server_wait
 
+    def _input(self, context: Context) -> ArtifactReference:
+        return captured(self.bay_id, self.reference, context) or super()._input(context)
+
     def process(self, reference: ArtifactReference, bay: BayConfig, store: ArtifactStore) -> dict[str, Any]:
         """Hand the batch to the bay's server and defer, or do it here."""
         reply = self._hand_in(reference)
@@ -59,17 +62,18 @@ class InferenceOperator(StageOperator):
         return self._pushed(store, observed.reference, observed.frames, observed.objects, observed.failures)
 
     def take_over(self, context: Context, event: Mapping[str, Any]) -> dict[str, Any]:
-        """Check what the trigger told; push the Observation's reference, or do the batch here."""
+        """Check the trigger's event; push the Observation's reference, or do the batch here."""
         with task_errors():
             reference = self._input(context)
-            told = InferenceEvent.from_dict(event, capture=reference)
+            answer = InferenceEvent.from_dict(event, capture=reference)
             store = ArtifactStore()
-            if told.status == "no_server":
-                self.log.warning("%s", told.error)
+            if answer.status == "no_server":
+                self.log.warning("%s", answer.error)
                 return self._in_this_process(reference, load_bay(self.bay_id), store)
-            if told.reference is None:
-                raise _failure(told.error, retry=told.retry)
-            return self._pushed(store, told.reference, told.counts["frames"], told.counts["objects"], told.failures)
+            if answer.reference is None:
+                raise _failure(answer.error, retry=answer.retry)
+            counts = answer.counts
+            return self._pushed(store, answer.reference, counts["frames"], counts["objects"], answer.failures)
 
     def _hand_in(self, reference: ArtifactReference) -> "Reply | None":
         from inference.serving import InferenceClient, NoServerError

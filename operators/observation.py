@@ -6,16 +6,18 @@ from typing import Any, NoReturn
 
 from airflow.sdk import BaseOperator
 from airflow.sdk.definitions.context import Context
-from airflow.sdk.exceptions import AirflowException, AirflowFailException
+from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
 
-from artifacts import ArtifactReference, ArtifactStore, store_timeout
+from artifacts import ArtifactStore, store_timeout
 from bay_observation.errors import ArtifactError, StoreUnavailableError
 from bays import BayConfig, batch_id, load_bay
 from capture_async.publication import published_capture
 from operators._common import run_slot, task_errors
-from operators._history import note
+from operators._history import record_outcome
 from triggers import CaptureTrigger
+from triggers.capture import captured_event
 from triggers.events import CaptureEvent
+from triggers.main_clock import refusal
 
 # Seconds that publishing may take on top of the bay's capture_deadline, besides the time
 # in which a store that hangs is waited for: once to look, once to publish.
@@ -32,8 +34,13 @@ class ObservationOperator(BaseOperator):
     A capture that is published already is handed on without a deferral and without asking a
     camera; a task that was cleared takes new frames, on its first try or on a later one.
 
+    Live cameras are asked only within the bay's `capture_window` of the slot, by the clock of
+    the main server. Before and after it a published capture is kept and handed on; without one
+    the task is skipped, and with it the rest of the run. The reason is logged, kept as XCom
+    `reason`, and recorded in the history.
+
     Fails, to be retried, below the bay's camera quorum; above it the missing cameras
-    travel with the batch, so that later stages know which floor nobody saw.
+    travel with the batch, so that later stages know which floor no camera saw.
 
     Not to be started from the trigger (`start_from_trigger`): Airflow then creates the
     trigger without the task's queue, and it would run outside of the bay's network.
@@ -50,39 +57,65 @@ class ObservationOperator(BaseOperator):
         with task_errors():
             bay = load_bay(self.bay_id)
             batch = batch_id(bay.bay_id, run_slot(context))
-            replaces = self._superseded(batch, context)
+            refused = refusal(bay, run_slot(context))
+            replaces = None if refused else self._superseded(batch, context)
             published = published_capture(ArtifactStore(), bay, batch, replaces)
         if published is None:
+            if refused:
+                self._skip(batch, refused, context)
             self._ask_cameras(bay, batch, replaces)
         # Without a deferral: it could be over before Airflow has seen that it began.
         reference, capture = published
-        self.log.info("%s is published already; no camera is asked again", reference.path)
-        failures = {f.camera_name: f.reason.value for f in capture.failures}
-        counts = {"images": len(capture.images)}
-        _note(bay, CaptureEvent("captured", batch, reference, counts, failures))
-        return _pushed(reference, len(capture.images), failures)
+        why = f", {refused}" if refused else ""
+        self.log.info("%s is published already and handed on; no camera is asked%s", reference.path, why)
+        captured = captured_event(reference, capture, bay)
+        if not refused:
+            _record(bay, captured)
+        return _pushed(captured)
 
     def resume(self, context: Context, event: Mapping[str, Any]) -> dict[str, Any]:
-        """Check what the trigger told; push reference, counts and missing cameras as XCom."""
+        """Check the trigger's event; push reference, counts and missing cameras as XCom."""
         with task_errors():
             bay = load_bay(self.bay_id)
             batch = batch_id(bay.bay_id, run_slot(context))
-            told = CaptureEvent.from_dict(event, bay_id=bay.bay_id, batch_id=batch)
-        _note(bay, told)
-        if told.status == "failed":
-            failure = AirflowException if told.retry else AirflowFailException
-            raise failure(told.error or f"capture {batch} failed without a reason")
-        for camera, reason in told.failures.items():
+            captured = CaptureEvent.from_dict(event, bay_id=bay.bay_id, batch_id=batch)
+        if captured.status == "outside_window":
+            self._skip(batch, captured.error, context)
+        _record(bay, captured)
+        if captured.status == "failed":
+            failure = AirflowException if captured.retry else AirflowFailException
+            raise failure(captured.error or f"capture {batch} failed without a reason")
+        for camera, reason in captured.failures.items():
             self.log.warning("no frame of camera %s: %s", camera, reason)
-        images = told.counts.get("images", 0)
-        if told.reference is None or images < bay.camera_quorum:
-            missing = ", ".join(f"{camera} ({reason})" for camera, reason in sorted(told.failures.items()))
+        images = captured.counts.get("images", 0)
+        if captured.reference is None or images < bay.camera_quorum:
+            missing = ", ".join(f"{camera} ({reason})" for camera, reason in sorted(captured.failures.items()))
             raise AirflowException(
                 f"batch {batch}: frames of {images} cameras where bay {bay.bay_id} wants {bay.camera_quorum};"
                 f" missing: {missing or 'unknown'}"
             )
-        self.log.info("batch %s: %d of %d cameras, %s", batch, images, len(bay.cameras), told.reference.path)
-        return _pushed(told.reference, images, told.failures)
+        self.log.info("batch %s: %d of %d cameras, %s", batch, images, len(bay.cameras), captured.reference.path)
+        self._warn_of_lateness(captured)
+        return _pushed(captured)
+
+    def _skip(self, batch: str, reason: str, context: Context) -> NoReturn:
+        from tracking.history import BatchOutcome
+
+        reason = f"no camera was asked: {reason}"
+        self.log.warning("batch %s: %s", batch, reason)
+        context["ti"].xcom_push(key="reason", value=reason)
+        record_outcome(self.bay_id, batch, BatchOutcome.SKIPPED, reason, only_new=True)
+        raise AirflowSkipException(f"batch {batch}: {reason}")
+
+    def _warn_of_lateness(self, captured: CaptureEvent) -> None:
+        from tracking.history import LATE_S
+
+        for what, seconds in (
+            ("taken after the slot", captured.lateness_s),
+            ("apart from each other", captured.spread_s),
+        ):
+            if seconds is not None and seconds >= LATE_S:
+                self.log.warning("batch %s: its frames were %.0f s %s", captured.batch_id, seconds, what)
 
     def _ask_cameras(self, bay: BayConfig, batch: str, replaces: str | None) -> NoReturn:
         timeout = bay.capture_deadline + _PUBLISH_GRACE + 2 * store_timeout()
@@ -121,21 +154,24 @@ class ObservationOperator(BaseOperator):
         return published.sha256 if published else ""
 
 
-def _note(bay: BayConfig, told: CaptureEvent) -> None:
-    """Note in the history which cameras gave a frame, and whether they were enough."""
+def _record(bay: BayConfig, captured: CaptureEvent) -> None:
+    """Record in the history which cameras gave a frame, and whether they were enough."""
     from tracking.history import BatchOutcome
 
-    enough = told.status == "captured" and told.counts.get("images", 0) >= bay.camera_quorum
-    asked = told.status != "failed"
-    note(
+    enough = captured.status == "captured" and captured.counts.get("images", 0) >= bay.camera_quorum
+    asked = captured.status != "failed"
+    record_outcome(
         bay.bay_id,
-        told.batch_id,
+        captured.batch_id,
         BatchOutcome.CAPTURED if enough else BatchOutcome.CAPTURE_FAILED,
-        "" if enough else told.error or f"fewer cameras than the quorum of {bay.camera_quorum} gave a frame",
-        cameras={camera.name for camera in bay.cameras} - told.failures.keys() if asked else None,
-        failures=told.failures,
+        "" if enough else captured.error or f"fewer cameras than the quorum of {bay.camera_quorum} gave a frame",
+        cameras={camera.name for camera in bay.cameras} - captured.failures.keys() if asked else None,
+        failures=captured.failures,
+        lateness_s=captured.lateness_s,
+        spread_s=captured.spread_s,
     )
 
 
-def _pushed(reference: ArtifactReference, images: int, failures: Mapping[str, str]) -> dict[str, Any]:
-    return {**reference.to_dict(), "captured_count": images, "failures": dict(failures)}
+def _pushed(captured: CaptureEvent) -> dict[str, Any]:
+    pushed = {} if captured.reference is None else captured.reference.to_dict()
+    return {**pushed, "captured_count": captured.counts["images"], "failures": dict(captured.failures)}

@@ -1,7 +1,7 @@
 """What a Celery worker imports once, before it forks, so that its tasks start with it and share the memory.
 
 Celery loads this module where its setting `imports` names it (env/base.env); it then looks which
-queues the worker serves. Without it every task imports the libraries of its stage anew.
+queues the worker serves. Without it every task imports the libraries of its stage again.
 """
 
 import gc

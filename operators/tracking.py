@@ -1,30 +1,33 @@
 """process_tracking: what the floor shows becomes tracks and events, on the processor."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.definitions.context import Context
+from airflow.sdk.exceptions import AirflowSkipException
 
 from artifacts import ArtifactReference, ArtifactStore
-from bay_observation.errors import ConfigError
+from bay_observation.errors import ConfigError, LateBatchError
 from bays import BayConfig, load_bay, slot_of
 from operators._common import task_errors
 from operators._history import open_history
-from operators._notify import tell, tracking_alias
+from operators._notify import deliver, tracking_alias
 from operators._stage import StageOperator
+
+if TYPE_CHECKING:
+    from tracking import TrackEvent
 
 
 class TrackingOperator(StageOperator):
-    """Tracks the batch in slot order, exactly once, whatever is retried, repeated or late.
+    """Tracks the batch in slot order, exactly once, also when batches are retried, repeated or late.
 
-    The batch's artifact and the history (`tracking.history`) tell the same; see
-    `tracking.ledger` for how, and `operators._history` for where the history is.
+    The batch's artifact and the history (`tracking.history`) hold the same; see
+    `tracking.ledger` for how, and `operators._history` for where the history is. After that
+    the bay's notifiers get its pending notices, and an asset event on `tracking://{bay_id}`
+    is made if there are any; see `operators._notify`.
 
     Raises:
         ConfigError: `bay_id` is a template: the task's outlet is fixed before templates are rendered.
-
-    When the batch is there, the bay's notifiers are told what happened, and an asset event
-    on `tracking://{bay_id}` is made if anything did; see `operators._notify`.
     """
 
     takes = "fusion"
@@ -39,23 +42,30 @@ class TrackingOperator(StageOperator):
         super().__init__(bay_id=bay_id, outlets=outlets, **kwargs)
 
     def execute(self, context: Context) -> dict[str, Any]:
-        """Track the batch, or defer until it is there; then tell of it."""
-        return self._told(super().execute(context), context)
+        """Track the batch, or defer until its artifact is there; then deliver notices."""
+        return self._delivered(super().execute(context), context)
 
     def resume(self, context: Context, event: Mapping[str, Any]) -> dict[str, Any]:
-        """Track the batch that was waited for; then tell of it."""
-        return self._told(super().resume(context, event), context)
+        """Track the batch that was waited for; then deliver notices."""
+        return self._delivered(super().resume(context, event), context)
 
     def process(self, reference: ArtifactReference, bay: BayConfig, store: ArtifactStore) -> dict[str, Any]:
         """Blocks on the floor in, tracks and events out."""
         from tracking.ledger import track
 
-        with open_history() as history:
-            outcome = track(store, bay, reference, history)
+        try:
+            with open_history() as history:
+                outcome = track(store, bay, reference, history)
+        except LateBatchError as error:
+            # No try can mend it, and no later batch waits for it: the history keeps what it has.
+            self.log.warning("%s", error)
+            raise AirflowSkipException(str(error)) from error
+        if outcome.seam:
+            self.log.warning("%s: the tracker went on from the history: %s", reference.batch_id, outcome.seam)
         if outcome.replayed:
             self.log.info("late or changed batch: %d later batches tracked again", outcome.replayed)
         for event in outcome.result.events:
-            self.log.info("event: %s", event)
+            self.log.info("event: %s", _described(event))
         self.log.info(
             "%s: %d tracks, %d events",
             outcome.reference.path,
@@ -69,12 +79,25 @@ class TrackingOperator(StageOperator):
             "replayed_count": outcome.replayed,
         }
 
-    def _told(self, pushed: dict[str, Any], context: Context) -> dict[str, Any]:
+    def _delivered(self, pushed: dict[str, Any], context: Context) -> dict[str, Any]:
         with task_errors(), open_history() as history:
-            telling = tell(history, load_bay(self.bay_id), slot_of(pushed["batch_id"]), context)
+            deliveries = deliver(history, load_bay(self.bay_id), slot_of(pushed["batch_id"]), context)
         return {
             **pushed,
-            "notified_count": telling.notified,
-            "published_count": telling.published,
-            "waiting_count": telling.waiting,
+            "notified_count": deliveries.notified,
+            "published_count": deliveries.published,
+            "waiting_count": deliveries.waiting,
         }
+
+
+def _described(event: "TrackEvent") -> str:
+    words = [f"{event.kind} {event.track_id} at {event.time:%Y-%m-%d %H:%M} UTC"]
+    for what, before, after in (
+        ("area", event.from_area, event.to_area),
+        ("stage", event.from_stage, event.to_stage),
+    ):
+        if before or after:
+            words.append(f"{what} {before or '–'} → {after or '–'}")
+    if event.others:
+        words.append(f"with {', '.join(event.others)}")
+    return ", ".join(words)

@@ -23,6 +23,8 @@ for _name in [name for name in os.environ if name.startswith(("AIRFLOW_", "_AIRF
 _AIRFLOW_HOME = tempfile.mkdtemp(prefix="bay-observation-tests-")
 os.environ["AIRFLOW_HOME"] = _AIRFLOW_HOME
 os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
+# Slots of the tests are of one day in 2025, each of which counts as now; tests of the clock unset it.
+os.environ["CLOCK"] = "slot"
 
 # Where nothing keeps the compiled modules, each process of Airflow compiles all of them: seconds at every start.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
@@ -72,9 +74,13 @@ def _group(nodeid: str) -> str:
 
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """A run that takes longer than `--at-most` fails, with the exit status of a failed test."""
+    """A run that takes longer than `--at-most` fails, with the exit status of a failed test.
+
+    On a CI machine, which others may slow down, the figure is printed beside its bar and fails nothing.
+    """
     limit = session.config.getoption("at_most")
-    if limit is not None and _seconds() > limit and session.exitstatus == pytest.ExitCode.OK:
+    too_long = limit is not None and _seconds() > limit and "CI" not in os.environ
+    if too_long and session.exitstatus == pytest.ExitCode.OK:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 

@@ -21,9 +21,10 @@ def run(tmp_path):
     for name, text in TESTS.items():
         (tmp_path / name).write_text(text)
 
-    def run(*arguments):
+    def run(*arguments, **variables):
         command = [sys.executable, "-m", "pytest", "-c", "/dev/null", "-p", "conftest", str(tmp_path), *arguments]
-        environment = os.environ | {"PYTHONPATH": str(Path(__file__).parent), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+        environment = {name: value for name, value in os.environ.items() if name != "CI"} | variables
+        environment |= {"PYTHONPATH": str(Path(__file__).parent), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
         done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment, cwd=tmp_path)
         return done.returncode, done.stdout
 
@@ -50,4 +51,10 @@ def test_a_file_is_run_by_one_worker(run):
 def test_a_run_that_takes_too_long_fails(run):
     status, printed = run("--at-most", "0.01")
     assert status == 1
+    assert " s of at most 0 s" in printed
+
+
+def test_on_a_ci_machine_the_time_is_printed_and_fails_nothing(run):
+    status, printed = run("--at-most", "0.01", CI="true")
+    assert status == 0
     assert " s of at most 0 s" in printed

@@ -82,6 +82,7 @@ def yard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimpleNamespace]:
     bay = Bay(root / "bays")
     (root / "bays" / "wrong_bay.yaml").write_text("description: A bay with a fault\ncameras: seven\n")
     environment = {"BAYS_PATH": str(root / "bays"), "BAYS_SCHEDULE": "off", "DATA_PATH": str(root / "data")}
+    environment["CLOCK"] = "slot"  # of a simulated day
     environment["INFERENCE_SOCKETS"] = str(root / "sockets")
     environment["REPORT_BAY"] = BAY
     dags = root / "dags"
@@ -242,7 +243,7 @@ def test_fusion_waits_for_an_observation_that_has_not_arrived(yard):
     yard.airflow.wait_until(deferred, 120, "process_fusion was not deferred")
     aside.rename(path)
     assert yard.airflow.wait_for_run(DAGS["fusion"], run) == "success"
-    assert "is not whole on this host yet" in yard.airflow.task_log(DAGS["fusion"], run, "process_fusion")
+    assert "is not on this host yet" in yard.airflow.task_log(DAGS["fusion"], run, "process_fusion")
     assert len(runs_of(yard, "tracking", FIRST)) == 1  # the artifact is the same: tracked already
 
 

@@ -124,7 +124,7 @@ async def test_a_day_with_an_outage(
     observations = [await observe(observer, SLOTS[0])]
     await fuse_and_track(processor, observations[0])
 
-    server.tell("hang")
+    server.set_fault("hang")
     observations += [await observe(observer, slot) for slot in SLOTS[1:4]]
     _guards.clear()  # the processor is another process, and does not know yet that the store hangs
     with LoopLag() as lag:
@@ -137,7 +137,7 @@ async def test_a_day_with_an_outage(
     assert scripted_cameras.asked == 4 * 12
     assert len(list((spool / "pending" / BAY).iterdir())) == 6
 
-    server.tell("healthy")
+    server.set_fault("healthy")
     service = await asyncio.to_thread(start_replicator, spool)
     try:
         assert await asyncio.wait_for(asyncio.gather(*waiting), 60) == ["whole"] * 3
@@ -186,7 +186,7 @@ async def test_a_processor_fails_by_name_and_is_tried_again(
     make_bay(BAY, image_provider="scripted", image_provider_config={})
     observation = await observe(Host(airflow_context, monkeypatch, tmp_path / "spool"), SLOTS[0])
     processor = Host(airflow_context, monkeypatch)
-    server.tell("full")
+    server.set_fault("full")
     patience = StorePatience(timedelta(hours=2))
     for try_number in (1, 10, 61):
         with pytest.raises(AirflowException, match="the file system is full") as failed:
@@ -194,5 +194,5 @@ async def test_a_processor_fails_by_name_and_is_tried_again(
         assert isinstance(failed.value.__cause__, StoreUnavailableError)
         decision = patience.evaluate(failed.value, try_number, patience.retries)
         assert (decision.action.value, decision.retry_delay) == ("retry", timedelta(minutes=2))
-    server.tell("healthy")
+    server.set_fault("healthy")
     assert (await fuse_and_track(processor, observation))["batch_id"] == batch_id(BAY, SLOTS[0])

@@ -6,7 +6,8 @@ dwell      how long blocks stood in each area at each stage
 gaps       which slots are missing, and why
 cameras    which cameras went down and came back
 export     everything, a JSON document a line, the same for equal histories
-rebuild    write the history again from the stored tracking artifacts
+rebuild    bring history and tracking artifacts in line again, from both or from one of them
+withdraw   take a slot out of tracks and history, with a reason; --undo takes it back in
 migrate    bring the database's schema up to date
 prune      delete what is older than some days
 
@@ -19,18 +20,18 @@ import sys
 from collections.abc import Sequence
 from dataclasses import fields
 from datetime import UTC, date, datetime, timedelta
-from itertools import groupby
+from getpass import getuser
 from typing import Any
 
 from rich.console import Console
 
-from artifacts import ArtifactStore, data_path, exclusive
+from artifacts import ArtifactStore, data_path
 from bay_observation import settings
 from bay_observation.errors import BayObservationError, ConfigError, HistoryError, HistoryUnavailableError
 from bays import BayConfig, load_bay
-from tracking.history import DOWN_AFTER, Gap, GapOutcome, History, local_day, nested_areas
+from tracking.history import DOWN_AFTER, Gap, GapOutcome, History, local_day, nested_areas, scheduled_slots
 from tracking.history.tables import Answer
-from tracking.tracking_artifacts import Entries, tell
+from tracking.ledger import open_ledger
 from tracking.types import EventKind
 
 _UNKNOWN, _WRONG_USE, _UNAVAILABLE = 1, 2, 3
@@ -76,7 +77,7 @@ def _complain(error: BayObservationError, status: int) -> int:
 def _show(history: History, options: argparse.Namespace) -> int:
     bay = load_bay(options.bay)
     at = None if options.at is None else _time(bay, options.at)
-    when = "now" if at is None else f"at {at.astimezone(bay.zone):%Y-%m-%d %H:%M}"
+    when = _as_of(history, bay) if at is None else f"at {at.astimezone(bay.zone):%Y-%m-%d %H:%M}"
     if options.track is None:
         areas = [] if options.area is None else nested_areas(bay, options.area)
         stays = history.standing(bay.bay_id, areas, at)
@@ -108,9 +109,12 @@ def _events(history: History, options: argparse.Namespace) -> int:
 def _dwell(history: History, options: argparse.Namespace) -> int:
     bay = load_bay(options.bay)
     start, end = _period(bay, options, days=7)
-    rows = [_row(dwell) | {"mean": dwell.mean} for dwell in history.dwell(bay.bay_id, start, end)]
+    answer = history.observed_dwell(bay, start, end)
+    rows = [_row(dwell) | {"mean": dwell.mean} for dwell in answer.dwell]
     columns = ("area", "stage", "blocks", "stays", "total", "mean", "longest")
-    title = f"{bay.bay_id}: how long blocks stood, {_said(bay, start, end)}"
+    title = f"{bay.bay_id}: how long blocks were seen standing, {_said(bay, start, end)}"
+    if answer.observed < answer.period:
+        title += f"; observed {_hours(answer.observed)} of {_hours(answer.period)}"
     return _print(Answer(title, bay.zone, columns, rows, "nothing stood there"), options)
 
 
@@ -119,13 +123,16 @@ def _gaps(history: History, options: argparse.Namespace) -> int:
     start, end = _period(bay, options, days=1)
     end = min(end, datetime.now(UTC))
     history.newest_slot(bay.bay_id)  # of a bay that never ran, every slot would be missing
-    gaps = history.gaps(bay, start, end)
-    title = f"{bay.bay_id}: {len(gaps)} slots missing, {_said(bay, start, end)}"
+    gaps, marks = history.gaps(bay, start, end), history.marks(bay.bay_id, start, end)
+    marked = f", {len({mark.slot for mark in marks})} marked" if marks else ""
+    title = f"{bay.bay_id}: {len(gaps)} slots missing{marked}, {_said(bay, start, end)}"
+    found = sorted([*gaps, *(Gap(mark.slot, mark.kind, mark.reason) for mark in marks)], key=lambda gap: gap.slot)
     if options.json or options.csv:
-        rows = [_row(gap) for gap in gaps]
+        rows = [_row(gap) for gap in found]
         return _print(Answer(title, bay.zone, ("slot", "outcome", "reason"), rows), options)
     columns = ("from", "to", "slots", "outcome", "reason")
-    return _print(Answer(title, bay.zone, columns, _runs(gaps), "none is missing"), options)
+    rows = _runs(found, list(scheduled_slots(bay, start, end)))
+    return _print(Answer(title, bay.zone, columns, rows, "none is missing"), options)
 
 
 def _cameras(history: History, options: argparse.Namespace) -> int:
@@ -155,18 +162,36 @@ def _migrate(history: History, _: argparse.Namespace) -> int:
 
 def _rebuild(history: History, options: argparse.Namespace) -> int:
     bay, store = load_bay(options.bay), ArtifactStore()
-    on_a_server = not history.database.is_sqlite
-    with exclusive(store, "tracking", bay.bay_id, held_elsewhere=on_a_server), history.writer(bay.bay_id) as writer:
-        entries = Entries(store, bay.bay_id)
-        names = entries.batch_ids()
-        if not names:
+    with open_ledger(store, bay, history) as ledger:
+        if options.source == "history":
+            print(f"{store.location}: the tracker's state after {ledger.take_history()} restored from the history")
+            return 0
+        if not ledger.known:
             raise HistoryError(
-                f"bay {bay.bay_id} has no tracking artifacts under {store.location}: there is nothing to tell"
+                f"bay {bay.bay_id} has no tracking artifacts under {store.location}, and its history is empty:"
+                " there is nothing to rebuild from"
             )
-        if options.discard_older:
-            writer.clear()
-        tell(writer, entries, names)
-    print(f"{history.database.location}: bay {bay.bay_id}, {len(names)} slots from {names[0]} to {names[-1]} written")
+        known = ledger.known
+        if options.source == "artifacts":
+            ledger.take_artifacts()
+        else:
+            ledger.correct(all_slots=True)
+    print(f"{history.database.location}: bay {bay.bay_id}, {len(known)} slots from {known[0]} to {known[-1]} written")
+    return 0
+
+
+def _withdraw(history: History, options: argparse.Namespace) -> int:
+    bay = load_bay(options.bay)
+    with open_ledger(ArtifactStore(), bay, history) as ledger:
+        if options.undo:
+            replayed = ledger.undo_withdrawal(options.batch).replayed
+            print(f"batch {options.batch} is tracked again; {replayed} later batches with it")
+            return 0
+        if not options.why:
+            raise ConfigError("withdraw: say why: --why 'the frames are of another day'")
+        today = datetime.now(UTC).astimezone(bay.zone)
+        replayed = ledger.withdraw(options.batch, f"{options.why} ({getuser()}, {today:%Y-%m-%d %H:%M})")
+    print(f"batch {options.batch} is withdrawn; {replayed} later batches were tracked again without it")
     return 0
 
 
@@ -195,15 +220,21 @@ def _centre(point: Any) -> dict[str, float]:
     return {"x_m": float(point.x), "y_m": float(point.y)}
 
 
-def _runs(gaps: Sequence[Gap]) -> list[dict[str, Any]]:
-    """Gaps that follow one another with the same outcome, as one row."""
-    rows: list[dict[str, Any]] = []
-    for (outcome, _), group in groupby(gaps, key=_sort_of):
-        run = list(group)
-        rows.append(
-            {"from": run[0].slot, "to": run[-1].slot, "slots": len(run), "outcome": outcome, "reason": run[0].reason}
-        )
-    return rows
+def _runs(gaps: Sequence[Gap], scheduled: Sequence[datetime]) -> list[dict[str, Any]]:
+    """Gaps of the same outcome in slots that follow one another, as one row."""
+    place = {slot: number for number, slot in enumerate(scheduled)}
+    runs: list[list[Gap]] = []
+    for gap in gaps:
+        before = runs[-1][-1] if runs else None
+        follows = before is not None and place.get(gap.slot, -1) - place.get(before.slot, -1) == 1
+        if before is not None and follows and before.slot in place and _sort_of(before) == _sort_of(gap):
+            runs[-1].append(gap)
+        else:
+            runs.append([gap])
+    return [
+        {"from": run[0].slot, "to": run[-1].slot, "slots": len(run), "outcome": run[0].outcome, "reason": run[0].reason}
+        for run in runs
+    ]
 
 
 def _sort_of(gap: Gap) -> tuple[str, str]:
@@ -211,12 +242,30 @@ def _sort_of(gap: Gap) -> tuple[str, str]:
     return gap.outcome, "" if gap.outcome == GapOutcome.CLOSED else gap.reason
 
 
+def _as_of(history: History, bay: BayConfig) -> str:
+    """When the newest answer is of: the newest tracked slot, and how long ago that is."""
+    newest = history.newest_slot(bay.bay_id)
+    return f"as of {newest.astimezone(bay.zone):%Y-%m-%d %H:%M}, {_ago(datetime.now(UTC) - newest)} ago"
+
+
+def _ago(age: timedelta) -> str:
+    for length, unit in ((timedelta(days=1), "days"), (timedelta(hours=1), "hours")):
+        if age >= 2 * length:
+            return f"{age // length} {unit}"
+    return f"{max(age, timedelta()) // timedelta(minutes=1)} minutes"
+
+
+def _hours(length: timedelta) -> str:
+    minutes = round(length.total_seconds() / 60)
+    return f"{minutes // 60}:{minutes % 60:02d} h"
+
+
 def _said(bay: BayConfig, start: datetime, end: datetime) -> str:
     return f"{start.astimezone(bay.zone):%Y-%m-%d %H:%M} to {end.astimezone(bay.zone):%Y-%m-%d %H:%M}"
 
 
 def _period(bay: BayConfig, options: argparse.Namespace, days: int) -> tuple[datetime, datetime]:
-    """What the options say: a day, from and to, or the last full days and today up to now."""
+    """The period of the options: a day, from and to, or the last full days and today up to now."""
     now = datetime.now(UTC)
     today = now.astimezone(bay.zone).date()
     if options.day is not None:
@@ -289,13 +338,21 @@ def _parser() -> argparse.ArgumentParser:
     )
 
     export = commands.add_parser("export", help="everything of a bay, a JSON document a line")
-    rebuild = commands.add_parser("rebuild", help="write a bay's history again from its tracking artifacts")
+    rebuild = commands.add_parser("rebuild", help="bring a bay's history and tracking artifacts in line again")
     rebuild.add_argument(
-        "--discard-older", action="store_true", help="also delete what is older than the oldest artifact"
+        "--source",
+        choices=("both", "artifacts", "history"),
+        default="both",
+        help="both: nothing is lost that either has; artifacts: delete what they do not have;"
+        " history: restore the tracker's state from it, where the artifacts are gone",
     )
-    for command, run in ((export, _export), (rebuild, _rebuild)):
+    withdraw = commands.add_parser("withdraw", help="take a slot out of tracks and history, or back in")
+    for command, run in ((export, _export), (rebuild, _rebuild), (withdraw, _withdraw)):
         command.add_argument("bay", help="a bay's id, as 3bay_north")
         command.set_defaults(run=run)
+    withdraw.add_argument("batch", help="as 3bay_north_20250702-071000")
+    withdraw.add_argument("--why", metavar="TEXT", help="the reason, kept with your name")
+    withdraw.add_argument("--undo", action="store_true", help="track the batch again")
     commands.add_parser("migrate", help="bring the schema up to date").set_defaults(run=_migrate)
     prune = commands.add_parser("prune", help="delete what is old; what stands now stays")
     prune.add_argument("--older-than", type=_positive, required=True, metavar="DAYS")

@@ -102,7 +102,7 @@ class Tracker:
     def update(self, fusion_result: FusionResult) -> TrackingResult:
         """Follow the blocks into the next slot. Neither this tracker nor its state changes.
 
-        Blocks of the very first slot are tracks at once, without an event: they stood there before.
+        Blocks of the very first slot are confirmed at once; their events' `reason` is `initial`: they stood there before.
 
         Raises:
             TrackingError: the result is of another bay, or of a slot not after the state's.
@@ -132,6 +132,11 @@ class Tracker:
         fresh = self._fresh(blocks, ignored, pairs)
         started = [self._start(blocks[index], sightings[index], slot, number + n) for n, index in enumerate(fresh)]
         kept += [track for track in exited if not self._is_forgotten(track, slot)]
+        if self.state.slot is None:
+            for track in started:
+                slot.report(
+                    EventKind.APPEARED, track, slot.time, to_area=track.area, to_stage=track.stage, reason="initial"
+                )
         tracks, hypotheses = self._decided([*kept, *started], slot)
         found = [known[index] for index in pairs if known[index].on_floor]
         lesson = self._lesson(found, given_up, tracks, slot)

@@ -1,20 +1,12 @@
-"""A bay's tracking artifacts, and how the history is made to tell what they tell.
-
-The artifacts are the truth: each holds the tracker's whole state after its slot, and each
-slot is built on the one before. The history is a copy that notes the digest of every
-artifact that it was written from, so that it can be seen where the two part.
-"""
-
-from collections.abc import Iterator, Sequence
+"""The tracking artifacts of one bay: each holds the tracker's whole state after its slot."""
 
 from artifacts import ArtifactStore
-from bay_observation.errors import ArtifactError
+from bay_observation.errors import MissingArtifactError, WrongArtifactError
 from tracking.history.types import TrackedBatch
-from tracking.history.writing import HistoryWriter
 from tracking.types import TrackingResult
 
 
-class Entries:
+class TrackingArtifacts:
     """The tracking artifacts of one bay."""
 
     def __init__(self, store: ArtifactStore, bay_id: str) -> None:
@@ -28,7 +20,8 @@ class Entries:
         """The sha256 of a batch's artifact.
 
         Raises:
-            ArtifactError: it is gone or damaged.
+            MissingArtifactError: it is gone.
+            WrongArtifactError: it is damaged.
         """
         return self._found(batch_id)[1]
 
@@ -36,73 +29,30 @@ class Entries:
         """What the tracker made of a batch.
 
         Raises:
-            ArtifactError: the artifact is gone or damaged.
+            MissingArtifactError: it is gone.
+            WrongArtifactError: it is damaged.
         """
         return self._found(batch_id)[0]
 
     def tracked(self, batch_id: str) -> TrackedBatch:
-        """The same for the history, with the cameras that the batch's fusion artifact tells of, if it is still there.
+        """The same for the history, with the cameras of the batch's fusion artifact, if it is still there.
 
         Raises:
-            ArtifactError: an artifact is damaged, or the tracking artifact is gone.
+            MissingArtifactError: the tracking artifact is gone.
+            WrongArtifactError: it is damaged.
         """
         result, sha256 = self._found(batch_id)
         reference = self._store.find("fusion", self._bay_id, batch_id)
         if reference is None:
             return TrackedBatch(result, sha256)
-        fused = self._store.load(reference)
+        try:
+            fused = self._store.load(reference)
+        except WrongArtifactError:
+            return TrackedBatch(result, sha256)
         return TrackedBatch(result, sha256, fused.cameras, fused.missing_cameras)
 
     def _found(self, batch_id: str) -> tuple[TrackingResult, str]:
         reference = self._store.find("tracking", self._bay_id, batch_id)
         if reference is None:
-            raise ArtifactError(f"batch {batch_id} has no tracking artifact any more")
+            raise MissingArtifactError(f"batch {batch_id} has no tracking artifact any more")
         return self._store.load(reference), reference.sha256
-
-
-def untold(writer: HistoryWriter, entries: Entries, batch_ids: Sequence[str]) -> list[str]:
-    """Batches that the history lacks or tells otherwise than their artifacts, from the first such on.
-
-    Looks back from the newest until both agree: what lies before was written in the same
-    order from the same entries.
-
-    Args:
-        writer: of the bay.
-        entries: its artifacts.
-        batch_ids: in slot order.
-    """
-    agreed = len(batch_ids)
-    while agreed and not _agrees(writer, entries, batch_ids[agreed - 1]):
-        agreed -= 1
-    return list(batch_ids[agreed:])
-
-
-def tell(writer: HistoryWriter, entries: Entries, batch_ids: Sequence[str]) -> None:
-    """Write these batches, up to the newest of the bay, in place of all that the history tells from the first on.
-
-    Raises:
-        ArtifactError: an artifact is damaged.
-        HistoryError: the history does not end where the first of them begins.
-    """
-    if batch_ids:
-        writer.replace(entry_before(entries, batch_ids[0]), all_tracked(entries, batch_ids))
-
-
-def entry_before(entries: Entries, batch_id: str) -> TrackingResult | None:
-    """The result of the slot before a batch's; None for the bay's first.
-
-    Raises:
-        ArtifactError: its artifact is damaged.
-    """
-    earlier = [each for each in entries.batch_ids() if each < batch_id]
-    return entries.result(earlier[-1]) if earlier else None
-
-
-def all_tracked(entries: Entries, batch_ids: Sequence[str]) -> Iterator[TrackedBatch]:
-    """Batches for the history, each read when it is asked for."""
-    return (entries.tracked(batch_id) for batch_id in batch_ids)
-
-
-def _agrees(writer: HistoryWriter, entries: Entries, batch_id: str) -> bool:
-    told = writer.digest(batch_id)
-    return told is not None and told == entries.digest(batch_id)

@@ -275,7 +275,7 @@ class TrackEvent:
         probability: of the identity, 0 to 1: that this block, and not another one, did it.
         alternatives: what may have happened instead, the likeliest first: the id of another track, or
             `new`, `missed` or `exited`, each with its probability.
-        reason: why the floor is doubted.
+        reason: why the floor is doubted; `initial` of a block that stood there when tracking began.
     """
 
     kind: EventKind

@@ -4,31 +4,39 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
+from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from artifacts import ArtifactReference, ArtifactStore, guard_for, report_backlog
+from bay_observation import clock
 from bay_observation.errors import BayObservationError, ConfigError
 from bays import BayConfig, load_bay, onvif_connection_id, slot_of
+from bays.capture_window import capture_window
 from capture_async.publication import publish_capture, published_capture
 from triggers.events import CaptureEvent
+from triggers.main_clock import main_clock, refusal
 from triggers.stats import airflow_stats
 
 if TYPE_CHECKING:
     from capture_async import Credentials
     from capture_async.types import CaptureBatch
 
-# A shared storage that hangs must not keep a capture that is published from being told.
+# A shared storage that hangs must not hold up the event of a capture that is published.
 _HEALTH_LIMIT_S = 10.0
 
 
 class CaptureTrigger(BaseTrigger):
     """Captures all cameras of a bay for one slot and publishes one capture artifact.
 
+    A camera is asked only within the bay's `capture_window` of the slot, by the clock of the
+    main server; later a published capture is kept and handed on, and without one the event is
+    `outside_window`.
+
     Idempotent per bay and slot, since a triggerer that takes this trigger over runs it
     from the start: an artifact that is published already is handed on without touching a
-    camera, and of two that run at the same time the first one's stands. Below the bay's
+    camera, and of two that run at the same time the first one's is kept. Below the bay's
     camera quorum nothing is published, so that a retry takes new frames. Ended from outside
     (its task marked failed, its triggerer stopped) it lets go of its cameras and publishes
     nothing; there is no `on_kill`, which Airflow also calls where it only moves a trigger.
@@ -63,7 +71,7 @@ class CaptureTrigger(BaseTrigger):
         )
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Capture, publish, tell; one event in every case that this project foresees."""
+        """Capture and publish; yields one event, also for every error of this project."""
         try:
             async with asyncio.timeout(self.timeout):
                 event = await self._capture()
@@ -80,12 +88,19 @@ class CaptureTrigger(BaseTrigger):
     async def _capture(self) -> CaptureEvent:
         bay = await asyncio.to_thread(load_bay, self.bay_id)
         store = ArtifactStore()
-        published = await asyncio.to_thread(published_capture, store, bay, self.batch_id, self.replaces)
+        # Here as well as in the task: a triggerer may take this trigger over long after it was made.
+        refused = await asyncio.to_thread(refusal, bay, slot_of(self.batch_id))
+        # What a cleared task would replace is kept once the time for new frames is over.
+        replaces = None if refused else self.replaces
+        published = await asyncio.to_thread(published_capture, store, bay, self.batch_id, replaces)
         if published is not None:
             reference, batch = published
             self.log.info("%s is published already; no camera is asked again", reference.path)
             await self._record_health(batch)
-            return _captured(reference, batch, bay)
+            return await asyncio.to_thread(captured_event, reference, batch, bay)
+        if refused:
+            self.log.warning("%s: no camera is asked: %s", self.batch_id, refused)
+            return CaptureEvent("outside_window", self.batch_id, error=refused)
         batch = await self._ask_cameras(bay)
         if len(batch.images) < bay.camera_quorum:
             await self._record_health(batch)
@@ -95,7 +110,7 @@ class CaptureTrigger(BaseTrigger):
             self.log.info("%s published: %d of %d cameras", reference.path, len(batch.images), len(bay.cameras))
         await self._record_health(standing)
         await asyncio.to_thread(_report_spool, store, bay)
-        return _captured(reference, standing, bay)
+        return await asyncio.to_thread(captured_event, reference, standing, bay)
 
     async def _ask_cameras(self, bay: BayConfig) -> "CaptureBatch":
         # Only the triggerer's host needs aiohttp and zeep; workers import this module too.
@@ -152,8 +167,16 @@ class CaptureTrigger(BaseTrigger):
         return Credentials(connection.login or "", connection.password or "")
 
 
-def _captured(reference: ArtifactReference, batch: "CaptureBatch", bay: BayConfig) -> CaptureEvent:
-    return CaptureEvent("captured", batch.batch_id, reference, _counts(batch, bay), _reasons(batch))
+def captured_event(reference: ArtifactReference, batch: "CaptureBatch", bay: BayConfig) -> CaptureEvent:
+    """The event of a published capture. Blocks, see `MainClock`."""
+    lateness = spread = None
+    if batch.images and not clock.every_slot_is_now():
+        taken = sorted((image.captured_at - batch.slot).total_seconds() for image in batch.images)
+        lateness, spread = round(median(taken), 1), round(taken[-1] - taken[0], 1)
+        if capture_window(bay, batch.slot) is not None:
+            lateness = round(lateness + main_clock.offset().total_seconds(), 1)
+    counts, reasons = _counts(batch, bay), _reasons(batch)
+    return CaptureEvent("captured", batch.batch_id, reference, counts, reasons, lateness, spread)
 
 
 def _report_spool(store: ArtifactStore, bay: BayConfig) -> None:

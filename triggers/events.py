@@ -1,4 +1,4 @@
-"""What a trigger tells the task that it wakes: small, typed, and checked again on arrival.
+"""The event with which a trigger resumes its task: small, typed, and checked again on arrival.
 
 Airflow writes event payloads to the log and the metadata database, so they hold
 references and reasons, never frames and never credentials.
@@ -8,11 +8,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Self, get_args
 
-from artifacts import ArtifactReference
-from bay_observation.errors import ArtifactError, CaptureError, InferenceError
+from artifacts import ArtifactReference, Stage
+from bay_observation.errors import ArtifactError, BayObservationError, CaptureError, InferenceError
 
-CaptureStatus = Literal["captured", "below_quorum", "failed"]
-ArtifactStatus = Literal["whole", "timed_out", "failed"]
+CaptureStatus = Literal["captured", "below_quorum", "outside_window", "failed"]
+ArtifactStatus = Literal["whole", "timed_out", "wrong", "failed"]
 InferenceStatus = Literal["observed", "no_server", "timed_out", "failed"]
 
 
@@ -22,12 +22,15 @@ class CaptureEvent:
 
     Attributes:
         status: `captured` has a published artifact; `below_quorum` has too few frames
-            to publish; `failed` has an error.
+            to publish; `outside_window` asked no camera, since the slot may not be captured now;
+            it and `failed` have an error.
         batch_id: the batch that was captured.
         reference: the capture artifact, with `captured` only.
         counts: `cameras` asked, `images` taken, `failures`.
         failures: reason by name of each camera without a frame.
-        error: what went wrong, with `failed` only.
+        lateness_s: how long after the slot the frames were taken, seconds (the median); None where not known.
+        spread_s: how far the frames of the batch are apart, seconds; None where not known.
+        error: what went wrong, or why no camera was asked.
         retry: whether trying again can mend it.
     """
 
@@ -36,6 +39,8 @@ class CaptureEvent:
     reference: ArtifactReference | None = None
     counts: Mapping[str, int] = field(default_factory=dict)
     failures: Mapping[str, str] = field(default_factory=dict)
+    lateness_s: float | None = None
+    spread_s: float | None = None
     error: str = ""
     retry: bool = True
 
@@ -46,10 +51,12 @@ class CaptureEvent:
             "batch_id": self.batch_id,
             "counts": dict(self.counts),
             "failures": dict(self.failures),
+            "lateness_s": self.lateness_s,
+            "spread_s": self.spread_s,
         }
         if self.reference is not None:
             payload["reference"] = self.reference.to_dict()
-        if self.status == "failed":
+        if self.error:
             payload |= {"error": self.error, "retry": self.retry}
         return payload
 
@@ -60,22 +67,29 @@ class CaptureEvent:
         Raises:
             CaptureError: the payload is of the wrong form, or of another batch.
         """
-        where = f"event of capture {batch_id}"
-        payload = _mapping(where, values, CaptureError)
-        status: CaptureStatus = _status(where, payload, get_args(CaptureStatus), CaptureError)
-        if payload.get("batch_id") != batch_id:
-            raise CaptureError(f"{where}: it tells of batch {payload.get('batch_id')!r}")
-        counts = _counts(where, payload, ("images",) if status == "captured" else (), CaptureError)
-        failures = _failures(where, payload, CaptureError)
-        reference = None
-        if status == "captured":
-            reference = _reference_to(("capture", bay_id, batch_id), where, payload, CaptureError)
-        return cls(status, batch_id, reference, counts, failures, str(payload.get("error", "")), _retry(payload))
+        payload = _Payload(f"event of capture {batch_id}", values, CaptureError)
+        status: CaptureStatus = payload.status(get_args(CaptureStatus))
+        payload.require("batch_id", batch_id)
+        captured = status == "captured"
+        return cls(
+            status,
+            batch_id,
+            payload.reference_to("capture", bay_id, batch_id) if captured else None,
+            payload.counts("images") if captured else payload.counts(),
+            payload.failures(),
+            payload.seconds("lateness_s"),
+            payload.seconds("spread_s"),
+            payload.error,
+            payload.retry,
+        )
 
 
 @dataclass(frozen=True)
 class ArtifactEvent:
-    """How waiting for an artifact ended; `error` says why it is not `whole`."""
+    """How waiting for an artifact ended; `error` says why it is not `whole`.
+
+    With `wrong` a file is there that is not what was published: waiting again does not help.
+    """
 
     status: ArtifactStatus
     reference: ArtifactReference
@@ -92,13 +106,11 @@ class ArtifactEvent:
         Raises:
             ArtifactError: the payload is of the wrong form, or of another artifact.
         """
-        where = f"event of waiting for {expected.path}"
-        payload = _mapping(where, values, ArtifactError)
-        status: ArtifactStatus = _status(where, payload, get_args(ArtifactStatus), ArtifactError)
-        reference = _reference(where, payload.get("reference"), ArtifactError)
-        if reference != expected:
-            raise ArtifactError(f"{where}: it tells of {reference.path}, sha256 {reference.sha256[:8]}")
-        return cls(status, reference, str(payload.get("error", "")))
+        payload = _Payload(f"event of waiting for {expected.path}", values, ArtifactError)
+        status: ArtifactStatus = payload.status(get_args(ArtifactStatus))
+        if (reference := payload.reference()) != expected:
+            raise payload.refused(f"it is of {reference.path}, sha256 {reference.sha256[:8]}")
+        return cls(status, reference, payload.error)
 
 
 @dataclass(frozen=True)
@@ -144,68 +156,85 @@ class InferenceEvent:
         Raises:
             InferenceError: the payload is of the wrong form, or of another capture.
         """
-        where = f"event of inference {capture.batch_id}"
-        payload = _mapping(where, values, InferenceError)
-        status: InferenceStatus = _status(where, payload, get_args(InferenceStatus), InferenceError)
-        if payload.get("capture_sha256") != capture.sha256:
-            raise InferenceError(f"{where}: it tells of another capture, {payload.get('capture_sha256')!r}")
+        payload = _Payload(f"event of inference {capture.batch_id}", values, InferenceError)
+        status: InferenceStatus = payload.status(get_args(InferenceStatus))
+        payload.require("capture_sha256", capture.sha256)
         if status != "observed":
-            return cls(status, capture.sha256, error=str(payload.get("error", "")), retry=_retry(payload))
-        counts = _counts(where, payload, ("frames", "objects"), InferenceError)
-        failures = _failures(where, payload, InferenceError)
-        reference = _reference_to(("observation", capture.bay_id, capture.batch_id), where, payload, InferenceError)
-        return cls(status, capture.sha256, reference, counts, failures)
+            return cls(status, capture.sha256, error=payload.error, retry=payload.retry)
+        reference = payload.reference_to("observation", capture.bay_id, capture.batch_id)
+        counts = payload.counts("frames", "objects")
+        return cls(status, capture.sha256, reference, counts, payload.failures())
 
 
-_Refusal = type[CaptureError] | type[ArtifactError] | type[InferenceError]
+class _Payload:
+    """An event's values as they arrive; each is checked when it is read.
 
+    Args:
+        event: what the event is of, for messages.
+        values: the payload.
+        error: raised where the payload is of the wrong form, or of another batch.
+    """
 
-def _mapping(where: str, values: object, error: _Refusal) -> Mapping[str, Any]:
-    if not isinstance(values, Mapping):
-        raise error(f"{where}: {type(values).__name__} where a mapping is wanted")
-    return values
+    def __init__(
+        self, event: str, values: object, error: type[CaptureError] | type[ArtifactError] | type[InferenceError]
+    ) -> None:
+        self._event, self._error = event, error
+        self._values = self._mapping(values)
 
+    def refused(self, why: str) -> BayObservationError:
+        return self._error(f"{self._event}: {why}")
 
-def _status(where: str, payload: Mapping[str, Any], known: tuple[str, ...], error: _Refusal) -> Any:
-    status = payload.get("status")
-    if status not in known:
-        raise error(f"{where}: status {status!r} is none of {', '.join(known)}")
-    return status
+    def status(self, known: tuple[str, ...]) -> Any:
+        status = self._values.get("status")
+        if status not in known:
+            raise self.refused(f"status {status!r} is none of {', '.join(known)}")
+        return status
 
+    def require(self, key: str, expected: str) -> None:
+        if (found := self._values.get(key)) != expected:
+            raise self.refused(f"its {key} is {found!r}, not {expected!r}")
 
-def _counts(where: str, payload: Mapping[str, Any], wanted: tuple[str, ...], error: _Refusal) -> dict[str, int]:
-    counts = dict(_mapping(f"{where}: counts", payload.get("counts"), error))
-    if any(type(count) is not int or count < 0 for count in counts.values()):
-        raise error(f"{where}: counts {counts!r} are no whole numbers")
-    missing = [name for name in wanted if name not in counts]
-    if missing:
-        raise error(f"{where}: it does not count the {' and '.join(missing)}")
-    return counts
+    def counts(self, *needed: str) -> dict[str, int]:
+        counts = dict(self._mapping(self._values.get("counts"), "counts: "))
+        if any(type(count) is not int or count < 0 for count in counts.values()):
+            raise self.refused(f"counts {counts!r} are no whole numbers")
+        if missing := [name for name in needed if name not in counts]:
+            raise self.refused(f"it does not count the {' and '.join(missing)}")
+        return counts
 
+    def failures(self) -> dict[str, str]:
+        failures = dict(self._mapping(self._values.get("failures"), "failures: "))
+        if any(not isinstance(reason, str) for reason in failures.values()):
+            raise self.refused(f"failures {failures!r} are no reasons by camera")
+        return failures
 
-def _failures(where: str, payload: Mapping[str, Any], error: _Refusal) -> dict[str, str]:
-    failures = dict(_mapping(f"{where}: failures", payload.get("failures"), error))
-    if any(not isinstance(reason, str) for reason in failures.values()):
-        raise error(f"{where}: failures {failures!r} are no reasons by camera")
-    return failures
+    def seconds(self, key: str) -> float | None:
+        value = self._values.get(key)
+        if value is not None and type(value) not in (int, float):
+            raise self.refused(f"its {key} is {value!r}, no number of seconds")
+        return value
 
+    def reference(self) -> ArtifactReference:
+        try:
+            return ArtifactReference.from_dict(self._mapping(self._values.get("reference"), "reference: "))
+        except ArtifactError as fault:
+            raise self.refused(str(fault)) from fault
 
-def _retry(payload: Mapping[str, Any]) -> bool:
-    return payload.get("retry", True) is not False
+    def reference_to(self, stage: Stage, bay_id: str, batch_id: str) -> ArtifactReference:
+        reference = self.reference()
+        if (reference.stage, reference.bay_id, reference.batch_id) != (stage, bay_id, batch_id):
+            raise self.refused(f"its reference is to {reference.path}")
+        return reference
 
+    @property
+    def error(self) -> str:
+        return str(self._values.get("error", ""))
 
-def _reference(where: str, values: object, error: _Refusal) -> ArtifactReference:
-    try:
-        return ArtifactReference.from_dict(_mapping(f"{where}: reference", values, error))
-    except ArtifactError as fault:
-        raise error(f"{where}: {fault}") from fault
+    @property
+    def retry(self) -> bool:
+        return self._values.get("retry", True) is not False
 
-
-def _reference_to(
-    wanted: tuple[str, str, str], where: str, payload: Mapping[str, Any], error: _Refusal
-) -> ArtifactReference:
-    """The payload's reference, which must be to this stage, bay and batch."""
-    reference = _reference(where, payload.get("reference"), error)
-    if (reference.stage, reference.bay_id, reference.batch_id) != wanted:
-        raise error(f"{where}: its reference is to {reference.path}")
-    return reference
+    def _mapping(self, values: object, what: str = "") -> Mapping[str, Any]:
+        if not isinstance(values, Mapping):
+            raise self.refused(f"{what}{type(values).__name__} where a mapping is wanted")
+        return values

@@ -23,7 +23,7 @@ class InferenceTrigger(BaseTrigger):
     """Fires when the bay's inference server has observed a capture, or cannot.
 
     Run again by another triggerer it asks again: the server does a batch once, and answers
-    whoever asks for it. Ended from outside it leaves the batch to the server.
+    every request for it. Cancelled, it leaves the batch to the server.
 
     Args:
         capture: what `ArtifactReference.to_dict` wrote.

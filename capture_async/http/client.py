@@ -307,7 +307,10 @@ class _Exchange:
         # Not `iter_chunks`: of a reply without a body it yields for ever, and never lets the loop run.
         while not content.at_eof():
             try:
-                async with asyncio.timeout(_IDLE_S if body.looks_whole else None):
+                if body.looks_whole:
+                    async with asyncio.timeout(_IDLE_S):
+                        piece = await content.readany()
+                else:
                     piece = await content.readany()
             except TimeoutError:
                 return True, False

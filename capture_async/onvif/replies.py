@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from lxml import etree  # type: ignore[import-untyped]
+
 from bay_observation.errors import CaptureError
 from capture_async.onvif.messages import NAMESPACES, Service
 from capture_async.refusals import Refusal, refusal_in
@@ -156,8 +158,6 @@ def _decoded(content_type: str, body: bytes) -> str:
 
 def _parsed(text: str) -> Any:
     """The root element; None where there is no element, or where the text defines entities."""
-    from lxml import etree  # type: ignore[import-untyped]
-
     if _FORBIDDEN.search(text) is not None:
         return None
     begin = _ENVELOPE.search(text)

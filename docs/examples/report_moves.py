@@ -1,7 +1,7 @@
-"""Example of another team's DAG: runs when a bay has news, and prints what moved and what left.
+"""Example of another team's DAG: runs when something happened in a bay, and prints what moved and what left.
 
-Copy it into your DAG folder; `docs/events.md` tells what an event carries. It needs nothing
-of this project but the asset's URI, `tracking://{bay_id}`.
+Copy it into your DAG folder. `docs/events.md` says what an event carries. Of this project it needs
+only the asset's URI, `tracking://{bay_id}`.
 """
 
 import os

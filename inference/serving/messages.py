@@ -131,8 +131,8 @@ def from_line(line: bytes) -> dict[str, Any]:
     """
     try:
         values = json.loads(line)
-    except ValueError as error:
-        raise InferenceError(f"a message of {len(line)} bytes is not JSON") from error
+    except (ValueError, RecursionError) as error:
+        raise InferenceError(f"a message of {len(line)} bytes is not JSON, or nested too deep") from error
     if not isinstance(values, dict):
         raise InferenceError(f"a message must be a mapping, not {type(values).__name__}")
     return values

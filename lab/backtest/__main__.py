@@ -47,7 +47,7 @@ def _run(options: argparse.Namespace) -> int:
     # What is said on the way must not get between the lines of a JSON document.
     console = Console(stderr=True)
     bay = trial.prepare(read_changes(options.params), fresh=options.fresh)
-    console.print(f"{len(list((trial.folder / 'frames').rglob('*.jpg')))} frames written; starting an Airflow …")
+    console.print(f"{len(list((trial.folder / 'frames').rglob('*.jpg')))} frames written; starting Airflow …")
     ran = trial.run(bay, lambda words: console.print(words, highlight=False), options.port)
     for name, runs in ran.failed.items():
         console.print(f"{name}: failed: {', '.join(runs)}", style="red", highlight=False, soft_wrap=True)
@@ -77,7 +77,7 @@ def _trial(options: argparse.Namespace) -> Trial:
     if start >= end:
         raise ConfigError("--from must lie before --to")
     if end > datetime.now(UTC):
-        raise ConfigError("--to lies in the future: Airflow makes no backfill of it")
+        raise ConfigError("--to lies in the future: Airflow refuses a backfill of future slots")
     folder = options.output or Path("backtests") / f"{bay.bay_id}_{start:%Y%m%d-%H%M}"
     return Trial(folder, bay.bay_id, ArtifactStore(), start, end)
 
@@ -162,7 +162,7 @@ def _time(bay: BayConfig, text: str) -> datetime:
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
-        raise ConfigError(f'{text!r} is no time: write "2025-07-02 10:00", or with an offset') from None
+        raise ConfigError(f'{text!r} is not a time: write "2025-07-02 10:00", or with an offset') from None
     return (moment if moment.tzinfo else moment.replace(tzinfo=bay.zone)).astimezone(UTC)
 
 
@@ -176,8 +176,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     run = _command(commands, "run", _run, "run a stored period again, and compare")
-    run.add_argument("--params", type=Path, metavar="FILE", help="YAML with the keys of the bay's file that change")
-    run.add_argument("--fresh", action="store_true", help="begin with an empty floor, not with the live state")
+    run.add_argument("--params", type=Path, metavar="FILE", help="YAML with the keys of the bay's file that differ")
+    run.add_argument("--fresh", action="store_true", help="start with an empty floor instead of the live state")
     run.add_argument("--port", type=int, help="of the trial's Airflow UI (a free one)")
     again = _command(commands, "compare", _compare, "compare a trial that was run with the live history")
     for command in (run, again):

@@ -57,6 +57,6 @@ def _capture(store: ArtifactStore, bay_id: str, slot: datetime) -> CaptureBatch:
     name = batch_id(bay_id, slot)
     reference = store.find("capture", bay_id, name)
     if reference is None:
-        raise BacktestError(f"no capture is stored of batch {name}")
+        raise BacktestError(f"batch {name} has no stored capture")
     batch: CaptureBatch = store.load(reference)
     return batch

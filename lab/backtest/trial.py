@@ -53,7 +53,7 @@ class Trial:
     """A stored period of one bay, to be run again.
 
     Args:
-        folder: of the trial; made anew by `prepare`.
+        folder: of the trial; emptied by `prepare`.
         bay_id: the bay.
         live: the store that holds the period's captures.
         start: begin of the period (aware).
@@ -83,12 +83,14 @@ class Trial:
         slots = stored_slots(self.live, self.bay_id, self.start, self.end)
         if not slots:
             raise BacktestError(
-                f"bay {self.bay_id}: no capture of {self.start:%Y-%m-%d %H:%M} to {self.end:%Y-%m-%d %H:%M} UTC"
+                f"bay {self.bay_id}: no capture between {self.start:%Y-%m-%d %H:%M} and {self.end:%Y-%m-%d %H:%M} UTC"
                 f" is stored under {self.live.root}"
             )
         live = self.live.root.resolve()
         if live.is_relative_to(self.folder) or self.folder.is_relative_to(live):
-            raise BacktestError(f"{self.folder}: it and the live artifacts in {live} must lie apart; choose another")
+            raise BacktestError(
+                f"{self.folder}: this folder and the live artifacts in {live} must not contain each other"
+            )
         self._clear()
         bay = self._write_bay(changes)
         export_frames(self.live, self.bay_id, slots, self.folder / "frames")
@@ -110,7 +112,9 @@ class Trial:
         planned = list(scheduled_slots(bay, self.start, self.end))
         slots = sorted(set(stored) & set(planned))
         if not slots:
-            raise BacktestError(f"bay {self.bay_id}: no stored slot is on its schedule {bay.schedule.observation}")
+            raise BacktestError(
+                f"bay {self.bay_id}: none of the stored slots is on its schedule {bay.schedule.observation}"
+            )
         off_schedule = tuple(sorted(set(stored) - set(planned)))
         airflow = EmbeddedAirflow(
             self.folder / "airflow", dags_folder=PROJECT / "dags", env=self._environment(slots[-1]), port=port
@@ -145,14 +149,14 @@ class Trial:
         """Empty the folder, if it is new or a trial's."""
         marker = self.folder / _MARKER
         if self.folder.exists() and any(self.folder.iterdir()) and not marker.exists():
-            raise BacktestError(f"{self.folder}: holds something else than a trial; choose another folder")
+            raise BacktestError(f"{self.folder}: holds files that are not a trial's; choose another folder")
         try:
             if self.folder.exists():
                 shutil.rmtree(self.folder)
             self.folder.mkdir(parents=True)
             marker.touch()
         except OSError as error:
-            raise BacktestError(f"{self.folder}: cannot be made anew: {error.strerror or error}") from error
+            raise BacktestError(f"{self.folder}: cannot be emptied: {error.strerror or error}") from error
 
     def _write_bay(self, changes: Mapping[str, Any]) -> BayConfig:
         source = bays_path() / f"{self.bay_id}.yaml"
@@ -184,6 +188,7 @@ class Trial:
             "BAYS_PATH": str(self.folder / "bays"),
             "BAYS_ENABLED": self.bay_id,
             "BAYS_SCHEDULE": f"until {last.isoformat()}",
+            "CLOCK": "slot",
         }
 
     def _dag_ids(self) -> Iterator[str]:
@@ -221,7 +226,7 @@ def read_changes(path: Path | None) -> dict[str, Any]:
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ConfigError(f"{path}: cannot be read: {error}") from error
     if not isinstance(content, dict):
-        raise ConfigError(f"{path}: write the keys of the bay's file that change, as in tracking: {{exit_slots: 3}}")
+        raise ConfigError(f"{path}: write the keys of the bay's file that differ, such as tracking: {{exit_slots: 3}}")
     return content
 
 

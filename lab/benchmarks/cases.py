@@ -398,11 +398,11 @@ def _main() -> int:
     logging.getLogger().addHandler(logging.NullHandler())  # the faulty cameras' warnings are asked for
     try:
         allow_open_files(2 * len(cameras.addresses))
-        told = CASES[orders["case"]](cameras, **orders["settings"])
+        result = CASES[orders["case"]](cameras, **orders["settings"])
     except SimulationError as error:
         print(error, file=sys.stderr)
         return 1
-    print(json.dumps(told), flush=True)
+    print(json.dumps(result), flush=True)
     return 0
 
 

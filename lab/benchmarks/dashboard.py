@@ -96,7 +96,7 @@ def _measure(options: argparse.Namespace, output: Path, console: Console) -> lis
             track = _fill_lively(server.url, work, options.slots)
             console.print("filled; a plain API server, then one with the dashboard")
             with PageServer(work / "plain", dags_folder=ROOT / "dags", env=_env(off=True), parse=False) as plain:
-                _use(plain, "/api/v2/version")
+                _use(plain)
                 plain_mib, plain_s = plain.memory_mib(), plain.start_s
             with PageServer(work / "airflow", dags_folder=ROOT / "dags", env=_env(off=False), parse=False) as airflow:
                 start_s = airflow.start_s
@@ -143,7 +143,7 @@ def _filled(options: argparse.Namespace, console: Console) -> Iterator[PostgreSQ
                 blocks=options.blocks,
                 days=options.days,
                 seed=1,
-                tell=lambda text: console.print(f"  {text}"),
+                on_progress=lambda text: console.print(f"  {text}"),
             )
         made.keep(kept)
     else:
@@ -253,9 +253,13 @@ def _open_routes(airflow: PageServer) -> list[str]:
     return found
 
 
-def _use(airflow: PageServer, path: str) -> None:
-    for _ in range(5):
-        httpx.get(f"{airflow.url}{path}", timeout=30).raise_for_status()
+def _use(airflow: PageServer) -> None:
+    """What Airflow's own pages ask, so that the plain server has warmed up too."""
+    headers = {"Authorization": f"Bearer {airflow.token('looker')}"}
+    with httpx.Client(base_url=airflow.url, headers=headers, timeout=30) as client:
+        for _ in range(_ROUNDS):
+            for path in ("/", "/ui/config", "/ui/auth/menus", "/api/v2/plugins", "/api/v2/dags", "/ui/dags"):
+                client.get(path).raise_for_status()
 
 
 def _browse(airflow: PageServer, options: argparse.Namespace, output: Path, track: str) -> dict[str, Any]:

@@ -110,7 +110,13 @@ def refuse_used(folder: Path) -> None:
 
 
 def fill(
-    server: PostgreSQL, *, bays: int, blocks: int, days: int, seed: int, tell: Callable[[str], None] = lambda _: None
+    server: PostgreSQL,
+    *,
+    bays: int,
+    blocks: int,
+    days: int,
+    seed: int,
+    on_progress: Callable[[str], None] = lambda _: None,
 ) -> Fill:
     """Fill an empty server.
 
@@ -120,7 +126,7 @@ def fill(
         blocks: that stand in each.
         days: that each is watched.
         seed: of the first bay.
-        tell: is told how far it came.
+        on_progress: called with how far it came.
     """
     began = time.monotonic()
     with History(server.url) as history:
@@ -141,10 +147,12 @@ def fill(
                 if (slot + 1) % SLOTS_A_DAY == 0:
                     _copy(connection, rows.take())
                 if (slot + 1) % (30 * SLOTS_A_DAY) == 0:
-                    tell(f"{(slot + 1) // SLOTS_A_DAY} of {days} days filled in {time.monotonic() - began:.0f} s")
+                    on_progress(
+                        f"{(slot + 1) // SLOTS_A_DAY} of {days} days filled in {time.monotonic() - began:.0f} s"
+                    )
             for statement in indexes:
                 connection.execute(statement.encode())
-        tell(f"indexes made after {time.monotonic() - began:.0f} s")
+        on_progress(f"indexes made after {time.monotonic() - began:.0f} s")
         connection.execute("VACUUM (ANALYZE)")
         connection.execute("CHECKPOINT")
         counted = {table: _count(connection, table) for table in _TABLES}

@@ -64,7 +64,7 @@ class Figure:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Fill, ask, tell, write; 0 when every bar holds, 1 when one does not, 2 where there is nothing to ask."""
+    """Fill, ask, print, write; 0 when every bar holds, 1 when one does not, 2 where there is nothing to ask."""
     options = _parser().parse_args(arguments)
     try:
         if options.fill is not None:
@@ -87,7 +87,7 @@ def _kept(options: argparse.Namespace) -> None:
     with PostgreSQL(FILLING, options.fill) as server:
         done = _filled(server, options)
     done.keep(options.fill)  # last: a folder without it was not filled to its end
-    _tell(f"to ask it: make bench-history ARGS='--folder {options.fill}'")
+    _progress(f"to ask it: make bench-history ARGS='--folder {options.fill}'")
 
 
 def _of_kept(options: argparse.Namespace) -> dict[str, Any]:
@@ -105,9 +105,9 @@ def _of_new(options: argparse.Namespace) -> dict[str, Any]:
 
 def _filled(server: PostgreSQL, options: argparse.Namespace) -> Fill:
     days = max(8, round(365 * options.scale))
-    _tell(f"{server.version}: {options.bays} bays of {options.blocks} blocks, {days} days")
-    done = fill(server, bays=options.bays, blocks=options.blocks, days=days, seed=options.seed, tell=_tell)
-    _tell(f"{sum(done.rows.values())} rows in {done.seconds:.0f} s")
+    _progress(f"{server.version}: {options.bays} bays of {options.blocks} blocks, {days} days")
+    done = fill(server, bays=options.bays, blocks=options.blocks, days=days, seed=options.seed, on_progress=_progress)
+    _progress(f"{sum(done.rows.values())} rows in {done.seconds:.0f} s")
     return done
 
 
@@ -120,7 +120,7 @@ def measure(server: PostgreSQL, done: Fill, options: argparse.Namespace) -> dict
     bay = load_bay(BAY)
     server.warm()
     load = os.getloadavg()[0]
-    _tell("asking")
+    _progress("asking")
     with History(server.url) as history:
         figures = [_asked(question, options) for question in _questions(history, bay, done, options.seed)]
         figures.append(_written(history, bay, done.blocks))
@@ -230,7 +230,7 @@ def _questions(history: History, bay: BayConfig, done: Fill, seed: int) -> list[
 
 
 def _asked(question: Question, options: argparse.Namespace) -> Figure:
-    """The first tenth of the answers, after the server's start, is told apart as cold."""
+    """The first tenth of the answers, after the server's start, counts apart as cold."""
     words, bar, ask = question
     cold = max(1, options.repeats // 10)
     took, rows = [], []
@@ -286,7 +286,7 @@ def _seen_again(first: TrackingResult, slots: int) -> TrackingResult:
     return replace(first, batch_id=batch_id(first.bay_id, slot), tracks=tracks, events=(), state=state)
 
 
-# -- telling ----------------------------------------------------------------------------------------
+# -- printing ---------------------------------------------------------------------------------------
 
 
 def _table(results: dict[str, Any]) -> Table:
@@ -314,7 +314,7 @@ def _table(results: dict[str, Any]) -> Table:
     return table
 
 
-def _tell(what: str) -> None:
+def _progress(what: str) -> None:
     print(f"... {what}", file=sys.stderr, flush=True)
 
 

@@ -46,7 +46,7 @@ _MEMORY_NOISE_MIB = 5.0
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure, tell, write; 0 when every bar holds, 1 when one does not, 2 for a machine that cannot be measured."""
+    """Measure, print, write; 0 when every bar holds, 1 when one does not, 2 for a machine that cannot be measured."""
     options = _parser().parse_args(arguments)
     try:
         allow_open_files(max(options.sizes))

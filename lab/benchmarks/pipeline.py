@@ -44,7 +44,7 @@ _TOGETHER_BAR = 1.5
 _COLUMNS = 130
 _SLOT = timedelta(minutes=10)
 _FIRST = datetime(2025, 7, 2, 1, 0, tzinfo=UTC)
-_LEAD_S = 3.0  # runs are asked for so long before they are due: on a real day nobody asks
+_LEAD_S = 3.0  # runs are asked for so long before they are due: on a real day they are not
 _LIMIT_S = 600.0  # of one batch, on a machine that does something else as well
 _REST_S = 1.0  # what Airflow does after a batch's end must not weigh on the next one
 _BEFORE, _AFTER = "Airflow's defaults", "env/base.env"
@@ -60,7 +60,7 @@ class _Sent:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure, tell, write; 0 when every bar holds, 1 when one does not, 2 when nothing can be measured."""
+    """Measure, print, write; 0 when every bar holds, 1 when one does not, 2 when nothing can be measured."""
     options = _parser().parse_args(arguments)
     try:
         if lacking := missing():
@@ -184,7 +184,7 @@ def _read(cluster: Cluster, sent: _Sent, received: Mapping[str, Sequence[datetim
     return account(sent.bay_id, sent.due, tasks)
 
 
-# -- telling ----------------------------------------------------------------------------------------
+# -- printing -----------------------------------------------------------------------------------------
 
 
 def slot_document(batches: Sequence[Batch]) -> dict[str, Any]:

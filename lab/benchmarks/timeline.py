@@ -9,10 +9,10 @@ seconds between two lines of the logs are put to one account:
     parsing    until the DAG file is read: the API server's leave to run, imports, the bay's file
     preparing  until `execute` is called: references from XCom, rendered fields
     work       in `execute` or `resume`, and in the trigger: the stage's own
-    telling    until the result stands: XCom, state, the run of the next stage's DAG
+    reporting    until the result stands: XCom, state, the run of the next stage's DAG
     deferral   from there until the trigger starts, and from its event until a worker holds the message
 
-`trigger_fusion` and `trigger_tracking` have no work of their own: all of theirs is telling.
+`trigger_fusion` and `trigger_tracking` do no other work than reporting.
 """
 
 import json
@@ -24,7 +24,7 @@ from pathlib import Path
 
 from bay_observation.errors import BayObservationError
 
-ACCOUNTS = ("waiting", "process", "parsing", "preparing", "telling", "deferral", "work")
+ACCOUNTS = ("waiting", "process", "parsing", "preparing", "reporting", "deferral", "work")
 TASKS_OF = {
     "observation": ("capture_images", "check_should_proceed", "run_inference", "trigger_fusion"),
     "fusion": ("process_fusion", "trigger_tracking"),
@@ -43,7 +43,7 @@ _FIRED = "Trigger fired event"
 
 
 class TimelineError(BayObservationError):
-    """The logs do not tell where the time went."""
+    """The logs do not show where the time went."""
 
 
 @dataclass
@@ -56,7 +56,7 @@ class Start:
         parsed: its DAG file is read.
         called: `execute` or `resume` begins.
         returned: and ends.
-        told: the result stands, or the trigger is asked for.
+        reported: the result stands, or the trigger is asked for.
     """
 
     received: datetime
@@ -64,7 +64,7 @@ class Start:
     parsed: datetime
     called: datetime
     returned: datetime
-    told: datetime
+    reported: datetime
 
 
 @dataclass(frozen=True)
@@ -123,7 +123,7 @@ def account(bay_id: str, due: datetime, tasks: Sequence[Task]) -> Batch:
     for task in tasks:
         spent = dict.fromkeys(ACCOUNTS, 0.0)
         for name, until in _boundaries(task):
-            # What is told to the next task a moment before it is logged is not counted twice.
+            # What is reported to the next task a moment before it is logged is not counted twice.
             spent[name] += max(0.0, (until - now).total_seconds())
             now = max(now, until)
         seconds[task.name] = spent
@@ -139,8 +139,8 @@ def _boundaries(task: Task) -> Iterable[tuple[str, datetime]]:
         yield "process", start.spoke
         yield "parsing", start.parsed
         yield "preparing", start.called
-        yield "telling" if task.name in _STARTS_A_RUN else "work", start.returned
-        yield "telling", start.told
+        yield "reporting" if task.name in _STARTS_A_RUN else "work", start.returned
+        yield "reporting", start.reported
         if number < len(task.triggers):
             began, fired = task.triggers[number]
             yield "deferral", began
@@ -210,12 +210,12 @@ def _start(received: datetime, life: Sequence[_Entry], log: Path) -> Start:
             raise TimelineError(f"{log}: no line {words!r}")
         return when
 
-    told = next((time for time, event in life if event == _RUN_STARTED), None)
-    return Start(received, first(_SPOKE), first(_PARSED), first(_CALLED), first(_RETURNED), told or life[-1][0])
+    reported = next((time for time, event in life if event == _RUN_STARTED), None)
+    return Start(received, first(_SPOKE), first(_PARSED), first(_CALLED), first(_RETURNED), reported or life[-1][0])
 
 
 def _trigger(entries: Sequence[_Entry]) -> tuple[datetime, datetime]:
     fired = next((time for time, event in entries if event == _FIRED), None)
     if not entries or fired is None:
-        raise TimelineError("the log of a trigger tells of no event")
+        raise TimelineError("the log of a trigger shows no event")
     return entries[0][0], fired

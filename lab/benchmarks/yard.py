@@ -2,7 +2,7 @@
 
 Each process (`python -m lab.benchmarks.yard`) serves a part of the cameras with
 `lab.simulation.cameras`, as far away from the client as real cameras: it takes its orders as
-one line of JSON on stdin, tells its ports as one on stdout, and ends with its stdin, so
+one line of JSON on stdin, prints its ports as one on stdout, and ends with its stdin, so
 that none outlives the test. Frames are drawn once and served in turn, encoded already:
 what the cameras cost is taken from the client's cores, and must be little.
 """
@@ -152,15 +152,15 @@ class Yard:
                 self._processes.append(process)
                 _pipe(process.stdin).write(json.dumps(self._orders | {"hosts": part}).encode() + b"\n")
                 _pipe(process.stdin).flush()
-            told = [json.loads(_pipe(process.stdout).readline() or b"null") for process in self._processes]
+            answers = [json.loads(_pipe(process.stdout).readline() or b"null") for process in self._processes]
         except BaseException:
             self._stop()
             raise
-        if None in told:
+        if None in answers:
             self._stop()
             raise SimulationError("the simulated cameras do not listen; their process says why above")
-        addresses = tuple(Address(*address) for answer in told for address in answer["addresses"])
-        controls = tuple(answer["control"] for answer in told)
+        addresses = tuple(Address(*address) for answer in answers for address in answer["addresses"])
+        controls = tuple(answer["control"] for answer in answers)
         return Cameras(addresses, controls, self._orders["username"], self._orders["password"])
 
     def __exit__(
@@ -267,8 +267,8 @@ async def _serve(orders: Mapping[str, Any], frames: Sequence[bytes]) -> None:
     )
     control = ControlServer(farm)
     async with farm, control:
-        told = [(camera.name, str(camera.host), camera.port) for camera in farm.bay.cameras]
-        print(json.dumps({"addresses": told, "control": control.address}), flush=True)
+        answers = [(camera.name, str(camera.host), camera.port) for camera in farm.bay.cameras]
+        print(json.dumps({"addresses": answers, "control": control.address}), flush=True)
         ended = asyncio.Event()
         loop = asyncio.get_running_loop()
 

@@ -213,13 +213,13 @@ class Year:
         self._rows.add("history_tracks", self.bay_id, self._name(block), block.class_name, first, first, left)
 
     def _event(self, kind: str, block: _Block, slot: int, before: _Stand | None, after: _Stand | None) -> None:
-        told = min(slot + 1, self.slots - 1)
-        self._numbers[told] += 1
+        known = min(slot + 1, self.slots - 1)
+        self._numbers[known] += 1
         self._rows.add(
             "history_events",
             self.bay_id,
-            self._times[told],
-            self._numbers[told],
+            self._times[known],
+            self._numbers[known],
             kind,
             self._name(block),
             self._times[slot],
@@ -234,10 +234,10 @@ class Year:
     def _batch(self, slot: int) -> None:
         failed = [name for name, fault in zip(self._cameras, self._fails[slot], strict=True) if fault]
         cameras = json.dumps(sorted(set(self._cameras) - set(failed)))
-        told: tuple[object, ...] = ("tracked", "", f"{slot:064x}", self.blocks, self._numbers[slot])
+        outcome: tuple[object, ...] = ("tracked", "", f"{slot:064x}", self.blocks, self._numbers[slot])
         if self._untracked[slot]:
-            told = (*_UNTRACKED_AS[slot % len(_UNTRACKED_AS)], None, None, None)
-        self._rows.add("history_batches", self.bay_id, self._times[slot], *told, cameras, "t")
+            outcome = (*_UNTRACKED_AS[slot % len(_UNTRACKED_AS)], None, None, None)
+        self._rows.add("history_batches", self.bay_id, self._times[slot], *outcome, cameras, "t")
         for name in failed:
             self._rows.add("history_camera_failures", self.bay_id, self._times[slot], name, "timed out")
 

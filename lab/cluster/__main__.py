@@ -21,7 +21,7 @@ def main(arguments: list[str] | None = None) -> int:
         elif options.command == "up":
             _up(options.home, options.bays)
         elif lacking := missing():
-            raise BayObservationError(f"no cluster on this machine: {lacking}")
+            raise BayObservationError(f"a cluster cannot be built on this machine: {lacking}")
         else:
             print("a cluster can be built here")
     except BayObservationError as error:
@@ -48,7 +48,7 @@ def _up(home: Path, bays: list[str]) -> None:
         for name in cluster.services():
             print(f"{name:24} {cluster.log(name)}")
         namespace = cluster.host("main").namespace
-        print(f"Airflow: {cluster.url}, from its hosts alone: ip netns exec {namespace} ...; Ctrl-C takes it down")
+        print(f"Airflow: {cluster.url}, from its hosts only: ip netns exec {namespace} ...; Ctrl-C stops it")
         signal.pause()
 
 

@@ -20,7 +20,7 @@ class Account:
         bay_id: the bay.
         sent: slots that were sent.
         captured: slots of which there is a capture.
-        tracked: slots of which there is a tracking result that history and artifact tell alike.
+        tracked: slots of which there is a tracking result on which history and artifact agree.
         wrong: what breaks the promise, one sentence each.
     """
 
@@ -59,20 +59,22 @@ def account(cluster: Cluster, bay_id: str, slots: Sequence[datetime]) -> Account
         for result in results
     }
     with cluster.on_host(), History(cluster.history_db) as history:
-        told = {batch.slot: batch for batch in history.batches(bay_id, min(slots), max(slots) + timedelta(seconds=1))}
+        recorded = {
+            batch.slot: batch for batch in history.batches(bay_id, min(slots), max(slots) + timedelta(seconds=1))
+        }
     captured, tracked, wrong = [], [], []
     for slot in sorted(slots):
         batch = batch_id(bay_id, slot)
         if store.find("capture", bay_id, batch) is None:
             continue
         captured.append(slot)
-        entry, line = store.find("tracking", bay_id, batch), told.get(slot)
+        entry, line = store.find("tracking", bay_id, batch), recorded.get(slot)
         if entry is None:
             wrong.append(f"{batch} was captured and not tracked")
         elif entry.sha256 != right.get(batch):
             wrong.append(f"{batch} is not what its fusion comes to in order")
         elif line is None or line.outcome != BatchOutcome.TRACKED or line.sha256 != entry.sha256:
-            wrong.append(f"{batch}: the history tells otherwise: {line}")
+            wrong.append(f"{batch}: the history has something else: {line}")
         else:
             tracked.append(slot)
     return Account(bay_id, tuple(sorted(slots)), tuple(captured), tuple(tracked), tuple(wrong))

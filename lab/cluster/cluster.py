@@ -151,13 +151,15 @@ class Cluster(AirflowClient):
 
     def run(self, host: str, *command: str, service: str | None = None) -> subprocess.CompletedProcess[str]:
         """Run a command on a host, with the environment of one of its services; of a plain one by default."""
-        told = self._supervisor.environment(service) if service else self._environment(self.host(host), {})
-        return self._run(host, command, told)
+        environment = self._supervisor.environment(service) if service else self._environment(self.host(host), {})
+        return self._run(host, command, environment)
 
-    def _run(self, host: str, command: Sequence[str], told: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
+    def _run(
+        self, host: str, command: Sequence[str], environment: Mapping[str, str]
+    ) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             self.host(host).command(command),
-            env=dict(told),
+            env=dict(environment),
             cwd=self.home,
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -293,7 +295,7 @@ class Cluster(AirflowClient):
         off = {"LD_PRELOAD": str(self._wall_clock()), "BAY_CLUSTER_CLOCK": str(seconds)}
         for service in self.services(host):
             self.stop(service)
-            self._supervisor.tell(service, off if seconds else dict.fromkeys(off))
+            self._supervisor.set_environment(service, off if seconds else dict.fromkeys(off))
             self.start(service)
 
     def _wall_clock(self) -> Path:
@@ -413,6 +415,7 @@ class Cluster(AirflowClient):
             "AIRFLOW_HOME": str(self.home / host.name),
             "BAYS_PATH": str(self.home / "bays"),
             "BAYS_SCHEDULE": "off",
+            "CLOCK": "slot",  # slots of a simulated day
             "DATA_PATH": str(self.data(host.name)),
             "INFERENCE_SOCKETS": str(self.home / host.name / "sockets"),
             **self._env,

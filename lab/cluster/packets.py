@@ -1,4 +1,4 @@
-"""What crosses a host, told by who sent it: packets to cameras, and connections between hosts."""
+"""What crosses a host, by sender: packets to cameras, and connections between hosts."""
 
 import socket
 import struct
@@ -75,8 +75,8 @@ class PacketCounter:
         return set(self._opened)
 
     def _refuse_unseen(self) -> None:
-        told = self._socket.getsockopt(_SOL_PACKET, _PACKET_STATISTICS, 8)
-        self._unseen += struct.unpack("II", told)[1]
+        statistics = self._socket.getsockopt(_SOL_PACKET, _PACKET_STATISTICS, 8)
+        self._unseen += struct.unpack("II", statistics)[1]
         if self._unseen:
             raise ClusterError(f"{self._unseen} packets on {self._host.name} went by unseen")
 

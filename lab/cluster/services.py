@@ -139,10 +139,10 @@ class Supervisor:
         return self._services[self._known(name)].host
 
     def environment(self, name: str) -> Mapping[str, str]:
-        """What a service is told at its next start."""
+        """The environment of a service at its next start."""
         return self._services[self._known(name)].environment
 
-    def tell(self, name: str, environment: Mapping[str, str | None]) -> None:
+    def set_environment(self, name: str, environment: Mapping[str, str | None]) -> None:
         """Change variables of a service's environment (None removes one), from its next start on."""
         service = self._services[self._known(name)]
         changed: dict[str, str | None] = {**service.environment, **environment}

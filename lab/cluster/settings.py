@@ -1,4 +1,4 @@
-"""What each host of a cluster is told: `env/base.env` as it is deployed, addresses, and secrets made once per home."""
+"""The environment of each host of a cluster: `env/base.env` as deployed, addresses, and secrets made once per home."""
 
 import json
 import os
@@ -82,7 +82,7 @@ class Settings:
         return f"{scheme}://bay:{self.password}@{MAIN_ADDRESS}:{POSTGRESQL_PORT}/{name}"
 
     def everywhere(self) -> dict[str, str]:
-        """What every Airflow service is told."""
+        """The environment of every Airflow service."""
         return {
             **self._shared,
             "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{API_URL}/execution/",

@@ -45,7 +45,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--off", default="", help="cameras that are switched off, as 'C_4 D_7'")
     parser.add_argument("--port", type=int, default=DEFAULT_PORT, help=f"of the Airflow UI ({DEFAULT_PORT})")
     parser.add_argument("--keep", action="store_true", help="leave Airflow up until Ctrl-C")
-    parser.add_argument("--output", type=Path, default=Path("demo_output"), help="folder for all that is written")
+    parser.add_argument("--output", type=Path, default=Path("demo_output"), help="folder for all output (demo_output)")
     return parser
 
 
@@ -67,7 +67,7 @@ def _run(options: argparse.Namespace, console: Console) -> int:
     if unknown := sorted(set(offline) - {camera.name for camera in bay.cameras}):
         raise ConfigError(f"bay {BAY_ID} has no camera {', '.join(unknown)}")
     if options.slots < 1:
-        raise ConfigError(f"--slots {options.slots}: at least one")
+        raise ConfigError(f"--slots {options.slots}: give at least 1")
     output = options.output.resolve()
     preflight.check_opencv()
     preflight.check_can_listen(bay, options.port)
@@ -76,11 +76,11 @@ def _run(options: argparse.Namespace, console: Console) -> int:
     data = output / "data"
 
     with ExitStack() as stack:
-        console.print(f"starting {len(bay.cameras)} simulated cameras and an Airflow of our own in {output} …")
+        console.print(f"starting {len(bay.cameras)} simulated cameras and an embedded Airflow in {output} …")
         cameras = stack.enter_context(
             YardProcess(BAY_ID, seed=options.seed, moment=slots[0], offline=offline, log=output / "cameras.log")
         )
-        environment = {"DATA_PATH": str(data), "BAYS_ENABLED": BAY_ID, "BAYS_SCHEDULE": "off"}
+        environment = {"DATA_PATH": str(data), "BAYS_ENABLED": BAY_ID, "BAYS_SCHEDULE": "off", "CLOCK": "slot"}
         airflow = EmbeddedAirflow(output / "airflow", dags_folder=PROJECT / "dags", env=environment, port=options.port)
         airflow.add_connection(f"onvif_{BAY_ID}", kind="generic", login=cameras.username, password=cameras.password)
         stack.enter_context(airflow)
@@ -107,7 +107,7 @@ def _run(options: argparse.Namespace, console: Console) -> int:
         pictures = write_pictures(output / "pictures", day)
         console.print(f"\npictures: {', '.join(str(picture) for picture in pictures)}", soft_wrap=True)
         console.print(f"artifacts: {data}   logs: {output / 'airflow' / 'logs'}", soft_wrap=True)
-        console.print(f"{time.monotonic() - started:.0f} s in all")
+        console.print(f"{time.monotonic() - started:.0f} s in total")
         if options.keep:
             console.print(f"Airflow stays up at {airflow.url}; Ctrl-C stops it")
             signal.pause()

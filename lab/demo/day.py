@@ -37,7 +37,7 @@ def send_slot(airflow: EmbeddedAirflow, bay_id: str, slot: datetime, say: Say) -
         airflow: in which the bay's DAGs are.
         bay_id: the bay.
         slot: logical date (aware).
-        say: told whenever the batch is somewhere else.
+        say: called when the batch reaches another place.
 
     Raises:
         SlotFailedError: a task failed for good, the batch was stopped by its conditions, or time is over.
@@ -45,7 +45,7 @@ def send_slot(airflow: EmbeddedAirflow, bay_id: str, slot: datetime, say: Say) -
     batch = batch_id(bay_id, slot)
     started = time.monotonic()
     runs = {"observation": airflow.trigger(dag_id("observation", bay_id), slot)}
-    told, saw_deferred = "", False
+    said, saw_deferred = "", False
     while time.monotonic() - started < _LIMIT:
         where = ""
         for stage in _STAGES:
@@ -60,9 +60,9 @@ def send_slot(airflow: EmbeddedAirflow, bay_id: str, slot: datetime, say: Say) -
                 break
         else:
             return Travelled(batch, time.monotonic() - started, saw_deferred)
-        if where and where != told:
+        if where and where != said:
             say(where)
-            told = where
+            said = where
         time.sleep(_POLL)
     raise SlotFailedError(f"batch {batch} was not tracked within {_LIMIT:g} s; logs: {airflow.home / 'logs'}")
 
@@ -89,7 +89,7 @@ def _look(airflow: EmbeddedAirflow, dag: str, run: str, batch: str) -> tuple[str
             raise SlotFailedError(f"batch {batch}: {task_id} of {dag} failed:\n{tail}")
         if task["state"] == "skipped" and task_id == "run_inference":
             reason = airflow.xcom(dag, run, "check_should_proceed", "reason")
-            raise SlotFailedError(f"batch {batch} was not to proceed: {reason}")
+            raise SlotFailedError(f"batch {batch} did not proceed: {reason}")
     if state == "success":
         return "", False
     for task_id, task in tasks.items():

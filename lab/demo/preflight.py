@@ -21,7 +21,7 @@ def prepare_output(folder: Path) -> None:
     try:
         if folder.exists() and any(folder.iterdir()):
             if not (folder / _MARKER).exists():
-                raise ConfigError(f"{folder}: holds files that no demo wrote; name another folder with --output")
+                raise ConfigError(f"{folder}: holds files that the demo did not write; use another --output")
             shutil.rmtree(folder)
         folder.mkdir(parents=True, exist_ok=True)
         (folder / _MARKER).touch()
@@ -30,8 +30,8 @@ def prepare_output(folder: Path) -> None:
         raise ConfigError(f"{folder}: cannot be used for the demo's output: {error.strerror or error}") from error
     if free < _NEEDED_BYTES:
         raise ConfigError(
-            f"{folder}: {free / 2**20:.0f} MB free where the demo writes up to {_NEEDED_BYTES / 2**20:.0f} MB:"
-            " free room, or name another folder with --output"
+            f"{folder}: {free / 2**20:.0f} MB are free, and the demo writes up to {_NEEDED_BYTES / 2**20:.0f} MB:"
+            " free some space, or choose another folder with --output"
         )
 
 
@@ -44,7 +44,7 @@ def check_opencv() -> None:
     try:
         import cv2
     except ImportError as error:
-        raise ConfigError(f"OpenCV cannot be loaded ({error}): apt install libgl1 libglib2.0-0") from error
+        raise ConfigError(f"OpenCV cannot be loaded ({error}): run apt install libgl1 libglib2.0-0") from error
     del cv2
 
 

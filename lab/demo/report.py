@@ -33,7 +33,7 @@ class Verdict:
     Attributes:
         whole: sightings of true blocks that two or more working cameras saw whole.
         missed: those of them that are not on the floor plan.
-        standing_switches: identities that changed while their block stood still.
+        standing_switches: track ids that changed while their block stood still.
     """
 
     whole: int
@@ -113,7 +113,7 @@ def print_report(console: Console, day: DemoDay, report: DayReport, verdict: Ver
     _promise(
         console,
         not verdict.missed and verdict.whole > 0,
-        f"blocks that {_ENOUGH_CAMERAS} or more working cameras saw whole: "
+        f"blocks that {_ENOUGH_CAMERAS} or more working cameras saw completely: "
         f"{verdict.whole - len(verdict.missed)} of {verdict.whole} found",
     )
     for sighting in verdict.missed:
@@ -123,7 +123,7 @@ def print_report(console: Console, day: DemoDay, report: DayReport, verdict: Ver
     _promise(
         console,
         not verdict.standing_switches,
-        f"identities that changed while their block stood still: {verdict.standing_switches}",
+        f"track ids that changed while their block stood still: {verdict.standing_switches}",
     )
 
 
@@ -221,7 +221,7 @@ def _event_table(day: DemoDay, report: DayReport) -> Table:
             event.verdict.value,
         )
     if any(event.verdict is EventVerdict.UNDECIDED for event in report.comparisons):
-        table.caption = "undecided: too late to be certain by the last slot"
+        table.caption = "undecided: happened too late to be confirmed by the last slot"
     return table
 
 

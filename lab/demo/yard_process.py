@@ -24,7 +24,7 @@ _STOP_GRACE = 10.0
 class YardProcess:
     """`python -m lab.simulation serve` while the context is open.
 
-    The login is made anew for every process and handed over in its environment.
+    Every process gets a new login, made here and handed over in its environment.
 
     Args:
         bay_id: bay whose cameras listen.

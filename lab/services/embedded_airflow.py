@@ -99,7 +99,7 @@ class EmbeddedAirflow(AirflowClient):
 
     @property
     def url(self) -> str:
-        """Address of the UI; whoever opens it on this machine is its administrator."""
+        """Address of the UI; anyone who opens it on this machine is its administrator."""
         return f"http://{_HOST}:{self.port}"
 
     def __enter__(self) -> Self:
@@ -186,7 +186,7 @@ class EmbeddedAirflow(AirflowClient):
             EmbeddedAirflowError: one of this name runs.
         """
         if name in self._services:
-            raise EmbeddedAirflowError(f"triggerer {name} runs already")
+            raise EmbeddedAirflowError(f"triggerer {name} is already running")
         arguments = ["-m", "airflow", "triggerer", "--skip-serve-logs"]
         if queues:
             arguments += ["--queues", ",".join(queues)]
@@ -220,7 +220,9 @@ class EmbeddedAirflow(AirflowClient):
         _, left = psutil.wait_procs(family, timeout=_END_LIMIT)
         if left:
             self._services[name] = service  # `stop` ends what is left
-            raise EmbeddedAirflowError(f"triggerer {name}: {len(left)} processes go on {_END_LIMIT:g} s after {number}")
+            raise EmbeddedAirflowError(
+                f"triggerer {name}: {len(left)} processes run {_END_LIMIT:g} s after signal {number}"
+            )
 
     def triggerer_processes(self, name: str = _TRIGGERER) -> list[psutil.Process]:
         """A triggerer's processes: the one that talks to the database, then those that run its triggers.
@@ -247,7 +249,7 @@ class EmbeddedAirflow(AirflowClient):
                 httpx.get(f"{self.url}/execution/health", timeout=30).raise_for_status()
             except (httpx.HTTPError, ValueError):
                 return False  # not listening yet
-            # Airflow's health tells of its most recent triggerer alone.
+            # Airflow's health covers its most recent triggerer alone.
             return all(health.get(part, {}).get("status") == "healthy" for part in _HEALTHY) and (
                 expected <= 1 or len(self.live_triggerers()) >= expected
             )

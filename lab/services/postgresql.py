@@ -69,7 +69,7 @@ class PostgreSQL:
 
     @property
     def version(self) -> str:
-        """As `postgres --version` tells it."""
+        """As `postgres --version` prints it."""
         asked = subprocess.run([self._programs / "postgres", "--version"], capture_output=True, text=True, check=True)
         return asked.stdout.strip()
 

@@ -62,9 +62,9 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument("--fault", action="append", default=[], metavar="CAMERA=FAULT", help="see below; repeatable")
     serve.add_argument("--latency", type=_seconds, default=0.2, metavar="S", help="seconds a snapshot takes (0.2)")
     serve.add_argument("--port", type=int, help="one port for all cameras, in place of the bay file's")
-    serve.add_argument("--control", metavar="HOST:PORT", help="loopback address that moves time and faults")
+    serve.add_argument("--control", metavar="HOST:PORT", help="loopback address that sets time and faults")
     render = commands.add_parser("render", help="write one frame of one camera")
-    render.add_argument("--camera", required=True, help="its name, as C_4")
+    render.add_argument("--camera", required=True, help="its name, such as C_4")
     render.add_argument("--out", required=True, type=Path, help="the JPEG file to write")
     for command in (serve, render):
         command.add_argument("bay", help="a bay's id, as demo_bay")
@@ -85,7 +85,7 @@ async def _serve(bay: BayConfig, options: argparse.Namespace) -> None:
     yard = Yard(bay, seed=options.seed)
     moment = _moment(options.time, bay)
     clock = SimulatedClock(moment or yard.start + _BEFORE_FIRST_FRAME, running=moment is None)
-    yard.at(clock.now())  # a moment that the yard does not know is told here, not at the first frame
+    yard.at(clock.now())  # a moment that the yard does not know is refused here, not at the first frame
     username, password = _login(bay, os.environ)
     farm = CameraFarm(
         bay,
@@ -130,7 +130,7 @@ def _render(bay: BayConfig, options: argparse.Namespace) -> None:
 
     if options.camera not in {camera.name for camera in bay.cameras}:
         names = ", ".join(camera.name for camera in bay.cameras)
-        raise SimulationError(f"bay {bay.bay_id} has no camera {options.camera}; there are: {names}")
+        raise SimulationError(f"bay {bay.bay_id} has no camera {options.camera}; its cameras: {names}")
     if not options.out.parent.is_dir():
         raise SimulationError(f"--out {options.out}: there is no folder {options.out.parent}")
     yard = Yard(bay, seed=options.seed)
@@ -169,7 +169,7 @@ def _faults(texts: list[str]) -> dict[str, list[str]]:
     for text in texts:
         camera, equals, name = text.partition("=")
         if not (camera and equals and name):
-            raise SimulationError(f"--fault {text}: write CAMERA=FAULT, as C_4=offline")
+            raise SimulationError(f"--fault {text}: write CAMERA=FAULT, such as C_4=offline")
         faults[camera].append(name)
     return faults
 
@@ -179,7 +179,7 @@ def _control(farm: CameraFarm, address: str | None) -> ControlServer | None:
         return None
     host, _, port = address.rpartition(":")
     if not host or not port.isdecimal() or int(port) > 65535:
-        raise SimulationError(f"--control {address}: write HOST:PORT, as 127.0.0.1:8790")
+        raise SimulationError(f"--control {address}: write HOST:PORT, such as 127.0.0.1:8790")
     return ControlServer(farm, host, int(port))
 
 
@@ -189,7 +189,7 @@ def _moment(text: str | None, bay: BayConfig) -> datetime | None:
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
-        raise SimulationError(f"--time {text}: no ISO time; write it as 2025-07-02T16:10:00") from None
+        raise SimulationError(f"--time {text}: not an ISO time; write it as 2025-07-02T16:10:00") from None
     return moment if moment.tzinfo is not None else moment.replace(tzinfo=bay.zone)
 
 
@@ -204,7 +204,7 @@ def _seconds(text: str) -> float:
     except ValueError:
         seconds = -1.0
     if not 0 <= seconds <= 3600:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds from 0 to 3600")
     return seconds
 
 

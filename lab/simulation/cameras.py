@@ -178,7 +178,7 @@ class CameraFarm:
         unknown = sorted(set(faults) - set(self.cameras))
         if unknown:
             raise SimulationError(
-                f"bay {self._bay.bay_id} has no camera {', '.join(unknown)}; there are: {', '.join(self.cameras)}"
+                f"bay {self._bay.bay_id} has no camera {', '.join(unknown)}; its cameras: {', '.join(self.cameras)}"
             )
         return {name: fault_set(chosen) for name, chosen in faults.items()}
 
@@ -582,6 +582,6 @@ def _not_bound(camera: SimulatedCamera, error: OSError) -> SimulationError:
         return SimulationError(f"camera {camera.name}: {address} is in use; stop what listens there, or use --port")
     if error.errno == errno.EADDRNOTAVAIL:
         return SimulationError(
-            f"camera {camera.name}: {address} is no address of this machine; serve a bay on loopback (127.x.y.z)"
+            f"camera {camera.name}: {address} is not an address of this machine; serve a bay on loopback (127.x.y.z)"
         )
     return SimulationError(f"camera {camera.name}: cannot listen on {address}: {error.strerror}")

@@ -116,7 +116,7 @@ async def _json_object(request: web.Request) -> dict[str, Any]:
     try:
         content = json.loads(await request.text())
     except json.JSONDecodeError as error:
-        raise SimulationError(f"the request is no JSON: {error}") from error
+        raise SimulationError(f"the request is not JSON: {error}") from error
     if not isinstance(content, dict):
-        raise SimulationError("the request is no JSON object")
+        raise SimulationError("the request is not a JSON object")
     return content

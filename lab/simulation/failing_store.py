@@ -1,4 +1,4 @@
-"""A file system that fails when it is told to: a file server for tests, where no NFS can be had.
+"""A file system that fails on request: a file server for tests, where no NFS can be had.
 
     python -m lab.simulation.failing_store BACKING MOUNT CONTROL
 
@@ -47,7 +47,7 @@ _START_S = 15.0
 
 
 class FailingStore:
-    """A mounted folder that fails as it is told; a context manager.
+    """A mounted folder that fails on request; a context manager.
 
     Args:
         folder: holds everything: `backing`, `mount`, the control file.
@@ -63,7 +63,7 @@ class FailingStore:
     def __enter__(self) -> Self:
         for path in (self.backing, self.mount):
             path.mkdir(parents=True)
-        self.tell("healthy")
+        self.set_fault("healthy")
         command = [sys.executable, "-m", __name__, *map(str, (self.backing, self.mount, self._control))]
         with self._output.open("wb") as output:
             self._process = subprocess.Popen(command, stdout=output, stderr=output)
@@ -78,10 +78,10 @@ class FailingStore:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.tell("healthy")  # calls that hang return
+        self.set_fault("healthy")  # calls that hang return
         self._end()
 
-    def tell(self, word: str) -> None:
+    def set_fault(self, word: str) -> None:
         """Behave like this from now on."""
         new = self._control.with_suffix(".new")
         new.write_text(word, encoding="utf-8")
@@ -131,12 +131,12 @@ def _operations(mfusepy: Any, backing: str, control: str) -> Any:
 
     def obeying(name: str, call: Callable[..., Any]) -> Callable[..., Any]:
         def obey(*arguments: Any) -> Any:
-            while (told := _told(control, name)) and told[0] == "hang":
+            while (fault := _fault_of(control, name)) and fault[0] == "hang":
                 time.sleep(_POLL_S)
-            if told and told[0] == "slow":
-                time.sleep(float(told[1]))
-            elif told:
-                raise mfusepy.FuseOSError(FAULTS[told[0]])
+            if fault and fault[0] == "slow":
+                time.sleep(float(fault[1]))
+            elif fault:
+                raise mfusepy.FuseOSError(FAULTS[fault[0]])
             return call(*arguments)
 
         return obey
@@ -200,7 +200,7 @@ def _room(path: str) -> dict[str, int]:
     }
 
 
-def _told(control: str, call: str) -> list[str]:
+def _fault_of(control: str, call: str) -> list[str]:
     """How a call is to fail, empty where it is not."""
     words = Path(control).read_text(encoding="utf-8").split()
     if words[0] == "healthy":

@@ -104,7 +104,7 @@ def fault(name: str) -> Fault:
     try:
         return Fault(name)
     except ValueError:
-        raise SimulationError(f"there is no fault {name!r}; there are: {', '.join(Fault)}") from None
+        raise SimulationError(f"there is no fault {name!r}; the faults are: {', '.join(Fault)}") from None
 
 
 def fault_set(value: "str | Fault | Iterable[str | Fault]") -> frozenset[Fault]:

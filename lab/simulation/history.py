@@ -2,7 +2,7 @@
 
 The history is made hour by hour from the start. Each hour draws from a generator
 of its own, seeded by (seed, hour), and builds on the hour before, so that it is
-the same whoever asks for which moment first.
+the same in whatever order moments are asked for.
 """
 
 from bisect import bisect_right
@@ -82,7 +82,7 @@ class History:
             block = self._new_block(rng, blocks, self._start - age, stages=(0.25, 0.25, 0.25, 0.25), patience=8)
             if block is None:
                 raise SimulationError(
-                    f"yard of bay {self._bay.bay_id}: {len(blocks)} of {self._target} blocks found room "
+                    f"yard of bay {self._bay.bay_id}: {len(blocks)} of {self._target} blocks fit "
                     f"on its {len(self._floor.sites)} working areas; ask for fewer blocks"
                 )
             blocks = (*blocks, block)

@@ -314,7 +314,7 @@ class _Cache(Generic[Value]):
         if mine:
             try:
                 future.set_result(make())
-            except BaseException as error:  # noqa: BLE001 - handed on whole, to whoever waits as well
+            except BaseException as error:  # noqa: BLE001 - handed on to every waiting caller
                 with self._lock:
                     if self._values.get(key) is future:
                         del self._values[key]

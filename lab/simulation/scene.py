@@ -38,7 +38,7 @@ _FARTHEST_PIXEL = 30_000.0
 class Solid:
     """An upright box, or a flat rectangle on the floor where `z0` equals `z1`.
 
-    `ring` is the (4, 2) footprint in metres, counter-clockwise; `part` tells the
+    `ring` is the (4, 2) footprint in metres, counter-clockwise; `part` names the
     parts of one thing apart.
     """
 
@@ -283,7 +283,7 @@ def _in_front(solids: Sequence[Solid], eye: Floats) -> NDArray[np.bool_]:
     front_m |= above & (eye[2] > high)[:, None]
     front_n |= above & (eye[2] <= high)[:, None]
     later = front_m | front_n.T
-    # Two planes that tell opposite orders: the two cannot hide each other.
+    # Two planes that give opposite orders: the two cannot hide each other.
     return np.asarray(later & ~later.T)
 
 

@@ -123,7 +123,7 @@ def xml_bomb() -> str:
 
 
 def date_and_time_reply(moment: datetime) -> str:
-    """GetSystemDateAndTimeResponse; `moment` in UTC, told as UTC and as Korean time."""
+    """GetSystemDateAndTimeResponse; `moment` in UTC, given as UTC and as Korean time."""
     local = moment + CAMERA_ZONE
     return _envelope(
         "<tds:GetSystemDateAndTimeResponse><tds:SystemDateAndTime><tt:DateTimeType>Manual</tt:DateTimeType>"

@@ -1,7 +1,7 @@
 """What stands around the blocks at one moment: jigs, equipment, cranes, people, light.
 
 Each is a function of the seed, the moment and the blocks alone. Positions are
-drawn anew per period (`_bin`), so that things stand still between.
+drawn once per period (`_bin`), so that things stand still between.
 """
 
 import math

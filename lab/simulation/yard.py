@@ -104,7 +104,7 @@ class Yard:
             raise SimulationError(f"time {time.isoformat()} has no time zone: pass an aware datetime")
         if time < self.start:
             raise SimulationError(
-                f"the yard's history starts at {self.start.isoformat()}: nothing is known of {time.isoformat()}"
+                f"the yard's history starts at {self.start.isoformat()}; {time.isoformat()} is before it"
             )
         return time.astimezone(UTC)
 

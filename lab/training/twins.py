@@ -40,7 +40,7 @@ class TwinTrial:
     """One camera's answer about one block of a swapped pair.
 
     Attributes:
-        same_paint: both are at one stage, so that their paint differs by the draw alone.
+        same_paint: both are at one stage: the simulated yard paints by the stage.
         own: unlikeness to itself, elsewhere and an hour before.
         other: unlikeness to its twin, in the same place an hour before.
     """
@@ -69,8 +69,8 @@ def figures(trials: list[TwinTrial]) -> dict[str, str]:
     result = {}
     for name, some in (
         ("all twins", trials),
-        ("twins of one stage", [trial for trial in trials if trial.same_paint]),
-        ("twins of two stages", [trial for trial in trials if not trial.same_paint]),
+        ("twins of one paint", [trial for trial in trials if trial.same_paint]),
+        ("twins of two paints", [trial for trial in trials if not trial.same_paint]),
     ):
         if not some:
             continue

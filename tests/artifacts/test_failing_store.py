@@ -43,11 +43,11 @@ def test_a_healthy_mount_is_a_store_like_any_other(server, store, a_capture):
 
 @pytest.mark.parametrize("fault", sorted(FAULTS))
 def test_each_fault_has_its_name(server, store, a_capture, fault):
-    server.tell(fault)
+    server.set_fault(fault)
     with pytest.raises(StoreUnavailableError, match=rf"{server.mount}.*cannot be published: .*:") as failed:
         store.save("capture", BAY, batch_name(9), a_capture(9))
     assert failed.value.fault == StoreFault(fault)
-    server.tell("healthy")
+    server.set_fault("healthy")
     store.save("capture", BAY, batch_name(9), a_capture(9))
     assert [path.name for path in server.backing.rglob("*") if path.is_file()] == ["capture.pkl"]
 
@@ -55,7 +55,7 @@ def test_each_fault_has_its_name(server, store, a_capture, fault):
 @pytest.mark.parametrize("fault", ["stale", "input/output", "disconnected", "permission"])
 def test_reading_has_named_errors_too(server, store, a_capture, fault):
     reference = store.save("capture", BAY, batch_name(9), a_capture(9))
-    server.tell(fault)
+    server.set_fault(fault)
     for use in (lambda: store.load(reference), lambda: store.find("capture", BAY, batch_name(9)), store.check):
         with pytest.raises(StoreUnavailableError) as failed:
             use()
@@ -67,7 +67,7 @@ def test_reading_has_named_errors_too(server, store, a_capture, fault):
 def test_it_hangs_at_any_call_and_nobody_waits(server, spool, a_capture, call):
     observer = ArtifactStore(server.mount, spool=spool, timeout_s=0.5)
     first = observer.save("capture", BAY, batch_name(8), a_capture(8))
-    server.tell(f"hang {call}")
+    server.set_fault(f"hang {call}")
     reference = observer.save("capture", BAY, batch_name(9), a_capture(9))
     hanging = calls_under_way(server)
     assert hanging >= 1
@@ -81,7 +81,7 @@ def test_it_hangs_at_any_call_and_nobody_waits(server, spool, a_capture, call):
         else (pytest.raises(StoreUnavailableError))
     ):
         Replicator(spool, ArtifactStore(server.mount, timeout_s=0.5)).once()
-    server.tell("healthy")
+    server.set_fault("healthy")
     replicator = Replicator(spool, ArtifactStore(server.mount, timeout_s=5))
     until(lambda: replicated(replicator))
     # Each once, in order; also where the call that hung was the last one, and came through.
@@ -110,7 +110,7 @@ def until(condition):
 
 
 def test_a_slow_store_is_not_a_failing_one(server, a_capture, spool):
-    server.tell("slow 0.05")
+    server.set_fault("slow 0.05")
     observer = ArtifactStore(server.mount, spool=spool, timeout_s=20)
     observer.save("capture", BAY, batch_name(9), a_capture(9))
     assert not spool.has_backlog(BAY)
@@ -132,7 +132,7 @@ def test_the_replicator_as_a_service(server, spool, a_capture, monkeypatch):
     observer = ArtifactStore(server.mount, spool=spool, timeout_s=0.5)
     monkeypatch.setenv("DATA_PATH", str(server.mount))
     monkeypatch.setenv("SPOOL_PATH", str(spool.folder))
-    server.tell("full")
+    server.set_fault("full")
     references = [observer.save("capture", BAY, batch_name(hour), a_capture(hour)) for hour in (7, 8, 9)]
     command = [sys.executable, "-m", "artifacts", "replicate"]
     log = spool.folder.with_name("replicator.log")
@@ -142,7 +142,7 @@ def test_the_replicator_as_a_service(server, spool, a_capture, monkeypatch):
             until(lambda: b"the file system is full" in log.read_bytes())
             first.kill()
             first.wait()
-            server.tell("healthy")
+            server.set_fault("healthy")
             until(lambda: not spool.has_backlog(BAY))
             references.append(observer.save("capture", BAY, batch_name(10), a_capture(10)))
             second.terminate()

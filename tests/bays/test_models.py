@@ -62,3 +62,35 @@ def test_a_slot_without_zone_is_refused() -> None:
 def test_what_is_no_batch_id_is_refused(text: str) -> None:
     with pytest.raises(ConfigError, match="is no batch id"):
         bays.slot_of(text)
+
+
+@pytest.mark.parametrize(
+    ("changes", "allowed"),
+    [
+        ({}, False),
+        ({"port": 8080}, False),  # the same picture, whichever the port
+        ({"channel": 2}, True),
+        ({"profile": "main 2"}, True),
+        ({"snapshot": "/cgi-bin/snapshot.cgi?channel=2"}, True),
+        ({"rtsp": {"path": "/channel/2"}}, True),
+        ({"connections": 4}, False),
+        ({"channel": 1}, False),
+    ],
+)
+def test_two_cameras_of_one_host_have_different_pictures(changes: dict[str, object], allowed: bool) -> None:
+    bay = bays.load_bay("demo_bay").model_dump(by_alias=True)
+    first = {"name": "N_1", "host": "127.60.0.9", "fusion": False} | ({"channel": 1} if "channel" in changes else {})
+    bay |= {"cameras": [first, {"name": "N_2", "host": "127.60.0.9", "fusion": False, **changes}], "camera_quorum": 1}
+    if allowed:
+        assert len(bays.BayConfig.model_validate(bay).cameras) == 2
+        return
+    with pytest.raises(ValueError, match=r"camera host used twice: 127\.60\.0\.9"):
+        bays.BayConfig.model_validate(bay)
+
+
+@pytest.mark.parametrize(
+    "changes", [{"channel": 0}, {"channel": "2"}, {"channel": True}, {"profile": ""}, {"snapshot_port": 0}]
+)
+def test_a_channel_that_is_none_is_refused(changes: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match=next(iter(changes))):
+        bays.Camera.model_validate({"name": "N_1", "host": "127.60.0.9", **changes})

@@ -12,7 +12,8 @@ import pytest
 
 from bay_observation.errors import CaptureError
 from capture_async import FailureReason
-from capture_async.probe import ADVICE, probe
+from capture_async.probe import ADVICE, advice_for, probe
+from lab.simulation.odd_camera import OddCamera
 
 
 async def test_every_camera_is_told_what_it_is(make_farm, credentials):
@@ -164,3 +165,26 @@ async def test_a_probe_that_is_cancelled_leaves_no_task(make_farm, credentials):
             await task
         own = {task for task in asyncio.all_tasks() if "capture" in task.get_name()}
         assert own == set()
+
+
+@pytest.mark.parametrize(
+    ("reason", "provider", "reachable", "said"),
+    [
+        (FailureReason.UNREACHABLE, "onvif", False, "PoE"),
+        (FailureReason.UNREACHABLE, "onvif", None, "PoE"),
+        (FailureReason.UNREACHABLE, "onvif", True, "`scheme`"),
+        (FailureReason.NO_SNAPSHOT_SERVICE, "onvif", True, "give it `rtsp`"),
+        (FailureReason.NO_SNAPSHOT_SERVICE, "rtsp", True, "`rtsp.path`"),
+    ],
+)
+def test_advice_knows_the_provider_and_whether_the_camera_answers(reason, provider, reachable, said):
+    advice = advice_for(reason, provider, reachable=reachable)
+    assert said in advice
+    assert ("PoE" in advice) is (said == "PoE")
+
+
+async def test_one_camera_s_odd_reply_ends_no_probe(make_farm, credentials):
+    async with make_farm(cameras=2) as farm, OddCamera(b"", {"*": b"HTTP/1.1 204 No\r\n\r\n"}) as odd:
+        cameras = (*farm.bay.cameras, odd.camera())
+        report = await probe(farm.bay.model_copy(update={"cameras": cameras}), credentials)
+    assert [camera.has_frame for camera in report.cameras] == [True, True, False]

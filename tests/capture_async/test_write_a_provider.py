@@ -1,6 +1,5 @@
 """The page docs/write_a_provider.md: its provider is taken from there and run."""
 
-import asyncio
 import re
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,7 +20,7 @@ def registered(monkeypatch):
     monkeypatch.setattr(ImageProviderFactory, "_providers", dict(ImageProviderFactory._providers))
     monkeypatch.setattr(models, "known_providers", set(models.known_providers))
     code = re.search(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)[1]
-    exec(compile(code, str(PAGE), "exec"), {"asyncio": asyncio, "Path": Path, "__name__": "page"})
+    exec(compile(code, str(PAGE), "exec"), {"__name__": "page"})
 
 
 async def test_the_page_s_provider_captures_a_bay(registered, tmp_path, frame_source):

@@ -239,7 +239,7 @@ class Deployment:
     def __init__(self, folder: Path, environment: str, variables: Mapping[str, str]) -> None:
         self.folder = folder
         self.environment = environment
-        self.variables = {**variables, "BAYS_ENABLED": f"{BAY} {NEW_BAY}", "BAYS_SCHEDULE": "off"}
+        self.variables = {**variables, "BAYS_ENABLED": f"{BAY} {NEW_BAY}", "BAYS_SCHEDULE": "off", "CLOCK": "slot"}
         self.variables |= {"WORKER_CONCURRENCY": "1", "WORKER_AUTOSCALE": "2,1"}  # what two cores bear
         self.started: list[str] = []
         self.observer = 1

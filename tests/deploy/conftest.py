@@ -14,7 +14,7 @@ SCRIPTS = ("start-main.sh", "start-observers.sh", "start-processors.sh")
 
 _DOCKER = """#!/bin/sh
 echo "${0##*/} $*" >>"$DOCKER_CALLS"
-echo "WORKER_NAME=${WORKER_NAME:-} AIRFLOW_UID=${AIRFLOW_UID:-}" >>"$DOCKER_CALLS"
+echo "WORKER_NAME=${WORKER_NAME:-} AIRFLOW_UID=${AIRFLOW_UID:-} STORE_MARKER=${STORE_MARKER:-}" >>"$DOCKER_CALLS"
 case "$*" in
   "compose version") exit "${COMPOSE_PLUGIN:-0}" ;;
   info) exit "${DOCKER_INFO:-0}" ;;
@@ -42,6 +42,17 @@ class Host:
     @property
     def secrets(self) -> Path:
         return self.folder / "secrets"
+
+    @property
+    def marker(self) -> Path:
+        return self.folder / "store" / ".bay-observation-store"
+
+    @property
+    def on_local_disk(self) -> dict[str, str]:
+        """Production on a disk of this host, which start-main.sh has marked as the store."""
+        self.marker.parent.mkdir(exist_ok=True)
+        self.marker.touch()
+        return {"SHARED_DATA_IS_LOCAL": "yes", "SHARED_DATA_PATH": str(self.marker.parent)}
 
     def run(self, script: str, *arguments: str, **variables: str) -> Result:
         calls = self.folder / "calls"

@@ -5,7 +5,6 @@ import pytest
 
 WORKER_SECRETS = {"postgres_password", "redis_password", "fernet_key", "api_secret_key"}
 MAIN_SECRETS = {*WORKER_SECRETS, "jwt_secret", "admin_password", "flower_password"}
-ON_LOCAL_DISK = {"SHARED_DATA_IS_LOCAL": "yes"}
 
 
 def test_the_first_start_of_main_makes_secrets_for_their_owner_alone(host):
@@ -34,19 +33,19 @@ def test_a_secret_that_the_database_was_made_with_is_not_made_anew(host, name):
     (host.secrets / name).unlink()
     result = host.run("start-main.sh", "dev")
     assert result.status == 1
-    assert "restore it from your back-up" in result.said
+    assert "restore it from your backup" in result.said
     assert not (host.secrets / name).exists()
 
 
 @pytest.mark.parametrize(
     ("value", "complaint"),
     [
-        ("airflow", "a default that everybody knows"),
-        ("ChangeMe", "a default that everybody knows"),
-        ("short-1234", "it takes 20 at least"),
-        ("", "it takes 20 at least"),
-        ("with a space and/slash in it", "it becomes a part of URLs"),
-        ("two-lines-of-a-password\nand-another-one", "it becomes a part of URLs"),
+        ("airflow", "a well-known default"),
+        ("ChangeMe", "a well-known default"),
+        ("short-1234", "at least 20 are needed"),
+        ("", "at least 20 are needed"),
+        ("with a space and/slash in it", "it becomes part of URLs"),
+        ("two-lines-of-a-password\nand-another-one", "it becomes part of URLs"),
     ],
 )
 def test_an_insecure_secret_keeps_production_from_starting(host, value, complaint):
@@ -54,7 +53,7 @@ def test_an_insecure_secret_keeps_production_from_starting(host, value, complain
     path = host.secrets / "postgres_password"
     path.write_text(value)
     for script, arguments in (("start-main.sh", ()), ("start-observers.sh", ("3bay_north",))):
-        result = host.run(script, "prod", *arguments, **ON_LOCAL_DISK)
+        result = host.run(script, "prod", *arguments, **host.on_local_disk)
         assert result.status == 1
         assert complaint in result.said
         assert value == "" or value not in result.said
@@ -72,9 +71,9 @@ def test_a_secret_that_others_may_read_is_refused(host):
 def test_what_is_no_fernet_key_is_refused(host):
     host.provide_secrets()
     (host.secrets / "fernet_key").write_text("a" * 43)
-    result = host.run("start-main.sh", "prod", **ON_LOCAL_DISK)
+    result = host.run("start-main.sh", "prod", **host.on_local_disk)
     assert result.status == 1
-    assert "no Fernet key" in result.said
+    assert "not a Fernet key" in result.said
 
 
 def test_an_observer_without_secrets_is_told_where_they_come_from(host):
@@ -93,7 +92,7 @@ def test_an_observer_needs_no_secret_of_the_main_server_alone(host):
 
 def test_an_observer_starts_with_its_env_file_under_a_project_of_its_own(host):
     host.provide_secrets()
-    result = host.run("start-observers.sh", "prod", "3bay_north", **ON_LOCAL_DISK)
+    result = host.run("start-observers.sh", "prod", "3bay_north", **host.on_local_disk)
     assert result.status == 0, result.said
     assert "Starting observer for 3bay_north" in result.said
     up = next(line for line in result.calls.splitlines() if line.endswith("up -d"))
@@ -114,7 +113,7 @@ def test_the_demo_bay_brings_its_cameras(host):
 
 def test_another_instance_has_a_name_of_its_own(host):
     host.provide_secrets()
-    result = host.run("start-processors.sh", "prod", "3bay_north", "2", **ON_LOCAL_DISK)
+    result = host.run("start-processors.sh", "prod", "3bay_north", "2", **host.on_local_disk)
     assert result.status == 0, result.said
     assert "--project-name airflow-processor-3bay_north-2 " in result.calls
     assert "WORKER_NAME=processor-3bay_north-2 " in result.calls
@@ -145,7 +144,7 @@ def test_the_standard_compose_of_1_29_is_found_where_the_plugin_is_missing(host)
     [
         (("stage", "demo_bay"), "write dev or prod"),
         (("dev", "6bay_south"), "unknown bay '6bay_south'"),
-        (("dev", "../demo_bay"), "is no bay id"),
+        (("dev", "../demo_bay"), "is not a bay id"),
         (("dev", "demo_bay", "0"), "write a number from 1 to 99"),
         (("prod", "demo_bay"), "observer_demo_bay.env not found"),
     ],
@@ -158,7 +157,7 @@ def test_wrong_use_of_the_observer_script(host, arguments, complaint):
 
 
 def test_an_unknown_bay_is_told_with_those_that_are_there(host):
-    assert "there are: 3bay_north 4bay 5bay demo_bay" in host.run("start-observers.sh", "dev", "6bay_south").said
+    assert "known bays: 3bay_north 4bay 5bay demo_bay" in host.run("start-observers.sh", "dev", "6bay_south").said
 
 
 def test_an_env_file_that_serves_another_bays_queue_is_refused(host):
@@ -222,3 +221,29 @@ def test_the_login_of_cameras_stands_on_no_command_line(host):
     calls = (host.folder / "calls").read_text()
     assert "exec -T api-server set-connection onvif_demo_bay generic" in calls
     assert "rare" not in calls + done.stdout + done.stderr
+
+
+def test_the_first_start_of_main_marks_the_store_and_containers_require_the_marker(host):
+    environment = host.on_local_disk
+    host.marker.unlink()
+    assert host.run("start-main.sh", "prod", **environment).status == 0
+    assert host.marker.exists()
+    result = host.run("start-observers.sh", "prod", "3bay_north", **environment)
+    assert result.status == 0
+    assert "STORE_MARKER=required" in result.calls
+
+
+def test_a_worker_does_not_take_an_unmarked_folder_for_the_store(host):
+    host.provide_secrets()
+    environment = host.on_local_disk
+    host.marker.unlink()
+    result = host.run("start-observers.sh", "prod", "3bay_north", **environment)
+    assert result.status != 0
+    assert "run start-main.sh prod on the main server first" in result.said
+    assert "--project-name" not in result.calls
+
+
+def test_production_refuses_a_clock_of_a_simulated_day(host):
+    result = host.run("start-main.sh", "prod", CLOCK="slot", **host.on_local_disk)
+    assert result.status != 0
+    assert "CLOCK is for demo, lab and backtest" in result.said

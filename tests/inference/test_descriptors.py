@@ -1,53 +1,63 @@
-"""Descriptors: the mean of the embedding over a mask, in a fixed projection."""
+"""Descriptors: the paint of an object, whatever the light."""
 
 import numpy as np
 import pytest
-import torch
 
-from inference.descriptors import DESCRIPTOR_LENGTH, pooled, project, unlikeness
+from inference.descriptors import DESCRIPTOR_LENGTH, describe, unlikeness
 
-# Of the projection of the first channel of 128.
-FIRST = [-0.0917, 0.1418, 0.1600, -0.2871]
-
-
-def test_the_mean_is_taken_over_the_cells_of_the_mask() -> None:
-    features = torch.zeros(1, 2, 4, 4)
-    features[0, 0, 1, 1], features[0, 0, 1, 2], features[0, 1, 3, 3] = 2.0, 4.0, 9.0
-    masks = torch.zeros(1, 16, 16, dtype=torch.bool)
-    masks[0, 4:8, 4:12] = True  # cells (1, 1) and (1, 2)
-    boxes = torch.tensor([[0.25, 0.25, 0.75, 0.5]])
-    assert pooled(features, masks, boxes).tolist() == [[3.0, 0.0]]
+RED, BLUE = (40, 50, 150), (150, 90, 40)
+WINDOW = (10, 20, 50, 60)
 
 
-def test_a_mask_outside_of_its_box_does_not_count() -> None:
-    features = torch.zeros(1, 1, 4, 4)
-    features[0, 0, 3, 3] = 9.0
-    masks = torch.ones(1, 16, 16, dtype=torch.bool)
-    assert pooled(features, masks, torch.tensor([[0.0, 0.0, 0.5, 0.5]])).tolist() == [[0.0]]
+def frame(colour: tuple[int, int, int], light: float = 1.0) -> np.ndarray:
+    """A plate of the colour at (20, 30) to (40, 50), with noise, on a green floor."""
+    made = np.full((80, 90, 3), (60, 160, 60), np.float32)
+    made[30:50, 20:40] = colour
+    noise = np.random.default_rng(1).normal(0, 3, made.shape)
+    return np.clip(made * light + noise, 0, 255).astype(np.uint8)
 
 
-def test_an_empty_mask_takes_the_box() -> None:
-    features = torch.arange(16.0).reshape(1, 1, 4, 4)
-    masks = torch.zeros(1, 16, 16, dtype=torch.bool)
-    assert pooled(features, masks, torch.tensor([[0.25, 0.0, 0.5, 0.25]])).tolist() == [[1.0]]
+def plate() -> np.ndarray:
+    inside = np.zeros((40, 40), bool)
+    inside[10:30, 10:30] = True
+    return inside
 
 
-def test_angles_are_kept_roughly() -> None:
-    vectors = np.random.default_rng(2).normal(size=(60, 128)).astype(np.float32)
-    vectors[1::2] = vectors[::2] + 0.2 * vectors[1::2]
-    short = project(vectors)
-    alike = [unlikeness(short[i], short[i + 1]) for i in range(0, 60, 2)]
-    others = [unlikeness(short[i], short[i + 2]) for i in range(0, 58, 2)]
-    assert max(alike) < 0.15
-    assert np.median(others) == pytest.approx(1, abs=0.2)
+def of(colour: tuple[int, int, int], light: float = 1.0) -> np.ndarray:
+    found = describe(frame(colour, light), WINDOW, plate())
+    assert found is not None
+    return found
 
 
-def test_the_directions_never_change() -> None:
-    [short] = project(np.eye(1, 128, dtype=np.float32))
-    assert short.dtype == np.float16
-    assert len(short) == DESCRIPTOR_LENGTH
-    assert short[:4].tolist() == pytest.approx(FIRST, abs=1e-3)
+def test_it_is_the_colour_of_the_mask_alone() -> None:
+    found = of(RED)
+    assert found.shape == (DESCRIPTOR_LENGTH,)
+    assert found.dtype == np.float16
+    lightness, a, b = found[:3].astype(float)
+    assert lightness == pytest.approx(34.5, abs=1.5)  # of (150, 50, 40) in sRGB: L 34.6, a 41.4, b 29.4
+    assert (a, b) == (pytest.approx(41.4, abs=2), pytest.approx(29.4, abs=2))
+    assert (np.diff(found.reshape(4, 3)[1:].astype(float), axis=0) >= 0).all()  # quantiles rise
 
 
-def test_nothing_gives_no_division_by_zero() -> None:
-    assert not project(np.zeros((1, 128), np.float32)).any()
+def test_two_paints_are_farther_apart_than_two_lights() -> None:
+    assert unlikeness(of(RED), of(BLUE)) > 30
+    assert unlikeness(of(RED), of(RED, light=0.8)) < 10
+    assert unlikeness(of(RED), of(RED)) == 0
+
+
+def test_lightness_alone_is_no_unlikeness() -> None:
+    one = of(RED)
+    darker = one.copy()
+    darker[::3] -= 20
+    assert unlikeness(one, darker) == 0
+
+
+def test_a_large_object_is_sampled() -> None:
+    large = np.full((1080, 1920, 3), RED, np.uint8)
+    found = describe(large, (0, 0, 1920, 1080), np.ones((1080, 1920), bool))
+    assert found is not None
+    assert unlikeness(found, of(RED)) < 3
+
+
+def test_an_empty_mask_has_no_descriptor() -> None:
+    assert describe(frame(RED), WINDOW, np.zeros((40, 40), bool)) is None

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import torch
 
-from inference.descriptors import DESCRIPTOR_LENGTH
 from inference.segmentation import ObjectMask, _resized, draw, embed, prompt
 from inference.yard_sam import IMAGE_SIZE, build_sam_vit_yard, register
 
@@ -23,7 +22,7 @@ def predictor() -> SamPredictor:
 
 def segment(predictor: SamPredictor, picture: np.ndarray) -> list[ObjectMask]:
     [embedded] = embed(predictor, [picture])
-    logits = prompt(predictor, embedded, BOXES).logits
+    logits = prompt(predictor, embedded, BOXES)
     return [draw(predictor, embedded, box, one) for box, one in zip(BOXES, logits, strict=True)]
 
 
@@ -87,14 +86,6 @@ def test_a_gpu_resizes_to_the_same_grey_levels_but_one(picture: np.ndarray) -> N
         torch.from_numpy(picture).permute(2, 0, 1)[None].float(), (360, 640), mode="bilinear", antialias=True
     ).round()
     assert (bytes_of_the_cpu.float() - on_a_gpu).abs().max() <= 1
-
-
-def test_every_box_has_a_descriptor_of_length_one(predictor: SamPredictor, picture: np.ndarray) -> None:
-    [embedded] = embed(predictor, [picture])
-    descriptors = prompt(predictor, embedded, BOXES).descriptors
-    assert descriptors.shape == (len(BOXES), DESCRIPTOR_LENGTH)
-    assert descriptors.dtype == np.float16
-    assert np.linalg.norm(descriptors.astype(float), axis=1) == pytest.approx(1, abs=2e-3)
 
 
 def test_a_fused_encoder_computes_the_same() -> None:

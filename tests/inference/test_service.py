@@ -285,6 +285,7 @@ def test_tracked_objects_alone_have_a_descriptor(
     service: InferenceService, picture: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     boxes = BLOCKS | {"crane": (0, 0, 100, 100), "welder": (20, 20, 40, 40)}
+    monkeypatch.setattr(service.models.segmenter.model, "mask_threshold", -1e9)
     monkeypatch.setattr("inference.service.detect", lambda _, frames: [results(frame, boxes) for frame in frames])
     objects = service.observe(batch(image("C_0", picture))).cameras[0].objects
     described = {found.class_name: found.descriptor is not None for found in objects}

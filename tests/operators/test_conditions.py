@@ -106,3 +106,16 @@ def test_the_reason_is_kept(make_bay, store, make_capture, airflow_context, hour
     ti = airflow_context()["ti"]
     assert check_execution_conditions(bay_id="yard", reference=reference, ti=ti) is proceed
     assert ti.pushed == {"reason": judge(bay, batch).reason}
+
+
+def test_a_capture_marked_success_by_hand_goes_on_with_what_is_published(
+    make_bay, store, make_capture, airflow_context
+):
+    bay, context = make_bay(), airflow_context(SLOT)
+    assert not check_execution_conditions(bay_id="yard", reference=None, **context)
+    assert context["ti"].pushed["reason"] == "capture_images was marked success by hand, and no capture is published"
+    batch = make_capture(bay, SLOT)
+    store.save("capture", "yard", batch.batch_id, batch)
+    context = airflow_context(SLOT)
+    assert check_execution_conditions(bay_id="yard", reference=None, **context)
+    assert context["ti"].pushed["reason"].startswith("12 of 12 frames")

@@ -69,7 +69,7 @@ def test_a_history_that_is_away_stops_no_batch(captured, airflow_context, monkey
 def test_a_batch_that_is_skipped_says_why(make_bay, store, make_capture, airflow_context):
     batch = make_capture(make_bay(skip_times=["16:00-17:00"]), SLOT)
     reference = store.save("capture", "yard", batch.batch_id, batch)
-    assert not check_execution_conditions("yard", reference.to_dict(), airflow_context()["ti"])
+    assert not check_execution_conditions("yard", reference.to_dict(), **airflow_context())
     assert noted(store).outcome == "skipped"
     assert "lies in the skip window 16:00-17:00" in noted(store).reason
 
@@ -130,7 +130,7 @@ def test_without_a_folder_the_history_needs_a_server(monkeypatch):
     ):
         pass
     monkeypatch.setenv("HISTORY_DB", "postgresql://u@127.0.0.1:1/bays")
-    _history.note("yard", BATCH, BatchOutcome.FUSED)  # goes on: it cannot be written, and that stops no batch
+    _history.record_outcome("yard", BATCH, BatchOutcome.FUSED)  # goes on: it cannot be written, and that stops no batch
 
 
 def test_a_store_that_hangs_holds_up_no_note(store, make_bay, monkeypatch, caplog):
@@ -143,7 +143,7 @@ def test_a_store_that_hangs_holds_up_no_note(store, make_bay, monkeypatch, caplo
     monkeypatch.setenv("STORE_TIMEOUT", "0.05")
     monkeypatch.setattr(LocalFileSystem, "status", lambda *_: released.wait(30))
     try:
-        _history.note("yard", BATCH, BatchOutcome.FUSED)
+        _history.record_outcome("yard", BATCH, BatchOutcome.FUSED)
     finally:
         released.set()
         _guards.clear()

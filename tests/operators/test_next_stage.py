@@ -3,9 +3,10 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from airflow.sdk.exceptions import AirflowException, DagRunTriggerException
+from airflow.sdk.exceptions import AirflowException, AirflowFailException, DagRunTriggerException
 
 from artifacts import ArtifactReference
+from bay_observation.errors import ConfigError
 from operators import TriggerStageOperator
 
 BATCH = "yard_20250702-071000"
@@ -65,5 +66,28 @@ def test_a_broken_reference_fails_with_its_reason(airflow_context):
     task = TriggerStageOperator(
         task_id="trigger_fusion", trigger_dag_id="fusion_yard_dag", reference={"batch_id": BATCH}
     )
-    with pytest.raises(AirflowException, match="reference without"):
+    with pytest.raises(AirflowFailException, match="reference without"):
         task.execute(airflow_context(SLOT))
+
+
+@pytest.mark.parametrize("argument", ["conf", "trigger_run_id", "logical_date", "reset_dag_run"])
+def test_what_follows_from_the_reference_is_not_taken_as_an_argument(argument):
+    with pytest.raises(ConfigError, match=f"{argument} follow from the reference"):
+        TriggerStageOperator(task_id="go", trigger_dag_id="d", reference={}, **{argument: None})
+
+
+def test_a_run_that_is_there_already_is_waited_for(airflow_context):
+    """As Airflow does for a run that this task starts: a fresh try must not succeed over a failed run."""
+    states = iter(["running", "failed", "running", "success"])
+    context = airflow_context(SLOT, runs={f"fusion_yard_dag/{BATCH}_abababab"})
+    context["ti"].get_dagrun_state = lambda dag_id, run_id: next(states)
+    task = TriggerStageOperator(
+        task_id="trigger_fusion",
+        trigger_dag_id="fusion_yard_dag",
+        reference=reference().to_dict(),
+        wait_for_completion=True,
+        poke_interval=0,
+    )
+    with pytest.raises(AirflowException, match="ended as failed"):
+        task.execute(context)
+    assert task.execute(context) is None

@@ -14,7 +14,7 @@ from bay_observation.errors import ConfigError
 from bays import batch_id, load_bay
 from fusion.types import FusedBlock, FusionResult
 from operators import TrackingOperator, _notify
-from tracking.history import History, notices
+from tracking.history import History, notices_of_slots
 from triggers.events import ArtifactEvent
 
 START = datetime(2025, 7, 2, 0, 0, tzinfo=UTC)
@@ -218,7 +218,7 @@ def test_an_asset_event_is_bounded_and_says_what_it_leaves_out(run, store, monke
 def test_a_notice_is_the_same_after_json(run, store):
     move(run)
     with History.at(store.root) as history:
-        told = notices(history, load_bay("yard"), START, START + timedelta(hours=1))
+        told = notices_of_slots(history, load_bay("yard"), START, START + timedelta(hours=1))
     assert [notice.kind for notice in told] == ["appeared", "appeared", "moved"]
     for notice in told:
         assert type(notice).from_dict(json.loads(json.dumps(notice.to_dict()))) == notice
@@ -245,7 +245,7 @@ def test_a_history_that_cannot_be_used_fails_the_task(run, monkeypatch):
     def away(*_):
         raise HistoryUnavailableError("the server is away")
 
-    monkeypatch.setattr(tracking, "tell", away)
+    monkeypatch.setattr(tracking, "deliver", away)
     with pytest.raises(AirflowException, match="the server is away"):
         run(0)
 
@@ -264,7 +264,7 @@ def test_pruning_forgets_what_was_told_long_ago(run, store):
     move(run)
     with History.at(store.root) as history:
         deleted = history.prune(START + timedelta(minutes=20))
-        assert deleted["history_told"] == 2
+        assert deleted["history_delivered"] == 2
     assert run(5, AWAY)[1] == []
 
 

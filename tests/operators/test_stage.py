@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, TaskDeferred
 
+from artifacts import ArtifactStore
 from bay_observation.errors import FusionError
 from operators._stage import StageOperator
 from triggers import ArtifactTrigger
@@ -54,8 +55,10 @@ def test_takes_what_is_published_for_a_batch_id(task, reference, airflow_context
         (None, AirflowFailException, "its conf needs"),
         ({"bay_id": "yard"}, AirflowFailException, "holds bay_id"),
         ({"capture": "a path"}, AirflowFailException, "str where a mapping is wanted"),
-        ({"capture": {"batch_id": "x"}}, AirflowException, "reference without"),
-        ({"batch_id": "yard_20250702-080000"}, AirflowException, "no capture artifact is published"),
+        ({"capture": {"batch_id": "x"}}, AirflowFailException, "reference without"),
+        ({"batch_id": "yard_20250702-080000"}, AirflowFailException, "no capture artifact is published"),
+        ({"batch_id": "nonsense"}, AirflowFailException, "'nonsense' is no batch id"),
+        ({"batch_id": ["yard_20250702-080000"]}, AirflowFailException, "list where a text is wanted"),
     ],
 )
 def test_a_run_that_names_no_artifact_fails_with_the_reason(task, reference, airflow_context, conf, kind, reason):
@@ -123,14 +126,66 @@ def test_fails_when_the_waiting_was_in_vain(task, reference, airflow_context):
         task.resume(airflow_context(conf={"capture": reference.to_dict()}), event)
 
 
-def test_does_not_try_again_for_an_artifact_that_was_replaced(task, reference, store, make_capture, airflow_context):
+def test_a_replaced_artifact_fails_at_once_and_for_good(task, reference, store, make_capture, airflow_context):
     from bays import load_bay
 
-    event = ArtifactEvent("timed_out", reference, "not readable until 07:19.").to_dict()
     newer = make_capture(load_bay("yard"), SLOT, count=10)
     store.save("capture", "yard", newer.batch_id, newer)
-    with pytest.raises(AirflowFailException, match=r"not readable until 07:19\. It holds another whole artifact"):
+    with pytest.raises(AirflowFailException, match="replaced by a later run of its stage"):
+        task.execute(airflow_context(conf={"capture": reference.to_dict()}))
+
+
+def overwritten(content):
+    return content[:-40] + b"\0\0\0\0" + content[-36:]
+
+
+@pytest.mark.parametrize(
+    ("damage", "reason"),
+    [
+        (overwritten, "its sha256 is not the published one"),
+        (lambda content: b"a text\n" * 9999, "bytes where .* were published"),
+        (lambda content: content[:100], "truncated: 100 bytes where .* it has not grown"),
+        (lambda content: b"", "truncated: 0 bytes"),
+    ],
+)
+def test_a_damaged_artifact_fails_at_once_and_for_good(
+    task, reference, store, airflow_context, monkeypatch, damage, reason
+):
+    monkeypatch.setattr("triggers.artifact._SETTLED", 0.05)
+    monkeypatch.setattr("operators._stage._LOOK_AGAIN", 0.02)
+    path = store.root / reference.path
+    path.write_bytes(damage(path.read_bytes()))
+    with pytest.raises(AirflowFailException, match=reason):
+        task.execute(airflow_context(conf={"capture": reference.to_dict()}))
+
+
+def test_a_file_that_still_grows_is_waited_for(task, reference, store, airflow_context, monkeypatch):
+    monkeypatch.setattr("operators._stage._LOOK_AGAIN", 0.01)
+    path = store.root / reference.path
+    content, looks = path.read_bytes(), []
+    path.write_bytes(content[:200])
+    look = ArtifactStore.readable_size
+
+    def and_grow(self, wanted):
+        looks.append(look(self, wanted))
+        path.write_bytes(content[: 200 * 2 ** len(looks)])
+        return looks[-1]
+
+    monkeypatch.setattr(ArtifactStore, "readable_size", and_grow)
+    assert task.execute(airflow_context(conf={"capture": reference.to_dict()})) == DONE
+    assert len(looks) > 2
+
+
+def test_what_the_trigger_found_wrong_is_not_tried_again(task, reference, airflow_context):
+    event = ArtifactEvent("wrong", reference, "its sha256 is not the published one").to_dict()
+    with pytest.raises(AirflowFailException, match="its sha256"):
         task.resume(airflow_context(conf={"capture": reference.to_dict()}), event)
+
+
+def test_a_reference_that_turns_out_empty_fails_and_takes_no_other_batch(reference, airflow_context):
+    task = CountFrames(task_id="count", bay_id="yard", reference=None)
+    with pytest.raises(AirflowFailException, match="the capture reference that this task was given is empty"):
+        task.execute(airflow_context(conf={"batch_id": reference.batch_id}))
 
 
 @pytest.mark.parametrize("event", [None, {}, {"status": "whole"}])

@@ -13,7 +13,7 @@ import pytest
 from shapely import MultiPolygon, box
 
 from artifacts import ArtifactStore, lock
-from bay_observation.errors import ArtifactError, HistoryError
+from bay_observation.errors import ArtifactError, LateBatchError, TrackingError
 from bays import batch_id, load_bay
 from fusion.types import FusedBlock, FusionResult
 from tracking import ledger
@@ -174,23 +174,145 @@ def test_a_damaged_entry_of_the_batch_itself_is_written_again(bay, store, publis
     assert history(store, bay) == in_order
 
 
-def test_a_damaged_entry_before_the_batch_is_an_error_that_names_it(bay, store, published):
-    for reference in published[:3]:
+@pytest.mark.parametrize("content", [b"nothing of ours", None])
+def test_an_entry_before_the_batch_that_is_damaged_or_gone_is_made_again(bay, store, published, in_order, content):
+    for reference in published[:-1]:
         track(store, bay, reference)
-    path = store.root / store.find("tracking", bay.bay_id, published[2].batch_id).path
-    path.write_bytes(b"nothing of ours")
-    with pytest.raises(ArtifactError, match=str(path)):
-        track(store, bay, published[3])
+    for number in (3, 6):
+        path = store.root / store.find("tracking", bay.bay_id, published[number].batch_id).path
+        path.write_bytes(content) if content else path.unlink()
+    track(store, bay, published[-1])
+    rebuild(store, bay)
+    assert history(store, bay) == in_order
+
+
+def lose(store, stage, reference):
+    (store.root / stage / reference.bay_id / reference.batch_id / "result.pkl").unlink()
+
+
+def lines(store, bay):
+    """Digest of every slot in the history."""
+    with History.at(store.root) as told:
+        batches = told.batches(bay.bay_id, START, START + timedelta(days=1))
+    return {batch.slot: batch.sha256 for batch in batches if batch.sha256}
 
 
 def test_a_late_batch_needs_the_fusion_of_those_after_it(bay, store, published):
     for number in (0, 2):
         track(store, bay, published[number])
-    (store.root / published[2].path).unlink()
+    lose(store, "fusion", published[2])
     before = history(store, bay)
-    with pytest.raises(ArtifactError, match="run its fusion again first"):
+    with pytest.raises(LateBatchError, match="run that fusion again"):
         track(store, bay, published[1])
     assert history(store, bay) == before
+
+
+def test_a_late_batch_among_lost_entries_enters_where_all_can_be_tracked_again(bay, store, published, in_order):
+    for number in (0, 1, 2, 4, 5, 6, 7):
+        track(store, bay, published[number])
+    for number in (0, 1, 2, 5):
+        lose(store, "tracking", published[number])
+    assert track(store, bay, published[3]).replayed == 4
+    assert history(store, bay) == in_order
+
+
+def test_a_late_batch_behind_slots_that_are_gone_is_left_out_and_the_history_keeps_them(bay, store, published):
+    for number in (0, 1, 2, 4, 5, 6, 7):
+        track(store, bay, published[number])
+    for number in (0, 1, 2):
+        lose(store, "tracking", published[number])
+        lose(store, "fusion", published[number])
+    before = lines(store, bay)
+    with pytest.raises(LateBatchError, match="later slots were tracked since"):
+        track(store, bay, published[3])
+    assert lines(store, bay) == before
+
+
+def test_the_newest_batch_goes_on_from_the_history_where_the_state_is_gone(bay, store, published):
+    for reference in published[:-1]:
+        before = track(store, bay, reference)
+    for stage in ("fusion", "tracking"):
+        shutil.rmtree(store.root / stage)
+    last = fused(bay, SLOTS - 1)
+    outcome = track(store, bay, store.save("fusion", bay.bay_id, last.batch_id, last))
+    assert "are gone" in outcome.seam
+    assert outcome.result.events == ()  # the blocks are known again, by their identities
+    assert {each.track_id for each in outcome.result.tracks} == {each.track_id for each in before.result.tracks}
+    assert len(lines(store, bay)) == SLOTS
+    with History.at(store.root) as told:
+        (mark,) = told.marks(bay.bay_id, START, START + timedelta(days=1))
+    assert (mark.slot, mark.kind) == (START + (SLOTS - 1) * timedelta(minutes=10), "seam")
+
+
+def test_a_slot_of_the_future_is_refused(bay, store, monkeypatch):
+    monkeypatch.delenv("CLOCK")
+    result = replace(fused(bay, 0), batch_id=batch_id(bay.bay_id, datetime.now(UTC) + timedelta(days=1)))
+    with pytest.raises(TrackingError, match="lies in the future"):
+        track(store, bay, store.save("fusion", bay.bay_id, result.batch_id, result))
+    assert store.batch_ids("tracking", bay.bay_id) == []
+
+
+# -- what a person does ------------------------------------------------------------------------------
+
+
+def rebuild(store, bay):
+    with History.at(store.root) as told, ledger.open_ledger(store, bay, told) as opened:
+        opened.correct(all_slots=True)
+
+
+def without(bay, tmp_path, gone):
+    """Ledger and history that never had these slots."""
+    other = ArtifactStore(tmp_path / "without")
+    for number in range(SLOTS):
+        if number not in gone:
+            result = fused(bay, number)
+            track(other, bay, other.save("fusion", bay.bay_id, result.batch_id, result))
+    return history(other, bay)
+
+
+@pytest.mark.parametrize("number", [0, 3, SLOTS - 1])
+def test_a_withdrawn_batch_leaves_tracks_and_history_and_comes_back(bay, store, published, in_order, tmp_path, number):
+    for reference in published:
+        track(store, bay, reference)
+    name = published[number].batch_id
+    with History.at(store.root) as told:
+        with ledger.open_ledger(store, bay, told) as opened:
+            assert opened.withdraw(name, "frames of another day (kim)") == SLOTS - 1 - number
+        (gap,) = told.gaps(bay, START, START + SLOTS * timedelta(minutes=10))
+        assert (gap.outcome, gap.reason) == ("withdrawn", "frames of another day (kim)")
+    entries, exported = without(bay, tmp_path, {number})
+    now, lines_now = history(store, bay)
+    now.pop(name)
+    assert (now, lines_now) == (entries, exported)
+    with pytest.raises(LateBatchError, match="was withdrawn"):
+        track(store, bay, published[number])
+    with History.at(store.root) as told, ledger.open_ledger(store, bay, told) as opened:
+        opened.undo_withdrawal(name)
+    assert history(store, bay) == in_order
+
+
+def test_a_withdrawal_that_cannot_be_replayed_changes_nothing(bay, store, published):
+    for reference in published:
+        track(store, bay, reference)
+    lose(store, "fusion", published[5])
+    before = history(store, bay)
+    with History.at(store.root) as told, ledger.open_ledger(store, bay, told) as opened:
+        with pytest.raises(LateBatchError):
+            opened.withdraw(published[3].batch_id, "wrong")
+        with pytest.raises(TrackingError, match="no tracked batch"):
+            opened.withdraw("demo_bay_20200101-000000", "wrong")
+    assert history(store, bay) == before
+
+
+def test_the_state_is_restored_from_the_history_alone(bay, store, published):
+    for reference in published:
+        track(store, bay, reference)
+    shutil.rmtree(store.root / "tracking")
+    with History.at(store.root) as told, ledger.open_ledger(store, bay, told) as opened:
+        assert opened.take_history() == published[-1].batch_id
+    state = store.load(store.find("tracking", bay.bay_id, published[-1].batch_id)).state
+    assert len(state.tracks) == 7
+    assert len(lines(store, bay)) == SLOTS
 
 
 def test_one_process_at_a_time(bay, store, published, monkeypatch):
@@ -262,13 +384,12 @@ def test_a_history_ahead_of_the_ledger_is_corrected_by_the_next_batch(
     assert history(store, bay) == in_order
 
 
-def test_artifacts_begun_anew_beside_an_old_history_are_refused(bay, store, published):
-    for reference in published[:3]:
+def test_artifacts_that_are_gone_beside_a_history_are_made_again(bay, store, published, in_order):
+    for reference in published[:-1]:
         track(store, bay, reference)
     shutil.rmtree(store.root / "tracking")
-    with pytest.raises(HistoryError, match="rebuild demo_bay"):
-        track(store, bay, published[3])
-    assert store.batch_ids("tracking", bay.bay_id) == []
+    track(store, bay, published[-1])
+    assert history(store, bay) == in_order
 
 
 def test_the_cameras_of_a_batch_are_in_the_history(bay, store):

@@ -61,7 +61,7 @@ def rows(capsys, *arguments):
 def test_show_tells_what_stands_in_the_bays_own_time(yard, capsys):
     status, out, _ = run(capsys, "show", "demo_bay")
     assert status == 0
-    assert "2 blocks now (times: Asia/Seoul)" in out
+    assert "2 blocks as of 2025-07-02 09:50, " in out
     assert "2025-07-02 09:00" in out  # midnight, UTC
     assert "A12_S" in out
     assert max(map(len, out.splitlines())) <= 160
@@ -107,8 +107,8 @@ def test_gaps_say_why(yard, capsys):
     told = [(row["slot"][11:16], row["outcome"], row["reason"]) for row in rows(capsys, "gaps", "demo_bay", *period)]
     assert told == [
         ("10:00", "skipped", "9 of 12 frames are dark"),
-        ("10:10", "not run", "nothing was told"),
-        ("10:20", "not run", "nothing was told"),
+        ("10:10", "not run", "no run was recorded"),
+        ("10:20", "not run", "no run was recorded"),
     ]
     _, out, _ = run(capsys, "gaps", "demo_bay", *period)
     assert [line.split()[4] for line in out.splitlines() if "not run" in line] == ["2"]  # as one row
@@ -130,21 +130,46 @@ def test_rebuild_makes_the_same_history_again(yard, capsys):
     assert run(capsys, "export", "demo_bay")[1] == before
 
 
-def test_rebuild_where_the_artifacts_were_begun_anew(yard, bay, floors, capsys):
+def test_rebuild_says_where_there_is_nothing_to_rebuild_from(store, bay, capsys):
+    status, _, error = run(capsys, "rebuild", "demo_bay")
+    assert status == 1
+    assert "its history is empty: there is nothing to rebuild from" in error
+
+
+def test_rebuild_from_the_artifacts_alone_deletes_what_they_do_not_have(yard, bay, floors, capsys):
+    import shutil
+
+    for stage in ("tracking", "fusion"):
+        shutil.rmtree(yard.root / stage)
+    result = Tracker(bay, None).update(floors[4])
+    yard.save("tracking", bay.bay_id, result.batch_id, result)
+    assert run(capsys, "rebuild", "demo_bay")[0] == 0
+    assert len(rows(capsys, "show", "demo_bay", "--at", "2025-07-02 09:10")) == 2
+    assert run(capsys, "rebuild", "demo_bay", "--source", "artifacts")[0] == 0
+    assert rows(capsys, "show", "demo_bay", "--at", "2025-07-02 09:10") == []
+
+
+def test_rebuild_from_the_history_alone_restores_the_trackers_state(yard, bay, capsys):
     import shutil
 
     shutil.rmtree(yard.root / "tracking")
-    assert run(capsys, "rebuild", "demo_bay")[::2] == (
-        1,
-        f"bay demo_bay has no tracking artifacts under {yard.root}: there is nothing to tell\n",
-    )
-    result = Tracker(bay, None).update(floors[4])
-    yard.save("tracking", bay.bay_id, result.batch_id, result)
-    status, _, error = run(capsys, "rebuild", "demo_bay")
-    assert status == 1
-    assert "--discard-older" in error
-    assert run(capsys, "rebuild", "demo_bay", "--discard-older")[0] == 0
-    assert rows(capsys, "show", "demo_bay", "--at", "2025-07-02 09:10") == []
+    status, out, _ = run(capsys, "rebuild", "demo_bay", "--source", "history")
+    assert (status, "demo_bay_20250702-005000" in out) == (0, True)
+    assert len(yard.load(yard.find("tracking", "demo_bay", "demo_bay_20250702-005000")).state.tracks) == 2
+
+
+def test_withdraw_needs_a_reason_and_can_be_undone(yard, capsys):
+    batch = "demo_bay_20250702-002000"
+    _, before, _ = run(capsys, "export", "demo_bay")
+    assert run(capsys, "withdraw", "demo_bay", batch)[0] == 2
+    status, out, _ = run(capsys, "withdraw", "demo_bay", batch, "--why", "a test picture")
+    assert (status, out) == (0, f"batch {batch} is withdrawn; 3 later batches were tracked again without it\n")
+    (gap,) = rows(capsys, "gaps", "demo_bay", "--from", "2025-07-02 09:20", "--to", "2025-07-02 09:30")
+    assert gap["outcome"] == "withdrawn"
+    assert gap["reason"].startswith("a test picture (")
+    status, out, _ = run(capsys, "withdraw", "demo_bay", batch, "--undo")
+    assert (status, out) == (0, f"batch {batch} is tracked again; 3 later batches with it\n")
+    assert run(capsys, "export", "demo_bay")[1] == before
 
 
 def test_prune_and_migrate(yard, capsys):
@@ -204,3 +229,27 @@ def test_wrong_use(arguments, capsys):
         main(arguments)
     assert ended.value.code == 2
     assert "usage" in capsys.readouterr().err
+
+
+def test_gaps_are_one_row_only_where_their_slots_follow_one_another(yard, capsys):
+    """Windows that were tracked lie between closed ones, and stay visible."""
+    with History.at(yard.root) as history:
+        for minutes in (-20, -10):
+            history.record(
+                "demo_bay", START + timedelta(minutes=minutes), BatchOutcome.SKIPPED, "9 of 12 frames are dark"
+            )
+    _, out, _ = run(capsys, "gaps", "demo_bay", "--from", "2025-07-02 08:40", "--to", "2025-07-02 10:10")
+    lines = [line.split() for line in out.splitlines() if "skipped" in line]
+    assert [(line[1], line[3], line[4]) for line in lines] == [("08:40", "08:50", "2"), ("10:00", "10:00", "1")]
+
+
+def test_late_frames_and_seams_are_marked(yard, capsys):
+    with History.at(yard.root) as history:
+        history.record("demo_bay", START, BatchOutcome.CAPTURED, cameras=["C_2"], lateness_s=185.0, spread_s=61.0)
+    marked = rows(capsys, "gaps", "demo_bay", "--from", "2025-07-02 09:00", "--to", "2025-07-02 09:10")
+    assert [(row["outcome"], row["reason"]) for row in marked] == [
+        ("late", "frames taken 3:05 min after the slot"),
+        ("frames apart", "frames taken over 1:01 min"),
+    ]
+    _, out, _ = run(capsys, "gaps", "demo_bay", "--from", "2025-07-02 09:00", "--to", "2025-07-02 09:10")
+    assert "0 slots missing, 1 marked" in out

@@ -58,20 +58,21 @@ class TestFirstSlot:
         assert {track.area for track in result.tracks} == {one.area for one in yard}
         assert all(track.initial for track in result.tracks)
 
-    def test_nothing_of_it_is_an_event(self, bay, fused, yard):
-        """The blocks stood there before: nobody saw them come."""
-        assert Tracker(bay).update(fused(0, yard)).events == ()
+    def test_its_blocks_stood_there_before(self, bay, fused, yard):
+        events = Tracker(bay).update(fused(0, yard)).events
+        assert [(event.kind, event.reason) for event in events] == [(EventKind.APPEARED, "initial")] * 6
+        assert {(event.to_area, event.from_area) for event in events} == {(one.area, None) for one in yard}
 
     def test_a_block_that_it_missed_was_there_as_well(self, bay, fused, yard):
         quiet = TrackerState("demo_bay", rates=Rates(come_per_hour=0.2))
         history = follow(bay, [fused(0, yard[1:]), *(fused(n, yard) for n in range(1, 6))], quiet)
-        assert events_of(history) == []
+        assert later_events(history) == []
         assert track_at(history[-1], 10, 10).initial
 
     def test_what_it_alone_showed_never_was_a_block(self, bay, fused, yard, block):
         ghost = block("A1E", 107, 10)
         history = follow(bay, [fused(0, [*yard, ghost]), *(fused(n, yard) for n in range(1, 6))])
-        assert [event.kind for event in events_of(history)] == [EventKind.DISMISSED]
+        assert [event.kind for event in later_events(history)] == [EventKind.DISMISSED]
 
     def test_an_empty_floor_is_a_result(self, bay, fused):
         result = Tracker(bay).update(fused(0, []))
@@ -429,7 +430,7 @@ class TestWork:
     def test_how_many_readings_it_takes_is_a_parameter(self, bay, fused, block):
         results = self.read(fused, block, [{}, {"pipe": 1}, {"pipe": 1}, {"pipe": 1}])
         patient = TrackerParameters(work_slots=3)
-        assert [len(result.events) for result in replay(bay, None, results, patient)] == [0, 0, 0, 1]
+        assert [len(result.events) for result in replay(bay, None, results, patient)] == [1, 0, 0, 1]
 
     def test_a_block_that_leaves_while_worked_on_exits_and_that_is_all(self, bay, fused, block):
         history = follow(bay, self.read(fused, block, [{"welder": 1}, {"welder": 1}, None, None, None]))

@@ -36,36 +36,47 @@ async def test_fires_at_once_for_a_whole_file(published):
     assert (await fire(published, in_time())).status == "whole"
 
 
-async def test_waits_until_the_file_is_whole(published, store, monkeypatch):
+async def test_waits_until_the_file_is_there_and_whole(published, store, monkeypatch):
     path = store.root / published.path
     whole = path.read_bytes()
-    path.write_bytes(whole[:-1])
+    path.unlink()
     looks, looked_often = [], asyncio.Event()
     loop = asyncio.get_running_loop()
-    is_whole = ArtifactStore.is_whole
+    readable_size = ArtifactStore.readable_size
 
     def counted(self, reference):
-        looks.append(is_whole(self, reference))
+        looks.append(readable_size(self, reference))
         if len(looks) == 3:
             loop.call_soon_threadsafe(looked_often.set)
         return looks[-1]
 
-    monkeypatch.setattr(ArtifactStore, "is_whole", counted)
+    monkeypatch.setattr(ArtifactStore, "readable_size", counted)
     waiting = asyncio.create_task(fire(published, in_time()))
     await looked_often.wait()
     assert not waiting.done()
+    path.write_bytes(whole[:-1])
     path.write_bytes(whole)
     assert (await waiting).status == "whole"
-    assert looks[:3] == [False, False, False]
-    assert looks[-1] is True
+    assert looks[:3] == [None, None, None]
+    assert looks[-1] == published.size
+
+
+@pytest.mark.parametrize("content", [b"something else", b"", b"longer" * 10_000])
+async def test_a_wrong_file_is_not_waited_for(published, store, monkeypatch, content):
+    monkeypatch.setattr("triggers.artifact._SETTLED", 0.05)
+    path = store.root / published.path
+    path.write_bytes(content)
+    event = await fire(published, in_time())
+    assert event.status == "wrong"
+    assert str(path) in event.error
 
 
 async def test_gives_up_at_its_deadline_and_names_the_path(published, store):
     path = store.root / published.path
-    path.write_bytes(b"something else")
-    told = await fire(published, datetime.now(UTC) + timedelta(seconds=0.05))
-    assert told.status == "timed_out"
-    assert str(path) in told.error
+    path.unlink()
+    event = await fire(published, datetime.now(UTC) + timedelta(seconds=0.05))
+    assert event.status == "timed_out"
+    assert str(path) in event.error
 
 
 async def test_taken_over_after_its_deadline_it_still_looks_once(published):

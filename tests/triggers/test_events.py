@@ -29,7 +29,7 @@ def foreign(**changes):
         ("captured", "str where a mapping"),
         ({}, "status None"),
         (GOOD.to_dict() | {"status": "fine"}, "status 'fine'"),
-        (GOOD.to_dict() | {"batch_id": "yard_20250702-072000"}, "batch 'yard_20250702-072000'"),
+        (GOOD.to_dict() | {"batch_id": "yard_20250702-072000"}, "its batch_id is 'yard_20250702-072000'"),
         (GOOD.to_dict() | {"counts": None}, "counts"),
         (GOOD.to_dict() | {"counts": {"images": "12"}}, "no whole numbers"),
         (GOOD.to_dict() | {"counts": {"images": -1}}, "no whole numbers"),
@@ -87,7 +87,7 @@ def test_round_trip_of_inference(event):
     [
         (None, "NoneType where a mapping"),
         ({"status": "done"}, "status 'done'"),
-        (OBSERVED.to_dict() | {"capture_sha256": "c" * 64}, "it tells of another capture"),
+        (OBSERVED.to_dict() | {"capture_sha256": "c" * 64}, "its capture_sha256 is 'cccc"),
         (OBSERVED.to_dict() | {"counts": None}, "counts"),
         (OBSERVED.to_dict() | {"counts": {"frames": 11}}, "does not count the objects"),
         (OBSERVED.to_dict() | {"counts": {"frames": 11, "objects": -1}}, "no whole numbers"),

@@ -3,9 +3,10 @@
 from tracking.history.cameras import DOWN_AFTER, camera_changes
 from tracking.history.database import Database, database_url
 from tracking.history.history import History, nested_areas
-from tracking.history.notifications import Notice, mark_told, notices, untold
+from tracking.history.notifications import Notice, mark_notified, notices_of_slots, pending_notices
 from tracking.history.slots import local_day, scheduled_slots
 from tracking.history.types import (
+    LATE_S,
     Batch,
     BatchOutcome,
     CameraChange,
@@ -14,6 +15,9 @@ from tracking.history.types import (
     Gap,
     GapOutcome,
     HistoryEvent,
+    Mark,
+    MarkKind,
+    Observed,
     Stay,
     TrackedBatch,
 )
@@ -21,6 +25,7 @@ from tracking.history.writing import HistoryWriter
 
 __all__ = [
     "DOWN_AFTER",
+    "LATE_S",
     "Batch",
     "BatchOutcome",
     "CameraChange",
@@ -32,15 +37,18 @@ __all__ = [
     "History",
     "HistoryEvent",
     "HistoryWriter",
+    "Mark",
+    "MarkKind",
     "Notice",
+    "Observed",
     "Stay",
     "TrackedBatch",
     "camera_changes",
     "database_url",
     "local_day",
-    "mark_told",
+    "mark_notified",
     "nested_areas",
-    "notices",
+    "notices_of_slots",
+    "pending_notices",
     "scheduled_slots",
-    "untold",
 ]

@@ -2,8 +2,8 @@
 
 One failed frame is a busy camera or a lost packet. A camera is *down* once it failed in
 `down_after` slots in a row, and *up* again with its next frame. Slots without a capture
-(outside of the operating hours, an observer that was away) say nothing of a camera: they
-neither end a row of failures nor lengthen it.
+(outside of the operating hours, an observer that was away) do not count: they neither end
+a row of failures nor lengthen it.
 """
 
 from collections.abc import Iterable
@@ -13,7 +13,7 @@ from datetime import datetime
 from tracking.history.types import Batch, CameraChange, CameraChangeKind
 
 DOWN_AFTER = 3
-"""Failures in a row that make an outage, where a caller does not say: half an hour."""
+"""Failures in a row that make an outage, by default: half an hour."""
 
 
 @dataclass

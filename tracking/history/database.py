@@ -3,11 +3,10 @@
 SQLite serves one host. A set-up with several hosts names PostgreSQL. A login may be part
 of the address, so that errors name host, port and database and nothing else.
 
-The schema is alembic's business (`migrations/`, part of the installed package). SQLite is
-brought up to date at first use: whoever comes first does it in one exclusive transaction,
-the others wait for it. PostgreSQL has other users and perhaps an owner of its own, so
-that there `python -m tracking migrate` is a person's decision, and until then everything
-else refuses with that remedy.
+Alembic migrates the schema (`migrations/`, part of the installed package). SQLite is
+brought up to date at first use, in one exclusive transaction for which other processes
+wait. PostgreSQL has other users and perhaps another owner: there a person runs
+`python -m tracking migrate`, and until then every other call fails with that remedy.
 """
 
 from collections.abc import Iterator
@@ -122,7 +121,7 @@ class Database:
             yield connection
 
     def migrate(self) -> str | None:
-        """Bring the schema up to date; what it was before, None for an empty database.
+        """Bring the schema up to date; returns the version before, None for an empty database.
 
         Raises:
             HistoryUnavailableError: the database cannot be used, or is newer than this code.
@@ -225,7 +224,7 @@ def _parsed(url: str | URL) -> URL:
     try:
         parsed = make_url(url)
     except (BadUrlError, ValueError):
-        # Neither the text nor the cause is told: there may be a password in them.
+        # Neither the text nor the cause is repeated: there may be a password in them.
         raise ConfigError(
             "HISTORY_DB is no database address: write sqlite:///FILE or postgresql://USER:PASSWORD@HOST:PORT/NAME"
         ) from None
@@ -262,7 +261,7 @@ def _set_up(connection: Any, _: Any) -> None:
     connection.autocommit = True
     # Times then come as they are handed on: to convert each takes longer than to read it.
     connection.execute("SET TIME ZONE 'UTC'")
-    # No answer is so long in the making that starting other processes for it pays.
+    # No answer takes so long that starting other processes for it pays.
     connection.execute("SET max_parallel_workers_per_gather = 0")
     connection.autocommit = False
 

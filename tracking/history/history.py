@@ -3,11 +3,13 @@
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from operator import attrgetter
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
+import numpy as np
 import shapely
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -20,15 +22,16 @@ from tracking.history.schema import (
     SPANS,
     batches,
     camera_failures,
+    delivered,
     events,
     longest_of,
     positions,
     tracks,
 )
-from tracking.history.schema import told as told_table
-from tracking.history.slots import scheduled_slots
+from tracking.history.slots import schedule_step, scheduled_slots
 from tracking.history.sql import earlier, epoch, later, seconds
 from tracking.history.types import (
+    LATE_S,
     Batch,
     BatchOutcome,
     CameraChange,
@@ -36,10 +39,18 @@ from tracking.history.types import (
     Gap,
     GapOutcome,
     HistoryEvent,
+    Mark,
+    MarkKind,
+    Observed,
     Stay,
 )
 from tracking.history.writing import HistoryWriter, upsert
 
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+# Of the schedule's step: tracked slots that lie further apart were not observed in between.
+_LONGEST_STEPS = 3
 # In the order of the fields of `Stay` and `HistoryEvent`.
 _STAY: tuple[sa.ColumnElement[Any], ...] = (
     positions.c.track_id,
@@ -58,6 +69,7 @@ _STAY: tuple[sa.ColumnElement[Any], ...] = (
     positions.c.footprint,
 )
 _EVENT: tuple[sa.ColumnElement[Any], ...] = tuple(events.c[field] for field in HistoryEvent.__dataclass_fields__)
+_OF_CAPTURE = ("cameras", "reported", "lateness_s", "spread_s")
 _EXPORTED = {
     tracks: ("class_name", "first_seen", "recorded", "exited_at"),
     positions: tuple(column.name for column in positions.c if column.name not in ("bay_id", "track_id", "since")),
@@ -184,7 +196,7 @@ class History:
         return sorted(found, key=attrgetter("time", "track_id", "kind", "slot"))
 
     def events_of_slots(self, bay_id: str, start: datetime, end: datetime) -> list[HistoryEvent]:
-        """Events that the slots of [start, end) made certain, in the order in which the tracker told them."""
+        """Events that the slots of [start, end) made certain, in the tracker's own order."""
         asked = (
             sa.select(*_EVENT)
             .where(events.c.bay_id == bay_id, events.c.slot >= start, events.c.slot < end)
@@ -196,7 +208,7 @@ class History:
     def dwell(self, bay_id: str, start: datetime, end: datetime) -> list[Dwell]:
         """How long blocks stood in each area at each stage within [start, end), longest in all first.
 
-        A stay that lasts counts up to the newest slot that was tracked: nobody knows more.
+        A stay that lasts counts up to the newest slot that was tracked.
 
         Raises:
             HistoryError: the history has nothing of the bay.
@@ -245,12 +257,31 @@ class History:
                 for area, stage, count, many, all_, longest in connection.execute(asked)
             ]
 
+    def observed_dwell(self, bay: BayConfig, start: datetime, end: datetime) -> Observed:
+        """How long blocks were seen standing: time between tracked slots that do not follow one another does not count.
+
+        Two tracked slots follow one another where they lie at most `_LONGEST_STEPS` of the
+        schedule's steps apart: a slot that failed interrupts nothing, a closed night does.
+
+        Raises:
+            HistoryError: the history has nothing of the bay.
+        """
+        with self.database.reading() as connection:
+            known = min(end, self._newest_slot(connection, bay.bay_id))
+            if known <= start:
+                return Observed((), timedelta(), timedelta())
+            observed = _observed_time(connection, bay, start, known)
+            if observed.whole == known - start:
+                return Observed(tuple(self.dwell(bay.bay_id, start, end)), observed.whole, known - start)
+            stays = connection.execute(_stays_within(bay.bay_id, start, known)).all()
+        return Observed(tuple(_dwell_of(stays, observed)), observed.whole, known - start)
+
     # -- what is missing ---------------------------------------------------------------------------
 
     def gaps(self, bay: BayConfig, start: datetime, end: datetime) -> list[Gap]:
         """Slots of the bay's schedule within [start, end) that were not tracked, and why, in order.
 
-        A slot of which nothing was told is *closed* where the bay's operating hours and skip
+        A slot without a record is *closed* where the bay's operating hours and skip
         windows (as its file has them today) say so, and *not run* otherwise.
         """
         within = sa.and_(batches.c.bay_id == bay.bay_id, batches.c.slot >= start, batches.c.slot < end)
@@ -263,12 +294,31 @@ class History:
         for slot in scheduled_slots(bay, start, end):
             if int(slot.timestamp()) not in known:
                 closed = bay.closed(slot)
-                outcome, reason = (GapOutcome.CLOSED, closed) if closed else (GapOutcome.NOT_RUN, "nothing was told")
+                outcome, reason = (GapOutcome.CLOSED, closed) if closed else (GapOutcome.NOT_RUN, "no run was recorded")
                 gaps.append(Gap(slot, outcome.value, reason))
         return sorted(gaps, key=lambda gap: gap.slot)
 
+    def marks(self, bay_id: str, start: datetime, end: datetime) -> list[Mark]:
+        """What is to be known of tracked slots within [start, end), in order: late frames, seams."""
+        marked = sa.or_(batches.c.seam.is_not(None), batches.c.lateness_s >= LATE_S, batches.c.spread_s >= LATE_S)
+        asked = (
+            sa.select(batches.c.slot, batches.c.lateness_s, batches.c.spread_s, batches.c.seam)
+            .where(batches.c.bay_id == bay_id, batches.c.slot >= start, batches.c.slot < end, marked)
+            .order_by(batches.c.slot)
+        )
+        marks = []
+        with self.database.reading() as connection:
+            for slot, lateness_s, spread_s, seam in connection.execute(asked):
+                if (lateness_s or 0) >= LATE_S:
+                    marks.append(Mark(slot, MarkKind.LATE, f"frames taken {_minutes(lateness_s)} after the slot"))
+                if (spread_s or 0) >= LATE_S:
+                    marks.append(Mark(slot, MarkKind.APART, f"frames taken over {_minutes(spread_s)}"))
+                if seam is not None:
+                    marks.append(Mark(slot, MarkKind.SEAM, seam))
+        return marks
+
     def batches(self, bay_id: str, start: datetime, end: datetime) -> list[Batch]:
-        """What became of every slot of [start, end) that anything is known of, in order, with its cameras."""
+        """What became of every slot of [start, end) that has a record, in order, with its cameras."""
         with self.database.reading() as connection:
             return _batches(connection, bay_id, batches.c.slot >= start, batches.c.slot < end)
 
@@ -284,8 +334,8 @@ class History:
                 .limit(down_after)
             )
             first = min(connection.execute(lead).scalars(), default=start)
-            told = _batches(connection, bay_id, batches.c.slot >= first, batches.c.slot < end)
-        return [change for change in camera_changes(told, down_after) if change.slot >= start]
+            captured = _batches(connection, bay_id, batches.c.slot >= first, batches.c.slot < end)
+        return [change for change in camera_changes(captured, down_after) if change.slot >= start]
 
     def newest_slot(self, bay_id: str) -> datetime:
         """The newest slot that was tracked.
@@ -313,30 +363,39 @@ class History:
         *,
         cameras: Collection[str] | None = None,
         failures: Mapping[str, str] | None = None,
+        lateness_s: float | None = None,
+        spread_s: float | None = None,
+        only_new: bool = False,
     ) -> None:
-        """Note how far a slot's batch came. What was tracked stays tracked.
+        """Record how far a slot's batch came. What was tracked stays tracked.
 
         Args:
             bay_id: the bay.
             slot: the slot (aware).
-            outcome: how the stage ended that tells this.
+            outcome: how the stage ended.
             reason: why, for a person.
             cameras: those that gave a frame, from the capture itself; None from any later stage.
             failures: why the others did not, by name.
+            lateness_s: how long after the slot its frames were taken, seconds; None where not known.
+            spread_s: how far its frames are apart, seconds; None where not known.
+            only_new: leave a slot that has a record as it is.
         """
         row = {"bay_id": bay_id, "slot": slot, "outcome": outcome.value, "reason": reason, "reported": False}
         with self.database.writing() as connection, connection.begin():
             if cameras is not None:
                 row |= {"cameras": json.dumps(sorted(cameras)), "reported": True}
+                row |= {"lateness_s": lateness_s, "spread_s": spread_s}
                 _write_failures(connection, bay_id, slot, failures or {})
             of_slot = sa.and_(batches.c.bay_id == bay_id, batches.c.slot == slot)
-            asked = sa.select(batches.c.sha256, batches.c.reported).where(of_slot)
+            asked = sa.select(batches.c.sha256, batches.c.reported, batches.c.outcome).where(of_slot)
             if sa_row := connection.execute(asked).first():
-                told = {name: value for name, value in row.items() if name in ("cameras", "reported") and value}
+                if only_new or sa_row.outcome == BatchOutcome.WITHDRAWN:
+                    return
+                changed = {name: row[name] for name in _OF_CAPTURE if row.get("cameras") is not None}
                 if sa_row.sha256 is None:
-                    told |= {"outcome": row["outcome"], "reason": reason}
-                if told:
-                    connection.execute(batches.update().where(of_slot).values(told))
+                    changed |= {"outcome": row["outcome"], "reason": reason}
+                if changed:
+                    connection.execute(batches.update().where(of_slot).values(changed))
             else:
                 upsert(connection, batches, [row])
 
@@ -358,7 +417,7 @@ class History:
             tracks: tracks.c.exited_at < before,
             events: sa.and_(events.c.slot < before, events.c.time < before),
             camera_failures: camera_failures.c.slot < before,
-            told_table: told_table.c.slot < before,
+            delivered: delivered.c.slot < before,
             batches: sa.and_(batches.c.slot < before, sa.not_(is_newest)),
         }
         with self.database.writing() as connection, connection.begin():
@@ -368,7 +427,7 @@ class History:
         return deleted
 
     def export(self, bay_id: str) -> Iterator[str]:
-        """All that tracking wrote of a bay, a JSON document a line, in an order of its own.
+        """All that tracking wrote of a bay, a JSON document a line, in the order of their keys.
 
         Equal histories have equal exports, byte for byte, whatever order their batches came in.
         """
@@ -434,7 +493,7 @@ def _at(at: datetime | None, *conditions: sa.ColumnElement[bool]) -> sa.Select[A
 
 
 def _lasting(columns: Sequence[sa.ColumnElement[Any]]) -> sa.Select[Any]:
-    """Stays that last. They have no span: told so, the index of spans has them in one range too."""
+    """Stays that last. They have no span: said here, so that the index of spans finds them in one range too."""
     return sa.select(*columns).where(positions.c.until.is_(None), positions.c.span.is_(None))
 
 
@@ -460,6 +519,84 @@ def _over(columns: Sequence[sa.ColumnElement[Any]], after: datetime, begun: date
         .select_from(ranges.join(positions, in_range))
         .where(positions.c.until > after, positions.c.since <= begun)
     )
+
+
+@dataclass(frozen=True)
+class _ObservedTime:
+    """Periods that were observed, as seconds since 1970: `begins[i]` to `ends[i]`, in order."""
+
+    begins: "NDArray[np.float64]"
+    ends: "NDArray[np.float64]"
+
+    @property
+    def whole(self) -> timedelta:
+        return timedelta(seconds=float(np.sum(self.ends - self.begins)))
+
+    def within(self, since: "NDArray[np.float64]", until: "NDArray[np.float64]") -> "NDArray[np.float64]":
+        """Observed seconds of each period from `since` to `until`, (N,)."""
+        return self._before(until) - self._before(since)
+
+    def _before(self, times: "NDArray[np.float64]") -> "NDArray[np.float64]":
+        lengths = np.concatenate([[0.0], np.cumsum(self.ends - self.begins)])
+        index = np.searchsorted(self.begins, times, side="right")
+        if not len(self.begins):
+            return np.zeros(len(times))
+        last = np.maximum(index - 1, 0)
+        beyond = np.maximum(0.0, self.ends[last] - np.maximum(times, self.begins[last]))
+        return np.where(index > 0, lengths[index] - beyond, 0.0)
+
+
+def _observed_time(connection: Connection, bay: BayConfig, start: datetime, known: datetime) -> _ObservedTime:
+    """What was observed of [start, known): `known` is a tracked slot, or lies before the newest one."""
+    tracked = sa.and_(batches.c.bay_id == bay.bay_id, batches.c.sha256.is_not(None))
+    before = sa.select(sa.func.max(batches.c.slot)).where(tracked, batches.c.slot <= start)
+    after = sa.select(sa.func.min(batches.c.slot)).where(tracked, batches.c.slot >= known)
+    first, last = connection.execute(before).scalar() or start, connection.execute(after).scalar() or known
+    asked = (
+        sa.select(epoch(batches.c.slot)).where(tracked, batches.c.slot.between(first, last)).order_by(batches.c.slot)
+    )
+    slots = np.array(connection.execute(asked).scalars().all(), dtype=float)
+    follows = np.diff(slots) <= _LONGEST_STEPS * schedule_step(bay, known).total_seconds()
+    begins = np.maximum(slots[:-1][follows], start.timestamp())
+    ends = np.minimum(slots[1:][follows], known.timestamp())
+    return _ObservedTime(begins, ends)
+
+
+def _stays_within(bay_id: str, start: datetime, known: datetime) -> sa.CompoundSelect[Any]:
+    columns = (
+        positions.c.area,
+        positions.c.stage,
+        positions.c.track_id,
+        epoch(later(positions.c.since, sa.literal(start, positions.c.since.type))),
+        epoch(earlier(positions.c.until, sa.literal(known, positions.c.since.type))),
+    )
+    halves = (_lasting(columns), _over(columns, start, known))
+    return sa.union_all(*(half.where(positions.c.bay_id == bay_id, positions.c.since < known) for half in halves))
+
+
+def _dwell_of(stays: Sequence[Any], observed: _ObservedTime) -> list[Dwell]:
+    """Dwell of stays (area, stage, track id, since, until), as far as they were observed."""
+    since, until = (np.array([stay[column] for stay in stays], dtype=float) for column in (3, 4))
+    seconds_of: dict[tuple[str, str | None], list[tuple[str, float]]] = {}
+    for (area, stage, track_id, *_), length in zip(stays, observed.within(since, until), strict=True):
+        if length > 0:
+            seconds_of.setdefault((area, stage), []).append((track_id, float(length)))
+    found = [
+        Dwell(
+            area,
+            stage,
+            len({track_id for track_id, _ in lengths}),
+            len(lengths),
+            timedelta(seconds=sum(length for _, length in lengths)),
+            timedelta(seconds=max(length for _, length in lengths)),
+        )
+        for (area, stage), lengths in seconds_of.items()
+    ]
+    return sorted(found, key=lambda one: (-one.total, one.area, one.stage or ""))
+
+
+def _minutes(seconds_: float) -> str:
+    return f"{int(seconds_) // 60}:{int(seconds_) % 60:02d} min"
 
 
 def _read_stays(connection: Connection, asked: sa.Select[Any] | sa.CompoundSelect[Any]) -> list[Stay]:

@@ -1,13 +1,13 @@
-"""What others are told of a bay, and what they were told already.
+"""Which notices a listener of a bay still has to get, and which it got already.
 
-A *notice* is one thing that happened, as it is told outside: a tracker's event, or a
-camera that went down or came back. A *listener* is one recipient of a bay.
+A *notice* is one thing that happened, as it is sent out: a tracker's event, or a camera
+that went down or came back. A *listener* is one recipient of a bay.
 
-What is to be told is a difference: what the history says now, less what the listener was
-told. That one rule covers a batch that is run again (no difference), a telling that failed
-or died (the difference is still there when the next batch comes), and a late batch that
-changed what the history says of later slots: what is new is told, and what was told and is
-no longer so is told once more, as withdrawn.
+Pending notices are a difference: what the history holds now, less what the listener got.
+That one rule covers a batch that is run again (no difference), a delivery that failed or
+died (the difference is still there when the next batch comes), and a late batch that
+changed the history of later slots: what is new is sent, and what was sent and does not
+hold any more is sent once more, as withdrawn.
 """
 
 import hashlib
@@ -21,12 +21,12 @@ import sqlalchemy as sa
 
 from bays import BayConfig
 from tracking.history.history import History
-from tracking.history.schema import listeners, told
+from tracking.history.schema import delivered, listeners
 from tracking.history.types import CameraChange, HistoryEvent
 from tracking.history.writing import upsert
 
 HORIZON = timedelta(days=1)
-"""How far back from the newest slot a listener is told what it has not been told."""
+"""How far back from the newest slot notices are pending; older ones are not sent any more."""
 
 _AN_INSTANT = timedelta(microseconds=1)
 _NOT_ITS_IDENTITY = ("slot", "withdrawn", "reason")
@@ -45,7 +45,7 @@ class Notice:
         from_area, to_area, from_stage, to_stage: as in `tracking.TrackEvent`.
         others: track ids of the further blocks that were merged or split.
         reason: why a camera gave no frame.
-        withdrawn: it was told, and is not so: a late batch or a repeated stage changed the history.
+        withdrawn: it was sent, and does not hold any more: a late batch or a repeated stage changed the history.
     """
 
     kind: str
@@ -63,7 +63,7 @@ class Notice:
 
     @property
     def key(self) -> str:
-        """Its identity: the same thing, told again, has the same. Which slot made it certain does not count."""
+        """Its identity. Which slot made it certain does not count: a late batch may change that alone."""
         own = {name: value for name, value in self.to_dict().items() if name not in _NOT_ITS_IDENTITY}
         return hashlib.sha256(json.dumps(own, sort_keys=True).encode()).hexdigest()[:32]
 
@@ -95,7 +95,7 @@ class Notice:
         return ("withdrawn: " if self.withdrawn else "") + " ".join(words)
 
 
-def notices(history: History, bay: BayConfig, start: datetime, end: datetime) -> list[Notice]:
+def notices_of_slots(history: History, bay: BayConfig, start: datetime, end: datetime) -> list[Notice]:
     """All that slots of [start, end) made certain, in order of time.
 
     Raises:
@@ -106,43 +106,43 @@ def notices(history: History, bay: BayConfig, start: datetime, end: datetime) ->
     return sorted([*of_blocks, *of_cameras], key=_order)
 
 
-def untold(
+def pending_notices(
     history: History, bay: BayConfig, listener: str, kinds: Collection[str], run: str | None = None
 ) -> list[Notice]:
-    """What a listener has to be told now, what it was told wrongly included (`withdrawn`), in order of time.
+    """Notices that a listener has to get now, in order of time; those to take back are `withdrawn`.
 
-    A listener that was never heard of is told from the newest slot on, not what was before.
-    Nothing is told any more that was made certain `HORIZON` before the newest slot.
+    A new listener gets notices from the newest slot on. What was made certain more than
+    `HORIZON` before the newest slot is not sent any more.
 
     Args:
         history: of the bay, in which the batch is.
         bay: the bay.
         listener: its name.
-        kinds: what it wants to be told.
-        run: what was marked under this name counts for nothing (see `mark_told`).
+        kinds: the kinds of notices that it wants.
+        run: deliveries marked under this name do not count (see `mark_notified`).
 
     Raises:
         HistoryError: the history has nothing of the bay.
     """
     newest = history.newest_slot(bay.bay_id)
     start = max(_since(history, bay.bay_id, listener, newest), newest - HORIZON)
-    now = {each.key: each for each in notices(history, bay, start, newest + _AN_INSTANT) if each.kind in kinds}
-    known = {each.key: each for each in _told(history, bay.bay_id, listener, start, run) if each.kind in kinds}
+    now = {each.key: each for each in notices_of_slots(history, bay, start, newest + _AN_INSTANT) if each.kind in kinds}
+    known = {each.key: each for each in _delivered(history, bay.bay_id, listener, start, run) if each.kind in kinds}
     new = [notice for key, notice in now.items() if key not in known]
     gone = [replace(notice, withdrawn=True) for key, notice in known.items() if key not in now]
     return sorted([*gone, *new], key=_order)
 
 
-def mark_told(history: History, bay_id: str, listener: str, told_now: Iterable[Notice], run: str = "") -> None:
-    """Note that a listener was told.
+def mark_notified(history: History, bay_id: str, listener: str, notices: Iterable[Notice], run: str = "") -> None:
+    """Record that a listener got its pending notices.
 
     Args:
         history: of the bay.
         bay_id: the bay.
         listener: its name.
-        told_now: what `untold` returned.
-        run: who told it, where the telling is complete only once that has ended well: the
-            same run, if it has to try again, tells it again. Empty where it is complete.
+        notices: what `pending_notices` returned.
+        run: name of the run that delivers them, where the delivery is complete only with that run's
+            success: if it has to try again, it delivers them again. Empty where it is complete now.
     """
     rows = [
         {
@@ -154,14 +154,14 @@ def mark_told(history: History, bay_id: str, listener: str, told_now: Iterable[N
             "run": run,
             "withdrawn": notice.withdrawn,
         }
-        for notice in told_now
+        for notice in notices
     ]
     with history.database.writing() as connection, connection.begin():
-        upsert(connection, told, rows)
+        upsert(connection, delivered, rows)
 
 
 def _since(history: History, bay_id: str, listener: str, newest: datetime) -> datetime:
-    """The slot from which on a listener is told; for a new one, that is the newest."""
+    """The first slot whose notices a listener gets; for a new listener the newest."""
     own = sa.and_(listeners.c.bay_id == bay_id, listeners.c.listener == listener)
     asked = sa.select(listeners.c.since).where(own)
     with history.database.reading() as connection:
@@ -173,11 +173,13 @@ def _since(history: History, bay_id: str, listener: str, newest: datetime) -> da
     return since
 
 
-def _told(history: History, bay_id: str, listener: str, start: datetime, run: str | None) -> list[Notice]:
-    asked = sa.select(told).where(told.c.bay_id == bay_id, told.c.listener == listener, told.c.slot >= start)
+def _delivered(history: History, bay_id: str, listener: str, start: datetime, run: str | None) -> list[Notice]:
+    of_listener = sa.and_(delivered.c.bay_id == bay_id, delivered.c.listener == listener)
+    asked = sa.select(delivered).where(of_listener, delivered.c.slot >= start)
     with history.database.reading() as connection:
         rows = connection.execute(asked).mappings().all()
-    # What this very run marked in an earlier try is as it was before: told is untold, and withdrawn is told.
+    # What an earlier try of this run marked does not count: its notices are pending again, and what it took
+    # back stands as delivered.
     return [Notice.from_dict(json.loads(row["content"])) for row in rows if row["withdrawn"] == (row["run"] == run)]
 
 

@@ -3,11 +3,11 @@
     history_tracks           one row per block that was ever confirmed
     history_positions        one row per stay: from when to when a block stood at one place,
                              in one area, at one stage
-    history_events           what happened, as the tracker told it
+    history_events           the tracker's events
     history_batches          one row per slot that anything is known of, with what became of it
     history_camera_failures  one row per camera and slot without a frame
-    history_listeners        one row per recipient of events, with the slot from which on it is told
-    history_told             one row per event that a recipient was told
+    history_listeners        one row per recipient of events, with the first slot whose events it gets
+    history_delivered        one row per event that a recipient got
 
 A position is not stored slot by slot: 10 bays of 500 blocks at 144 slots a day would be
 263 million rows a year that say the same again. A row of `history_positions` is written
@@ -15,7 +15,7 @@ when a block begins to stand somewhere, brought up to date while it does (`last_
 `hits`, the smoothed footprint), and closed when that ends.
 
 Every table is keyed by bay and slot, so that writing a slot again finds what it wrote.
-Times are UTC. Kinds, outcomes and reasons are text: a later version may tell more of them.
+Times are UTC. Kinds, outcomes and reasons are text: a later version may add to them.
 """
 
 import math
@@ -39,7 +39,7 @@ from sqlalchemy import (
     TypeDecorator,
 )
 
-SCHEMA_VERSION = "0003"
+SCHEMA_VERSION = "0005"
 """The migration that this code is written for: the newest in `migrations/versions`."""
 
 # Not Airflow's `alembic_version`: the history may share a database with it.
@@ -202,6 +202,9 @@ batches = Table(
     Column("event_count", Integer),
     Column("cameras", Text),
     Column("reported", Boolean, nullable=False),
+    Column("lateness_s", Float),
+    Column("spread_s", Float),
+    Column("seam", Text),
 )
 
 # The slots that are missing are few: to look for them among all reads a page for every four.
@@ -230,8 +233,8 @@ listeners = Table(
     Column("since", UtcTime, nullable=False),
 )
 
-told = Table(
-    "history_told",
+delivered = Table(
+    "history_delivered",
     metadata,
     Column("bay_id", _BAY, primary_key=True),
     Column("listener", _LISTENER, primary_key=True),
@@ -240,5 +243,5 @@ told = Table(
     Column("content", Text, nullable=False),
     Column("run", Text, nullable=False),
     Column("withdrawn", Boolean, nullable=False),
-    Index("ix_history_told_slot", "bay_id", "listener", "slot"),
+    Index("ix_history_delivered_slot", "bay_id", "listener", "slot"),
 )

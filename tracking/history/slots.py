@@ -1,13 +1,15 @@
-"""The slots of a bay's schedule, and days of its own clock."""
+"""The slots of a bay's schedule, and days of its local clock."""
 
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, time, timedelta
+from itertools import pairwise
 
 from croniter import croniter
 
 from bays import BayConfig
 
 _MINUTES, _HOURS = range(60), range(24)
+_WEEK, _WITHOUT_SCHEDULE = timedelta(days=7), timedelta(minutes=10)
 
 
 def scheduled_slots(bay: BayConfig, start: datetime, end: datetime) -> Iterator[datetime]:
@@ -31,6 +33,12 @@ def scheduled_slots(bay: BayConfig, start: datetime, end: datetime) -> Iterator[
         if day >= end:
             return
         yield from (slot for offset in times if begin <= (slot := day + offset) < end)
+
+
+def schedule_step(bay: BayConfig, moment: datetime) -> timedelta:
+    """The shortest time between two scheduled slots of the week before a moment; ten minutes without a schedule."""
+    slots = list(scheduled_slots(bay, moment - _WEEK, moment))
+    return min((after - before for before, after in pairwise(slots)), default=_WITHOUT_SCHEDULE)
 
 
 def local_day(bay: BayConfig, day: date) -> tuple[datetime, datetime]:

@@ -1,4 +1,4 @@
-"""Answers of the history for a person or a program: a table, JSON, CSV. Times are the bay's own, zone told."""
+"""Answers of the history for a person or a program: a table, JSON, CSV. Times are the bay's own; the zone is named."""
 
 import csv
 import io
@@ -78,7 +78,7 @@ class Answer:
         return json.dumps({"title": self.title, "timezone": self.zone.key, "rows": rows}, ensure_ascii=False, indent=1)
 
     def to_csv(self) -> str:
-        """A line for each row below a line of names; what has parts of its own is JSON. Durations are seconds."""
+        """A line for each row below a line of names; nested values are JSON. Durations are seconds."""
         text = io.StringIO()
         names = list(self.rows[0]) if self.rows else list(self.columns)
         writer = csv.writer(text, lineterminator="\n")

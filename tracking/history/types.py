@@ -1,4 +1,4 @@
-"""What the history is told, and what it answers. Times are aware, UTC."""
+"""What is written into the history, and what it answers. Times are aware, UTC."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -24,6 +24,7 @@ class BatchOutcome(StrEnum):
     FUSION_FAILED = "fusion failed"
     TRACKING_FAILED = "tracking failed"
     TRACKED = "tracked"
+    WITHDRAWN = "withdrawn"
 
 
 class GapOutcome(StrEnum):
@@ -31,6 +32,18 @@ class GapOutcome(StrEnum):
 
     CLOSED = "closed"
     NOT_RUN = "not run"
+
+
+class MarkKind(StrEnum):
+    """What has to be known of a slot that was tracked."""
+
+    LATE = "late"
+    APART = "frames apart"
+    SEAM = "seam"
+
+
+LATE_S = 60.0
+"""Frames that were taken so many seconds after their slot, or apart from each other, are marked."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,7 +108,7 @@ class Stay:
 
 @dataclass(frozen=True)
 class HistoryEvent:
-    """What happened to a block, as `tracking.TrackEvent` told it.
+    """What happened to a block: a `tracking.TrackEvent` as the history holds it.
 
     `slot` is the batch that made it certain, `time` the first slot that showed it.
     `others` are the further blocks of a split or merger; `details` holds what this kind of event has beyond all that.
@@ -143,7 +156,7 @@ class Dwell:
 class Batch:
     """What became of a slot's batch.
 
-    `cameras` gave a frame, `failures` tells why the others did not; `sha256` is the tracking
+    `cameras` gave a frame, `failures` has the reason of each that did not; `sha256` is the tracking
     artifact's, None for a batch that was not tracked.
     """
 
@@ -164,6 +177,30 @@ class Gap:
     slot: datetime
     outcome: str
     reason: str
+
+
+@dataclass(frozen=True)
+class Mark:
+    """Something to know of a slot that was tracked: its frames were late, or it does not build on the slot before."""
+
+    slot: datetime
+    kind: MarkKind
+    reason: str
+
+
+@dataclass(frozen=True)
+class Observed:
+    """How much of a period was observed, and the dwell within that.
+
+    Attributes:
+        dwell: longest in all first.
+        observed: time between tracked slots that follow one another.
+        period: the whole period, up to the newest tracked slot.
+    """
+
+    dwell: tuple[Dwell, ...]
+    observed: timedelta
+    period: timedelta
 
 
 class CameraChangeKind(StrEnum):

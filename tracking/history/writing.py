@@ -8,26 +8,29 @@ same rows as an ordered run.
 
 To write slot S where later slots were written, everything from S on is undone first:
 rows that a slot from S on opened are deleted, and rows that such a slot changed are given
-back what they held before, which the result of the slot before S tells. Undoing and
+back what they held before, which the result of the slot before S has. Undoing and
 writing are one transaction, so that readers see the history before or after, never half.
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 from datetime import datetime, timedelta
 from typing import Any
 
+import numpy as np
 import shapely
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection
 
 from bay_observation.errors import HistoryError
-from bays import slot_of
+from bays import batch_id, slot_of
+from tracking.history.restoring import restored_state
 from tracking.history.schema import batches, camera_failures, events, positions, span_of, tracks
+from tracking.history.sql import epoch
 from tracking.history.types import BatchOutcome, TrackedBatch
-from tracking.types import EventKind, Track, TrackEvent, TrackingResult, TrackStatus
+from tracking.types import EventKind, Track, TrackerState, TrackEvent, TrackingResult, TrackStatus
 
 Row = dict[str, Any]
 
@@ -39,6 +42,7 @@ _SLOTS_HELD = 100
 # Less than lies between two slots.
 _MOMENT = timedelta(microseconds=1)
 _NO_FRAME = "no frame"
+_OF_FRAMES = ("lateness_s", "spread_s")
 _EVENT_COLUMNS = ("kind", "track_id", "time", "from_area", "to_area", "from_stage", "to_stage")
 
 
@@ -55,8 +59,84 @@ class HistoryWriter:
         with self._connection.begin():
             return self._connection.execute(asked).scalar()
 
+    def digests(self) -> dict[str, str]:
+        """Digest of the tracking artifact of every tracked slot, by batch id."""
+        asked = sa.select(epoch(batches.c.slot), batches.c.sha256).where(
+            self._of(batches), batches.c.sha256.is_not(None)
+        )
+        with self._connection.begin():
+            rows = self._connection.execute(asked).all()
+        # A year has 52 560 slots, and every batch asks: `batch_id` of each would take half a second.
+        times = np.datetime_as_string(np.array([row[0] for row in rows], dtype="datetime64[s]"))
+        names = (f"{self._bay_id}_{t[:4]}{t[5:7]}{t[8:10]}-{t[11:13]}{t[14:16]}{t[17:19]}" for t in times.tolist())
+        return {name: row[1] for name, row in zip(names, rows, strict=True)}
+
+    def withdrawn(self) -> dict[str, str]:
+        """Why, by batch id of every slot that a person withdrew."""
+        asked = sa.select(batches.c.slot, batches.c.reason).where(
+            self._of(batches), batches.c.outcome == BatchOutcome.WITHDRAWN.value
+        )
+        with self._connection.begin():
+            return {batch_id(self._bay_id, slot): why for slot, why in self._connection.execute(asked)}
+
+    def restored_state(self) -> TrackerState:
+        """The tracker's state as far as the history knows it, after the newest slot: see `restored_state`."""
+        with self._connection.begin():
+            return restored_state(self._connection, self._bay_id)
+
+    def append(self, tracked: Sequence[TrackedBatch], seam: str) -> None:
+        """Write slots that are newer than all of the history and do not build on its newest.
+
+        Args:
+            tracked: in slot order.
+            seam: why, for the first of them.
+
+        Raises:
+            HistoryError: the history holds a slot that is not older.
+        """
+        with self._connection.begin():
+            newest = self._connection.execute(
+                sa.select(sa.func.max(batches.c.slot)).where(self._of(batches), batches.c.sha256.is_not(None))
+            ).scalar()
+            if newest is not None and newest >= tracked[0].slot:
+                raise HistoryError(
+                    f"bay {self._bay_id}: slot {tracked[0].slot:%Y-%m-%d %H:%M} UTC is not newer than the history,"
+                    f" which holds slots up to {newest:%Y-%m-%d %H:%M} UTC"
+                )
+            floor = _Floor(self._bay_id, self._open_positions())
+            for batch in tracked:
+                floor.follow(batch)
+            self._flush(floor)
+            of_first = sa.and_(self._of(batches), batches.c.slot == tracked[0].slot)
+            self._connection.execute(batches.update().where(of_first).values(seam=seam))
+
+    def mark_restored(self, name: str, sha256: str, seam: str) -> None:
+        """Hold another artifact for a slot, one that was made from the history."""
+        of_slot = sa.and_(self._of(batches), batches.c.slot == slot_of(name))
+        with self._connection.begin():
+            self._connection.execute(batches.update().where(of_slot).values(sha256=sha256, seam=seam))
+
+    def withdraw(self, name: str, why: str, before: TrackingResult | None, again: Sequence[TrackedBatch]) -> None:
+        """Take a slot back, and write the later ones in its place as they are without it.
+
+        Args:
+            name: batch id of the slot.
+            why: and by whom.
+            before: the result of the slot before it; None where there is none.
+            again: the later slots, in order.
+        """
+        slot = slot_of(name)
+        with self._connection.begin():
+            floor = _Floor(self._bay_id, self._rewound(before, slot))
+            for batch in again:
+                floor.follow(batch)
+            if again:
+                self._flush(floor)
+            row = {"bay_id": self._bay_id, "slot": slot, "outcome": BatchOutcome.WITHDRAWN.value, "reason": why}
+            upsert(self._connection, batches, [row | {"reported": False}], keep=("cameras", "reported", *_OF_FRAMES))
+
     def replace(self, before: TrackingResult | None, tracked: Iterable[TrackedBatch]) -> None:
-        """Write slots in place of everything that the history tells of what came after `before`.
+        """Write slots in place of everything that the history holds after `before`.
 
         One transaction. Written again with the same results, the rows are the same again.
 
@@ -83,7 +163,7 @@ class HistoryWriter:
     def clear(self) -> None:
         """Take back everything that tracking wrote; what is known of captures stays.
 
-        For a history whose tracking artifacts are gone or were begun anew.
+        For a history that is rebuilt from the artifacts alone.
         """
         with self._connection.begin():
             self._delete_tracked(None)
@@ -95,7 +175,7 @@ class HistoryWriter:
     def _rewound(self, before: TrackingResult | None, first: datetime) -> list[Row]:
         """The open positions as of `before`, with nothing left of any slot after it.
 
-        Nothing also of slots between `before` and `first`: where the history tells of one that
+        Nothing also of slots between `before` and `first`: where the history holds one that
         is not among the results, a run died before it could publish it.
         """
         begin = first if before is None else slot_of(before.batch_id) + _MOMENT
@@ -105,6 +185,9 @@ class HistoryWriter:
         )
         if self._connection.execute(later.limit(1)).first() is not None:
             self._undo(before, begin)
+        return self._open_positions()
+
+    def _open_positions(self) -> list[Row]:
         rows = self._connection.execute(sa.select(positions).where(self._of(positions), positions.c.until.is_(None)))
         return [dict(row) for row in rows.mappings()]
 
@@ -120,8 +203,7 @@ class HistoryWriter:
         follows = "the bay's very beginning" if expected is None else f"slot {expected:%Y-%m-%d %H:%M} UTC"
         raise HistoryError(
             f"bay {self._bay_id}: what is to be written follows {follows}, and before it the history holds {held}:"
-            f" run `python -m tracking rebuild {self._bay_id}` (with --discard-older where the tracking artifacts"
-            " were begun anew)"
+            f" run `python -m tracking rebuild {self._bay_id}`"
         )
 
     def _undo(self, before: TrackingResult | None, begin: datetime) -> None:
@@ -135,7 +217,7 @@ class HistoryWriter:
         rows = [dict(row) for row in self._connection.execute(changed).mappings()]
         if strange := sorted({row["track_id"] for row in rows} - known.keys()):
             raise HistoryError(
-                f"bay {self._bay_id}: the history has {', '.join(strange)} stand where batch {before.batch_id} knows no"
+                f"bay {self._bay_id}: the history holds {', '.join(strange)}, and batch {before.batch_id} has no"
                 f" such track: run `python -m tracking rebuild {self._bay_id}`"
             )
         as_of = slot_of(before.batch_id)
@@ -162,6 +244,7 @@ class HistoryWriter:
             "sha256": None,
             "track_count": None,
             "event_count": None,
+            "seam": None,
         }
         run(batches.update().where(written).values(captured))
 
@@ -182,8 +265,12 @@ class HistoryWriter:
         )
         reported = set(self._connection.execute(asked).scalars())
         rows = [_batch_row(self._bay_id, batch) for batch in written]
-        # What a capture told of its cameras is more than what fusion knows of them.
-        self._upsert(batches, [row for row in rows if row["slot"] in reported], keep=("cameras", "reported"))
+        # A capture knows more of its cameras than fusion does.
+        self._upsert(
+            batches,
+            [row for row in rows if row["slot"] in reported],
+            keep=("cameras", "reported", "lateness_s", "spread_s"),
+        )
         self._upsert(batches, [row for row in rows if row["slot"] not in reported])
         failed = [
             {"bay_id": self._bay_id, "slot": batch.slot, "camera": camera, "reason": _NO_FRAME}

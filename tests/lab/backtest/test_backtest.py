@@ -128,12 +128,12 @@ def _nothing():
 def test_a_folder_with_something_else_in_it_is_left_alone(bay, captured, tmp_path):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "notes.txt").write_text("keep")
-    with pytest.raises(BacktestError, match="something else than a trial"):
+    with pytest.raises(BacktestError, match="files that are not a trial's"):
         Trial(tmp_path / "mine", "yard", captured, at(0), at(4)).prepare({})
     assert (tmp_path / "mine" / "notes.txt").read_text() == "keep"
     (tmp_path / ".backtest").touch()
     for folder in (tmp_path, captured.root, captured.root / "trials"):
-        with pytest.raises(BacktestError, match="must lie apart"):
+        with pytest.raises(BacktestError, match="must not contain each other"):
             Trial(folder, "yard", captured, at(0), at(4)).prepare({})
     assert stored_slots(captured, "yard", at(0), at(4))
 
@@ -143,8 +143,8 @@ def test_a_folder_with_something_else_in_it_is_left_alone(bay, captured, tmp_pat
     [
         (["--from", "2025-07-02 11:00", "--to", "2025-07-02 10:00"], "--from must lie before --to"),
         (["--from", "2025-07-02 10:00", "--to", "2999-07-02 10:00"], "lies in the future"),
-        (["--from", "yesterday", "--to", "2025-07-02 10:00"], "'yesterday' is no time"),
-        (["--from", "2025-07-03 10:00", "--to", "2025-07-03 11:00"], "no capture of 2025-07-03 01:00"),
+        (["--from", "yesterday", "--to", "2025-07-02 10:00"], "'yesterday' is not a time"),
+        (["--from", "2025-07-03 10:00", "--to", "2025-07-03 11:00"], "no capture between 2025-07-03 01:00"),
         (["--from", "2025-07-02 10:00", "--to", "2025-07-02 11:00", "--params", "nowhere.yaml"], "cannot be read"),
     ],
 )

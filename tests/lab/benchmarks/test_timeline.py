@@ -50,7 +50,7 @@ def test_work_is_the_stages_and_the_rest_is_airflows():
     assert batch.work == pytest.approx(5 * 0.1)
     assert batch.own_share == pytest.approx(batch.total - 0.5)
     assert batch.seconds["trigger_fusion"]["work"] == 0
-    assert batch.seconds["trigger_fusion"]["telling"] == pytest.approx(0.2)
+    assert batch.seconds["trigger_fusion"]["reporting"] == pytest.approx(0.2)
 
 
 def test_a_deferral_is_airflows_but_for_the_triggers_own_work():
@@ -111,7 +111,7 @@ def test_a_task_that_starts_a_run_has_told_when_the_run_is_there(tmp_path):
     log = tmp_path / "task_id=trigger_fusion" / "attempt=1.log"
     events = [*LIFE, "Dag Run triggered successfully.", "::endgroup::"]
     write_log(log, [(1.0 + 0.1 * number, event) for number, event in enumerate(events)])
-    assert read_task(log, [at(0.9)]).starts[0].told == at(1.5)
+    assert read_task(log, [at(0.9)]).starts[0].reported == at(1.5)
 
 
 def test_a_second_try_a_lost_line_and_a_lost_message_are_named(tmp_path):

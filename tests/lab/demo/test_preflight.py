@@ -24,7 +24,7 @@ def test_an_earlier_demo_s_output_is_replaced(tmp_path: Path) -> None:
 
 def test_a_folder_with_somebody_s_files_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").touch()
-    with pytest.raises(ConfigError, match="holds files that no demo wrote"):
+    with pytest.raises(ConfigError, match="holds files that the demo did not write"):
         prepare_output(tmp_path)
     assert (tmp_path / "thesis.tex").exists()
 
@@ -32,7 +32,7 @@ def test_a_folder_with_somebody_s_files_is_left_alone(tmp_path: Path) -> None:
 def test_a_full_disk_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(2**40, 2**40, 2**20))
-    with pytest.raises(ConfigError, match="1 MB free where the demo writes up to"):
+    with pytest.raises(ConfigError, match="1 MB are free, and the demo writes up to"):
         prepare_output(tmp_path / "demo_output")
 
 
@@ -69,7 +69,7 @@ def test_missing_libraries_of_opencv_are_told(monkeypatch: pytest.MonkeyPatch) -
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
-    [(["--off", "C_4 X_1"], "has no camera X_1"), (["--slots", "0"], "--slots 0: at least one")],
+    [(["--off", "C_4 X_1"], "has no camera X_1"), (["--slots", "0"], "--slots 0: give at least 1")],
 )
 def test_a_wrong_argument_is_one_line(
     arguments: list[str],

@@ -165,7 +165,7 @@ def test_each_triggerer_has_its_queues_and_its_name(tmp_path, commands, started)
     assert given == ["obs_a", "obs_b,obs_c", None]
     assert [env["EMBEDDED_AIRFLOW_TRIGGERER"] for _, env in triggerers] == list(queues)
     assert all("AIRFLOW_CONN_ONVIF_YARD" in env for _, env in triggerers)
-    with pytest.raises(EmbeddedAirflowError, match="triggerer centre runs already"):
+    with pytest.raises(EmbeddedAirflowError, match="triggerer centre is already running"):
         airflow.start_triggerer("centre")
     airflow._services.clear()
 

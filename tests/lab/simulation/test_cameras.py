@@ -83,7 +83,7 @@ def test_every_fault_has_a_sentence():
 def test_unknown_faults_and_cameras_are_named_with_those_there_are(make_farm):
     with pytest.raises(SimulationError, match=r"'broken'.*offline, hang"):
         fault("broken")
-    with pytest.raises(SimulationError, match="no camera X_1; there are: C_2, C_4"):
+    with pytest.raises(SimulationError, match="no camera X_1; its cameras: C_2, C_4"):
         make_farm({"X_1": "offline"})
 
 
@@ -272,7 +272,7 @@ async def test_an_address_in_use_and_one_of_another_machine(bay, make_farm):
             async with make_farm(port=port):
                 pass
     elsewhere = load_bay("3bay_north")
-    with pytest.raises(SimulationError, match="no address of this machine"):
+    with pytest.raises(SimulationError, match="not an address of this machine"):
         async with CameraFarm(elsewhere, draw, username="yard", password="secret", port=0):
             pass
 

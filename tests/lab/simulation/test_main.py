@@ -27,7 +27,7 @@ def test_render_writes_a_frame(tmp_path, capsys):
         (["serve", "demo_bay", "--fault", "C_4=broken"], "no fault 'broken'"),
         (["serve", "demo_bay", "--fault", "C_4"], "write CAMERA=FAULT"),
         (["serve", "demo_bay", "--fault", "X=offline"], "no camera X"),
-        (["serve", "demo_bay", "--time", "noon"], "no ISO time"),
+        (["serve", "demo_bay", "--time", "noon"], "not an ISO time"),
         (["serve", "demo_bay", "--time", "1999-01-01"], "1998-12-31T15:00"),
         (["serve", "demo_bay", "--control", "8790"], "HOST:PORT"),
         (["serve", "demo_bay", "--control", "0.0.0.0:8790"], "loopback"),

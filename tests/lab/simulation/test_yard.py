@@ -211,7 +211,7 @@ def test_a_bay_without_areas_uses_its_floor(bay: BayConfig) -> None:
 
 
 def test_too_many_blocks_say_so(bay: BayConfig) -> None:
-    with pytest.raises(SimulationError, match="of 200 blocks found room"):
+    with pytest.raises(SimulationError, match="of 200 blocks fit"):
         Yard(bay, blocks=200)
 
 

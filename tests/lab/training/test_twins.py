@@ -25,8 +25,8 @@ def test_figures_count_what_is_right() -> None:
     trials = [TwinTrial(True, 0.1, 0.5), TwinTrial(True, 0.6, 0.5), TwinTrial(False, 0.2, 0.9)]
     counted = figures(trials)
     assert counted["all twins: right"] == "0.667"
-    assert counted["twins of one stage: right"] == "0.500"
-    assert counted["twins of two stages: questions"] == "1"
+    assert counted["twins of one paint: right"] == "0.500"
+    assert counted["twins of two paints: questions"] == "1"
     assert figures([]) == {}
 
 

@@ -1,4 +1,4 @@
-"""What was told to whom."""
+"""Which listener got which notices."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -8,7 +8,7 @@ down_revision = "0001"
 
 
 def upgrade() -> None:
-    """Listeners, and the notices that they were told."""
+    """Listeners, and the notices that they got."""
     op.create_table(
         "history_listeners",
         sa.Column("bay_id", sa.String(48), nullable=False),
@@ -31,6 +31,6 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """What was told is forgotten."""
+    """Without them: every listener is new then."""
     for name in ("told", "listeners"):
         op.drop_table(f"history_{name}")
