@@ -102,7 +102,7 @@ class Tracker:
     def update(self, fusion_result: FusionResult) -> TrackingResult:
         """Follow the blocks into the next slot. Neither this tracker nor its state changes.
 
-        Blocks of the very first slot are confirmed at once; their events' `reason` is `initial`: they stood there before.
+        Blocks of the very first slot are confirmed at once; the `reason` of their events is `initial`.
 
         Raises:
             TrackingError: the result is of another bay, or of a slot not after the state's.
