@@ -11,6 +11,7 @@ from shapely import Polygon
 
 from bays import BayConfig
 from fusion.hypotheses import Hypotheses
+from fusion.plans import Shapes
 from fusion.scene import Scene
 from fusion.types import FusedBlock
 from fusion.upright_box import Bools, Floats, X, Y
@@ -27,16 +28,12 @@ class Placed:
     Attributes:
         found: one a row.
         missed: (h, cameras) the camera must have seen it and did not.
-        shapes: (h,) footprints, metres.
-        heights: (h,) metres.
-        std: (h,) standard deviation of the centre along each axis, metres.
+        shapes: footprints, heights and their doubts.
     """
 
     found: Hypotheses
     missed: Bools
-    shapes: np.ndarray
-    heights: Floats
-    std: Floats
+    shapes: Shapes
 
 
 def fused_blocks(placed: Placed, scene: Scene, bay: BayConfig) -> tuple[FusedBlock, ...]:
@@ -47,7 +44,8 @@ def fused_blocks(placed: Placed, scene: Scene, bay: BayConfig) -> tuple[FusedBlo
         scene: all silhouettes.
         bay: for the areas.
     """
-    found, missed, shapes, heights = placed.found, placed.missed, placed.shapes, placed.heights
+    found, missed = placed.found, placed.missed
+    shapes, heights, std = placed.shapes.plans, placed.shapes.heights, placed.shapes.doubts
     work = _work(shapes, heights, scene)
     blocks = []
     for row in np.lexsort((found.boxes[:, Y], found.boxes[:, X])):
@@ -71,7 +69,10 @@ def fused_blocks(placed: Placed, scene: Scene, bay: BayConfig) -> tuple[FusedBlo
                 confidence=float((1 - np.prod(doubts)) * seen_share),
                 cameras=tuple(scene.frames[camera].name for camera in cameras),
                 work=work[row],
-                position_std_m=float(placed.std[row]),
+                position_std_m=float(std.typical[row]),
+                position_std_xy_m=(float(std.position[row, 0]), float(std.position[row, 1])),
+                height_std_m=float(std.height[row]),
+                sides_std_m=(float(std.sides[row, 0]), float(std.sides[row, 1])),
                 missed_by=tuple(scene.frames[camera].name for camera in np.flatnonzero(missed[row])),
                 stage_confidence=share,
                 descriptors=_descriptors(scene, found.members[row]),

@@ -33,6 +33,8 @@ _LOWEST = np.array([-np.inf, -np.inf, 0.3, 0.3, -np.inf, 0.05])
 _HIGHEST = np.array([np.inf, np.inf, 40.0, 40.0, np.inf, 15.0])
 _SIZE_COLUMNS = np.array([WIDTH, DEPTH, HEIGHT])
 _MOST_ALIKE = 0.9
+TURNS = 3  # parameters of a shift, see `turned_across`
+_SHIFT_ROUNDS = 3
 _ENOUGH_POINTS = 16  # of an outline's own, from which a shift follows
 _LONGEST_STEP = np.array([3.0, 3.0, 3.0, 3.0, 0.4, 2.0])
 
@@ -76,22 +78,44 @@ class Sensitivity:
     """How fitted boxes answer to errors of their silhouettes.
 
     Attributes:
-        information: (b, 6, 6) of the fit, in units of its weights, prior included.
-        prior: (b, 6, 6) the prior's part of it.
-        to_shift: (b, v, 6, 2) change of the gradient with a shift of a whole silhouette, per pixel.
-        to_noise: (b, 6, 6) spread of the gradient under independent errors of 1 pixel.
-        shifts: (b, v, 2) shift of each silhouette against the box's, pixels.
-        noise: (b, v) standard deviation of its points once shifted, as if they erred independently, pixels.
+        information: (b, 6, 6) of the silhouettes alone, for points that err by 1 pixel.
+        prior: (b, 6, 6) what is known of the boxes without them.
+        to_shift: (b, v, 6, 3) the part of the information that boxes share with shifts of whole silhouettes.
+        of_shift: (b, v, 3, 3) information on the shifts.
+        gradient: (b, 6) by the boxes, of the silhouettes alone.
+        prior_gradient: (b, 6) of the prior.
+        pull: (b, v, 3) gradient by the shifts.
+        shifts: (b, v, 2) shift of each silhouette that brings it onto the box, pixels.
+        noise: (b, v) standard deviation of each silhouette's points once shifted, as if they erred
+            independently, pixels.
+        misfit: (b,) what neighbouring points have in common of their errors once shifted (root mean square), pixels.
         present: (b, v) there is a silhouette, and enough of its outline is its own to estimate a shift.
     """
 
     information: Floats
     prior: Floats
     to_shift: Floats
-    to_noise: Floats
+    of_shift: Floats
+    gradient: Floats
+    prior_gradient: Floats
+    pull: Floats
     shifts: Floats
     noise: Floats
+    misfit: Floats
     present: Bools
+
+
+@dataclass(frozen=True)
+class Shifts:
+    """Errors of whole silhouettes that a fit allows for.
+
+    Attributes:
+        shift_px: standard deviation of a silhouette's shift by each of its parameters (see `turned_across`).
+        noise_px: of its points beside that.
+    """
+
+    shift_px: float
+    noise_px: float
 
 
 @dataclass(frozen=True)
@@ -110,6 +134,7 @@ def fit_boxes(
     *,
     scale: float = 3.0,
     steps: int = 10,
+    shifts: Shifts | None = None,
 ) -> Fit:
     """Improve each box until it explains its member silhouettes.
 
@@ -120,11 +145,13 @@ def fit_boxes(
         prior: of b rows.
         scale: pixels; residuals well above it count linearly.
         steps: Levenberg-Marquardt steps.
+        shifts: every silhouette may be shifted as a whole by so much; None for not at all. Such a shift,
+            of a pose that is off, then does not bend sizes and heights.
     """
-    problem = _Problem(members, outlines, prior, scale)
+    problem = _Problem(members, outlines, prior, scale, shifts)
     boxes = np.clip(boxes, _LOWEST, _HIGHEST)
     damping = np.full(len(boxes), 1e-2)
-    state = problem.linearise(boxes)
+    state = problem.linearise(boxes, np.zeros((*members.shape, TURNS)))
     diagonal = np.arange(PARAMETERS)
     for _ in range(steps):
         damped = state.information.copy()
@@ -132,7 +159,7 @@ def fit_boxes(
         damped[:, diagonal, diagonal] += 1e-6
         step = -np.linalg.solve(damped, state.gradient[..., None])[..., 0]
         step = np.clip(step, -_LONGEST_STEP, _LONGEST_STEP)
-        tried = problem.linearise(np.clip(state.boxes + step, _LOWEST, _HIGHEST))
+        tried = problem.linearise(np.clip(state.boxes + step, _LOWEST, _HIGHEST), state.shifted(step))
         better = tried.cost < state.cost
         damping = np.clip(np.where(better, damping / 4, damping * 6), 1e-6, 1e6)
         state = tried.where(better, state)
@@ -144,6 +171,25 @@ def sensitivity(boxes: Floats, members: Ints, outlines: Outlines, prior: SizePri
     return _Problem(members, outlines, prior, scale).sensitivity(boxes)
 
 
+def turned_across(normal: Floats, pixels: Floats, focal: Floats) -> Floats:
+    """(..., k, 3) change of the distances along (..., k, 2) unit normals with a shift of the whole silhouette.
+
+    A shift is what a small turn of the camera does, about its down, right and forward axes. At the image's
+    centre the first two move points by as much as they say, to the right and down; towards the edge, by
+    the tangent's slope, more: a block there looks larger as well as shifted. The third turns the
+    image; it counts in pixels at one focal length from the centre.
+
+    Args:
+        normal: of the nearest edges.
+        pixels: (..., k, 2) ideal pixels.
+        focal: (...,) focal lengths, pixels.
+    """
+    along = (pixels * normal).sum(axis=-1, keepdims=True)
+    aside = (normal[..., 1] * pixels[..., 0] - normal[..., 0] * pixels[..., 1])[..., None]
+    size = focal[..., None, None]
+    return np.concatenate([normal + pixels * along / size**2, aside / size], axis=-1)
+
+
 @dataclass(frozen=True)
 class _State:
     boxes: Floats
@@ -151,17 +197,26 @@ class _State:
     gradient: Floats
     information: Floats
     residuals: Floats
+    shifts: Floats
+    shift_step: Floats  # (b, v, 3) of the shifts, the box held
+    shift_slope: Floats  # (b, v, 3, 6) change of that step with a step of the box
+
+    def shifted(self, step: Floats) -> Floats:
+        """(b, v, 3) the shifts after (b, 6) a step of the boxes."""
+        return np.asarray(self.shifts + self.shift_step + np.einsum("bvip,bp->bvi", self.shift_slope, step))
 
     def where(self, chosen: Bools, other: "_State") -> "_State":
         def pick(name: str) -> Floats:
             ours, theirs = getattr(self, name), getattr(other, name)
             return np.asarray(np.where(chosen.reshape(-1, *[1] * (ours.ndim - 1)), ours, theirs))
 
-        return _State(*(pick(name) for name in ("boxes", "cost", "gradient", "information", "residuals")))
+        return _State(*(pick(name) for name in self.__dataclass_fields__))
 
 
 class _Problem:
-    def __init__(self, members: Ints, outlines: Outlines, prior: SizePrior, scale: float) -> None:
+    def __init__(
+        self, members: Ints, outlines: Outlines, prior: SizePrior, scale: float, shifts: Shifts | None = None
+    ) -> None:
         rows = np.maximum(members, 0)
         self.present = (members >= 0)[..., None]
         self.pixels = outlines.pixels[rows]
@@ -169,15 +224,22 @@ class _Problem:
         self.views = outlines.views.take(rows)
         self.prior = prior
         self.scale = scale
+        self.stiffness = (shifts.noise_px / shifts.shift_px / scale) ** 2 if shifts else None
 
-    def linearise(self, boxes: Floats) -> _State:
-        """Cost, and the normal equations of the robust residuals about these boxes."""
+    def linearise(self, boxes: Floats, shifts: Floats) -> _State:
+        """Cost, and the normal equations of the robust residuals about these boxes and shifts."""
         count, views = self.present.shape[:2]
         spread = np.broadcast_to(boxes[:, None, :], (count, views, PARAMETERS))
         edges = outline_edges(spread, self.views.position)
-        distance, nearest = signed_distances(outline_lines(project(corners(spread), self.views)), edges, self.pixels)
-        counts = self.present & (self.own | (distance > 0))
-        residual = np.where(counts, distance, 0.0)
+        lines = outline_lines(project(corners(spread), self.views))
+        distance, nearest = signed_distances(lines, edges, self.pixels)
+        normal = np.zeros((0, TURNS))
+        moved = distance
+        if self.stiffness is not None:
+            normal = self._across(lines[0], nearest)
+            moved = distance + np.einsum("bvki,bvi->bvk", normal, shifts)
+        counts = self.present & (self.own | (moved > 0))
+        residual = np.where(counts, moved, 0.0)
         slope = np.where(counts[..., None], self._slopes(spread, nearest, distance), 0.0)
         square = (residual / self.scale) ** 2
         weight = 1 / np.sqrt(1 + square) / self.scale**2
@@ -187,7 +249,19 @@ class _Problem:
         information = np.swapaxes(flat, 1, 2) @ weighted
         gradient = (np.swapaxes(weighted, 1, 2) @ residual.reshape(count, -1, 1))[..., 0]
         self._add_prior(boxes, cost, gradient, information)
-        return _State(boxes, cost, gradient, information, residual)
+        step, step_slope = np.zeros_like(shifts), np.zeros((*shifts.shape, PARAMETERS))
+        if self.stiffness is not None:
+            cost += self.stiffness * (shifts**2).sum(axis=(1, 2))
+            weight = np.where(counts, weight, 0.0)
+            of_shift = np.einsum("bvk,bvki,bvkj->bvij", weight, normal, normal) + self.stiffness * np.eye(TURNS)
+            pull = np.einsum("bvk,bvki,bvk->bvi", weight, normal, residual) + self.stiffness * shifts
+            both = np.einsum("bvkp,bvk,bvki->bvpi", slope, weight, normal)
+            # The shifts are taken out of the normal equations (Schur complement).
+            step = -np.linalg.solve(of_shift, pull[..., None])[..., 0]
+            step_slope = -np.linalg.solve(of_shift, np.swapaxes(both, -1, -2))
+            gradient += np.einsum("bvpi,bvi->bp", both, step)
+            information += np.einsum("bvpi,bviq->bpq", both, step_slope)
+        return _State(boxes, cost, gradient, information, residual, shifts, step, step_slope)
 
     def sensitivity(self, boxes: Floats) -> Sensitivity:
         """How the boxes answer to errors of their silhouettes."""
@@ -196,31 +270,47 @@ class _Problem:
         edges = outline_edges(spread, self.views.position)
         lines = outline_lines(project(corners(spread), self.views))
         distance, nearest = signed_distances(lines, edges, self.pixels)
-        counts = self.present & (self.own | (distance > 0))
+        normal = self._across(lines[0], nearest)
+        counts, shifts = self._shifted(distance, normal[..., :2])
+        left = np.where(counts, distance + np.einsum("bvki,bvi->bvk", normal[..., :2], shifts), 0.0)
         slope = np.where(counts[..., None], self._slopes(spread, nearest, distance), 0.0)
-        weight = np.where(counts, 1 / np.sqrt(1 + (distance / self.scale) ** 2) / self.scale**2, 0.0)
-        normal = np.take_along_axis(lines[0], nearest[..., None], axis=-2)
-        prior = self.prior_information(boxes)
-        # The shift that explains a silhouette's residuals best; the ridge keeps a straight stretch solvable.
-        across = np.einsum("bvk,bvki,bvkj->bvij", weight, normal, normal) + 1e-6 * np.eye(2)
-        pull = np.einsum("bvk,bvki,bvk->bvi", weight, normal, distance)
-        shifts = np.linalg.solve(across, pull[..., None])[..., 0]
-        left = distance - np.einsum("bvki,bvi->bvk", normal, shifts)
-        left = np.where(counts, left, 0.0)
+        weight = np.where(counts, 1 / np.sqrt(1 + (left / self.scale) ** 2), 0.0)
         # Neighbours that err alike are worth as much as fewer points that do not (first-order autocorrelation).
-        alike = (left * np.roll(left, -1, axis=-1)).sum(axis=-1) / np.maximum((left**2).sum(axis=-1), 1e-12)
-        alike = np.clip(alike, 0.0, _MOST_ALIKE)
+        following = left * np.roll(left, -1, axis=-1)
+        alike = np.clip(following.sum(axis=-1) / np.maximum((left**2).sum(axis=-1), 1e-12), 0.0, _MOST_ALIKE)
         variance = (weight * left**2).sum(axis=-1) / np.maximum(weight.sum(axis=-1), 1e-12)
-        enough = counts.sum(axis=-1) >= _ENOUGH_POINTS
+        common = following.sum(axis=(1, 2)) / np.maximum(counts.sum(axis=(1, 2)), 1)
         return Sensitivity(
-            information=np.einsum("bvkp,bvk,bvkq->bpq", slope, weight, slope) + prior,
-            prior=prior,
+            information=np.einsum("bvkp,bvk,bvkq->bpq", slope, weight, slope),
+            prior=self.prior_information(boxes),
             to_shift=np.einsum("bvkp,bvk,bvki->bvpi", slope, weight, normal),
-            to_noise=np.einsum("bvkp,bvk,bvkq->bpq", slope, weight**2, slope),
+            of_shift=np.einsum("bvk,bvki,bvkj->bvij", weight, normal, normal),
+            gradient=np.einsum("bvkp,bvk,bvk->bp", slope, weight, distance),
+            prior_gradient=self._prior_gradient(boxes),
+            pull=np.einsum("bvk,bvki,bvk->bvi", weight, normal, distance),
             shifts=shifts,
             noise=np.sqrt(variance * (1 + alike) / (1 - alike)),
-            present=self.present[..., 0] & enough,
+            misfit=np.sqrt(np.maximum(common, 0.0)),
+            present=self.present[..., 0] & (counts.sum(axis=-1) >= _ENOUGH_POINTS),
         )
+
+    def _across(self, normals: Floats, nearest: Ints) -> Floats:
+        """(b, v, k, 3) change of each point's distance with a shift of its silhouette."""
+        normal = np.take_along_axis(normals, nearest[..., None], axis=-2)
+        return turned_across(normal, self.pixels, self.views.focal)
+
+    def _shifted(self, distance: Floats, normal: Floats) -> tuple[Bools, Floats]:
+        """(b, v, k) points that count, and (b, v, 2) the shift that explains a silhouette's residuals best."""
+        shifts = np.zeros((*distance.shape[:2], 2))
+        counts = self.present & (self.own | (distance > 0))
+        for _ in range(_SHIFT_ROUNDS):
+            left = distance + np.einsum("bvki,bvi->bvk", normal, shifts)
+            weight = np.where(counts, 1 / np.sqrt(1 + (left / self.scale) ** 2), 0.0)
+            # The ridge keeps a straight stretch solvable.
+            across = np.einsum("bvk,bvki,bvkj->bvij", weight, normal, normal) + 1e-3 * np.eye(2)
+            pull = np.einsum("bvk,bvki,bvk->bvi", weight, normal, distance)
+            shifts = -np.linalg.solve(across, pull[..., None])[..., 0]
+        return counts, shifts
 
     def _slopes(self, spread: Floats, nearest: Ints, distance: Floats) -> Floats:
         """(b, v, k, 6) change of each point's distance with each parameter, its nearest edge held."""
@@ -238,8 +328,15 @@ class _Problem:
     def _add_prior(self, boxes: Floats, cost: Floats, gradient: Floats, information: Floats) -> None:
         residual = (self._sizes(boxes) - self.prior.mean) / self.prior.std
         cost += (residual**2).sum(axis=1)
-        gradient[:, _SIZE_COLUMNS] += residual * self._size_slopes(boxes)
+        gradient += self._prior_gradient(boxes)
         information += self.prior_information(boxes)
+
+    def _prior_gradient(self, boxes: Floats) -> Floats:
+        """(b, 6) of the prior."""
+        gradient = np.zeros((len(boxes), PARAMETERS))
+        residual = (self._sizes(boxes) - self.prior.mean) / self.prior.std
+        gradient[:, _SIZE_COLUMNS] = residual * self._size_slopes(boxes)
+        return gradient
 
     def prior_information(self, boxes: Floats) -> Floats:
         """(b, 6, 6) what is known of the boxes without any silhouette."""

@@ -10,7 +10,7 @@ from fusion.pose_check import out_of_pose
 from fusion.scene import build_scene
 from fusion.search import FINAL_SCALE_PX, Search, find_blocks
 from fusion.types import FusionResult
-from fusion.uncertainty import position_std
+from fusion.uncertainty import measure
 from fusion.visibility import unseen_floor
 from inference.types import Observation
 
@@ -64,10 +64,9 @@ def _without(observation: Observation, names: tuple[str, ...]) -> Observation:
 
 def _placed(search: Search) -> Placed:
     """Where and how certainly the found blocks stand; those that may stand anywhere are left out."""
-    scene, found = search.scene, search.chosen
-    outlines = known_outlines(found, scene)
-    std = position_std(found, scene, outlines, FINAL_SCALE_PX)
-    certain = std <= _NOWHERE_M
-    found, missed, std = found.take(certain), search.missed[certain], std[certain]
-    shapes = fitted_plans(found, std, scene, outlines)
-    return Placed(found, missed, shapes.plans, shapes.heights, shapes.std)
+    scene = search.scene
+    outlines = known_outlines(search.chosen, scene)
+    measured = measure(search.chosen, scene, outlines, FINAL_SCALE_PX)
+    certain = measured.doubts.typical <= _NOWHERE_M
+    measured = measured.take(certain)
+    return Placed(measured.found, search.missed[certain], fitted_plans(measured, scene, outlines))

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from shapely import Polygon
 
+from fusion.fitting import TURNS, Shifts, turned_across
 from fusion.prism import Plan, Sides, beside
 from fusion.upright_box import Bools, Floats, Views
 
@@ -52,9 +53,9 @@ class PlanFit:
         parameters: how many describe plan and height.
         residuals: (v, k) pixels, shifts of the silhouettes taken out; 0 where a point says nothing.
         counts: (v, k) the point says something.
-        shifts: (v, 2) pixels.
+        shifts: (v, 3) pixels.
         ring_slopes: (n, 2, p) change of the ring with each parameter of the plan.
-        information: (p + 1 + 2 v, p + 1 + 2 v) of plan, height and shifts for a noise of one pixel, no prior.
+        information: (p + 1 + 3 v, p + 1 + 3 v) of plan, height and shifts for a noise of one pixel, no prior.
     """
 
     ring: Floats
@@ -78,7 +79,7 @@ class PlanFit:
         return np.asarray(np.linalg.inv(self.information / noise_px**2 + np.diag(prior))[:size, :size])
 
 
-def fit_plan(plan: Plan, parameters: Floats, height: float, outlines: BlockOutlines, shift_px: float) -> PlanFit | None:
+def fit_plan(plan: Plan, parameters: Floats, height: float, outlines: BlockOutlines, shifts: Shifts) -> PlanFit | None:
     """Improve a prism until it explains its silhouettes.
 
     Args:
@@ -86,22 +87,22 @@ def fit_plan(plan: Plan, parameters: Floats, height: float, outlines: BlockOutli
         parameters: (p,) of it, to start from.
         height: to start from, metres.
         outlines: to be explained.
-        shift_px: standard deviation of a silhouette's shift along each image axis.
+        shifts: usual errors of whole silhouettes, and of their points.
 
     Returns:
         None where the ring crosses itself at the start.
     """
-    values = np.concatenate([parameters, [height], np.zeros(2 * len(outlines.pixels))])
-    state = _linearised(plan, values, outlines, shift_px)
+    values = np.concatenate([parameters, [height], np.zeros(TURNS * len(outlines.pixels))])
+    state = _linearised(plan, values, outlines, shifts)
     if state is None:
         return None
     damping = 1e-3
-    prior = np.where(np.arange(len(values)) > len(parameters), (_SCALE_PX / shift_px) ** 2, 1e-3)
+    prior = np.where(np.arange(len(values)) > len(parameters), (shifts.noise_px / shifts.shift_px) ** 2, 1e-3)
     for _ in range(_STEPS):
         damped = state.information + np.diag(damping * np.diag(state.information) + prior)
         step = -np.linalg.solve(damped, state.gradient)
         reach = np.abs(step[: len(parameters) + 1]).max()
-        tried = _linearised(plan, values + step * min(1.0, _LONGEST_STEP_M / reach), outlines, shift_px)
+        tried = _linearised(plan, values + step * min(1.0, _LONGEST_STEP_M / reach), outlines, shifts)
         if tried is None or tried.cost >= state.cost:
             damping *= 10
             continue
@@ -115,7 +116,7 @@ def fit_plan(plan: Plan, parameters: Floats, height: float, outlines: BlockOutli
         parameters=len(parameters) + 1,
         residuals=state.residuals,
         counts=state.counts,
-        shifts=values[len(parameters) + 1 :].reshape(-1, 2),
+        shifts=values[len(parameters) + 1 :].reshape(-1, TURNS),
         ring_slopes=plan.slopes(values[: len(parameters)]),
         information=state.information,
     )
@@ -164,35 +165,36 @@ class _State:
     counts: Bools
 
 
-def _linearised(plan: Plan, values: Floats, outlines: BlockOutlines, shift_px: float) -> _State | None:
+def _linearised(plan: Plan, values: Floats, outlines: BlockOutlines, usual: Shifts) -> _State | None:
     """Cost and normal equations; None where these values make no prism."""
     views, points = outlines.own.shape
-    size = len(values) - 1 - 2 * views
+    size = len(values) - 1 - TURNS * views
     ring, height = plan.ring(values[:size]), float(values[size])
     if not _LOWEST_M <= height <= _HIGHEST_M or not Polygon(ring).is_valid:
         return None
     sides = beside(ring, height, outlines.pixels, outlines.views)
-    shifts = values[size + 1 :].reshape(views, 2)
-    residual = sides.distance + (sides.normal * shifts[:, None]).sum(axis=-1)
+    shifts = values[size + 1 :].reshape(views, TURNS)
+    across = turned_across(sides.normal, outlines.pixels, outlines.views.focal)
+    residual = sides.distance + (across * shifts[:, None]).sum(axis=-1)
     counts = outlines.own | (residual > 0)
     residual = np.where(counts, residual, 0.0)
-    slopes = _slopes(sides, plan.slopes(values[:size]), counts)
+    slopes = _slopes(sides, across, plan.slopes(values[:size]), counts)
     square = (residual / _SCALE_PX) ** 2
     weight = (1 / np.sqrt(1 + square)).reshape(views * points)
     weighted = slopes * weight[:, None]
     gradient = weighted.T @ residual.ravel()
     information = weighted.T @ slopes
-    prior = (_SCALE_PX / shift_px) ** 2
+    prior = (usual.noise_px / usual.shift_px) ** 2
     gradient[size + 1 :] += prior * shifts.ravel()
     cost = float((2 * _SCALE_PX**2 * (np.sqrt(1 + square) - 1)).sum() + prior * (shifts**2).sum())
     return _State(values, ring, cost, gradient, information, residual, counts)
 
 
-def _slopes(sides: Sides, of_ring: Floats, counts: Bools) -> Floats:
-    """(v k, p + 1 + 2 v) change of the residuals with plan, height and shifts."""
+def _slopes(sides: Sides, across: Floats, of_ring: Floats, counts: Bools) -> Floats:
+    """(v k, p + 1 + 3 v) change of the residuals with plan, height and shifts."""
     views, points = counts.shape
     of_plan = np.tensordot(sides.to_ring, of_ring, axes=((2, 3), (0, 1)))
-    of_shifts = np.zeros((views, points, views, 2))
-    of_shifts[np.arange(views), :, np.arange(views)] = sides.normal
+    of_shifts = np.zeros((views, points, views, TURNS))
+    of_shifts[np.arange(views), :, np.arange(views)] = across
     slopes = np.concatenate([of_plan, sides.to_height[..., None], of_shifts.reshape(views, points, -1)], axis=-1)
     return np.asarray(np.where(counts[..., None], slopes, 0.0).reshape(views * points, -1))

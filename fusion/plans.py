@@ -14,17 +14,17 @@ import numpy as np
 import shapely
 from shapely import Polygon
 
-from fusion.fitting import Outlines
-from fusion.hypotheses import Hypotheses
+from fusion.fitting import Outlines, Shifts
 from fusion.occlusion import owners
 from fusion.plan_fitting import BlockOutlines, PlanFit, criteria, fit_plan, noise_of
 from fusion.prism import FreePlan, Plan, RightAngledPlan
 from fusion.scene import Scene
+from fusion.uncertainty import Doubts, Measured
 from fusion.upright_box import DEPTH, HEIGHT, WIDTH, YAW, Floats, X, Y
 from fusion.visibility import footprints
 from fusion.visual_hull import carved_plan
 
-_CONTRADICTED_PX = 2.0  # mean distance between the outlines of box and silhouettes from which the box is doubted
+_CONTRADICTED_PX = 1.2  # that neighbouring points of the outlines err alike, from which the box is doubted
 _LEAST_CAMERAS = 3  # two masks that are both cut short would carve a box
 _CLEARLY = 10.0  # difference of the criterion that is strong evidence (Kass and Raftery, 1995)
 # Errors of masks are neither quite normal nor quite independent, so over many points the criterion alone
@@ -32,7 +32,7 @@ _CLEARLY = 10.0  # difference of the criterion that is strong evidence (Kass and
 _LESS_NOISE = 0.85
 _DETAILS_M = (0.2, 0.5, 1.0)
 _MOST_VERTICES = 16
-_SHIFT_PX = 6.0  # of a silhouette: what a pose that is off by a quarter of a degree amounts to
+_LEAST_SHIFT_PX = 0.5  # masks are never quite in place
 _NARROWEST_M = 0.4  # a part of a block that is narrower cannot be seen
 
 
@@ -43,53 +43,51 @@ class Shapes:
     Attributes:
         plans: (h,) polygons, metres.
         heights: (h,) metres.
-        std: (h,) standard deviation of the centre along each axis, metres.
+        doubts: of them.
     """
 
     plans: np.ndarray
     heights: Floats
-    std: Floats
+    doubts: Doubts
 
 
-def fitted_plans(found: Hypotheses, std: Floats, scene: Scene, outlines: Outlines) -> Shapes:
+def fitted_plans(measured: Measured, scene: Scene, outlines: Outlines) -> Shapes:
     """Plans and heights of the blocks.
 
     Args:
-        found: fitted boxes.
-        std: (h,) standard deviations of their centres, metres.
+        measured: the blocks as boxes.
         scene: all silhouettes.
         outlines: of the scene, as evidence.
     """
-    shapes, std, heights = footprints(found.boxes), std.copy(), found.boxes[:, HEIGHT].copy()
-    member = found.members >= 0
-    per_pixel = shapely.length(scene.polygons) / shapely.area(scene.polygons)
-    apart = np.where(member, (1 - found.agreement) / per_pixel[np.maximum(found.members, 0)], 0.0)
-    apart = apart.sum(axis=1) / np.maximum(found.sizes, 1)
+    found, doubts = measured.found, measured.doubts
+    shapes, heights = footprints(found.boxes), found.boxes[:, HEIGHT].copy()
+    doubts = Doubts(doubts.position.copy(), doubts.sides.copy(), doubts.height.copy())
+    shifts = Shifts(max(measured.shifts.shift_px, _LEAST_SHIFT_PX), measured.shifts.noise_px)
     owner = owners(found, scene)
-    for row in np.flatnonzero((found.sizes >= _LEAST_CAMERAS) & (apart > _CONTRADICTED_PX)):
+    for row in np.flatnonzero((found.sizes >= _LEAST_CAMERAS) & (measured.misfit > _CONTRADICTED_PX)):
         hull = carved_plan(found, scene, owner, int(row))
         if hull is None:
             continue
-        members = found.members[row][member[row]]
+        members = found.members[row][found.members[row] >= 0]
         seen = BlockOutlines(outlines.pixels[members], outlines.own[members], outlines.views.take(members))
-        fit = _best_plan(found.boxes[row], hull, seen)
+        fit = _best_plan(found.boxes[row], hull, seen, shifts)
         if fit is not None:
             shapes[row], heights[row] = fit.plan, fit.height
-            std[row] = _centre_std(fit)
-    return Shapes(shapes, heights, std)
+            doubts.position[row], doubts.sides[row], doubts.height[row] = _doubts(fit, shifts.shift_px)
+    return Shapes(shapes, heights, doubts)
 
 
-def _best_plan(box: Floats, hull: Polygon, seen: BlockOutlines) -> PlanFit | None:
+def _best_plan(box: Floats, hull: Polygon, seen: BlockOutlines, shifts: Shifts) -> PlanFit | None:
     """The plan that the silhouettes pay for; None for the box."""
-    as_box = fit_plan(*_as_right_angled(box), float(box[HEIGHT]), seen, _SHIFT_PX)
+    as_box = fit_plan(*_as_right_angled(box), float(box[HEIGHT]), seen, shifts)
     if as_box is None:
         return None
     fits = [as_box]
     for plan, start in _candidates(box, hull):
-        fit = fit_plan(plan, start, float(box[HEIGHT]), seen, _SHIFT_PX)
+        fit = fit_plan(plan, start, float(box[HEIGHT]), seen, shifts)
         if fit is not None and _is_solid(fit.plan):
             fits.append(fit)
-    criterion = criteria(fits, _SHIFT_PX)
+    criterion = criteria(fits, shifts.shift_px)
     best = fits[int(criterion.argmin())]
     is_proven = criterion.min() < criterion[0] - _CLEARLY and noise_of(best)[0] < _LESS_NOISE * noise_of(as_box)[0]
     return best if is_proven else None
@@ -151,14 +149,30 @@ def _is_solid(plan: Polygon) -> bool:
     return isinstance(inner, Polygon) and not inner.is_empty
 
 
-def _centre_std(fit: PlanFit) -> float:
-    """Standard deviation of the plan's centre (root of the mean variance along x and y), metres."""
+def _doubts(fit: PlanFit, shift: float) -> tuple[Floats, Floats, float]:
+    """Standard deviations of the centre (2,), of the longer and shorter side (2,), and of the height, metres."""
     noise, alike = noise_of(fit)
-    covariance = fit.covariance(noise * np.sqrt((1 + alike) / (1 - alike)), _SHIFT_PX)
-    slopes = np.tensordot(_centre_slopes(fit.ring), fit.ring_slopes, axes=((1, 2), (0, 1)))
-    size = slopes.shape[1]
-    of_centre = slopes @ covariance[:size, :size] @ slopes.T
-    return float(np.sqrt(np.trace(of_centre) / 2))
+    covariance = fit.covariance(noise * np.sqrt((1 + alike) / (1 - alike)), shift)
+    size = fit.ring_slopes.shape[-1]
+    of_plan = covariance[:size, :size]
+    centre = np.tensordot(_centre_slopes(fit.ring), fit.ring_slopes, axes=((1, 2), (0, 1)))
+    sides = np.array([_extent_slopes(fit, axis) for axis in _long_and_short(fit.plan)])
+    position, extents = (np.sqrt(np.einsum("ip,pq,iq->i", s, of_plan, s)) for s in (centre, sides))
+    return position, extents, float(np.sqrt(covariance[size, size]))
+
+
+def _long_and_short(plan: Polygon) -> Floats:
+    """(2, 2) unit directions of the longer and of the shorter side of the smallest enclosing rectangle."""
+    corners = shapely.get_coordinates(shapely.oriented_envelope(plan))[:3]
+    sides = np.diff(corners, axis=0)
+    sides = sides[np.argsort(-np.linalg.norm(sides, axis=1))]
+    return np.asarray(sides / np.linalg.norm(sides, axis=1, keepdims=True))
+
+
+def _extent_slopes(fit: PlanFit, axis: Floats) -> Floats:
+    """(p,) change of the plan's extent along an axis with its parameters."""
+    along = fit.ring @ axis
+    return np.asarray(axis @ (fit.ring_slopes[along.argmax()] - fit.ring_slopes[along.argmin()]))
 
 
 def _centre_slopes(ring: Floats) -> Floats:

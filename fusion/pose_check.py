@@ -288,8 +288,8 @@ def _information(boxes: Floats, members: Ints, outlines: Outlines) -> Floats:
     parts = sensitivity(boxes, _packed(members), outlines.thinned(2), _wide_prior(len(boxes)), scale=SCALE_PX)
     unexplained = parts.noise**2 + (parts.shifts**2).sum(axis=-1) / 2
     count = np.maximum(parts.present.sum(axis=1), 1)
-    misfit = np.where(parts.present, unexplained, 0.0).sum(axis=1) / count / SCALE_PX**2
-    seen = (parts.information - parts.prior) / (ERR_TOGETHER**2 * np.maximum(misfit, 1.0)[:, None, None])
+    misfit = np.where(parts.present, unexplained, 0.0).sum(axis=1) / count
+    seen = parts.information / (ERR_TOGETHER**2 * np.maximum(misfit, SCALE_PX**2)[:, None, None])
     return np.asarray(seen + parts.prior)
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 
 from fusion.agreement import judged
-from fusion.fitting import Fit, Outlines, SizePrior, fit_boxes
+from fusion.fitting import Fit, Outlines, Shifts, SizePrior, fit_boxes
 from fusion.hypotheses import Hypotheses, empty, joined
 from fusion.scene import Scene
 from fusion.upright_box import Floats, Ints
@@ -16,9 +16,18 @@ _PRIORS = {
 }
 
 
-def refit(found: Hypotheses, scene: Scene, outlines: Outlines, scale: float = 3.0, steps: int = 8) -> Hypotheses:
-    """Fit every hypothesis to its members again, then judge it."""
-    return judged(_fitted(found.boxes, found.members, scene, outlines, scale=scale, steps=steps), scene)
+def refit(
+    found: Hypotheses,
+    scene: Scene,
+    outlines: Outlines,
+    scale: float = 3.0,
+    *,
+    steps: int = 8,
+    shifts: Shifts | None = None,
+) -> Hypotheses:
+    """Fit every hypothesis to its members again, then judge it; the arguments are those of `fit_boxes`."""
+    fitted = _fitted(found.boxes, found.members, scene, outlines, scale=scale, steps=steps, shifts=shifts)
+    return judged(fitted, scene)
 
 
 def as_hypotheses(fit: Fit, members: Ints, scene: Scene) -> Hypotheses:
@@ -40,7 +49,16 @@ def size_prior(members: Ints, scene: Scene) -> SizePrior:
     return SizePrior(values[:, 0], values[:, 1])
 
 
-def _fitted(boxes: Floats, members: Ints, scene: Scene, outlines: Outlines, *, scale: float, steps: int) -> Hypotheses:
+def _fitted(
+    boxes: Floats,
+    members: Ints,
+    scene: Scene,
+    outlines: Outlines,
+    *,
+    scale: float,
+    steps: int,
+    shifts: Shifts | None,
+) -> Hypotheses:
     """Fits in batches of equally many members: none pays for another's columns."""
     sizes = (members >= 0).sum(axis=1)
     result = joined([empty(scene)])
@@ -48,7 +66,9 @@ def _fitted(boxes: Floats, members: Ints, scene: Scene, outlines: Outlines, *, s
     for size in np.unique(sizes[sizes > 0]):
         rows = np.flatnonzero(sizes == size)
         packed = -np.sort(-members[rows], axis=1)[:, :size]
-        fit = fit_boxes(boxes[rows], packed, outlines, size_prior(packed, scene), scale=scale, steps=steps)
+        fit = fit_boxes(
+            boxes[rows], packed, outlines, size_prior(packed, scene), scale=scale, steps=steps, shifts=shifts
+        )
         parts.append(as_hypotheses(fit, packed, scene))
         order.append(rows)
     if not order:

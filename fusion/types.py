@@ -24,12 +24,16 @@ class FusedBlock:
         confidence: 0 to 1.
         cameras: names of the cameras that saw it.
         work: equipment standing on its footprint, counted by class.
-        position_std_m: standard deviation of the footprint's centre along x and along y, metres:
-            some 68 % of the errors lie within it.
+        position_std_m: standard deviation of the footprint's centre along x and y (root of the mean variance),
+            metres: some 68 % of the errors lie within it.
         missed_by: working cameras that must have seen it and did not.
         stage_confidence: share of the vote that the stage got, 0 to 1.
         descriptors: its paint as each camera sees it, by the camera's name, (12,) float16 each
             (`inference.descriptors`); None where the observation has none.
+        position_std_xy_m: the same as `position_std_m` for each axis: a block that frames cut is uncertain
+            along one; None in results of before they were given.
+        height_std_m: standard deviation of the height, metres.
+        sides_std_m: of the longer and of the shorter side of the smallest enclosing rectangle, metres.
     """
 
     class_name: str
@@ -44,6 +48,9 @@ class FusedBlock:
     missed_by: tuple[str, ...] = ()
     stage_confidence: float = 0.0
     descriptors: Mapping[str, NDArray[np.float16]] | None = None
+    position_std_xy_m: tuple[float, float] | None = None
+    height_std_m: float = 0.0
+    sides_std_m: tuple[float, float] = (0.0, 0.0)
 
 
 @dataclass(frozen=True, eq=False)

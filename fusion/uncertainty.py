@@ -1,55 +1,152 @@
-"""How far a fused block's centre may be off, estimated from the batch itself.
+"""How far fused blocks may be off, estimated from the batch itself.
 
-Silhouettes err in two ways: every point of an outline on its own (noise), and a whole
-silhouette together (a pose that is off, a mask that leans to one side). How large both
-are is estimated from what fitted boxes leave unexplained, over all blocks that several
-cameras see; then both are carried through every block's fit (the sandwich form of a
-covariance), so that a block that few cameras see well comes with more.
+Silhouettes err in two ways: every point of an outline by itself (noise), and a whole
+silhouette together (a pose that is off, a mask that leans to one side). Noise is what shifts leave
+unexplained. The usual size of a shift is the one under which the shifts that are
+seen are most likely, once what blocks can take up by their own place and size is left out (restricted
+maximum likelihood: Patterson and Thompson, 1971). Both are then carried through every block's fit,
+so that a block that few cameras see well, or that is cut along one axis, comes with more.
 """
+
+from dataclasses import dataclass
 
 import numpy as np
 
-from fusion.fitting import Outlines, Sensitivity, sensitivity
+from fusion.fitting import TURNS, Outlines, Sensitivity, Shifts, sensitivity
 from fusion.hypotheses import Hypotheses
-from fusion.refitting import size_prior
+from fusion.refitting import refit, size_prior
 from fusion.scene import Scene
-from fusion.upright_box import Floats, X, Y
+from fusion.upright_box import DEPTH, HEIGHT, PARAMETERS, WIDTH, Bools, Floats, X, Y
 
-_SEVERAL = 3  # cameras from which a block has more shifts than its fit takes up
-_TAKEN_UP = 4.8  # of a block's shifts by its own place, height and, in part, sizes
-_USUAL_SHIFT_PX, _USUAL_NOISE_PX = 3.0, 2.0  # where no block shows them
-_COUNTS_AS = 0.1  # blocks, is the weight of what is usual
-_MOST_TIMES = 6.0
+_SHIFTS_PX = np.geomspace(0.05, 80.0, 75)
+_USUAL_SHIFT_PX, _USUAL_WITHIN = 1.5, 1.5  # before any is seen: mean and standard deviation of the logarithm
+_USUAL_NOISE_PX = 2.0  # where no block shows it
+_MOST_UNLIKELY = 9.0  # squared deviations: a wrong member's shift says nothing of the others
+_LEAST_INFORMATION = 1e-3
+_ROUNDS = 2
 _LEAST_STD_M = 0.003
 
 
-def position_std(found: Hypotheses, scene: Scene, outlines: Outlines, scale: float) -> Floats:
-    """(h,) standard deviation of the centre along x and y (root of their mean variance), metres."""
+@dataclass(frozen=True)
+class Measured:
+    """Blocks fitted once their silhouettes' usual errors are known, one a row.
+
+    Attributes:
+        found: fitted boxes.
+        doubts: of them.
+        misfit: (h,) pixels by which neighbouring points of the outlines err alike, shifts taken out:
+            large where the block is no box.
+        shifts: usual errors of this batch.
+    """
+
+    found: Hypotheses
+    doubts: "Doubts"
+    misfit: Floats
+    shifts: Shifts
+
+    def take(self, rows: Bools) -> "Measured":
+        """These rows."""
+        return Measured(self.found.take(rows), self.doubts.take(rows), self.misfit[rows], self.shifts)
+
+
+@dataclass(frozen=True)
+class Doubts:
+    """Standard deviations, metres, one block a row.
+
+    Attributes:
+        position: (h, 2) of the centre along x and along y.
+        sides: (h, 2) of the longer and of the shorter side.
+        height: (h,).
+    """
+
+    position: Floats
+    sides: Floats
+    height: Floats
+
+    def take(self, rows: Bools) -> "Doubts":
+        """These rows."""
+        return Doubts(self.position[rows], self.sides[rows], self.height[rows])
+
+    @property
+    def typical(self) -> Floats:
+        """(h,) root of the mean variance of the centre along x and y."""
+        return np.asarray(np.sqrt((self.position**2).mean(axis=1)))
+
+
+def measure(found: Hypotheses, scene: Scene, outlines: Outlines, scale: float) -> Measured:
+    """Estimate the batch's errors, fit every block with shifts that are as large as usual, and say how sure it is."""
     if not len(found):
-        return np.zeros(0)
+        none = np.zeros((0, 2))
+        return Measured(found, Doubts(none, none, np.zeros(0)), np.zeros(0), Shifts(_USUAL_SHIFT_PX, _USUAL_NOISE_PX))
+    parts = _parts(found, scene, outlines, scale)
+    # The noise is known only once the boxes have let go of the shifts: what weight both get is then settled.
+    for _ in range(_ROUNDS):
+        found = refit(found, scene, outlines, scale, shifts=_errors(parts))
+        parts = _parts(found, scene, outlines, scale)
+    shifts = _errors(parts)
+    return Measured(found, _doubts(found.boxes, _covariances(parts, shifts)), parts.misfit, shifts)
+
+
+def _parts(found: Hypotheses, scene: Scene, outlines: Outlines, scale: float) -> Sensitivity:
     width = int(found.sizes.max())
     members = -np.sort(-found.members, axis=1)[:, :width]
-    parts = sensitivity(found.boxes, members, outlines, size_prior(members, scene), scale=scale)
-    shift, noise = _errors(parts)
-    gradient = noise**2 * parts.to_noise + parts.prior
-    gradient = gradient + shift**2 * np.einsum("bvpi,bvqi->bpq", parts.to_shift, parts.to_shift)
-    inverse = np.linalg.inv(parts.information + 1e-9 * np.eye(parts.information.shape[1]))
-    covariance = inverse @ gradient @ inverse
-    variance = (covariance[:, X, X] + covariance[:, Y, Y]) / 2
-    return np.asarray(np.sqrt(_LEAST_STD_M**2 + np.maximum(variance, 0.0)))
+    return sensitivity(found.boxes, members, outlines, size_prior(members, scene), scale=scale)
 
 
-def _errors(parts: Sensitivity) -> tuple[float, float]:
-    """Standard deviation of a silhouette's shift along each image axis, and of its points' noise, pixels."""
-    several = parts.present.sum(axis=1) >= _SEVERAL
-    square = np.where(parts.present, (parts.shifts**2).sum(axis=-1), 0.0).sum(axis=1)[several]
-    free = 2.0 * parts.present.sum(axis=1)[several] - _TAKEN_UP
-    per_block = square / free
-    # A wrong member's shift says nothing of the others: no block counts for more than a few times the middle one.
-    per_block = np.minimum(per_block, _MOST_TIMES * np.median(per_block)) if len(per_block) else per_block
-    count = len(per_block)
-    typical = float(per_block.mean()) if count else 0.0
-    shift = (count * typical + _COUNTS_AS * _USUAL_SHIFT_PX**2) / (count + _COUNTS_AS)
+def _errors(parts: Sensitivity) -> Shifts:
+    """The shift and the noise of this batch's silhouettes that are most likely."""
     noises = parts.noise[parts.present]
     noise = float(np.median(noises)) if len(noises) else _USUAL_NOISE_PX
-    return float(np.sqrt(shift)), noise
+    information, square = _shift_evidence(parts, _noise(parts, noise))
+    variance = information + _SHIFTS_PX[:, None] ** 2 * information**2
+    likely = -(np.log(variance) + np.minimum(square / variance, _MOST_UNLIKELY)).sum(axis=1)
+    likely -= (np.log(_SHIFTS_PX / _USUAL_SHIFT_PX) / _USUAL_WITHIN) ** 2
+    return Shifts(float(_SHIFTS_PX[likely.argmax()]), noise)
+
+
+def _noise(parts: Sensitivity, usual: float) -> Floats:
+    """(b,) noise of each block's points: the batch's, or its own where that is more."""
+    count = np.maximum(parts.present.sum(axis=1), 1)
+    own = np.sqrt(np.where(parts.present, parts.noise**2, 0.0).sum(axis=1) / count)
+    return np.asarray(np.maximum(own, usual))
+
+
+def _shift_evidence(parts: Sensitivity, noise: Floats) -> tuple[Floats, Floats]:
+    """What silhouettes say of their shifts that no box can take up, along independent directions.
+
+    Returns:
+        (k,) information, per square pixel, and (k,) square of the gradient.
+    """
+    blocks, views = parts.present.shape
+    unit = noise[:, None, None] ** 2
+    of_shift = np.zeros((blocks, views, TURNS, views, TURNS))
+    every = np.arange(views)
+    of_shift[:, every, :, every] = np.moveaxis(parts.of_shift, 1, 0)
+    of_shift = of_shift.reshape(blocks, TURNS * views, TURNS * views) / unit
+    both = np.moveaxis(parts.to_shift, 2, 1).reshape(blocks, PARAMETERS, TURNS * views) / unit
+    of_box = parts.information / unit + parts.prior + 1e-9 * np.eye(PARAMETERS)
+    gradient = parts.gradient / unit[..., 0] + parts.prior_gradient
+    through = np.linalg.solve(of_box, np.concatenate([both, gradient[..., None]], axis=2))
+    left = of_shift - np.swapaxes(both, 1, 2) @ through[..., :-1]
+    pull = parts.pull.reshape(blocks, -1) / unit[..., 0] - (np.swapaxes(both, 1, 2) @ through[..., -1:])[..., 0]
+    information, axes = np.linalg.eigh(left)
+    along = np.einsum("bij,bi->bj", axes, pull)
+    says = information > _LEAST_INFORMATION
+    return information[says], along[says] ** 2
+
+
+def _covariances(parts: Sensitivity, shifts: Shifts) -> Floats:
+    """(b, 6, 6) of the boxes, shifts of the silhouettes allowed for."""
+    unit = _noise(parts, shifts.noise_px)[:, None, None] ** 2
+    of_shift = parts.of_shift / unit[:, None] + np.eye(TURNS) / shifts.shift_px**2
+    both = parts.to_shift / unit[:, None]
+    taken = np.einsum("bvpi,bviq->bpq", both, np.linalg.solve(of_shift, np.swapaxes(both, -1, -2)))
+    information = parts.information / unit + parts.prior - taken
+    return np.asarray(np.linalg.inv(information + 1e-9 * np.eye(PARAMETERS)))
+
+
+def _doubts(boxes: Floats, covariance: Floats) -> Doubts:
+    std = np.sqrt(_LEAST_STD_M**2 + np.maximum(np.diagonal(covariance, axis1=1, axis2=2), 0.0))
+    sides = std[:, [WIDTH, DEPTH]]
+    longer_first = (boxes[:, WIDTH] >= boxes[:, DEPTH])[:, None]
+    return Doubts(std[:, [X, Y]], np.where(longer_first, sides, sides[:, ::-1]), std[:, HEIGHT])

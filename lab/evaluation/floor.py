@@ -21,6 +21,7 @@ FIGURES = (
     "mean_iou",
     "centre_error_m",
     "within_one_std",
+    "sizes_within_one_std",
     "yaw_error_deg",
     "height_error_m",
     "class_accuracy",
@@ -42,6 +43,7 @@ class FloorMatch:
         iou: of the two footprints.
         centre_error_m: distance of their centres, metres.
         offset_std: (x, y) of the fused centre from the true one, in its own standard deviations.
+        size_std: longer side, shorter side and height from the true ones, in their own standard deviations.
         yaw_error_deg: 0 to 90; a quarter turn of a nearly square footprint is none.
         height_error_m: without sign, metres.
         class_right, area_right, stage_right: whether the fused block says so.
@@ -52,6 +54,7 @@ class FloorMatch:
     iou: float
     centre_error_m: float
     offset_std: tuple[float, float]
+    size_std: tuple[float, float, float]
     yaw_error_deg: float
     height_error_m: float
     class_right: bool
@@ -94,6 +97,12 @@ class FloorScore:
     def within_one_std(self) -> float:
         """Share of the centres' errors, x and y apart, within the `position_std_m` that fusion gave; 0.68 is honest."""
         inside = [abs(offset) <= 1 for match in self.matches for offset in match.offset_std]
+        return _share(sum(inside), len(inside))
+
+    @property
+    def sizes_within_one_std(self) -> float:
+        """The same share of the errors of both sides and of the height."""
+        inside = [abs(off) <= 1 for match in self.matches for off in match.size_std]
         return _share(sum(inside), len(inside))
 
     @property
@@ -140,6 +149,7 @@ class FloorScore:
             ("mean IoU", number(self.mean_iou, 3)),
             ("centre error, median", number(self.centre_error_m, 2, " m")),
             ("centre errors within 1 std", percent(self.within_one_std)),
+            ("sizes within 1 std", percent(self.sizes_within_one_std)),
             ("yaw error, median", number(self.yaw_error_deg, 1, "°")),
             ("height error, median", number(self.height_error_m, 2, " m")),
             ("class accuracy", percent(self.class_accuracy)),
@@ -196,19 +206,33 @@ def number(value: float, decimals: int, unit: str = "") -> str:
 
 def _compare(true: TruthBlock, fused: FusedBlock, index: int, iou: float) -> FloorMatch:
     fused_centre, true_centre = fused.footprint.centroid, true.footprint.centroid
-    std = max(fused.position_std_m, _LEAST_STD_M)
+    std = [max(one, _LEAST_STD_M) for one in fused.position_std_xy_m or (fused.position_std_m,) * 2]
     return FloorMatch(
         block_id=true.block_id,
         index=index,
         iou=iou,
         centre_error_m=float(true_centre.distance(fused_centre)),
-        offset_std=((fused_centre.x - true_centre.x) / std, (fused_centre.y - true_centre.y) / std),
+        offset_std=((fused_centre.x - true_centre.x) / std[0], (fused_centre.y - true_centre.y) / std[1]),
+        size_std=_sizes_off(true, fused),
         yaw_error_deg=_yaw_error(true.footprint, fused.footprint),
         height_error_m=abs(float(fused.height_m) - true.height_m),
         class_right=fused.class_name == true.class_name,
         area_right=fused.area == true.area,
         stage_right=fused.stage == true.stage,
     )
+
+
+def _sizes_off(true: TruthBlock, fused: FusedBlock) -> tuple[float, float, float]:
+    (long, short), (true_long, true_short) = _sides(fused.footprint), _sides(true.footprint)
+    std = [max(one, _LEAST_STD_M) for one in (*fused.sides_std_m, fused.height_std_m)]
+    return (long - true_long) / std[0], (short - true_short) / std[1], (fused.height_m - true.height_m) / std[2]
+
+
+def _sides(footprint: Polygon) -> tuple[float, float]:
+    """Longer and shorter side of the smallest enclosing rectangle, metres."""
+    corners = shapely.get_coordinates(shapely.oriented_envelope(footprint))[:3]
+    lengths = np.linalg.norm(np.diff(corners, axis=0), axis=1)
+    return float(lengths.max()), float(lengths.min())
 
 
 def _yaw_error(true: Polygon, fused: Polygon) -> float:

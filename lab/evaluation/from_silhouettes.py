@@ -83,7 +83,11 @@ class Case:
 
 
 # 68 % of normal errors lie within one standard deviation.
-_HONEST = (("within_one_std", ">=", 0.62), ("within_one_std", "<=", 0.74))
+_HONEST = tuple(
+    (figure, relation, bar)
+    for figure in ("within_one_std", "sizes_within_one_std")
+    for relation, bar in ((">=", 0.62), ("<=", 0.74))
+)
 
 
 def _bars(

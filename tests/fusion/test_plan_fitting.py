@@ -3,9 +3,11 @@
 import numpy as np
 import pytest
 import shapely
+from scipy.spatial.transform import Rotation
 from shapely import Polygon
 
 from bays.camera_model import CameraModel
+from fusion.fitting import Shifts
 from fusion.plan_fitting import BlockOutlines, criteria, fit_plan, noise_of
 from fusion.prism import FreePlan, RightAngledPlan, prism_silhouettes
 from fusion.upright_box import Views
@@ -17,7 +19,7 @@ _NAMES = ("C_4", "C_6", "D_4", "D_6")
 
 @pytest.fixture
 def seen(demo_bay):
-    """`seen(ring, height, noise, shift)`: outlines of the prism in four views."""
+    """`seen(ring, height, noise, shift)`: outlines of the prism in four views, shifted as by turns of the cameras."""
 
     def see(ring, height, noise=1.0, shift=0.0, seed=4):
         models = [CameraModel.of(demo_bay.camera(name)) for name in _NAMES]
@@ -27,15 +29,17 @@ def seen(demo_bay):
             np.array([float(m.intrinsics.focal_px) for m in models]),
         )
         rng = np.random.default_rng(seed)
+        turns = rng.normal(0, shift, (len(models), 3)) / views.focal[:, None]
+        turned = Views(Rotation.from_rotvec(turns).as_matrix() @ views.rotation, views.position, views.focal)
         pixels = np.array(
             [
                 shapely.get_coordinates(
                     shapely.line_interpolate_point(shapely.boundary(one), np.linspace(0, 0.979, 48), normalized=True)
                 )
-                for one in prism_silhouettes(ring, height, views)
+                for one in prism_silhouettes(ring, height, turned)
             ]
         )
-        pixels = pixels + rng.normal(0, noise, pixels.shape) + rng.normal(0, 1, (len(pixels), 1, 2)) * shift
+        pixels = pixels + rng.normal(0, noise, pixels.shape)
         return BlockOutlines(pixels, np.ones(pixels.shape[:2], dtype=bool), views)
 
     return see
@@ -44,7 +48,7 @@ def seen(demo_bay):
 def test_a_fit_finds_back_the_plan_and_the_height(seen):
     plan = RightAngledPlan(_MIDDLE)
     start = _L + np.array([0.05, 0.4, -0.3, 0.3, -0.3, 0.4, 0.2])
-    fit = fit_plan(plan, start, 2.6, seen(plan.ring(_L), 3.0), 3.0)
+    fit = fit_plan(plan, start, 2.6, seen(plan.ring(_L), 3.0), Shifts(3.0, 1.0))
     true = Polygon(plan.ring(_L))
     assert fit.plan.intersection(true).area / fit.plan.union(true).area > 0.99
     assert fit.height == pytest.approx(3.0, abs=0.05)
@@ -54,7 +58,7 @@ def test_a_fit_finds_back_the_plan_and_the_height(seen):
 def test_shifted_silhouettes_do_not_bend_the_plan(seen):
     plan = RightAngledPlan(_MIDDLE)
     outlines = seen(plan.ring(_L), 3.0, shift=8.0)
-    free, stiff = (fit_plan(plan, _L, 3.0, outlines, shift) for shift in (8.0, 0.01))
+    free, stiff = (fit_plan(plan, _L, 3.0, outlines, Shifts(shift, 1.0)) for shift in (8.0, 0.01))
     area = Polygon(plan.ring(_L)).area
     assert abs(free.plan.area - area) < 0.02 * area
     assert abs(free.plan.area - area) < abs(stiff.plan.area - area)
@@ -67,9 +71,9 @@ def test_the_criterion_takes_the_simplest_plan_that_explains(seen):
         outlines = seen(RightAngledPlan(_MIDDLE).ring(true), 3.0)
         l_start = _L if best else np.array([0.0, 5.0, 4.0, 4.0, 3.6, -5.0, -4.0])
         fits = [
-            fit_plan(RightAngledPlan(_MIDDLE), box, 3.0, outlines, 3.0),
-            fit_plan(RightAngledPlan(_MIDDLE), l_start, 3.0, outlines, 3.0),
-            fit_plan(FreePlan(6), RightAngledPlan(_MIDDLE).ring(l_start).ravel(), 3.0, outlines, 3.0),
+            fit_plan(RightAngledPlan(_MIDDLE), box, 3.0, outlines, Shifts(3.0, 1.0)),
+            fit_plan(RightAngledPlan(_MIDDLE), l_start, 3.0, outlines, Shifts(3.0, 1.0)),
+            fit_plan(FreePlan(6), RightAngledPlan(_MIDDLE).ring(l_start).ravel(), 3.0, outlines, Shifts(3.0, 1.0)),
         ]
         assert criteria(fits, 3.0).argmin() == best
 
@@ -77,13 +81,16 @@ def test_the_criterion_takes_the_simplest_plan_that_explains(seen):
 def test_a_ring_that_crosses_itself_is_no_start(seen):
     bow = np.array([[-4, -3], [4, 3], [4, -3], [-4, 3]], dtype=float) + _MIDDLE
     square = np.array([[-4, -3], [4, -3], [4, 3], [-4, 3]], dtype=float) + _MIDDLE
-    assert fit_plan(FreePlan(4), bow.ravel(), 3.0, seen(square, 3.0), 3.0) is None
+    assert fit_plan(FreePlan(4), bow.ravel(), 3.0, seen(square, 3.0), Shifts(3.0, 1.0)) is None
 
 
 def test_the_covariance_says_how_far_fits_scatter(seen):
     plan = RightAngledPlan(_MIDDLE)
     box = np.array([0.0, 5.0, 4.0, -5.0, -4.0])
-    fits = [fit_plan(plan, box, 3.0, seen(plan.ring(box), 3.0, shift=4.0, seed=seed), 4.0) for seed in range(25)]
+    fits = [
+        fit_plan(plan, box, 3.0, seen(plan.ring(box), 3.0, shift=4.0, seed=seed), Shifts(4.0, 1.0))
+        for seed in range(25)
+    ]
     centres = np.array([fit.plan.centroid.coords[0] for fit in fits])
     slope = np.array([0.0, 0.5, 0.0, 0.5, 0.0])  # of the middle along x
     noise, _ = noise_of(fits[0])

@@ -1,0 +1,68 @@
+"""Claimed deviations against errors that are known."""
+
+import numpy as np
+import pytest
+from scipy.spatial.transform import Rotation
+
+from bays.camera_model import CameraModel
+from fusion import fuse
+from fusion.fitting import turned_across
+from fusion.occlusion import known_outlines
+from fusion.scene import build_scene
+from fusion.search import FINAL_SCALE_PX, find_blocks
+from fusion.uncertainty import measure
+
+
+def measured(yard):
+    search = find_blocks(build_scene(yard.observe(), yard.bay))
+    outlines = known_outlines(search.chosen, search.scene)
+    return measure(search.chosen, search.scene, outlines, FINAL_SCALE_PX)
+
+
+def test_the_size_of_shifts_follows_from_the_batch(make_yard):
+    steady = measured(make_yard(seed=2011, count=12, missed=0.0))
+    shaken = measured(make_yard(seed=2011, count=12, missed=0.0, pose_error_deg=0.5))
+    # Half a degree at 1450 px, along one of two axes.
+    assert shaken.shifts.shift_px == pytest.approx(1450 * np.radians(0.5) / np.sqrt(2), rel=0.5)
+    assert steady.shifts.shift_px < 1.0
+    assert steady.shifts.noise_px == pytest.approx(2.0, rel=0.5)
+    assert np.median(shaken.doubts.typical) > 4 * np.median(steady.doubts.typical)
+
+
+def test_a_pose_that_is_off_does_not_bend_heights(make_yard, geometry):
+    yard = make_yard(seed=2012, count=12, missed=0.0, pose_error_deg=0.5)
+    blocks = fuse(yard.observe(), yard.bay).blocks
+    scores = geometry.score([b.footprint for b in blocks], [b.height_m for b in blocks], yard.blocks)
+    assert scores.recall == 1
+    assert scores.height_error < 0.1
+
+
+def test_a_block_that_the_frame_cuts_is_uncertain_along_that_axis(make_yard, geometry, demo_bay):
+    block = geometry.Box("block", 60.0, 20.0, 9.0, 6.0, 0.0, 3.5)
+    names = [camera.name for camera in demo_bay.fusion_cameras]
+    alone = tuple(name for name in names if name != "D_6")
+    camera = demo_bay.camera("D_6")
+    cut = camera.model_copy(update={"pose": camera.pose.model_copy(update={"x": 60.0 + 20.5, "pan": 0.0})})
+    bay = demo_bay.model_copy(update={"cameras": tuple(cut if c is camera else c for c in demo_bay.cameras)})
+    (found,) = fuse(make_yard(boxes=(block,), bay=bay, missed=0.0, off=alone).observe(), bay).blocks
+    x, y = found.position_std_xy_m
+    assert x > 3 * y
+    assert abs(found.footprint.centroid.x - 60.0) < 3 * x
+    assert found.sides_std_m[0] > 3 * found.sides_std_m[1]
+    assert found.position_std_m == pytest.approx(np.hypot(x, y) / np.sqrt(2))
+
+
+def test_a_shift_is_what_a_turn_of_the_camera_does(demo_bay):
+    """Points at infinity, seen by the camera and by the same one turned a little."""
+    focal = float(CameraModel.of(demo_bay.camera("C_4")).intrinsics.focal_px)
+    pixels = np.random.default_rng(2).uniform(-600, 600, (1, 20, 2))
+    rays = np.concatenate([pixels / focal, np.ones((1, 20, 1))], axis=-1)
+    normal = np.broadcast_to(np.array([0.6, 0.8]), pixels.shape)
+    slopes = turned_across(normal, pixels, np.array([focal]))
+    # A turn about the right axis moves the image along v, one about the down axis along u.
+    for parameter, axis in enumerate(([0, 1, 0], [-1, 0, 0], [0, 0, 1])):
+        step = 1e-6
+        turned = rays @ Rotation.from_rotvec(np.array(axis) * step).as_matrix().T
+        moved = focal * turned[..., :2] / turned[..., 2:]
+        change = ((moved - pixels) * normal).sum(axis=-1) / (focal * step)
+        np.testing.assert_allclose(slopes[..., parameter], change, atol=1e-4)
