@@ -28,6 +28,7 @@ X, Y, LONG, SHORT, HEIGHT, YAW = range(6)
 SHAPE = slice(LONG, HEIGHT + 1)
 KEPT = 4  # sightings that are kept apart
 _STAY_COUNT = 6.0
+_RESTORED_COUNT = 24
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,6 +70,13 @@ def sightings_of(blocks: Sequence[FusedBlock], slot: datetime, parameters: Track
 def forms_of(sightings: Sequence[Sighting]) -> Forms:
     """Each sighting alone."""
     return Stack([(None, (each,)) for each in sightings]).known()
+
+
+def form_of(footprint: Polygon, height_m: float, std_m: float, count: int) -> Form:
+    """The form of a block of which only the smoothed outline is known, by so many sightings."""
+    x, y, long_m, short_m, yaw = _measured([footprint])[0].tolist()
+    weight = float(min(count, _RESTORED_COUNT))
+    return Form(x, y, long_m, short_m, yaw, height_m, std_m, weight, weight)
 
 
 def known_forms(tracks: Sequence[Track]) -> Forms:
