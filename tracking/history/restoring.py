@@ -10,8 +10,8 @@ import shapely
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from tracking.history.schema import batches, positions, tracks
 from tracking.forms import form_of
+from tracking.history.schema import batches, positions, tracks
 from tracking.types import Track, TrackerState, TrackStatus
 
 
