@@ -349,7 +349,7 @@ class _Floor:
         staged = {event.track_id: event.time for event in result.events if event.kind == EventKind.STAGE_CHANGED}
         known = {track.track_id: track for track in result.state.tracks}
         for track in known.values():
-            if track.on_floor:
+            if track.on_floor or track.status is TrackStatus.LEAVING:  # its stay ends once its exit is certain
                 self._stands(track, slot, staged.get(track.track_id))
             elif track.status is TrackStatus.EXITED:
                 self._left(track, slot)

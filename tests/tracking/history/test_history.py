@@ -48,8 +48,8 @@ def history(tmp_path):
 def floors(fused, block):
     """Twelve slots: one block stands, one moves in slot 5, one leaves in slot 7, one comes in slot 8.
 
-    The first changes its stage in slot 6, creeps in slot 8, is not seen in slot 9, and so known to have
-    crept in slot 10, when it is measured there again.
+    The first changes its stage in slot 6, creeps in slot 8, by more than it can be measured wrongly, and is
+    not seen in slot 9.
     """
 
     def floor(n):
@@ -120,11 +120,11 @@ def test_a_stay_ends_with_the_stage_and_where_a_block_creeps(history, tracked):
     stays = history.stays("demo_bay", block_in(history, "A25"))
     assert [(stay.stage, stay.since, stay.until) for stay in stays] == [
         ("welding", at(0), at(6)),
-        ("painting", at(6), at(10)),
-        ("painting", at(10), None),
+        ("painting", at(6), at(8)),
+        ("painting", at(8), None),
     ]
     assert {stay.standing_since for stay in stays} == {at(0)}
-    assert [stay.last_seen for stay in stays] == [at(6), at(8), at(11)]
+    assert [stay.last_seen for stay in stays] == [at(6), at(7), at(11)]
     assert stays[-1].footprint.centroid.x == pytest.approx(10.7, abs=0.1)
 
 
@@ -190,7 +190,7 @@ def test_an_event_of_a_later_kind_is_kept_with_all_that_it_has(history, tracked)
     for block in ("demo_bay-000001", *event.others):
         (told,) = history.events("demo_bay", at(0), at(1), track_id=block)
         assert (told.kind, told.track_id, told.others) == ("merged", "demo_bay-000001", event.others)
-        assert told.details == {"crane": "K3"}
+        assert told.details["crane"] == "K3"
     assert history.events("demo_bay", at(0), at(1), track_id="demo_bay-00000_") == []
 
 
@@ -199,7 +199,7 @@ def test_how_long_blocks_stood(history, tracked):
     dwell = {(one.area, one.stage): one for one in history.dwell("demo_bay", at(0), at(100))}
     assert dwell["A25", "welding"].total == 6 * SLOT
     painting = dwell["A25", "painting"]  # up to the newest slot, not to the period's end
-    assert (painting.blocks, painting.stays, painting.total, painting.longest) == (1, 2, 5 * SLOT, 4 * SLOT)
+    assert (painting.blocks, painting.stays, painting.total, painting.longest) == (1, 2, 5 * SLOT, 3 * SLOT)
     assert painting.mean == painting.total / 2
     assert dwell["A12_S", "welding"].total == 7 * SLOT
     clipped = {(one.area, one.stage): one.total for one in history.dwell("demo_bay", at(4), at(6))}

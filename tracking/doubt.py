@@ -1,0 +1,91 @@
+"""Whether the block at a track's place is still the track's block.
+
+A block is set down where another has just left, two change places: what stands there
+overlaps what stood there, and only its shape, and centimetres of place, tell. One sighting
+may not tell enough, so that the latest few are looked at together, in the latest slot and in
+those before it. Here it is only asked where another explanation is possible at all; which
+one holds is decided by `tracking.explanation`, for all of them at once.
+"""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import linear_sum_assignment
+
+from tracking.forms import KEPT, Forms, Stack, X, Y, known_forms, stack_of
+from tracking.model import Model
+from tracking.types import Track, TrackStatus
+
+Floats = NDArray[np.float64]
+
+_POSSIBLE = math.log(0.01)  # odds of another explanation from which on it is looked into
+_LIKELY = math.log(20.0)  # the same for a tentative track
+_ONLY_LIKELY = -40.0  # log density of a shape below which it is not this block's at all
+
+
+def doubted(seen: Sequence[Track], absent: Sequence[Track], hours: float, model: Model) -> dict[int, int]:
+    """Tracks whose latest sightings may be another block's.
+
+    Args:
+        seen: tracks that were seen at their place in this slot, with that sighting.
+        absent: tracks that were not, and may stand at another's place.
+        hours: since the slot before.
+        model: of the bay.
+
+    Returns:
+        By index into `seen`, how many of the latest sightings are in doubt.
+    """
+    worst: dict[int, tuple[float, int]] = {}
+    # What a tentative track is, is open anyway.
+    least = np.array([_LIKELY if track.status is TrackStatus.TENTATIVE else _POSSIBLE for track in seen])
+    gone, stack = known_forms(absent), stack_of(seen)
+    for count in range(1, KEPT):
+        odds = _odds(stack, gone, hours, count, model)
+        for index in np.flatnonzero(odds > least):
+            best = worst.get(int(index))
+            if best is None or odds[index] > best[0]:
+                worst[int(index)] = (float(odds[index]), count)
+    return {index: count for index, (_, count) in worst.items()}
+
+
+def _odds(stack: Stack, gone: Forms, hours: float, count: int, model: Model) -> Floats:
+    """(seen,) log odds that so many of a track's latest sightings are not its own; -inf where they are too few."""
+    before, latest = stack.known(without=count), stack.latest(count)
+    result = np.full(len(before), -np.inf)
+    fit = np.flatnonzero((before.count > 0) & (latest.count > 0))
+    if not len(fit):
+        return result
+    before, latest = before.take(fit), latest.take(fit)
+    time = np.array([hours])
+    own_shape = model.paired_shape(before, latest, moved=False)
+    stays = float(model.stands(time)[0]) + model.place(before, latest) + own_shape
+    replaced = float(model.leaves(time)[0]) - stays
+    moves = float(model.moves(time)[0])
+    nearby = model.set_down(np.hypot(*(latest.values[:, [X, Y]] - before.values[:, [X, Y]]).T))
+    # Another block has come here: an unknown one, one that is missing, or one that this one has changed places with.
+    unknown = float(model.comes(time)[0]) + model.unknown_shape(latest, before)
+    shape = model.shape(before, latest, moved=True)
+    # (row, column): the block of the row is at the place of the column. On the diagonal it was lifted itself, and
+    # set down beside its place, or turned.
+    comes = np.where(shape > _ONLY_LIKELY, moves + shape + nearby[None, :], -np.inf)
+    alone = np.maximum(replaced + nearby + unknown, np.diag(comes) - stays)
+    alone = np.maximum(alone, model.bad_view(latest.count) - own_shape)
+    if len(gone):
+        alone = np.maximum(alone, replaced + nearby + moves + model.shape(gone, latest, moved=True).max(axis=0))
+    gain = comes - (stays + np.maximum(alone, 0.0))[None, :]
+    exchange = gain + gain.T
+    np.fill_diagonal(exchange, -np.inf)
+    result[fit] = np.maximum(np.maximum(alone, exchange.max(axis=1)), _in_a_cycle(gain))
+    return result
+
+
+def _in_a_cycle(gain: Floats) -> Floats:
+    """(n,) 0 where the likeliest way to give all blocks a place moves this one, else -inf: cycles of any length."""
+    worth = np.where(np.isfinite(gain), gain, -1e6)
+    np.fill_diagonal(worth, 0.0)
+    if (worth - np.diag(np.diag(worth))).max(initial=-1e6) <= 0:
+        return np.full(len(gain), -np.inf)
+    rows, columns = linear_sum_assignment(worth, maximize=True)
+    return np.where(rows == columns, -np.inf, 0.0)

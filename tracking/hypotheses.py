@@ -1,0 +1,248 @@
+"""What may have become of the tracks that are gone from their place, and where new ones come from.
+
+Ends are confirmed tracks that this slot did not show at their place, those whose floor no
+camera saw, and blocks that left the bay of late. Begins are tentative tracks. An end stands
+and is missed, has left the bay, or goes on in a begin: it stands there after all, was seen
+badly, or was lifted there. A begin that goes on from no end is a new block or a false detection.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import numpy as np
+from numpy.typing import NDArray
+from shapely import Polygon
+
+from tracking.explanation import Explanation, explain
+from tracking.forms import Forms, X, Y, known_forms
+from tracking.matching import cover, overlaps
+from tracking.model import Model
+from tracking.types import Track, TrackStatus
+
+Floats = NDArray[np.float64]
+
+STANDS, BAD_VIEW, MOVES = "stands", "bad view", "moves"
+_WAYS = (STANDS, BAD_VIEW, MOVES)
+_NEW, _FALSE, _EXITED, _MISSED = "new", "false", "exited", "missed"
+_NEVER_LEFT = np.log(0.02)  # share of the exits that were reported and are none
+_BADLY_PLACED = -np.log(4.0)  # log density of the centre of a bad view: a few square metres
+_DISPLACED = -4.0  # log probability of standing unseen where something else is seen
+_LIKELY = 0.5
+_WITHIN = 0.9  # share of an outline that lies in another of which it is a part
+_TOLD = 0.02  # probability from which on an alternative is named
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What is believed of an end or a begin.
+
+    Attributes:
+        what: `stands`, `bad view` or `moves` of a pair; `new` or `false` of a begin, `exited` or `missed` of an end.
+        probability: of it, 0 to 1.
+        alternatives: what else is possible: a track's id or one of these words, the likeliest first.
+        track: the other track of a pair.
+        initial: whether a new block most likely stood in the bay from the beginning, and was missed.
+    """
+
+    what: str
+    probability: float
+    alternatives: tuple[tuple[str, float], ...] = ()
+    track: Track | None = None
+    initial: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Hypotheses:
+    """Ends and begins of a slot, and what is believed of them."""
+
+    ends: tuple[Track, ...]
+    begins: tuple[Track, ...]
+    explanation: Explanation
+    ways: NDArray[np.int64]
+    alone_ends: Floats  # (ends, 2) log probabilities: exited, missed
+    alone_begins: Floats  # (begins, 2): new, false
+    initial: NDArray[np.bool_]
+
+    def of_begin(self, begin: Track) -> Claim:
+        """What a tentative track is most likely."""
+        column = self._begin(begin)
+        shares = _shares(self.alone_begins[column]) * self.explanation.unpaired_begin(column)
+        options = {_NEW: shares[0], _FALSE: shares[1]}
+        options |= {end.track_id: self.explanation.pairs[row, column] for row, end in enumerate(self.ends)}
+        row = next((end for end, of in self.explanation.likeliest.items() if of == column), None)
+        if row is None:
+            what = _NEW if options[_NEW] >= options[_FALSE] else _FALSE
+            return Claim(what, float(options[what]), _others(options, what), initial=bool(self.initial[column]))
+        chosen = self.ends[row]
+        way = _WAYS[int(self.ways[row, column])]
+        return Claim(way, float(options[chosen.track_id]), _others(options, chosen.track_id), chosen)
+
+    def as_new(self, begin: Track) -> Claim:
+        """What is believed of a tentative track as a block of its own."""
+        column = self._begin(begin)
+        options = {end.track_id: self.explanation.pairs[row, column] for row, end in enumerate(self.ends)}
+        share = _shares(self.alone_begins[column])[0] * self.explanation.unpaired_begin(column)
+        return Claim(_NEW, float(share), _others(options, _NEW))
+
+    def is_likely_new(self, begin: Track) -> bool:
+        """Whether a tentative track, seen more than once, is more likely a new block than anything else."""
+        if begin.hits < 2 or begin.misses or all(one.track_id != begin.track_id for one in self.begins):
+            return False
+        claim = self.of_begin(begin)
+        return claim.what == _NEW and claim.probability > _LIKELY
+
+    def of_end(self, end: Track) -> Claim:
+        """What became most likely of a track that is gone from its place."""
+        row = next(index for index, one in enumerate(self.ends) if one.track_id == end.track_id)
+        shares = _shares(self.alone_ends[row]) * self.explanation.unpaired_end(row)
+        options = {_EXITED: shares[0], _MISSED: shares[1]}
+        options |= {begin.track_id: self.explanation.pairs[row, column] for column, begin in enumerate(self.begins)}
+        if row in self.explanation.likeliest:
+            column = self.explanation.likeliest[row]
+            name = self.begins[column].track_id
+            return Claim(_WAYS[int(self.ways[row, column])], float(options[name]), _others(options, name))
+        what = _EXITED if options[_EXITED] > options[_MISSED] else _MISSED
+        return Claim(what, float(options[what]), _others(options, what))
+
+    def likeliest(self) -> Iterator[tuple[str, str, Claim]]:
+        """Pairs of the likeliest explanation: id of the end, id of the begin, and what is believed of it."""
+        for row, column in self.explanation.likeliest.items():
+            yield self.ends[row].track_id, self.begins[column].track_id, self.of_begin(self.begins[column])
+
+    def _begin(self, begin: Track) -> int:
+        return next(index for index, one in enumerate(self.begins) if one.track_id == begin.track_id)
+
+
+def weigh(tracks: Sequence[Track], slot: datetime, began: datetime | None, model: Model) -> Hypotheses:
+    """All ends and begins of a slot, weighed against each other.
+
+    Args:
+        tracks: after the slot's association.
+        slot: aware.
+        began: the bay's first slot; None where this is it.
+        model: of the bay.
+    """
+    begins = tuple(track for track in tracks if track.status is TrackStatus.TENTATIVE)
+    ends = tuple(track for track in tracks if _is_end(track)) if begins else tuple(filter(_is_missing, tracks))
+    known, seen = known_forms(ends), known_forms(begins)
+    everyone = known_forms([track for track in tracks if track.status is not TrackStatus.TENTATIVE])
+    overlap = overlaps([end.footprint for end in ends], [begin.footprint for begin in begins])
+    same_place = overlap >= model.parameters.min_overlap
+
+    alone_ends = _alone_ends(ends, slot, np.asarray(same_place.any(axis=1), dtype=bool), model)
+    landing = _landing(known, seen, same_place, model)
+    hours = np.array([_hours(begin.not_before, begin.standing_since) for begin in begins])
+    unknown = model.unknown_shape(seen, everyone)
+    new = model.comes(hours) + landing + unknown
+    before = _before_the_beginning(begins, began, len(tracks), unknown, model)
+    false = model.false(seen_slots(begins)) + model.anywhere + model.any_shape(seen, everyone)
+    alone_begins = np.column_stack([np.logaddexp(new, before), false]).reshape(-1, 2)
+
+    ways = _pairs(ends, begins, (known, seen), landing, model=model, same_place=same_place)
+    both = np.logaddexp.reduce(alone_ends, axis=1)[:, None] + np.logaddexp.reduce(alone_begins, axis=1)[None, :]
+    total = np.logaddexp.reduce(ways, axis=0)
+    return Hypotheses(
+        ends,
+        begins,
+        explain(total - both),
+        ways.argmax(axis=0),
+        alone_ends,
+        alone_begins,
+        before > new,
+    )
+
+
+def seen_slots(begins: Sequence[Track]) -> Floats:
+    """Sightings of each."""
+    return np.array([float(begin.hits) for begin in begins])
+
+
+def _is_missing(track: Track) -> bool:
+    return track.status in (TrackStatus.MISSED, TrackStatus.LEAVING)
+
+
+def _is_end(track: Track) -> bool:
+    return _is_missing(track) or track.status in (TrackStatus.UNOBSERVED, TrackStatus.EXITED)
+
+
+def _alone_ends(ends: Sequence[Track], slot: datetime, displaced: NDArray[np.bool_], model: Model) -> Floats:
+    """(ends, 2) log probability of having left the bay, and of standing at the place, missed."""
+    hours = np.array([_hours(end.last_seen, slot) for end in ends])
+    misses = np.array([float(end.misses) for end in ends])
+    absent = np.array([end.status is TrackStatus.EXITED for end in ends], dtype=bool)
+    exited = np.where(absent, 0.0, model.exits(hours))
+    missed = model.stands(hours) + model.missed(misses) + np.where(displaced, _DISPLACED, 0.0)
+    return np.column_stack([exited, np.where(absent, -np.inf, missed)]).reshape(-1, 2)
+
+
+def _landing(known: Forms, seen: Forms, same_place: NDArray[np.bool_], model: Model) -> Floats:
+    """(begins,) log density of a centre: near that of a block that has left, or anywhere."""
+    if not len(known):
+        return np.full(len(seen), model.anywhere)
+    apart = np.linalg.norm(known.values[:, None, [X, Y]] - seen.values[None, :, [X, Y]], axis=-1)
+    return np.asarray(np.where(same_place, model.set_down(apart), model.anywhere).max(axis=0))
+
+
+def _before_the_beginning(
+    begins: Sequence[Track], began: datetime | None, blocks: int, unknown: Floats, model: Model
+) -> Floats:
+    """(begins,) log of the expected number of such blocks that stood in the bay's first slot, and were missed."""
+    early = np.array([begin.not_before == began for begin in begins], dtype=bool)
+    missed = np.log(max(blocks, 1)) + model.missed(np.ones(len(begins)))
+    return np.asarray(np.where(early, missed + model.anywhere + unknown, -np.inf))
+
+
+def _pairs(
+    ends: Sequence[Track],
+    begins: Sequence[Track],
+    forms: tuple[Forms, Forms],
+    landing: Floats,
+    *,
+    same_place: NDArray[np.bool_],
+    model: Model,
+) -> Floats:
+    """(3, ends, begins) log likelihood of each way in which an end goes on in a begin: stands, bad view, moves."""
+    known, seen = forms
+    ways = np.full((3, len(ends), len(begins)), -np.inf)
+    if not ends or not begins:
+        return ways
+    hours = np.array([[_hours(end.last_seen, begin.standing_since) for begin in begins] for end in ends])
+    apart = np.array([[begin.first_seen > end.last_seen for begin in begins] for end in ends], dtype=bool)
+    absent = np.array([[end.status is TrackStatus.EXITED] for end in ends], dtype=bool)
+    reads = model.reads(ends, begins)
+    lifted = np.where(absent, model.returns(hours), model.moves(hours))
+    ways[2] = lifted + landing[None, :] + model.shape(known, seen, moved=True) + reads
+    rows, columns = np.nonzero(same_place & apart)
+    pairs = known.take(rows), seen.take(columns)
+    stays = np.where(absent, _NEVER_LEFT, model.stands(hours)) + model.reads(ends, begins, hours)
+    stays = stays[rows, columns]
+    placed = pairs[0].count > 0
+    place = np.where(placed, model.place(*pairs), model.anywhere)
+    ways[0, rows, columns] = stays + place + model.paired_shape(*pairs, moved=False)
+    partly = [
+        _is_part(ends[int(row)].footprint, begins[int(column)].footprint)
+        for row, column in zip(rows, columns, strict=True)
+    ]
+    badly = stays + _BADLY_PLACED + model.bad_view(seen_slots(begins)[columns])
+    ways[1, rows, columns] = np.where(np.array(partly, dtype=bool), badly, -np.inf)
+    return np.where(apart[None], ways, -np.inf)
+
+
+def _is_part(first: Polygon, second: Polygon) -> bool:
+    """Whether one outline lies within the other."""
+    return max(cover(first, second), cover(second, first)) >= _WITHIN
+
+
+def _shares(values: Floats) -> Floats:
+    top = np.exp(values - values.max())
+    return np.asarray(top / top.sum())
+
+
+def _others(options: dict[str, float], chosen: str) -> tuple[tuple[str, float], ...]:
+    rest = [(name, round(float(share), 3)) for name, share in options.items() if name != chosen and share >= _TOLD]
+    return tuple(sorted(rest, key=lambda one: (-one[1], one[0])))
+
+
+def _hours(before: datetime | None, after: datetime) -> float:
+    return 1e6 if before is None else max(0.0, (after - before).total_seconds() / 3600)

@@ -1,0 +1,145 @@
+"""Two tracks that turn out to be one block, several that become one, and one that becomes several."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from tracking.forms import joined_form
+from tracking.matching import cover
+from tracking.outline import Outline
+from tracking.parameters import TrackerParameters
+from tracking.types import Shape, Streak, Track, TrackStatus
+
+
+def joined(
+    before: Track,
+    after: Track,
+    parameters: TrackerParameters,
+    *,
+    same_place: bool,
+    bad_view: bool = False,
+    reshaped: bool = False,
+) -> Track:
+    """The track that goes on: the identity of `before`, all that was seen since of `after`.
+
+    Its stage stays until the readings since are believed, like any other, and so does its work.
+    A bad view changes neither its outline nor its form.
+    """
+    stage, streaks = before.stage or after.stage, after.stage_streaks
+    if after.stage is not None and after.stage != stage:
+        earlier = next((streak for streak in before.stage_streaks if streak.value == after.stage), None)
+        count, since = (earlier.count, earlier.since) if earlier else (0, after.standing_since)
+        count += after.stage_readings
+        streaks = (Streak(after.stage, count, float(count), since),)
+    work = after.work_streaks
+    if after.working != before.working:
+        work = (Streak("work" if after.working else "rest", after.hits, float(after.hits), after.standing_since),)
+    form, recent = (
+        (after.form, after.recent) if reshaped else joined_form(before, after, parameters, moved=not same_place)
+    )
+    track = replace(
+        after,
+        track_id=before.track_id,
+        status=TrackStatus.PRESENT,
+        class_name=after.class_name if reshaped else before.class_name,
+        stage=stage,
+        stage_streaks=streaks,
+        stage_readings=max(before.stage_readings, after.stage_readings),
+        working=before.working,
+        work_streaks=work,
+        first_seen=before.first_seen,
+        hits=before.hits + after.hits,
+        gaps=before.gaps + after.gaps,
+        initial=before.initial,
+        not_before=before.last_seen,
+        doubts=None,
+        former=Shape(Outline(before.footprint, before.height_m, before.position_std_m), after.standing_since),
+        form=form,
+        recent=recent,
+    )
+    if bad_view:
+        return replace(
+            track,
+            footprint=before.footprint,
+            height_m=before.height_m,
+            position_std_m=before.position_std_m,
+            form=before.form,
+            recent=before.recent,
+        )
+    return track
+
+
+def places_of(before: Track, after: Track) -> dict[str, str | None]:
+    """Areas and stages of an event of a block that goes on."""
+    return {
+        "from_area": before.area,
+        "to_area": after.area,
+        "from_stage": before.stage,
+        "to_stage": before.stage,
+    }
+
+
+def merged_into(
+    begin: Track, others: Sequence[Track], parameters: TrackerParameters
+) -> tuple[Track | None, list[Track]]:
+    """The track that goes on in a new outline because others were joined to it, and these.
+
+    Side by side: the new outline covers them all. One upon the other: it covers one, and is higher
+    by another's height. Only tracks that are gone from their place take part.
+    """
+    gone = [one for one in others if one.status in (TrackStatus.MISSED, TrackStatus.LEAVING)]
+    gone = [one for one in gone if _together(one.missed_since, begin.standing_since, parameters)]
+    under = [one for one in gone if cover(begin.footprint, one.footprint) >= parameters.covered_share]
+    if not under:
+        return None, []
+    host = max(under, key=lambda one: (one.footprint.area, one.track_id))
+    parts = [one for one in under if one is not host]
+    if not parts:
+        parts = [
+            one for one in gone if one is not host and _stacked(begin.height_m - host.height_m, one, host, parameters)
+        ]
+        parts = parts[:1] if _same_plan(begin, host, parameters) else []
+    return (host, parts) if parts else (None, [])
+
+
+def set_apart(
+    begin: Track, gone: Sequence[Track], present: Sequence[Track], parameters: TrackerParameters
+) -> tuple[Track, Track] | None:
+    """The block that a new one was a part of until now, and the track in which its other part goes on.
+
+    Side by side: the former outline covers both parts. One upon the other: the new one is as high
+    as the former block is lower now. Where the begin itself is the larger part, it is returned as that.
+    """
+    for whole in gone:
+        if whole.status not in (TrackStatus.MISSED, TrackStatus.LEAVING):
+            continue
+        if not _together(whole.missed_since, begin.standing_since, parameters):
+            continue
+        for rest in present:
+            if rest is whole or not _together(rest.standing_since, begin.standing_since, parameters):
+                continue
+            if cover(whole.footprint, rest.footprint) < parameters.covered_share or rest.first_seen <= whole.last_seen:
+                continue
+            beside = cover(whole.footprint, begin.footprint) >= parameters.covered_share
+            lifted = _stacked(whole.height_m - rest.height_m, begin, whole, parameters)
+            if beside or (lifted and _same_plan(rest, whole, parameters)):
+                larger = max(rest, begin, key=lambda one: (one.footprint.area, one.track_id)) if beside else rest
+                return whole, larger
+    return None
+
+
+def _stacked(rise_m: float, part: Track, whole: Track, parameters: TrackerParameters) -> bool:
+    """Whether a block as high as that rise, and no larger than the other, may lie upon it."""
+    allowed = parameters.same_height_m + parameters.same_height_share * part.height_m
+    fits = part.footprint.area <= parameters.same_side_ratio * whole.footprint.area
+    return bool(fits and rise_m > parameters.same_height_m and abs(rise_m - part.height_m) <= allowed)
+
+
+def _same_plan(first: Track, second: Track, parameters: TrackerParameters) -> bool:
+    both = first.footprint.intersection(second.footprint).area
+    return bool(both >= max(first.footprint.area, second.footprint.area) / parameters.same_side_ratio**2)
+
+
+def _together(first: datetime | None, second: datetime | None, parameters: TrackerParameters) -> bool:
+    minutes = timedelta(minutes=parameters.together_minutes)
+    return first is not None and second is not None and abs(first - second) <= minutes

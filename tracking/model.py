@@ -1,0 +1,211 @@
+"""How likely one reading of the floor is: every term of the tracker's account of the evidence.
+
+Blocks stand for hours and are lifted between two slots, so there is no motion to
+extrapolate. What speaks for an identity is the block's shape, measured to centimetres,
+its place, its class and stage; what speaks against it are the other ways in which the
+same floor plan can have come about. Each is a probability or a density, of lengths in
+metres and of places per square metre of floor, so that all of them can be weighed against
+each other. They are combined in `tracking.explanation`, for the whole floor at once.
+
+The form follows joint probabilistic data association (Fortmann, Bar-Shalom and Scheffe
+1983, "Sonar tracking of multiple targets using joint probabilistic data association"),
+with tracks that begin and end as in Musicki and Evans 2004 ("Joint integrated
+probabilistic data association"). Deviations have heavy tails: Student's t, six degrees of
+freedom, since a part of the measurements is far worse than what is claimed.
+"""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tracking.forms import HEIGHT, LONG, SHAPE, SHORT, YAW, Forms, X, Y
+from tracking.parameters import TrackerParameters
+from tracking.types import Rates, Track
+
+Floats = NDArray[np.float64]
+
+_TAIL = 6.0  # degrees of freedom of Student's t
+_NORM = math.lgamma((_TAIL + 1) / 2) - math.lgamma(_TAIL / 2) - 0.5 * math.log(_TAIL * math.pi)
+_SIZES_M3 = 560.0  # range of long side x short side x height over which unknown blocks are spread
+_JIG_STD_M, _SPOT_STD_M = 0.25, 1.5  # how exactly a block is set down where another has left
+_LIKE_OTHERS = 0.7  # share of the unknown blocks that are of a size that is usual in the bay
+_SIDE_SPREAD_M, _HEIGHT_SPREAD = 1.2, 0.25  # how widely: metres, and share of the height
+_YAW_STD = 0.02  # radians
+_LEAST_STAND = 0.05  # a block may stand through any closure
+_ADVANCES = 0.2  # of the blocks that are lifted, those that are seen at a later stage afterwards
+_ADVANCES_PER_HOUR = 0.04
+_OTHER_STAGES = 3  # over which misreadings spread
+_MOVES = 0.6  # of the blocks that leave their place, those that go to another one of the bay
+
+
+class Model:
+    """The terms, for one bay, one slot and what was learned so far.
+
+    Args:
+        rates: what was learned.
+        parameters: the bay's.
+        floor_m2: floor of the bay, square metres.
+    """
+
+    def __init__(self, rates: Rates, parameters: TrackerParameters, floor_m2: float) -> None:
+        self.rates = rates  # the scatter is learned within a slot
+        self.parameters = parameters
+        self.anywhere = -math.log(max(floor_m2, 1.0))
+        self.any_size = -math.log(_SIZES_M3)
+
+    # -- what a block does ---------------------------------------------------------------
+
+    def stands(self, hours: Floats) -> Floats:
+        """Log probability that a block is still at its place after so long."""
+        return np.asarray(np.log(np.maximum(np.exp(-self.rates.leave_per_hour * hours), _LEAST_STAND)))
+
+    def leaves(self, hours: Floats) -> Floats:
+        """Log probability that it is not."""
+        stays = np.minimum(np.exp(self.stands(hours)), 1 - 1e-6)
+        return np.asarray(np.log1p(-stays))
+
+    def moves(self, hours: Floats) -> Floats:
+        """Log probability that it has gone to another place of the bay."""
+        return self.leaves(hours) + math.log(_MOVES)
+
+    def exits(self, hours: Floats) -> Floats:
+        """Log probability that it has left the bay."""
+        return self.leaves(hours) + math.log(1 - _MOVES)
+
+    def returns(self, hours: Floats) -> Floats:
+        """Log probability that a block that left the bay is back within so long."""
+        return np.asarray(np.log(-np.expm1(-self.parameters.return_per_hour * np.maximum(hours, 1e-3))))
+
+    def comes(self, hours: Floats) -> Floats:
+        """Log of the expected number of blocks that come to the bay within so long."""
+        return np.asarray(np.log(self.rates.come_per_hour * np.maximum(hours, 1e-3)))
+
+    # -- what cameras do -----------------------------------------------------------------
+
+    def missed(self, slots: Floats) -> Floats:
+        """Log probability that a block that stands is not found in so many slots in a row."""
+        again = math.log(self.rates.missed_again)
+        return np.asarray(np.where(slots > 0, math.log(self.rates.missed) + again * (slots - 1), 0.0))
+
+    def false(self, slots: Floats) -> Floats:
+        """Log of the expected number of false detections of a slot that are seen in so many slots."""
+        return np.asarray(math.log(self.rates.false) + math.log(self.rates.false_again) * (slots - 1))
+
+    # -- what is measured ----------------------------------------------------------------
+
+    def _scatter(self) -> Floats:
+        """(3,) standard deviation of one measurement of long side, short side and height."""
+        return np.array([self.rates.side_m, self.rates.side_m, self.rates.height_m])
+
+    def shape(self, known: Forms, seen: Forms, *, moved: bool) -> Floats:
+        """(known, seen) log density of the seen sides and heights, if it is that block."""
+        rows, columns = np.indices((len(known), len(seen)))
+        pairs = self.paired_shape(known.take(rows.ravel()), seen.take(columns.ravel()), moved=moved)
+        return pairs.reshape(rows.shape)
+
+    def paired_shape(self, known: Forms, seen: Forms, *, moved: bool) -> Floats:
+        """(n,) the same, pairs in order.
+
+        Where the block moved, other cameras see it, from another side: a bias is added to the scatter.
+        """
+        spread = self._scatter() ** 2 * (1 / known.shape_count + 1 / seen.shape_count)[:, None]
+        if moved:
+            spread = spread + self.parameters.bias_m**2
+        return np.asarray(_log_t(seen.values[:, SHAPE] - known.values[:, SHAPE], spread).sum(axis=-1))
+
+    def place(self, known: Forms, seen: Forms) -> Floats:
+        """(n,) log density of the seen centre and direction, if the block stands; pairs in order."""
+        spread = self.rates.claim * (known.std_m**2 / known.count + seen.std_m**2 / seen.count)
+        spread = spread + self.parameters.slack_m**2
+        apart = seen.values[:, [X, Y]] - known.values[:, [X, Y]]
+        centre = _log_t(apart, spread[:, None]).sum(axis=-1)
+        lever = np.abs(known.values[:, LONG] - known.values[:, SHORT]) / 2
+        turned = np.sin(seen.values[:, YAW] - known.values[:, YAW]) * lever
+        spread = ((_YAW_STD * lever) ** 2 + self.rates.side_m**2) * (1 / known.count + 1 / seen.count)
+        # Relative to its mode: of a direction nothing is known otherwise either.
+        return np.asarray(centre + _log_t(turned, spread) - _log_t(np.zeros_like(turned), spread))
+
+    def set_down(self, distance_m: Floats) -> Floats:
+        """Log density of the centre of a block set down where another has left, by its distance from that one's."""
+        share = self.parameters.reuse_share
+        exact, near = (
+            math.log(share / 2) - math.log(2 * math.pi * std**2) - distance_m**2 / (2 * std**2)
+            for std in (_JIG_STD_M, _SPOT_STD_M)
+        )
+        return np.asarray(np.logaddexp(np.logaddexp(exact, near), self.anywhere))
+
+    def any_shape(self, seen: Forms, others: Forms) -> Floats:
+        """(seen,) log density of sides and height of any block: spread widely about those of the bay's, and beyond."""
+        beyond = np.full(len(seen), self.any_size + math.log(1 - _LIKE_OTHERS))
+        if not len(others):
+            return beyond
+        width = np.column_stack(
+            [np.full((len(others), 2), _SIDE_SPREAD_M), _HEIGHT_SPREAD * others.values[:, HEIGHT] + 0.1]
+        )
+        apart = (seen.values[None, :, SHAPE] - others.values[:, None, SHAPE]) / width[:, None]
+        density = -0.5 * (apart**2).sum(axis=-1) - np.log(width * math.sqrt(2 * math.pi)).sum(axis=-1)[:, None]
+        return np.asarray(np.logaddexp(beyond, math.log(_LIKE_OTHERS / len(others)) + _log_sum(density, axis=0)))
+
+    def unknown_shape(self, seen: Forms, others: Forms) -> Floats:
+        """(seen,) the same of a block that is not known so far: any, or a twin of one that is known."""
+        anything = math.log(1 - self.parameters.twin_share) + self.any_shape(seen, others)
+        if not len(others):
+            return np.asarray(anything)
+        alike = _log_sum(self.shape(others, seen, moved=True), axis=0) - math.log(len(others))
+        return np.asarray(np.logaddexp(anything, math.log(self.parameters.twin_share) + alike))
+
+    def bad_view(self, sightings: Floats) -> Floats:
+        """Log density of a shape that is not the block's, seen so many times: a part of it, or two in one.
+
+        Bad views differ from each other; that these do not speaks against them.
+        """
+        alike = -np.log(self._scatter() * math.sqrt(4 * math.pi)).sum()
+        again = math.log(self.parameters.bad_view) + self.any_size - alike
+        return np.asarray(math.log(self.parameters.bad_view) + self.any_size + (sightings - 1) * again)
+
+    def reads(self, known: Sequence[Track], seen: Sequence[Track], stood_hours: Floats | None = None) -> Floats:
+        """(known, seen) log likelihood ratio of class and stage as read of the one, for a block known as the other.
+
+        Against a block of any class and stage. Readings of one block err alike: two of a stage
+        count at most. A block that is lifted is often at its next stage; while it stands, for
+        `stood_hours` (known, seen), it reaches that but once in a day.
+        """
+        wrong, misread = self.parameters.class_misread, self.rates.misread
+        same_class = _equal([t.class_name for t in known], [t.class_name for t in seen])
+        of_class = np.where(same_class, math.log(3 * (1 - wrong)), math.log(1.5 * wrong))
+        step = _steps([t.stage for t in known], [t.stage for t in seen], self.parameters.stages)
+        readings = np.array([[min(2.0, max(1.0, float(t.stage_readings))) for t in seen]])
+        on: Floats | float = _ADVANCES
+        if stood_hours is not None:
+            on = np.minimum(_ADVANCES, _ADVANCES_PER_HOUR * stood_hours)
+        erred = (misread / _OTHER_STAGES) ** readings
+        ahead, back, same = np.log(4 * (on / 2 + erred)), np.log(4 * erred), np.log(4 * (1 - on - misread))
+        of_stage = np.select([np.isnan(step), step == 0, step > 0], [np.zeros_like(step), same + 0 * step, ahead], back)
+        return np.asarray(of_class + of_stage)
+
+
+def _equal(first: Sequence[str], second: Sequence[str]) -> NDArray[np.bool_]:
+    return np.asarray(np.asarray(first, dtype=object)[:, None] == np.asarray(second, dtype=object)[None, :], dtype=bool)
+
+
+def _steps(first: Sequence[str | None], second: Sequence[str | None], order: Sequence[str]) -> Floats:
+    """Steps from one stage to another: NaN where one is not known, 1 where they differ and the order is not known."""
+    place = {stage: float(number) for number, stage in enumerate(order)}
+    result = np.full((len(first), len(second)), np.nan)
+    for row, old in enumerate(first):
+        for column, new in enumerate(second):
+            if old is not None and new is not None:
+                ordered = old in place and new in place
+                result[row, column] = place[new] - place[old] if ordered else float(old != new)
+    return result
+
+
+def _log_t(deviation: Floats, variance: Floats) -> Floats:
+    return np.asarray(_NORM - 0.5 * np.log(variance) - (_TAIL + 1) / 2 * np.log1p(deviation**2 / (_TAIL * variance)))
+
+
+def _log_sum(values: Floats, axis: int) -> Floats:
+    top = values.max(axis=axis, keepdims=True)
+    return np.asarray(np.log(np.exp(values - top).sum(axis=axis)) + np.squeeze(top, axis=axis))
