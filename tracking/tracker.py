@@ -45,7 +45,6 @@ from tracking.model import Model
 from tracking.outline import Outline, outline_of, smooth
 from tracking.parameters import TrackerParameters
 from tracking.plausibility import implausible
-from tracking.sharing import shared_values
 from tracking.types import (
     EventKind,
     Rates,
@@ -102,7 +101,7 @@ class Tracker:
     def update(self, fusion_result: FusionResult) -> TrackingResult:
         """Follow the blocks into the next slot. Neither this tracker nor its state changes.
 
-        Blocks of the very first slot are confirmed at once; the `reason` of their events is `initial`.
+        Blocks of the very first slot are confirmed at once, as `initial`: when they came is not known.
 
         Raises:
             TrackingError: the result is of another bay, or of a slot not after the state's.
@@ -134,9 +133,7 @@ class Tracker:
         kept += [track for track in exited if not self._is_forgotten(track, slot)]
         if self.state.slot is None:
             for track in started:
-                slot.report(
-                    EventKind.APPEARED, track, slot.time, to_area=track.area, to_stage=track.stage, reason="initial"
-                )
+                slot.report(EventKind.INITIAL, track, slot.time, to_area=track.area, to_stage=track.stage)
         tracks, hypotheses = self._decided([*kept, *started], slot)
         found = [known[index] for index in pairs if known[index].on_floor]
         lesson = self._lesson(found, given_up, tracks, slot)
@@ -437,6 +434,8 @@ class Tracker:
             )
         elif claim.initial:
             begin = replace(begin, initial=True)
+            said |= {"to_area": begin.area, "to_stage": begin.stage, "after": None}
+            slot.report(EventKind.INITIAL, begin, self.state.began or slot.time, **said)
         else:
             slot.came += 1
             slot.report(
@@ -597,9 +596,7 @@ class Tracker:
         first = self.state.doubted_since is None
         state = replace(self.state, slot=slot.time, doubted_since=self.state.doubted_since or slot.time)
         shown = [track for track in self.state.tracks if track.status is not TrackStatus.EXITED]
-        return shared_values(
-            TrackingResult(slot.batch_id, self.bay.bay_id, tuple(shown), (event,) if first else (), state, doubt)
-        )
+        return TrackingResult(slot.batch_id, self.bay.bay_id, tuple(shown), (event,) if first else (), state, doubt)
 
     def _result(
         self, slot: _Slot, tracks: Sequence[Track], hypotheses: Hypotheses, number: int, rates: Rates
@@ -621,7 +618,7 @@ class Tracker:
             began=self.state.began or slot.time,
             believed=slot.time,
         )
-        return shared_values(TrackingResult(slot.batch_id, self.bay.bay_id, tuple(shown), tuple(events), state))
+        return TrackingResult(slot.batch_id, self.bay.bay_id, tuple(shown), tuple(events), state)
 
 
 def _as_likeliest(tracks: Sequence[Track], hypotheses: Hypotheses, parameters: TrackerParameters) -> Iterable[Track]:

@@ -33,6 +33,8 @@ class TrackStatus(StrEnum):
 class EventKind(StrEnum):
     """What happened to a block. The value is the word that the history and other teams see.
 
+    INITIAL: it stood in the bay when tracking began. When it came is not known, so it
+    did not appear.
     WORK_STARTED, WORK_STOPPED: equipment came to a block where none was, or none is left.
     A block that is worked on when it is first seen, or when it exits, raises neither.
     MERGED: the block `track_id` took in the blocks `others`, which are no blocks of
@@ -44,6 +46,7 @@ class EventKind(StrEnum):
     has no track.
     """
 
+    INITIAL = "initial"
     APPEARED = "appeared"
     MOVED = "moved"
     STAGE_CHANGED = "stage_changed"
@@ -275,7 +278,7 @@ class TrackEvent:
         probability: of the identity, 0 to 1: that this block, and not another one, did it.
         alternatives: what may have happened instead, the likeliest first: the id of another track, or
             `new`, `missed` or `exited`, each with its probability.
-        reason: why the floor is doubted; `initial` of a block that stood there when tracking began.
+        reason: why the floor is doubted.
     """
 
     kind: EventKind
