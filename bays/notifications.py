@@ -25,10 +25,15 @@ NoticeKind = Literal[
     "merged",
     "split",
     "dismissed",
+    "corrected",
+    "floor_doubted",
     "camera_down",
     "camera_up",
 ]
-"""Events that recipients can be notified of: kinds of `tracking.EventKind` and `CameraChangeKind`, as text."""
+"""Events that recipients can be notified of: kinds of `tracking.EventKind` and `CameraChangeKind`, as text.
+
+That a block stood there when tracking began (`initial`) is no news.
+"""
 
 NOTICE_KINDS: tuple[NoticeKind, ...] = get_args(NoticeKind)
 

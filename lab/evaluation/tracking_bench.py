@@ -8,7 +8,6 @@ each day, on every reported track.
 import argparse
 import json
 import os
-import pickle
 import statistics
 import sys
 import time
@@ -24,6 +23,7 @@ import shapely
 from rich.console import Console
 from rich.table import Table
 
+from artifacts.format import to_bytes
 from bays import Area, BayConfig, Layout, batch_id, load_bay
 from fusion.types import FusedBlock, FusionResult
 from lab.bars import Bar, bars_table
@@ -206,7 +206,7 @@ def _as_they_come(bay: BayConfig, results: Sequence[FusionResult], seed: int) ->
 
 def _exported(history: Iterable[TrackingResult]) -> bytes:
     """Every slot's whole result, as it is stored."""
-    return b"".join(pickle.dumps(result, protocol=5) for result in history)
+    return b"".join(to_bytes("tracking", result) for result in history)
 
 
 # -- speed -----------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import shapely
 
+from artifacts.format import from_bytes, to_bytes
 from bay_observation.errors import TrackingError
 from bays import load_bay
 from tracking import EventKind, Rates, Tracker, TrackerParameters, TrackerState, TrackingResult, TrackStatus, replay
@@ -46,8 +47,8 @@ def track_at(result, x, y):
 
 
 def look(result):
-    """All that a result says, as plain values."""
-    return pickle.dumps(result)
+    """All that a result says, as it is stored."""
+    return to_bytes("tracking", result)
 
 
 class TestFirstSlot:
@@ -60,19 +61,21 @@ class TestFirstSlot:
 
     def test_its_blocks_stood_there_before(self, bay, fused, yard):
         events = Tracker(bay).update(fused(0, yard)).events
-        assert [(event.kind, event.reason) for event in events] == [(EventKind.APPEARED, "initial")] * 6
+        assert [(event.kind, event.after) for event in events] == [(EventKind.INITIAL, None)] * 6
         assert {(event.to_area, event.from_area) for event in events} == {(one.area, None) for one in yard}
 
     def test_a_block_that_it_missed_was_there_as_well(self, bay, fused, yard):
         quiet = TrackerState("demo_bay", rates=Rates(come_per_hour=0.2))
         history = follow(bay, [fused(0, yard[1:]), *(fused(n, yard) for n in range(1, 6))], quiet)
-        assert later_events(history) == []
+        (event,) = later_events(history)
+        assert (event.kind, event.time, event.after) == (EventKind.INITIAL, fused(0, []).slot, None)
         assert track_at(history[-1], 10, 10).initial
 
     def test_what_it_alone_showed_never_was_a_block(self, bay, fused, yard, block):
         ghost = block("A1E", 107, 10)
         history = follow(bay, [fused(0, [*yard, ghost]), *(fused(n, yard) for n in range(1, 6))])
         assert [event.kind for event in later_events(history)] == [EventKind.DISMISSED]
+        assert not any(event.kind is EventKind.APPEARED for event in events_of(history))
 
     def test_an_empty_floor_is_a_result(self, bay, fused):
         result = Tracker(bay).update(fused(0, []))
@@ -351,11 +354,12 @@ class TestPurity:
     def test_a_state_from_a_file_gives_the_same_bytes(self, bay, fused, yard, block, noisy):
         state, through_files = None, []
         for result in self.busy_day(fused, yard, block, noisy):
-            content = pickle.dumps(Tracker(bay, state).update(pickle.loads(pickle.dumps(result))))
+            read = from_bytes("", "fusion", to_bytes("fusion", result))
+            content = to_bytes("tracking", Tracker(bay, state).update(read))
             through_files.append(content)
-            state = pickle.loads(content).state
+            state = from_bytes("", "tracking", content).state
         in_memory = follow(bay, self.busy_day(fused, yard, block, noisy))
-        assert through_files == [pickle.dumps(result) for result in in_memory]
+        assert through_files == [to_bytes("tracking", result) for result in in_memory]
 
     def test_update_changes_neither_tracker_nor_state(self, bay, fused, yard):
         state = Tracker(bay).update(fused(0, yard)).state

@@ -159,13 +159,13 @@ def test_what_happened(history, tracked):
         (event.time, event.track_id, str(event.kind)) for batch in tracked for event in batch.result.events
     )
     assert [(event.time, event.track_id, event.kind) for event in told] == expected
-    assert {event.kind for event in told} == {"appeared", "moved", "stage_changed", "exited"}
+    assert {event.kind for event in told} == {"initial", "appeared", "moved", "stage_changed", "exited"}
     (moved,) = history.events("demo_bay", at(0), at(SLOTS), kinds=["moved"])
     assert (moved.time, moved.slot, moved.from_area, moved.to_area) == (at(5), at(6), "A13", "A1A")
     assert history.events("demo_bay", at(0), at(5), kinds=["moved"]) == []
     assert history.events("demo_bay", at(5), at(SLOTS), areas=["A13"]) == [moved]
     assert [e.kind for e in history.events("demo_bay", at(0), at(SLOTS), track_id=moved.track_id)] == [
-        "appeared",
+        "initial",
         "moved",
     ]
     with pytest.raises(HistoryError, match="no history yet"):
@@ -190,7 +190,7 @@ def test_an_event_of_a_later_kind_is_kept_with_all_that_it_has(history, tracked)
     for block in ("demo_bay-000001", *event.others):
         (told,) = history.events("demo_bay", at(0), at(1), track_id=block)
         assert (told.kind, told.track_id, told.others) == ("merged", "demo_bay-000001", event.others)
-        assert told.details["crane"] == "K3"
+        assert told.details == {"crane": "K3"}
     assert history.events("demo_bay", at(0), at(1), track_id="demo_bay-00000_") == []
 
 
