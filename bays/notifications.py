@@ -84,7 +84,9 @@ class Notification(BaseModel):
     @classmethod
     def _names_some(cls, value: tuple[NoticeKind, ...]) -> tuple[NoticeKind, ...]:
         if not value:
-            raise ValueError(f"names no event: leave it out for all but initial, or choose from {', '.join(NOTICE_KINDS)}")
+            raise ValueError(
+                f"names no event: leave it out for all but initial, or choose from {', '.join(NOTICE_KINDS)}"
+            )
         return value
 
     @field_validator("arguments")

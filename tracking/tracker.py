@@ -382,7 +382,11 @@ class Tracker:
         track = replace(track, probability=before.probability * claim.probability)
         del after[begin.track_id]
         after[before.track_id] = track
-        said = {"after": before.last_seen, "probability": round(claim.probability, 3), "alternatives": claim.alternatives}
+        said = {
+            "after": before.last_seen,
+            "probability": round(claim.probability, 3),
+            "alternatives": claim.alternatives,
+        }
         if before.status is TrackStatus.EXITED:
             kind = EventKind.CORRECTED if same_place else EventKind.APPEARED
             if kind is EventKind.APPEARED:
@@ -414,7 +418,11 @@ class Tracker:
         source = set_apart(begin, others, present, self.parameters)
         if source is not None and source[1].track_id == begin.track_id:
             return  # the larger part, which goes on as the block once its other part is certain
-        said = {"after": begin.not_before, "probability": round(claim.probability, 3), "alternatives": claim.alternatives}
+        said = {
+            "after": begin.not_before,
+            "probability": round(claim.probability, 3),
+            "alternatives": claim.alternatives,
+        }
         if source is not None:
             whole, rest = source
             if rest.track_id != whole.track_id:

@@ -16,7 +16,7 @@ from tracking.types import EventKind, TrackEvent
 
 Floor = Mapping[str, TruthBlock]
 
-_NO_HAPPENING = (EventKind.INITIAL, EventKind.DISMISSED)
+_NO_HAPPENING = (EventKind.INITIAL, EventKind.DISMISSED, EventKind.CORRECTED)
 
 
 class Verdict(StrEnum):
@@ -95,8 +95,9 @@ def compare_events(
     Two events are the same when kind and block are, and their slots lie at most
     `tolerance_slots` apart. What happened counts where the slots show it: the state of
     the first slot is no event (what is reported to have appeared in it did not), nor is
-    what was undone before the next slot. That a block stood there from the beginning, or
-    that a false detection was dismissed, is nothing that happened, and is left out.
+    what was undone before the next slot. That a block stood there from the beginning, that
+    a false detection was dismissed, or that an exit, false as it is, was taken back, is
+    nothing that happened to a block, and is left out.
 
     Args:
         slots: of the run, in order (aware).
