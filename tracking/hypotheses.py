@@ -9,6 +9,7 @@ badly, or was lifted there. A begin that goes on from no end is a new block or a
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,6 +51,10 @@ class Claim:
     alternatives: tuple[tuple[str, float], ...] = ()
     track: Track | None = None
     initial: bool = False
+
+    def said(self) -> dict[str, Any]:
+        """What an event that rests on it says of it."""
+        return {"probability": round(self.probability, 3), "alternatives": self.alternatives}
 
 
 @dataclass(frozen=True, eq=False)

@@ -382,11 +382,7 @@ class Tracker:
         track = replace(track, probability=before.probability * claim.probability)
         del after[begin.track_id]
         after[before.track_id] = track
-        said = {
-            "after": before.last_seen,
-            "probability": round(claim.probability, 3),
-            "alternatives": claim.alternatives,
-        }
+        said = {"after": before.last_seen, **claim.said()}
         if before.status is TrackStatus.EXITED:
             kind = EventKind.CORRECTED if same_place else EventKind.APPEARED
             if kind is EventKind.APPEARED:
@@ -418,11 +414,7 @@ class Tracker:
         source = set_apart(begin, others, present, self.parameters)
         if source is not None and source[1].track_id == begin.track_id:
             return  # the larger part, which goes on as the block once its other part is certain
-        said = {
-            "after": begin.not_before,
-            "probability": round(claim.probability, 3),
-            "alternatives": claim.alternatives,
-        }
+        said = {"after": begin.not_before, **claim.said()}
         if source is not None:
             whole, rest = source
             if rest.track_id != whole.track_id:
@@ -442,8 +434,14 @@ class Tracker:
             )
         elif claim.initial:
             begin = replace(begin, initial=True)
-            said |= {"to_area": begin.area, "to_stage": begin.stage, "after": None}
-            slot.report(EventKind.INITIAL, begin, self.state.began or slot.time, **said)
+            slot.report(
+                EventKind.INITIAL,
+                begin,
+                self.state.began or slot.time,
+                to_area=begin.area,
+                to_stage=begin.stage,
+                **claim.said(),
+            )
         else:
             slot.came += 1
             slot.report(
@@ -489,8 +487,7 @@ class Tracker:
             "from_area": track.area,
             "from_stage": track.stage,
             "after": track.last_seen,
-            "probability": round(claim.probability, 3),
-            "alternatives": claim.alternatives,
+            **claim.said(),
         }
         if track.initial and track.hits < self.parameters.confirm_slots:
             slot.report(EventKind.DISMISSED, track, since, **said)
