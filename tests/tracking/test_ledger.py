@@ -13,7 +13,7 @@ import pytest
 from shapely import MultiPolygon, box
 
 from artifacts import ArtifactStore, lock
-from bay_observation.errors import ArtifactError, LateBatchError, TrackingError
+from bay_observation.errors import ArtifactError, LateBatchError, TrackingError, WrongArtifactError
 from bays import batch_id, load_bay
 from fusion.types import FusedBlock, FusionResult
 from tracking import ledger
@@ -226,6 +226,19 @@ def test_a_late_batch_behind_slots_that_are_gone_is_left_out_and_the_history_kee
     with pytest.raises(LateBatchError, match="later slots were tracked since"):
         track(store, bay, published[3])
     assert lines(store, bay) == before
+
+
+def test_entries_of_an_older_schema_are_made_again_from_fusion(bay, store, published, in_order):
+    for reference in published[:4]:
+        track(store, bay, reference)
+    for batch in store.batch_ids("tracking", bay.bay_id):
+        path = store.root / store.find("tracking", bay.bay_id, batch).path
+        path.write_bytes(path.read_bytes().replace(b"tracking 4 ", b"tracking 3 ", 1))
+    with pytest.raises(WrongArtifactError, match="outdated: schema 3, this version reads 4; run the stage again"):
+        store.load(store.find("tracking", bay.bay_id, published[0].batch_id))
+    for reference in published[4:]:
+        track(store, bay, reference)
+    assert history(store, bay) == in_order
 
 
 def test_the_newest_batch_goes_on_from_the_history_where_the_state_is_gone(bay, store, published):
