@@ -20,7 +20,7 @@ from tracking.types import Rates, Streak, Track
 
 _PRIOR = 50  # sightings that the rates of the very beginning stand for
 _MOST = 1500  # sightings that count at most: two days of a dozen slots' worth of two dozen blocks
-_RUNS, _GHOSTS, _SLOTS = 30, 20, 36  # slots missed, ghosts, slots that the means of runs and ghosts remember
+_RUNS, _GHOSTS, _SLOTS = 15, 20, 36  # slots missed, ghosts, slots that the means of runs and ghosts remember
 _BLOCK_HOURS, _HOURS = 1500.0, 60.0  # that the rates of lifts remember
 _WORK_DOUBT = 5e-4  # chance of a run of wrong readings of equipment below which it is believed
 _FAR = 9.0  # squared deviations that a single measurement counts for at most: outliers teach nothing

@@ -72,6 +72,7 @@ class _Slot:
     events: list[TrackEvent] = field(default_factory=list)
     left: int = 0
     came: int = 0
+    found: list[Track] = field(default_factory=list)  # tracks before the slot that it showed at their place
 
     def report(self, kind: EventKind, track: Track, time: datetime, **details: Any) -> None:
         self.events.append(TrackEvent(kind, track.track_id, time, self.batch_id, **details))
@@ -127,7 +128,11 @@ class Tracker:
         kept = [track for track in tracks if not self._is_forgotten(track, slot)]
         dropped = [track for track in tracks if track.status is TrackStatus.TENTATIVE and track not in kept]
         given_up = [track for track in dropped if track.doubts is None]
-        exited = [track for track in self.state.tracks if track.status is TrackStatus.EXITED]
+        exited = [
+            replace(track, misses=track.misses + 1)
+            for track in self.state.tracks
+            if track.status is TrackStatus.EXITED
+        ]
         fresh = self._fresh(blocks, ignored, pairs)
         started = [self._start(blocks[index], sightings[index], slot, number + n) for n, index in enumerate(fresh)]
         kept += [track for track in exited if not self._is_forgotten(track, slot)]
@@ -135,8 +140,7 @@ class Tracker:
             for track in started:
                 slot.report(EventKind.INITIAL, track, slot.time, to_area=track.area, to_stage=track.stage)
         tracks, hypotheses = self._decided([*kept, *started], slot)
-        found = [known[index] for index in pairs if known[index].on_floor]
-        lesson = self._lesson(found, given_up, tracks, slot)
+        lesson = self._lesson(given_up, tracks, slot)
         rates = evidence.learned(slot.model.rates, lesson)
         return self._result(slot, tracks, hypotheses, number + len(fresh), rates)
 
@@ -159,7 +163,9 @@ class Tracker:
         order = list(seen)
         in_doubt = doubted([seen[index] for index in order], absent, slot.hours, slot.model)
         cut = {order[position]: count for position, count in in_doubt.items()}
-        self._calibrate(slot, [(known[i], sightings[pairs[i]]) for i in order if i not in cut and known[i].on_floor])
+        found = [index for index in order if index not in cut and known[index].status is not TrackStatus.TENTATIVE]
+        slot.found += [known[index] for index in found]
+        self._calibrate(slot, [(known[i], sightings[pairs[i]]) for i in found if known[i].on_floor])
         tracks, number = [], self.state.next_number
         for index, track in enumerate(known):
             if index in cut:
@@ -390,6 +396,7 @@ class Tracker:
                 slot.came += 1
                 slot.report(kind, track, begin.standing_since, to_area=track.area, to_stage=track.stage, **said)
             else:
+                slot.found.append(replace(before, misses=before.misses - begin.hits))
                 after[before.track_id] = self._as_if_it_stood(track, before)
                 slot.report(kind, track, before.missed_since or slot.time, to_area=track.area, **said)
         elif not same_place and claim.what != "bad view" and self._has_moved(before, begin):
@@ -540,9 +547,7 @@ class Tracker:
         hours = 0.0 if before is None else (result.slot - before).total_seconds() / 3600
         return _Slot(result.slot, result.batch_id, Model(self.state.rates, self.parameters, floor), hours)
 
-    def _lesson(
-        self, found: Sequence[Track], given_up: Sequence[Track], tracks: Sequence[Track], slot: _Slot
-    ) -> Lesson:
+    def _lesson(self, given_up: Sequence[Track], tracks: Sequence[Track], slot: _Slot) -> Lesson:
         seen = [track for track in tracks if track.on_floor and track.last_seen == slot.time and track.recent]
         earlier = {track.track_id: track for track in self.state.tracks}
         pairs = [(earlier[track.track_id], track.recent[-1]) for track in seen if track.track_id in earlier]
@@ -551,7 +556,7 @@ class Tracker:
         rest = [(track, one) for track, one in pairs if not track.working]
         standing = sum(track.on_floor for track in self.state.tracks)
         return Lesson(
-            found=[track for track in found if track.status is not TrackStatus.LEAVING],
+            found=slot.found,
             given_up=given_up,
             misread=(sum(bool(track.stage_streaks) and stage == track.stage for track, stage in read), len(read)),
             overlooked=(sum(bool(track.work_streaks) and one.working for track, one in work), len(work)),
