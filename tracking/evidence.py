@@ -96,15 +96,14 @@ def strongest(streaks: Sequence[Streak], count: int, weight: float = 0.0) -> Str
 
 def learned(rates: Rates, lesson: Lesson) -> Rates:
     """The running means after a slot."""
-    found, begun = len(lesson.found), sum(track.misses > 0 for track in lesson.found)
-    missed = sum(track.misses for track in lesson.found)
+    found, runs = len(lesson.found), [track.misses for track in lesson.found if track.misses]
+    long = [misses for misses in runs if misses > 1]
     seen = sum(track.hits for track in lesson.given_up)
     return replace(
         rates,
-        missed=_mean(rates.missed, rates.observed, begun, found),
-        missed_again=_clipped(
-            rates.missed_again + (missed - begun - rates.missed_again * missed) / (_RUNS + missed), _AGAIN
-        ),
+        missed=_mean(rates.missed, rates.observed, len(runs), found),
+        missed_again=_of_runs(rates.missed_again, len(long), len(runs)),
+        missed_on=_of_runs(rates.missed_on, sum(long) - 2 * len(long), sum(long) - len(long)),
         misread=_mean(rates.misread, rates.observed, *lesson.misread),
         overlooked=_mean(rates.overlooked, rates.observed, *lesson.overlooked),
         imagined=_mean(rates.imagined, rates.observed, *lesson.imagined),
@@ -148,6 +147,11 @@ def _scatter(std: float, squares: NDArray[np.float64], observed: int) -> float:
 
 def _mean(rate: float, observed: int, count: int, total: int) -> float:
     return _clipped(rate + (count - rate * total) / (_PRIOR + observed + total), _SHARE)
+
+
+def _of_runs(rate: float, on: int, total: int) -> float:
+    """A share of the misses after which another followed."""
+    return _clipped(rate + (on - rate * total) / (_RUNS + total), _AGAIN)
 
 
 def _clipped(value: float, limits: tuple[float, float]) -> float:

@@ -174,9 +174,11 @@ def _is_end(track: Track) -> bool:
 def _alone_ends(ends: Sequence[Track], slot: datetime, displaced: NDArray[np.bool_], model: Model) -> Floats:
     """(ends, 2) log probability of having left the bay, and of standing at the place, missed."""
     hours = np.array([_hours(end.last_seen, slot) for end in ends])
+    # It left before the first slot that missed it: had it left later, it would have been missed before as well.
+    until_missed = np.array([_hours(end.last_seen, end.missed_since or slot) for end in ends])
     misses = np.array([float(end.misses) for end in ends])
     absent = np.array([end.status is TrackStatus.EXITED for end in ends], dtype=bool)
-    exited = np.where(absent, 0.0, model.exits(hours))
+    exited = np.where(absent, 0.0, model.exits(until_missed))
     missed = model.stands(hours) + model.missed(misses) + np.where(displaced, _DISPLACED, 0.0)
     return np.column_stack([exited, np.where(absent, -np.inf, missed)]).reshape(-1, 2)
 

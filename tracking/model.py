@@ -86,8 +86,12 @@ class Model:
 
     def missed(self, slots: Floats) -> Floats:
         """Log probability that a block that stands is not found in so many slots in a row."""
-        again = math.log(self.rates.missed_again)
-        return np.asarray(np.where(slots > 0, math.log(self.rates.missed) + again * (slots - 1), 0.0))
+        first, again, on = (
+            math.log(rate) for rate in (self.rates.missed, self.rates.missed_again, self.rates.missed_on)
+        )
+        return np.asarray(
+            np.where(slots > 0, first, 0.0) + np.where(slots > 1, again, 0.0) + on * np.maximum(slots - 2, 0.0)
+        )
 
     def false(self, slots: Floats) -> Floats:
         """Log of the expected number of false detections of a slot that are seen in so many slots."""

@@ -129,9 +129,7 @@ class Tracker:
         dropped = [track for track in tracks if track.status is TrackStatus.TENTATIVE and track not in kept]
         given_up = [track for track in dropped if track.doubts is None]
         exited = [
-            replace(track, misses=track.misses + 1)
-            for track in self.state.tracks
-            if track.status is TrackStatus.EXITED
+            replace(track, misses=track.misses + 1) for track in self.state.tracks if track.status is TrackStatus.EXITED
         ]
         fresh = self._fresh(blocks, ignored, pairs)
         started = [self._start(blocks[index], sightings[index], slot, number + n) for n, index in enumerate(fresh)]
@@ -366,7 +364,8 @@ class Tracker:
         certainty = (
             1 - dict(claim.alternatives).get("false", 0.0) if absent and claim.track is None else claim.probability
         )
-        if certainty < self.parameters.certain and not overdue:
+        needed = self.parameters.certain_new if claim.track is None else self.parameters.certain
+        if certainty < needed and not overdue:
             return
         if claim.track is not None and claim.track.track_id in after:
             self._continue(after, after[claim.track.track_id], begin, claim, slot)
@@ -486,7 +485,7 @@ class Tracker:
         if claim.what != "exited":
             after[end.track_id] = replace(track, status=TrackStatus.MISSED)
             return
-        if claim.probability < self.parameters.certain or track.misses < self.parameters.exit_slots:
+        if claim.probability < self.parameters.certain_gone or track.misses < self.parameters.exit_slots:
             after[end.track_id] = replace(track, status=TrackStatus.LEAVING)
             return
         since = track.missed_since or slot.time
