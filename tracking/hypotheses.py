@@ -115,6 +115,12 @@ class Hypotheses:
         for row, column in self.explanation.likeliest.items():
             yield self.ends[row].track_id, self.begins[column].track_id, self.of_begin(self.begins[column])
 
+    def lifted(self) -> dict[str, str]:
+        """Id of the end that was most likely lifted there, by id of the begin."""
+        return {
+            begin: end for end, begin, claim in self.likeliest() if claim.what == MOVES and claim.probability > _LIKELY
+        }
+
     def _begin(self, begin: Track) -> int:
         return next(index for index, one in enumerate(self.begins) if one.track_id == begin.track_id)
 

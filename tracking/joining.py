@@ -1,6 +1,6 @@
 """Two tracks that turn out to be one block, several that become one, and one that becomes several."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -103,12 +103,18 @@ def merged_into(
 
 
 def set_apart(
-    begin: Track, gone: Sequence[Track], present: Sequence[Track], parameters: TrackerParameters
+    begin: Track,
+    gone: Sequence[Track],
+    present: Sequence[Track],
+    parameters: TrackerParameters,
+    *,
+    lifted: Mapping[str, str],
 ) -> tuple[Track, Track] | None:
     """The block that a new one was a part of until now, and the track in which its other part goes on.
 
     Side by side: the former outline covers both parts. One upon the other: the new one is as high
     as the former block is lower now. Where the begin itself is the larger part, it is returned as that.
+    A track that another block was lifted to (`lifted`: id of that one by id of the track) is no part.
     """
     for whole in gone:
         if whole.status not in (TrackStatus.MISSED, TrackStatus.LEAVING):
@@ -116,13 +122,15 @@ def set_apart(
         if not _together(whole.missed_since, begin.standing_since, parameters):
             continue
         for rest in present:
+            if lifted.get(rest.track_id, whole.track_id) != whole.track_id:
+                continue
             if rest is whole or not _together(rest.standing_since, begin.standing_since, parameters):
                 continue
             if cover(whole.footprint, rest.footprint) < parameters.covered_share or rest.first_seen <= whole.last_seen:
                 continue
             beside = cover(whole.footprint, begin.footprint) >= parameters.covered_share
-            lifted = _stacked(whole.height_m - rest.height_m, begin, whole, parameters)
-            if beside or (lifted and _same_plan(rest, whole, parameters)):
+            upon = _stacked(whole.height_m - rest.height_m, begin, whole, parameters)
+            if beside or (upon and _same_plan(rest, whole, parameters)):
                 larger = max(rest, begin, key=lambda one: (one.footprint.area, one.track_id)) if beside else rest
                 return whole, larger
     return None

@@ -417,7 +417,7 @@ class Tracker:
     def _appear(self, after: dict[str, Track], begin: Track, claim: Claim, hypotheses: Hypotheses, slot: _Slot) -> None:
         others = [after[end.track_id] for end in hypotheses.ends if end.track_id in after]
         present = [track for track in after.values() if track.track_id != begin.track_id]
-        source = set_apart(begin, others, present, self.parameters)
+        source = set_apart(begin, others, present, self.parameters, lifted=hypotheses.lifted())
         if source is not None and source[1].track_id == begin.track_id:
             return  # the larger part, which goes on as the block once its other part is certain
         said = {"after": begin.not_before, **claim.said()}
@@ -460,7 +460,8 @@ class Tracker:
         gone_on = {end for end, other, _ in hypotheses.likeliest() if other != begin.track_id}
         ends = [after[end.track_id] for end in hypotheses.ends if end.track_id in after and end.track_id not in gone_on]
         host, parts = merged_into(begin, ends, self.parameters)
-        if host is None:
+        lifted = hypotheses.lifted().get(begin.track_id)
+        if host is None or lifted not in (None, host.track_id, *(part.track_id for part in parts)):
             return False
         after[host.track_id] = joined(host, begin, self.parameters, same_place=False, reshaped=True)
         del after[begin.track_id]
