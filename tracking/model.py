@@ -131,6 +131,14 @@ class Model:
         # Relative to its mode: of a direction nothing is known otherwise either.
         return np.asarray(centre + _log_t(turned, spread) - _log_t(np.zeros_like(turned), spread))
 
+    def plan_deviation(self, known: Forms, seen: Forms) -> Floats:
+        """(n,) by how much centre or a side is off at the most, in standard deviations, if the block stands."""
+        place = self.rates.claim * (known.std_m**2 / known.count + seen.std_m**2 / seen.count)
+        place = np.sqrt(place + self.parameters.slack_m**2)
+        side = self.rates.side_m * np.sqrt(1 / known.shape_count + 1 / seen.shape_count)
+        apart = np.abs(seen.values - known.values)[:, [X, Y, LONG, SHORT]]
+        return np.asarray((apart / np.column_stack([place, place, side, side])).max(axis=1))
+
     def set_down(self, distance_m: Floats) -> Floats:
         """Log density of the centre of a block set down where another has left, by its distance from that one's."""
         share = self.parameters.reuse_share

@@ -364,13 +364,22 @@ class Tracker:
         certainty = (
             1 - dict(claim.alternatives).get("false", 0.0) if absent and claim.track is None else claim.probability
         )
-        needed = self.parameters.certain_new if claim.track is None else self.parameters.certain
+        source = self._source(after, begin, hypotheses, slot) if claim.what == "new" else None
+        needed = self.parameters.certain_new if claim.track is None and source is None else self.parameters.certain
         if certainty < needed and not overdue:
             return
         if claim.track is not None and claim.track.track_id in after:
             self._continue(after, after[claim.track.track_id], begin, claim, slot)
         elif claim.what == "new" and begin.hits >= self.parameters.confirm_slots:
-            self._appear(after, begin, claim, hypotheses, slot)
+            self._appear(after, begin, claim, source, slot)
+
+    def _source(
+        self, after: Mapping[str, Track], begin: Track, hypotheses: Hypotheses, slot: _Slot
+    ) -> tuple[Track, Track] | None:
+        """The block that a new one was a part of until now, and the track in which its other part goes on."""
+        gone = [after[end.track_id] for end in hypotheses.ends if end.track_id in after]
+        present = [track for track in after.values() if track.track_id != begin.track_id]
+        return set_apart(begin, gone, present, slot.model, lifted=hypotheses.lifted())
 
     def _is_still_there(self, begin: Track, claim: Claim) -> bool:
         """Whether a track that was doubted is most likely where it was, but for less than a move."""
@@ -414,10 +423,14 @@ class Tracker:
         square = was.values[0, 2] < self.parameters.same_side_ratio * was.values[0, 3]
         return way >= self.parameters.move_m or (turned and not square)
 
-    def _appear(self, after: dict[str, Track], begin: Track, claim: Claim, hypotheses: Hypotheses, slot: _Slot) -> None:
-        others = [after[end.track_id] for end in hypotheses.ends if end.track_id in after]
-        present = [track for track in after.values() if track.track_id != begin.track_id]
-        source = set_apart(begin, others, present, self.parameters, lifted=hypotheses.lifted())
+    def _appear(
+        self,
+        after: dict[str, Track],
+        begin: Track,
+        claim: Claim,
+        source: tuple[Track, Track] | None,
+        slot: _Slot,
+    ) -> None:
         if source is not None and source[1].track_id == begin.track_id:
             return  # the larger part, which goes on as the block once its other part is certain
         said = {"after": begin.not_before, **claim.said()}
@@ -459,7 +472,7 @@ class Tracker:
         """Whether the tentative track is a block that took in another; then they are joined."""
         gone_on = {end for end, other, _ in hypotheses.likeliest() if other != begin.track_id}
         ends = [after[end.track_id] for end in hypotheses.ends if end.track_id in after and end.track_id not in gone_on]
-        host, parts = merged_into(begin, ends, self.parameters)
+        host, parts = merged_into(begin, ends, slot.model)
         lifted = hypotheses.lifted().get(begin.track_id)
         if host is None or lifted not in (None, host.track_id, *(part.track_id for part in parts)):
             return False

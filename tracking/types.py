@@ -166,7 +166,7 @@ class Rates:
     """
 
     missed: float = 0.02
-    missed_again: float = 0.15
+    missed_again: float = 0.05
     missed_on: float = 0.3
     misread: float = 0.04
     overlooked: float = 0.02
