@@ -134,7 +134,7 @@ def weigh(tracks: Sequence[Track], slot: datetime, began: datetime | None, model
         began: the bay's first slot; None where this is it.
         model: of the bay.
     """
-    begins = tuple(track for track in tracks if track.status is TrackStatus.TENTATIVE)
+    begins = tuple(track for track in tracks if _is_begin(track, model))
     ends = tuple(track for track in tracks if _is_end(track)) if begins else tuple(filter(_is_missing, tracks))
     known, seen = known_forms(ends), known_forms(begins)
     everyone = known_forms([track for track in tracks if track.status is not TrackStatus.TENTATIVE])
@@ -167,6 +167,12 @@ def weigh(tracks: Sequence[Track], slot: datetime, began: datetime | None, model
 def seen_slots(begins: Sequence[Track]) -> Floats:
     """Sightings of each."""
     return np.array([float(begin.hits) for begin in begins])
+
+
+def _is_begin(track: Track, model: Model) -> bool:
+    """Whether a tentative track has to be explained now: one that was seen but briefly, and is not now, may wait."""
+    brief = track.misses > 0 and track.hits < model.parameters.confirm_slots
+    return track.status is TrackStatus.TENTATIVE and not brief
 
 
 def _is_missing(track: Track) -> bool:

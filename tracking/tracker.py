@@ -45,6 +45,7 @@ from tracking.model import Model
 from tracking.outline import Outline, outline_of, smooth
 from tracking.parameters import TrackerParameters
 from tracking.plausibility import implausible
+from tracking.stopovers import stopover
 from tracking.types import (
     EventKind,
     Rates,
@@ -409,6 +410,11 @@ class Tracker:
                 slot.report(kind, track, before.missed_since or slot.time, to_area=track.area, **said)
         elif not same_place and claim.what != "bad view" and self._has_moved(before, begin):
             slot.left += 1
+            via = stopover(begin, before, list(after.values()), slot.model)
+            if via is not None:
+                slot.report(EventKind.MOVED, track, via.standing_since, **places_of(before, via), **said)
+                before, said["after"] = replace(before, area=via.area), via.last_seen
+                del after[via.track_id]
             slot.report(EventKind.MOVED, track, begin.standing_since, **places_of(before, track), **said)
         else:
             after[before.track_id] = self._as_if_it_stood(track, before)
@@ -463,9 +469,17 @@ class Tracker:
             )
         else:
             slot.came += 1
+            first = stopover(begin, None, list(after.values()), slot.model) or begin
+            said["after"] = first.not_before
             slot.report(
-                EventKind.APPEARED, begin, begin.standing_since, to_area=begin.area, to_stage=begin.stage, **said
+                EventKind.APPEARED, begin, first.standing_since, to_area=first.area, to_stage=first.stage, **said
             )
+            if first is not begin:
+                del after[first.track_id]
+                moved = joined(first, begin, self.parameters, same_place=False)
+                begin = replace(moved, track_id=begin.track_id)
+                said["after"] = first.last_seen
+                slot.report(EventKind.MOVED, begin, begin.standing_since, **places_of(first, begin), **said)
         after[begin.track_id] = replace(begin, status=TrackStatus.PRESENT, doubts=None, probability=1.0)
 
     def _merge(self, after: dict[str, Track], begin: Track, hypotheses: Hypotheses, slot: _Slot) -> bool:
@@ -604,7 +618,8 @@ class Tracker:
         """Whether a track that is not there was never confirmed, or exited too long ago to come back."""
         if track.status is TrackStatus.EXITED:
             return slot.time - (track.missed_since or track.last_seen) > timedelta(days=self.parameters.remember_days)
-        patience = self.parameters.confirm_slots * (1 if track.hits < self.parameters.confirm_slots else 2)
+        brief = track.hits < self.parameters.confirm_slots
+        patience = self.parameters.confirm_slots + (1 if brief else self.parameters.confirm_slots)
         return track.status is TrackStatus.TENTATIVE and track.misses >= patience
 
     def _is_doubted_too_long(self, time: datetime) -> bool:
