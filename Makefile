@@ -87,6 +87,9 @@ bench-history: install  ## a year of ten bays in its own PostgreSQL: how long ea
 fuzz: install  ## every reader of bytes under a coverage-guided fuzzer (ARGS="--seconds 1800", names of targets)
 	@$(BIN)/python -m lab.fuzzing $(ARGS)
 
+check-hostile: install  ## odd and hostile input stops itself alone: artifacts, cameras, 1000 bay files in Airflow, fuzzing (ARGS=--help)
+	@$(BIN)/python -m lab.benchmarks.check_hostile $(ARGS)
+
 check-slots: install  ## a slot holds what was seen then, nothing is lost: real Airflow, random losses (ARGS=--help)
 	@$(BIN)/python -m lab.benchmarks.check_slots $(ARGS)
 
