@@ -112,7 +112,7 @@ def _main(folder: Path, files: int, seed: int) -> None:
     signal.signal(signal.SIGALRM, _give_up)
     from airflow.dag_processing.bundles.manager import DagBundlesManager
 
-    DagBundlesManager().sync_bundles_to_db()
+    DagBundlesManager().sync_bundles_to_db()  # type: ignore[no-untyped-call]
     bays = folder / "bays"
     bays.mkdir()
     demo = yaml.safe_load((_PROJECT / "bays" / "demo_bay.yaml").read_text("utf-8")) | {"enabled": True}
@@ -138,12 +138,12 @@ def _inputs(folder: Path, text: str, files: int, seed: int) -> Iterator[tuple[st
     yield from special[: max(0, files)]
 
 
-def _at(name: str, make: Callable[[Path], None], bays: Path) -> Path:
+def _at(name: str, make: Callable[[Path], object], bays: Path) -> Path:
     make(bays / name)
     return bays / name
 
 
-def _writer(content: bytes) -> Callable[[Path], None]:
+def _writer(content: bytes) -> Callable[[Path], object]:
     def write(path: Path) -> None:
         path.write_bytes(content)
 
@@ -244,7 +244,7 @@ def _in_database() -> tuple[set[str], list[tuple[str, str]]]:
             serialized = SerializedDagModel.get(one, session=session)
             if serialized is not None and serialized.dag.tasks:
                 there.add(one)
-        errors = [(one.filename, one.stacktrace) for one in session.scalars(select(ParseImportError))]
+        errors = [(one.filename or "", one.stacktrace or "") for one in session.scalars(select(ParseImportError))]
     return there, errors
 
 

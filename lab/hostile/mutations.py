@@ -38,7 +38,7 @@ def mutated(text: str, changes: random.Random) -> bytes:
     return changes.choice(kinds)(text, changes)
 
 
-def no_text_files(folder: Path) -> dict[str, Callable[[Path], None]]:
+def no_text_files(folder: Path) -> dict[str, Callable[[Path], object]]:
     """What may stand in a bay's file's place, by name; each makes it at a path of `folder`."""
     bomb = "a: &a [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
         f"{name}: &{name} [{', '.join(['*' + before] * 10)}]\n"
@@ -62,13 +62,13 @@ def no_text_files(folder: Path) -> dict[str, Callable[[Path], None]]:
         "link to a device": lambda path: path.symlink_to("/dev/zero"),
         "sparse file of 3 GB": sparse,
         "empty file": Path.touch,
-        "aliases of aliases": lambda path: path.write_text(bomb) and None,
-        "alias of itself": lambda path: path.write_text("a: &a [*a]\n") and None,
-        "brackets": lambda path: path.write_text("[" * 100_000) and None,
-        "UTF-16": lambda path: path.write_bytes("description: x\n".encode("utf-16")) and None,
-        "a long key": lambda path: path.write_text(f"? {'k' * 100_000}\n: 1\n") and None,
-        "many documents": lambda path: path.write_text("---\na: 1\n" * 10_000) and None,
-        "many keys": lambda path: path.write_text("".join(f"k{n}: 1\n" for n in range(30_000))) and None,
+        "aliases of aliases": lambda path: path.write_text(bomb),
+        "alias of itself": lambda path: path.write_text("a: &a [*a]\n"),
+        "brackets": lambda path: path.write_text("[" * 100_000),
+        "UTF-16": lambda path: path.write_bytes("description: x\n".encode("utf-16")),
+        "a long key": lambda path: path.write_text(f"? {'k' * 100_000}\n: 1\n"),
+        "many documents": lambda path: path.write_text("---\na: 1\n" * 10_000),
+        "many keys": lambda path: path.write_text("".join(f"k{n}: 1\n" for n in range(30_000))),
     }
 
 
