@@ -133,6 +133,9 @@ def _convert(options: argparse.Namespace) -> int:
         print(f"refused: {reason}", file=sys.stderr)
     counts = ", ".join(f"{count} {stage}" for stage, count in result.converted.items()) or "nothing"
     print(f"{options.new}: {counts} converted, {len(result.refused)} refused; {options.old} is as it was")
+    if result.left:
+        again = "the next batch of a bay tracks its slots again (docs/storage.md)"
+        print(f"{result.left} tracking artifacts left out: {again}.")
     print("References that Airflow keeps from before do not fit the new files: run no old task again.")
     return _FAILED if result.refused else 0
 

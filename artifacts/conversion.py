@@ -4,7 +4,6 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import get_args
 
 from artifacts import format1
 from artifacts.reference import Stage, artifact_path
@@ -16,14 +15,18 @@ from bay_observation.files import read_regular_file
 
 @dataclass(slots=True)
 class Conversion:
-    """How many artifacts of each stage were converted, and which were refused, each with the reason."""
+    """How many artifacts of each stage were converted, and which were refused, each with the reason.
+
+    `left` counts tracking artifacts: they are not converted, their slots are tracked again.
+    """
 
     converted: Counter[Stage] = field(default_factory=Counter)
     refused: list[str] = field(default_factory=list)
+    left: int = 0
 
 
 def convert(old: Path, new: Path, on_batch: Callable[[str], None] = lambda _: None) -> Conversion:
-    """Write every artifact of format 1 under `old` into a store at `new`; `old` is not changed.
+    """Write the artifacts of format 1 under `old` into a store at `new`; `old` is not changed.
 
     Args:
         old: root of a store of format 1.
@@ -39,9 +42,8 @@ def convert(old: Path, new: Path, on_batch: Callable[[str], None] = lambda _: No
     if new.resolve() == old.resolve():
         raise ConfigError(f"{new}: the old store itself; name another folder, and set DATA_PATH to it afterwards")
     store, result = ArtifactStore(new), Conversion()
-    for stage in get_args(Stage):
-        pattern = artifact_path(stage, "any", "any")
-        for path in sorted((old / pattern.parts[0]).glob(f"*/*/{pattern.name}")):
+    for stage in format1.VERSIONS:
+        for path in _files(old, stage):
             on_batch(str(path))
             try:
                 value = format1.read(str(path), stage, read_regular_file(path, SCHEMAS[stage].most_bytes))
@@ -50,4 +52,10 @@ def convert(old: Path, new: Path, on_batch: Callable[[str], None] = lambda _: No
                 result.refused.append(str(error))
             else:
                 result.converted[stage] += 1
+    result.left = len(_files(old, "tracking"))
     return result
+
+
+def _files(root: Path, stage: Stage) -> list[Path]:
+    pattern = artifact_path(stage, "any", "any")
+    return sorted((root / pattern.parts[0]).glob(f"*/*/{pattern.name}"))

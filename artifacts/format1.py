@@ -18,11 +18,12 @@ from artifacts.reference import Stage
 from artifacts.schemas import SCHEMAS
 from bay_observation.errors import ArtifactError
 
-_VERSIONS: dict[Stage, int] = {"capture": 1, "observation": 1, "fusion": 1, "tracking": 2}
-_STAGE_MODULES = frozenset(
-    {"capture_async.types", "inference.types", "fusion.types", "tracking.types", "tracking.outline"}
-)
-_ENUMERATIONS = frozenset({"FailureReason", "TrackStatus", "EventKind"})
+VERSIONS: dict[Stage, int] = {"capture": 1, "observation": 1, "fusion": 1}
+"""Stages whose artifacts are converted, and the version that they had. Tracking's are not: they hold the
+state of a tracker that knew other things of its blocks, so that the slots are tracked again."""
+
+_STAGE_MODULES = frozenset({"capture_async.types", "inference.types", "fusion.types"})
+_ENUMERATIONS = frozenset({"FailureReason"})
 _DTYPES = {"f4": "<f4", "f8": "<f8", "u1": "|u1", "i8": "<i8"}
 _LONGEST_HEADER = 128
 
@@ -38,7 +39,7 @@ def read(where: str, stage: Stage, content: bytes) -> Any:
         ArtifactError: it is no such file, or what it holds does not fit the stage's type of today.
     """
     first, separator, _ = content[:_LONGEST_HEADER].partition(b"\n")
-    if not separator or first != f"bay-observation {stage} {_VERSIONS[stage]}".encode():
+    if not separator or first != f"bay-observation {stage} {VERSIONS.get(stage)}".encode():
         raise ArtifactError(f"{where}: not a {stage} artifact of format 1")
     try:
         plain = _Plain().of(_described(content[len(first) + 1 :]))

@@ -29,5 +29,5 @@ SCHEMAS: dict[Stage, Schema] = {
     "capture": Schema(2, "capture_async.types", "CaptureBatch", 512 * 2**20),
     "observation": Schema(2, "inference.types", "Observation", 64 * 2**20),
     "fusion": Schema(2, "fusion.types", "FusionResult", 32 * 2**20),
-    "tracking": Schema(3, "tracking.types", "TrackingResult", 64 * 2**20),
+    "tracking": Schema(4, "tracking.types", "TrackingResult", 64 * 2**20),
 }

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from bay_observation.errors import ConfigError
 
 NoticeKind = Literal[
+    "initial",
     "appeared",
     "moved",
     "stage_changed",
@@ -25,12 +26,17 @@ NoticeKind = Literal[
     "merged",
     "split",
     "dismissed",
+    "corrected",
+    "floor_doubted",
     "camera_down",
     "camera_up",
 ]
 """Events that recipients can be notified of: kinds of `tracking.EventKind` and `CameraChangeKind`, as text."""
 
 NOTICE_KINDS: tuple[NoticeKind, ...] = get_args(NoticeKind)
+
+# That a block stood there when tracking began has not happened just now.
+_NEWS: tuple[NoticeKind, ...] = tuple(kind for kind in NOTICE_KINDS if kind != "initial")
 
 ASSET_LISTENER = "asset"
 """The name that the history keeps for Airflow's asset events."""
@@ -47,7 +53,7 @@ class Notification(BaseModel):
         name: of this recipient within the bay. The history records by it what was sent
             already: a recipient with a new name starts with the next batch.
         notifier: classpath of an `airflow.sdk.BaseNotifier`.
-        events: kinds to send; all of them by default.
+        events: kinds to send; all of them but `initial` by default.
         arguments: of the notifier. Those that it templates may use `news.text` and more
             (docs/events.md). Logins stay in Airflow Connections; give their ids.
     """
@@ -57,7 +63,7 @@ class Notification(BaseModel):
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_]{0,47}$")]
     notifier: str
-    events: tuple[NoticeKind, ...] = NOTICE_KINDS
+    events: tuple[NoticeKind, ...] = _NEWS
     arguments: dict[str, Any] = Field(default_factory=dict)
 
     @field_validator("name")
@@ -78,7 +84,9 @@ class Notification(BaseModel):
     @classmethod
     def _names_some(cls, value: tuple[NoticeKind, ...]) -> tuple[NoticeKind, ...]:
         if not value:
-            raise ValueError(f"names no event: leave it out for all, or choose from {', '.join(NOTICE_KINDS)}")
+            raise ValueError(
+                f"names no event: leave it out for all but initial, or choose from {', '.join(NOTICE_KINDS)}"
+            )
         return value
 
     @field_validator("arguments")

@@ -1,4 +1,4 @@
-"""Gates, weights and patience of a bay's tracker: the `tracking` keys of its YAML file."""
+"""Priors, limits and patience of a bay's tracker: the `tracking` keys of its YAML file."""
 
 from typing import Annotated
 
@@ -7,112 +7,106 @@ from pydantic import BaseModel, ConfigDict, Field
 Share = Annotated[float, Field(ge=0, le=1)]
 Chance = Annotated[float, Field(gt=0, lt=1)]
 Count = Annotated[int, Field(ge=1, le=1000)]
-Memory = Annotated[int, Field(ge=0, le=100_000)]
 Weight = Annotated[float, Field(ge=0, le=100)]
+Rate = Annotated[float, Field(gt=0, le=100)]
 Ratio = Annotated[float, Field(gt=1, le=10)]
 Metres = Annotated[float, Field(ge=0, le=100)]
 Minutes = Annotated[float, Field(ge=0, le=1440)]
+Days = Annotated[float, Field(ge=0, le=3650)]
 
 
 class TrackerParameters(BaseModel):
-    """How the tracker decides. Counts are in slots; a slot without a batch counts for nothing.
+    """How the tracker decides. What is counted in slots counts those with a floor plan; the rest is time.
 
-    Evidence:
-        doubt: chance of a run of mere misses, or of mere misreadings, below which the
-            run is believed; a bay of 27 blocks has some 4000 occasions a day to be wrong. With
-            the share of misses that the bay has shown of late, it tells how many empty slots
-            make an exit; likewise for readings of a stage.
-        exit_slots: the fewest slots in which the floor must be seen without the block.
+    Decisions:
+        certain: probability from which on an explanation is believed and its event reported.
+        revise_slots: slots for which it may be put off; then the likeliest one is taken, and its event
+            says what else was possible.
+        confirm_slots: sightings that make a track of a new block, and a move of a lift.
+        exit_slots: the fewest slots in which the floor must be seen without the block before it exits.
+        remember_days: for which a block that left can be known again; 0 for never.
+        move_m: the shortest way that is a move.
+
+    What is expected (how much is lifted, missed and misread is learned, see `tracking.Rates`):
+        bias_m: standard deviation by which other cameras, at another place, measure a side or height otherwise.
+        slack_m: standard deviation by which a standing block's place may drift, beside the claimed one.
+        twin_share: share of the new blocks that are of the size of one that is known.
+        reuse_share: share of the lifts that set a block down where another has just left.
+        return_per_hour: share of the blocks that left which come back within an hour.
+        bad_view: share of the sightings whose shape is not the block's: a part of it, or two in one.
+        class_misread: share of the readings of a class that are another one.
+        stages: assembly stages in their order: a block goes on, never back. Others have no order.
+
+    Readings:
+        doubt: chance of a run of mere misreadings of a stage below which it is believed; a bay of
+            27 blocks has some 4000 occasions a day to be wrong.
         reading_slots: the fewest readings, less those against it, that change a class, stage or area.
         reading_weight: sum of their confidences that a change of stage needs besides.
         work_slots: readings of equipment at a block, or of none, less those against it, that
             begin or end work.
-        confirm_slots: sightings that make a track of a new block, and a move of a jump.
-        false_per_slot: false detections in a slot from which on a new block needs a sighting
-            more, and what only the very first slot showed is dismissed as one.
-        unseen_share: share of the footprint that nobody saw from which on its emptiness proves nothing.
+
+    Places:
+        unseen_share: share of the footprint that no working camera saw from which on its emptiness proves nothing.
         witnesses: of the cameras that saw the block last, those that must work for its
             absence to count; all of them where fewer saw it.
-
-    Standing blocks (first step: by overlap of footprints):
-        min_overlap: intersection over union, or four fifths of the share of the smaller
-            footprint that is covered, whichever is larger.
-        ignored_overlap: the same for a block that was seen in an area that tracking
-            ignores: above it, it is a standing block whose area was misread.
-        size_weight, height_weight: cost per unit of log-ratio of footprint areas and of heights.
-        class_cost, stage_cost, tentative_cost: cost where these differ, or the track is not confirmed.
-        max_standing_cost: of the sum, with one minus the overlap; above it, another block stands there.
-        max_doubtful_cost: the same for a track that is tentative or was missed more than once, where
-            size or height differ by more than a jump allows. Where a block was lost from sight,
-            another height is another block's.
+        min_overlap: of a sighting and a track's footprint from which on it lies at the track's place: intersection
+            over union, or four fifths of the share of the smaller footprint that is covered, whichever is larger.
+        ignored_overlap: the same for a sighting in an area that tracking ignores.
         max_shared_floor: share of a footprint on a standing block from which on it is no new block.
-
-    Jumps (second step: a block lifted by crane to another place):
-        jump_side_ratio: the most by which long and short side may differ.
-        jump_height_m, jump_height_share: the most by which heights may differ, metres and share of the height.
-        jump_class_cost, jump_stage_cost: cost of another class and of another stage; with that of
-            sides and height, which at their limits is one, they may come to one.
-        jump_distance_cost: cost of a jump as long as the bay, which tells jumps apart that are possible.
-        move_m: a block of the same shape this far from its place, though it overlaps it, has moved.
-
-    Blocks known again (third step: after an absence, or after a jump that nobody could see):
-        remember_slots: slots after its exit in which a block can be known again; 0 for never.
-        return_side_ratio, return_height_m, return_height_share: as for jumps. Where two
-            blocks fit, neither is taken: no identity is better than a doubtful one.
 
     Merging and splitting:
         covered_share: share of a block's floor that another must cover to have taken it in.
         together_minutes: what happens to two blocks within this time may be one happening.
+        same_side_ratio, same_height_m, same_height_share: within which sides and heights are the same.
+
+    Doubt of a whole floor plan:
+        doubted_share: share of the blocks that must be gone at once, or shifted alike.
+        doubted_hours: after which a floor plan that stays as it is is believed all the same.
 
     Smoothing:
-        default_std_m: standard deviation of a footprint's centre where fusion tells none.
+        default_std_m: standard deviation of a footprint's centre where fusion gives none.
         least_std_m: the smallest that is believed.
         memory_slots: measurements that the past weighs at most.
-        shift_sigmas, shift_m: standard deviations and metres between outline and
-            measurement, both exceeded, from which on the block may have been shifted.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    doubt: Chance = 1e-6
+    certain: Chance = 0.9
+    revise_slots: Count = 6
+    confirm_slots: Count = 2
     exit_slots: Count = 3
+    remember_days: Days = 3.0
+    move_m: Metres = 1.0
+
+    bias_m: Metres = 0.05
+    slack_m: Metres = 0.03
+    twin_share: Chance = 0.05
+    reuse_share: Chance = 0.3
+    return_per_hour: Rate = 0.004
+    bad_view: Chance = 0.003
+    class_misread: Chance = 0.05
+    stages: tuple[str, ...] = ("sub_assembly", "unit_assembly", "grand_assembly", "pre_outfitting")
+
+    doubt: Chance = 1e-5
     reading_slots: Count = 3
     reading_weight: Weight = 1.0
     work_slots: Count = 2
-    confirm_slots: Count = 2
-    false_per_slot: Weight = 0.17
+
     unseen_share: Share = 0.5
     witnesses: Count = 2
-
     min_overlap: Share = 0.3
     ignored_overlap: Share = 0.5
-    size_weight: Weight = 0.3
-    height_weight: Weight = 0.5
-    class_cost: Weight = 0.4
-    stage_cost: Weight = 0.05
-    tentative_cost: Weight = 0.1
-    max_standing_cost: Weight = 1.2
-    max_doubtful_cost: Weight = 0.4
     max_shared_floor: Share = 0.5
 
-    jump_side_ratio: Ratio = 1.1
-    jump_height_m: Metres = 0.2
-    jump_height_share: Share = 0.05
-    jump_class_cost: Weight = 0.4
-    jump_stage_cost: Weight = 0.4
-    jump_distance_cost: Weight = 0.1
-    move_m: Metres = 1.0
-
-    remember_slots: Memory = 432
-    return_side_ratio: Ratio = 1.05
-    return_height_m: Metres = 0.2
-    return_height_share: Share = 0.03
-
-    covered_share: Share = 0.6
+    covered_share: Share = 0.8
     together_minutes: Minutes = 35.0
+    same_side_ratio: Ratio = 1.1
+    same_height_m: Metres = 0.2
+    same_height_share: Share = 0.05
+
+    doubted_share: Share = 0.5
+    doubted_hours: Annotated[float, Field(ge=0, le=1000)] = 12.0
 
     default_std_m: Metres = 0.1
-    least_std_m: Metres = 0.05
+    least_std_m: Metres = 0.03
     memory_slots: Count = 24
-    shift_sigmas: Weight = 4.0
-    shift_m: Metres = 0.3

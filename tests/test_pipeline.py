@@ -60,8 +60,8 @@ class Bay:
         subnet = f"127.{os.getpid() % 100 + 100}.{os.getpid() // 100 % 250}"
         self.content |= {"enabled": True, "camera_quorum": 11, "retry_delay": 10}
         board = {"path": str(folder.parent / "board.txt"), "text": "{{ news.text }}"}
-        notification = {"name": "board", "notifier": "yard_board.Board", "events": ["appeared"], "arguments": board}
-        self.content["notifications"] = [notification]
+        notification = {"name": "board", "notifier": "yard_board.Board", "arguments": board}
+        self.content["notifications"] = [notification | {"events": ["initial", "appeared"]}]
         self.content["network"] = {"camera_subnet": f"{subnet}.0/24", "observer_ip": f"{subnet}.1"}
         for camera in self.content["cameras"]:
             host = f"{subnet}.{camera['host'].rpartition('.')[2]}"
@@ -167,21 +167,21 @@ def test_another_teams_dag_runs_when_something_happened(yard):
     first, *_ = airflow.asset_events(f"tracking://{BAY}")
     batch = batch_id(BAY, FIRST)
     assert first["extra"]["batch_id"] == batch
-    appeared = yard.store.load(yard.store.find("tracking", BAY, batch)).events
-    assert first["extra"]["counts"] == {"appeared": len(appeared)}
+    initial = yard.store.load(yard.store.find("tracking", BAY, batch)).events
+    assert first["extra"]["counts"] == {"initial": len(initial)}
     assert (first["source_dag_id"], first["source_task_id"]) == (DAGS["tracking"], "process_tracking")
     run, *_ = airflow.wait_for_runs(REPORT, 1)
     assert run["state"] == "success"
     assert run["run_type"] == "asset_triggered"
     lines = airflow.xcom(REPORT, run["dag_run_id"], "report")
-    assert {event.track_id for event in appeared} <= {line.split()[1] for line in lines}
+    assert {event.track_id for event in initial} <= {line.split()[1] for line in lines}
 
 
 def test_the_bays_notifier_was_told_once(yard):
     first, *more = (yard.root / "board.txt").read_text().split("--\n")[:-1]
-    appeared = yard.store.load(yard.store.find("tracking", BAY, batch_id(BAY, FIRST))).events
+    initial = yard.store.load(yard.store.find("tracking", BAY, batch_id(BAY, FIRST))).events
     assert first.startswith(
-        f"process_tracking {len(appeared)} Demo bay (simulated yard), 2025-07-02 10:00\n10:00 appeared "
+        f"process_tracking {len(initial)} Demo bay (simulated yard), 2025-07-02 10:00\n10:00 initial "
     )
     told = [line.split()[2] for text in (first, *more) for line in text.splitlines()[1:]]
     assert len(told) == len(set(told))

@@ -3,12 +3,26 @@
 from tracking.parameters import TrackerParameters
 from tracking.slot_order import replay
 from tracking.tracker import Tracker
-from tracking.types import EventKind, Rates, Shape, Streak, Track, TrackerState, TrackEvent, TrackingResult, TrackStatus
+from tracking.types import (
+    EventKind,
+    Form,
+    Rates,
+    Shape,
+    Sighting,
+    Streak,
+    Track,
+    TrackerState,
+    TrackEvent,
+    TrackingResult,
+    TrackStatus,
+)
 
 __all__ = [
     "EventKind",
+    "Form",
     "Rates",
     "Shape",
+    "Sighting",
     "Streak",
     "Track",
     "TrackEvent",

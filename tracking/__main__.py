@@ -43,7 +43,7 @@ _PLACE = ("last_seen", "sightings", "x_m", "y_m", "height_m")
 _STAY_SPARE = (
     ("height_m",), ("sightings",), ("class_name",), ("last_seen",), ("status",), ("x_m", "y_m"), ("standing_since",),
 )  # fmt: skip
-_EVENT_SPARE = (("others",), ("from_area", "from_stage"))
+_EVENT_SPARE = (("after",), ("others",), ("from_area", "from_stage"))
 _DAY = timedelta(days=1)
 
 
@@ -100,9 +100,9 @@ def _events(history: History, options: argparse.Namespace) -> int:
     start, end = _period(bay, options, days=1)
     areas = [] if options.area is None else nested_areas(bay, options.area)
     found = history.events(bay.bay_id, start, end, kinds=options.kind, track_id=options.track, areas=areas)
-    columns = ("time", "kind", "track_id", "from_area", "to_area", "from_stage", "to_stage", "others")
+    columns = ("time", "kind", "track_id", "from_area", "to_area", "from_stage", "to_stage", "others", "after")
     title = f"{bay.bay_id}: {len(found)} events, {_said(bay, start, end)}"
-    rows = [_row(event) for event in found]
+    rows = [_row(event) | {"after": event.after} for event in found]
     return _print(Answer(title, bay.zone, columns, rows, "nothing happened", _EVENT_SPARE), options)
 
 

@@ -1,51 +1,57 @@
-"""How much has to be seen before something is believed.
+"""How readings add up, and what is learned from them.
 
-Cameras miss blocks and misread stages. A run of misses, or of equal misreadings, is
-the less likely the longer it is: its chance is the rate to the power of its length.
-It is believed to be the truth once that chance falls below `TrackerParameters.doubt`.
-The rates are measured as the tracker goes: with the default doubt, four empty slots are
-proof where 2 % of the blocks are missed, six where 10 % are.
+A class, a stage or work is believed to have changed after a run of readings whose chance,
+if they are mere misreadings, falls below `TrackerParameters.doubt`. How often cameras miss,
+misread and see what is not there, how far they are off, and how much is lifted in the bay,
+is measured as the tracker goes.
 """
 
 import math
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 
+import numpy as np
+from numpy.typing import NDArray
+
+from tracking.forms import HEIGHT, LONG, SHORT, Forms, X, Y
 from tracking.parameters import TrackerParameters
 from tracking.types import Rates, Streak, Track
 
-_RATE_MEMORY = 300  # observations of blocks: a dozen slots of two dozen
-_RATE_PRIOR = 50  # observations that the rates of the very beginning stand for
-_FALSE_MEMORY = 12  # slots
-_OWN_MEMORY = 30  # observations of a block from which on its own misses weigh more than its bay's
+_PRIOR = 50  # sightings that the rates of the very beginning stand for
+_MOST = 1500  # sightings that count at most: two days of a dozen slots' worth of two dozen blocks
+_RUNS, _GHOSTS, _SLOTS = 30, 20, 36  # slots missed, ghosts, slots that the means of runs and ghosts remember
+_BLOCK_HOURS, _HOURS = 1500.0, 60.0  # that the rates of lifts remember
+_WORK_DOUBT = 5e-4  # chance of a run of wrong readings of equipment below which it is believed
+_FAR = 9.0  # squared deviations that a single measurement counts for at most: outliers teach nothing
 _OTHER_STAGES = 2  # over which misreadings spread, at the least
-_RATE_RANGE = (0.005, 0.5)
+_SHARE = (0.005, 0.5)
+_AGAIN = (0.02, 0.9)
 
 
-def empty_slots(track: Track, rates: Rates, parameters: TrackerParameters) -> int:
-    """Slots in which the floor must be seen without this block before it has left.
+@dataclass(frozen=True)
+class Lesson:
+    """What a slot teaches.
 
-    More for a block that is missed more often than others. That it never was missed so
-    far does not tell that it cannot be.
+    Attributes:
+        found: tracks before it that were found at their place.
+        given_up: tentative tracks that were dropped as false detections.
+        misread: readings of another stage that turned out to be none, of how many.
+        overlooked: readings of no equipment that turned out wrong, of how many at blocks that are worked on.
+        imagined: readings of equipment that turned out wrong, of how many at other blocks.
+        left, came: blocks that left their place, and that came to the bay.
+        block_hours, hours: time since the slot before, for all blocks together and for the bay.
     """
-    own = (rates.missed * _OWN_MEMORY + track.gaps) / (_OWN_MEMORY + track.hits)
-    return max(parameters.exit_slots, _run(max(own, rates.missed), parameters))
 
-
-def patience(rates: Rates, parameters: TrackerParameters) -> int:
-    """Slots in which the floor must be seen without a track that is tentative before it is given up."""
-    return max(parameters.confirm_slots, _run(rates.missed, parameters) - 1)
-
-
-def many_missed(rates: Rates, parameters: TrackerParameters) -> bool:
-    """Whether so many blocks are missed of late that one that is first seen may have stood there before."""
-    return _run(rates.missed, parameters) > parameters.confirm_slots
-
-
-def many_misread(rates: Rates, parameters: TrackerParameters) -> bool:
-    """Whether so many stages are misread of late that a single reading proves nothing."""
-    return _run(rates.misread, parameters) > parameters.confirm_slots
+    found: Sequence[Track]
+    given_up: Sequence[Track]
+    misread: tuple[int, int]
+    overlooked: tuple[int, int]
+    imagined: tuple[int, int]
+    left: int
+    came: int
+    block_hours: float
+    hours: float
 
 
 def stage_readings(rates: Rates, parameters: TrackerParameters) -> int:
@@ -53,20 +59,21 @@ def stage_readings(rates: Rates, parameters: TrackerParameters) -> int:
     return max(parameters.reading_slots, _run(rates.misread / _OTHER_STAGES, parameters))
 
 
-def sightings(rates: Rates, parameters: TrackerParameters) -> int:
-    """Sightings that make a track of a new block."""
-    return parameters.confirm_slots + int(many_false(rates, parameters))
+def many_misread(rates: Rates, parameters: TrackerParameters) -> bool:
+    """Whether so many stages are misread of late that a single reading proves nothing."""
+    return _run(rates.misread, parameters) > parameters.confirm_slots
 
 
-def many_false(rates: Rates, parameters: TrackerParameters) -> bool:
-    """Whether so many things are detected of late that are not there that some will stand twice on one place."""
-    return rates.false >= parameters.false_per_slot
+def work_readings(rates: Rates, parameters: TrackerParameters, *, working: bool) -> int:
+    """Readings of equipment, or of none where a block is worked on, less those against it, that make a change."""
+    wrong = _clipped(rates.overlooked if working else rates.imagined, _SHARE)
+    return max(parameters.work_slots, math.ceil(math.log(_WORK_DOUBT) / math.log(wrong)))
 
 
 def vote(
     streaks: Sequence[Streak], believed: str | None, value: str | None, weight: float, slot: datetime
 ) -> tuple[Streak, ...]:
-    """The readings against what is believed, after one more; None tells nothing and ends nothing."""
+    """The readings against what is believed, after one more; None says nothing and ends nothing."""
     if value is None:
         return tuple(streaks)
     if value == believed:
@@ -87,28 +94,74 @@ def strongest(streaks: Sequence[Streak], count: int, weight: float = 0.0) -> Str
     return max(enough, key=lambda streak: (streak.count, streak.weight), default=None)
 
 
-def learned(rates: Rates, missed: tuple[int, int], misread: tuple[int, int], false: int) -> Rates:
-    """The running means after a slot.
-
-    Args:
-        rates: before it.
-        missed: standing blocks that are found again after a miss, of how many.
-        misread: readings of another stage that turn out to be none, of how many.
-        false: tentative tracks that were given up.
-    """
-    return Rates(
-        _mean(rates.missed, rates.observed, *missed),
-        _mean(rates.misread, rates.observed, *misread),
-        rates.false + (false - rates.false) / _FALSE_MEMORY,
-        min(rates.observed + missed[1], _RATE_MEMORY - _RATE_PRIOR),
+def learned(rates: Rates, lesson: Lesson) -> Rates:
+    """The running means after a slot."""
+    found, begun = len(lesson.found), sum(track.misses > 0 for track in lesson.found)
+    missed = sum(track.misses for track in lesson.found)
+    seen = sum(track.hits for track in lesson.given_up)
+    return replace(
+        rates,
+        missed=_mean(rates.missed, rates.observed, begun, found),
+        missed_again=_clipped(
+            rates.missed_again + (missed - begun - rates.missed_again * missed) / (_RUNS + missed), _AGAIN
+        ),
+        misread=_mean(rates.misread, rates.observed, *lesson.misread),
+        overlooked=_mean(rates.overlooked, rates.observed, *lesson.overlooked),
+        imagined=_mean(rates.imagined, rates.observed, *lesson.imagined),
+        false=_clipped(rates.false + (len(lesson.given_up) - rates.false) / _SLOTS, (0.01, 10.0)),
+        false_again=_clipped(
+            rates.false_again + (seen - len(lesson.given_up) - rates.false_again * seen) / (_GHOSTS + seen), _AGAIN
+        ),
+        leave_per_hour=_clipped(
+            rates.leave_per_hour
+            + (lesson.left - rates.leave_per_hour * lesson.block_hours) / (_BLOCK_HOURS + lesson.block_hours),
+            (0.01, 2.0),
+        ),
+        come_per_hour=_clipped(
+            rates.come_per_hour + (lesson.came - rates.come_per_hour * lesson.hours) / (_HOURS + lesson.hours),
+            (0.2, 60.0),
+        ),
+        observed=min(rates.observed + found, _MOST),
     )
 
 
+def calibrated(rates: Rates, known: Forms, seen: Forms) -> Rates:
+    """The scatter of measurements after those of standing blocks in one slot, pairs in order."""
+    if not len(known):
+        return rates
+    apart = seen.values - known.values
+    share = 1 / (1 + 1 / np.maximum(known.shape_count, 1.0))
+    place = apart[:, [X, Y]] ** 2 / (known.std_m**2 / known.count + seen.std_m**2)[:, None]
+    return replace(
+        rates,
+        side_m=_scatter(rates.side_m, apart[:, [LONG, SHORT]] ** 2 * share[:, None], rates.observed),
+        height_m=_scatter(rates.height_m, apart[:, [HEIGHT]] ** 2 * share[:, None], rates.observed),
+        claim=_scatter(rates.claim**0.5, place, rates.observed) ** 2,
+    )
+
+
+def _scatter(std: float, squares: NDArray[np.float64], observed: int) -> float:
+    kept = np.minimum(squares, _FAR * std**2)
+    weight = len(kept) / (_PRIOR + observed + len(kept))
+    return float(min(max(math.sqrt(std**2 + weight * (float(kept.mean()) - std**2)), 0.01), 1.5))
+
+
 def _mean(rate: float, observed: int, count: int, total: int) -> float:
-    mean = rate + (count - rate * total) / (_RATE_PRIOR + observed + total)
-    return min(max(mean, _RATE_RANGE[0]), _RATE_RANGE[1])
+    return _clipped(rate + (count - rate * total) / (_PRIOR + observed + total), _SHARE)
+
+
+def _clipped(value: float, limits: tuple[float, float]) -> float:
+    return min(max(value, limits[0]), limits[1])
 
 
 def _run(rate: float, parameters: TrackerParameters) -> int:
-    chance = min(max(rate, _RATE_RANGE[0]), _RATE_RANGE[1])
-    return math.ceil(math.log(parameters.doubt) / math.log(chance))
+    return math.ceil(math.log(parameters.doubt) / math.log(_clipped(rate, _SHARE)))
+
+
+def majority(values: Iterable[str | None]) -> str | None:
+    """The most frequent value, the first in order of the alphabet of several; None without any."""
+    counts: dict[str, int] = {}
+    for value in values:
+        if value is not None:
+            counts[value] = counts.get(value, 0) + 1
+    return min(counts, key=lambda value: (-counts[value], value), default=None)

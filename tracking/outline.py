@@ -30,19 +30,9 @@ class Outline:
 
 
 def outline_of(block: FusedBlock, parameters: TrackerParameters) -> Outline:
-    """One measurement; a standard deviation of 0 is one that fusion did not tell."""
+    """One measurement; a standard deviation of 0 is one that fusion did not give."""
     std = float(block.position_std_m) or parameters.default_std_m
     return Outline(block.footprint, float(block.height_m), max(std, parameters.least_std_m))
-
-
-def agree(known: Outline, measured: Outline, parameters: TrackerParameters) -> bool:
-    """Whether a measurement is one of the block as it is known: neither shifted nor of another height."""
-    spread = math.hypot(known.std_m, measured.std_m)
-    shift = known.footprint.centroid.distance(measured.footprint.centroid)
-    if shift > max(parameters.shift_sigmas * spread, parameters.shift_m):
-        return False
-    rise = abs(known.height_m - measured.height_m)
-    return rise <= parameters.jump_height_m + parameters.jump_height_share * max(known.height_m, measured.height_m)
 
 
 def smooth(known: Outline, measured: Outline, parameters: TrackerParameters) -> Outline:

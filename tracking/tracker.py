@@ -1,53 +1,54 @@
 """The tracker: which block is which, and what happened to it since the last slot.
 
-There is no motion model: blocks stand for hours and jump by crane between two slots.
+There is no motion model: blocks stand for hours and are lifted by crane between two slots.
 Each slot takes four steps:
 
-1. Blocks that overlap a track are that track, standing.
-2. What is left over starts a tentative track; a tentative track that looks like one
-   whose floor was seen empty is held for it: it has moved, once seen often enough.
-3. A tentative track that looks like just one block that has been away, or that stood
-   where nobody can see, is that block.
-4. Tracks are confirmed, and those whose floor was seen empty often enough exit, or
-   have become part of another block. How often is enough, see `tracking.evidence`.
+1. Association: sightings are paired with the tracks at whose place they lie.
+2. Doubt: where the latest sightings may be another block's, they are cut off, into a
+   tentative track (`tracking.doubt`). What lies at no track's place starts one as well.
+3. Explanation: tracks that are gone from their place and tentative tracks are weighed
+   against each other, all together (`tracking.explanation`, by the terms of `tracking.model`).
+4. Decision: what is certain, by probability and by the number of slots, becomes an event:
+   confirmation, move, return, deletion. What is not is decided in one of the next slots.
 
-Floor that nobody saw proves nothing: a track there stays, marked unobserved. Another
-block on the floor of one that is not found tells more than empty floor: no two stand there.
+Floor that no working camera saw proves nothing: a track there stays, marked unobserved.
+Events carry the first slot that showed them, and the one before it that did not: time that
+passed while the bay was closed is time in which it may have happened. A floor plan that
+cannot be right is not believed at all (`tracking.plausibility`).
 
-Events carry the slot that first showed them, though they are told later, when they
-are certain.
-
-Work starts and stops with the equipment that fusion counts at a block, once read so often
-enough; a slot that missed the block tells nothing of it.
-
-Limits: two blocks of like size, height and class that swap places between two slots
-keep the identity of the place. A block that goes to floor that nobody sees, or to an
-area that tracking ignores (turn-over, aisle, outside of every area), exits; when it
-is seen again it appears, as itself if no other block fits as well. What is unseen is told
-of the floor alone: a tall block that left floor which its neighbours hide stays unobserved,
-though it would have stood out above them, until another block stands there.
+Limits: two blocks that cannot be told apart by size, height, class, stage and looks, and
+that change places between two slots, keep the identity of the place. A block that goes to an
+area that tracking ignores (turn-over, aisle, outside of every area) exits; when it is seen
+again it appears, as itself where it is known again.
 """
 
 import math
-from collections.abc import Container, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Any, TypeVar, cast
+from typing import Any
 
+import numpy as np
 import shapely
 
 from bay_observation.errors import TrackingError
 from bays import BayConfig
 from fusion.types import FusedBlock, FusionResult
 from tracking import evidence
-from tracking.matching import cover, match_jumps, match_returns, match_standing, same_shape
-from tracking.outline import Outline, agree, outline_of, smooth
+from tracking.doubt import doubted
+from tracking.evidence import Lesson
+from tracking.forms import forms_of, known_forms, sightings_of, with_sighting
+from tracking.hypotheses import Claim, Hypotheses, weigh
+from tracking.joining import joined, merged_into, places_of, set_apart
+from tracking.matching import cover, match_places
+from tracking.model import Model
+from tracking.outline import Outline, outline_of, smooth
 from tracking.parameters import TrackerParameters
+from tracking.plausibility import implausible
 from tracking.types import (
     EventKind,
     Rates,
-    Shape,
-    Streak,
+    Sighting,
     Track,
     TrackerState,
     TrackEvent,
@@ -55,11 +56,9 @@ from tracking.types import (
     TrackStatus,
 )
 
-_DISPLACED = 2  # misses that another block on the floor of one that is missed counts for
 _WORK, _REST = "work", "rest"  # readings of the equipment at a block
-
-_Value = TypeVar("_Value", bound=Hashable)
-_Item = TypeVar("_Item", bound=Track | TrackEvent | Shape | Streak)
+_RATHER = 0.6  # probability of an identity below which it is not taken, though it is the likeliest
+_DISPLACED = 4  # misses that another sighting on the floor of a tentative track counts for
 
 
 @dataclass
@@ -68,20 +67,23 @@ class _Slot:
 
     time: datetime
     batch_id: str
-    rates: Rates
+    model: Model
+    hours: float
     events: list[TrackEvent] = field(default_factory=list)
+    left: int = 0
+    came: int = 0
 
-    def tell(self, kind: EventKind, track: Track, time: datetime, **places: Any) -> None:
-        self.events.append(TrackEvent(kind, track.track_id, time, self.batch_id, **places))
+    def report(self, kind: EventKind, track: Track, time: datetime, **details: Any) -> None:
+        self.events.append(TrackEvent(kind, track.track_id, time, self.batch_id, **details))
 
 
 class Tracker:
     """Follows one bay from one state. Pure: the same state and input give the same result.
 
     Args:
-        bay: its areas tell which blocks are tracked.
+        bay: its areas decide which blocks are tracked.
         state: what the slot before left; None at the bay's very beginning.
-        parameters: gates, weights and patience; the bay's own (`BayConfig.tracking`) when None.
+        parameters: priors, limits and patience; the bay's own (`BayConfig.tracking`) when None.
 
     Raises:
         TrackingError: the state belongs to another bay.
@@ -99,8 +101,7 @@ class Tracker:
     def update(self, fusion_result: FusionResult) -> TrackingResult:
         """Follow the blocks into the next slot. Neither this tracker nor its state changes.
 
-        Blocks of the very first slot are confirmed at once; later ones after some more
-        sightings. Events carry the first slot that showed them.
+        Blocks of the very first slot are confirmed at once, as `initial`: when they came is not known.
 
         Raises:
             TrackingError: the result is of another bay, or of a slot not after the state's.
@@ -108,35 +109,81 @@ class Tracker:
         self._refuse_what_does_not_follow(fusion_result)
         blocks = sorted(fusion_result.blocks, key=_order)
         ignored = [not self._is_tracked(block.area) for block in blocks]
+        slot = self._slot(fusion_result)
+        sightings = sightings_of(blocks, slot.time, self.parameters)
+        seen = forms_of(sightings)
         known = [track for track in self.state.tracks if track.status is not TrackStatus.EXITED]
-        pairs = match_standing(known, blocks, ignored, self.parameters)
+        forms = known_forms(known)
+
+        least = np.where(ignored, self.parameters.ignored_overlap, self.parameters.min_overlap)
+        outlines = [block.footprint for block in blocks]
+        pairs = match_places(known, forms, outlines, seen, least=least, model=slot.model)
         unseen = self._unseen(known, pairs, fusion_result)
-        slot = _Slot(fusion_result.slot, fusion_result.batch_id, self._learned(known, blocks, pairs, unseen))
+        doubt = implausible(known, pairs, unseen, forms=(forms, seen), hours=slot.hours, model=slot.model)
+        if doubt and not self._is_doubted_too_long(slot.time):
+            return self._held(slot, doubt)
 
-        seen = shapely.STRtree([block.footprint for block in blocks])
-        tracks = [
-            self._seen(track, blocks[pairs[index]], slot)
-            if index in pairs
-            else self._not_seen(track, slot.time, unseen=index in unseen, displaced=self._is_displaced(track, seen))
-            for index, track in enumerate(known)
-        ]
-        tracks += [replace(track, misses=track.misses + 1) for track in self.state.tracks if track not in known]
-        tracks = [track for track in tracks if not self._is_forgotten(track)]
+        tracks, number = self._associated(known, pairs, blocks, sightings, unseen=unseen, slot=slot)
+        kept = [track for track in tracks if not self._is_forgotten(track, slot)]
+        dropped = [track for track in tracks if track.status is TrackStatus.TENTATIVE and track not in kept]
+        given_up = [track for track in dropped if track.doubts is None]
+        exited = [track for track in self.state.tracks if track.status is TrackStatus.EXITED]
         fresh = self._fresh(blocks, ignored, pairs)
-        tracks += [self._start(block, slot, number) for number, block in enumerate(fresh, self.state.next_number)]
+        started = [self._start(blocks[index], sightings[index], slot, number + n) for n, index in enumerate(fresh)]
+        kept += [track for track in exited if not self._is_forgotten(track, slot)]
+        if self.state.slot is None:
+            for track in started:
+                slot.report(EventKind.INITIAL, track, slot.time, to_area=track.area, to_stage=track.stage)
+        tracks, hypotheses = self._decided([*kept, *started], slot)
+        found = [known[index] for index in pairs if known[index].on_floor]
+        lesson = self._lesson(found, given_up, tracks, slot)
+        rates = evidence.learned(slot.model.rates, lesson)
+        return self._result(slot, tracks, hypotheses, number + len(fresh), rates)
 
-        tracks, held = self._moved(tracks, slot)
-        tracks, returned = self._returned(tracks, held, slot)
-        tracks = [self._decide(track, tracks, held, returned, slot) for track in tracks]
-        return self._result(slot, tracks, held, self.state.next_number + len(fresh))
+    # -- association -----------------------------------------------------------------------
 
-    # -- one track, one slot ---------------------------------------------------------------
+    def _associated(
+        self,
+        known: Sequence[Track],
+        pairs: Mapping[int, int],
+        blocks: Sequence[FusedBlock],
+        sightings: Sequence[Sighting],
+        *,
+        unseen: set[int],
+        slot: _Slot,
+    ) -> tuple[list[Track], int]:
+        """The known tracks with what was seen at their places, and those that were cut off; the next number."""
+        floor = shapely.STRtree([block.footprint for block in blocks])
+        seen = {index: with_sighting(known[index], sightings[pair], self.parameters) for index, pair in pairs.items()}
+        absent = [track for index, track in enumerate(known) if index not in pairs and track.on_floor]
+        order = list(seen)
+        in_doubt = doubted([seen[index] for index in order], absent, slot.hours, slot.model)
+        cut = {order[position]: count for position, count in in_doubt.items()}
+        self._calibrate(slot, [(known[i], sightings[pairs[i]]) for i in order if i not in cut and known[i].on_floor])
+        tracks, number = [], self.state.next_number
+        for index, track in enumerate(known):
+            if index in cut:
+                tracks += self._cut(seen[index], cut[index], blocks[pairs[index]], slot, number)
+                number += 1
+            elif index in pairs:
+                tracks.append(self._seen(seen[index], track, blocks[pairs[index]], slot))
+            else:
+                displaced = self._is_displaced(track, floor)
+                tracks.append(self._not_seen(track, slot.time, unseen=index in unseen, displaced=displaced))
+        return tracks, number
 
-    def _start(self, block: FusedBlock, slot: _Slot, number: int) -> Track:
+    def _calibrate(self, slot: _Slot, pairs: Sequence[tuple[Track, Sighting]]) -> None:
+        known = known_forms([track for track, _ in pairs])
+        rows = [row for row in range(len(pairs)) if known.count[row] > 1]
+        seen = forms_of([sighting for _, sighting in pairs])
+        slot.model.rates = evidence.calibrated(slot.model.rates, known.take(rows), seen.take(rows))
+
+    def _start(self, block: FusedBlock, sighting: Sighting, slot: _Slot, number: int) -> Track:
         outline = outline_of(block, self.parameters)
+        first = self.state.slot is None
         return Track(
             track_id=f"{self.bay.bay_id}-{number:06d}",
-            status=TrackStatus.TENTATIVE,
+            status=TrackStatus.PRESENT if first else TrackStatus.TENTATIVE,
             class_name=block.class_name,
             footprint=outline.footprint,
             height_m=outline.height_m,
@@ -151,17 +198,25 @@ class Tracker:
             stage_readings=int(block.stage is not None),
             work=dict(block.work),
             working=bool(block.work),
+            recent=(sighting,),
+            initial=first,
+            not_before=self.state.believed,
         )
 
-    def _seen(self, track: Track, block: FusedBlock, slot: _Slot) -> Track:
+    def _seen(self, track: Track, before: Track, block: FusedBlock, slot: _Slot) -> Track:
         time = slot.time
         area = block.area if self._is_tracked(block.area) else None
         stage = track.stage or block.stage
-        # A confidence of 0 is one that fusion did not tell.
+        # A confidence of 0 is one that fusion did not give.
         weight = float(block.stage_confidence) or 1.0
+        outline = smooth(
+            Outline(track.footprint, track.height_m, track.position_std_m),
+            outline_of(block, self.parameters),
+            self.parameters,
+        )
         seen = replace(
-            track,
-            status=TrackStatus.PRESENT if track.on_floor else TrackStatus.TENTATIVE,
+            _outlined(track, outline),
+            status=TrackStatus.TENTATIVE if track.status is TrackStatus.TENTATIVE else TrackStatus.PRESENT,
             stage=stage,
             class_streaks=evidence.vote(track.class_streaks, track.class_name, block.class_name, 1.0, time),
             area_streaks=evidence.vote(track.area_streaks, track.area, area, 1.0, time),
@@ -173,29 +228,12 @@ class Tracker:
             last_seen=time,
             work=dict(block.work),
             hits=track.hits + 1,
+            gaps=track.gaps + int(before.misses > 0),
+            missed_before=before.missed_since if before.misses else track.missed_before,
+            misses=0,
+            missed_since=None,
         )
-        seen = self._with_believed_place(self._with_outline(seen, outline_of(block, self.parameters), slot))
-        if seen.reshaped is not None and track.misses:
-            return replace(seen, status=track.status)  # it may be something else: the block is still missed
-        return replace(seen, gaps=track.gaps + int(track.misses > 0), misses=0, missed_since=None)
-
-    def _with_outline(self, track: Track, measured: Outline, slot: _Slot) -> Track:
-        """The track after one more measurement: smoothed, or shifted once two measurements agree that it was."""
-        known = Outline(track.footprint, track.height_m, track.position_std_m)
-        if agree(known, measured, self.parameters):
-            return _outlined(replace(track, reshaped=None), smooth(known, measured, self.parameters))
-        other = track.reshaped
-        if other is None or not agree(other.outline, measured, self.parameters):
-            return replace(track, reshaped=Shape(measured, slot.time))
-        other = Shape(smooth(other.outline, measured, self.parameters), other.since, other.count + 1)
-        if other.count < self.parameters.confirm_slots:
-            return replace(track, reshaped=other)
-        after = _outlined(replace(track, reshaped=None, former=Shape(known, other.since)), other.outline)
-        distance = known.footprint.centroid.distance(other.outline.footprint.centroid)
-        if track.on_floor and distance >= self.parameters.move_m and same_shape(track, after, self.parameters):
-            after = replace(after, standing_since=other.since)
-            slot.tell(EventKind.MOVED, after, other.since, **_places(track, after))
-        return after
+        return self._with_believed_place(seen)
 
     def _with_believed_place(self, track: Track) -> Track:
         """With class and area as often read, which raises no event."""
@@ -207,13 +245,49 @@ class Tracker:
             track = replace(track, area=of_area.value, area_streaks=())
         return track
 
+    def _cut(self, track: Track, count: int, block: FusedBlock, slot: _Slot, number: int) -> list[Track]:
+        """A track without its latest sightings, and a tentative one of these."""
+        kept, doubtful = track.recent[:-count], track.recent[-count:]
+        last_seen = kept[-1].slot
+        since = doubtful[0].slot
+        if track.misses:
+            since = track.missed_since or since  # it was missed already in the slots before these
+        elif track.missed_before is not None and last_seen < track.missed_before <= since:
+            since = track.missed_before
+        before = replace(
+            track,
+            recent=kept,
+            last_seen=last_seen,
+            hits=max(1, track.hits - count + 1),
+            misses=track.misses + count,
+            missed_since=since,
+            status=track.status if track.status is TrackStatus.TENTATIVE else TrackStatus.MISSED,
+        )
+        after = self._start(block, doubtful[-1], slot, number)
+        stage = evidence.majority(one.stage for one in doubtful)
+        class_name = evidence.majority(one.class_name for one in doubtful)
+        began = replace(
+            after,
+            class_name=class_name or block.class_name,
+            stage=stage,
+            stage_readings=sum(one.stage == stage for one in doubtful if stage is not None),
+            first_seen=doubtful[0].slot,
+            standing_since=doubtful[0].slot,
+            hits=count,
+            recent=doubtful,
+            not_before=last_seen,
+            doubts=track.track_id,
+        )
+        return [before, began]
+
     def _not_seen(self, track: Track, time: datetime, *, unseen: bool, displaced: bool) -> Track:
         if unseen and not displaced:
             return replace(track, status=TrackStatus.UNOBSERVED) if track.on_floor else track
+        tentative = track.status is TrackStatus.TENTATIVE
         return replace(
             track,
-            status=TrackStatus.MISSED if track.on_floor else track.status,
-            misses=track.misses + (_DISPLACED if displaced else 1),
+            status=track.status if tentative else TrackStatus.MISSED,
+            misses=track.misses + (_DISPLACED if displaced and tentative else 1),
             missed_since=track.missed_since or time,
         )
 
@@ -233,17 +307,14 @@ class Tracker:
                 continue
             saw = set(track.cameras)
             blind = len(saw - failed) < min(self.parameters.witnesses, len(saw))
-            dark = track.footprint.intersection(result.unseen).area
-            if blind or dark > self.parameters.unseen_share * track.footprint.area:
+            if blind or track.footprint.intersection(result.unseen).area > (
+                self.parameters.unseen_share * track.footprint.area
+            ):
                 unseen.add(index)
         return unseen
 
-    # -- all tracks, one slot --------------------------------------------------------------
-
-    def _fresh(
-        self, blocks: Sequence[FusedBlock], ignored: Sequence[bool], pairs: Mapping[int, int]
-    ) -> list[FusedBlock]:
-        """The blocks that stand where none was known. No two blocks stand on one floor."""
+    def _fresh(self, blocks: Sequence[FusedBlock], ignored: Sequence[bool], pairs: Mapping[int, int]) -> list[int]:
+        """The blocks that lie at no track's place. No two blocks stand on one floor."""
         taken = set(pairs.values())
         standing = shapely.STRtree([blocks[index].footprint for index in sorted(taken)])
         fresh = []
@@ -252,167 +323,195 @@ class Tracker:
                 continue
             others = standing.geometries.take(standing.query(block.footprint))
             if all(cover(other, block.footprint) <= self.parameters.max_shared_floor for other in others):
-                fresh.append(block)
+                fresh.append(index)
         return fresh
 
-    def _moved(self, tracks: Sequence[Track], slot: _Slot) -> tuple[list[Track], dict[str, str]]:
-        """Join tracks that are gone from their place with the tentative tracks they have become.
+    # -- decision --------------------------------------------------------------------------
 
-        Returns:
-            The tracks, and the pairs that are not certain yet: id of the tentative
-            track by id of the one that seems to have moved.
-        """
-        missing = [track for track in tracks if track.misses and track.on_floor]
-        found = [track for track in tracks if track.status is TrackStatus.TENTATIVE]
-        diagonal = math.hypot(self.bay.layout.width, self.bay.layout.height)
-        pairs = match_jumps(missing, found, diagonal, self.parameters)
-        moved: dict[str, Track] = {}
-        taken: set[str] = set()
-        held: dict[str, str] = {}
-        for row, column in pairs.items():
-            before, after = missing[row], found[column]
-            # A block that was merely missed for a while must not become one that looks like it.
-            needed = evidence.empty_slots(before, slot.rates, self.parameters) - 2
-            if after.hits < self.parameters.confirm_slots or before.misses < needed:
-                held[before.track_id] = after.track_id
-                continue
-            taken.add(after.track_id)
-            joined = moved[before.track_id] = _joined(before, after)
-            slot.tell(EventKind.MOVED, joined, after.standing_since, **_places(before, joined))
-        return [moved.get(track.track_id, track) for track in tracks if track.track_id not in taken], held
-
-    def _returned(
-        self, tracks: Sequence[Track], held: Mapping[str, str], slot: _Slot
-    ) -> tuple[list[Track], dict[str, Track]]:
-        """Join tentative tracks that are seen often enough with blocks that were away, or out of everybody's sight.
-
-        Returns:
-            The tracks, and those that exited and are back, as they left, by id.
-        """
-        enough = evidence.sightings(slot.rates, self.parameters)
-        absent = [track for track in tracks if track.status in (TrackStatus.EXITED, TrackStatus.UNOBSERVED)]
-        found = [
-            track
-            for track in tracks
-            if track.status is TrackStatus.TENTATIVE and track.hits >= enough and track.track_id not in held.values()
+    def _decided(self, tracks: Sequence[Track], slot: _Slot) -> tuple[list[Track], Hypotheses]:
+        """What is certain becomes an event; the rest waits, with what is likeliest."""
+        hypotheses = weigh(tracks, slot.time, self.state.began, slot.model)
+        after = {track.track_id: track for track in tracks}
+        for begin in hypotheses.begins:
+            self._decide_begin(after, begin, hypotheses, slot)
+        for end in hypotheses.ends:
+            self._decide_end(after, end, hypotheses, slot)
+        result = [
+            self._with_believed_work(self._with_believed_stage(track, slot), slot)
+            if track.on_floor and track.last_seen == slot.time
+            else track
+            for track in after.values()
         ]
-        joined: dict[str, Track] = {}
-        taken: set[str] = set()
-        returned: dict[str, Track] = {}
-        for row, column in match_returns(absent, found, self.parameters).items():
-            before, after = absent[row], found[column]
-            taken.add(after.track_id)
-            track = joined[before.track_id] = _joined(before, after)
-            if before.status is TrackStatus.EXITED:
-                joined[before.track_id] = replace(
-                    track, status=TrackStatus.TENTATIVE, working=after.working, work_streaks=after.work_streaks
-                )
-                returned[before.track_id] = before
+        return result, hypotheses
+
+    def _decide_begin(self, after: dict[str, Track], begin: Track, hypotheses: Hypotheses, slot: _Slot) -> None:
+        if begin.track_id not in after:
+            return  # a part of a block that another part goes on as
+        overdue = begin.hits + begin.misses >= self.parameters.revise_slots
+        claim = hypotheses.of_begin(begin)
+        if begin.hits < self.parameters.confirm_slots and not overdue and not self._is_still_there(begin, claim):
+            return
+        if begin.hits >= self.parameters.confirm_slots and self._merge(after, begin, hypotheses, slot):
+            return
+        absent = claim.track is not None and claim.track.status is TrackStatus.EXITED
+        if absent and claim.probability < _RATHER:
+            claim = hypotheses.as_new(begin)  # no identity is better than one that is hardly likelier than another
+        # Whether there is a block at all, where it is left open which one it is.
+        certainty = (
+            1 - dict(claim.alternatives).get("false", 0.0) if absent and claim.track is None else claim.probability
+        )
+        if certainty < self.parameters.certain and not overdue:
+            return
+        if claim.track is not None and claim.track.track_id in after:
+            self._continue(after, after[claim.track.track_id], begin, claim, slot)
+        elif claim.what == "new" and begin.hits >= self.parameters.confirm_slots:
+            self._appear(after, begin, claim, hypotheses, slot)
+
+    def _is_still_there(self, begin: Track, claim: Claim) -> bool:
+        """Whether a track that was doubted is most likely where it was, but for less than a move."""
+        if claim.track is None or claim.track.track_id != begin.doubts or claim.what == "bad view":
+            return False
+        limit = self.parameters.same_height_m + self.parameters.same_height_share * begin.height_m
+        as_high = abs(claim.track.height_m - begin.height_m) <= limit
+        return as_high and not self._has_moved(claim.track, begin)
+
+    def _continue(self, after: dict[str, Track], before: Track, begin: Track, claim: Claim, slot: _Slot) -> None:
+        """A track that was gone from its place goes on in a tentative one."""
+        same_place = claim.what == "stands"
+        track = joined(before, begin, self.parameters, same_place=same_place, bad_view=claim.what == "bad view")
+        track = replace(track, probability=before.probability * claim.probability)
+        del after[begin.track_id]
+        after[before.track_id] = track
+        said = {"after": before.last_seen, **claim.said()}
+        if before.status is TrackStatus.EXITED:
+            kind = EventKind.CORRECTED if same_place else EventKind.APPEARED
+            if kind is EventKind.APPEARED:
+                said["after"] = begin.not_before
+                slot.came += 1
+                slot.report(kind, track, begin.standing_since, to_area=track.area, to_stage=track.stage, **said)
             else:
-                slot.tell(EventKind.MOVED, track, after.standing_since, **_places(before, track))
-        return [joined.get(track.track_id, track) for track in tracks if track.track_id not in taken], returned
+                after[before.track_id] = self._as_if_it_stood(track, before)
+                slot.report(kind, track, before.missed_since or slot.time, to_area=track.area, **said)
+        elif not same_place and claim.what != "bad view" and self._has_moved(before, begin):
+            slot.left += 1
+            slot.report(EventKind.MOVED, track, begin.standing_since, **places_of(before, track), **said)
+        else:
+            after[before.track_id] = self._as_if_it_stood(track, before)
 
-    def _decide(
-        self,
-        track: Track,
-        tracks: Sequence[Track],
-        held: Mapping[str, str],
-        returned: Mapping[str, Track],
-        slot: _Slot,
-    ) -> Track:
-        """Confirm a new track, let a track leave, or believe its new stage and work."""
-        if track.status is TrackStatus.TENTATIVE:
-            first = self.state.slot is None
-            if track.track_id in held.values() or not (
-                first or track.track_id in returned or track.hits >= evidence.sightings(slot.rates, self.parameters)
-            ):
-                return track
-            return self._appeared(track, tracks, slot)
-        if track.status is TrackStatus.MISSED and track.track_id not in held:
-            if track.misses >= evidence.empty_slots(track, slot.rates, self.parameters):
-                return self._gone(track, tracks, slot)
-            return track
-        return self._with_believed_work(self._with_believed_stage(track, slot), slot) if track.on_floor else track
+    def _as_if_it_stood(self, track: Track, before: Track) -> Track:
+        return replace(track, standing_since=before.standing_since, not_before=before.not_before, former=before.former)
 
-    def _appeared(self, track: Track, tracks: Sequence[Track], slot: _Slot) -> Track:
-        since = self._appeared_at(track, slot)
-        source = next((other for other in tracks if self._came_out_of(track, other)), None)
+    def _has_moved(self, before: Track, begin: Track) -> bool:
+        was, now = known_forms([before]), known_forms([begin])
+        way = math.dist(was.values[0, :2], now.values[0, :2])
+        turned = abs(math.sin(was.values[0, 5] - now.values[0, 5])) > math.sin(math.pi / 4)
+        square = was.values[0, 2] < self.parameters.same_side_ratio * was.values[0, 3]
+        return way >= self.parameters.move_m or (turned and not square)
+
+    def _appear(self, after: dict[str, Track], begin: Track, claim: Claim, hypotheses: Hypotheses, slot: _Slot) -> None:
+        others = [after[end.track_id] for end in hypotheses.ends if end.track_id in after]
+        present = [track for track in after.values() if track.track_id != begin.track_id]
+        source = set_apart(begin, others, present, self.parameters)
+        if source is not None and source[1].track_id == begin.track_id:
+            return  # the larger part, which goes on as the block once its other part is certain
+        said = {"after": begin.not_before, **claim.said()}
         if source is not None:
-            slot.tell(
+            whole, rest = source
+            if rest.track_id != whole.track_id:
+                after[whole.track_id] = joined(
+                    whole, rest, self.parameters, same_place=False, bad_view=False, reshaped=True
+                )
+                del after[rest.track_id]
+            names = (begin.track_id,)
+            slot.report(
                 EventKind.SPLIT,
-                source,
-                since,
-                from_area=source.area,
-                to_area=track.area,
-                others=(track.track_id,),
+                whole,
+                begin.standing_since,
+                from_area=whole.area,
+                to_area=begin.area,
+                others=names,
+                **said,
+            )
+        elif claim.initial:
+            begin = replace(begin, initial=True)
+            slot.report(
+                EventKind.INITIAL,
+                begin,
+                self.state.began or slot.time,
+                to_area=begin.area,
+                to_stage=begin.stage,
+                **claim.said(),
             )
         else:
-            slot.tell(EventKind.APPEARED, track, since, to_area=track.area, to_stage=track.stage)
-        return replace(track, status=TrackStatus.PRESENT)
+            slot.came += 1
+            slot.report(
+                EventKind.APPEARED, begin, begin.standing_since, to_area=begin.area, to_stage=begin.stage, **said
+            )
+        after[begin.track_id] = replace(begin, status=TrackStatus.PRESENT, doubts=None, probability=1.0)
 
-    def _appeared_at(self, track: Track, slot: _Slot) -> datetime:
-        """Since when a new track stands: where misses are many, what the second slot showed stood in the first."""
-        began = self.state.began
-        from_the_start = began[1:] == (track.standing_since,) and evidence.many_missed(slot.rates, self.parameters)
-        return began[0] if from_the_start else track.standing_since
+    def _merge(self, after: dict[str, Track], begin: Track, hypotheses: Hypotheses, slot: _Slot) -> bool:
+        """Whether the tentative track is a block that took in another; then they are joined."""
+        gone_on = {end for end, other, _ in hypotheses.likeliest() if other != begin.track_id}
+        ends = [after[end.track_id] for end in hypotheses.ends if end.track_id in after and end.track_id not in gone_on]
+        host, parts = merged_into(begin, ends, self.parameters)
+        if host is None:
+            return False
+        after[host.track_id] = joined(host, begin, self.parameters, same_place=False, reshaped=True)
+        del after[begin.track_id]
+        for part in parts:
+            after[part.track_id] = replace(part, status=TrackStatus.EXITED)
+        slot.report(
+            EventKind.MERGED,
+            host,
+            begin.standing_since,
+            from_area=parts[0].area,
+            to_area=begin.area,
+            others=tuple(part.track_id for part in parts),
+            after=host.last_seen,
+        )
+        return True
 
-    def _gone(self, track: Track, tracks: Sequence[Track], slot: _Slot) -> Track:
+    def _decide_end(self, after: dict[str, Track], end: Track, hypotheses: Hypotheses, slot: _Slot) -> None:
+        track = after.get(end.track_id)
+        if track is None or track.status not in (TrackStatus.MISSED, TrackStatus.LEAVING):
+            return
+        claim = hypotheses.of_end(end)
+        if claim.what != "exited":
+            after[end.track_id] = replace(track, status=TrackStatus.MISSED)
+            return
+        if claim.probability < self.parameters.certain or track.misses < self.parameters.exit_slots:
+            after[end.track_id] = replace(track, status=TrackStatus.LEAVING)
+            return
         since = track.missed_since or slot.time
-        host = next((other for other in tracks if self._went_into(track, other)), None)
-        left = {"from_area": track.area, "from_stage": track.stage}
-        if host is not None:
-            slot.tell(EventKind.MERGED, host, since, from_area=track.area, to_area=host.area, others=(track.track_id,))
-        elif track.hits < self.parameters.confirm_slots and evidence.many_false(slot.rates, self.parameters):
-            slot.tell(EventKind.DISMISSED, track, since, **left)
+        said = {
+            "from_area": track.area,
+            "from_stage": track.stage,
+            "after": track.last_seen,
+            **claim.said(),
+        }
+        if track.initial and track.hits < self.parameters.confirm_slots:
+            slot.report(EventKind.DISMISSED, track, since, **said)
         else:
-            slot.tell(EventKind.EXITED, track, since, **left)
-        return replace(track, status=TrackStatus.EXITED)
-
-    def _went_into(self, track: Track, other: Track) -> bool:
-        """Whether a block that is gone is part of another now: joined to its side, or set upon it."""
-        if other.track_id == track.track_id or not other.on_floor or other.misses or other.former is None:
-            return False
-        if not self._together(other.former.since, track.missed_since):
-            return False
-        if cover(other.footprint, track.footprint) >= self.parameters.covered_share:
-            return True
-        return self._stacked(other.height_m - other.former.outline.height_m, track, other)
-
-    def _came_out_of(self, track: Track, other: Track) -> bool:
-        """Whether a new block was part of another until now: parted from it, or lifted off it."""
-        if other.track_id == track.track_id or not other.on_floor:
-            return False
-        change = other.former
-        if other.reshaped is not None:  # seen in its new shape, which is not believed yet
-            change = Shape(Outline(other.footprint, other.height_m, other.position_std_m), other.reshaped.since)
-        if change is None or not self._together(change.since, track.standing_since):
-            return False
-        if cover(change.outline.footprint, track.footprint) >= self.parameters.covered_share:
-            return True
-        now = other.reshaped.outline.height_m if other.reshaped is not None else other.height_m
-        return self._stacked(change.outline.height_m - now, track, other)
-
-    def _stacked(self, rise_m: float, track: Track, other: Track) -> bool:
-        """Whether a block as high as that rise, and no larger than the other, may lie upon it."""
-        allowed = self.parameters.jump_height_m + self.parameters.jump_height_share * track.height_m
-        fits = track.footprint.area <= self.parameters.jump_side_ratio * other.footprint.area
-        # A change within what measurements differ by is none.
-        return fits and rise_m > self.parameters.jump_height_m and abs(rise_m - track.height_m) <= allowed
-
-    def _together(self, first: datetime, second: datetime | None) -> bool:
-        return second is not None and abs(first - second) <= timedelta(minutes=self.parameters.together_minutes)
+            slot.left += 1
+            slot.report(EventKind.EXITED, track, since, **said)
+        after[end.track_id] = replace(track, status=TrackStatus.EXITED)
 
     def _with_believed_stage(self, track: Track, slot: _Slot) -> Track:
-        needed = evidence.stage_readings(slot.rates, self.parameters)
+        rates = slot.model.rates
+        needed = evidence.stage_readings(rates, self.parameters)
         proven = track.stage_readings >= self.parameters.confirm_slots
         if not proven:
             needed += self.parameters.confirm_slots
         streak = evidence.strongest(track.stage_streaks, needed, self.parameters.reading_weight)
         if streak is None:
             return track
+        order = self.parameters.stages
+        back = track.stage in order and streak.value in order and order.index(streak.value) < order.index(track.stage)
+        if back and streak.count < 2 * needed:
+            return track  # blocks go on, never back: it takes more to see that the believed one was wrong
         # What was read but once may have been a misreading to begin with: nothing has changed then.
-        if proven or not evidence.many_misread(slot.rates, self.parameters):
-            slot.tell(
+        if not back and (proven or not evidence.many_misread(rates, self.parameters)):
+            slot.report(
                 EventKind.STAGE_CHANGED,
                 track,
                 streak.since,
@@ -424,35 +523,43 @@ class Tracker:
         return replace(track, stage=streak.value, stage_streaks=(), stage_readings=streak.count)
 
     def _with_believed_work(self, track: Track, slot: _Slot) -> Track:
-        streak = evidence.strongest(track.work_streaks, self.parameters.work_slots)
+        needed = evidence.work_readings(slot.model.rates, self.parameters, working=track.working)
+        streak = evidence.strongest(track.work_streaks, needed)
         if streak is None:
             return track
         working = streak.value == _WORK
         kind = EventKind.WORK_STARTED if working else EventKind.WORK_STOPPED
-        slot.tell(kind, track, streak.since, **_places(track, track))
+        slot.report(kind, track, streak.since, **places_of(track, track))
         return replace(track, working=working, work_streaks=())
 
     # -- what counts -----------------------------------------------------------------------
 
-    def _learned(
-        self, known: Sequence[Track], blocks: Sequence[FusedBlock], pairs: Mapping[int, int], unseen: Container[int]
-    ) -> Rates:
-        """How often the cameras were wrong, with what this slot proves to have been wrong before it."""
-        found = {index: blocks[pair] for index, pair in pairs.items() if known[index].on_floor}
-        read = [(known[index], block) for index, block in found.items() if block.stage and known[index].stage]
-        given_up = sum(
-            track.status is TrackStatus.TENTATIVE and self._is_forgotten(replace(track, misses=track.misses + 1))
-            for index, track in enumerate(known)
-            if index not in pairs and index not in unseen
-        )
-        return evidence.learned(
-            self.state.rates,
-            missed=(sum(known[index].misses > 0 for index in found), len(found)),
-            misread=(
-                sum(bool(track.stage_streaks) and block.stage == track.stage for track, block in read),
-                len(read),
-            ),
-            false=given_up,
+    def _slot(self, result: FusionResult) -> _Slot:
+        floor = self.bay.layout.width * self.bay.layout.height
+        before = self.state.believed
+        hours = 0.0 if before is None else (result.slot - before).total_seconds() / 3600
+        return _Slot(result.slot, result.batch_id, Model(self.state.rates, self.parameters, floor), hours)
+
+    def _lesson(
+        self, found: Sequence[Track], given_up: Sequence[Track], tracks: Sequence[Track], slot: _Slot
+    ) -> Lesson:
+        seen = [track for track in tracks if track.on_floor and track.last_seen == slot.time and track.recent]
+        earlier = {track.track_id: track for track in self.state.tracks}
+        pairs = [(earlier[track.track_id], track.recent[-1]) for track in seen if track.track_id in earlier]
+        read = [(track, one.stage) for track, one in pairs if track.stage is not None and one.stage is not None]
+        work = [(track, one) for track, one in pairs if track.working]
+        rest = [(track, one) for track, one in pairs if not track.working]
+        standing = sum(track.on_floor for track in self.state.tracks)
+        return Lesson(
+            found=[track for track in found if track.status is not TrackStatus.LEAVING],
+            given_up=given_up,
+            misread=(sum(bool(track.stage_streaks) and stage == track.stage for track, stage in read), len(read)),
+            overlooked=(sum(bool(track.work_streaks) and one.working for track, one in work), len(work)),
+            imagined=(sum(bool(track.work_streaks) and not one.working for track, one in rest), len(rest)),
+            left=slot.left,
+            came=slot.came,
+            block_hours=standing * slot.hours,
+            hours=slot.hours,
         )
 
     def _refuse_what_does_not_follow(self, result: FusionResult) -> None:
@@ -475,39 +582,70 @@ class Tracker:
             )
         return known.tracked
 
-    def _is_forgotten(self, track: Track) -> bool:
+    def _is_forgotten(self, track: Track, slot: _Slot) -> bool:
         """Whether a track that is not there was never confirmed, or exited too long ago to come back."""
         if track.status is TrackStatus.EXITED:
-            return track.misses > self.parameters.exit_slots + self.parameters.remember_slots
-        patience = evidence.patience(self.state.rates, self.parameters)
+            return slot.time - (track.missed_since or track.last_seen) > timedelta(days=self.parameters.remember_days)
+        patience = self.parameters.confirm_slots * (1 if track.hits < self.parameters.confirm_slots else 2)
         return track.status is TrackStatus.TENTATIVE and track.misses >= patience
 
-    def _result(self, slot: _Slot, tracks: Iterable[Track], held: dict[str, str], next_number: int) -> TrackingResult:
-        shared: dict[Hashable, Hashable] = {}
-        decided = {track.track_id: _sharing(track, shared) for track in tracks}
+    def _is_doubted_too_long(self, time: datetime) -> bool:
+        since = self.state.doubted_since
+        return since is not None and time - since > timedelta(hours=self.parameters.doubted_hours)
+
+    # -- results ---------------------------------------------------------------------------
+
+    def _held(self, slot: _Slot, doubt: str) -> TrackingResult:
+        """The tracks as they were: what was seen in this slot counts for nothing."""
+        event = TrackEvent(EventKind.FLOOR_DOUBTED, "", slot.time, slot.batch_id, reason=doubt)
+        first = self.state.doubted_since is None
+        state = replace(self.state, slot=slot.time, doubted_since=self.state.doubted_since or slot.time)
+        shown = [track for track in self.state.tracks if track.status is not TrackStatus.EXITED]
+        return TrackingResult(slot.batch_id, self.bay.bay_id, tuple(shown), (event,) if first else (), state, doubt)
+
+    def _result(
+        self, slot: _Slot, tracks: Sequence[Track], hypotheses: Hypotheses, number: int, rates: Rates
+    ) -> TrackingResult:
+        ordered = sorted(tracks, key=_by_id)
         gone = {name for event in slot.events for name in (event.track_id, *event.others)}
         shown = [
-            _shown_moved(track, decided[held[track_id]]) if track_id in held else track
-            for track_id, track in decided.items()
-            if track_id not in held.values() and (track.status is not TrackStatus.EXITED or track_id in gone)
+            track
+            for track in _as_likeliest(ordered, hypotheses, self.parameters)
+            if track.status is not TrackStatus.EXITED or track.track_id in gone
         ]
-        return TrackingResult(
-            batch_id=_one(slot.batch_id, shared),
-            bay_id=_one(self.bay.bay_id, shared),
-            tracks=tuple(sorted(shown, key=_by_id)),
-            events=tuple(
-                _sharing(event, shared)
-                for event in sorted(slot.events, key=lambda event: (event.time, event.track_id, event.kind))
-            ),
-            state=TrackerState(
-                _one(self.bay.bay_id, shared),
-                _one(slot.time, shared),
-                tuple(sorted(decided.values(), key=_by_id)),
-                next_number,
-                slot.rates,
-                tuple(_one(time, shared) for time in (*self.state.began, slot.time)[:2]),
-            ),
+        events = sorted(slot.events, key=lambda event: (event.time, event.track_id, event.kind))
+        state = TrackerState(
+            self.bay.bay_id,
+            slot.time,
+            tuple(ordered),
+            number,
+            rates,
+            began=self.state.began or slot.time,
+            believed=slot.time,
         )
+        return TrackingResult(slot.batch_id, self.bay.bay_id, tuple(shown), tuple(events), state)
+
+
+def _as_likeliest(tracks: Sequence[Track], hypotheses: Hypotheses, parameters: TrackerParameters) -> Iterable[Track]:
+    """Each block once: where it most likely stands, though that may not be certain yet."""
+    known = {track.track_id: track for track in tracks}
+    waiting = {end: (begin, claim) for end, begin, claim in hypotheses.likeliest() if end in known and begin in known}
+    taken = {begin for begin, _ in waiting.values()}
+    for track in tracks:
+        if track.track_id in taken:
+            continue
+        if track.track_id not in waiting or track.status is TrackStatus.EXITED:
+            likely = track.status is TrackStatus.TENTATIVE and hypotheses.is_likely_new(track)
+            yield replace(track, status=TrackStatus.PRESENT) if likely else track
+            continue
+        begin, claim = waiting[track.track_id]
+        if claim.what != "moves" or known[begin].doubts == track.track_id:
+            yield replace(track, status=TrackStatus.PRESENT, probability=track.probability * claim.probability)
+            continue
+        after = joined(
+            track, known[begin], parameters, same_place=claim.what == "stands", bad_view=claim.what == "bad view"
+        )
+        yield replace(after, status=TrackStatus.MOVED, probability=track.probability * claim.probability)
 
 
 def _order(block: FusedBlock) -> tuple[float, ...]:
@@ -524,76 +662,5 @@ def _outlined(track: Track, outline: Outline) -> Track:
     return replace(track, footprint=outline.footprint, height_m=outline.height_m, position_std_m=float(outline.std_m))
 
 
-def _places(before: Track, after: Track) -> dict[str, str | None]:
-    return {
-        "from_area": before.area,
-        "to_area": after.area,
-        "from_stage": before.stage,
-        "to_stage": before.stage,
-    }
-
-
-def _joined(before: Track, after: Track) -> Track:
-    """The track that moved: the identity of `before`, all that was seen since of `after`.
-
-    Its stage stays until the readings at the new place are believed, like any other, and so does its work.
-    """
-    work = after.work_streaks
-    if after.working != before.working:
-        work = (Streak(_reading(after.working), after.hits, float(after.hits), after.standing_since),)
-    stage, streaks = before.stage or after.stage, after.stage_streaks
-    if after.stage is not None and after.stage != stage:
-        doubt = next((streak for streak in before.stage_streaks if streak.value == after.stage), None)
-        count, since = (doubt.count, doubt.since) if doubt else (0, after.standing_since)
-        count += after.stage_readings
-        streaks = (Streak(after.stage, count, float(count), since),)
-    return replace(
-        after,
-        track_id=before.track_id,
-        status=TrackStatus.PRESENT,
-        class_name=before.class_name,
-        stage=stage,
-        stage_streaks=streaks,
-        stage_readings=max(before.stage_readings, after.stage_readings),
-        working=before.working,
-        work_streaks=work,
-        first_seen=before.first_seen,
-        hits=before.hits + after.hits,
-        gaps=before.gaps + after.gaps,
-    )
-
-
 def _reading(work: object) -> str:
     return _WORK if work else _REST
-
-
-def _shown_moved(before: Track, after: Track) -> Track:
-    return replace(_joined(before, after), status=TrackStatus.MOVED)
-
-
-def _sharing(item: _Item, shared: dict[Hashable, Hashable]) -> _Item:
-    """The same track or event, its texts and times being one object each where they are equal.
-
-    A pickle tells equal objects from identical ones. With this, the artifact of a slot
-    has the same bytes whether the state came from memory or from the slot before's file.
-    """
-    changes: dict[str, Any] = {}
-    for name, value in vars(item).items():
-        match value:
-            case TrackStatus() | EventKind():
-                continue
-            case str() | datetime():
-                changes[name] = _one(value, shared)
-            case Shape():
-                changes[name] = _sharing(value, shared)
-            case tuple():
-                changes[name] = tuple(
-                    _sharing(part, shared) if isinstance(part, Streak) else _one(part, shared) for part in value
-                )
-            case dict():
-                changes[name] = {_one(key, shared): value[key] for key in sorted(value)}
-    return replace(item, **changes)
-
-
-def _one(value: _Value, shared: dict[Hashable, Hashable]) -> _Value:
-    return cast(_Value, shared.setdefault(value, value))

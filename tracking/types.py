@@ -14,9 +14,10 @@ class TrackStatus(StrEnum):
     """Where a track is in its life.
 
     A track starts TENTATIVE, is PRESENT once confirmed, and ends EXITED. In between
-    it may be UNOBSERVED (nobody could see its floor: it stands until the opposite is
-    seen), MISSED (its floor was seen without it, too seldom so far to say that it
-    left), or MOVED (it seems to stand elsewhere; in a slot or two it is PRESENT there,
+    it may be UNOBSERVED (no working camera could see its floor: it stands until the
+    opposite is seen), MISSED (its floor was seen without it, and it is more likely to be
+    overlooked than gone), LEAVING (it is more likely gone; the exit is reported once
+    certain), or MOVED (it seems to stand elsewhere; in a slot or two it is PRESENT there,
     or back where it was).
     """
 
@@ -24,6 +25,7 @@ class TrackStatus(StrEnum):
     PRESENT = "present"
     UNOBSERVED = "unobserved"
     MISSED = "missed"
+    LEAVING = "leaving"
     MOVED = "moved"
     EXITED = "exited"
 
@@ -31,14 +33,20 @@ class TrackStatus(StrEnum):
 class EventKind(StrEnum):
     """What happened to a block. The value is the word that the history and other teams see.
 
+    INITIAL: it stood in the bay when tracking began. When it came is not known, so it
+    did not appear.
     WORK_STARTED, WORK_STOPPED: equipment came to a block where none was, or none is left.
     A block that is worked on when it is first seen, or when it exits, raises neither.
     MERGED: the block `track_id` took in the blocks `others`, which are no blocks of
     their own any longer. SPLIT: the blocks `others` came out of the block `track_id`,
     which goes on. DISMISSED: the track never was a block, but a false detection that
-    the bay's very first slot showed.
+    the bay's very first slot showed. CORRECTED: the block never left, though it was
+    reported to have exited at the event's `time`. FLOOR_DOUBTED: the floor plan of this
+    slot cannot be right (`reason` says why), and the tracks are held as they were; it
+    has no track.
     """
 
+    INITIAL = "initial"
     APPEARED = "appeared"
     MOVED = "moved"
     STAGE_CHANGED = "stage_changed"
@@ -48,6 +56,8 @@ class EventKind(StrEnum):
     MERGED = "merged"
     SPLIT = "split"
     DISMISSED = "dismissed"
+    CORRECTED = "corrected"
+    FLOOR_DOUBTED = "floor_doubted"
 
 
 @dataclass(frozen=True)
@@ -70,6 +80,53 @@ class Streak:
     since: datetime
 
 
+@dataclass(frozen=True)
+class Sighting:
+    """What was measured of a block in one slot.
+
+    Attributes:
+        slot: aware, UTC.
+        x, y: centre of the footprint, metres, floor frame.
+        long_m, short_m: sides of the rectangle of the footprint's second moments, metres.
+        yaw: direction of the long side, radians counter-clockwise from x, 0 to pi.
+        height_m: top above the floor, metres.
+        std_m: claimed standard deviation of the centre, metres.
+        class_name, stage, stage_confidence: as fusion read them.
+        working: whether equipment was seen at it.
+    """
+
+    slot: datetime
+    x: float
+    y: float
+    long_m: float
+    short_m: float
+    yaw: float
+    height_m: float
+    std_m: float
+    class_name: str
+    stage: str | None
+    stage_confidence: float
+    working: bool
+
+
+@dataclass(frozen=True)
+class Form:
+    """Place and shape of a block as the mean of earlier sightings (see `Sighting`).
+
+    `count` is of the sightings at its present place, `shape_count` of all that its shape is known by.
+    """
+
+    x: float
+    y: float
+    long_m: float
+    short_m: float
+    yaw: float
+    height_m: float
+    std_m: float
+    count: float
+    shape_count: float
+
+
 @dataclass(frozen=True, eq=False)
 class Shape:
     """An outline of a block other than its present one.
@@ -87,21 +144,38 @@ class Shape:
 
 @dataclass(frozen=True)
 class Rates:
-    """What the bay's cameras have got wrong of late, as running means.
+    """What the bay's blocks do, and what its cameras get wrong, as running means.
 
     They begin with what was measured of fusion and of the stage classifier on simulated
-    yards: 2 % of the blocks not found, 4 % of the stages misread.
+    yards, and with some two lifts an hour in a bay of 25 blocks.
 
     Attributes:
-        missed: runs of misses of standing blocks, as a share of their sightings.
+        missed: share of the sightings of standing blocks that are missed where the one before was not.
+        missed_again: share that is missed after a miss.
         misread: share of the readings of a stage that turned out to be wrong.
-        false: false detections in a slot.
-        observed: observations behind `missed`, as far as they count.
+        overlooked, imagined: share of the readings of no equipment at a block that is worked on, and of
+            equipment at one that is not, that turned out to be wrong.
+        false: false detections that begin in a slot.
+        false_again: share of the false detections that are seen in the slot after as well.
+        side_m, height_m: standard deviation of one measurement of a side, and of a height.
+        claim: true variance of a centre over the claimed one.
+        leave_per_hour: share of the blocks that leave their place within an hour.
+        come_per_hour: blocks that come to the bay within an hour.
+        observed: sightings behind the rates, as far as they count.
     """
 
     missed: float = 0.02
+    missed_again: float = 0.15
     misread: float = 0.04
+    overlooked: float = 0.02
+    imagined: float = 0.02
     false: float = 0.15
+    false_again: float = 0.1
+    side_m: float = 0.1
+    height_m: float = 0.06
+    claim: float = 1.5
+    leave_per_hour: float = 0.06
+    come_per_hour: float = 0.8
     observed: int = 0
 
 
@@ -132,8 +206,14 @@ class Track:
         class_streaks, area_streaks, stage_streaks, work_streaks: readings that speak against what is
             believed, one of each value, in order of the values.
         stage_readings: readings of the believed stage so far.
-        reshaped: an outline that was measured instead of the present one, not believed yet.
         former: the outline before the block last changed its place or shape.
+        form: place and shape as settled by all but the latest sightings; None while there are few.
+        recent: the latest sightings, which may turn out to be another block's.
+        initial: whether it stood in the bay when tracking began, as far as can be told.
+        probability: that this is the block that first had the id, 0 to 1.
+        not_before: the latest slot that showed its floor without it, before `standing_since`; None if none did.
+        missed_before: first slot of the latest run of misses that ended.
+        doubts: id of the track at whose place a tentative track was seen in another shape; else None.
     """
 
     track_id: str
@@ -160,26 +240,24 @@ class Track:
     missed_since: datetime | None = None
     gaps: int = 0
     stage_readings: int = 0
-    reshaped: Shape | None = None
     former: Shape | None = None
+    form: Form | None = None
+    recent: tuple[Sighting, ...] = ()
+    initial: bool = False
+    probability: float = 1.0
+    not_before: datetime | None = None
+    missed_before: datetime | None = None
+    doubts: str | None = None
 
     @property
     def on_floor(self) -> bool:
-        """Whether the block is held to stand in the bay: confirmed, and not known to have left."""
-        return self.status not in (TrackStatus.TENTATIVE, TrackStatus.EXITED)
+        """Whether the block is held to stand in the bay: confirmed, and more likely there than gone."""
+        return self.status not in (TrackStatus.TENTATIVE, TrackStatus.LEAVING, TrackStatus.EXITED)
 
     @property
     def is_certain(self) -> bool:
-        """Whether the tracker stands by both identity and place.
-
-        A move not confirmed yet is a guess; and a block that was missed twice in a row has rather left.
-        """
-        return self.on_floor and self.status is not TrackStatus.MOVED and not self.is_doubtful
-
-    @property
-    def is_doubtful(self) -> bool:
-        """Whether it was missed more than once in a row: a single miss is mostly an error, two mostly are none."""
-        return self.misses > 1
+        """Whether the tracker stands by both identity and place: a move that is not confirmed yet is a guess."""
+        return self.on_floor and self.status is not TrackStatus.MOVED
 
 
 @dataclass(frozen=True)
@@ -195,6 +273,12 @@ class TrackEvent:
         from_area, to_area: where it stood before and after; None for what has no before or no after.
         from_stage, to_stage: likewise.
         others: track ids of the further blocks that were merged or split.
+        after: the latest slot before it that shows it not to have happened yet: it happened between
+            `after` and `time`. None where no slot does.
+        probability: of the identity, 0 to 1: that this block, and not another one, did it.
+        alternatives: what may have happened instead, the likeliest first: the id of another track, or
+            `new`, `missed` or `exited`, each with its probability.
+        reason: why the floor is doubted.
     """
 
     kind: EventKind
@@ -206,15 +290,20 @@ class TrackEvent:
     from_stage: str | None = None
     to_stage: str | None = None
     others: tuple[str, ...] = ()
+    after: datetime | None = None
+    probability: float = 1.0
+    alternatives: tuple[tuple[str, float], ...] = ()
+    reason: str = ""
 
 
 @dataclass(frozen=True, eq=False)
 class TrackerState:
     """All that the tracker knows after a slot. The next slot's `Tracker` starts from it.
 
-    `slot` is None before the first batch. `tracks` holds every track in order of its
-    id, with those that exited and may be known again; `next_number` is the number of
-    the next new track; `began` are the very first two slots.
+    `slot` is None before the first batch. `tracks` holds every track in order of its id,
+    with those that exited and may be known again; `next_number` is the number of the next
+    new track; `began` is the very first slot; `believed` the latest one whose floor plan is
+    not doubted, and `doubted_since` the first of the doubted ones in a row after it.
     """
 
     bay_id: str
@@ -222,7 +311,9 @@ class TrackerState:
     tracks: tuple[Track, ...] = ()
     next_number: int = 1
     rates: Rates = Rates()
-    began: tuple[datetime, ...] = ()
+    began: datetime | None = None
+    believed: datetime | None = None
+    doubted_since: datetime | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -231,7 +322,8 @@ class TrackingResult:
 
     `tracks` is the floor as best known, in order of track id, with the tracks that
     exited in this slot. It differs from `state.tracks` in blocks that seem to have
-    moved: here each stands once, at its new place, with status MOVED.
+    moved: here each stands once, at its new place, with status MOVED. `doubt` says why
+    the floor plan of this slot is not believed; empty where it is.
     """
 
     batch_id: str
@@ -239,3 +331,4 @@ class TrackingResult:
     tracks: tuple[Track, ...]
     events: tuple[TrackEvent, ...]
     state: TrackerState
+    doubt: str = ""

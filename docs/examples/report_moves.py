@@ -23,12 +23,12 @@ with DAG(
 
     @task
     def report(triggering_asset_events=None) -> list[str]:
-        """Print a line for each block that appeared, moved or left; the lines are the XCom too."""
+        """Print a line for each block that was there, appeared, moved or left; the lines are the XCom too."""
         lines = []
         # Airflow may start one run for several events that came at the same time.
         for event in triggering_asset_events[EVENTS]:
             for happened in event.extra["events"]:
-                if happened["kind"] in ("appeared", "moved", "exited"):
+                if happened["kind"] in ("initial", "appeared", "moved", "exited"):
                     places = f"{happened.get('from_area', '-')} -> {happened.get('to_area', '-')}"
                     lines.append(f"{happened['time']} {happened['track_id']} {happened['kind']}: {places}")
             lines += [

@@ -16,6 +16,8 @@ from tracking.types import EventKind, TrackEvent
 
 Floor = Mapping[str, TruthBlock]
 
+_NO_HAPPENING = (EventKind.INITIAL, EventKind.DISMISSED, EventKind.CORRECTED)
+
 
 class Verdict(StrEnum):
     """What became of an event. UNDECIDED: it happened too late for the tracker to be certain by the end."""
@@ -91,9 +93,11 @@ def compare_events(
     """Compare the events of a run with what happened.
 
     Two events are the same when kind and block are, and their slots lie at most
-    `tolerance_slots` apart. What happened counts where the slots show it: the state
-    of the first slot is no event, nor is what was undone before the next slot. That
-    a false detection was dismissed tells of no block, and is left out.
+    `tolerance_slots` apart. What happened counts where the slots show it: the state of
+    the first slot is no event (what is reported to have appeared in it did not), nor is
+    what was undone before the next slot. That a block stood there from the beginning, that
+    a false detection was dismissed, or that an exit, false as it is, was taken back, is
+    nothing that happened to a block, and is left out.
 
     Args:
         slots: of the run, in order (aware).
@@ -115,13 +119,15 @@ def compare_events(
     said: dict[tuple[EventKind, str], list[tuple[int, TrackEvent]]] = defaultdict(list)
     result: list[EventComparison] = []
     for report in reported:
+        if report.kind in _NO_HAPPENING:
+            continue
         index = bisect_left(slots, report.time)
         block_id = _block_of(report, index, tracks_by_slot)
         if block_id is None:
             result.append(
                 EventComparison(report.kind, Verdict.FALSE, None, report.track_id, None, report.time, report=report)
             )
-        elif report.kind is not EventKind.DISMISSED:
+        else:
             said[report.kind, block_id].append((index, report))
     for key in sorted(happened.keys() | said.keys()):
         result += _paired(
@@ -198,8 +204,8 @@ def _paired(
         else:
             verdict = Verdict.UNDECIDED if len(slots) - index < decide_slots else Verdict.MISSED
             yield EventComparison(kind, verdict, block_id, None, slots[index], None, event)
-    for column, (index, report) in enumerate(said):
-        if column not in pairs.values() and not (index == 0 and kind is EventKind.APPEARED):
+    for column, (_, report) in enumerate(said):
+        if column not in pairs.values():
             yield EventComparison(kind, Verdict.FALSE, block_id, report.track_id, None, report.time, report=report)
 
 

@@ -1,7 +1,7 @@
 """Two other ways to follow blocks, fed the same floor plans, to be compared with.
 
 Both give identities alone. Their events are read off the finished day, which is more
-than any tracker can do as it goes: a track appeared where it is first seen, exited after
+than any tracker can do as it goes: a track appeared where it is first seen after the first slot, exited after
 it is last seen, moved where it jumps, and changed its stage where two readings in a row
 are another. What they merely hold on to after its last sighting dates nothing.
 """
@@ -111,7 +111,8 @@ def _events(floor: Mapping[datetime, Mapping[str, FusedBlock]]) -> Iterable[Trac
             seen.setdefault(name, []).append(index)
     for name, indices in seen.items():
         blocks = [floor[slots[index]][name] for index in indices]
-        yield _event(EventKind.APPEARED, name, slots[indices[0]])
+        if indices[0]:
+            yield _event(EventKind.APPEARED, name, slots[indices[0]])
         if indices[-1] + 1 < len(slots):
             yield _event(EventKind.EXITED, name, slots[indices[-1] + 1])
         for index, (before, after) in zip(indices[1:], pairwise(blocks), strict=True):

@@ -8,7 +8,6 @@ each day, on every reported track.
 import argparse
 import json
 import os
-import pickle
 import statistics
 import sys
 import time
@@ -24,10 +23,11 @@ import shapely
 from rich.console import Console
 from rich.table import Table
 
+from artifacts.format import to_bytes
 from bays import Area, BayConfig, Layout, batch_id, load_bay
 from fusion.types import FusedBlock, FusionResult
 from lab.bars import Bar, bars_table
-from lab.evaluation import joint_tracker, place_first
+from lab.evaluation import place_first
 from lab.evaluation.tracking_baselines import byte_track, greedy
 from lab.evaluation.tracking_cases import CASES
 from lab.evaluation.tracking_days import SLOT, Sight
@@ -47,7 +47,6 @@ _ORDERED_SLOTS = 72
 _DECILE_CLAIMS = 50  # that a decile of said probabilities must hold to be held against a bar
 
 TRACKER, PLACE_FIRST, GREEDY, BYTE_TRACK = "tracker", "place first", "greedy", "ByteTrack"
-JOINT = "joint (candidate)"  # shown beside, without a bar
 OTHERS = (PLACE_FIRST, GREEDY, BYTE_TRACK)
 
 
@@ -72,7 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def measure(bay: BayConfig, seeds: Sequence[int], cases: Sequence[str], workers: int = 1) -> dict[str, Any]:
     """Every case over the days of each seed, the order of arrival and the speed, as one document of JSON types."""
     began = time.monotonic()
-    runs = {case: {name: Run() for name in (TRACKER, JOINT, *OTHERS)} for case in cases}
+    runs = {case: {name: Run() for name in (TRACKER, *OTHERS)} for case in cases}
     same, seconds = [], []
     for case, of_seed, in_order, spent in _measured(bay, seeds, cases, workers):
         for name, run in of_seed.items():
@@ -114,8 +113,6 @@ def _one(bay: BayConfig, case: str, seed: int) -> _Measured:
     seconds: list[float] = []
     history = _timed(bay, day.results, seconds)
     runs = {TRACKER: run_of(day, _floor_of(history), [event for one in history for event in one.events])}
-    before = _followed_by(joint_tracker.Tracker, bay, day.results)
-    runs[JOINT] = run_of(day, _floor_of(before), [event for one in before for event in one.events])
     before = _followed_by(place_first.Tracker, bay, day.results)
     runs[PLACE_FIRST] = run_of(day, _floor_of(before), [event for one in before for event in one.events])
     for name, follow in ((GREEDY, greedy), (BYTE_TRACK, byte_track)):
@@ -209,7 +206,7 @@ def _as_they_come(bay: BayConfig, results: Sequence[FusionResult], seed: int) ->
 
 def _exported(history: Iterable[TrackingResult]) -> bytes:
     """Every slot's whole result, as it is stored."""
-    return b"".join(pickle.dumps(result, protocol=5) for result in history)
+    return b"".join(to_bytes("tracking", result) for result in history)
 
 
 # -- speed -----------------------------------------------------------------------------------

@@ -130,13 +130,15 @@ def _plan(number: int) -> Any:
     from bays import batch_id
     from fusion.types import FusedBlock, FusionResult
 
-    def block(area: str, x: float, y: float) -> FusedBlock:
+    def block(area: str, x: float, y: float, height_m: float = 4.0) -> FusedBlock:
         outline = shapely.box(x - 4, y - 3, x + 4, y + 3)
-        return FusedBlock("block", outline, 4.0, area, "welding", 0.9, ("C_2", "D_2"), {"welder": 1}, 0.05, (), 0.9)
+        return FusedBlock(
+            "block", outline, height_m, area, "welding", 0.9, ("C_2", "D_2"), {"welder": 1}, 0.05, (), 0.9
+        )
 
     blocks = [block("A25", 8, 6), block("A13", 50, 6) if number >= 4 else block("A26", 24, 14)]
     if number < 3:
-        blocks.append(block("A1E", 107, 10))
+        blocks.append(block("A1E", 107, 10, height_m=6.0))
     name = batch_id("yard", START + number * SLOT)
     return FusionResult(name, "yard", tuple(blocks), MultiPolygon([HIDDEN]), ("C_2", "D_2"))
 

@@ -223,11 +223,11 @@ def test_boxes_and_crops_are_halved_as_well(
     sized = replace(service.models, sizes=CallSizes(4, 1, crops_per_call=4))
     boxes_asked: list[int] = []
 
-    def one_box(predictor: Any, embedded: Any, boxes: np.ndarray, dtype: Any) -> Any:
+    def one_box(predictor: Any, embedded: Any, boxes: np.ndarray) -> Any:
         boxes_asked.append(len(boxes))
         if len(boxes) > 1:
             raise OUT_OF_MEMORY
-        return segmentation_prompt(predictor, embedded, boxes, dtype)
+        return segmentation_prompt(predictor, embedded, boxes)
 
     monkeypatch.setattr("inference.service.prompt", one_box)
     crops_asked = small_device(monkeypatch, "classify", 2, lambda _, crops: [("a", 0.5)] * len(crops))

@@ -88,7 +88,7 @@ def kinds(asset_events):
 
 def test_what_happened_is_told_to_the_notifier_and_as_an_asset_event(run, board):
     pushed, published = run(0)
-    assert kinds(published) == ["appeared", "appeared"]
+    assert kinds(published) == ["initial", "initial"]
     assert board.told == []  # it asked for moves
     for number in (1, 2):
         assert run(number)[1] == []
@@ -212,14 +212,14 @@ def test_the_bay_says_how_many_slots_make_an_outage(run, make_bay, board):
 def test_an_asset_event_is_bounded_and_says_what_it_leaves_out(run, store, monkeypatch):
     monkeypatch.setattr(_notify, "MAX_EVENTS", 1)
     _, (event,) = run(0)
-    assert (len(event.extra["events"]), event.extra["omitted"], event.extra["counts"]) == (1, 1, {"appeared": 2})
+    assert (len(event.extra["events"]), event.extra["omitted"], event.extra["counts"]) == (1, 1, {"initial": 2})
 
 
 def test_a_notice_is_the_same_after_json(run, store):
     move(run)
     with History.at(store.root) as history:
         told = notices_of_slots(history, load_bay("yard"), START, START + timedelta(hours=1))
-    assert [notice.kind for notice in told] == ["appeared", "appeared", "moved"]
+    assert [notice.kind for notice in told] == ["initial", "initial", "moved"]
     for notice in told:
         assert type(notice).from_dict(json.loads(json.dumps(notice.to_dict()))) == notice
     assert len({notice.key for notice in told}) == 3

@@ -13,7 +13,7 @@ import pytest
 from shapely import MultiPolygon, box
 
 from artifacts import ArtifactStore, lock
-from bay_observation.errors import ArtifactError, LateBatchError, TrackingError
+from bay_observation.errors import ArtifactError, LateBatchError, TrackingError, WrongArtifactError
 from bays import batch_id, load_bay
 from fusion.types import FusedBlock, FusionResult
 from tracking import ledger
@@ -228,6 +228,19 @@ def test_a_late_batch_behind_slots_that_are_gone_is_left_out_and_the_history_kee
     assert lines(store, bay) == before
 
 
+def test_entries_of_an_older_schema_are_made_again_from_fusion(bay, store, published, in_order):
+    for reference in published[:4]:
+        track(store, bay, reference)
+    for batch in store.batch_ids("tracking", bay.bay_id):
+        path = store.root / store.find("tracking", bay.bay_id, batch).path
+        path.write_bytes(path.read_bytes().replace(b"tracking 4 ", b"tracking 3 ", 1))
+    with pytest.raises(WrongArtifactError, match="outdated: schema 3, this version reads 4; run the stage again"):
+        store.load(store.find("tracking", bay.bay_id, published[0].batch_id))
+    for reference in published[4:]:
+        track(store, bay, reference)
+    assert history(store, bay) == in_order
+
+
 def test_the_newest_batch_goes_on_from_the_history_where_the_state_is_gone(bay, store, published):
     for reference in published[:-1]:
         before = track(store, bay, reference)
@@ -237,7 +250,9 @@ def test_the_newest_batch_goes_on_from_the_history_where_the_state_is_gone(bay, 
     outcome = track(store, bay, store.save("fusion", bay.bay_id, last.batch_id, last))
     assert "are gone" in outcome.seam
     assert outcome.result.events == ()  # the blocks are known again, by their identities
-    assert {each.track_id for each in outcome.result.tracks} == {each.track_id for each in before.result.tracks}
+    standing = {each.track_id for each in before.result.tracks if each.on_floor}
+    assert {each.track_id for each in outcome.result.tracks} == standing
+    assert len(standing) == 7
     assert len(lines(store, bay)) == SLOTS
     with History.at(store.root) as told:
         (mark,) = told.marks(bay.bay_id, START, START + timedelta(days=1))

@@ -29,7 +29,10 @@ HORIZON = timedelta(days=1)
 """How far back from the newest slot notices are pending; older ones are not sent any more."""
 
 _AN_INSTANT = timedelta(microseconds=1)
-_NOT_ITS_IDENTITY = ("slot", "withdrawn", "reason")
+_TIMES = ("time", "slot", "after")
+# Where so much lies between the slot that showed it and the one before, that it may have happened in between is said.
+_A_WHILE = timedelta(minutes=30)
+_NOT_ITS_IDENTITY = ("slot", "after", "withdrawn", "reason")
 
 
 @dataclass(frozen=True)
@@ -44,7 +47,9 @@ class Notice:
         camera: the camera; None for a block.
         from_area, to_area, from_stage, to_stage: as in `tracking.TrackEvent`.
         others: track ids of the further blocks that were merged or split.
-        reason: why a camera gave no frame.
+        after: the latest slot that showed it not to have happened yet, where others lie between it and `time`:
+            a night, a closure, slots that gave no floor plan.
+        reason: why a camera gave no frame, or a floor plan is doubted.
         withdrawn: it was sent, and does not hold any more: a late batch or a repeated stage changed the history.
     """
 
@@ -58,6 +63,7 @@ class Notice:
     from_stage: str | None = None
     to_stage: str | None = None
     others: tuple[str, ...] = field(default=())
+    after: datetime | None = None
     reason: str = ""
     withdrawn: bool = False
 
@@ -70,18 +76,19 @@ class Notice:
     def to_dict(self) -> dict[str, Any]:
         """For JSON: times as ISO 8601 in UTC; what has no value is left out."""
         values = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        values |= {"time": self.time.isoformat(), "slot": self.slot.isoformat(), "others": list(self.others)}
+        values |= {name: values[name].isoformat() for name in _TIMES if values[name] is not None}
+        values["others"] = list(self.others)
         return {name: value for name, value in values.items() if value not in (None, "", [], False)}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Notice":
         """The notice that `to_dict` wrote."""
-        times = {name: datetime.fromisoformat(values[name]) for name in ("time", "slot")}
+        times = {name: datetime.fromisoformat(values[name]) for name in _TIMES if name in values}
         return cls(**{**values, **times, "others": tuple(values.get("others", ()))})
 
     def to_text(self, bay: BayConfig) -> str:
         """One line for a person, by the bay's own clock."""
-        words = [f"{self.time.astimezone(bay.zone):%H:%M}", self.kind, self.track_id or self.camera or ""]
+        words = [self._when(bay), self.kind, self.track_id or self.camera or ""]
         for name, before, after in (
             ("area", self.from_area, self.to_area),
             ("stage", self.from_stage, self.to_stage),
@@ -92,7 +99,14 @@ class Notice:
             words.append(f"with {', '.join(self.others)}")
         if self.reason:
             words.append(f"({self.reason})")
-        return ("withdrawn: " if self.withdrawn else "") + " ".join(words)
+        return ("withdrawn: " if self.withdrawn else "") + " ".join(word for word in words if word)
+
+    def _when(self, bay: BayConfig) -> str:
+        time = self.time.astimezone(bay.zone)
+        if self.after is None:
+            return f"{time:%H:%M}"
+        after = self.after.astimezone(bay.zone)
+        return f"between {after:%H:%M}{'' if after.date() == time.date() else f' ({after:%d %b})'} and {time:%H:%M}"
 
 
 def notices_of_slots(history: History, bay: BayConfig, start: datetime, end: datetime) -> list[Notice]:
@@ -188,12 +202,14 @@ def _of_block(event: HistoryEvent) -> Notice:
         kind=event.kind,
         time=event.time,
         slot=event.slot,
-        track_id=event.track_id,
+        track_id=event.track_id or None,
         from_area=event.from_area,
         to_area=event.to_area,
         from_stage=event.from_stage,
         to_stage=event.to_stage,
         others=event.others,
+        after=event.after if event.after is not None and event.time - event.after > _A_WHILE else None,
+        reason=event.details.get("reason", ""),
     )
 
 

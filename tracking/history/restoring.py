@@ -10,6 +10,7 @@ import shapely
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from tracking.forms import form_of
 from tracking.history.schema import batches, positions, tracks
 from tracking.types import Track, TrackerState, TrackStatus
 
@@ -17,7 +18,7 @@ from tracking.types import Track, TrackerState, TrackStatus
 def restored_state(connection: Connection, bay_id: str) -> TrackerState:
     """The state after the newest tracked slot of a bay."""
     of_bay = sa.and_(batches.c.bay_id == bay_id, batches.c.sha256.is_not(None))
-    slots = connection.execute(sa.select(batches.c.slot).where(of_bay).order_by(batches.c.slot).limit(2)).scalars()
+    slots = connection.execute(sa.select(batches.c.slot).where(of_bay).order_by(batches.c.slot).limit(1)).scalars()
     newest = connection.execute(sa.select(sa.func.max(batches.c.slot)).where(of_bay)).scalar()
     asked = (
         sa.select(positions, tracks.c.first_seen)
@@ -33,16 +34,18 @@ def restored_state(connection: Connection, bay_id: str) -> TrackerState:
         slot=newest,
         tracks=standing,
         next_number=max(numbers, default=0) + 1,
-        began=tuple(slots),
+        began=next(iter(slots), None),
+        believed=newest,
     )
 
 
 def _track(row: sa.RowMapping) -> Track:
+    footprint = shapely.from_wkb(row["footprint"])
     return Track(
         track_id=row["track_id"],
         status=TrackStatus.PRESENT,
         class_name=row["class_name"],
-        footprint=shapely.from_wkb(row["footprint"]),
+        footprint=footprint,
         height_m=row["height_m"],
         area=row["area"],
         stage=row["stage"],
@@ -54,4 +57,5 @@ def _track(row: sa.RowMapping) -> Track:
         last_seen=row["last_seen"],
         hits=row["hits"],
         stage_readings=row["hits"] if row["stage"] is not None else 0,
+        form=form_of(footprint, row["height_m"], row["position_std_m"], row["hits"]),
     )

@@ -111,7 +111,8 @@ class HistoryEvent:
     """What happened to a block: a `tracking.TrackEvent` as the history holds it.
 
     `slot` is the batch that made it certain, `time` the first slot that showed it.
-    `others` are the further blocks of a split or merger; `details` holds what this kind of event has beyond all that.
+    `others` are the further blocks of a split or merger; `details` holds what this kind of event has beyond all that:
+    `after`, `probability`, `alternatives` and `reason` of a `tracking.TrackEvent`, where they say something.
     """
 
     slot: datetime
@@ -124,6 +125,12 @@ class HistoryEvent:
     to_stage: str | None
     others: tuple[str, ...] = ()
     details: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def after(self) -> datetime | None:
+        """The latest slot that showed it not to have happened yet; None where none did."""
+        after = self.details.get("after")
+        return None if after is None else datetime.fromisoformat(after)
 
 
 @dataclass(frozen=True)

@@ -349,7 +349,7 @@ class _Floor:
         staged = {event.track_id: event.time for event in result.events if event.kind == EventKind.STAGE_CHANGED}
         known = {track.track_id: track for track in result.state.tracks}
         for track in known.values():
-            if track.on_floor:
+            if track.on_floor or track.status is TrackStatus.LEAVING:  # its stay ends once its exit is certain
                 self._stands(track, slot, staged.get(track.track_id))
             elif track.status is TrackStatus.EXITED:
                 self._left(track, slot)
@@ -450,7 +450,11 @@ def _track_row(bay_id: str, track: Track, slot: datetime) -> Row:
 def _event_row(bay_id: str, slot: datetime, number: int, event: TrackEvent) -> Row:
     values = {field.name: getattr(event, field.name) for field in fields(event)}
     others = values.pop("others", ())
-    details = {name: value for name, value in values.items() if name not in (*_EVENT_COLUMNS, "batch_id")}
+    details = {
+        field.name: values[field.name]
+        for field in fields(event)
+        if field.name not in (*_EVENT_COLUMNS, "batch_id", "others") and values[field.name] != field.default
+    }
     return {
         "bay_id": bay_id,
         "slot": slot,
@@ -464,6 +468,8 @@ def _event_row(bay_id: str, slot: datetime, number: int, event: TrackEvent) -> R
 
 def _plain(value: object) -> object:
     """A value of a later kind of event, for JSON."""
+    if isinstance(value, datetime):
+        return value.isoformat()
     return dict(value) if isinstance(value, Mapping) else str(value)
 
 

@@ -12,6 +12,7 @@ import { dateAndClock, dateOf, DAY, dayOf, iso } from "./times";
 import type { BayDetail, EventList } from "./types";
 
 const KINDS = [
+  "initial",
   "appeared",
   "moved",
   "stage_changed",
@@ -21,6 +22,8 @@ const KINDS = [
   "merged",
   "split",
   "dismissed",
+  "corrected",
+  "floor_doubted",
 ] as const;
 const PAGE = 200;
 

@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from lab.evaluation.joint_tracker.forms import Forms, X, Y
-from lab.evaluation.joint_tracker.model import Model
-from lab.evaluation.joint_tracker.types import Track
+from tracking.forms import Forms, X, Y
+from tracking.model import Model
+from tracking.types import Track
 
 _FEWEST = 5  # blocks from which on they can be judged as a whole
 _SIGMAS = 4.0

@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
-from lab.evaluation.joint_tracker.forms import KEPT, Forms, Stack, X, Y, known_forms, stack_of
-from lab.evaluation.joint_tracker.model import Model
-from lab.evaluation.joint_tracker.types import Track, TrackStatus
+from tracking.forms import KEPT, Forms, Stack, X, Y, known_forms, stack_of
+from tracking.model import Model
+from tracking.types import Track, TrackStatus
 
 Floats = NDArray[np.float64]
 

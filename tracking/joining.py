@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from lab.evaluation.joint_tracker.forms import joined_form
-from lab.evaluation.joint_tracker.matching import cover
-from lab.evaluation.joint_tracker.outline import Outline
-from lab.evaluation.joint_tracker.parameters import TrackerParameters
-from lab.evaluation.joint_tracker.types import Shape, Streak, Track, TrackStatus
+from tracking.forms import joined_form
+from tracking.matching import cover
+from tracking.outline import Outline
+from tracking.parameters import TrackerParameters
+from tracking.types import Shape, Streak, Track, TrackStatus
 
 
 def joined(

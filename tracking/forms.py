@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from shapely import Polygon
 
 from fusion.types import FusedBlock
-from lab.evaluation.joint_tracker.parameters import TrackerParameters
-from lab.evaluation.joint_tracker.types import Form, Sighting, Track
+from tracking.parameters import TrackerParameters
+from tracking.types import Form, Sighting, Track
 
 Floats = NDArray[np.float64]
 

@@ -9,16 +9,17 @@ badly, or was lifted there. A begin that goes on from no end is a new block or a
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from shapely import Polygon
 
-from lab.evaluation.joint_tracker.explanation import Explanation, explain
-from lab.evaluation.joint_tracker.forms import Forms, X, Y, known_forms
-from lab.evaluation.joint_tracker.matching import cover, overlaps
-from lab.evaluation.joint_tracker.model import Model
-from lab.evaluation.joint_tracker.types import Track, TrackStatus
+from tracking.explanation import Explanation, explain
+from tracking.forms import Forms, X, Y, known_forms
+from tracking.matching import cover, overlaps
+from tracking.model import Model
+from tracking.types import Track, TrackStatus
 
 Floats = NDArray[np.float64]
 
@@ -50,6 +51,10 @@ class Claim:
     alternatives: tuple[tuple[str, float], ...] = ()
     track: Track | None = None
     initial: bool = False
+
+    def said(self) -> dict[str, Any]:
+        """What an event that rests on it says of it."""
+        return {"probability": round(self.probability, 3), "alternatives": self.alternatives}
 
 
 @dataclass(frozen=True, eq=False)

@@ -20,9 +20,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from lab.evaluation.joint_tracker.forms import HEIGHT, LONG, SHAPE, SHORT, YAW, Forms, X, Y
-from lab.evaluation.joint_tracker.parameters import TrackerParameters
-from lab.evaluation.joint_tracker.types import Rates, Track
+from tracking.forms import HEIGHT, LONG, SHAPE, SHORT, YAW, Forms, X, Y
+from tracking.parameters import TrackerParameters
+from tracking.types import Rates, Track
 
 Floats = NDArray[np.float64]
 
