@@ -11,6 +11,7 @@ missing), no number that is not finite, no naive time. What a dataclass checks i
 """
 
 import math
+import struct
 import types
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import MISSING, fields, is_dataclass
@@ -24,6 +25,9 @@ from bay_observation.errors import BayObservationError
 T = TypeVar("T")
 
 _MOST_DIMENSIONS = 3
+_MOST_RINGS = 50_000
+_FEWEST_POINTS = 4  # of a ring, whose last one is its first
+_U4 = struct.Struct("<I").unpack_from
 # Of WKB: byte order, then the geometry's type.
 _POLYGON, _MULTI_POLYGON = b"\x01\x03\x00\x00\x00", b"\x01\x06\x00\x00\x00"
 
@@ -296,6 +300,8 @@ def _shape(kind: Any) -> Codec:
     def read(data: Any) -> Any:
         if type(data) is not bytes or data[:5] != begin:
             raise CodecError(f"{_shown(data)} where {kind.__name__} is wanted")
+        if not _is_flat(data):
+            raise CodecError(f"{kind.__name__}: its parts, rings and points do not fill its {len(data)} bytes")
         try:
             value = shapely.from_wkb(data)
         except shapely.errors.ShapelyError as error:
@@ -307,8 +313,35 @@ def _shape(kind: Any) -> Codec:
     return Codec(write, read)
 
 
+def _is_flat(wkb: bytes) -> bool:
+    """Whether a Polygon's or MultiPolygon's WKB holds polygons of closed rings, as many as it says, and no more.
+
+    GEOS reads shapes within shapes by recursion, where a file of nothing else ends the process; and it makes
+    objects of parts without a point, which cost the file nine bytes and the process hundreds.
+    """
+    try:
+        several = wkb[:5] == _MULTI_POLYGON
+        parts, at = (_U4(wkb, 5)[0], 9) if several else (1, 0)
+        rings = 0
+        for _ in range(parts):
+            of_part, header, at = _U4(wkb, at + 5)[0], wkb[at : at + 5], at + 9
+            rings += of_part
+            if header != _POLYGON or (several and not of_part) or rings > _MOST_RINGS:
+                return False
+            for _ in range(of_part):
+                points = _U4(wkb, at)[0]
+                at += 4 + 16 * points
+                if points < _FEWEST_POINTS:
+                    return False
+    except struct.error:
+        return False
+    return at == len(wkb)
+
+
 def _shown(value: object) -> str:
     kind = type(value)
+    if isinstance(value, str | bytes):
+        value = value[:40]
     if kind in (str, int, float, bool, bytes):
         return f"{kind.__name__} {value!r:.40}"
     return kind.__name__

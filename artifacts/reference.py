@@ -30,7 +30,7 @@ def artifact_path(stage: Stage, bay_id: str, batch_id: str) -> PurePosixPath:
     Raises:
         ArtifactError: the stage is unknown, or a name could leave the store.
     """
-    if stage not in _FILES:
+    if not isinstance(stage, str) or stage not in _FILES:
         raise ArtifactError(f"unknown stage {stage!r}: stages are {', '.join(get_args(Stage))}")
     for what, name in (("bay id", bay_id), ("batch id", batch_id)):
         if not isinstance(name, str) or _NAME.fullmatch(name) is None:

@@ -1,6 +1,7 @@
 """Reading `bays/*.yaml`: errors name the file, the line, the key and the reason."""
 
 import json
+import re
 from collections.abc import Hashable, Iterator
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,8 @@ import yaml
 from pydantic import ValidationError
 
 from bay_observation import settings
-from bay_observation.errors import ConfigError
+from bay_observation.errors import ArtifactError, ConfigError
+from bay_observation.files import read_regular_file
 from bays.models import BayConfig
 from bays.naming import BAY_ID
 
@@ -51,10 +53,12 @@ def load_bay(bay_id: str) -> BayConfig:
     """
     path = bay_file(bay_id)
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_regular_file(path, _MOST_BYTES).decode("utf-8")
     except FileNotFoundError:
         known = ", ".join(bay_ids()) or "none"
         raise ConfigError(f"{path}: there is no bay {bay_id}; there are: {known}") from None
+    except ArtifactError as error:  # no regular file, or too large a one
+        raise ConfigError(str(error)) from error
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: cannot be read: {error}") from error
     return parse_bay(path, text, bay_id)
@@ -77,6 +81,11 @@ def _override() -> tuple[str, ...] | None:
 
 
 _LONGEST = 500_000
+_MOST_BYTES = 4 * _LONGEST
+# Values, after every alias has been unfolded.
+_MOST_VALUES = 50_000
+# What a terminal, a database or an env file would take for more than text.
+_NO_TEXT = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 # libyaml composes nested values by recursion in C, where a file of brackets would end the process.
 _DEEPEST = 50
 
@@ -87,6 +96,30 @@ def _check_depth(text: str) -> None:
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
         if depth > _DEEPEST:
             raise yaml.MarkedYAMLError(problem="nested too deep", problem_mark=event.start_mark)  # type: ignore[arg-type]
+
+
+def _check_values(raw: Any) -> None:
+    """Refuses texts with control characters, and aliases that unfold to more than a bay's file holds."""
+    counted: dict[int, int] = {}
+
+    def count(value: Any) -> int:
+        if isinstance(value, str):
+            if _NO_TEXT.search(value):
+                raise ValueError(f"a text with a control character: {value!a:.60}")
+            return 1
+        if not isinstance(value, dict | list):
+            return 1
+        if id(value) in counted:
+            if counted[id(value)] == 0:
+                raise ValueError("an alias within what it stands for")
+            return counted[id(value)]
+        counted[id(value)] = 0
+        parts = [*value.keys(), *value.values()] if isinstance(value, dict) else value
+        counted[id(value)] = 1 + sum(map(count, parts))
+        return counted[id(value)]
+
+    if count(raw) > _MOST_VALUES:
+        raise ValueError(f"its aliases unfold to more than {_MOST_VALUES} values")
 
 
 # A bay's file is read for every task: libyaml does it in a tenth of the time, where PyYAML was built with it.
@@ -132,6 +165,7 @@ def parse_bay(path: Path, text: str, bay_id: str) -> BayConfig:
     try:
         _check_depth(text)
         tree, raw = _read(text)
+        _check_values(raw)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         # A file that ends too early has its fault behind its last line.

@@ -84,7 +84,7 @@ class _Embedded(SamPredictor):  # type: ignore[misc]  # segment-anything is unty
     def set_image(self, image: NDArray[np.uint8], image_format: str = "RGB") -> None:
         """Use the embedding instead of the picture."""
         self.original_size = self.input_size = self._embedded.input_size
-        self.features = self._embedded.features.float()
+        self.features = self._embedded.features
         self.is_image_set = True
 
 

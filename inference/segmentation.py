@@ -46,7 +46,7 @@ class EmbeddedFrame:
     """A frame's SAM embedding, which any number of boxes can prompt.
 
     Attributes:
-        features: the image embedding, (1, C, h, w).
+        features: the image embedding, (1, C, h, w) float32.
         frame_size: height and width of the frame, pixels.
         input_size: height and width of the picture that was embedded, pixels.
     """
@@ -76,7 +76,7 @@ def embed(
     size = predictor.transform.get_preprocess_shape(height, width, side)
     pictures = torch.cat([_resized(frame, size, predictor.device) for frame in frames]).flip(1)
     with torch.inference_mode(), precision(predictor, dtype):
-        features = predictor.model.image_encoder(predictor.model.preprocess(pictures))
+        features = predictor.model.image_encoder(predictor.model.preprocess(pictures)).float()
     return [EmbeddedFrame(one, (height, width), size) for one in features.split(1)]
 
 
@@ -93,19 +93,16 @@ def _resized(frame: NDArray[np.uint8], size: tuple[int, int], device: torch.devi
     return functional.interpolate(picture.float(), size, mode="bilinear", antialias=True).round_().clamp_(0, 255)
 
 
-def prompt(
-    predictor: "SamPredictor",
-    embedded: EmbeddedFrame,
-    boxes: NDArray[np.float32],
-    dtype: torch.dtype | None = None,
-) -> NDArray[np.float32]:
+def prompt(predictor: "SamPredictor", embedded: EmbeddedFrame, boxes: NDArray[np.float32]) -> NDArray[np.float32]:
     """Mask logits of what the boxes hold, in one call of the mask decoder.
+
+    The decoder computes in single precision, whatever the encoder does: it is small, and in half
+    precision it moves outlines by more than the encoder does.
 
     Args:
         predictor: the SAM that embedded the frame.
         embedded: the frame.
         boxes: (N, 4) float32, N >= 1, pixels of the frame, x and y of the top left, x and y of the bottom right.
-        dtype: half precision for the decoder, None for single.
 
     Returns:
         (N, h, w) float32, on SAM's coarse grid.
@@ -114,7 +111,7 @@ def prompt(
     (height, width), (rows, columns) = embedded.frame_size, embedded.input_size
     to_input = np.asarray([columns / width, rows / height] * 2, dtype=np.float32)
     prompts = torch.as_tensor(boxes * to_input, device=predictor.device)
-    with torch.inference_mode(), precision(predictor, dtype):
+    with torch.inference_mode():
         sparse, dense = sam.prompt_encoder(points=None, boxes=prompts, masks=None)
         logits, _ = sam.mask_decoder(
             image_embeddings=embedded.features,
@@ -123,7 +120,7 @@ def prompt(
             dense_prompt_embeddings=dense,
             multimask_output=False,
         )
-    return np.asarray(logits[:, 0].float().cpu().numpy())
+    return np.asarray(logits[:, 0].cpu().numpy())
 
 
 def draw(

@@ -188,7 +188,7 @@ class InferenceService:
 
         def call(some: "list[DetectedBox]") -> list[NDArray[np.float32]]:
             boxes = np.stack([found.box for found in some])
-            return list(prompt(self.models.segmenter, embedded, boxes, self.models.half))
+            return list(prompt(self.models.segmenter, embedded, boxes))
 
         [jigs] = in_chunks(lambda _: [automatic_jigs(self.models, embedded, frame.picture)], [frame], 1)
         if jigs is None:

@@ -66,10 +66,11 @@ class OddCamera:
     requests: list[Request] = field(default_factory=list)
     failed_logins: int = 0
     port: int = 0
+    host: str = HOST
     _tasks: set["asyncio.Task[None]"] = field(default_factory=set)
 
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._serve, HOST, 0, backlog=500)
+        self._server = await asyncio.start_server(self._serve, self.host, 0, backlog=500)
         self.port = self._server.sockets[0].getsockname()[1]
         return self
 
@@ -83,7 +84,7 @@ class OddCamera:
 
     def camera(self, name: str = "ODD", **changes: Any) -> Camera:
         """As a bay's file describes it."""
-        return Camera(name=name, host=IPv4Address(HOST), port=self.port, **changes)
+        return Camera(name=name, host=IPv4Address(self.host), port=self.port, **changes)
 
     @property
     def operations(self) -> Counter[str]:
@@ -92,7 +93,7 @@ class OddCamera:
 
     def good_answer(self, request: Request) -> bytes:
         """What a good camera answers."""
-        base = f"http://{HOST}:{self.port}"
+        base = f"http://{self.host}:{self.port}"
         if self.login and request.operation not in ("", "GetSystemDateAndTime") and not self._token_is_right(request):
             return http(soap.fault_reply(soap.SoapFaultError("NotAuthorized", "go away")), status="400 Bad Request")
         match request.operation:

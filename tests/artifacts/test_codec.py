@@ -106,6 +106,9 @@ def test_a_field_with_a_default_may_be_missing():
 
 
 BOX = shapely.to_wkb(box(0, 0, 1, 1), byte_order=1)
+MULTI = shapely.to_wkb(MultiPolygon([box(0, 0, 1, 1)]), byte_order=1)
+EMPTY = b"\x01\x03\x00\x00\x00" + bytes(4)
+MANY_EMPTY = b"\x01\x06\x00\x00\x00" + (200_000).to_bytes(4, "little") + EMPTY * 200_000
 
 
 @pytest.mark.parametrize(
@@ -151,6 +154,13 @@ BOX = shapely.to_wkb(box(0, 0, 1, 1), byte_order=1)
         ({"unseen": BOX}, "unseen: bytes .* where MultiPolygon is wanted"),
         ({"unseen": b"\x01\x06\x00\x00\x00\xff\xff\xff\xff"}, "unseen: MultiPolygon: "),
         ({"unseen": b"\x01\x06\x00\x00\x00\x01\x00\x00\x00" * 5000}, "unseen: MultiPolygon: "),
+        # So many ended the process within GEOS.
+        ({"unseen": b"\x01\x06\x00\x00\x00\x01\x00\x00\x00" * 500_000}, "unseen: MultiPolygon: "),
+        ({"unseen": MANY_EMPTY}, "unseen: MultiPolygon: "),
+        ({"unseen": MULTI + BOX}, "unseen: MultiPolygon: its parts, rings and points do not fill its 195 bytes"),
+        ({"unseen": MULTI[:-1]}, "unseen: MultiPolygon: "),
+        ({"floor": BOX + b"\x00"}, "floor: Polygon: "),
+        ({"floor": BOX[:5] + b"\x01\x00\x00\x00\x00\x00\x00\x00"}, "floor: Polygon: "),
         ({"extra": 1}, "Whole has no field 'extra'"),
     ],
 )

@@ -6,11 +6,15 @@ from pathlib import Path
 import pytest
 import yaml
 
-from bays import dag_id
+from bay_observation.errors import ConfigError
+from bays import dag_id, load_bay
 from dags import bay_config_check
 from dags.bay_dag_factory import build_dags
+from lab.hostile.mutations import mutated, no_text_files
 
-VALUES = ["yes", "null", "-1", "99 * * * *", "{{ x }}", "2025-13-01", "[a, b]", "{a: b}", "'", '"', "1e999", ".nan", "&a", "*a", "!!python/name:os.system", "\t", "한", "\x07"]  # fmt: skip # noqa: E501
+pytestmark = pytest.mark.slow(1)
+
+STAGES = ("observation", "fusion", "tracking")
 
 
 @pytest.fixture
@@ -20,33 +24,37 @@ def bays(make_bay, bays_folder):
     return bays_folder
 
 
-def mutated(text: str, changes: random.Random) -> str:
-    lines = text.splitlines()
-    for _ in range(changes.randint(1, 3)):
-        at = changes.randrange(len(lines))
-        what = changes.randrange(4)
-        if what == 0:
-            key = lines[at].partition(":")[0]
-            lines[at] = f"{key}: {changes.choice(VALUES)}"
-        elif what == 1:
-            del lines[at]
-        elif what == 2:
-            lines.insert(at, changes.choice(VALUES) + changes.choice(["", ": b", ":"]))
-        else:
-            cut = changes.randrange(len(lines[at]) + 1)
-            lines[at] = lines[at][:cut] + changes.choice(VALUES) + lines[at][cut:]
-    return "\n".join(lines[: changes.randint(1, len(lines))] if changes.random() < 0.1 else lines)
+def check_the_others():
+    made = set(build_dags())
+    assert {dag_id(kind, bay) for kind in STAGES for bay in ("first", "last")} <= made
+    try:
+        wanted = {dag_id(kind, "middle") for kind in STAGES} if load_bay("middle").enabled else set()
+    except ConfigError:
+        wanted = None
+    assert bay_config_check.faults() if wanted is None else wanted <= made
 
 
 @pytest.mark.parametrize("seed", range(4))
 def test_the_others_have_all_their_dags(bays: Path, seed: int):
-    changes = random.Random(seed)
     good = yaml.safe_dump(yaml.safe_load((bays / "middle.yaml").read_text()), allow_unicode=True)
-    for _ in range(12):
-        (bays / "middle.yaml").write_text(mutated(good, changes), encoding="utf-8")
-        made = set(build_dags())
-        for bay_id in ("first", "last"):
-            assert {dag_id(kind, bay_id) for kind in ("observation", "fusion", "tracking")} <= made
-        messages = bay_config_check.faults()
-        shown = dag_id("observation", "middle") in made or bool(messages)
-        assert shown or yaml.safe_load((bays / "middle.yaml").read_text()).get("enabled") is not True
+    for number in range(12 * seed, 12 * seed + 12):
+        (bays / "middle.yaml").write_bytes(mutated(good, random.Random(number)))
+        check_the_others()
+
+
+@pytest.mark.parametrize("name", no_text_files(Path()))
+def test_what_is_no_text_file_is_refused_at_once(bays: Path, tmp_path: Path, name: str):
+    (bays / "middle.yaml").unlink()
+    no_text_files(tmp_path)[name](bays / "middle.yaml")
+    with pytest.raises(ConfigError):
+        load_bay("middle")
+    check_the_others()
+
+
+@pytest.mark.parametrize("name", ["Bay 9", "a\nb", "\udcff", "b" * 200, "{{ bay }}"])
+def test_a_file_with_an_odd_name_is_named(bays: Path, name: str):
+    (bays / f"{name}.yaml").write_bytes((bays / "middle.yaml").read_bytes())
+    check_the_others()
+    (found,) = bay_config_check.faults()
+    assert "is no bay id" in found
+    found.encode()  # or Airflow's database would refuse the message
