@@ -86,7 +86,7 @@ class TrackerParameters(BaseModel):
     slack_m: Metres = 0.03
     twin_share: Chance = 0.05
     reuse_share: Chance = 0.3
-    return_per_hour: Rate = 0.004
+    return_per_hour: Rate = 0.02
     bad_view: Chance = 0.003
     class_misread: Chance = 0.05
     stages: tuple[str, ...] = ("sub_assembly", "unit_assembly", "grand_assembly", "pre_outfitting")

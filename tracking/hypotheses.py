@@ -230,7 +230,9 @@ def _pairs(
     apart = np.array([[begin.first_seen > end.last_seen for begin in begins] for end in ends], dtype=bool)
     absent = np.array([[end.status is TrackStatus.EXITED] for end in ends], dtype=bool)
     reads = model.reads(ends, begins)
-    lifted = np.where(absent, model.returns(hours), model.moves(hours))
+    # What left the bay is back within the time in which the begin came, whenever it left.
+    within = np.array([_hours(begin.not_before, begin.standing_since) for begin in begins])
+    lifted = np.where(absent, model.returns(within)[None, :], model.moves(hours))
     ways[2] = lifted + landing[None, :] + model.shape(known, seen, moved=True) + reads
     rows, columns = np.nonzero(same_place & apart)
     pairs = known.take(rows), seen.take(columns)
