@@ -125,14 +125,11 @@ def set_apart(
         if not _together(whole.missed_since, begin.standing_since, model.parameters):
             continue
         for rest in present:
-            if lifted.get(rest.track_id, whole.track_id) != whole.track_id:
+            if rest.first_seen <= whole.last_seen or lifted.get(rest.track_id, whole.track_id) != whole.track_id:
                 continue
-            if rest is whole or not _together(rest.standing_since, begin.standing_since, model.parameters):
+            if not _together(rest.standing_since, begin.standing_since, model.parameters):
                 continue
-            if (
-                cover(whole.footprint, rest.footprint) < model.parameters.covered_share
-                or rest.first_seen <= whole.last_seen
-            ):
+            if cover(whole.footprint, rest.footprint) < model.parameters.covered_share:
                 continue
             beside = cover(whole.footprint, begin.footprint) >= model.parameters.covered_share
             upon = _stacked(whole.height_m - rest.height_m, begin, whole, model.parameters)

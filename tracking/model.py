@@ -105,19 +105,27 @@ class Model:
 
     def shape(self, known: Forms, seen: Forms, *, moved: bool) -> Floats:
         """(known, seen) log density of the seen sides and heights, if it is that block."""
-        rows, columns = np.indices((len(known), len(seen)))
-        pairs = self.paired_shape(known.take(rows.ravel()), seen.take(columns.ravel()), moved=moved)
-        return pairs.reshape(rows.shape)
+        counts = 1 / known.shape_count[:, None] + 1 / seen.shape_count[None, :]
+        return self._shape(seen.values[None, :, SHAPE] - known.values[:, None, SHAPE], counts, moved)
 
     def paired_shape(self, known: Forms, seen: Forms, *, moved: bool) -> Floats:
         """(n,) the same, pairs in order.
 
         Where the block moved, other cameras see it, from another side: a bias is added to the scatter.
         """
-        spread = self._scatter() ** 2 * (1 / known.shape_count + 1 / seen.shape_count)[:, None]
-        if moved:
-            spread = spread + self.parameters.bias_m**2
-        return np.asarray(_log_t(seen.values[:, SHAPE] - known.values[:, SHAPE], spread).sum(axis=-1))
+        counts = 1 / known.shape_count + 1 / seen.shape_count
+        return self._shape(seen.values[:, SHAPE] - known.values[:, SHAPE], counts, moved)
+
+    def likeliest_shape(self, seen: Forms) -> Floats:
+        """(n,) the log density of the same that no known block, moved or not, can exceed."""
+        return self._shape(np.zeros((len(seen), 3)), 1 / seen.shape_count, False)
+
+    def _shape(self, apart: Floats, counts: Floats, moved: bool) -> Floats:
+        bias = self.parameters.bias_m**2 if moved else 0.0
+        spread = self._scatter() ** 2 * counts[..., None] + bias
+        # One logarithm of three factors, not three: there may be a pair for each two blocks of a bay.
+        tail = np.log((1 + apart**2 / (_TAIL * spread)).prod(axis=-1))
+        return np.asarray(3 * _NORM - 0.5 * np.log(spread.prod(axis=-1)) - (_TAIL + 1) / 2 * tail)
 
     def place(self, known: Forms, seen: Forms) -> Floats:
         """(n,) log density of the seen centre and direction, if the block stands; pairs in order."""
