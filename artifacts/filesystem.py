@@ -1,5 +1,6 @@
 """What a store needs of the place where its files lie."""
 
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -53,8 +54,33 @@ class FileSystem(Protocol):
             FileExistsError: `new`, and a file is there.
         """
 
-    def folders(self, folder: str, file_name: str) -> list[str]:
-        """Names of the folders in `folder` that hold a file of that name, in order."""
+    def remove(self, path: str) -> None:
+        """Remove a file, if it is there, and its folder once that is empty."""
+
+    def folders(self, folder: str, file_name: str, since: str = "", until: str = "") -> list[str]:
+        """Names of the folders in `folder` that hold a file of that name, in order.
+
+        Args:
+            folder: whose folders.
+            file_name: of the file.
+            since: no name that comes before this one; empty for no bound.
+            until: none that comes after this one, nor this one.
+        """
+
+    def newest(self, folder: str, file_name: str) -> str | None:
+        """The last of `folders`; None where there is none."""
+
+    def oldest(self, folder: str, file_name: str) -> str | None:
+        """The first of `folders`; None where there is none."""
+
+    def unlisted(self, folder: str) -> list[str]:
+        """Names of folders that `folders` with bounds does not find, as in a store that another program copied."""
+
+    def enlist(self, folder: str, names: Sequence[str], *, all_are: bool = False) -> None:
+        """Let `folders` find these names; `all_are`: it finds every one now."""
+
+    def remove_leftovers(self, folder: str, since: str, older_than_s: float) -> int:
+        """Remove what killed writers left in the folders from `since` on; bytes freed."""
 
     def lock(self, path: str, patience_s: float) -> AbstractContextManager[None]:
         """Be the only process, on any host, that holds this lock.

@@ -16,7 +16,7 @@ import logging
 import os
 import threading
 from _thread import start_new_thread
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Generic, TypeVar
 
@@ -217,9 +217,33 @@ class WatchedFileSystem:
         status = self._files.status(path)
         return status is not None and status.size == len(content) and self._files.read(path, len(content)) == content
 
-    def folders(self, folder: str, file_name: str) -> list[str]:
-        """Names of the folders in `folder` that hold a file of that name, in order."""
-        return self._call(lambda: self._files.folders(folder, file_name))
+    def remove(self, path: str) -> None:
+        """Remove a file, if it is there, and its folder once that is empty."""
+        self._call(lambda: self._files.remove(path))
+
+    def folders(self, folder: str, file_name: str, since: str = "", until: str = "") -> list[str]:
+        """Names of the folders in `folder` that hold a file of that name, in order; see `FileSystem`."""
+        return self._call(lambda: self._files.folders(folder, file_name, since, until))
+
+    def newest(self, folder: str, file_name: str) -> str | None:
+        """The last of `folders`; None where there is none."""
+        return self._call(lambda: self._files.newest(folder, file_name))
+
+    def oldest(self, folder: str, file_name: str) -> str | None:
+        """The first of `folders`; None where there is none."""
+        return self._call(lambda: self._files.oldest(folder, file_name))
+
+    def unlisted(self, folder: str) -> list[str]:
+        """Names of folders that `folders` with bounds does not find."""
+        return self._call(lambda: self._files.unlisted(folder))
+
+    def enlist(self, folder: str, names: Sequence[str], *, all_are: bool = False) -> None:
+        """Let `folders` find these names; `all_are`: it finds every one now."""
+        self._call(lambda: self._files.enlist(folder, names, all_are=all_are))
+
+    def remove_leftovers(self, folder: str, since: str, older_than_s: float) -> int:
+        """Remove what killed writers left in the folders from `since` on; bytes freed."""
+        return self._call(lambda: self._files.remove_leftovers(folder, since, older_than_s))
 
     @contextmanager
     def lock(self, path: str, patience_s: float) -> Iterator[None]:

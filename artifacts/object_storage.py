@@ -8,8 +8,9 @@ Address and credentials are the environment's (`AWS_ENDPOINT_URL`, `AWS_ACCESS_K
 
 import errno
 import re
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
+from itertools import takewhile
 from typing import Any
 
 from artifacts.filesystem import FileStatus
@@ -71,15 +72,41 @@ class ObjectStorage:
         with self._s3() as s3:
             s3.pipe_file(self._key(path), content, mode="create" if new else "overwrite")
 
-    def folders(self, folder: str, file_name: str) -> list[str]:
-        """Names of the folders in `folder` that hold an object of that name, in order."""
+    def remove(self, path: str) -> None:
+        """Remove an object, if it is there."""
+        with self._s3() as s3, suppress(FileNotFoundError):
+            s3.rm_file(self._key(path))
+
+    def folders(self, folder: str, file_name: str, since: str = "", until: str = "") -> list[str]:
+        """Names of the folders in `folder` that hold an object of that name, in order; see `FileSystem`."""
+        begin = _common_beginning(since, until)
         with self._s3() as s3:
             try:
-                keys = s3.find(self._key(folder))
+                keys = s3.find(self._key(folder), prefix=begin)
             except FileNotFoundError:
                 return []
         names = [key.removeprefix(f"{self._key(folder)}/").split("/") for key in keys]
-        return sorted(parts[0] for parts in names if len(parts) == 2 and parts[1] == file_name)
+        found = (parts[0] for parts in names if len(parts) == 2 and parts[1] == file_name)
+        return sorted(name for name in found if since <= name and (not until or name < until))
+
+    def newest(self, folder: str, file_name: str) -> str | None:
+        """The last of `folders`; None where there is none."""
+        return max(self.folders(folder, file_name), default=None)
+
+    def oldest(self, folder: str, file_name: str) -> str | None:
+        """The first of `folders`; None where there is none."""
+        return min(self.folders(folder, file_name), default=None)
+
+    def unlisted(self, folder: str) -> list[str]:
+        """None: S3 lists by prefix."""
+        return []
+
+    def enlist(self, folder: str, names: Sequence[str], *, all_are: bool = False) -> None:
+        """Nothing: S3 lists by prefix."""
+
+    def remove_leftovers(self, folder: str, since: str, older_than_s: float) -> int:
+        """Nothing: a PUT that was cut off leaves no object."""
+        return 0
 
     def lock(self, path: str, patience_s: float) -> AbstractContextManager[None]:
         """There is none.
@@ -119,3 +146,9 @@ class ObjectStorage:
             raise OSError(None, str(error)) from error
         except PermissionError as error:
             raise PermissionError(errno.EACCES, str(error)) from error
+
+
+def _common_beginning(one: str, other: str) -> str:
+    """What two bounds both begin with: so does every name between them."""
+    same = takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False))
+    return "".join(character for character, _ in same)

@@ -25,7 +25,14 @@ from artifacts.location import data_root
 from artifacts.reference import ArtifactReference, Stage, artifact_path
 from bay_observation import settings
 from bay_observation.errors import ArtifactError, ConfigError, SpoolError
-from bay_observation.files import BeforeCommit, file_lock, read_regular_file, sync_folder, write_atomically
+from bay_observation.files import (
+    BeforeCommit,
+    file_lock,
+    read_regular_file,
+    remove_old_parts,
+    sync_folder,
+    write_atomically,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -34,6 +41,7 @@ SPOOLED_STAGES: frozenset[Stage] = frozenset({"capture", "observation"})
 
 # For a person to look at.
 _ASIDE_KEPT = timedelta(days=7)
+_ABANDONED_S = 3600.0
 # A healthy publication takes milliseconds; one that hangs is given up after this time.
 _PATIENCE_S = 2.0
 _LONGEST_HEADER = 8192
@@ -236,8 +244,22 @@ class Spool:
         sync_folder(target.parent)
         sync_folder(path.parent)
 
+    def discard(self, stage: Stage, bay_id: str, batch_id: str) -> None:
+        """Delete an artifact that waits, or that was published a while ago.
+
+        Raises:
+            SpoolError: the spool cannot be used.
+        """
+        paths = [self._path(place, stage, bay_id, batch_id) for place in ("pending", "kept")]
+        if any(path.exists() for path in paths):
+            with self._names():
+                for path in paths:
+                    path.unlink(missing_ok=True)
+
     def prune(self) -> None:
-        """Delete what was published or set aside longer ago than it is kept."""
+        """Delete what was published or set aside longer ago than it is kept, and what killed writers left."""
+        for folder in (self.folder / "pending").glob("*"):
+            remove_old_parts(folder, _ABANDONED_S)
         for place, age in (("kept", self.kept), ("aside", _ASIDE_KEPT)):
             for path in (self.folder / place).glob("*/*"):
                 with suppress(FileNotFoundError):

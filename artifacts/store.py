@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal, TypeVar
 
 from artifacts.faults import named_errors
-from artifacts.filesystem import FileSystem
+from artifacts.filesystem import FileStatus, FileSystem
 from artifacts.format import from_bytes, to_bytes
 from artifacts.hang_guard import WatchedFileSystem, store_timeout
 from artifacts.local_folder import LocalFileSystem
@@ -32,6 +32,8 @@ logger = logging.getLogger(__name__)
 
 # Another publisher of the same artifact may come between a look and a publication, but not for ever.
 _LOOKS = 5
+# Names that are listed in one call of a store that may be slow.
+_AT_ONCE = 1000
 
 T = TypeVar("T")
 Outcome = Literal["published", "already there", "superseded"]
@@ -223,16 +225,90 @@ class ArtifactStore:
         digest = hashlib.sha256(content).hexdigest()
         return ArtifactReference(stage, bay_id, batch_id, path, digest, len(content), SCHEMAS[stage].version)
 
-    def batch_ids(self, stage: Stage, bay_id: str) -> list[str]:
+    def batch_ids(self, stage: Stage, bay_id: str, since: str = "", until: str = "") -> list[str]:
         """Batches of a bay that have a published artifact of this stage, in slot order.
+
+        With bounds it costs what lies between them; without, a look at every batch.
+
+        Args:
+            stage: whose artifact.
+            bay_id: of which bay.
+            since: id of a batch, before which none is asked about; empty for no bound.
+            until: id of a batch from which on none is asked about.
 
         Raises:
             StoreUnavailableError: the store fails.
         """
-        path = artifact_path(stage, bay_id, "any")
-        folder = path.parent.parent.as_posix()
+        folder, file_name = _folder_of(stage, bay_id)
         with named_errors(self._files.where(folder), "listed"):
-            return self._files.folders(folder, path.name)
+            return self._files.folders(folder, file_name, since, until)
+
+    def newest(self, stage: Stage, bay_id: str) -> str | None:
+        """The newest batch of a bay that has a published artifact of this stage; None where none has.
+
+        Raises:
+            StoreUnavailableError: the store fails.
+        """
+        folder, file_name = _folder_of(stage, bay_id)
+        with named_errors(self._files.where(folder), "listed"):
+            return self._files.newest(folder, file_name)
+
+    def oldest(self, stage: Stage, bay_id: str) -> str | None:
+        """The oldest batch of a bay that has a published artifact of this stage; None where none has.
+
+        Raises:
+            StoreUnavailableError: the store fails.
+        """
+        folder, file_name = _folder_of(stage, bay_id)
+        with named_errors(self._files.where(folder), "listed"):
+            return self._files.oldest(folder, file_name)
+
+    def index(self, stage: Stage, bay_id: str) -> int:
+        """Make the lists of batches by day right, from the folders of the batches; how many were missing.
+
+        Raises:
+            StoreUnavailableError: the store fails.
+        """
+        folder, _ = _folder_of(stage, bay_id)
+        with named_errors(self._files.where(folder), "listed"):
+            missing = self._files.unlisted(folder)
+            for begin in range(0, len(missing), _AT_ONCE):
+                self._files.enlist(folder, missing[begin : begin + _AT_ONCE])
+            self._files.enlist(folder, (), all_are=True)
+        return len(missing)
+
+    def published(self, stage: Stage, bay_id: str, batch_id: str) -> FileStatus | None:
+        """Size and time of what is published for a batch's stage; None when nothing is.
+
+        Raises:
+            StoreUnavailableError: the store fails.
+        """
+        path = artifact_path(stage, bay_id, batch_id).as_posix()
+        with named_errors(self._files.where(path), "read"):
+            return self._files.status(path)
+
+    def delete(self, stage: Stage, bay_id: str, batch_id: str) -> None:
+        """Delete an artifact, also where it waits in this host's spool. What is not there is deleted already.
+
+        Raises:
+            StoreUnavailableError: the store fails.
+            SpoolError: the spool cannot be used.
+        """
+        path = artifact_path(stage, bay_id, batch_id).as_posix()
+        if self.spool is not None and stage in SPOOLED_STAGES:
+            self.spool.discard(stage, bay_id, batch_id)
+        with named_errors(self._files.where(path), "deleted"):
+            self._files.remove(path)
+
+    def remove_leftovers(self, stage: Stage, bay_id: str, since: str, older_than_s: float) -> int:
+        """Remove what killed writers left in the folders of the batches from `since` on; bytes freed.
+
+        Raises:
+            StoreUnavailableError: the store fails.
+        """
+        folder, _ = _folder_of(stage, bay_id)
+        with named_errors(self._files.where(folder), "cleaned"):
+            return self._files.remove_leftovers(folder, since, older_than_s)
 
     def replicate(
         self, reference: ArtifactReference, content: bytes, stands: Callable[[str, datetime], bool]
@@ -345,6 +421,12 @@ class ArtifactStore:
                 return
         spool.add(reference, content, replaces, before_commit)
         logger.warning("%s is spooled on this host: %s", reference.path, why)
+
+
+def _folder_of(stage: Stage, bay_id: str) -> tuple[str, str]:
+    """The folder that holds a bay's batches, and the name of the stage's file in each."""
+    path = artifact_path(stage, bay_id, "any")
+    return path.parent.parent.as_posix(), path.name
 
 
 def _made(stage: Stage, bay_id: str, batch_id: str, value: T) -> tuple[ArtifactReference[T], bytes]:

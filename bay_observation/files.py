@@ -17,6 +17,7 @@ BeforeCommit = Callable[[], None]
 _ABANDONED_S = 3600.0
 _POLL_S = 0.2
 _SMALL = 2**20
+_FOLDER_TRIES = 5
 
 
 def write_atomically(
@@ -41,9 +42,7 @@ def write_atomically(
         OSError: it cannot be written; what stood there before still stands.
         FileExistsError: `new`, and a file is there.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    remove_abandoned(path)
-    descriptor, temporary = mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
+    descriptor, temporary = _temporary(path)
     try:
         with os.fdopen(descriptor, "wb") as file:
             os.fchmod(file.fileno(), mode)
@@ -113,6 +112,23 @@ def remove_abandoned(path: Path, older_than_s: float = _ABANDONED_S) -> None:
                 leftover.unlink()
 
 
+def remove_old_parts(folder: Path, older_than_s: float) -> int:
+    """Remove the temporary files that killed writers left in a folder; bytes freed.
+
+    Args:
+        folder: where; one that is gone has none.
+        older_than_s: no writer takes so long.
+    """
+    freed = 0
+    for leftover in folder.glob(".*.part"):
+        with suppress(FileNotFoundError):
+            status = leftover.stat()
+            if time.time() - status.st_mtime >= older_than_s:
+                leftover.unlink()
+                freed += status.st_size
+    return freed
+
+
 @contextmanager
 def file_lock(path: Path, patience_s: float, *, shared: bool = False) -> Iterator[None]:
     """Hold the `flock` of a file, which is made if need be. The kernel releases it when its holder dies.
@@ -136,6 +152,19 @@ def file_lock(path: Path, patience_s: float, *, shared: bool = False) -> Iterato
         yield
     finally:
         os.close(descriptor)  # and the lock with it
+
+
+def _temporary(path: Path) -> tuple[int, str]:
+    """A temporary file beside `path`: descriptor and name."""
+    for left in range(_FOLDER_TRIES, 0, -1):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        remove_abandoned(path)
+        try:
+            return mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
+        except FileNotFoundError:
+            if left == 1:
+                raise  # until then: the folder was empty, and removed in this moment
+    raise AssertionError
 
 
 def _locked(descriptor: int, kind: int) -> bool:

@@ -185,6 +185,13 @@ HISTORY_DB: Setting[str | None] = Setting(
     "Database of the history, as an SQLAlchemy URL. It comes before the Airflow Connection `bay_history`.",
     default_text="`history.db` (SQLite) in the storage's root",
 )
+AIRFLOW_KEPT_DAYS = Setting(
+    "AIRFLOW_KEPT_DAYS",
+    30.0,
+    _positive,
+    "give a positive number of days",
+    "Days for which housekeeping keeps Airflow's own rows (runs, task instances, XCom) and logs.",
+)
 ADVERTISED_HOST: Setting[str | None] = Setting(
     "ADVERTISED_HOST",
     None,
@@ -271,7 +278,14 @@ def camera_connection(bay_id: str) -> Setting[str | None]:
 GROUPS: dict[str, tuple[Setting[object], ...]] = {
     "Shared storage": (DATA_PATH, STORE_TIMEOUT, STORE_MARKER, SPOOL_PATH, SPOOL_LIMIT_MB, SPOOL_KEPT_HOURS),
     "Bays": (BAYS_PATH, BAYS_ENABLED, BAYS_SCHEDULE, CLOCK),
-    "History, hosts, models": (HISTORY_DB, ADVERTISED_HOST, MODELS_PATH, INFERENCE_SOCKETS, XDG_RUNTIME_DIR),
+    "History, hosts, models": (
+        HISTORY_DB,
+        AIRFLOW_KEPT_DAYS,
+        ADVERTISED_HOST,
+        MODELS_PATH,
+        INFERENCE_SOCKETS,
+        XDG_RUNTIME_DIR,
+    ),
     "Dashboard": (DASHBOARD, DASHBOARD_CACHE),
     "Cameras, outside Airflow": (CAMERA_USER, CAMERA_PASSWORD, camera_connection("{bay}")),
 }

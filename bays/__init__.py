@@ -27,6 +27,7 @@ from bays.naming import (
     tracking_asset_uri,
 )
 from bays.notifications import ASSET_LISTENER, NOTICE_KINDS, Notification
+from bays.retention import Retention
 from bays.tracker_parameters import TrackerParameters
 
 __all__ = [
@@ -43,6 +44,7 @@ __all__ = [
     "Network",
     "Notification",
     "Pose",
+    "Retention",
     "Schedule",
     "TaskType",
     "TrackerParameters",

@@ -20,6 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validat
 from bays.naming import BAY_ID
 from bays.notifications import Notification
 from bays.provider_configs import PROVIDER_CONFIGS, LocalTarget, check_provider_config
+from bays.retention import Retention
 from bays.tracker_parameters import TrackerParameters
 
 # Names that `image_provider` may take; `ImageProviderFactory.register` adds to them.
@@ -27,6 +28,7 @@ known_providers = set(PROVIDER_CONFIGS)
 _WINDOW = re.compile(r"([01]\d|2[0-3]):([0-5]\d)-([01]\d|2[0-3]):([0-5]\d)")
 _CRON_FIELDS = 5
 _WIDEST_SUBNET = 16
+_DAY_S = 86_400
 _ANY_TIME = datetime(2025, 1, 1, tzinfo=UTC)
 
 Metres = Annotated[float, Field(ge=-1000, le=1000)]
@@ -298,6 +300,7 @@ class BayConfig(_Strict):
     conditions: Conditions = Conditions()
     models: Models
     storage: Storage = Storage()
+    retention: Retention = Retention()
     tracking: TrackerParameters = TrackerParameters()
     notifications: tuple[Notification, ...] = ()
     camera_down_after: Annotated[int, Field(ge=1, le=144)] = 3
@@ -344,6 +347,17 @@ class BayConfig(_Strict):
         if doubled:
             raise ValueError(f"name used twice: {', '.join(doubled)}")
         return value
+
+    @model_validator(mode="after")
+    def _what_is_waited_for_is_kept(self) -> Self:
+        for kind in ("frames", "observations", "floor_plans"):
+            days = self.retention.days(kind)
+            if days * _DAY_S < self.storage.wait:
+                raise ValueError(
+                    f"retention.{kind}: {days:g} days are less than storage.wait, {self.storage.wait:g} s:"
+                    " what a task still waits for would be deleted"
+                )
+        return self
 
     @model_validator(mode="after")
     def _enabled_bay_is_complete(self) -> Self:

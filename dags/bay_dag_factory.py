@@ -36,6 +36,9 @@ from operators.retrying import StorePatience
 
 _log = logging.getLogger(__name__)
 
+# Airflow starts no task of a run whose logical date lies in the future, and the run holds up its bay's next ones.
+# No run that is well takes so long: a task that no worker takes fails after an hour.
+_LONGEST_RUN = timedelta(hours=2)
 START_DATE = datetime(2025, 1, 1, tzinfo=UTC)
 DEFAULT_ARGS: dict[str, Any] = {
     "owner": "samho-ops",
@@ -55,6 +58,7 @@ def observation_dag(bay: BayConfig) -> DAG:
         **_observation_schedule(bay),
         tags=["observation", bay.bay_id, "cctv", "observer"],
         doc_md=f"Every slot: all cameras of **{bay.description}** are captured, the models look at the frames.",
+        dagrun_timeout=_LONGEST_RUN,
         **_common(bay),
     ) as dag:
         capture_images = ObservationOperator(task_id="capture_images", bay_id=bay.bay_id, queue=queue)
@@ -87,6 +91,7 @@ def fusion_dag(bay: BayConfig) -> DAG:
         tags=["fusion", bay.bay_id, "processor"],
         doc_md=f"One run per Observation of **{bay.description}**; `conf` names it by `observation` or `batch_id`.",
         params=_batch_param(bay),
+        dagrun_timeout=timedelta(seconds=bay.storage.wait) + _LONGEST_RUN,
         **_common(bay),
     ) as dag:
         process_fusion = FusionOperator(
@@ -111,6 +116,7 @@ def tracking_dag(bay: BayConfig) -> DAG:
         tags=["tracking", bay.bay_id, "processor"],
         doc_md=f"One run per floor plan of **{bay.description}**; `conf` names it by `fusion` or `batch_id`.",
         params=_batch_param(bay),
+        dagrun_timeout=timedelta(seconds=bay.storage.wait) + _LONGEST_RUN,
         **_common(bay),
     ) as dag:
         TrackingOperator(

@@ -1,8 +1,8 @@
 """Small pictures of frames, made once and kept on the API server's own disk.
 
 A capture is 4 MB: it is read when the first picture of its slot is asked for, and then all its frames are
-made small together. The folder is a cache: it may be deleted at any time, and the oldest slots go first
-once it is full.
+made small together. The folder is a cache: it may be deleted at any time. Pictures go once they are older than
+the bay's `retention.thumbnails`, and the oldest slots go first once it is full.
 """
 
 import io
@@ -12,6 +12,7 @@ import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from typing import Any
 from artifacts import ArtifactReference, ArtifactStore
 from bay_observation.errors import ArtifactError
 from bay_observation.settings import DASHBOARD_CACHE
+from bays import load_bay
 
 WIDTH = 480
 _QUALITY = 80
@@ -65,6 +67,7 @@ class Pictures:
 
     def _make(self, folder: Path, capture: Any) -> None:
         self._make_room()
+        self._forget_old(folder.parent.name)
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         for image in capture.images:
             if (small := _small(image.jpeg)) is not None:
@@ -77,6 +80,14 @@ class Pictures:
         )
         if len(slots) >= self._kept:
             for slot in slots[: len(slots) - self._kept + _SPARE]:
+                shutil.rmtree(slot, ignore_errors=True)
+
+    def _forget_old(self, bay_id: str) -> None:
+        begin = load_bay(bay_id).retention.begin("thumbnails", datetime.now(UTC))
+        if begin is None:
+            return
+        for slot in (self.folder / bay_id).glob("*"):
+            if slot.stat().st_mtime < begin.timestamp():
                 shutil.rmtree(slot, ignore_errors=True)
 
     @contextmanager

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any, cast
 from airflow.sdk.definitions.context import Context
 
 from artifacts import ArtifactStore
-from bay_observation.errors import CaptureError
-from bays import BayConfig, batch_id, load_bay
+from bay_observation.errors import ArtifactError, CaptureError
+from bays import BayConfig, batch_id, load_bay, slot_of
 from operators._common import captured, run_slot, task_errors
 from operators._history import record_outcome
 
 if TYPE_CHECKING:
-    from capture_async.types import CaptureBatch, CapturedImage
+    from capture_async.types import CapturedImage
 
 _log = logging.getLogger(__name__)
 
@@ -26,27 +26,32 @@ def check_execution_conditions(bay_id: str, reference: Mapping[str, Any] | None,
 
     The reason is logged, kept as XCom `reason`, and recorded in the history. Without a
     reference (a person marked `capture_images` as success) it takes the capture that is
-    published for the run's slot.
+    published for the run's slot. Frames of a slot outside of the opening hours are deleted:
+    nobody has asked for them, and they are most of what cameras give.
 
     Args:
         bay_id: the bay.
         reference: to the capture.
         context: of the task.
     """
+    closed = None
     with task_errors():
         found = captured(bay_id, reference, cast(Context, context))
         if found is None:
             batch = batch_id(bay_id, run_slot(cast(Context, context)))
             verdict = Verdict(False, "capture_images was marked success by hand, and no capture is published")
         else:
-            batch = found.batch_id
-            verdict = judge(load_bay(bay_id), ArtifactStore().load(found))
+            batch, bay = found.batch_id, load_bay(bay_id)
+            closed = judge_time(bay, slot_of(batch))  # before the frames are read
+            verdict = closed or judge_frames(bay, ArtifactStore().load(found).images)
     _log.info("batch %s: %s: %s", batch, "proceed" if verdict.proceed else "stop", verdict.reason)
     context["ti"].xcom_push(key="reason", value=verdict.reason)
     if not verdict.proceed:
         from tracking.history import BatchOutcome
 
         record_outcome(bay_id, batch, BatchOutcome.SKIPPED, verdict.reason)
+        if closed is not None:
+            _discard_frames(bay_id, batch)
     return verdict.proceed
 
 
@@ -56,14 +61,6 @@ class Verdict:
 
     proceed: bool
     reason: str
-
-
-def judge(bay: BayConfig, batch: "CaptureBatch") -> Verdict:
-    """Operating hours, skip windows, quorum, brightness; the first that speaks against the batch decides.
-
-    The frames are decoded only when the clock has nothing against the batch.
-    """
-    return judge_time(bay, batch.slot) or judge_frames(bay, batch.images)
 
 
 def judge_time(bay: BayConfig, slot: datetime) -> Verdict | None:
@@ -91,6 +88,16 @@ def judge_frames(bay: BayConfig, images: "Sequence[CapturedImage]") -> Verdict:
     if bright < bay.camera_quorum:
         return Verdict(False, f"{counted}; the quorum is {bay.camera_quorum}")
     return Verdict(True, counted)
+
+
+def _discard_frames(bay_id: str, batch: str) -> None:
+    """Delete a capture that no stage has used; what cannot be deleted now is left to housekeeping."""
+    store = ArtifactStore()
+    try:
+        if store.find("observation", bay_id, batch) is None:
+            store.delete("capture", bay_id, batch)
+    except ArtifactError as error:
+        _log.warning("batch %s: its frames are not deleted: %s", batch, error)
 
 
 def _brightness(image: "CapturedImage") -> float | None:

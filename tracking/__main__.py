@@ -172,11 +172,14 @@ def _rebuild(history: History, options: argparse.Namespace) -> int:
                 " there is nothing to rebuild from"
             )
         known = ledger.known
+        kept = None
         if options.source == "artifacts":
-            ledger.take_artifacts()
+            kept = ledger.take_artifacts()
         else:
             ledger.correct(all_slots=True)
     print(f"{history.database.location}: bay {bay.bay_id}, {len(known)} slots from {known[0]} to {known[-1]} written")
+    if kept is not None:
+        print(f"up to {kept:%Y-%m-%d %H:%M} UTC as it was: housekeeping deleted the artifacts before")
     return 0
 
 

@@ -35,7 +35,7 @@ from typing import TYPE_CHECKING
 from artifacts import ArtifactReference, ArtifactStore, exclusive
 from bay_observation.clock import every_slot_is_now
 from bay_observation.errors import LateBatchError, MissingArtifactError, TrackingError, WrongArtifactError
-from bays import BayConfig, slot_of
+from bays import BayConfig, batch_id, slot_of
 
 if TYPE_CHECKING:
     from tracking.history import History, HistoryWriter, TrackedBatch
@@ -43,6 +43,9 @@ if TYPE_CHECKING:
 
 # Clocks of processors differ; a mistyped date differs by more.
 _CLOCKS_DIFFER = timedelta(minutes=15)
+# How far back slots are looked at first; farther only where store and history do not agree.
+_LOOKED_BACK = timedelta(days=2)
+_MOMENT = timedelta(seconds=1)
 
 
 @dataclass(frozen=True)
@@ -102,27 +105,33 @@ class Ledger:
 
         self._store, self._bay, self._writer = store, bay, writer
         self._stored = TrackingArtifacts(store, bay.bay_id)
-        stored = set(self._stored.batch_ids())
-        self._withdrawn = writer.withdrawn()
-        self._held = writer.digests()
-        self.known = sorted((stored | self._held.keys()) - self._withdrawn.keys())
+        # Both of the slots that were looked at: see `_names`.
+        self._held: dict[str, str] = {}
+        self._withdrawn: dict[str, str] = {}
+        self._undone: set[str] = set()
+        self._agreeing: set[str] = set()
+
+    @property
+    def known(self) -> list[str]:
+        """Every slot of store or history, in order, but for those that were withdrawn."""
+        return self._names(None, None)
 
     def enter(self, fusion: ArtifactReference) -> Tracked:
         """Enter one batch; see `track`."""
         batch = fusion.batch_id
+        from_here_on = self._names(slot_of(batch), None)
         if batch in self._withdrawn:
             raise LateBatchError(
                 f"batch {batch} was withdrawn ({self._withdrawn[batch]}): to have it again run"
                 f" `python -m tracking withdraw {self._bay.bay_id} {batch} --undo`"
             )
-        earlier = [name for name in self.known if name < batch]
-        later = [name for name in self.known if name > batch]
+        earlier, later = self._before(slot_of(batch)), [name for name in from_here_on if name > batch]
         chain = self._chain(earlier)
         state, seam = self._state_after(earlier, chain)
         if seam is not None and (later or batch in self._held):
             raise LateBatchError(f"batch {batch} is left out of the tracks: {seam}, and later slots were tracked since")
         entered = self._advance(state, fusion)
-        if batch in self.known and self._is_stored(entered):
+        if batch in from_here_on and self._is_stored(entered):
             self.correct()
             return self._tracked([entered])
         try:
@@ -145,20 +154,34 @@ class Ledger:
         Returns:
             How many slots of the history differed.
         """
-        chain = self._chain(self.known, all_slots=all_slots)
+        names = self.known if all_slots else self._before(None)
+        chain = self._chain(names, all_slots=all_slots)
         changed = sum(1 for entry in chain if entry is not None and self._differs(entry.batch))
-        self._write(chain, [], self.known, None)
+        self._write(chain, [], names, None)
         return changed
 
-    def take_artifacts(self) -> int:
-        """Write the history again from the stored artifacts alone; how many slots.
+    def take_artifacts(self) -> datetime | None:
+        """Write the history again from the stored artifacts alone.
 
-        What they do not have is deleted: for artifacts that were begun again.
+        What they do not have is deleted, for artifacts that were begun again; but what
+        housekeeping deleted by the bay's retention stays in the history.
+
+        Returns:
+            The slot up to which the history stays as it was, None where all of it was written again.
         """
+        known = self.known
         names = [name for name in self._stored.batch_ids() if name not in self._withdrawn]
-        self._writer.clear()
-        self._writer.replace(None, (self._stored.tracked(name) for name in names))
-        return len(names)
+        kept = self._kept_by_retention(known, names)
+        if kept is None:
+            self._writer.clear()
+            self._writer.replace(None, (self._stored.tracked(name) for name in names))
+            return None
+        self._writer.replace(self._stored.result(kept), (self._stored.tracked(name) for name in names if name > kept))
+        return slot_of(kept)
+
+    def note_deletion(self, before: datetime) -> None:
+        """Tell the history, before the first one goes, that the artifacts of slots before a time are deleted."""
+        self._writer.note_deletion(before)
 
     def take_history(self) -> str:
         """Publish an entry of the newest slot from the history alone; its batch id.
@@ -169,11 +192,12 @@ class Ledger:
         from tracking.history import TrackedBatch
         from tracking.types import TrackingResult
 
-        if not self._held:
+        newest_slot = self._writer.newest()
+        if newest_slot is None:
             raise TrackingError(
                 f"the history has no tracked slot of bay {self._bay.bay_id}: there is nothing to restore"
             )
-        newest, state = max(self._held), self._writer.restored_state()
+        newest, state = batch_id(self._bay.bay_id, newest_slot), self._writer.restored_state()
         result = TrackingResult(newest, self._bay.bay_id, state.tracks, (), state)
         sha256 = self._store.reference("tracking", self._bay.bay_id, newest, result).sha256
         self._writer.mark_restored(newest, sha256, "the tracker's state was restored from the history")
@@ -187,10 +211,10 @@ class Ledger:
             LateBatchError: a later slot cannot be tracked again, or the state before is lost; nothing changes.
             TrackingError: the ledger has no such batch.
         """
-        if batch not in self.known:
+        from_here_on = self._names(slot_of(batch), None)
+        if batch not in from_here_on:
             raise TrackingError(f"bay {self._bay.bay_id} has no tracked batch {batch}: nothing is withdrawn")
-        earlier = [name for name in self.known if name < batch]
-        later = [name for name in self.known if name > batch]
+        earlier, later = self._before(slot_of(batch)), [name for name in from_here_on if name > batch]
         chain = self._chain(earlier)
         state, seam = self._state_after(earlier, chain)
         if seam is not None:
@@ -201,6 +225,7 @@ class Ledger:
             chain[-1].batch.result if chain and chain[-1] else self._stored.result(earlier[-1]) if earlier else None
         )
         self._writer.withdraw(batch, why, before, again)
+        self._held.pop(batch, None)
         if again:
             self._publish(again)
         return len(again)
@@ -212,17 +237,51 @@ class Ledger:
             TrackingError: it was not withdrawn.
             LateBatchError, ArtifactError: it cannot be entered; it stays withdrawn.
         """
+        self._names(slot_of(batch), None)
         if batch not in self._withdrawn:
             raise TrackingError(f"batch {batch} is not withdrawn")
-        why = self._withdrawn.pop(batch)
-        self._held.pop(batch, None)
+        self._undone.add(batch)
         try:
             return self.enter(self._fusion_of(batch, batch))
-        except Exception:
-            self._withdrawn[batch] = why
-            raise
+        finally:
+            self._undone.discard(batch)
 
     # -- what stands before a batch ----------------------------------------------------------------
+
+    def _names(self, since: datetime | None, until: datetime | None) -> list[str]:
+        """Slots of store or history within [since, until), in order, but for those that were withdrawn.
+
+        It costs what lies in between: a batch that comes in its time asks about two days of a year.
+        """
+        bounds = ["" if slot is None else batch_id(self._bay.bay_id, slot) for slot in (since, until)]
+        held = self._writer.digests(since, until)
+        self._held |= held
+        self._withdrawn |= self._writer.withdrawn(since, until)
+        for name in self._undone:
+            self._withdrawn.pop(name, None)
+        stored = self._stored.batch_ids(*bounds)
+        return sorted({*stored, *held} - self._withdrawn.keys() - self._undone)
+
+    def _before(self, slot: datetime | None) -> list[str]:
+        """The slots before one (all when None), back to one on which store and history agree, or to the first."""
+        if slot is None:
+            newest = [name for name in (self._stored.newest(), self._writer.newest_batch()) if name]
+            if not newest:
+                return []
+            slot = slot_of(max(newest)) + _MOMENT
+        end, span = slot, _LOOKED_BACK
+        while True:
+            names = self._names(end - span, end)
+            if any(self._agrees(name) for name in reversed(names)) or not self._names(None, end - span):
+                return names
+            span *= 4
+
+    def _kept_by_retention(self, known: Sequence[str], names: Sequence[str]) -> str | None:
+        """The first of the artifacts, where what the history has before it was deleted by retention."""
+        before = self._writer.artifacts_before()
+        if before is None or not names or names[0] not in self._held:
+            return None
+        return names[0] if known[0] < min(names[0], batch_id(self._bay.bay_id, before)) else None
 
     def _chain(self, names: Sequence[str], *, all_slots: bool = False) -> list[_Entry | None]:
         """The slots at the end of `names` on which store and history do not agree; None for one that is lost.
@@ -238,16 +297,22 @@ class Ledger:
         for index in range(agreed, len(names)):
             entry = None if made_again else self._read(names[index])
             if entry is None:
-                entry = self._made_again(names[:index], chain, names[index]) or self._read(names[index])
+                before = names[max(0, index - 1) : index]
+                entry = self._made_again(before, chain, names[index]) or self._read(names[index])
                 made_again = entry is not None and not entry.is_stored
             chain.append(entry)
         return chain
 
     def _agrees(self, name: str) -> bool:
+        if name in self._agreeing:
+            return True
         try:
-            return name in self._held and self._held[name] == self._stored.digest(name)
+            agrees = name in self._held and self._held[name] == self._stored.digest(name)
         except (MissingArtifactError, WrongArtifactError):
             return False
+        if agrees:
+            self._agreeing.add(name)
+        return agrees
 
     def _read(self, name: str) -> _Entry | None:
         try:
@@ -257,9 +322,11 @@ class Ledger:
 
     def _made_again(self, before: Sequence[str], chain: Sequence[_Entry | None], name: str) -> _Entry | None:
         """An entry from its fusion artifact, None where that or the state before it is lost."""
-        state, seam = self._state_after(before, chain)
         fusion = self._fusion(name)
-        return None if seam is not None or fusion is None else _Entry(self._advance(state, fusion), False)
+        if fusion is None:
+            return None
+        state, seam = self._state_after(before, chain)
+        return None if seam is not None else _Entry(self._advance(state, fusion), False)
 
     def _state_after(
         self, names: Sequence[str], chain: Sequence[_Entry | None]
@@ -338,7 +405,7 @@ class Ledger:
         written = usable[first:]
         if written and first == 0 and lost >= 0:
             # No state is left to go back to: what the history has stays, and what is newer is added.
-            newest = max(self._held, default="")
+            newest = self._writer.newest_batch() or ""
             written = [batch for batch in written if batch.result.batch_id > newest]
             if written:
                 self._writer.append(written, seam or f"the artifacts of {earlier[lost - len(chain)]} are gone")

@@ -12,9 +12,13 @@ class TrackingArtifacts:
     def __init__(self, store: ArtifactStore, bay_id: str) -> None:
         self._store, self._bay_id = store, bay_id
 
-    def batch_ids(self) -> list[str]:
-        """Batches that were tracked, in slot order: their names end in it."""
-        return self._store.batch_ids("tracking", self._bay_id)
+    def batch_ids(self, since: str = "", until: str = "") -> list[str]:
+        """Batches that were tracked, from `since` on and before `until`, in slot order: their names end in it."""
+        return self._store.batch_ids("tracking", self._bay_id, since, until)
+
+    def newest(self) -> str | None:
+        """The newest batch that was tracked."""
+        return self._store.newest("tracking", self._bay_id)
 
     def digest(self, batch_id: str) -> str:
         """The sha256 of a batch's artifact.

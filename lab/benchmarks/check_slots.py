@@ -1,24 +1,35 @@
 """`make check-slots`: a slot holds what was seen then, and nothing is lost; every figure beside its bar.
 
-Random sequences of losses beside a plain model, and what users of Airflow do to past, future
-and late slots, through a real Airflow. Exits with 1 where a bar does not hold.
+    sequences  random losses, late batches, retention and rebuilds, beside a plain model
+    airflow    what users of Airflow do to past, future and late slots, through a real Airflow
+    year       a year of one bay's files: listed, found, cleaned
+    disk       ten bays under the default retention, day by day, with a picture
+
+Exits with 1 where a bar does not hold.
 """
 
 import argparse
 import os
 import sys
 import tempfile
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
+from bay_observation.errors import ConfigError
 from bays import load_bay
+from lab.benchmarks import disk_year
 from lab.benchmarks.slot_sequences import run_sequences
+from lab.benchmarks.slot_year import measure_year
 from lab.benchmarks.slots_in_airflow import BAY, run_cases
 
 _SEQUENCES = 500
 _DAMAGED_S = 10.0
+_QUESTION_MS = 10.0
+_HOUSEKEEPING_S = 60.0
+_DISK = 500e9
 
 Row = tuple[str, str, str, bool]
 """What was measured, the figure, the bar, and whether it holds."""
@@ -28,19 +39,24 @@ def main(arguments: list[str] | None = None) -> int:
     """Measure, print, and return 0 when every bar holds."""
     options = _parser().parse_args(arguments)
     console = Console(width=None if sys.stdout.isatty() else 140)
-    rows: list[Row] = []
-    if options.sequences:
-        os.environ["CLOCK"] = "slot"  # its slots are of one day in the past
-        rows += _of_sequences(options.sequences, options.seed, console)
-    if not options.without_airflow:
-        os.environ["CLOCK"] = "real"
-        with tempfile.TemporaryDirectory(prefix="check-slots-") as folder:
-            rows += _of_airflow(Path(options.folder or folder), console)
-    table = Table("", "measured", "bar", "")
-    for what, figure, bar, holds in rows:
-        table.add_row(what, figure, bar, "" if holds else "does not hold")
+    parts: dict[str, Callable[[], Iterable[Row]]] = {
+        "sequences": lambda: _of_sequences(options.sequences, options.seed, console),
+        "airflow": lambda: _of_airflow(options.folder, console),
+        "year": lambda: _of_year(console),
+        "disk": lambda: _of_disk(options.picture, console),
+    }
+    chosen = options.parts.split(",")
+    if unknown := set(chosen) - parts.keys():
+        raise ConfigError(f"--parts: {', '.join(sorted(unknown))}: there are {', '.join(parts)}")
+    table, holds = Table("", "measured", "bar", ""), True
+    for name in chosen:
+        # Sequences, year and disk are of days in the past; Airflow's cases need the clock.
+        os.environ["CLOCK"] = "real" if name == "airflow" else "slot"
+        for what, figure, bar, good in parts[name]():
+            table.add_row(what, figure, bar, "" if good else "does not hold")
+            holds = holds and good
     console.print(table)
-    return 0 if all(holds for *_, holds in rows) else 1
+    return 0 if holds else 1
 
 
 def _of_sequences(count: int, seed: int, console: Console) -> list[Row]:
@@ -61,32 +77,65 @@ def _of_sequences(count: int, seed: int, console: Console) -> list[Row]:
     ]
 
 
-def _of_airflow(folder: Path, console: Console) -> list[Row]:
-    figures = run_cases(folder, lambda name: console.print(f"{name} ..."))
+def _of_airflow(folder: str | None, console: Console) -> list[Row]:
+    with tempfile.TemporaryDirectory(prefix="check-slots-") as temporary:
+        figures = run_cases(Path(folder or temporary), lambda name: console.print(f"{name} ..."))
     rows: list[Row] = []
     for case in figures.cases:
         found = f"{case.state}, {case.foreign_frames} foreign, {case.changed_lines} changed"
         rows.append((f"Airflow: {case.name}", found, f"{case.expected}, 0, 0", case.holds))
     damaged = f"{figures.damaged_s:.1f} s, {figures.damaged_tries} try"
     in_time = figures.damaged_s <= _DAMAGED_S and figures.damaged_tries == 1
-    rows.append(
-        (
-            "damaged artifact: until its run fails",
-            damaged,
-            f"{_DAMAGED_S:g} s, 1 try",
-            in_time,
-        )
-    )
+    rows.append(("damaged artifact: until its run fails", damaged, f"{_DAMAGED_S:g} s, 1 try", in_time))
     rows.append(("the next batch behind it", figures.next_batch, "success", figures.next_batch == "success"))
     return rows
 
 
+def _of_year(console: Console) -> list[Row]:
+    with tempfile.TemporaryDirectory(prefix="slot-year-") as folder:
+        figures = measure_year(load_bay(BAY), Path(folder), lambda what: console.print(f"{what} ..."))
+    rows: list[Row] = [
+        (
+            f"{name}, at a year of 52 560 batches",
+            f"{year:.2f} ms (at a day {day:.2f})",
+            f"{_QUESTION_MS:g} ms",
+            year <= _QUESTION_MS,
+        )
+        for name, (day, year) in figures.questions.items()
+    ]
+    rows.append(("all 52 560 at once", f"{figures.whole_year_ms:.0f} ms", "", True))
+    rows.append(("housekeeping's first run, of a year", f"{figures.first_run_s:.1f} s", "", True))
+    daily = f"{figures.daily_run_s:.1f} s, {figures.freed} deleted"
+    rows.append(("its daily run", daily, f"{_HOUSEKEEPING_S:g} s", figures.daily_run_s <= _HOUSEKEEPING_S))
+    return rows
+
+
+def _of_disk(picture: str | None, console: Console) -> list[Row]:
+    def progress(day: int) -> None:
+        if day % 100 == 0:
+            console.print(f"day {day} of {disk_year.DAYS}")
+
+    with tempfile.TemporaryDirectory(prefix="disk-year-") as folder:
+        held = disk_year.simulate(load_bay(BAY), Path(folder), progress=progress)
+    if picture is not None:
+        disk_year.draw(held, Path(picture), _DISK)
+        console.print(f"{picture}: what the disk holds, day by day")
+    most = max(sum(day.values()) for day in held)
+    what = f"{disk_year.BAYS} bays around the clock, {len(held)} days, default retention: most on the disk"
+    return [(what, f"{most / 1e9:.0f} GB", f"{_DISK / 1e9:.0f} GB", most <= _DISK)]
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m lab.benchmarks.check_slots", description=__doc__)
-    parser.add_argument("--sequences", type=int, default=_SEQUENCES, help=f"how many ({_SEQUENCES}); 0 for none")
+    parser = argparse.ArgumentParser(
+        prog="python -m lab.benchmarks.check_slots",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--parts", default="sequences,airflow,year,disk", help="which, separated by commas")
+    parser.add_argument("--sequences", type=int, default=_SEQUENCES, help=f"how many ({_SEQUENCES})")
     parser.add_argument("--seed", type=int, default=0, help="of the first sequence")
-    parser.add_argument("--without-airflow", action="store_true", help="the sequences alone")
     parser.add_argument("--folder", help="an empty folder for Airflow and its logs, kept afterwards")
+    parser.add_argument("--picture", help="a file for the picture of the disk, as disk.svg")
     return parser
 
 

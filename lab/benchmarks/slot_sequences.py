@@ -1,10 +1,11 @@
 """Random sequences of what befalls a bay's store, beside a plain model of which slots must stay.
 
 Batches come late, twice or never; artifacts of any stage are lost or damaged, in any number;
-retention deletes the old ones; a person withdraws a slot and takes that back. The model is a
+housekeeping deletes the old ones; the history is rebuilt; a person withdraws a slot and takes that back. The model is a
 set of slots: one enters it when its tracking succeeds, and leaves it only by a withdrawal.
 """
 
+import os
 import random
 import shutil
 from collections.abc import Callable
@@ -12,13 +13,15 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Literal
 
 from shapely import MultiPolygon, box
 
 from artifacts import ArtifactReference, ArtifactStore
 from bay_observation.errors import ArtifactError, LateBatchError
-from bays import BayConfig, batch_id
+from bays import BayConfig, Retention, batch_id
 from fusion.types import FusedBlock, FusionResult
+from housekeeping import clean_bay
 from tracking.history import History
 from tracking.ledger import open_ledger, track
 
@@ -87,11 +90,12 @@ class _Sequence:
         self.random = random.Random(seed)
         self.model: set[int] = set()
         self.withdrawn: set[int] = set()
-        self.has_lost = False
+        self.has_lost = self.has_accident = False
         self.url = _url(root)
 
     def run(self, ordered: "_OrderedRuns") -> None:
-        operations = [self.enter, self.enter, self.enter, self.lose, self.damage, self.retain, self.withdraw, self.undo]
+        operations = [self.enter, self.enter, self.enter, self.lose, self.damage, self.retain, self.rebuild]
+        operations += [self.withdraw, self.undo]
         for _ in range(STEPS):
             operation = self.random.choice(operations)
             before = self.export()
@@ -124,24 +128,38 @@ class _Sequence:
     def lose(self) -> bool:
         for path in self.files(self.random.randrange(1, 6)):
             path.unlink()
-            self.has_lost = True
+            self.has_lost = self.has_accident = True
         return False
 
     def damage(self) -> bool:
         for path in self.files(1):
             content = path.read_bytes()
             path.write_bytes(self.random.choice([content[:50], b"nothing of ours", content[:-9] + b"\0" * 9]))
-            self.has_lost = True
+            self.has_lost = self.has_accident = True
         return False
 
     def retain(self) -> bool:
-        """Delete what is older than some slot, of fusion, of tracking, or of both."""
-        oldest = batch_id(self.bay.bay_id, _at(self.random.randrange(SLOTS)))
-        for stage in self.random.choice([("fusion",), ("tracking",), ("fusion", "tracking")]):
-            for path in (self.store.root / stage / self.bay.bay_id).glob("*/result.pkl"):
-                if path.parent.name < oldest:
-                    path.unlink()
-                    self.has_lost = True
+        """Housekeeping at a time when some slots are older than a day, which is how long they are kept."""
+        kept: dict[str, int | Literal["forever"]] = {"floor_plans": 1, "tracks": self.random.choice([1, "forever"])}
+        bay = self.bay.model_copy(update={"retention": Retention.model_validate(kept)})
+        for path in self.store.root.glob("*/*/*/result.pkl"):
+            os.utime(path, (_START.timestamp(), _START.timestamp()))
+        now = _at(self.random.randrange(SLOTS)) + timedelta(days=1)
+        with History(self.url) as history:
+            report = clean_bay(self.store, history, bay, now, dry_run=False)
+        self.outcome.details += [f"seed {self.seed}: {fault}" for fault in report.faults]
+        self.has_lost = self.has_lost or bool(report.freed)
+        return False
+
+    def rebuild(self) -> bool:
+        """Store and history compared; the store alone where nothing went but by retention."""
+        with History(self.url) as history, open_ledger(self.store, self.bay, history) as ledger:
+            if not ledger.known:
+                return False
+            if self.has_accident or self.random.random() < 0.5:
+                ledger.correct(all_slots=True)
+            else:
+                ledger.take_artifacts()
         return False
 
     def withdraw(self) -> bool:

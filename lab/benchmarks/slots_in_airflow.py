@@ -22,14 +22,14 @@ import yaml
 from artifacts import ArtifactReference, ArtifactStore
 from bays import batch_id, dag_id, load_bay
 from lab.benchmarks.slot_sequences import fused_floor
-from lab.services.embedded_airflow import EmbeddedAirflow, EmbeddedAirflowError
+from lab.services.embedded_airflow import EmbeddedAirflow
 from lab.services.ports import free_port
+from lab.services.postgresql import PostgreSQL
 from tracking.history import History
 from tracking.ledger import track
 
 BAY = "demo_bay"
 WINDOW_S = 60.0
-_TRIES = 20
 OBSERVATION, FUSION = dag_id("observation", BAY), dag_id("fusion", BAY)
 _DAY = datetime(2025, 7, 2, 3, 0, tzinfo=UTC)
 _PROJECT = Path(__file__).resolve().parents[2]
@@ -109,7 +109,7 @@ class _Yard:
 
     def backfill(self) -> Case:
         def act() -> str:
-            self._backfill(_DAY - timedelta(days=2), _DAY)
+            self.airflow.backfill(OBSERVATION, _DAY - timedelta(days=2), _DAY)
             self.airflow.wait_until(lambda: len(self._ended("backfill__")) == 3, 300, "the backfill has not ended")
             return self._ended("backfill__")[-1]
 
@@ -215,17 +215,6 @@ class _Yard:
             case.foreign_frames += sum(1 for batch, sha256 in now.items() if captures.get(batch) != sha256)
         return case
 
-    def _backfill(self, first: datetime, last: datetime) -> None:
-        """Start a backfill; Airflow on SQLite answers 503 while its scheduler writes."""
-        for left in range(_TRIES, 0, -1):
-            try:
-                self.airflow.backfill(OBSERVATION, first, last)
-                return
-            except EmbeddedAirflowError as error:
-                if left == 1 or "Database is locked" not in str(error):
-                    raise
-                time.sleep(1.0)
-
     def _ended(self, prefix: str) -> list[str]:
         runs = self.airflow.dag_runs(OBSERVATION)
         ended = [run["dag_run_id"] for run in runs if run["state"] in ("success", "failed")]
@@ -276,8 +265,8 @@ def _yard(folder: Path) -> Iterator[_Yard]:
     bays = folder / "bays"
     bays.mkdir(parents=True)
     content = yaml.safe_load((_PROJECT / "bays" / f"{BAY}.yaml").read_text(encoding="utf-8"))
-    # Captured, and then stopped: the models have no part in this.
-    content |= {"enabled": True, "capture_window": WINDOW_S, "operating_hours": ["00:00-00:00"]}
+    # Captured, and then stopped: the models have no part in this. (Frames that the hours stop are deleted.)
+    content |= {"enabled": True, "capture_window": WINDOW_S, "conditions": {"min_brightness": 255}}
     content["schedule"] = {"observation": "0 3 * * *"}  # once a day: a backfill needs a schedule
     content |= {"image_provider": "http", "image_provider_config": {"timeout": 10}}
     port = free_port(content["cameras"][0]["host"])
@@ -296,9 +285,16 @@ def _yard(folder: Path) -> Iterator[_Yard]:
         "BAYS_ENABLED": BAY,
         "DATA_PATH": str(store.root),
     }
-    with _cameras([camera["host"] for camera in content["cameras"]], port):
-        preload = ("operators.conditions", "fusion")
-        airflow = EmbeddedAirflow(folder / "airflow", dags_folder=dags, env=environment, preload=preload)
+    hosts = [camera["host"] for camera in content["cameras"]]
+    # Not SQLite: it answers 503 to a backfill while the scheduler writes.
+    with _cameras(hosts, port), PostgreSQL({"fsync": "off"}) as server:
+        airflow = EmbeddedAirflow(
+            folder / "airflow",
+            dags_folder=dags,
+            env=environment,
+            preload=("operators.conditions", "fusion"),
+            database=server.url.replace("postgresql://", "postgresql+psycopg://"),
+        )
         airflow.add_connection(f"onvif_{BAY}", kind="generic", login="nobody", password=token_urlsafe())
         with airflow:
             airflow.wait_for_dags([OBSERVATION, FUSION])

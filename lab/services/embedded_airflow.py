@@ -69,6 +69,8 @@ class EmbeddedAirflow(AirflowClient):
         triggerers: the queues of each triggerer, by the name under which Airflow shows it (its
             host). Without queues it runs what has none. By default one triggerer, and no queues.
         preload: modules that the scheduler imports before it forks its workers.
+        database: SQLAlchemy URL of Airflow's database, without a password; SQLite in `home` by default, which
+            answers 503 while another process writes.
     """
 
     error = EmbeddedAirflowError
@@ -84,12 +86,14 @@ class EmbeddedAirflow(AirflowClient):
         reparse_interval: int = 60,
         triggerers: Mapping[str, Sequence[str]] | None = None,
         preload: Sequence[str] = _PRELOADED,
+        database: str | None = None,
     ) -> None:
         super().__init__(home)
         self.dags_folder = Path(dags_folder).resolve()
         self.parallelism = parallelism
         self.reparse_interval = reparse_interval
         self.preload = tuple(preload)
+        self.database = database
         self.triggerers = None if triggerers is None else {name: tuple(queues) for name, queues in triggerers.items()}
         self._extra_env = dict(env or {})
         self._connections: dict[str, str] = {}
@@ -293,7 +297,7 @@ class EmbeddedAirflow(AirflowClient):
                 "execution_api_server_url": f"{self.url}/execution/",
                 "fernet_key": keys["fernet_key"],
             },
-            "database": {"sql_alchemy_conn": f"sqlite:///{self.home / 'airflow.db'}"},
+            "database": {"sql_alchemy_conn": self.database or f"sqlite:///{self.home / 'airflow.db'}"},
             "api": {
                 "host": _HOST,
                 "port": self.port,

@@ -185,3 +185,22 @@ def test_which_of_two_stands(observer, spool, a_capture):
 
 def replace_stage(reference):
     return replace(reference, stage="observation", path=reference.path.replace("capture.pkl", "result.pkl"))
+
+
+def test_what_is_deleted_waits_no_longer(observer, spool, a_capture) -> None:
+    reference = observer.save("capture", BAY, batch_name(9), a_capture(9))
+    assert spool.read(reference) is not None
+    spool.discard("capture", BAY, batch_name(9))
+    assert spool.read(reference) is None
+    spool.discard("capture", BAY, batch_name(9))  # gone already
+    assert not spool.has_backlog(BAY)
+
+
+def test_what_a_killed_writer_left_in_the_spool_goes(observer, spool, a_capture) -> None:
+    observer.save("capture", BAY, batch_name(9), a_capture(9))
+    left = spool.folder / "pending" / BAY / f".{batch_name(8)}.capture.abc.part"
+    left.write_bytes(b"half")
+    os.utime(left, (0, 0))
+    spool.prune()
+    assert not left.exists()
+    assert len(spool.pending(BAY)) == 1

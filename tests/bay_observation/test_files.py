@@ -90,3 +90,30 @@ def test_a_lock_is_waited_for(tmp_path, monkeypatch):
     monkeypatch.setattr(files.time, "sleep", lambda _: other.close())
     with file_lock(path, 60):
         assert other.closed  # it was let go while this one waited
+
+
+def test_a_folder_that_is_removed_in_that_moment_is_made_again(tmp_path, monkeypatch):
+    path, made = tmp_path / "batch" / "result.pkl", []
+
+    def removes_it_first(**options):
+        made.append(options)
+        if len(made) == 1:
+            options["dir"].rmdir()
+        return mkstemp(**options)
+
+    mkstemp = files.mkstemp
+    monkeypatch.setattr(files, "mkstemp", removes_it_first)
+    files.write_atomically(path, b"whole")
+    assert path.read_bytes() == b"whole"
+    assert len(made) == 2
+
+
+def test_a_folder_that_stays_away_is_an_error(tmp_path, monkeypatch):
+    def removes_it(**options):
+        options["dir"].rmdir()
+        return mkstemp(**options)
+
+    mkstemp = files.mkstemp
+    monkeypatch.setattr(files, "mkstemp", removes_it)
+    with pytest.raises(FileNotFoundError):
+        files.write_atomically(tmp_path / "batch" / "result.pkl", b"whole")

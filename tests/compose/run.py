@@ -406,7 +406,7 @@ class Deployment:
         database = ("exec", "-T", "postgres", "sh", "-c")
         for name in DATABASES:
             self.compose("main", *database, f"pg_dump --username postgres --format custom {name} >/tmp/{name}.dump")
-        self.compose("main", "stop", "api-server", "scheduler", "dag-processor", "triggerer", "flower")
+        self.compose("main", "stop", "api-server", "scheduler", "dag-processor", "triggerer", "main-worker", "flower")
         for name, table in (("airflow", "task_instance_history"), ("bay_history", "history_batches")):
             drop = f"DROP TABLE {table} CASCADE"
             self.compose("main", *database, f"psql --quiet --username postgres --dbname {name} --command '{drop}'")

@@ -64,6 +64,14 @@ def test_three_dags_for_an_enabled_bay_and_none_for_a_disabled_one(make_bay, mon
     }
 
 
+def test_no_run_holds_up_its_bay_for_ever(make_bay, monkeypatch):
+    make_bay("yard", storage={"wait": 3600})
+    dags = dags_of(parse(monkeypatch))
+    assert dags["observation_yard_dag"].dagrun_timeout == timedelta(hours=2)
+    for name in ("fusion_yard_dag", "tracking_yard_dag"):  # these wait for an artifact
+        assert dags[name].dagrun_timeout == timedelta(hours=3)
+
+
 def test_tags(dags):
     assert set(dags["observation_yard_dag"].tags) == {"observation", "yard", "cctv", "observer"}
     assert set(dags["fusion_yard_dag"].tags) == {"fusion", "yard", "processor"}
@@ -172,12 +180,27 @@ def test_the_example_runs_on_the_asset_that_tracking_makes_events_of(monkeypatch
     assert "report_moves" not in DagBag(dag_folder=DAGS).dags  # a yard does not get it unasked
 
 
-def test_airflow_can_store_the_dags(dags):
+def test_airflow_can_store_the_dags(dags, monkeypatch):
     from airflow.serialization.serialized_objects import DagSerialization
 
-    for dag_id, dag in dags.items():
+    housekeeping = parse(monkeypatch, file="housekeeping_dag").dag
+    for dag_id, dag in {**dags, "housekeeping_dag": housekeeping}.items():
         stored = json.loads(json.dumps(DagSerialization.to_dict(dag)))
         assert DagSerialization.from_dict(stored).dag_id == dag_id
+
+
+def test_housekeeping_runs_on_main_and_on_each_observer_of_a_bay_that_runs(make_bay, bays_folder, monkeypatch):
+    make_bay("yard")
+    make_bay("closed", enabled=False)
+    (bays_folder / "broken.yaml").write_text("cameras: [")
+    dag = parse(monkeypatch, file="housekeeping_dag").dag
+    queues = {task.task_id: task.queue for task in dag.tasks}
+    assert queues == {"clean_store": "default", "clean_airflow": "default", "clean_observer_yard": "obs_yard"}
+    assert all(not task.upstream_task_ids for task in dag.tasks)
+    assert dag.schedule == "40 18 * * *"
+    monkeypatch.setenv("BAYS_SCHEDULE", "off")
+    assert parse(monkeypatch, file="housekeeping_dag").dag.schedule is None
+    assert not hasattr(parse(monkeypatch, "fusion_yard_dag", "housekeeping_dag"), "dag")
 
 
 def test_a_worker_builds_the_dag_it_asks_for_and_reads_no_other_bay(make_bay, bays_folder, monkeypatch):
@@ -203,7 +226,7 @@ def test_a_broken_bay_takes_no_other_bay_down_and_is_shown_as_an_import_error(ma
     (bays_folder / "broken.yaml").write_text("description: x\ncameras: 7\n")
     (bays_folder / "worse.yaml").write_text("cameras: [")
     bag = DagBag(dag_folder=DAGS)
-    assert set(bag.dags) == {"observation_yard_dag", "fusion_yard_dag", "tracking_yard_dag"}
+    assert set(bag.dags) == {"observation_yard_dag", "fusion_yard_dag", "tracking_yard_dag", "housekeeping_dag"}
     assert [Path(file).name for file in bag.import_errors] == ["bay_config_check.py"]
     (shown,) = bag.import_errors.values()
     assert f"{bays_folder / 'broken.yaml'}:2: cameras" in shown
@@ -214,7 +237,7 @@ def test_a_bay_enabled_by_name_that_has_no_file_is_shown(make_bay, monkeypatch):
     make_bay("yard")
     monkeypatch.setenv("BAYS_ENABLED", "yard, nowhere")
     bag = DagBag(dag_folder=DAGS)
-    assert set(bag.dags) == {"observation_yard_dag", "fusion_yard_dag", "tracking_yard_dag"}
+    assert set(bag.dags) == {"observation_yard_dag", "fusion_yard_dag", "tracking_yard_dag", "housekeeping_dag"}
     (shown,) = bag.import_errors.values()
     assert "there is no bay nowhere" in shown
 

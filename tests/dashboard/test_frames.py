@@ -1,6 +1,8 @@
 """Frames of a slot: what was seen in them, and their pictures."""
 
 import io
+import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -62,6 +64,21 @@ def test_slots_that_are_none(api: Any, token: Token, slot: str) -> None:
     answer = api.get(f"/api/v1/bays/yard/slots/{slot}/frames", headers=token("boss"))
 
     assert answer.status_code in (404, 422)
+
+
+def test_pictures_go_once_they_are_older_than_the_bay_keeps_them(tmp_path: Path, yard: Any) -> None:
+    from artifacts import ArtifactStore
+    from dashboard.pictures import Pictures
+
+    for name, days in (("yard_old", 31), ("yard_young", 29)):
+        folder = tmp_path / "small" / "yard" / name
+        folder.mkdir(parents=True)
+        made = time.time() - days * 86_400
+        os.utime(folder, (made, made))
+
+    Pictures(tmp_path / "small").thumbnail(ArtifactStore(), "yard", f"yard_{SLOT}", "C_2")
+
+    assert sorted(path.name for path in (tmp_path / "small" / "yard").iterdir()) == [f"yard_{SLOT}", "yard_young"]
 
 
 def test_the_oldest_pictures_make_room(tmp_path: Path, yard: Any) -> None:

@@ -18,7 +18,7 @@ def of(profile: str) -> set[str]:
 
 def test_the_profiles():
     assert of("main") == {
-        "postgres", "redis", "init", "api-server", "scheduler", "dag-processor", "triggerer", "flower",
+        "postgres", "redis", "init", "api-server", "scheduler", "dag-processor", "triggerer", "main-worker", "flower",
     }  # fmt: skip
     assert of("observer") == {"observer-worker", "observer-triggerer", "inference", "replicator"}
     assert of("processor") == {"processor-worker", "processor-triggerer"}
@@ -72,6 +72,7 @@ SECRETS = {
     "scheduler": {"airflow_db_password", "results_db_password", "redis_password", *KEYS},
     "dag-processor": {"airflow_db_password", *KEYS},
     "triggerer": {"airflow_db_password", *KEYS},
+    "main-worker": {"airflow_db_password", "results_db_password", "redis_password"},
     "flower": {"results_db_password", "redis_password", "flower_password"},
     "observer-worker": {"results_db_password", "api_secret_key", "redis_worker_password"},
     "observer-triggerer": {"airflow_db_password", "api_secret_key", "camera_login"},
@@ -122,7 +123,8 @@ def test_workers_and_triggerers_serve_the_queues_of_their_env_file():
         assert SERVICES[f"{role}-worker"]["command"].endswith("--queues ${WORKER_QUEUES:-}")
         assert SERVICES[f"{role}-triggerer"]["command"].endswith("--queues ${WORKER_QUEUES:-}")
         assert SERVICES[f"{role}-worker"]["hostname"].startswith("${WORKER_NAME:-")
-    assert SERVICES["triggerer"]["command"].endswith("--queues default")
+    for name in ("triggerer", "main-worker"):
+        assert SERVICES[name]["command"].endswith("--queues default")
 
 
 def test_ports_and_volumes_of_the_specification():

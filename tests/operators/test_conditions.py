@@ -4,8 +4,9 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
+from bay_observation.errors import StoreUnavailableError
 from capture_async.types import CapturedImage
-from operators.conditions import check_execution_conditions, judge, judge_frames, judge_time
+from operators.conditions import check_execution_conditions, judge_frames, judge_time
 
 SLOT = datetime(2025, 7, 2, 7, 10, tzinfo=UTC)
 SEOUL = timezone(timedelta(hours=9))
@@ -91,21 +92,49 @@ def test_fewer_frames_than_the_quorum_stop_the_batch(make_bay, make_capture):
     assert (verdict.proceed, verdict.reason) == (False, "frames of 7 cameras, the quorum is 8")
 
 
-def test_the_clock_decides_before_a_frame_is_decoded(make_bay, make_capture):
-    bay = make_bay(operating_hours=["00:00-00:10"])
-    batch = make_capture(bay, SLOT)
-    object.__setattr__(batch, "images", None)
-    assert not judge(bay, batch).proceed
+CLOSED = "16:10 Asia/Seoul is outside of the operating hours 00:00-00:10"
+BRIGHT = "12 of 12 frames have a mean grey of 12 or more"
 
 
-@pytest.mark.parametrize(("hours", "proceed"), [([], True), (["00:00-00:10"], False)])
-def test_the_reason_is_kept(make_bay, store, make_capture, airflow_context, hours, proceed):
+@pytest.mark.parametrize(("hours", "proceed", "reason"), [([], True, BRIGHT), (["00:00-00:10"], False, CLOSED)])
+def test_the_reason_is_kept(make_bay, store, make_capture, airflow_context, hours, proceed, reason):
     bay = make_bay(operating_hours=hours)
     batch = make_capture(bay, SLOT)
     reference = store.save("capture", bay.bay_id, batch.batch_id, batch).to_dict()
     ti = airflow_context()["ti"]
     assert check_execution_conditions(bay_id="yard", reference=reference, ti=ti) is proceed
-    assert ti.pushed == {"reason": judge(bay, batch).reason}
+    assert ti.pushed == {"reason": reason}
+    # Frames that nobody asked for go at once; the others stay.
+    assert (store.find("capture", "yard", batch.batch_id) is not None) is proceed
+    # A second try finds the same, although the frames are gone.
+    assert check_execution_conditions(bay_id="yard", reference=reference, ti=ti) is proceed
+
+
+def test_frames_that_a_stage_has_used_stay_for_as_long_as_the_bay_says(make_bay, store, make_capture, airflow_context):
+    from inference.types import CameraObservation, Observation
+
+    bay = make_bay(operating_hours=["00:00-00:10"])
+    batch = make_capture(bay, SLOT)
+    reference = store.save("capture", "yard", batch.batch_id, batch).to_dict()
+    cameras = tuple(CameraObservation(camera.name, SLOT, (1920, 1080), ()) for camera in bay.cameras)
+    store.save("observation", "yard", batch.batch_id, Observation(batch.batch_id, "yard", cameras))
+    assert not check_execution_conditions(bay_id="yard", reference=reference, ti=airflow_context()["ti"])
+    assert store.find("capture", "yard", batch.batch_id) is not None
+
+
+def test_frames_that_cannot_be_deleted_now_fail_no_task(
+    make_bay, store, make_capture, airflow_context, monkeypatch, caplog
+):
+    bay = make_bay(operating_hours=["00:00-00:10"])
+    batch = make_capture(bay, SLOT)
+    reference = store.save("capture", "yard", batch.batch_id, batch).to_dict()
+
+    def fails(*_):
+        raise StoreUnavailableError("the store hangs", "hanging")
+
+    monkeypatch.setattr("artifacts.ArtifactStore.delete", fails)
+    assert not check_execution_conditions(bay_id="yard", reference=reference, ti=airflow_context()["ti"])
+    assert "its frames are not deleted: the store hangs" in caplog.text
 
 
 def test_a_capture_marked_success_by_hand_goes_on_with_what_is_published(

@@ -484,3 +484,38 @@ def test_two_processes_on_one_bay_leave_the_history_of_one(bay, in_order, store,
         assert process.wait() == 0
         process.stdout.close()
     assert history(store, bay) == in_order
+
+
+def test_a_batch_in_its_time_asks_about_days_and_not_about_years(bay, store, published, monkeypatch):
+    for reference in published[:-1]:
+        track(store, bay, reference)
+    bounds = []
+    batch_ids = ArtifactStore.batch_ids
+    monkeypatch.setattr(
+        ArtifactStore,
+        "batch_ids",
+        lambda self, stage, bay_id, since="", until="": (
+            bounds.append(since) or batch_ids(self, stage, bay_id, since, until)
+        ),
+    )
+    track(store, bay, published[-1])
+    assert bounds
+    assert min(bounds) >= batch_id(bay.bay_id, START - timedelta(days=3))
+
+
+def test_after_a_long_silence_the_slot_before_is_found(bay, store, published, monkeypatch):
+    for reference in published[:3]:
+        track(store, bay, reference)
+    late = fused(bay, 3 + 144 * 40)
+    outcome = track(store, bay, store.save("fusion", bay.bay_id, late.batch_id, late))
+    assert outcome.seam is None
+    assert {each.track_id for each in outcome.result.tracks} & {"demo_bay-000001"}
+
+
+def test_store_and_history_that_differ_for_long_are_brought_together(bay, store, published, in_order, monkeypatch):
+    monkeypatch.setattr(ledger, "_LOOKED_BACK", timedelta(minutes=15))
+    for reference in published[:-1]:
+        track(store, bay, reference)
+    (store.root / "history.db").unlink()
+    track(store, bay, published[-1])
+    assert history(store, bay) == in_order

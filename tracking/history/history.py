@@ -399,10 +399,28 @@ class History:
             else:
                 upsert(connection, batches, [row])
 
-    def prune(self, before: datetime, bay_id: str | None = None) -> dict[str, int]:
+    def slots_of(
+        self, bay_id: str, outcomes: Collection[BatchOutcome], since: datetime, until: datetime
+    ) -> list[datetime]:
+        """Slots (aware, UTC) of [since, until) whose batch came exactly so far and is not tracked, in order."""
+        asked = (
+            sa.select(batches.c.slot)
+            .where(batches.c.bay_id == bay_id, batches.c.slot >= since, batches.c.slot < until)
+            .where(batches.c.sha256.is_(None), batches.c.outcome.in_(sorted(one.value for one in outcomes)))
+            .order_by(batches.c.slot)
+        )
+        with self.database.reading() as connection:
+            return list(connection.execute(asked).scalars())
+
+    def prune(self, before: datetime, bay_id: str | None = None, *, dry_run: bool = False) -> dict[str, int]:
         """Delete what lies before a time, of one bay or all: rows deleted, by table.
 
         What stands now stays, and so does a bay's newest tracked slot, from which the next one goes on.
+
+        Args:
+            before: the time (aware).
+            bay_id: of this bay only; of all when None.
+            dry_run: delete nothing, and count what would be.
         """
         deleted: dict[str, int] = {}
         newest = (
@@ -422,8 +440,12 @@ class History:
         }
         with self.database.writing() as connection, connection.begin():
             for table, condition in old.items():
-                of_bay = sa.true() if bay_id is None else table.c.bay_id == bay_id
-                deleted[table.name] = connection.execute(table.delete().where(condition, of_bay)).rowcount
+                chosen = sa.and_(condition, sa.true() if bay_id is None else table.c.bay_id == bay_id)
+                if dry_run:
+                    counted = sa.select(sa.func.count()).select_from(table).where(chosen)
+                    deleted[table.name] = int(connection.execute(counted).scalar() or 0)
+                else:
+                    deleted[table.name] = connection.execute(table.delete().where(chosen)).rowcount
         return deleted
 
     def export(self, bay_id: str) -> Iterator[str]:

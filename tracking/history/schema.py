@@ -8,6 +8,7 @@
     history_camera_failures  one row per camera and slot without a frame
     history_listeners        one row per recipient of events, with the first slot whose events it gets
     history_delivered        one row per event that a recipient got
+    history_retention        one row per bay: before which slot its artifacts were deleted by housekeeping
 
 A position is not stored slot by slot: 10 bays of 500 blocks at 144 slots a day would be
 263 million rows a year that say the same again. A row of `history_positions` is written
@@ -39,7 +40,7 @@ from sqlalchemy import (
     TypeDecorator,
 )
 
-SCHEMA_VERSION = "0005"
+SCHEMA_VERSION = "0006"
 """The migration that this code is written for: the newest in `migrations/versions`."""
 
 # Not Airflow's `alembic_version`: the history may share a database with it.
@@ -244,4 +245,11 @@ delivered = Table(
     Column("run", Text, nullable=False),
     Column("withdrawn", Boolean, nullable=False),
     Index("ix_history_delivered_slot", "bay_id", "listener", "slot"),
+)
+
+retention = Table(
+    "history_retention",
+    metadata,
+    Column("bay_id", _BAY, primary_key=True),
+    Column("artifacts_before", UtcTime, nullable=False),
 )

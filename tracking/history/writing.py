@@ -27,7 +27,7 @@ from sqlalchemy.engine import Connection
 from bay_observation.errors import HistoryError
 from bays import batch_id, slot_of
 from tracking.history.restoring import restored_state
-from tracking.history.schema import batches, camera_failures, events, positions, span_of, tracks
+from tracking.history.schema import batches, camera_failures, events, positions, retention, span_of, tracks
 from tracking.history.sql import epoch
 from tracking.history.types import BatchOutcome, TrackedBatch
 from tracking.types import EventKind, Track, TrackerState, TrackEvent, TrackingResult, TrackStatus
@@ -59,25 +59,52 @@ class HistoryWriter:
         with self._connection.begin():
             return self._connection.execute(asked).scalar()
 
-    def digests(self) -> dict[str, str]:
-        """Digest of the tracking artifact of every tracked slot, by batch id."""
+    def digests(self, since: datetime | None = None, until: datetime | None = None) -> dict[str, str]:
+        """Digest of the tracking artifact of every tracked slot within [since, until), by batch id."""
         asked = sa.select(epoch(batches.c.slot), batches.c.sha256).where(
-            self._of(batches), batches.c.sha256.is_not(None)
+            self._of(batches), batches.c.sha256.is_not(None), *_within(since, until)
         )
         with self._connection.begin():
             rows = self._connection.execute(asked).all()
-        # A year has 52 560 slots, and every batch asks: `batch_id` of each would take half a second.
+        # Of a whole year there are 52 560: `batch_id` of each would take half a second.
         times = np.datetime_as_string(np.array([row[0] for row in rows], dtype="datetime64[s]"))
         names = (f"{self._bay_id}_{t[:4]}{t[5:7]}{t[8:10]}-{t[11:13]}{t[14:16]}{t[17:19]}" for t in times.tolist())
         return {name: row[1] for name, row in zip(names, rows, strict=True)}
 
-    def withdrawn(self) -> dict[str, str]:
-        """Why, by batch id of every slot that a person withdrew."""
+    def newest(self) -> datetime | None:
+        """The newest tracked slot; None before the first."""
+        with self._connection.begin():
+            return self._newest()
+
+    def newest_batch(self) -> str | None:
+        """Batch id of the newest tracked slot; None before the first."""
+        newest = self.newest()
+        return None if newest is None else batch_id(self._bay_id, newest)
+
+    def withdrawn(self, since: datetime | None = None, until: datetime | None = None) -> dict[str, str]:
+        """Why, by batch id of every slot within [since, until) that a person withdrew."""
         asked = sa.select(batches.c.slot, batches.c.reason).where(
-            self._of(batches), batches.c.outcome == BatchOutcome.WITHDRAWN.value
+            self._of(batches),
+            batches.c.sha256.is_(None),
+            batches.c.outcome == BatchOutcome.WITHDRAWN.value,
+            *_within(since, until),
         )
         with self._connection.begin():
             return {batch_id(self._bay_id, slot): why for slot, why in self._connection.execute(asked)}
+
+    def artifacts_before(self) -> datetime | None:
+        """The slot before which housekeeping deletes the bay's artifacts; None where it has deleted none."""
+        asked = sa.select(retention.c.artifacts_before).where(self._of(retention))
+        with self._connection.begin():
+            return self._connection.execute(asked).scalar()
+
+    def note_deletion(self, before: datetime) -> None:
+        """Note, before the first one goes, that the artifacts of slots before a time are deleted."""
+        asked = sa.select(retention.c.artifacts_before).where(self._of(retention))
+        with self._connection.begin():
+            noted = self._connection.execute(asked).scalar()
+            latest = before if noted is None else max(before, noted)
+            upsert(self._connection, retention, [{"bay_id": self._bay_id, "artifacts_before": latest}])
 
     def restored_state(self) -> TrackerState:
         """The tracker's state as far as the history knows it, after the newest slot: see `restored_state`."""
@@ -95,9 +122,7 @@ class HistoryWriter:
             HistoryError: the history holds a slot that is not older.
         """
         with self._connection.begin():
-            newest = self._connection.execute(
-                sa.select(sa.func.max(batches.c.slot)).where(self._of(batches), batches.c.sha256.is_not(None))
-            ).scalar()
+            newest = self._newest()
             if newest is not None and newest >= tracked[0].slot:
                 raise HistoryError(
                     f"bay {self._bay_id}: slot {tracked[0].slot:%Y-%m-%d %H:%M} UTC is not newer than the history,"
@@ -283,8 +308,22 @@ class HistoryWriter:
     def _upsert(self, table: sa.Table, rows: list[Row], keep: tuple[str, ...] = ()) -> None:
         upsert(self._connection, table, rows, keep)
 
+    def _newest(self) -> datetime | None:
+        asked = sa.select(sa.func.max(batches.c.slot)).where(self._of(batches), batches.c.sha256.is_not(None))
+        newest: datetime | None = self._connection.execute(asked).scalar()
+        return newest
+
     def _of(self, table: sa.Table) -> sa.ColumnElement[bool]:
         return table.c.bay_id == self._bay_id
+
+
+def _within(since: datetime | None, until: datetime | None) -> list[sa.ColumnElement[bool]]:
+    bounds = []
+    if since is not None:
+        bounds.append(batches.c.slot >= since)
+    if until is not None:
+        bounds.append(batches.c.slot < until)
+    return bounds
 
 
 def upsert(connection: Connection, table: sa.Table, rows: list[Row], keep: tuple[str, ...] = ()) -> None:
