@@ -63,8 +63,8 @@ def _odds(stack: Stack, gone: Forms, hours: float, count: int, model: Model) -> 
     stays = float(model.stands(time)[0]) + model.place(before, latest) + own_shape
     leaves, moves, arrives = (float(of(time)[0]) for of in (model.leaves, model.moves, model.comes))
     # Nothing else can be likelier than this. Most blocks stand, and are not looked into any further.
-    most = max(moves, leaves + arrives) + float(model.set_down(np.zeros(1))[0])
-    most = most + np.maximum(model.likeliest_shape(latest), 0.0) - stays
+    comes_near = max(moves, leaves + arrives) + model.set_down(np.zeros(1))
+    most = comes_near + np.maximum(model.likeliest_shape(latest), 0.0) - stays
     rows = np.flatnonzero(np.maximum(most, model.bad_view(latest.count) - own_shape) > _POSSIBLE)
     if not len(rows):
         return result
