@@ -240,7 +240,9 @@ def _pairs(
     stays = stays[rows, columns]
     placed = pairs[0].count > 0
     place = np.where(placed, model.place(*pairs), model.anywhere)
-    ways[0, rows, columns] = stays + place + model.paired_shape(*pairs, moved=False)
+    alike_off = model.alike_off(*pairs)
+    ways[0, rows, columns] = stays + place + model.paired_shape(*pairs, moved=False) + alike_off
+    ways[2, rows, columns] += alike_off
     partly = [
         _is_part(ends[int(row)].footprint, begins[int(column)].footprint)
         for row, column in zip(rows, columns, strict=True)

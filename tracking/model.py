@@ -28,6 +28,7 @@ Floats = NDArray[np.float64]
 
 _TAIL = 6.0  # degrees of freedom of Student's t
 _NORM = math.lgamma((_TAIL + 1) / 2) - math.lgamma(_TAIL / 2) - 0.5 * math.log(_TAIL * math.pi)
+_ALIKE_M = 0.25  # standard deviation by which several sightings of a side or a height are wrong alike
 _SIZES_M3 = 560.0  # range of long side x short side x height over which unknown blocks are spread
 _JIG_STD_M, _SPOT_STD_M = 0.25, 1.5  # how exactly a block is set down where another has left
 _LIKE_OTHERS = 0.7  # share of the unknown blocks that are of a size that is usual in the bay
@@ -115,6 +116,15 @@ class Model:
         """
         counts = 1 / known.shape_count + 1 / seen.shape_count
         return self._shape(seen.values[:, SHAPE] - known.values[:, SHAPE], counts, moved)
+
+    def alike_off(self, known: Forms, seen: Forms) -> Floats:
+        """(n,) log of how much less likely large deviations are than `paired_shape` says, where they recur; pairs in order.
+
+        A single sighting may be far off. Two and more are not, alike.
+        """
+        apart = seen.values[:, SHAPE] - known.values[:, SHAPE]
+        recur = np.minimum(known.shape_count, seen.shape_count) > 1
+        return np.asarray(-(apart**2).sum(axis=-1) / (2 * _ALIKE_M**2) * recur)
 
     def likeliest_shape(self, seen: Forms) -> Floats:
         """(n,) the log density of the same that no known block, moved or not, can exceed."""

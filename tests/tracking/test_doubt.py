@@ -24,7 +24,7 @@ def later_events(history):
 
 @pytest.mark.parametrize(
     ("length", "width", "height"),
-    [(9, 7, 3.5), (10.5, 9.5, 6), (13.5, 7, 4), (14, 10, 5), (11, 9, 2.5)],
+    [(12, 8, 6), (12, 8, 4), (15, 8, 5), (9, 7, 3.5), (10.5, 9.5, 6), (13.5, 7, 4), (14, 10, 5), (11, 9, 2.5)],
 )
 def test_a_block_of_another_size_on_the_same_floor_is_another(bay, fused, block, others, length, width, height):
     old, new = block("A11", 36, 10, 12, 8, 5), block("A11", 36.2, 10.1, length, width, height)
