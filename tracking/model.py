@@ -118,7 +118,7 @@ class Model:
         return self._shape(seen.values[:, SHAPE] - known.values[:, SHAPE], counts, moved)
 
     def alike_off(self, known: Forms, seen: Forms) -> Floats:
-        """(n,) log of how much less likely large deviations are than `paired_shape` says, where they recur; pairs in order.
+        """(n,) log of how much less likely deviations that recur are than `paired_shape` says; pairs in order.
 
         A single sighting may be far off. Two and more are not, alike.
         """
