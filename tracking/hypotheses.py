@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from shapely import Polygon
 
 from tracking.explanation import Explanation, explain
-from tracking.forms import Forms, X, Y, known_forms
+from tracking.forms import SHAPE, Forms, X, Y, known_forms
 from tracking.matching import cover, overlaps
 from tracking.model import Model
 from tracking.types import Track, TrackStatus
@@ -30,6 +30,7 @@ _NEVER_LEFT = np.log(0.02)  # share of the exits that were reported and are none
 _BADLY_PLACED = -np.log(4.0)  # log density of the centre of a bad view: a few square metres
 _DISPLACED = -4.0  # log probability of standing unseen where something else is seen
 _LIKELY = 0.5
+_ALIKE_M = 0.5  # within which sides and heights may be one block's
 _WITHIN = 0.9  # share of an outline that lies in another of which it is a part
 _TOLD = 0.02  # probability from which on an alternative is named
 
@@ -134,7 +135,8 @@ def weigh(tracks: Sequence[Track], slot: datetime, began: datetime | None, model
         began: the bay's first slot; None where this is it.
         model: of the bay.
     """
-    begins = tuple(track for track in tracks if _is_begin(track, model))
+    tentative = [track for track in tracks if track.status is TrackStatus.TENTATIVE]
+    begins = tuple(track for track in tentative if not _was_passed(track, tentative, model))
     ends = tuple(track for track in tracks if _is_end(track)) if begins else tuple(filter(_is_missing, tracks))
     known, seen = known_forms(ends), known_forms(begins)
     everyone = known_forms([track for track in tracks if track.status is not TrackStatus.TENTATIVE])
@@ -169,10 +171,13 @@ def seen_slots(begins: Sequence[Track]) -> Floats:
     return np.array([float(begin.hits) for begin in begins])
 
 
-def _is_begin(track: Track, model: Model) -> bool:
-    """Whether a tentative track has to be explained now: one that was seen but briefly, and is not now, may wait."""
-    brief = track.misses > 0 and track.hits < model.parameters.confirm_slots
-    return track.status is TrackStatus.TENTATIVE and not brief
+def _was_passed(track: Track, tentative: Sequence[Track], model: Model) -> bool:
+    """Whether a tentative track that was seen but briefly may be where the block of a later one was on its way."""
+    if not track.misses or track.hits >= model.parameters.confirm_slots:
+        return False
+    later = [one for one in tentative if not one.misses and one.first_seen > track.last_seen]
+    apart = np.abs(known_forms(later).values[:, SHAPE] - known_forms([track]).values[:, SHAPE])
+    return bool((apart <= _ALIKE_M).all(axis=1).any())
 
 
 def _is_missing(track: Track) -> bool:
