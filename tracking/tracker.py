@@ -354,7 +354,8 @@ class Tracker:
             return  # a part of a block that another part goes on as
         overdue = begin.hits + begin.misses >= self.parameters.revise_slots
         claim = hypotheses.of_begin(begin)
-        if begin.hits < self.parameters.confirm_slots and not overdue and not self._is_still_there(begin, claim):
+        brief = begin.hits < self.parameters.confirm_slots and not overdue
+        if brief and not self._is_still_there(begin, claim) and not self._was_lifted_on(begin, claim):
             return
         if begin.hits >= self.parameters.confirm_slots and self._merge(after, begin, hypotheses, slot):
             return
@@ -382,6 +383,11 @@ class Tracker:
         present = [track for track in after.values() if track.track_id != begin.track_id]
         return set_apart(begin, gone, present, slot.model, lifted=hypotheses.lifted())
 
+    def _was_lifted_on(self, begin: Track, claim: Claim) -> bool:
+        """Whether a track was most certainly there for a single sighting, and is there no longer."""
+        lifted = claim.what == "moves" and claim.track is not None and claim.track.status is not TrackStatus.EXITED
+        return lifted and begin.misses > 0 and claim.probability >= self.parameters.certain_new
+
     def _is_still_there(self, begin: Track, claim: Claim) -> bool:
         """Whether a track that was doubted is most likely where it was, but for less than a move."""
         if claim.track is None or claim.track.track_id != begin.doubts or claim.what == "bad view":
@@ -395,6 +401,8 @@ class Tracker:
         same_place = claim.what == "stands"
         track = joined(before, begin, self.parameters, same_place=same_place, bad_view=claim.what == "bad view")
         track = replace(track, probability=before.probability * claim.probability)
+        if begin.misses:
+            track = replace(track, status=TrackStatus.MISSED)
         del after[begin.track_id]
         after[before.track_id] = track
         said = {"after": before.last_seen, **claim.said()}
