@@ -25,12 +25,12 @@ ANNOUNCED = """
 import sys
 from types import SimpleNamespace
 import celery.signals, operators.preload
-before = "fusion" in sys.modules
+before = "fusion.pipeline" in sys.modules
 queues = SimpleNamespace(consume_from={"proc_3bay_north": None})
 class Worker:
     app = SimpleNamespace(amqp=SimpleNamespace(queues=queues))
 celery.signals.worker_init.send(sender=Worker)
-print(before, "fusion" in sys.modules, "tracking.history" in sys.modules, "torch" in sys.modules)
+print(before, {"fusion.pipeline", "tracking.tracker"} <= set(sys.modules), "tracking.history" in sys.modules, "torch" in sys.modules)
 """
 
 
