@@ -15,8 +15,8 @@ def test_a_worker_imports_for_the_queues_it_serves_alone():
     observer, processor = modules_for({"obs_3bay_north"}), modules_for({"proc_3bay_north", "proc_4bay"})
     assert "inference.service" in observer
     assert "inference.service" not in processor
-    assert "fusion" in processor
-    assert "fusion" not in observer
+    assert "fusion.pipeline" in processor
+    assert "fusion.pipeline" not in observer
     assert set(modules_for({"default"})) == set(observer) & set(processor)
     assert set(modules_for({"obs_3bay_north", "proc_3bay_north"})) == set(observer) | set(processor)
 
