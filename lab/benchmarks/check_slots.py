@@ -90,7 +90,7 @@ def _of_airflow(folder: str | None, console: Console) -> list[Row]:
     rows.append(("the next batch behind it", figures.next_batch, "success", figures.next_batch == "success"))
     cleaned = f"{sum(state == 'success' for state in figures.housekeeping.values())} of {len(figures.housekeeping)}"
     well = cleaned == "3 of 3"
-    rows.append(("housekeeping_dag by hand: tasks that succeeded", cleaned, "3 of 3", well))
+    rows.append(("housekeeping_dag: tasks that succeeded", cleaned, "3 of 3", well))
     return rows
 
 

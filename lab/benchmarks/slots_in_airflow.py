@@ -216,9 +216,9 @@ class _Yard:
         return seconds, tries, f"{state}"
 
     def housekeeping(self) -> dict[str, str]:
-        """A run of `housekeeping_dag` by hand: also Airflow's own tables are cleaned from within a task."""
-        run = self.airflow.trigger(HOUSEKEEPING, None)
-        self.airflow.wait_for_run(HOUSEKEEPING, run)
+        """The run of `housekeeping_dag` that began with Airflow; also Airflow's own tables are cleaned by it."""
+        (run,) = [run["dag_run_id"] for run in self.airflow.dag_runs(HOUSEKEEPING)]
+        self.airflow.wait_for_run(HOUSEKEEPING, run, 600)
         return {name: f"{task['state']}" for name, task in self.airflow.task_instances(HOUSEKEEPING, run).items()}
 
     # -- inside --------------------------------------------------------------------------------------
