@@ -51,15 +51,16 @@ docs: install  ## the documentation as a site in site/, links checked, without n
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 	@echo "open site/index.html, or: $(BIN)/python -m http.server --directory site"
 
+# Tests of servers wait more than they compute: three workers keep two cores busy.
 test: install  ## every test, on two cores within 12 minutes
-	$(BIN)/python -m pytest -n 2 --at-most 720
+	$(BIN)/python -m pytest -n 3 --at-most 720
 
 test-fast: install  ## the tests that need neither Airflow's processes nor PostgreSQL nor seconds of computing, within one minute
 	$(BIN)/python -m pytest -n 2 --at-most 60 -m "not slow"
 
 coverage: install  ## every test, and the lines and branches that they run of each package of the product
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest -n 2
+	$(BIN)/coverage run -m pytest -n 3
 	$(BIN)/coverage combine --quiet
 	$(BIN)/python -m lab.benchmarks.covered
 

@@ -13,7 +13,7 @@ choose_user
 check_docker
 check_image "$env_file"
 check_storage "$environment" "$env_file" main
-provide_main_secrets
+provide_main_secrets "$environment"
 make_folder "$PROJECT/logs"
 ensure_network
 

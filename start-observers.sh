@@ -17,7 +17,10 @@ choose_user
 check_docker
 check_image "$ENV_FILE"
 check_storage "$environment" "$ENV_FILE" worker
-check_secrets "${WORKER_SECRETS[@]}"
+# shellcheck disable=SC2046 # names of files, without blanks
+check_secrets $(worker_secrets observer "$bay")
+provide_camera_login "$bay"
+make_bay_folders "$ENV_FILE" "$bay" observation
 ensure_network
 
 echo "Starting observer for $bay..."

@@ -13,7 +13,6 @@ check_environment "$environment"
 check_instance "$instance"
 choose_user
 check_docker
-check_secrets "${WORKER_SECRETS[@]}"
 ensure_network
 
 start() {
@@ -21,8 +20,11 @@ start() {
   check_bay "$bay"
   choose_worker processor "$environment" "$bay" "$instance"
   check_queue "$ENV_FILE" "proc_$bay"
+  # shellcheck disable=SC2046 # names of files, without blanks
+  check_secrets $(worker_secrets processor "$bay")
   check_image "$ENV_FILE"
   check_storage "$environment" "$ENV_FILE" worker
+  make_bay_folders "$ENV_FILE" "$bay" fusion tracking
   make_folder "$PROJECT/logs"
   echo "Starting processor for $bay..."
   compose_with processor "$environment" "$ENV_FILE" "$PROJECT_NAME" up -d

@@ -25,6 +25,7 @@ from artifacts.location import data_root, file_system
 from artifacts.replication import Replicator
 from artifacts.spool import Spool
 from artifacts.store import ArtifactStore
+from bay_observation.commands import run_command
 from bay_observation.errors import ArtifactError, BayObservationError, ConfigError, SpoolError, StoreUnavailableError
 
 _FAILED, _WRONG_USE, _WAITING = 1, 2, 3
@@ -169,4 +170,4 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_command(main)

@@ -26,6 +26,8 @@ _STAGE_MODULES = frozenset({"capture_async.types", "inference.types", "fusion.ty
 _ENUMERATIONS = frozenset({"FailureReason"})
 _DTYPES = {"f4": "<f4", "f8": "<f8", "u1": "|u1", "i8": "<i8"}
 _LONGEST_HEADER = 128
+# A value takes a byte or more of the pickle. What format 1 wrote shares few values, and those a few times.
+_SHARING = 16
 
 
 class Format1Error(ValueError):
@@ -42,7 +44,8 @@ def read(where: str, stage: Stage, content: bytes) -> Any:
     if not separator or first != f"bay-observation {stage} {VERSIONS.get(stage)}".encode():
         raise ArtifactError(f"{where}: not a {stage} artifact of format 1")
     try:
-        plain = _Plain().of(_described(content[len(first) + 1 :]))
+        pickle = content[len(first) + 1 :]
+        plain = _Plain(min(MOST_VALUES, _SHARING * len(pickle))).of(_described(pickle))
         return decode(SCHEMAS[stage].kind(), plain)
     except (Format1Error, CodecError) as error:
         raise ArtifactError(f"{where}: cannot be converted: {error}") from error
@@ -192,8 +195,8 @@ _COMBINED: dict[str, Callable[[list[Any]], None]] = {
 class _Plain:
     """Descriptions as plain data of format 2; a bounded number of them, however often they are shared."""
 
-    def __init__(self) -> None:
-        self._left = MOST_VALUES
+    def __init__(self, most: int) -> None:
+        self._left = most
 
     def of(self, value: Any) -> Plain:
         self._left -= 1

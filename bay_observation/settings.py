@@ -308,5 +308,13 @@ def document() -> str:
     return "\n".join(lines) + "\n"
 
 
-if __name__ == "__main__":
+def main() -> int:
+    """Print it."""
     print(document(), end="")
+    return 0
+
+
+if __name__ == "__main__":
+    from bay_observation.commands import run_command
+
+    run_command(main)

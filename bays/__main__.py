@@ -8,6 +8,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from bay_observation.commands import run_command
 from bay_observation.errors import ConfigError
 from bays.env_files import MAIN_SERVER, write_env_files
 from bays.loading import bay_ids, bays_path, load_bay
@@ -90,4 +91,4 @@ def _checked(bay_id: str) -> BayConfig:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_command(main)

@@ -51,7 +51,7 @@ def write_env_files(
 
 def _prod(bay: BayConfig, main_server: IPv4Address) -> dict[str, str]:
     observer = f"""\
-# {bay.description}: observer, on the bay's own host ({bay.network.observer_ip}).
+# {_title(bay)}: observer, on the bay's own host ({bay.network.observer_ip}).
 BAY_ID={bay.bay_id}
 WORKER_NAME={observer_name(bay.bay_id)}
 WORKER_QUEUES={observer_queue(bay.bay_id)}
@@ -76,7 +76,7 @@ REDIS_PORT={_REDIS_PORT}
 SHARED_DATA_PATH={_STORAGE}
 """
     processor = f"""\
-# {bay.description}: processor, on the main server's host.
+# {_title(bay)}: processor, on the main server's host.
 BAY_ID={bay.bay_id}
 WORKER_NAME={processor_name(bay.bay_id)}
 WORKER_QUEUES={processor_queue(bay.bay_id)}
@@ -98,6 +98,11 @@ SHARED_DATA_PATH={_STORAGE}
     return {"observer": observer, "processor": processor}
 
 
+def _title(bay: BayConfig) -> str:
+    """For a comment, which ends with its line."""
+    return " ".join(bay.description.split())
+
+
 def _dev(bay: BayConfig, _: IPv4Address) -> dict[str, str]:
     common = """\
 
@@ -110,7 +115,7 @@ SHARED_DATA_PATH=./data
 SIMULATED_CAMERAS=yes
 """
     observer = f"""\
-# {bay.description}: observer, on the developer's own machine.
+# {_title(bay)}: observer, on the developer's own machine.
 BAY_ID={bay.bay_id}
 WORKER_NAME={observer_name(f"dev-{bay.bay_id}")}
 WORKER_QUEUES={observer_queue(bay.bay_id)},default
@@ -118,7 +123,7 @@ WORKER_CONCURRENCY=2
 WORKER_AUTOSCALE=4,2
 """
     processor = f"""\
-# {bay.description}: processor, on the developer's own machine.
+# {_title(bay)}: processor, on the developer's own machine.
 BAY_ID={bay.bay_id}
 WORKER_NAME={processor_name(f"dev-{bay.bay_id}")}
 WORKER_QUEUES={processor_queue(bay.bay_id)}

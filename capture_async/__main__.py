@@ -8,10 +8,8 @@ import asyncio
 import getpass
 import json
 import logging
-import os
 import sys
 from collections.abc import Iterable
-from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,6 +19,7 @@ from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
+from bay_observation.commands import run_command
 from bay_observation.errors import ArtifactError, BayObservationError, ConfigError
 from bays import BayConfig, load_bay
 from capture_async.credentials import Credentials, login_from_environment
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
     from capture_async.health import BayHealth, CameraHealth
     from capture_async.probe import CameraReport, ProbeReport
 
-_MISSING_QUORUM, _WRONG_USE, _INTERRUPTED = 1, 2, 130
+_MISSING_QUORUM, _WRONG_USE = 1, 2
 # Of tables that are written where no terminal says how wide it is.
 _COLUMNS = 160
 
@@ -45,7 +44,6 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         bay = load_bay(options.bay)
         status = _health(bay, options) if options.command == "health" else _probe(bay, options)
-        sys.stdout.flush()
     except ConfigError as error:
         print(error, file=sys.stderr)
         return _WRONG_USE
@@ -55,20 +53,7 @@ def main(arguments: list[str] | None = None) -> int:
     except EOFError:
         print("\nno login was given; for cameras that want none, pass --no-login", file=sys.stderr)
         return _WRONG_USE
-    except OSError as error:
-        _drop_output()
-        if not isinstance(error, BrokenPipeError):  # a reader that has seen enough needs no message
-            print(f"the output cannot be written: {error.strerror or error}", file=sys.stderr)
-        return _MISSING_QUORUM
-    except KeyboardInterrupt:
-        return _INTERRUPTED
     return status
-
-
-def _drop_output() -> None:
-    """Keep Python from writing what is left in stdout's buffer once more at its end, and failing again."""
-    with suppress(OSError, ValueError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -284,4 +269,4 @@ def _console(*, stderr: bool = False) -> Console:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_command(main)

@@ -8,8 +8,8 @@ SECRETS_PATH="${SECRETS_PATH:-$PROJECT/secrets}"
 BAYS_FOLDER="${BAYS_FOLDER:-$PROJECT/bays}"
 export SECRETS_PATH BAYS_FOLDER
 
-readonly WORKER_SECRETS=(postgres_password redis_password fernet_key api_secret_key)
-readonly MAIN_SECRETS=("${WORKER_SECRETS[@]}" jwt_secret admin_password flower_password)
+readonly MAIN_SECRETS=(postgres_password airflow_db_password results_db_password history_db_password redis_password
+  fernet_key api_secret_key jwt_secret admin_password flower_password)
 # The values of examples, which an attacker tries first.
 readonly KNOWN_DEFAULTS=" airflow admin administrator postgres redis password secret changeme change-me default test yard "
 readonly SHORTEST_SECRET=20
@@ -41,6 +41,18 @@ check_instance() {
   [[ "$1" =~ ^[1-9][0-9]?$ ]] || fail "instance '$1': write a number from 1 to 99"
 }
 
+# What docker-compose and this script must read alike: NAME=VALUE lines, without quotes, ended as on Unix.
+check_env_file() {
+  local line number=0
+  [[ -f "$1" ]] || fail "$1 not found"
+  while IFS= read -r line || [[ -n "$line" ]]; do
+    number=$((number + 1))
+    [[ "$line" != *$'\r'* ]] || fail "$1:$number: a carriage return: save the file with the line ends of Unix"
+    [[ "$line" =~ ^($|#|[A-Za-z_][A-Za-z0-9_]*=[^\'\"]*$) ]] || fail "$1:$number: write NAME=VALUE, without quotes or blanks before it"
+    [[ ! "$line" =~ ^[^#]*=.*[[:space:]]$ ]] || fail "$1:$number: a blank at the end of the value"
+  done <"$1"
+}
+
 # The value of a variable of an env file; the environment overrides it, as for docker-compose.
 setting() {
   local file=$1 name=$2
@@ -51,9 +63,11 @@ setting() {
   fi
 }
 
+# Redis lets a worker take from its own queue and, in development, from `default` as an observer does there.
 check_queue() {
-  local file=$1 queue=$2
-  [[ ",$(setting "$file" WORKER_QUEUES)," == *",$queue,"* ]] || fail "$file: WORKER_QUEUES does not name $queue"
+  local file=$1 queue=$2 served
+  served="$(setting "$file" WORKER_QUEUES)"
+  [[ "$served" == "$queue" || "$served" == "$queue,default" ]] || fail "$file: WORKER_QUEUES does not name $queue alone"
 }
 
 check_docker() {
@@ -99,12 +113,25 @@ check_storage() {
   fi
 }
 
+# What the bay's containers write; of the rest of the store they have a read-only mount.
+# make_bay_folders ENV_FILE BAY STAGE...
+make_bay_folders() {
+  local path bay=$2 stage
+  path="$(setting "$1" SHARED_DATA_PATH)"
+  [[ "$path" == /* ]] || path="$PROJECT/${path:-data}"
+  for stage in "${@:3}"; do
+    mkdir -p "$path/$stage/$bay" || fail "$path/$stage/$bay: cannot be made: is the store writable by $(id -un)?"
+    [[ "$(id -u)" -ne 0 ]] || chown "$AIRFLOW_UID:0" "$path/$stage" "$path/$stage/$bay"
+  done
+}
+
 # Containers run as the user who starts them; if that is root, as the image's own user.
 choose_user() {
   if [[ -z "${AIRFLOW_UID:-}" ]]; then
     AIRFLOW_UID="$(id -u)"
     [[ "$AIRFLOW_UID" -ne 0 ]] || AIRFLOW_UID=50000
   fi
+  [[ "$AIRFLOW_UID" =~ ^[1-9][0-9]{0,9}$ ]] || fail "AIRFLOW_UID=$AIRFLOW_UID: give the number of a user who is not root"
   export AIRFLOW_UID
 }
 
@@ -128,10 +155,16 @@ check_secret() {
   [[ "$(id -u)" -ne 0 ]] || chown "$AIRFLOW_UID:0" "$file"
 }
 
+# What a bay's worker and its triggerer use: worker_secrets ROLE BAY
+worker_secrets() {
+  echo airflow_db_password results_db_password
+  if [[ "$1" == observer ]]; then echo api_secret_key "redis_obs_$2"; else echo "redis_proc_$2"; fi
+}
+
 check_secrets() {
   local name
   for name in "$@"; do
-    [[ -f "$SECRETS_PATH/$name" ]] || fail "$SECRETS_PATH/$name is missing: copy ${WORKER_SECRETS[*]} from the main server's secrets/ (mode 600, see docs/deploy.md)"
+    [[ -f "$SECRETS_PATH/$name" ]] || fail "$SECRETS_PATH/$name is missing: copy $* from the main server's secrets/ (mode 600, see docs/deploy.md)"
     check_secret "$name"
   done
 }
@@ -145,21 +178,40 @@ make_secret() {
   echo "made $SECRETS_PATH/$1"
 }
 
-# On the main server: makes the missing secrets, except those of a database that exists already.
+# On the main server: makes the missing secrets, except those of a database that exists already, and Redis's users.
+# provide_main_secrets ENVIRONMENT
 provide_main_secrets() {
-  local name first=yes
+  local name bay also="" first=yes queues=() names=("${MAIN_SECRETS[@]}")
+  [[ "$1" == prod ]] || also=,default
   (umask 077 && mkdir -p "$SECRETS_PATH")
+  for bay in $(known_bays); do
+    [[ "$bay" == none ]] || queues+=("obs_$bay$also" "proc_$bay")
+  done
+  for name in "${queues[@]}"; do names+=("redis_${name%%,*}"); done
   for name in "${MAIN_SECRETS[@]}"; do
     [[ ! -e "$SECRETS_PATH/$name" ]] || first=no
   done
-  for name in "${MAIN_SECRETS[@]}"; do
+  for name in "${names[@]}"; do
     [[ ! -e "$SECRETS_PATH/$name" ]] || continue
     if [[ $first == no && ($name == postgres_password || $name == fernet_key) ]]; then
       fail "$SECRETS_PATH/$name is missing while other secrets exist: the database was made with it; restore it from your backup"
     fi
     make_secret "$name"
   done
-  check_secrets "${MAIN_SECRETS[@]}"
+  check_secrets "${names[@]}"
+  (umask 077 && "$PROJECT/deploy/redis-acl.sh" "$SECRETS_PATH" "${queues[@]}" >"$SECRETS_PATH/redis_acl")
+  [[ "$(id -u)" -ne 0 ]] || chown "$AIRFLOW_UID:0" "$SECRETS_PATH/redis_acl"
+}
+
+# On an observer: the file of its cameras' login, which set-camera-login.sh fills.
+provide_camera_login() {
+  local file="$SECRETS_PATH/camera_login_$1"
+  if [[ ! -e "$file" ]]; then
+    (umask 077 && mkdir -p "$SECRETS_PATH" && echo '{}' >"$file")
+    echo "Note: no login of the cameras of $1 yet: deploy/set-camera-login.sh $1"
+  fi
+  [[ "$(stat -c %a "$file")" == *00 ]] || fail "$file: others may read it: chmod 600 $file"
+  [[ "$(id -u)" -ne 0 ]] || chown "$AIRFLOW_UID:0" "$file"
 }
 
 ensure_network() {
@@ -172,6 +224,10 @@ ensure_network() {
 compose_with() {
   local profile=$1 environment=$2 file=$3 name=$4 options=()
   shift 4
+  check_env_file "$file"
+  # Other users of Redis: another container of it.
+  [[ "$profile" != main || ! -r "$SECRETS_PATH/redis_acl" ]] || ACL_DIGEST="$(sha256sum <"$SECRETS_PATH/redis_acl" | cut -c 1-16)"
+  export ACL_DIGEST="${ACL_DIGEST:-}"
   options=(--project-directory "$PROJECT" --file "$PROJECT/docker-compose.yaml")
   [[ "$environment" == dev ]] || options+=(--file "$PROJECT/deploy/docker-compose.prod.yaml")
   options+=(--env-file "$file" --project-name "$name" --profile "$profile")
@@ -179,7 +235,7 @@ compose_with() {
   "${COMPOSE[@]}" "${options[@]}" "$@"
 }
 
-# choose_worker ROLE ENVIRONMENT BAY INSTANCE sets ENV_FILE, PROJECT_NAME and WORKER_NAME.
+# choose_worker ROLE ENVIRONMENT BAY INSTANCE sets ENV_FILE, PROJECT_NAME, WORKER_NAME and WORKER_QUEUE.
 # shellcheck disable=SC2034 # the scripts that source this file use them
 choose_worker() {
   local role=$1 environment=$2 bay=$3 instance=$4 suffix=""
@@ -188,5 +244,8 @@ choose_worker() {
   [[ "$instance" -eq 1 ]] || suffix="-$instance"
   PROJECT_NAME="airflow-$role-$bay$suffix"
   WORKER_NAME="$(sed -n 's/^WORKER_NAME=//p' "$ENV_FILE")$suffix"
-  export WORKER_NAME
+  # Under this name Redis knows the worker.
+  WORKER_QUEUE="$(setting "$ENV_FILE" WORKER_QUEUES)"
+  WORKER_QUEUE="${WORKER_QUEUE%%,*}"
+  export WORKER_NAME WORKER_QUEUE
 }

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from artifacts import ArtifactStore
+from bay_observation.commands import run_command
 from bay_observation.errors import ArtifactError, BayObservationError, CalibrationError, ConfigError
 from bays import BayConfig, Camera, Intrinsics, load_bay
 from bays.editing import read_text, write_calibration
@@ -223,4 +224,4 @@ def _shown(value: float | None, unit: str, *, sign: bool = False) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_command(main)

@@ -2,8 +2,18 @@
 
 from housekeeping.airflow_database import clean_airflow_database
 from housekeeping.bay import clean_bay
+from housekeeping.celery_results import clean_celery_results
 from housekeeping.cleaning import clean_host, clean_store, known_bays
 from housekeeping.forecast import Forecast
 from housekeeping.report import Report
 
-__all__ = ["Forecast", "Report", "clean_airflow_database", "clean_bay", "clean_host", "clean_store", "known_bays"]
+__all__ = [
+    "Forecast",
+    "Report",
+    "clean_airflow_database",
+    "clean_bay",
+    "clean_celery_results",
+    "clean_host",
+    "clean_store",
+    "known_bays",
+]

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 from artifacts import ArtifactStore, Spool, data_path
 from bay_observation import settings
+from bay_observation.commands import run_command
 from bay_observation.errors import BayObservationError, ConfigError
 from housekeeping.airflow_database import clean_airflow_database, log_folder
 from housekeeping.cleaning import clean_host, clean_store, known_bays
@@ -67,4 +68,4 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_command(main)

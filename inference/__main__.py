@@ -6,6 +6,7 @@ import json
 import logging
 import sys
 
+from bay_observation.commands import run_command
 from bay_observation.errors import BayObservationError
 
 
@@ -57,4 +58,4 @@ _COMMANDS = {"serve": _serve, "health": _health}
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_command(main)

@@ -27,11 +27,16 @@ def clean_store(dry_run: bool = False) -> dict[str, Any]:
 
 def clean_airflow(dry_run: bool = False) -> dict[str, Any]:
     """Old rows of Airflow's own tables, and the main server's old logs."""
-    from housekeeping import clean_airflow_database
+    from airflow.sdk.configuration import conf
 
-    report = _clean_host(dry_run)
+    from housekeeping import clean_airflow_database, clean_celery_results
+
+    report, days = _clean_host(dry_run), settings.AIRFLOW_KEPT_DAYS.read()
+    results = str(conf.get("celery", "result_backend", fallback="") or "")
     with task_errors():
-        report.take(clean_airflow_database(settings.AIRFLOW_KEPT_DAYS.read(), dry_run=dry_run))
+        report.take(clean_airflow_database(days, dry_run=dry_run))
+        if results.startswith("db+"):
+            report.take(clean_celery_results(results.removeprefix("db+"), days, dry_run=dry_run))
     return _said(report)
 
 

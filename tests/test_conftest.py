@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow(1)
+
 SLOW = "import pytest\n@pytest.mark.slow({})\ndef test_{}(): pass\n"
 TESTS = {
     "test_quick.py": "def test_a(): pass\ndef test_b(): pass\ndef test_c(): pass\n",

@@ -27,6 +27,7 @@ from rich.console import Console
 
 from artifacts import ArtifactStore, data_path
 from bay_observation import settings
+from bay_observation.commands import run_command
 from bay_observation.errors import BayObservationError, ConfigError, HistoryError, HistoryUnavailableError
 from bays import BayConfig, load_bay
 from tracking.history import DOWN_AFTER, Gap, GapOutcome, History, local_day, nested_areas, scheduled_slots
@@ -388,4 +389,4 @@ def _positive(text: str) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_command(main)

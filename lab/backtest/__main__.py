@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from artifacts import ArtifactStore
+from bay_observation.commands import run_command
 from bay_observation.errors import BacktestError, BayObservationError, ConfigError
 from bays import BayConfig, load_bay
 from lab.backtest.comparison import Comparison, compare, counted
@@ -200,4 +201,4 @@ def _command(
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_command(main)

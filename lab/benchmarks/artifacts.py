@@ -10,7 +10,6 @@ import hashlib
 import io
 import pickle
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -23,6 +22,7 @@ from rich.console import Console
 from shapely import MultiPolygon, box
 
 from artifacts import ArtifactStore, Stage, guard_for
+from bay_observation.commands import run_command
 from bay_observation.files import write_atomically
 from bays import batch_id, load_bay
 from capture_async.types import Attempt, CaptureBatch, CapturedImage
@@ -118,4 +118,4 @@ class _Unpickler(pickle.Unpickler):
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_command(main)

@@ -17,6 +17,7 @@ from xml.etree import ElementTree as ET
 
 from rich.console import Console
 
+from bay_observation.commands import run_command
 from bay_observation.errors import SimulationError
 from lab.bars import Bar, bars_table
 from lab.hostile import artifacts, bays_in_airflow, cameras
@@ -142,4 +143,4 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_command(main)

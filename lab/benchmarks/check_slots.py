@@ -18,6 +18,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from bay_observation.commands import run_command
 from bay_observation.errors import ConfigError
 from bays import load_bay
 from lab.benchmarks import disk_year
@@ -143,4 +144,4 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_command(main)

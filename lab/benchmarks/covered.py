@@ -1,7 +1,6 @@
 """`make coverage`: how much of each package the tests run, beside its bar; 1 where a package is below it."""
 
 import json
-import sys
 import tempfile
 from collections import Counter
 from collections.abc import Mapping
@@ -12,6 +11,7 @@ from coverage import Coverage
 from rich.console import Console
 from rich.table import Table
 
+from bay_observation.commands import run_command
 from lab.bars import Bar
 
 LINES = 90.0  # per cent of each package's statements
@@ -76,4 +76,4 @@ def _percent(part: int, whole: int) -> float:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_command(main)

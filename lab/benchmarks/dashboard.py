@@ -14,7 +14,6 @@ import random
 import shutil
 import statistics
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -28,6 +27,7 @@ import httpx
 from rich.console import Console
 
 from artifacts import ArtifactStore
+from bay_observation.commands import run_command
 from bay_observation.errors import SimulationError
 from bays import load_bay
 from lab.bars import Bar, bars_table
@@ -308,4 +308,4 @@ def _spread(values: Sequence[float]) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_command(main)

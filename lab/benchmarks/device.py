@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from rich.console import Console
 
+from bay_observation.commands import run_command
 from bay_observation.errors import BayObservationError, InferenceError
 from lab.bars import Bar, bars_table
 from lab.benchmarks.comparison import compare
@@ -207,4 +208,4 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_command(main)

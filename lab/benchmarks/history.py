@@ -26,6 +26,7 @@ import shapely
 from rich.console import Console
 from rich.table import Table
 
+from bay_observation.commands import run_command
 from bay_observation.errors import SimulationError
 from bays import BayConfig, batch_id, load_bay
 from fusion.types import FusedBlock, FusionResult
@@ -333,4 +334,4 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_command(main)

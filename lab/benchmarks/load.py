@@ -22,6 +22,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from bay_observation.commands import run_command
 from bay_observation.errors import SimulationError
 from lab.bars import Bar, bars_table
 from lab.benchmarks.yard import Cameras, Yard, allow_open_files, draw_frames
@@ -370,4 +371,4 @@ def _sizes(text: str) -> list[int]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_command(main)

@@ -26,6 +26,7 @@ from rich.console import Console
 from rich.table import Table
 
 from artifacts import ArtifactStore
+from bay_observation.commands import run_command
 from bay_observation.errors import BayObservationError
 from bays import batch_id, dag_id
 from bays.naming import TaskType
@@ -293,4 +294,4 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_command(main)

@@ -6,6 +6,7 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
+from bay_observation.commands import run_command
 from bay_observation.errors import BayObservationError
 from lab.cluster import Cluster, missing, sweep
 
@@ -53,4 +54,4 @@ def _up(home: Path, bays: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_command(main)

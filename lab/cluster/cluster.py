@@ -21,11 +21,11 @@ from bay_observation.errors import ClusterError
 from bays import BayConfig, dag_id, observer_queue, onvif_connection_id, processor_queue
 from bays.naming import TaskType
 from lab.cluster import network, servers
-from lab.cluster.bays import write_bays
-from lab.cluster.network import MAIN_ADDRESS, BayAddresses, Host, Network
+from lab.cluster.bays import PROJECT, write_bays
+from lab.cluster.network import MAIN_ADDRESS, BayAddresses, Host, Network, View
 from lab.cluster.packets import PacketCounter
 from lab.cluster.services import Service, Supervisor, inherited_environment, tail
-from lab.cluster.settings import API_PORT, API_URL, DATABASES, Settings
+from lab.cluster.settings import API_PORT, API_URL, POSTGRESQL_PORT, Settings
 from lab.services.airflow_client import AirflowClient, AirflowClientError
 
 STAGES: tuple[TaskType, ...] = ("observation", "fusion", "tracking")
@@ -33,6 +33,7 @@ _HEALTHY = ("metadatabase", "scheduler", "dag_processor")
 _CAMERA_CONTROL = "127.0.0.1:8790"  # each bay's cameras have a loopback address of their own
 _CAMERA_USER = "yard"
 _WALL_CLOCK = Path(__file__).parent / "wall_clock.c"
+_MAKE_DATABASES = PROJECT / "deploy" / "bin" / "make-databases"
 _MOST_CRASHES = 5
 
 
@@ -94,7 +95,7 @@ class Cluster(AirflowClient):
         self._data = dict(data or {})
         self._env = dict(env or {})
         self._leave_out = frozenset(leave_out)
-        self._camera_password = secrets.token_urlsafe(16)
+        self.camera_password = secrets.token_urlsafe(16)
         self._crashes_before: Counter[str] = Counter()
         self._stack = ExitStack()
 
@@ -150,15 +151,16 @@ class Cluster(AirflowClient):
         return self.host(name).entered()
 
     def run(self, host: str, *command: str, service: str | None = None) -> subprocess.CompletedProcess[str]:
-        """Run a command on a host, with the environment of one of its services; of a plain one by default."""
-        environment = self._supervisor.environment(service) if service else self._environment(self.host(host), {})
-        return self._run(host, command, environment)
+        """Run a command on a host as one of its services, with its environment and rights; as a plain one else."""
+        if service is None:
+            return self._run(host, command, self._environment(self.host(host), {}))
+        return self._run(host, command, self._supervisor.environment(service), self._supervisor.view(service))
 
     def _run(
-        self, host: str, command: Sequence[str], environment: Mapping[str, str]
+        self, host: str, command: Sequence[str], environment: Mapping[str, str], view: View | None = None
     ) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            self.host(host).command(command),
+            self.host(host).command(command, view=view),
             env=dict(environment),
             cwd=self.home,
             stdin=subprocess.DEVNULL,
@@ -198,7 +200,7 @@ class Cluster(AirflowClient):
             return (
                 all(health.get(part, {}).get("status") == "healthy" for part in _HEALTHY)
                 and len(self.live_triggerers()) >= triggerers
-                and all(f"{worker} ready" in self.log(worker).read_text(errors="replace") for worker in workers)
+                and all(" ready." in self.log(worker).read_text(errors="replace") for worker in workers)
                 and all(self._cameras_answer(bay) for bay in self.bays)
             )
 
@@ -313,7 +315,8 @@ class Cluster(AirflowClient):
         """Start one more triggerer on a bay's observer; its name."""
         host = self._network.observers[bay]
         name = f"triggerer-{bay}-{1 + sum(n.startswith(f'triggerer-{bay}') for n in self._supervisor.names)}"
-        self._add(name, host, self._triggerer_command(observer_queue(bay)), self._triggerer_environment(bay))
+        command, environment = self._triggerer_command(observer_queue(bay)), self._triggerer_environment(bay)
+        self._add(name, host, command, environment, self._view(host, f"observation/{bay}"))
         return name
 
     # Inside
@@ -322,9 +325,10 @@ class Cluster(AirflowClient):
         self.home.mkdir(parents=True, exist_ok=True)
         bay_ids, cameras, scale, changes = self._wanted
         self.bays = write_bays(self.home / "bays", bay_ids, cameras=cameras, frame_scale=scale, changes=changes)
-        self._settings = Settings(self.home, self._leave_out)
+        queues = [queue for bay in bay_ids for queue in (observer_queue(bay), processor_queue(bay))]
+        self._settings = Settings(self.home, self._leave_out, queues)
         enter = self._stack.enter_context
-        postgresql = enter(servers.PostgreSQLFolder(self._settings.password))
+        postgresql = enter(servers.PostgreSQLFolder(self._settings.secret("postgres_password")))
         self._network = enter(Network({bay_id: _addresses(bay) for bay_id, bay in self.bays.items()}))
         for name in {host.name for host in self._airflow_hosts()}:
             (self.home / name / "logs").mkdir(parents=True, exist_ok=True)
@@ -335,7 +339,7 @@ class Cluster(AirflowClient):
         self._start_cameras()
         main = self._network.main
         plain = inherited_environment()
-        redis = servers.redis_command(self.home / "redis", self._settings.password)
+        redis = servers.redis_command(self.home / "redis", self._settings.secrets, queues)
         self._supervisor.add(Service("postgresql", main, postgresql.command, plain, postgresql.user))
         self._supervisor.add(Service("redis", main, redis, plain))
         self._make_databases()
@@ -348,7 +352,7 @@ class Cluster(AirflowClient):
         return {host.name: self._stack.enter_context(PacketCounter(host, everything)) for host in hosts}
 
     def _start_cameras(self) -> None:
-        login = {"SIMULATED_CAMERA_USER": _CAMERA_USER, "SIMULATED_CAMERA_PASSWORD": self._camera_password}
+        login = {"SIMULATED_CAMERA_USER": _CAMERA_USER, "SIMULATED_CAMERA_PASSWORD": self.camera_password}
         for number, (bay, host) in enumerate(self._network.cameras.items()):
             command = [sys.executable, "-m", "lab.simulation", "serve", bay, "--seed", str(self._seed + number)]
             command += ["--time", self._moment.isoformat(), "--control", _CAMERA_CONTROL]
@@ -356,57 +360,77 @@ class Cluster(AirflowClient):
             self._supervisor.add(Service(f"cameras-{bay}", host, command, environment))
 
     def _make_databases(self) -> None:
-        import psycopg
+        main = self._network.main
+        address = {"PGHOST": MAIN_ADDRESS, "PGPORT": str(POSTGRESQL_PORT), "PGCONNECT_TIMEOUT": "5"}
+        make = [sys.executable, str(_MAKE_DATABASES), str(self._settings.secrets)]
 
         def made() -> bool:
-            try:
-                with self.on_host():
-                    connection = psycopg.connect(self._settings.database("postgres"), autocommit=True)
-            except psycopg.OperationalError:
-                return False
-            with connection:
-                known = {name for (name,) in connection.execute("SELECT datname FROM pg_database")}
-                for name in (name for name in DATABASES if name not in known):
-                    connection.execute(f'CREATE DATABASE "{name}"'.encode())
-            return True
+            return self._run(network.MAIN, make, self._environment(main, address)).returncode == 0
 
-        self._wait(made, 60, "PostgreSQL does not answer")
+        self._wait(made, 60, "PostgreSQL does not answer, or its databases cannot be made")
         for command in (_airflow("db", "migrate"), [sys.executable, "-m", "tracking", "migrate"]):
-            done = self._run(network.MAIN, command, self._environment(self._network.main, self._settings.metadata()))
+            done = self._run(network.MAIN, command, self._environment(main, self._settings.main()))
             if done.returncode != 0:
-                said = (done.stdout + done.stderr).strip()
-                raise ClusterError(f"{' '.join(command[2:])} on {network.MAIN} failed:\n{said[-2000:]}")
+                raise ClusterError(f"{' '.join(command[2:])} failed:\n{(done.stdout + done.stderr).strip()[-2000:]}")
 
     def _start_airflow(self) -> None:
-        main = self._network.main
-        database = self._settings.metadata()
+        main, settings = self._network.main, self._settings
         server = _airflow("api-server", "--host", MAIN_ADDRESS, "--port", str(API_PORT), "--workers", "1")
-        self._add("api-server", main, server, database)
-        self._add("scheduler", main, _airflow("scheduler", "--skip-serve-logs"), database | self._settings.celery())
-        self._add("dag-processor", main, _airflow("dag-processor"), database)
+        self._add("api-server", main, server, settings.main())
+        self._add("scheduler", main, _airflow("scheduler", "--skip-serve-logs"), settings.main() | settings.scheduler())
+        self._add("dag-processor", main, _airflow("dag-processor"), settings.main())
         central = ",".join(["default", *(processor_queue(bay) for bay in self.bays)])
-        self._add("triggerer", main, [*self._triggerer_command(central), "--skip-serve-logs"], database)
+        self._add("triggerer", main, [*self._triggerer_command(central), "--skip-serve-logs"], settings.metadata())
         for bay, observer in self._network.observers.items():
             # Processors write their logs where the API server reads: only observers serve theirs.
-            processor = self._worker_command(f"processor-{bay}", processor_queue(bay))
-            self._add(f"processor-{bay}", main, [*processor, "--skip-serve-logs"], self._settings.celery())
-            command = self._worker_command(f"observer-{bay}", observer_queue(bay))
-            self._add(f"observer-{bay}", observer, command, self._settings.celery())
-            command = self._triggerer_command(observer_queue(bay))
-            self._add(f"triggerer-{bay}", observer, command, self._triggerer_environment(bay))
+            queue = processor_queue(bay)
+            processor = [*self._worker_command(queue), "--skip-serve-logs"]
+            self._add(
+                f"processor-{bay}",
+                main,
+                processor,
+                settings.worker(queue) | settings.history(),
+                self._view(main, f"fusion/{bay}", f"tracking/{bay}"),
+            )
+            queue = observer_queue(bay)
+            worker = settings.worker(queue) | settings.history() | settings.logs()
+            view = self._view(observer, f"observation/{bay}")
+            self._add(f"observer-{bay}", observer, self._worker_command(queue), worker, view)
+            command, environment = self._triggerer_command(queue), self._triggerer_environment(bay)
+            self._add(f"triggerer-{bay}", observer, command, environment, view)
 
-    def _worker_command(self, name: str, queue: str) -> list[str]:
-        return _airflow("celery", "worker", "--queues", queue, "--celery-hostname", name, "--concurrency", "2")
+    def _worker_command(self, queue: str) -> list[str]:
+        # A name of its own (--celery-hostname) would be asked for among all workers, which no worker may do.
+        quiet = ("--without-mingle", "--without-gossip")
+        return _airflow("celery", "worker", "--queues", queue, "--concurrency", "2", *quiet)
 
     def _triggerer_command(self, queues: str) -> list[str]:
         return _airflow("triggerer", "--queues", queues)
 
     def _triggerer_environment(self, bay: str) -> dict[str, str]:
-        login = {"conn_type": "generic", "login": _CAMERA_USER, "password": self._camera_password}
-        return self._settings.metadata() | {f"AIRFLOW_CONN_{onvif_connection_id(bay).upper()}": json.dumps(login)}
+        """As in compose: the cameras' login is in a file of the one service that uses it."""
+        login = {"conn_type": "generic", "login": _CAMERA_USER, "password": self.camera_password}
+        file = self.home / f"obs_{bay}" / "camera_login.json"
+        file.touch(mode=0o600)
+        file.write_text(json.dumps({onvif_connection_id(bay): login}), encoding="utf-8")
+        backend = {
+            "AIRFLOW__WORKERS__SECRETS_BACKEND": "airflow.secrets.local_filesystem.LocalFilesystemBackend",
+            "AIRFLOW__WORKERS__SECRETS_BACKEND_KWARGS": json.dumps({"connections_file_path": str(file)}),
+        }
+        return self._settings.metadata() | self._settings.logs() | backend
 
-    def _add(self, name: str, host: Host, command: Sequence[str], environment: Mapping[str, str]) -> None:
-        self._supervisor.add(Service(name, host, command, self._environment(host, environment)))
+    def _view(self, host: Host, *folders: str) -> View:
+        """As a bay's container: these folders of the store to write, and nothing of other hosts."""
+        store = self.data(host.name)
+        store.mkdir(parents=True, exist_ok=True)
+        others = [self.home / other.name for other in self._airflow_hosts() if other is not host]
+        hidden = (self._settings.secrets, self.home / "redis", *others)
+        return View(store, tuple(store / folder for folder in folders), hidden)
+
+    def _add(
+        self, name: str, host: Host, command: Sequence[str], environment: Mapping[str, str], view: View | None = None
+    ) -> None:
+        self._supervisor.add(Service(name, host, command, self._environment(host, environment), view=view))
 
     def _environment(self, host: Host, more: Mapping[str, str]) -> dict[str, str]:
         return {

@@ -16,11 +16,13 @@ import ipaddress
 import itertools
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -59,7 +61,7 @@ class Host:
         self.address = address
         self.hostname = hostname
 
-    def command(self, command: Sequence[str], *, user: str | None = None) -> list[str]:
+    def command(self, command: Sequence[str], *, user: str | None = None, view: "View | None" = None) -> list[str]:
         """`command` as it is run on this host: with its hostname and processes of its own.
 
         As a container's, all its processes die with the first one, and that one with its starter.
@@ -67,12 +69,16 @@ class Host:
         Args:
             command: program and arguments.
             user: account that runs it; None is this one.
+            view: what it sees of the disk, without any capability; None is everything, with all of them.
         """
         account = ["setpriv", f"--reuid={user}", "--regid=nogroup", "--clear-groups", "--"] if user else []
+        if view is not None:
+            account = ["setpriv", "--bounding-set=-all", "--inh-caps=-all", "--no-new-privs", "--"]
         own = ["unshare", "--uts", "--pid", "--fork", "--kill-child", "--mount-proc"]
         # Not by the program `hostname`, which refuses the underscores of bay ids; the kernel does not. And a shared
         # memory of its own: PostgreSQL and others name theirs after process ids, which repeat between hosts.
         prepared = f"echo {self.hostname} > /proc/sys/kernel/hostname && mount -t tmpfs tmpfs /dev/shm"
+        prepared = " && ".join([prepared, *(() if view is None else view.commands())])
         named = ["sh", "-c", f'{prepared} && exec "$@"', "sh"]
         return ["ip", "netns", "exec", self.namespace, *own, *named, *account, *command]
 
@@ -96,6 +102,32 @@ class Host:
             ClusterError: it refused.
         """
         _run("ip", "-netns", self.namespace, *arguments)
+
+
+@dataclass(frozen=True)
+class View:
+    """What the processes of a service see of the disk, as the volumes of a container.
+
+    Attributes:
+        store: root of the artifact store, which they can read.
+        writable: folders below it that they can write.
+        hidden: folders of other hosts and services.
+    """
+
+    store: Path
+    writable: tuple[Path, ...]
+    hidden: tuple[Path, ...]
+
+    def commands(self) -> list[str]:
+        """Of a shell with a mount namespace of its own."""
+        for folder in self.writable:
+            folder.mkdir(parents=True, exist_ok=True)
+        binds = [
+            f"mount --bind {shlex.quote(str(folder))} {shlex.quote(str(folder))}"
+            for folder in (self.store, *self.writable)
+        ]
+        hides = [f"mount -t tmpfs -o size=0,mode=000 tmpfs {shlex.quote(str(folder))}" for folder in self.hidden]
+        return [*binds, f"mount -o remount,bind,ro {shlex.quote(str(self.store))}", *hides]
 
 
 class Network:

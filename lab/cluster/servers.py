@@ -1,12 +1,15 @@
 """PostgreSQL and Redis of a cluster: their folders, and the commands that run them."""
 
 import shutil
+import subprocess
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from bay_observation.errors import ClusterError, SimulationError
+from lab.cluster.bays import PROJECT
 from lab.cluster.network import MAIN_ADDRESS
 from lab.cluster.settings import POSTGRESQL_PORT, REDIS_PORT
 from lab.services.postgresql import account, initialise, programs, serve_command
@@ -14,13 +17,14 @@ from lab.services.redis import redis_server
 
 _CLIENTS = "10.150.0.0/16"
 _CONNECTIONS = 200
+_ACL = PROJECT / "deploy" / "redis-acl.sh"
 
 
 class PostgreSQLFolder:
     """A new PostgreSQL's data while the context is open; `command` serves it.
 
     Args:
-        password: of its only user, `bay`, who owns everything.
+        password: of its superuser, `postgres`.
     """
 
     def __init__(self, password: str) -> None:
@@ -54,21 +58,27 @@ class PostgreSQLFolder:
         return serve_command(self._folder, self._programs, settings)
 
     def _initialise(self) -> None:
-        initialise(self._folder, self._programs, self.user, self._password)
+        initialise(self._folder, self._programs, self.user, self._password, superuser="postgres")
         with (self._folder / "data" / "pg_hba.conf").open("a", encoding="ascii") as access:
             access.write(f"host all all {_CLIENTS} scram-sha-256\n")
 
 
-def redis_command(folder: Path, password: str) -> list[str]:
+def redis_command(folder: Path, secrets: Path, queues: Sequence[str]) -> list[str]:
     """Serves an empty Redis on the main host; it keeps nothing, so that it is empty again after every start.
+
+    Args:
+        folder: for its settings.
+        secrets: with the passwords of its users, whom `deploy/redis-acl.sh` describes.
+        queues: each of which has a user.
 
     Raises:
         ClusterError: there is no Redis here.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    settings = folder / "redis.conf"
-    settings.touch(mode=0o600)
-    lines = [f"bind {MAIN_ADDRESS}", f"port {REDIS_PORT}", f"requirepass {password}", 'save ""', f"dir {folder}"]
+    users = subprocess.run([_ACL, secrets, *queues], capture_output=True, text=True, check=True).stdout
+    acl, settings = folder / "users.acl", folder / "redis.conf"
+    acl.write_text(users, encoding="utf-8")
+    lines = [f"bind {MAIN_ADDRESS}", f"port {REDIS_PORT}", f"aclfile {acl}", 'save ""', f"dir {folder}"]
     settings.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return [str(redis_server()), str(settings)]
 

@@ -15,7 +15,7 @@ import psutil
 
 from bay_observation.errors import ClusterError
 from lab.cluster.bays import PROJECT
-from lab.cluster.network import Host
+from lab.cluster.network import Host, View
 
 _RESTART_DELAY = 1.0
 _POLL = 0.1
@@ -32,6 +32,7 @@ class Service:
         command: program and arguments.
         environment: all of it.
         user: account that runs it; None is this one.
+        view: what it sees of the disk, without any capability; None is everything.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Service:
     command: Sequence[str]
     environment: Mapping[str, str] = field(repr=False)
     user: str | None = None
+    view: View | None = None
 
 
 class Supervisor:
@@ -142,6 +144,10 @@ class Supervisor:
         """The environment of a service at its next start."""
         return self._services[self._known(name)].environment
 
+    def view(self, name: str) -> View | None:
+        """What a service sees of the disk."""
+        return self._services[self._known(name)].view
+
     def set_environment(self, name: str, environment: Mapping[str, str | None]) -> None:
         """Change variables of a service's environment (None removes one), from its next start on."""
         service = self._services[self._known(name)]
@@ -163,7 +169,7 @@ class Supervisor:
         service = self._services[name]
         with self.log(name).open("ab") as output:
             self._running[name] = subprocess.Popen(
-                service.host.command(service.command, user=service.user),
+                service.host.command(service.command, user=service.user, view=service.view),
                 env=dict(service.environment),
                 cwd=self._folder,
                 stdin=subprocess.DEVNULL,

@@ -1,10 +1,9 @@
 """The environment of each host of a cluster: `env/base.env` as deployed, addresses, and secrets made once per home."""
 
-import json
 import os
 import secrets
 from base64 import urlsafe_b64encode
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from bay_observation.errors import ClusterError
@@ -17,7 +16,8 @@ REDIS_PORT = 56379
 API_PORT = 8080
 LOG_PORT = 8793  # a worker's logs, for the API server
 TRIGGERER_LOG_PORT = 8794
-DATABASES = ("airflow", "celery_results", "bay_history")
+DATABASES = {"airflow": "airflow", "celery_results": "results", "bay_history": "history"}
+"""Each with the role that owns it; `deploy/bin/make-databases` makes them."""
 API_URL = f"http://{MAIN_ADDRESS}:{API_PORT}"
 
 
@@ -66,41 +66,50 @@ class Settings:
     Args:
         home: of the cluster; its secrets are kept there.
         leave_out: variables of `env/base.env` that are not set.
+        queues: whose workers have a login of Redis.
     """
 
-    def __init__(self, home: Path, leave_out: Collection[str] = ()) -> None:
-        self._keys = _secrets(home / "secrets.json")
+    def __init__(self, home: Path, leave_out: Collection[str] = (), queues: Iterable[str] = ()) -> None:
+        self.secrets = home / "secrets"
+        """Files as a deployment's `secrets/`."""
+        _make_secrets(self.secrets, queues)
         self._shared = {name: value for name, value in read_env(BASE_ENV).items() if name not in leave_out}
 
-    @property
-    def password(self) -> str:
-        """Of PostgreSQL and Redis."""
-        return self._keys["password"]
+    def secret(self, name: str) -> str:
+        """The content of a file of `secrets`."""
+        return (self.secrets / name).read_text(encoding="ascii")
 
     def database(self, name: str, scheme: str = "postgresql") -> str:
-        """Address of one of `DATABASES`."""
-        return f"{scheme}://bay:{self.password}@{MAIN_ADDRESS}:{POSTGRESQL_PORT}/{name}"
+        """Address of one of `DATABASES`, as the role that owns it."""
+        role = DATABASES[name]
+        return f"{scheme}://{role}:{self.secret(f'{role}_db_password')}@{MAIN_ADDRESS}:{POSTGRESQL_PORT}/{name}"
 
     def everywhere(self) -> dict[str, str]:
-        """The environment of every Airflow service."""
+        """The environment of every Airflow service: no secret."""
         return {
             **self._shared,
             "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{API_URL}/execution/",
-            "AIRFLOW__CORE__FERNET_KEY": self._keys["fernet_key"],
             "AIRFLOW__CORE__DAGS_FOLDER": str(PROJECT / "dags"),
             "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
             "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
             "AIRFLOW__API__HOST": MAIN_ADDRESS,
             "AIRFLOW__API__PORT": str(API_PORT),
             "AIRFLOW__API__BASE_URL": API_URL,
-            "AIRFLOW__API__SECRET_KEY": self._keys["secret_key"],
-            "AIRFLOW__API_AUTH__JWT_SECRET": self._keys["jwt_secret"],
             "AIRFLOW__LOGGING__COLORED_CONSOLE_LOG": "False",
             "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": str(LOG_PORT),
             "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": str(TRIGGERER_LOG_PORT),
             "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
-            "HISTORY_DB": self.database("bay_history"),
             "PYTHONUNBUFFERED": "1",
+        }
+
+    def main(self) -> dict[str, str]:
+        """For the services of the main server: Airflow's database, and the keys that it signs and encrypts with."""
+        return {
+            **self.metadata(),
+            **self.logs(),
+            **self.history(),
+            "AIRFLOW__CORE__FERNET_KEY": self.secret("fernet_key"),
+            "AIRFLOW__API_AUTH__JWT_SECRET": self.secret("jwt_secret"),
         }
 
     def metadata(self) -> dict[str, str]:
@@ -108,24 +117,40 @@ class Settings:
         address = self.database("airflow", "postgresql+psycopg")
         return {"AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": address, "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN_ASYNC": address}
 
-    def celery(self) -> dict[str, str]:
-        """For the scheduler and the Celery workers."""
+    def logs(self) -> dict[str, str]:
+        """For services that serve logs, or ask for them."""
+        return {"AIRFLOW__API__SECRET_KEY": self.secret("api_secret_key")}
+
+    def history(self) -> dict[str, str]:
+        """For what writes or shows the tracking history."""
+        return {"HISTORY_DB": self.database("bay_history")}
+
+    def scheduler(self) -> dict[str, str]:
+        """Celery's side of the scheduler: it writes every queue."""
+        return self._celery("airflow", "redis_password")
+
+    def worker(self, queue: str) -> dict[str, str]:
+        """Celery's side of the worker of one queue."""
+        own = {
+            f"AIRFLOW__CELERY_BROKER_TRANSPORT_OPTIONS__{key.upper()}_KEY": f"{key}.{queue}"
+            for key in ("unacked", "unacked_index", "unacked_mutex")
+        }
+        return self._celery(queue, f"redis_{queue}") | own
+
+    def _celery(self, user: str, secret: str) -> dict[str, str]:
         return {
-            "AIRFLOW__CELERY__BROKER_URL": f"redis://:{self.password}@{MAIN_ADDRESS}:{REDIS_PORT}/0",
+            "AIRFLOW__CELERY__BROKER_URL": f"redis://{user}:{self.secret(secret)}@{MAIN_ADDRESS}:{REDIS_PORT}/0",
             "AIRFLOW__CELERY__RESULT_BACKEND": f"db+{self.database('celery_results', 'postgresql+psycopg')}",
         }
 
 
-def _secrets(path: Path) -> dict[str, str]:
-    if not path.exists():
-        made = {
-            "fernet_key": urlsafe_b64encode(secrets.token_bytes(32)).decode(),
-            "secret_key": secrets.token_urlsafe(32),
-            "jwt_secret": secrets.token_urlsafe(48),
-            "password": secrets.token_hex(16),
-        }
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            json.dump(made, file)
-    kept: dict[str, str] = json.loads(path.read_text())
-    return kept
+def _make_secrets(folder: Path, queues: Iterable[str]) -> None:
+    """Those that are missing."""
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    names = ["postgres_password", *(f"{role}_db_password" for role in DATABASES.values()), "redis_password"]
+    names += ["api_secret_key", "jwt_secret", "fernet_key", *(f"redis_{queue}" for queue in queues)]
+    for name in names:
+        if not (folder / name).exists():
+            made = urlsafe_b64encode(secrets.token_bytes(32)).decode()
+            with os.fdopen(os.open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+                file.write(made)

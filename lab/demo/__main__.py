@@ -12,6 +12,7 @@ from types import FrameType
 
 from rich.console import Console
 
+from bay_observation.commands import run_command
 from bay_observation.errors import BayObservationError, ConfigError
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -119,4 +120,4 @@ def _interrupt(_number: int, _frame: FrameType | None) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_command(main)

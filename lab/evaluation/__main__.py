@@ -17,6 +17,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from bay_observation.commands import run_command
 from lab.bars import Bar, bars_table
 from lab.evaluation.floor import FloorScore, number, percent
 from lab.evaluation.from_frames import FIRST_SEED as FIRST_FRAMES_SEED
@@ -223,4 +224,4 @@ def _positive(text: str) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_command(main)

@@ -7,7 +7,6 @@ the simulation's exact labels, spoilt by noise, missed and false detections.
 
 import argparse
 import json
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
@@ -19,6 +18,7 @@ from rich.console import Console
 from rich.table import Table
 from scipy.spatial.transform import Rotation
 
+from bay_observation.commands import run_command
 from bays import BayConfig, Camera, batch_id, load_bay
 from bays.camera_model import CameraModel, angles_of
 from fusion.pose_check import (
@@ -223,4 +223,4 @@ def _add(table: Table, rates: Rates) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_command(main)

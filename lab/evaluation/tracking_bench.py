@@ -24,6 +24,7 @@ from rich.console import Console
 from rich.table import Table
 
 from artifacts.format import to_bytes
+from bay_observation.commands import run_command
 from bays import Area, BayConfig, Layout, batch_id, load_bay
 from fusion.types import FusedBlock, FusionResult
 from lab.bars import Bar, bars_table
@@ -299,4 +300,4 @@ def _seeds(text: str) -> list[int]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_command(main)

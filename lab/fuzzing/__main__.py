@@ -17,6 +17,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from bay_observation.commands import run_command
 from lab.fuzzing.targets import TARGETS, seeds
 
 _SECONDS = 300
@@ -105,4 +106,4 @@ def _reason(log: str) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_command(main)

@@ -26,6 +26,31 @@ _VALUES: tuple[Any, ...] = (
     [], {}, [[]], {"": ""}, ["a"] * 50, {"a": {"b": {"c": 1}}},
 )  # fmt: skip
 
+_NOTIFIER = "airflow.providers.smtp.notifications.smtp.SmtpNotifier"
+_IN_RANGE: dict[str, tuple[Any, ...]] = {
+    "description": ("", "x" * 3000, "한글 블록", "{{ 1 / 0 }}", "{% raw %}", "%(x)s %", "<script>", "a\nb",
+        "\u202e", "🔩" * 500, "\\0"),
+    "schedule": ({}, {"observation": None}, {"observation": "*/10 * * * *", "fusion": None}),
+    "schedule.observation": (
+        "0 0 29 2 *", "*/1 * * * *", "59 23 31 12 *", "0 0 1 1 0", "0-59/7 1,2,3 * 1-6 mon-fri", "0 0 L * *",
+        "0 0 * * sun#3", "0 0 * * 7", "00 00 * * *", "0 0 31 4 *", "0 0 1-31 * *", " 0 0 * * * ", "0 0 * jan *",
+    ),
+    "timezone": ("UTC", "America/St_Johns", "Etc/GMT+12", "Asia/Kathmandu", "Pacific/Kiritimati", "EST5EDT"),
+    "retry_delay": (1, 1.5, 540), "capture_deadline": (0.001, 540, 1e-9), "capture_window": (0.1, 86_400, None),
+    "capture_attempts": (1, 10), "camera_down_after": (1, 144), "camera_quorum": (1, 12, 13), "enabled": (True, False),
+    "operating_hours": ([], ["00:00-23:59"], ["23:59-00:00"], ["08:00-08:00"] * 20, ["08 : 00 - 09 : 00"]),
+    "storage.wait": (60, 604_800, 60.5), "conditions.min_brightness": (0, 255),
+    "image_provider": ("http", "rtsp", "file"),
+    "notifications": (
+        [],
+        [{"name": "a", "notifier": _NOTIFIER, "arguments": {"to": "x"}}],
+        [{"name": "a", "notifier": "os.system"}], [{"name": "b", "notifier": "no.such.thing", "events": ["moved"]}],
+    ),
+    "models.yolo_detection": ("", "x" * 5000, "/", "weights with blanks.pt", "{{ x }}.pt"),
+    "models.class_names": ({}, {"": ""}, {"x" * 5000: "block"}, {"{{ x }}": "{{ y }}"}),
+    "models.stages": ((), ["A"] * 500, ["한"]), "tracking": ({}, {"doubt": 0.5}),
+}  # fmt: skip
+
 
 def mutated(text: str, changes: random.Random) -> bytes:
     """The bytes of a bay's file after one to three changes.
@@ -34,7 +59,7 @@ def mutated(text: str, changes: random.Random) -> bytes:
         text: of a right file.
         changes: gives the same file for the same state.
     """
-    kinds = (_by_line, _by_line, _by_value, _by_value, _by_value, _by_byte)
+    kinds = (_by_line, _by_value, _by_value, _by_byte, _in_range, _in_range, _in_range)
     return changes.choice(kinds)(text, changes)
 
 
@@ -104,6 +129,17 @@ def _by_value(text: str, changes: random.Random) -> bytes:
             holder.append(copy.deepcopy(holder[key]))
         else:
             holder[key] = changes.choice(_VALUES)
+    return yaml.safe_dump(content, allow_unicode=changes.random() < 0.5).encode("utf-8", "surrogatepass")
+
+
+def _in_range(text: str, changes: random.Random) -> bytes:
+    """Values that a bay's file may have, or nearly: what is taken here must suit Airflow and its database too."""
+    content = yaml.safe_load(text)
+    for key, values in changes.sample(list(_IN_RANGE.items()), changes.randint(1, 4)):
+        holder, *names = content, *key.split(".")
+        for name in names[:-1]:
+            holder = holder.setdefault(name, {})
+        holder[names[-1]] = changes.choice(values)
     return yaml.safe_dump(content, allow_unicode=changes.random() < 0.5).encode("utf-8", "surrogatepass")
 
 

@@ -135,14 +135,15 @@ class PostgreSQL:
         )
 
 
-def initialise(folder: Path, programs: Path, account: str | None, password: str = "") -> None:
-    """Make a new PostgreSQL's files in `folder`/data, owned by its only user, `bay`.
+def initialise(folder: Path, programs: Path, account: str | None, password: str = "", superuser: str = USER) -> None:
+    """Make a new PostgreSQL's files in `folder`/data.
 
     Args:
         folder: is there; is given to `account`.
         programs: folder of initdb.
         account: who runs the server; None for this user.
-        password: of the user `bay`; without one every local connection is trusted.
+        password: of the superuser; without one every local connection is trusted.
+        superuser: its only user at first.
 
     Raises:
         SimulationError: initdb failed.
@@ -157,7 +158,7 @@ def initialise(folder: Path, programs: Path, account: str | None, password: str 
         if account is not None:
             shutil.chown(secret, account)
         access = ["-A", "scram-sha-256", "--pwfile", str(secret)]
-    command = [str(programs / "initdb"), "-D", str(folder / "data"), "-U", USER, *access]
+    command = [str(programs / "initdb"), "-D", str(folder / "data"), "-U", superuser, *access]
     done = subprocess.run(
         [*command, "-E", "UTF8", "--locale=C", "--no-sync"],
         capture_output=True,

@@ -16,6 +16,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from bay_observation.commands import run_command
 from bay_observation.errors import BayObservationError, SimulationError
 from bays import BayConfig, load_bay
 from lab.simulation.cameras import CameraFarm
@@ -209,4 +210,4 @@ def _seconds(text: str) -> float:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_command(main)

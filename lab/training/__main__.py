@@ -8,6 +8,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from bay_observation.commands import run_command
 from bay_observation.errors import BayObservationError, InferenceError
 
 _EPOCHS = {"detector": 14, "segmenter": 3, "classifier": 6}
@@ -110,4 +111,4 @@ _COMMANDS = {"train": _train, "score": _score, "twins": _twins}
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_command(main)

@@ -18,6 +18,8 @@ from artifacts.reference import artifact_path
 from bay_observation.errors import ArtifactError
 from capture_async.types import FailureReason
 
+pytestmark = pytest.mark.slow(1)
+
 FILES = Path(__file__).with_name("format1")
 BAY, BATCH = "3bay_north", "3bay_north_20250702-071000"
 HEADERS = {"capture": 1, "observation": 1, "fusion": 1}

@@ -58,6 +58,7 @@ def store(s3):
     return ArtifactStore(ROOT)
 
 
+@pytest.mark.slow(1)
 def test_what_is_saved_is_loaded(store, s3, a_capture):
     reference = store.save("capture", BAY, batch_name(9), a_capture(9))
     assert store.load(reference) == a_capture(9)
@@ -69,11 +70,13 @@ def test_what_is_saved_is_loaded(store, s3, a_capture):
     assert store.where(reference) == f"{ROOT}/{reference.path}"
 
 
+@pytest.mark.slow(1)
 def test_the_reference_is_that_of_a_folder(store, tmp_path, a_capture):
     here = ArtifactStore(tmp_path).save("capture", BAY, batch_name(9), a_capture(9))
     assert store.save("capture", BAY, batch_name(9), a_capture(9)) == here
 
 
+@pytest.mark.slow(1)
 def test_batches_are_listed_in_slot_order(store, a_capture):
     assert store.batch_ids("capture", BAY) == []
     for hour in (11, 9, 10):
@@ -84,6 +87,7 @@ def test_batches_are_listed_in_slot_order(store, a_capture):
     assert store.batch_ids("observation", BAY) == [batch_name(12)]
 
 
+@pytest.mark.slow(1)
 def test_publishing_the_same_again_changes_nothing(store, s3, a_capture):
     reference = store.save("capture", BAY, batch_name(9), a_capture(9))
     puts = []
@@ -94,6 +98,7 @@ def test_publishing_the_same_again_changes_nothing(store, s3, a_capture):
     assert puts == []
 
 
+@pytest.mark.slow(1)
 def test_what_is_damaged_or_gone_is_refused(store, s3, a_capture):
     reference = store.save("capture", BAY, batch_name(9), a_capture(9))
     key = f"{BUCKET}/yard/shared/{reference.path}"
@@ -114,6 +119,7 @@ def test_what_is_damaged_or_gone_is_refused(store, s3, a_capture):
     assert not store.is_whole(reference)
 
 
+@pytest.mark.slow(1)
 def test_the_check_before_the_commit_keeps_it_from_being_published(store, s3, a_capture):
     def refuse():
         raise ArtifactError("not wanted any more")
@@ -123,6 +129,7 @@ def test_the_check_before_the_commit_keeps_it_from_being_published(store, s3, a_
     assert s3.find(BUCKET) == []
 
 
+@pytest.mark.slow(1)
 def test_a_new_object_never_takes_the_place_of_another(s3):
     files = ObjectStorage(ROOT)
     files.write("a/b", b"first", new=True)
@@ -131,6 +138,7 @@ def test_a_new_object_never_takes_the_place_of_another(s3):
     assert files.read("a/b", 100) == b"first"
 
 
+@pytest.mark.slow(2)
 def test_a_spool_is_replicated_to_it(store, s3, spool, a_capture):
     for hour, jpeg in ((9, b"spooled"), (10, b"spooled")):
         spooled = a_capture(hour, jpeg)
@@ -148,6 +156,7 @@ def _made(capture):
     return _made("capture", BAY, capture.batch_id, capture)
 
 
+@pytest.mark.slow(1)
 def test_a_marked_store_is_told_from_another_prefix(s3, monkeypatch, a_capture):
     monkeypatch.setenv("STORE_MARKER", "required")
     with pytest.raises(StoreUnavailableError, match=MARKER):
@@ -156,11 +165,13 @@ def test_a_marked_store_is_told_from_another_prefix(s3, monkeypatch, a_capture):
     ArtifactStore(ROOT).save("capture", BAY, batch_name(9), a_capture(9))
 
 
+@pytest.mark.slow(1)
 def test_a_bucket_that_is_not_there(s3, a_capture):
     with pytest.raises(StoreUnavailableError, match=r"s3://no-such-bucket/.*cannot be published"):
         ArtifactStore("s3://no-such-bucket/x").save("capture", BAY, batch_name(9), a_capture(9))
 
 
+@pytest.mark.slow(1)
 def test_a_server_that_is_gone(s3, monkeypatch, a_capture):
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     with pytest.raises(StoreUnavailableError, match="is it up") as failed:
@@ -168,6 +179,7 @@ def test_a_server_that_is_gone(s3, monkeypatch, a_capture):
     assert failed.value.fault == StoreFault.DISCONNECTED
 
 
+@pytest.mark.slow(1)
 def test_without_credentials(s3, monkeypatch, tmp_path, a_capture):
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.delenv(name)

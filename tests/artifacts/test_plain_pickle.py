@@ -27,6 +27,7 @@ PLAIN = st.recursive(
 )
 
 
+@pytest.mark.slow(1)
 @given(PLAIN)
 def test_what_is_written_is_read_by_us_and_by_python(value):
     content = dumps(value)
@@ -38,6 +39,7 @@ def test_equal_values_give_equal_bytes_whatever_objects_they_share():
     assert dumps([word, word]) == dumps(["word", "".join(["w", "ord"])])
 
 
+@pytest.mark.slow(1)
 @given(PLAIN, st.data())
 def test_a_changed_file_is_refused_or_plain(value, data):
     content = bytearray(dumps(value))
@@ -47,6 +49,7 @@ def test_a_changed_file_is_refused_or_plain(value, data):
     check(bytes(content))
 
 
+@pytest.mark.slow(1)
 @settings(max_examples=500)
 @given(
     st.lists(st.sampled_from([bytes([code]) for code in range(256)] + [b"\x80\x04", b"(", b"]", b"}", b"\x8c\x01a"]))
@@ -138,6 +141,7 @@ BOMBS = {
 }
 
 
+@pytest.mark.slow(1)
 @pytest.mark.parametrize("name", BOMBS)
 def test_a_bomb_is_refused_within_a_second_and_100_mib(name, tmp_path):
     """In a process of its own: its CPU time and its memory beyond the file are measured there."""

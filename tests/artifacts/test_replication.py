@@ -72,6 +72,7 @@ def test_the_capture_of_another_observer_stands(observer, broken, spool, store, 
     assert "another one is published and stands" in caplog.text
 
 
+@pytest.mark.slow(1)
 def test_of_two_observers_that_replicate_together_one_stands(broken, store, tmp_path, a_capture):
     hours, hosts = range(24), []
     for name in ("active", "standby"):

@@ -26,6 +26,7 @@ def test_the_page_lists_every_setting():
     assert declared <= {one.name for group in settings.GROUPS.values() for one in group}
 
 
+@pytest.mark.slow(1)
 def test_no_other_file_of_the_product_reads_the_environment():
     found = set()
     for package in PRODUCT:

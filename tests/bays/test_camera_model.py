@@ -43,6 +43,7 @@ def test_positive_roll_turns_the_camera_clockwise_so_that_the_picture_turns_the_
     assert right_of_centre[1] < 540
 
 
+@pytest.mark.slow(1)
 @settings(deadline=None)
 @given(
     pan=st.floats(-180, 180),

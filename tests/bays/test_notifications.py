@@ -97,6 +97,7 @@ def test_validate_names_file_and_recipient(make_bay, bays_folder, capsys):
     assert f"{bays_folder / 'yard.yaml'}: notification crane_office: SmtpNotifier needs the arguments to" in told
 
 
+@pytest.mark.slow(1)
 def test_validating_imports_no_airflow(make_bay, bays_folder):
     make_bay(notifications=[MAIL])
     code = (

@@ -5,6 +5,10 @@ import json
 import sys
 from datetime import UTC, datetime
 
+import pytest
+
+pytestmark = pytest.mark.slow(2)
+
 SLOT = datetime(2025, 7, 2, 7, 10, tzinfo=UTC)
 CAPTURE = """
 import asyncio, json, logging, resource, sys

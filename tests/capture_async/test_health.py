@@ -165,6 +165,7 @@ def _record_many(root: str, first: int, count: int) -> None:
         record_health(root, capture(number, C_2=FailureReason.TIMED_OUT))
 
 
+@pytest.mark.slow(1)
 def test_writers_of_several_processes_lose_nothing(tmp_path):
     context = multiprocessing.get_context("fork")
     writers = [context.Process(target=_record_many, args=(str(tmp_path), first, 12)) for first in (0, 12, 24)]
@@ -183,6 +184,7 @@ def _record_forever(root: str) -> None:
         number += 1
 
 
+@pytest.mark.slow(1)
 def test_a_writer_that_is_killed_leaves_a_whole_file_and_no_lock(tmp_path):
     context = multiprocessing.get_context("fork")
     for _ in range(5):

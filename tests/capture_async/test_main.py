@@ -223,6 +223,7 @@ def test_the_end_of_the_input_at_the_password_is_one_line(serve, monkeypatch, ca
     assert capsys.readouterr().err.splitlines()[-1].startswith("no login was given")
 
 
+@pytest.mark.slow(1)
 @pytest.mark.parametrize(("device", "status"), [("/dev/full", 1)])
 def test_a_full_disk_behind_the_output_is_one_line(device, status, tmp_path):
     """In a process of its own: what Python writes at its end goes there as well."""

@@ -73,6 +73,7 @@ async def test_answers_without_a_body_end(capture, status):
         assert reason_of(outcome) in (FailureReason.NOT_AN_IMAGE, FailureReason.NO_SNAPSHOT_SERVICE)
 
 
+@pytest.mark.slow(1)
 @pytest.mark.parametrize(
     "operation", ["GetSystemDateAndTime", "GetCapabilities", "GetServices", "GetProfiles", "GetSnapshotUri", "*"]
 )
@@ -278,6 +279,7 @@ async def test_bytes_after_the_picture_s_end_cost_no_frame(capture, frame_source
     assert outcome.jpeg == jpeg
 
 
+@pytest.mark.slow(1)
 async def test_a_frame_that_is_not_followed_by_an_end_is_taken(capture, frame_source):
     jpeg = frame_source("ODD", SLOT)
 
@@ -428,6 +430,7 @@ async def test_compressed_though_that_was_not_asked_for(capture, frame_source, f
     assert outcome.jpeg == jpeg
 
 
+@pytest.mark.slow(1)
 async def test_a_bomb_of_gzip_is_too_large(capture):
     bomb = gzip.compress(bytes(64 * 1024 * 1024))
     outcome, _ = await capture({"snapshot": http(bomb, kind="image/jpeg", Content_Encoding="gzip")})
@@ -507,6 +510,7 @@ async def test_sources_of_a_recorder_are_channels(make_farm, frame_source):
 # -- G. Time -------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow(1)
 @pytest.mark.parametrize("header", ["Retry-After: 1\r\n", "", "Retry-After: soon\r\n"])
 async def test_a_camera_that_is_busy_for_a_while_is_asked_again(capture, frame_source, header):
     jpeg, busy_until = frame_source("ODD", SLOT), asyncio.get_running_loop().time() + 0.9

@@ -57,6 +57,7 @@ def test_there_is_advice_for_every_reason():
     assert set(ADVICE) == set(FailureReason)
 
 
+@pytest.mark.slow(3)
 async def test_a_camera_is_asked_once_and_the_others_do_not_wait_for_one_that_hangs(make_farm, credentials):
     async with make_farm({"C_2": "hang", "C_4": "busy"}) as farm:
         bay = farm.bay.model_copy(update={"capture_deadline": 5.0})

@@ -37,6 +37,7 @@ def bay():
     return load_bay("demo_bay")
 
 
+@pytest.mark.slow(5)
 async def test_outcomes_stand_in_the_bay_s_order(bay):
     async def answer(camera):
         await asyncio.sleep(0.02 if camera.name.startswith("C") else 0)
@@ -89,6 +90,7 @@ async def test_a_slot_without_a_zone(bay):
         await CaptureService(bay, provider=Provider(frame)).capture(datetime(2025, 7, 2))
 
 
+@pytest.mark.slow(2)
 @pytest.mark.parametrize(
     ("error", "reason"),
     [
@@ -119,6 +121,7 @@ async def test_a_configuration_that_is_wrong_is_no_camera_s(bay):
         await CaptureService(bay, provider=Provider(answer)).capture(SLOT)
 
 
+@pytest.mark.slow(1)
 async def test_tries_are_spread_over_the_deadline_and_a_camera_s_own_wish_is_kept(bay):
     at = []
 

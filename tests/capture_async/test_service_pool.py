@@ -104,6 +104,7 @@ async def test_unknown_provider():
         await warm_up("ftp")
 
 
+@pytest.mark.slow(1)
 def test_a_loop_that_ends_closes_what_was_shared_and_warming_up_does_not_hold_it_up(tmp_path):
     """In a process of its own: nothing is imported yet there, and warnings are errors."""
     code = """
@@ -140,6 +141,7 @@ gc.collect()
     assert (done.returncode, "Unclosed" in done.stderr) == (0, False), done.stderr
 
 
+@pytest.mark.slow(1)
 def test_what_a_capture_loads_is_kept_out_of_full_collections():
     """Walking all of it blocks the loop; in a process of its own, since it cannot be undone."""
     code = """

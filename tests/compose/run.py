@@ -25,6 +25,7 @@ import httpx
 PROJECT = Path(__file__).parents[2]
 STAND_INS = Path(__file__).parent / "stand_ins"
 BAY, NEW_BAY = "demo_bay", "second_bay"
+DATABASES = ("airflow", "bay_history")
 API = "http://127.0.0.1:8080"
 FIRST_SLOT = datetime.fromisoformat("2025-07-02T10:00:00+09:00")
 TASKS = {
@@ -326,7 +327,7 @@ class Deployment:
         say(f"all {len(self.containers())} containers are healthy after {time.monotonic() - started:.0f} s")
 
     def set_camera_login(self) -> None:
-        checked(["deploy/set-camera-login.sh", self.environment, BAY], self.variables, self.folder, "yard\nyard\n")
+        checked(["deploy/set-camera-login.sh", BAY], self.variables, self.folder, "yard\nyard\n")
 
     def send(self, slot: datetime) -> float:
         """Move the cameras to a slot, start its observation, and wait until it is tracked; seconds."""
@@ -403,12 +404,15 @@ class Deployment:
     def back_up_and_restore(self) -> None:
         """As docs/deploy.md says, while observers and processors run."""
         database = ("exec", "-T", "postgres", "sh", "-c")
-        self.compose("main", *database, "pg_dump --username airflow --format custom airflow >/tmp/airflow.dump")
-        self.compose("main", "stop", "api-server", "scheduler", "dag-processor", "triggerer", "flower")
-        drop = "DROP TABLE history_batches, task_instance_history CASCADE"
-        self.compose("main", *database, f"psql --quiet --username airflow --command '{drop}'")
-        restore = "pg_restore --username airflow --dbname airflow --clean --if-exists /tmp/airflow.dump"
-        self.compose("main", *database, restore)
+        for name in DATABASES:
+            self.compose("main", *database, f"pg_dump --username postgres --format custom {name} >/tmp/{name}.dump")
+        self.compose("main", "stop", "api-server", "scheduler", "dag-processor", "triggerer", "main-worker", "flower")
+        for name, table in (("airflow", "task_instance_history"), ("bay_history", "history_batches")):
+            drop = f"DROP TABLE {table} CASCADE"
+            self.compose("main", *database, f"psql --quiet --username postgres --dbname {name} --command '{drop}'")
+        for name in DATABASES:
+            restore = f"pg_restore --username postgres --dbname {name} --clean --if-exists /tmp/{name}.dump"
+            self.compose("main", *database, restore)
         self.start("main")
         self.wait_until_healthy()
         self.check_history(FIRST_SLOT)

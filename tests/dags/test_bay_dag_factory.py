@@ -250,6 +250,7 @@ def test_the_shipped_bays_parse_without_an_error(monkeypatch):
     assert {"observation_3bay_north_dag", "fusion_3bay_north_dag", "tracking_3bay_north_dag"} <= set(bag.dags)
 
 
+@pytest.mark.slow(3)
 def test_parsing_needs_no_camera_model_or_geometry_library():
     code = f"""
 import sys, time

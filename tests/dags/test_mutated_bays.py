@@ -12,6 +12,8 @@ from dags import bay_config_check
 from dags.bay_dag_factory import build_dags
 from lab.hostile.mutations import mutated, no_text_files
 
+pytestmark = pytest.mark.slow(1)
+
 STAGES = ("observation", "fusion", "tracking")
 
 

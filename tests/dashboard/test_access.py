@@ -31,6 +31,7 @@ def send(client: Any, method: str, path: str, headers: dict[str, str]) -> Any:
     return client.request(method, path, headers=headers, params=QUERY, **body)
 
 
+@pytest.mark.slow(1)
 def test_nothing_answers_without_a_login(api: Any) -> None:
     answers = {(method, path): send(api, method, path, {}).status_code for method, path in routes(api.app)}
 
@@ -70,6 +71,7 @@ def test_reading_never_writes(api: Any) -> None:
     assert {method for method, path in routes(api.app) if method not in ("GET", "HEAD", "POST")} == set()
 
 
+@pytest.mark.slow(1)
 def test_answers_carry_their_policy(api: Any, token: Callable[[str], dict[str, str]]) -> None:
     for method, path in routes(api.app):
         headers = send(api, method, path, token("boss")).headers

@@ -52,6 +52,7 @@ def test_it_can_be_switched_off(monkeypatch: pytest.MonkeyPatch) -> None:
     assert BayDashboardPlugin().react_apps == []
 
 
+@pytest.mark.slow(2)
 def test_a_triggerer_pays_nothing_for_it() -> None:
     """Every process of Airflow imports the plugin; only the API server needs what is behind it."""
     code = "import dashboard.plugin, sys; print(*[m for m in ('fastapi', 'shapely', 'tracking') if m in sys.modules])"

@@ -44,19 +44,78 @@ def test_a_service_is_checked_limited_restarted_and_logs_within_bounds(name):
 @pytest.mark.parametrize("name", SERVICES)
 def test_no_secret_but_by_file(name):
     for variable, value in (SERVICES[name].get("environment") or {}).items():
-        if SECRET_WORDS.search(variable) and not variable.endswith(("_CMD", "_FILE")):
+        by_file = ("_CMD", "_FILE", "__SECRETS_BACKEND", "__SECRETS_BACKEND_KWARGS")
+        if SECRET_WORDS.search(variable) and not variable.endswith(by_file):
             raise AssertionError(f"{name}: {variable}={value}")
     if SERVICES[name]["image"].startswith("${AIRFLOW_IMAGE_NAME"):
-        assert SERVICES[name]["cap_drop"] == ["ALL"]
         assert SERVICES[name]["user"] == "${AIRFLOW_UID:-50000}:0"
 
 
-def test_a_bays_hosts_have_no_secret_of_the_main_server():
-    for name in of("observer") | of("processor"):
-        assert set(SERVICES[name]["secrets"]) == {
-            "postgres_password", "redis_password", "fernet_key", "api_secret_key",
-        }  # fmt: skip
-    assert SERVICES["cameras"]["secrets"] == []
+@pytest.mark.parametrize("name", SERVICES)
+def test_no_service_has_a_capability_or_a_disk_to_write(name):
+    service = SERVICES[name]
+    assert service["cap_drop"] == ["ALL"]
+    assert service["read_only"] is True
+    assert "/tmp" in service["tmpfs"]
+    # What the entry points of these two take to become their own user; no right over the kernel or the network.
+    own_user = {"CHOWN", "DAC_OVERRIDE", "FOWNER", "SETGID", "SETUID"}
+    assert set(service.get("cap_add", [])) == (own_user if name in ("postgres", "redis") else set())
+
+
+# docs/security.md has the same table.
+KEYS = {"fernet_key", "api_secret_key", "jwt_secret"}
+SECRETS = {
+    "postgres": {"postgres_password"},
+    "redis": {"redis_acl", "redis_password"},
+    "init": {"postgres_password", "airflow_db_password", "results_db_password", "history_db_password", *KEYS},
+    "api-server": {"airflow_db_password", "history_db_password", "admin_password", *KEYS},
+    "scheduler": {"airflow_db_password", "results_db_password", "redis_password", *KEYS},
+    "dag-processor": {"airflow_db_password", *KEYS},
+    "triggerer": {"airflow_db_password", *KEYS},
+    "main-worker": {"airflow_db_password", "results_db_password", "redis_password"},
+    "flower": {"results_db_password", "redis_password", "flower_password"},
+    "observer-worker": {"results_db_password", "api_secret_key", "redis_worker_password"},
+    "observer-triggerer": {"airflow_db_password", "api_secret_key", "camera_login"},
+    "inference": set(),
+    "replicator": set(),
+    "cameras": set(),
+    "processor-worker": {"results_db_password", "redis_worker_password"},
+    "processor-triggerer": {"airflow_db_password"},
+}
+# Which file each setting comes from.
+ASKED = {
+    "database": "airflow_db_password", "database-async": "airflow_db_password", "results": "results_db_password",
+    "broker": "redis_password", "flower-login": "flower_password",
+}  # fmt: skip
+
+
+def given(name: str) -> dict[str, str]:
+    """Files at /run/secrets, by their names there."""
+    listed = [{"source": one} if isinstance(one, str) else one for one in SERVICES[name].get("secrets", [])]
+    return {one.get("target", one["source"]): one["source"] for one in listed}
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_each_service_has_its_own_secrets_and_no_others(name):
+    assert set(given(name).values()) == SECRETS[name]
+    assert set(TREE["secrets"]) >= SECRETS[name]
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_each_service_asks_for_the_settings_whose_secrets_it_has(name):
+    settings = [
+        value.split()[1] for key, value in (SERVICES[name].get("environment") or {}).items() if key.endswith("_CMD")
+    ]
+    assert {ASKED.get(setting, setting) for setting in settings} <= set(given(name))
+
+
+def test_a_worker_has_keys_of_its_own_in_redis():
+    environment = SERVICES["observer-worker"]["environment"]
+    for key in ("unacked", "unacked_index", "unacked_mutex"):
+        assert (
+            environment[f"AIRFLOW__CELERY_BROKER_TRANSPORT_OPTIONS__{key.upper()}_KEY"] == f"{key}.${{WORKER_QUEUE:-}}"
+        )
+    assert environment["REDIS_USER"] == "${WORKER_QUEUE:-}"
 
 
 def test_workers_and_triggerers_serve_the_queues_of_their_env_file():
@@ -74,11 +133,22 @@ def test_ports_and_volumes_of_the_specification():
     assert PROD["services"]["postgres"]["ports"] == ["127.0.0.1:5432:5432"]
     assert PROD["services"]["redis"]["ports"] == ["127.0.0.1:6379:6379"]
     for name in of("observer") | of("processor") | {"api-server", "scheduler", "dag-processor", "triggerer"}:
-        assert "${SHARED_DATA_PATH:-./data}:/opt/airflow/data" in SERVICES[name]["volumes"]
+        worker = name in of("observer") | of("processor")
+        assert f"${{SHARED_DATA_PATH:-./data}}:/opt/airflow/data{':ro' if worker else ''}" in SERVICES[name]["volumes"]
         assert SERVICES[name]["environment"]["DATA_PATH"] == "/opt/airflow/data"
     for name in of("observer"):
         assert SERVICES[name]["environment"]["SPOOL_PATH"] == "/opt/airflow/spool"
         assert "spool:/opt/airflow/spool" in SERVICES[name]["volumes"]
+
+
+@pytest.mark.parametrize(("role", "stages"), [("observer", {"observation"}), ("processor", {"fusion", "tracking"})])
+def test_a_bay_s_containers_write_their_own_folders_of_the_store(role, stages):
+    for name in of(role):
+        mounted = [volume for volume in SERVICES[name]["volumes"] if "/opt/airflow/data" in volume]
+        assert set(mounted) == {
+            "${SHARED_DATA_PATH:-./data}:/opt/airflow/data:ro",
+            *(f"${{SHARED_DATA_PATH:-./data}}/{s}/${{BAY_ID:-}}:/opt/airflow/data/{s}/${{BAY_ID:-}}" for s in stages),
+        }
 
 
 def test_production_changes_networks_and_ports_alone():
@@ -91,7 +161,7 @@ def test_production_changes_networks_and_ports_alone():
 
 
 def test_every_script_of_the_image_that_a_service_calls_is_there():
-    called = {"airflow-config", "alive", "answers", "init-main", "serve-api", "set-connection"}
+    called = {"airflow-config", "alive", "answers", "init-main", "make-databases", "serve-api", "set-connection"}
     assert {path.name for path in (PROJECT / "deploy/bin").iterdir()} == called
 
 
@@ -114,12 +184,18 @@ def test_airflow_config_prints_each_setting_once_asked(tmp_path):
     text = (PROJECT / "deploy/bin/airflow-config").read_text().replace("/run/secrets", str(tmp_path))
     script = tmp_path / "airflow-config"
     script.write_text(text)
-    (tmp_path / "postgres_password").write_text("abc-_=")
-    (tmp_path / "redis_password").write_text("def")
-    (tmp_path / "flower_password").write_text("ghi")
+    for name in (
+        "airflow_db_password",
+        "results_db_password",
+        "history_db_password",
+        "redis_password",
+        "flower_password",
+    ):
+        (tmp_path / name).write_text(f"{name}-_=")
     variables = {
         "PATH": "/usr/bin:/bin",
-        "POSTGRES_HOST": "db", "POSTGRES_PORT": "55432", "REDIS_HOST": "queue", "REDIS_PORT": "56379",
+        "POSTGRES_HOST": "db", "POSTGRES_PORT": "55432",
+        "REDIS_USER": "obs_a", "REDIS_HOST": "queue", "REDIS_PORT": "56379",
     }  # fmt: skip
 
     def ask(name: str) -> str:
@@ -127,12 +203,12 @@ def test_airflow_config_prints_each_setting_once_asked(tmp_path):
             ["sh", str(script), name], env=variables, capture_output=True, text=True, check=True
         ).stdout
 
-    assert ask("database") == "postgresql+psycopg://airflow:abc-_=@db:55432/airflow"
-    assert ask("database-async") == "postgresql+psycopg_async://airflow:abc-_=@db:55432/airflow"
-    assert ask("results") == "db+postgresql+psycopg://airflow:abc-_=@db:55432/airflow"
-    assert ask("history") == "postgresql://airflow:abc-_=@db:55432/airflow"
-    assert ask("broker") == "redis://:def@queue:56379/0"
-    assert ask("flower-login") == "admin:ghi"
+    assert ask("database") == "postgresql+psycopg://airflow:airflow_db_password-_=@db:55432/airflow"
+    assert ask("database-async") == "postgresql+psycopg_async://airflow:airflow_db_password-_=@db:55432/airflow"
+    assert ask("results") == "db+postgresql+psycopg://results:results_db_password-_=@db:55432/celery_results"
+    assert ask("history") == "postgresql://history:history_db_password-_=@db:55432/bay_history"
+    assert ask("broker") == "redis://obs_a:redis_password-_=@queue:56379/0"
+    assert ask("flower-login") == "admin:flower_password-_="
     with pytest.raises(subprocess.CalledProcessError):
         ask("fernet_key")  # the file is missing
     with pytest.raises(subprocess.CalledProcessError):

@@ -76,6 +76,14 @@ def test_names_of_development(bay_id):
     assert processor["WORKER_QUEUES"] == f"proc_{bay_id}"
 
 
+def test_a_description_of_several_lines_writes_no_variable(make_bay):
+    bay = make_bay("yard", description="North\nAIRFLOW_IMAGE_NAME=evil\n  hall")
+    for environment in ("dev", "prod"):
+        for text in env_files(bay, environment).values():
+            assert text.startswith("# North AIRFLOW_IMAGE_NAME=evil hall: ")
+            assert "\nAIRFLOW_IMAGE_NAME" not in text
+
+
 def test_another_main_server():
     texts = env_files(load_bay("3bay_north"), "prod", IPv4Address("10.9.8.7"))
     assert "POSTGRES_HOST=10.9.8.7\n" in texts["observer_3bay_north.env"]

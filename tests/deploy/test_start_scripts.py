@@ -1,17 +1,24 @@
+import hashlib
+import json
 import stat
 import subprocess
 
 import pytest
 
-WORKER_SECRETS = {"postgres_password", "redis_password", "fernet_key", "api_secret_key"}
-MAIN_SECRETS = {*WORKER_SECRETS, "jwt_secret", "admin_password", "flower_password"}
+BAYS = ("3bay_north", "4bay", "5bay", "demo_bay")
+REDIS_USERS = {f"redis_{role}_{bay}" for bay in BAYS for role in ("obs", "proc")}
+MAIN_SECRETS = {
+    "postgres_password", "airflow_db_password", "results_db_password", "history_db_password", "redis_password",
+    "fernet_key", "api_secret_key", "jwt_secret", "admin_password", "flower_password", *REDIS_USERS,
+}  # fmt: skip
+OBSERVER_SECRETS = ("airflow_db_password", "results_db_password", "api_secret_key", "redis_obs_demo_bay")
 
 
 def test_the_first_start_of_main_makes_secrets_for_their_owner_alone(host):
     result = host.run("start-main.sh", "dev")
     assert result.status == 0, result.said
     made = {path.name: path for path in host.secrets.iterdir()}
-    assert set(made) == MAIN_SECRETS
+    assert set(made) == MAIN_SECRETS | {"redis_acl"}
     assert all(stat.S_IMODE(path.stat().st_mode) == 0o600 for path in made.values())
     values = [path.read_text() for path in made.values()]
     assert len(set(values)) == len(values)
@@ -50,7 +57,7 @@ def test_a_secret_that_the_database_was_made_with_is_not_made_anew(host, name):
 )
 def test_an_insecure_secret_keeps_production_from_starting(host, value, complaint):
     host.provide_secrets()
-    path = host.secrets / "postgres_password"
+    path = host.secrets / "results_db_password"
     path.write_text(value)
     for script, arguments in (("start-main.sh", ()), ("start-observers.sh", ("3bay_north",))):
         result = host.run(script, "prod", *arguments, **host.on_local_disk)
@@ -62,7 +69,7 @@ def test_an_insecure_secret_keeps_production_from_starting(host, value, complain
 
 def test_a_secret_that_others_may_read_is_refused(host):
     host.provide_secrets()
-    (host.secrets / "redis_password").chmod(0o640)
+    (host.secrets / "redis_obs_demo_bay").chmod(0o640)
     result = host.run("start-observers.sh", "dev", "demo_bay")
     assert result.status == 1
     assert "chmod 600" in result.said
@@ -79,15 +86,58 @@ def test_what_is_no_fernet_key_is_refused(host):
 def test_an_observer_without_secrets_is_told_where_they_come_from(host):
     result = host.run("start-observers.sh", "dev", "demo_bay")
     assert result.status == 1
-    assert "copy postgres_password redis_password fernet_key api_secret_key from the main server" in result.said
+    names = "airflow_db_password results_db_password api_secret_key redis_obs_demo_bay"
+    assert f"copy {names} from the main server" in result.said
     assert " up " not in result.calls
 
 
 def test_an_observer_needs_no_secret_of_the_main_server_alone(host):
     host.provide_secrets()
-    for name in MAIN_SECRETS - WORKER_SECRETS:
-        (host.secrets / name).unlink()
+    for path in host.secrets.iterdir():
+        if path.name not in OBSERVER_SECRETS:
+            path.unlink()
     assert host.run("start-observers.sh", "dev", "demo_bay").status == 0
+
+
+def test_redis_knows_each_worker_by_its_queue_and_by_a_digest(host):
+    host.provide_secrets()
+    users = (host.secrets / "redis_acl").read_text()
+    assert [line.split()[1] for line in users.splitlines()] == [
+        "default", "airflow", *(f"{role}_{bay}" for bay in BAYS for role in ("obs", "proc")),
+    ]  # fmt: skip
+    for name in REDIS_USERS | {"redis_password"}:
+        secret = (host.secrets / name).read_text()
+        assert secret not in users
+        assert hashlib.sha256(secret.encode()).hexdigest() in users
+    assert users.startswith("user default off")
+    four = next(line for line in users.splitlines() if line.startswith("user proc_4bay "))
+    assert {word for word in four.split() if "~" in word} == {
+        "~proc_4bay", "~proc_4bay\x06\x16*", "~_kombu.binding.proc_4bay", "~_kombu.binding_permanent.proc_4bay",
+        "~unacked.proc_4bay", "~unacked_index.proc_4bay", "~unacked_mutex.proc_4bay",
+    }  # fmt: skip
+
+
+def test_the_queue_default_is_an_observer_s_in_development_alone(host):
+    host.provide_secrets()
+    assert " ~default " in (host.secrets / "redis_acl").read_text()
+    assert host.run("start-main.sh", "prod", **host.on_local_disk).status == 0
+    assert " ~default " not in (host.secrets / "redis_acl").read_text()
+
+
+def test_the_folders_that_a_bay_writes_are_made_before_its_containers(host):
+    host.provide_secrets()
+    assert host.run("start-observers.sh", "prod", "3bay_north", **host.on_local_disk).status == 0
+    assert host.run("start-processors.sh", "prod", "3bay_north", **host.on_local_disk).status == 0
+    store = host.marker.parent
+    assert {str(path.relative_to(store)) for path in store.glob("*/*")} == {
+        "observation/3bay_north", "fusion/3bay_north", "tracking/3bay_north",
+    }  # fmt: skip
+
+
+def test_a_worker_is_started_under_its_queue_s_name(host):
+    host.provide_secrets()
+    for script, queue in (("start-observers.sh", "obs_demo_bay"), ("start-processors.sh", "proc_demo_bay")):
+        assert f"WORKER_QUEUE={queue} " in host.run(script, "dev", "demo_bay").calls
 
 
 def test_an_observer_starts_with_its_env_file_under_a_project_of_its_own(host):
@@ -165,7 +215,38 @@ def test_an_env_file_that_serves_another_bays_queue_is_refused(host):
     file.write_text(file.read_text().replace("obs_3bay_north", "obs_4bay"))
     result = host.run("start-observers.sh", "prod", "3bay_north")
     assert result.status == 1
-    assert "WORKER_QUEUES does not name obs_3bay_north" in result.said
+    assert "WORKER_QUEUES does not name obs_3bay_north alone" in result.said
+
+
+@pytest.mark.parametrize(
+    ("line", "complaint"),
+    [
+        ("SIMULATED_CAMERAS=yes\r\n", "a carriage return"),
+        ('SIMULATED_CAMERAS="yes"\n', "write NAME=VALUE, without quotes"),
+        ("SIMULATED_CAMERAS='yes'\n", "write NAME=VALUE, without quotes"),
+        ("export SIMULATED_CAMERAS=yes\n", "write NAME=VALUE, without quotes"),
+        (" SIMULATED_CAMERAS=yes\n", "blanks before it"),
+        ("SIMULATED_CAMERAS=yes \n", "a blank at the end"),
+        ("SIMULATED_CAMERAS", "write NAME=VALUE"),
+    ],
+)
+def test_a_line_that_docker_compose_would_read_otherwise_is_refused(host, line, complaint):
+    host.provide_secrets()
+    file = host.folder / "env/dev/observer_demo_bay.env"
+    file.write_text("# comment\n\n" + file.read_text() + line, newline="")
+    number = len(file.read_text().splitlines())
+    result = host.run("start-observers.sh", "dev", "demo_bay")
+    assert result.status == 1
+    assert f"observer_demo_bay.env:{number}: " in result.said
+    assert complaint in result.said
+    assert " up " not in result.calls
+
+
+@pytest.mark.parametrize("uid", ["0", "00", "root", "-1", "1 0"])
+def test_no_container_runs_as_root(host, uid):
+    result = host.run("start-main.sh", "dev", AIRFLOW_UID=uid)
+    assert result.status == 1
+    assert f"AIRFLOW_UID={uid}: give the number of a user who is not root" in result.said
 
 
 def test_production_without_its_mount_is_refused(host):
@@ -207,20 +288,55 @@ def test_compose_reaches_what_was_started(host):
     assert "write main, observer:BAY or processor:BAY" in host.run("deploy/compose.sh", "dev", "worker", "ps").said
 
 
-def test_the_login_of_cameras_stands_on_no_command_line(host):
-    host.provide_secrets()
-    script = host.folder / "deploy/set-camera-login.sh"
-    done = subprocess.run(
-        [str(script), "dev", "demo_bay"],
+def set_camera_login(host, text):
+    return subprocess.run(
+        [str(host.folder / "deploy/set-camera-login.sh"), "demo_bay"],
         env={"PATH": f"{host.programs}:/usr/bin:/bin", "DOCKER_CALLS": str(host.folder / "calls"), "HOME": "/"},
-        input='observer\nrare "pass"\n',
+        input=text.encode(),
         capture_output=True,
-        text=True,
-        check=True,
+        check=False,
     )
-    calls = (host.folder / "calls").read_text()
-    assert "exec -T api-server set-connection onvif_demo_bay generic" in calls
-    assert "rare" not in calls + done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "password"),
+    [
+        ('observer\nrare "pass" \\n {x} $HOME\n', 'rare "pass" \\n {x} $HOME'),
+        ("observer\n  blanks at both ends \n", "  blanks at both ends "),
+        ("observer\r\nfrom Windows\r\n", "from Windows"),
+        ("observer\nno line end", "no line end"),
+        ("observer\nпароль 암호\n", "пароль 암호"),
+    ],
+)
+def test_the_login_of_cameras_is_in_one_file_and_on_no_command_line(host, text, password):
+    done = set_camera_login(host, text)
+    assert done.returncode == 0, done.stderr
+    file = host.secrets / "camera_login_demo_bay"
+    login = {"conn_type": "generic", "login": "observer", "password": password}
+    assert json.loads(file.read_text()) == {"onvif_demo_bay": login}
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert not (host.folder / "calls").exists()
+    assert password.encode() not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("text", ["", "observer", "observer\n", "\n\n", "observer\na\tb\n"])
+def test_a_login_that_is_none_changes_nothing(host, text):
+    set_camera_login(host, "observer\nright\n")
+    before = (host.secrets / "camera_login_demo_bay").read_text()
+    done = set_camera_login(host, text)
+    assert done.returncode == 1
+    assert len(done.stderr.splitlines()) == 1
+    assert (host.secrets / "camera_login_demo_bay").read_text() == before
+
+
+def test_an_observer_without_a_camera_login_starts_and_says_so(host):
+    host.provide_secrets()
+    result = host.run("start-observers.sh", "dev", "demo_bay")
+    assert result.status == 0
+    assert "deploy/set-camera-login.sh demo_bay" in result.said
+    assert json.loads((host.secrets / "camera_login_demo_bay").read_text()) == {}
+    (host.secrets / "camera_login_demo_bay").chmod(0o644)
+    assert "chmod 600" in host.run("start-observers.sh", "dev", "demo_bay").said
 
 
 def test_the_first_start_of_main_marks_the_store_and_containers_require_the_marker(host):

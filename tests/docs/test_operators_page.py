@@ -73,11 +73,13 @@ def test_the_xcom_of_an_inference(day, airflow_context, inference_sockets, monke
     assert task.execute(airflow_context()).keys() == documented("InferenceOperator").keys()
 
 
+@pytest.mark.slow(1)
 def test_the_xcom_of_a_fusion(day, airflow_context):
     task = operators.FusionOperator(task_id="t", bay_id=day.bay.bay_id, reference=day.observation.to_dict())
     assert task.execute(airflow_context()).keys() == documented("FusionOperator").keys()
 
 
+@pytest.mark.slow(1)
 def test_the_xcom_of_a_tracking(day, airflow_context):
     task = operators.TrackingOperator(task_id="t", bay_id=day.bay.bay_id, reference=day.fusion.to_dict())
     assert task.execute(airflow_context()).keys() == documented("TrackingOperator").keys()

@@ -52,6 +52,7 @@ def test_a_subcommand_exists(page, command):
     assert re.search(rf'"{subcommand}"', source), f"{page}: python -m {package} has no {subcommand}"
 
 
+@pytest.mark.slow(1)
 def test_every_package_that_can_be_run_is_on_the_page_of_commands():
     page = _text(PROJECT / "docs" / "commands.md")
     runnable = [path for path in PROJECT.glob("**/__main__.py") if ".venv" not in path.parts]

@@ -49,6 +49,7 @@ def test_equipment_on_a_block_is_its_work_once_per_item(geometry, make_yard, dem
     assert len(blocks[1].cameras) >= 3  # several cameras saw each grinder
 
 
+@pytest.mark.slow(1)
 def test_descriptors_are_kept_by_camera(geometry, make_yard, demo_bay):
     box = geometry.Box("block", 48.0, 20.0, 10.0, 7.0, 0.0, 4.0)
     observation = make_yard(boxes=(box,), missed=0.0).observe()
@@ -66,6 +67,7 @@ def test_descriptors_are_kept_by_camera(geometry, make_yard, demo_bay):
     assert all((block.descriptors[name] == numbers[name]).all() for name in block.cameras)
 
 
+@pytest.mark.slow(1)
 def test_class_and_stage_go_by_weight(geometry, make_yard, demo_bay):
     box = geometry.Box("block", 48.0, 20.0, 10.0, 7.0, 0.0, 4.0, "welding")
     observation = make_yard(boxes=(box,), missed=0.0).observe()

@@ -10,6 +10,8 @@ from bays import Intrinsics, Pose
 from bays.camera_model import CameraModel
 from fusion.calibration import FloorPoint, calibrate
 
+pytestmark = pytest.mark.slow(1)
+
 
 @pytest.fixture
 def clicks(geometry, demo_bay):

@@ -45,6 +45,7 @@ def ask(url, body=None, headers=None):
             return error.code, error.read()
 
 
+@pytest.mark.slow(1)
 def test_serves_the_page_its_frame_and_its_state(page):
     assert page.url.startswith("http://127.0.0.1:")
     status, html = ask(page.url)
@@ -58,6 +59,7 @@ def test_serves_the_page_its_frame_and_its_state(page):
     assert state["survey"] == [{"name": "K1", "x": 5, "y": 6, "z": 0.0}]
 
 
+@pytest.mark.slow(1)
 def test_saves_the_points_and_says_what_they_give(page):
     second = {**ROW, "name": "", "z": 1.5}
     status, answer = ask(page.url + "points", {"size": [1920, 1080], "points": [ROW, second]})
@@ -66,18 +68,21 @@ def test_saves_the_points_and_says_what_they_give(page):
     assert not page.done.is_set()
 
 
+@pytest.mark.slow(1)
 def test_too_few_points_are_kept_all_the_same(page):
     _, answer = ask(page.url + "points", {"size": [1920, 1080], "points": [ROW]})
     assert json.loads(answer) == {"saved": 1, "report": "1 points where at least 2 are needed"}
     assert len(read_points(page.path)) == 1
 
 
+@pytest.mark.slow(1)
 def test_done_ends_the_waiting(page):
     ask(page.url + "done", {"size": [1920, 1080], "points": [ROW, ROW]})
     assert page.done.wait(5)
     assert len(page.points) == 2
 
 
+@pytest.mark.slow(1)
 @pytest.mark.parametrize(
     ("body", "reason"),
     [
@@ -97,6 +102,7 @@ def test_a_wrong_point_is_told_and_nothing_is_written(page, body, reason):
     assert not page.done.is_set()
 
 
+@pytest.mark.slow(1)
 def test_without_the_secret_or_for_another_host_there_is_nothing(page):
     root = f"http://{page.host}/"
     assert ask(root)[0] == 404
@@ -111,6 +117,7 @@ def test_a_frame_that_is_no_image_is_refused(tmp_path):
         ClickingPage("C_4", b"<html>", (1920, 1080), tmp_path / "p.csv", judge=str)
 
 
+@pytest.mark.slow(1)
 def test_a_port_in_use_is_told(page, tmp_path):
     port = int(page.host.rpartition(":")[2])
     with pytest.raises(CalibrationError, match=f"port {port} on 127.0.0.1 cannot be used"):

@@ -40,6 +40,7 @@ def knocked_pose(make_bay, demo_bay):
     return make_bay(cameras=cameras)
 
 
+@pytest.mark.slow(1)
 def test_calibrate_writes_the_file(points, knocked_pose, demo_bay, capsys):
     assert main(["calibrate", "yard", "--camera", "C_4", "--points", str(points)]) == 0
     text = capsys.readouterr().out
@@ -53,6 +54,7 @@ def test_calibrate_writes_the_file(points, knocked_pose, demo_bay, capsys):
     assert others == [camera for camera in knocked_pose.cameras if camera.name != "C_4"]
 
 
+@pytest.mark.slow(1)
 def test_a_dry_run_prints_the_change_and_writes_nothing(points, knocked_pose, bays_folder, capsys):
     before = (bays_folder / "yard.yaml").read_bytes()
     assert main(["calibrate", "yard", "--camera", "C_4", "--points", str(points), "--dry-run"]) == 0
@@ -87,6 +89,7 @@ def test_an_unreadable_bay_is_told(points, bays_folder, capsys):
     assert "yard.yaml:1" in capsys.readouterr().err
 
 
+@pytest.mark.slow(1)
 def test_clicking_shows_the_newest_frame_that_there_is(points, knocked_pose, store, monkeypatch, capsys):
     for slot, names in ((SLOT, ("C_2", "C_4")), (SLOT + timedelta(minutes=10), ("C_2",))):
         batch = batch_id("yard", slot)

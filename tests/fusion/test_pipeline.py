@@ -11,6 +11,8 @@ import shapely
 from bay_observation.errors import FusionError
 from fusion import fuse
 
+pytestmark = pytest.mark.slow(2)
+
 
 def scored(geometry, yard, **kwargs):
     result = fuse(yard.observe(), yard.bay)

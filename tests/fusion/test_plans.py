@@ -7,6 +7,8 @@ from fusion import fuse
 from fusion.plans import _right_angled, _without_seam
 from fusion.prism import RightAngledPlan
 
+pytestmark = pytest.mark.slow(1)
+
 
 @pytest.mark.parametrize(
     ("plan", "cut", "name"),

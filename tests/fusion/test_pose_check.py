@@ -44,6 +44,7 @@ def test_angles_are_read_back_from_a_rotation(demo_bay, pan, tilt, roll):
     assert np.allclose(rotation(pose.model_copy(update=again)), rotation(pose), atol=1e-9)
 
 
+@pytest.mark.slow(4)
 def test_cameras_in_their_pose_are_not_accused(knocked, demo_bay):
     batches = [seen_batch(knocked(seed=seed)[0], demo_bay) for seed in (2003, 2004)]
     for batch in batches:
@@ -55,6 +56,7 @@ def test_cameras_in_their_pose_are_not_accused(knocked, demo_bay):
     assert sum(check.verdict is OK for check in both) >= 9
 
 
+@pytest.mark.slow(3)
 def test_a_knocked_camera_is_told_with_its_turn(knocked, demo_bay):
     observation, _ = knocked("C_6", pan=1.5, tilt=-0.8)
     checks = check_poses([seen_batch(observation, demo_bay)], demo_bay)
@@ -68,6 +70,7 @@ def test_a_knocked_camera_is_told_with_its_turn(knocked, demo_bay):
     assert found.blocks >= 3
 
 
+@pytest.mark.slow(6)
 def test_the_blocks_may_come_from_the_fusion_result(knocked, demo_bay):
     observation, _ = knocked("D_9", tilt=1.0, seed=2001)
     result = fuse(observation, demo_bay)
@@ -75,12 +78,14 @@ def test_the_blocks_may_come_from_the_fusion_result(knocked, demo_bay):
     assert [check.camera for check in checks if check.verdict is OUT] == ["D_9"]
 
 
+@pytest.mark.slow(7)
 def test_a_large_knock_and_a_small_one(knocked, demo_bay):
     for tilt, expected in ((3.0, ("D_6",)), (0.3, ())):
         observation, _ = knocked("D_6", tilt=tilt, seed=2002)
         assert fuse(observation, demo_bay).out_of_pose == expected
 
 
+@pytest.mark.slow(7)
 def test_fusion_goes_on_without_a_knocked_camera(geometry, knocked, demo_bay):
     observation, yard = knocked("C_7", pan=2.5, seed=2005)
     result = fuse(observation, demo_bay)
@@ -96,15 +101,18 @@ def test_fusion_goes_on_without_a_knocked_camera(geometry, knocked, demo_bay):
     assert geometry.score(footprints, heights, yard.blocks).recall >= 0.9
 
 
+@pytest.mark.slow(3)
 def test_cameras_that_are_all_off_a_little_are_kept(make_yard, demo_bay):
     assert fuse(make_yard(seed=2006, pose_error_deg=0.5).observe(), demo_bay).out_of_pose == ()
 
 
+@pytest.mark.slow(3)
 def test_bad_detections_accuse_nobody(make_yard, demo_bay):
     spoilt = make_yard(seed=2007, noise_px=5.0, missed=0.10, false=0.05)
     assert fuse(spoilt.observe(), demo_bay).out_of_pose == ()
 
 
+@pytest.mark.slow(5)
 def test_where_too_many_contradict_nobody_is_accused(make_yard, demo_bay):
     rng = np.random.default_rng(3)
 
@@ -131,6 +139,7 @@ def test_a_camera_without_a_frame_cannot_be_told(make_yard, demo_bay):
     assert (check.verdict, check.reason) == (UNKNOWN, "no frame of it in these batches")
 
 
+@pytest.mark.slow(1)
 def test_two_cameras_that_contradict_each_other_are_not_judged(geometry, knocked, demo_bay):
     """With no third witness it cannot be known which of the two was knocked."""
     boxes = tuple(geometry.Box("block", x, y, 8.0, 5.0, 0.1, 3.0) for x in (26, 37) for y in (12, 20, 28))
@@ -148,6 +157,7 @@ def test_a_result_from_before_reads_with_no_camera_out_of_pose(make_yard, demo_b
     assert pickle.loads(pickle.dumps(old)).out_of_pose == ()
 
 
+@pytest.mark.slow(2)
 def test_the_estimate_agrees_with_the_cameras_own_model(knocked, demo_bay):
     """Corrected by the told turn, the file's pose looks where the camera really looks."""
     observation, _ = knocked("C_9", pan=-2.0, tilt=1.0, seed=2009)

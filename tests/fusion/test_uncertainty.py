@@ -19,6 +19,7 @@ def measured(yard):
     return measure(search.chosen, search.scene, outlines, FINAL_SCALE_PX)
 
 
+@pytest.mark.slow(2)
 def test_the_size_of_shifts_follows_from_the_batch(make_yard):
     steady = measured(make_yard(seed=2011, count=12, missed=0.0))
     shaken = measured(make_yard(seed=2011, count=12, missed=0.0, pose_error_deg=0.5))
@@ -29,6 +30,7 @@ def test_the_size_of_shifts_follows_from_the_batch(make_yard):
     assert np.median(shaken.doubts.typical) > 4 * np.median(steady.doubts.typical)
 
 
+@pytest.mark.slow(2)
 def test_a_pose_that_is_off_does_not_bend_heights(make_yard, geometry):
     yard = make_yard(seed=2012, count=12, missed=0.0, pose_error_deg=0.5)
     blocks = fuse(yard.observe(), yard.bay).blocks

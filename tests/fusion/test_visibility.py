@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 import shapely
 from shapely import Point
 
@@ -53,6 +54,7 @@ def test_all_cameras_see_the_whole_of_an_empty_floor(make_yard, demo_bay):
     assert result.missing_cameras == ()
 
 
+@pytest.mark.slow(2)
 def test_unseen_floor_lies_on_the_floor_and_in_whole_cells(make_yard, demo_bay):
     off = ("C_4", "D_4", "D_7")
     unseen = fuse(make_yard(seed=1, off=off).observe(), demo_bay).unseen

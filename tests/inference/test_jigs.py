@@ -43,6 +43,7 @@ def classified(monkeypatch: pytest.MonkeyPatch, *classes: tuple[str, float]) -> 
     monkeypatch.setattr("inference.jigs.classify_jigs", lambda _, crops: list(classes)[: len(crops)])
 
 
+@pytest.mark.slow(1)
 def test_masks_of_jigs_are_drawn_to_the_frame(
     models: BayModels, picture: np.ndarray, found: list[np.ndarray], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -69,6 +70,7 @@ def test_a_bay_that_does_not_ask_has_none(models: BayModels, picture: np.ndarray
     assert automatic_jigs(plain, embed(models.segmenter, [picture])[0], picture) == []
 
 
+@pytest.mark.slow(8)
 def test_the_real_generator_works_on_the_embedding_that_is_there(
     models: BayModels, picture: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:

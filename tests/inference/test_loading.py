@@ -13,6 +13,7 @@ def changed(models: Models, **update: object) -> Models:
     return models.model_copy(update=update)
 
 
+@pytest.mark.slow(1)
 def test_checkpoints_of_the_right_kinds_load(checkpoints: Models) -> None:
     loaded = load_models(checkpoints, device="cpu")
     assert loaded.detector.task == "detect"
@@ -20,6 +21,7 @@ def test_checkpoints_of_the_right_kinds_load(checkpoints: Models) -> None:
     assert loaded.image_size == 320
 
 
+@pytest.mark.slow(1)
 def test_loading_keeps_the_threads_of_the_process(checkpoints: Models) -> None:
     import torch
 
@@ -47,11 +49,13 @@ def test_a_classifier_is_no_detector(checkpoints: Models) -> None:
         load_models(changed(checkpoints, yolo_detection=checkpoints.classification), device="cpu")
 
 
+@pytest.mark.slow(1)
 def test_a_detector_is_no_classifier(checkpoints: Models) -> None:
     with pytest.raises(InferenceError, match=r"models\.classification: .*'detect' where 'classify' is wanted"):
         load_models(changed(checkpoints, classification=checkpoints.yolo_detection), device="cpu")
 
 
+@pytest.mark.slow(1)
 def test_a_detector_is_no_segmenter(checkpoints: Models) -> None:
     with pytest.raises(InferenceError, match=r"models\.sam_segmentation: .*no state dict of a SAM vit_yard"):
         load_models(changed(checkpoints, sam_segmentation=checkpoints.yolo_detection), device="cpu")
@@ -69,12 +73,14 @@ def renamed(models: Models, key: str, folder: Path, names: tuple[str, ...]) -> M
     return changed(models, **{key: folder / "renamed.pt"})
 
 
+@pytest.mark.slow(1)
 def test_a_detector_of_other_classes_is_refused(checkpoints: Models, tmp_path: Path) -> None:
     other = renamed(checkpoints, "yolo_detection", tmp_path, ("person", "bicycle"))
     with pytest.raises(InferenceError, match=r"yolo_detection: .*classes are person, bicycle, .*wanted are .*HP_block"):
         load_models(other, device="cpu")
 
 
+@pytest.mark.slow(1)
 def test_a_detector_that_knows_one_tracked_class_and_others_of_its_own_loads(
     checkpoints: Models, tmp_path: Path
 ) -> None:
@@ -91,6 +97,7 @@ def test_a_detector_with_classes_in_another_spelling_is_refused(checkpoints: Mod
         load_models(other, device="cpu")
 
 
+@pytest.mark.slow(1)
 def test_the_bay_renames_classes(checkpoints: Models, tmp_path: Path) -> None:
     other = renamed(checkpoints, "yolo_detection", tmp_path, ("Panel", "HP-block", "pannel"))
     named = changed(other, class_names={"Panel": "panel", "HP-block": "HP_block", "pannel": "pannel"})
@@ -98,12 +105,14 @@ def test_the_bay_renames_classes(checkpoints: Models, tmp_path: Path) -> None:
     assert [names[i] for i in range(3)] == ["panel", "HP_block", "pannel"]
 
 
+@pytest.mark.slow(1)
 def test_stages_in_another_spelling_are_refused(checkpoints: Models, tmp_path: Path) -> None:
     other = renamed(checkpoints, "classification", tmp_path, ("Sub-assembly", "launch"))
     with pytest.raises(InferenceError, match=r"models\.classification: .*'Sub-assembly' for 'sub_assembly'"):
         load_models(other, device="cpu")
 
 
+@pytest.mark.slow(1)
 def test_the_bay_says_which_stages_there_must_be(checkpoints: Models) -> None:
     assert load_models(changed(checkpoints, stages=("a", "b", "c", "d")), device="cpu")
     with pytest.raises(InferenceError, match=r"classes are a, b, c, d; wanted are exactly models\.stages: a, b"):
@@ -142,6 +151,7 @@ def test_another_type_of_sam_is_named(checkpoints: Models, tmp_path: Path, width
         load_models(changed(checkpoints, sam_segmentation=tmp_path / "sam.pth"), device="cpu")
 
 
+@pytest.mark.slow(1)
 def test_a_state_dict_that_lacks_or_adds_tensors_is_refused(checkpoints: Models, tmp_path: Path) -> None:
     import torch
 
@@ -157,18 +167,21 @@ def test_a_state_dict_that_lacks_or_adds_tensors_is_refused(checkpoints: Models,
             load_models(changed(checkpoints, sam_segmentation=tmp_path / "sam.pth"), device="cpu")
 
 
+@pytest.mark.slow(1)
 def test_a_jig_classifier_is_no_stage_classifier(checkpoints: Models, tmp_path: Path) -> None:
     other = renamed(checkpoints, "classification", tmp_path, ("pinjig", "gridjig"))
     with pytest.raises(InferenceError, match=r"models\.classification: .*pinjig, gridjig, .*assembly stages"):
         load_models(other, device="cpu")
 
 
+@pytest.mark.slow(1)
 def test_a_stage_classifier_is_no_jig_classifier(checkpoints: Models) -> None:
     other = changed(checkpoints, jig_classification=checkpoints.classification)
     with pytest.raises(InferenceError, match=r"models\.jig_classification: .*classes are a, b, c, d; wanted"):
         load_models(other, device="cpu")
 
 
+@pytest.mark.slow(2)
 def test_a_jig_classifier_loads_where_the_bay_asks_for_one(checkpoints: Models, tmp_path: Path) -> None:
     jigs = renamed(checkpoints, "classification", tmp_path, ("pinjig", "gridjig")).classification
     assert load_models(checkpoints, device="cpu").jig_classifier is None
@@ -186,10 +199,12 @@ def test_a_gpu_computes_in_half_precision(monkeypatch: pytest.MonkeyPatch, has_b
     assert half_precision("cuda:1") is getattr(torch, half)
 
 
+@pytest.mark.slow(1)
 def test_a_cpu_computes_in_single_precision(checkpoints: Models) -> None:
     assert load_models(checkpoints, device="cpu").half is None
 
 
+@pytest.mark.slow(1)
 def test_a_bay_can_refuse_half_precision(checkpoints: Models, monkeypatch: pytest.MonkeyPatch) -> None:
     import torch
 
@@ -199,6 +214,7 @@ def test_a_bay_can_refuse_half_precision(checkpoints: Models, monkeypatch: pytes
     assert load_models(changed(checkpoints, half_precision=False), device="cpu").half is None
 
 
+@pytest.mark.slow(1)
 def test_half_precision_reaches_all_models(checkpoints: Models, monkeypatch: pytest.MonkeyPatch) -> None:
     from dataclasses import replace
     from unittest.mock import Mock
@@ -229,6 +245,7 @@ def test_half_precision_reaches_all_models(checkpoints: Models, monkeypatch: pyt
     assert computed_in == [torch.bfloat16, False, False, False]  # the mask decoder never
 
 
+@pytest.mark.slow(1)
 def test_a_segmenter_of_another_size_is_refused(checkpoints: Models) -> None:
     with pytest.raises(InferenceError, match=r"models\.sam_segmentation: .*no state dict of a SAM vit_b"):
         load_models(changed(checkpoints, sam_model_type="vit_b"), device="cpu")
@@ -239,6 +256,7 @@ def test_an_unknown_kind_of_sam_is_named(checkpoints: Models) -> None:
         load_models(changed(checkpoints, sam_model_type="vit_x"), device="cpu")
 
 
+@pytest.mark.slow(1)
 def test_a_checkpoint_runs_no_code_of_its_own(checkpoints: Models, tmp_path: Path) -> None:
     import torch
 
@@ -254,6 +272,7 @@ def test_a_checkpoint_runs_no_code_of_its_own(checkpoints: Models, tmp_path: Pat
     assert not (tmp_path / "sprung").exists()
 
 
+@pytest.mark.slow(1)
 def test_relative_paths_start_at_models_path(
     checkpoints: Models, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

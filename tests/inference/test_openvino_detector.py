@@ -10,6 +10,8 @@ from inference import load_models, openvino_detector
 from inference.models import detect
 from inference.openvino_detector import converted, use_openvino
 
+pytestmark = pytest.mark.slow(2)
+
 
 @pytest.mark.parametrize("size", [(192, 320), (320, 320)])
 def test_the_network_is_that_of_torch_for_any_number_of_pictures(checkpoints: Models, size: tuple[int, int]) -> None:

@@ -39,6 +39,7 @@ def test_outline_of_a_random_shape_keeps_its_error(points: list[tuple[float, flo
     assert farthest_disagreement(mask, polygon) <= MAX_ERROR_PX + 0.75
 
 
+@pytest.mark.slow(6)
 @given(st.integers(0, 10_000), st.floats(3, 12))
 @settings(max_examples=40, deadline=None)
 def test_outline_of_a_ragged_mask_keeps_its_error(seed: int, softness: float) -> None:

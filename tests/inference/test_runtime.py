@@ -11,6 +11,8 @@ torch = pytest.importorskip("torch")
 
 from inference import runtime  # noqa: E402
 
+pytestmark = pytest.mark.slow(1)
+
 
 def slow_nms(boxes: np.ndarray, scores: np.ndarray, threshold: float) -> list[int]:
     """Greedy suppression as its definition says it, box by box."""

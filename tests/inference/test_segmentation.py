@@ -72,6 +72,7 @@ def test_all_boxes_of_a_frame_are_one_call_of_the_decoder(
     assert len(calls) == 1
 
 
+@pytest.mark.slow(1)
 def test_frames_of_one_call_are_embedded_as_alone(predictor: SamPredictor, picture: np.ndarray) -> None:
     frames = [picture, 255 - picture, picture[:, ::-1]]
     together = embed(predictor, frames)

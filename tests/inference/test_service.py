@@ -60,6 +60,7 @@ def exported(observation: Observation) -> list[object]:
     ]
 
 
+@pytest.mark.slow(1)
 def test_every_frame_has_its_observation(service: InferenceService, picture: np.ndarray) -> None:
     observation = service.observe(batch(*(image(f"C_{i}", picture) for i in range(6))))
     assert [camera.camera_name for camera in observation.cameras] == [f"C_{i}" for i in range(6)]
@@ -249,6 +250,7 @@ def test_a_crop_too_large_for_the_classifier_is_a_failure_of_its_camera(
     assert "does not fit into the stage classifier" in observation.failures["C_0"]
 
 
+@pytest.mark.slow(1)
 def test_frames_of_one_size_are_embedded_together(
     service: InferenceService, picture: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -312,6 +314,7 @@ def test_two_tracked_classes_at_one_place_are_one_object() -> None:
     assert one_per_place(boxes, scores, ["panel", "block", "pinjig", "panel"]) == [1, 2, 3]
 
 
+@pytest.mark.slow(1)
 def test_bays_of_the_same_models_share_a_service(checkpoints: Models) -> None:
     one = load_bay("demo_bay").model_copy(update={"models": checkpoints})
     other = load_bay("4bay").model_copy(update={"models": checkpoints.model_copy()})

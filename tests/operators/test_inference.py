@@ -205,6 +205,7 @@ def test_a_wrong_event_is_refused(task, capture, airflow_context, event):
         task.take_over(airflow_context(), event)
 
 
+@pytest.mark.slow(3)
 def test_the_operators_import_loads_no_models():
     import subprocess
     import sys

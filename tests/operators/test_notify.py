@@ -17,6 +17,8 @@ from operators import TrackingOperator, _notify
 from tracking.history import History, notices_of_slots
 from triggers.events import ArtifactEvent
 
+pytestmark = pytest.mark.slow(1)
+
 START = datetime(2025, 7, 2, 0, 0, tzinfo=UTC)
 HOME, AWAY = ("A25", 6.0), ("A13", 50.0)
 

@@ -89,6 +89,7 @@ def test_pushes_the_reference_and_what_is_missing(task, make_bay, store, make_ca
     assert {"batch_id", "bay_id", "result_path"} <= set(pushed)
 
 
+@pytest.mark.slow(1)
 def test_fails_below_the_quorum_and_names_the_missing_cameras(task, make_bay, store, airflow_context):
     make_bay(camera_quorum=11)
     counts, failures = {"cameras": 12, "images": 10, "failures": 2}, {"C_2": "timed out", "C_4": "busy"}
@@ -100,6 +101,7 @@ def test_fails_below_the_quorum_and_names_the_missing_cameras(task, make_bay, st
     assert not isinstance(e.value, AirflowFailException)  # a retry may find the cameras again
 
 
+@pytest.mark.slow(1)
 def test_fails_below_the_quorum_whatever_the_status_says(task, make_bay, store, make_capture, airflow_context):
     bay = make_bay(camera_quorum=11)
     with pytest.raises(AirflowException, match="9 cameras where bay yard wants 11"):

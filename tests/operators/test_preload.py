@@ -34,6 +34,7 @@ print(before, "fusion" in sys.modules, "tracking.history" in sys.modules, "torch
 """
 
 
+@pytest.mark.slow(3)
 def test_it_happens_when_celery_announces_a_worker_and_not_at_import():
     done = subprocess.run(
         [sys.executable, "-c", ANNOUNCED], capture_output=True, text=True, check=True, env=os.environ, timeout=120

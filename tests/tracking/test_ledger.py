@@ -19,6 +19,8 @@ from fusion.types import FusedBlock, FusionResult
 from tracking import ledger
 from tracking.history import History
 
+pytestmark = pytest.mark.slow(1)
+
 START = datetime(2025, 7, 2, 0, 0, tzinfo=UTC)
 SLOTS = 8
 

@@ -74,6 +74,7 @@ def test_show_by_area_takes_those_within_it(yard, capsys):
     assert len(rows(capsys, "show", "demo_bay", "--at", "2025-07-02T00:10:00+00:00")) == 2
 
 
+@pytest.mark.slow(1)
 def test_show_a_track_tells_its_stays(yard, capsys):
     (moved,) = rows(capsys, "events", "demo_bay", *DAY, "--kind", "moved")
     stays = rows(capsys, "show", "demo_bay", "--track", moved["track_id"])
@@ -94,6 +95,7 @@ def test_events_of_a_day_as_csv(yard, capsys):
     assert rows(capsys, "events", "demo_bay", "--day", "yesterday") == []
 
 
+@pytest.mark.slow(1)
 def test_dwell_tells_hours_and_minutes(yard, capsys):
     status, out, _ = run(capsys, "dwell", "demo_bay", *DAY)
     assert status == 0
@@ -102,6 +104,7 @@ def test_dwell_tells_hours_and_minutes(yard, capsys):
     assert totals == {"A25": 3000.0, "A13": 1800.0, "A12_S": 1200.0}
 
 
+@pytest.mark.slow(1)
 def test_gaps_say_why(yard, capsys):
     period = ["--from", "2025-07-02 09:00", "--to", "2025-07-02 10:30"]
     told = [(row["slot"][11:16], row["outcome"], row["reason"]) for row in rows(capsys, "gaps", "demo_bay", *period)]
@@ -114,11 +117,13 @@ def test_gaps_say_why(yard, capsys):
     assert [line.split()[4] for line in out.splitlines() if "not run" in line] == ["2"]  # as one row
 
 
+@pytest.mark.slow(1)
 def test_cameras_went_down(yard, capsys):
     told = [(row["kind"], row["camera"], row["slot"][11:16]) for row in rows(capsys, "cameras", "demo_bay", *DAY)]
     assert told == [("camera_down", "D_4", "09:20")]
 
 
+@pytest.mark.slow(1)
 def test_rebuild_makes_the_same_history_again(yard, capsys):
     _, before, _ = run(capsys, "export", "demo_bay")
     (yard.root / "history.db").unlink()
@@ -136,6 +141,7 @@ def test_rebuild_says_where_there_is_nothing_to_rebuild_from(store, bay, capsys)
     assert "its history is empty: there is nothing to rebuild from" in error
 
 
+@pytest.mark.slow(1)
 def test_rebuild_from_the_artifacts_alone_deletes_what_they_do_not_have(yard, bay, floors, capsys):
     import shutil
 
@@ -149,6 +155,7 @@ def test_rebuild_from_the_artifacts_alone_deletes_what_they_do_not_have(yard, ba
     assert rows(capsys, "show", "demo_bay", "--at", "2025-07-02 09:10") == []
 
 
+@pytest.mark.slow(1)
 def test_rebuild_from_the_history_alone_restores_the_trackers_state(yard, bay, capsys):
     import shutil
 
@@ -158,6 +165,7 @@ def test_rebuild_from_the_history_alone_restores_the_trackers_state(yard, bay, c
     assert len(yard.load(yard.find("tracking", "demo_bay", "demo_bay_20250702-005000")).state.tracks) == 2
 
 
+@pytest.mark.slow(1)
 def test_withdraw_needs_a_reason_and_can_be_undone(yard, capsys):
     batch = "demo_bay_20250702-002000"
     _, before, _ = run(capsys, "export", "demo_bay")
@@ -181,6 +189,7 @@ def test_prune_and_migrate(yard, capsys):
     assert (status, out) == (0, f"sqlite:///{yard.root}/history.db: schema {SCHEMA_VERSION}, now up to date\n")
 
 
+@pytest.mark.slow(1)
 @pytest.mark.parametrize(
     ("arguments", "status", "words"),
     [
@@ -243,6 +252,7 @@ def test_gaps_are_one_row_only_where_their_slots_follow_one_another(yard, capsys
     assert [(line[1], line[3], line[4]) for line in lines] == [("08:40", "08:50", "2"), ("10:00", "10:00", "1")]
 
 
+@pytest.mark.slow(1)
 def test_late_frames_and_seams_are_marked(yard, capsys):
     with History.at(yard.root) as history:
         history.record("demo_bay", START, BatchOutcome.CAPTURED, cameras=["C_2"], lateness_s=185.0, spread_s=61.0)

@@ -34,6 +34,7 @@ async def fire(**arguments):
     return events[0].payload
 
 
+@pytest.mark.slow(5)
 async def test_publishes_one_capture_and_tells_its_reference(make_bay, store, scripted_cameras):
     make_bay(**SCRIPTED)
     scripted_cameras.down = frozenset({"C_2", "D_11"})
@@ -55,6 +56,7 @@ async def test_running_again_hands_on_what_is_published_without_asking_a_camera(
     assert scripted_cameras.asked == asked == 12
 
 
+@pytest.mark.slow(5)
 async def test_a_cleared_task_gets_new_frames_once(make_bay, store, scripted_cameras):
     make_bay(**SCRIPTED)
     scripted_cameras.down = frozenset({"C_2"})
@@ -68,6 +70,7 @@ async def test_a_cleared_task_gets_new_frames_once(make_bay, store, scripted_cam
     assert scripted_cameras.asked == asked
 
 
+@pytest.mark.slow(5)
 async def test_below_the_quorum_nothing_is_published_and_the_next_try_asks_again(make_bay, store, scripted_cameras):
     bay = make_bay(camera_quorum=11, **SCRIPTED)
     scripted_cameras.down = frozenset({"C_2", "C_4"})
@@ -213,6 +216,7 @@ async def test_ended_while_it_publishes_it_leaves_nothing(make_bay, store, scrip
     assert [path for path in store.root.rglob("*") if path.is_file()] == []
 
 
+@pytest.mark.slow(2)
 def test_what_asks_cameras_is_imported_off_the_triggerers_loop():
     """It takes a second, in which no other bay's camera would be heard."""
     script = """
@@ -243,6 +247,7 @@ def test_airflow_finds_nothing_to_do_on_kill():
     assert CaptureTrigger.cleanup is BaseTrigger.cleanup
 
 
+@pytest.mark.slow(1)
 async def test_bays_in_one_triggerer_do_not_wait_for_one_another(make_bay, store, scripted_cameras):
     """No camera answers before the cameras of all bays are asked: one after another, none would."""
     bays = [make_bay(name, capture_deadline=20, **SCRIPTED) for name in ("yard", "dock", "hall")]
@@ -305,6 +310,7 @@ def note_frames(camera):
     camera._refuse_login = noted
 
 
+@pytest.mark.slow(1)
 async def test_ended_from_outside_it_lets_go_of_every_socket(yard, store):
     yard.write()
     task = asyncio.create_task(fire())
@@ -318,6 +324,7 @@ async def test_ended_from_outside_it_lets_go_of_every_socket(yard, store):
     assert store.batch_ids("capture", "yard") == []
 
 
+@pytest.mark.slow(2)
 async def test_at_the_deadline_it_lets_go_of_every_socket_and_tells(yard, store):
     yard.write(capture_deadline=2)
     payload = await fire()

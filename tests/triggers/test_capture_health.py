@@ -9,6 +9,8 @@ from capture_async.health import health_path, read_health
 from triggers import CaptureTrigger
 from triggers.stats import airflow_stats
 
+pytestmark = pytest.mark.slow(4)
+
 SLOT = datetime(2025, 7, 2, 7, 10, tzinfo=UTC)
 SCRIPTED = {"image_provider": "scripted", "image_provider_config": {}}
 

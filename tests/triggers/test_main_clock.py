@@ -10,6 +10,8 @@ import pytest
 from triggers import main_clock
 from triggers.main_clock import MainClock
 
+pytestmark = pytest.mark.slow(1)
+
 OFF = timedelta(minutes=-7)
 
 

@@ -37,6 +37,7 @@ def test_a_trigger_takes_its_tasks_queue(trigger):
     assert trigger.supports_triggerer_queue is True
 
 
+@pytest.mark.slow(5)
 def test_no_login_in_what_is_stored():
     _, kwargs = TRIGGERS[0].serialize()
     assert set(kwargs) == {"bay_id", "batch_id", "timeout", "replaces"}

@@ -44,6 +44,7 @@ def test_a_time_zone_is_kept():
     assert taken_at.tzinfo == timezone(timedelta(hours=9))
 
 
+@pytest.mark.slow(1)
 @settings(max_examples=300, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 120), st.integers(0, 20), st.binary(max_size=8)), max_size=5))
 def test_damaged_exif_costs_no_frame(edits):

@@ -111,6 +111,7 @@ def test_size_and_decoding_are_of_the_sensor_s_rows_whatever_exif_says(orientati
     assert picture.shape == (40, 96, 3)
 
 
+@pytest.mark.slow(1)
 @settings(max_examples=300, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 700), st.integers(0, 60), st.binary(max_size=12)), max_size=6))
 def test_whatever_a_jpeg_holds_it_has_a_header_or_a_named_error(edits):

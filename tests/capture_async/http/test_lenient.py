@@ -68,6 +68,7 @@ async def test_what_can_be_read(answer, body):
     assert reply.body == body
 
 
+@pytest.mark.slow(1)
 async def test_a_picture_without_an_end_is_not_waited_for_long():
     reply, _ = await ask(b"HTTP/1.1 200 OK\r\n\r\n\xff\xd8 picture \xff\xd9", hold=True)
     assert reply.body.endswith(b"\xff\xd9")

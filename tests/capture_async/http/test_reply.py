@@ -90,6 +90,7 @@ def test_a_multipart_body_of_a_service_is_left_whole():
     assert collect([body], first_part=False, Content_Type="multipart/related; boundary=b")[0] == body
 
 
+@pytest.mark.slow(1)
 @settings(max_examples=200, deadline=None)
 @given(st.lists(st.binary(max_size=40), max_size=20), st.sampled_from(["gzip", "deflate", "", "br"]), st.booleans())
 def test_whatever_comes_is_content_or_a_named_error(pieces, encoding, multipart):

@@ -153,6 +153,7 @@ READERS = {
 }
 
 
+@pytest.mark.slow(1)
 @settings(max_examples=300, deadline=None)
 @given(
     st.sampled_from(sorted(READERS)),

@@ -28,6 +28,7 @@ def test_built_in_providers():
     assert isinstance(ImageProviderFactory.create("file", base_path="/nowhere"), FileImageProvider)
 
 
+@pytest.mark.slow(1)
 def test_a_registered_provider_can_stand_in_a_bay_s_file(registry):
     bay = load_bay("demo_bay").model_dump(by_alias=True)
     bay |= {"image_provider": "nvr", "operating_hours": [], "skip_times": []}

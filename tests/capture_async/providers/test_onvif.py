@@ -71,6 +71,7 @@ async def test_resolved_once_and_one_401_for_several_captures_and_services(make_
             assert counters.requests == 4 + 1 + 3
 
 
+@pytest.mark.slow(1)
 @pytest.mark.parametrize(
     ("fault", "reason"),
     [
@@ -103,6 +104,7 @@ async def test_fault_has_its_named_outcome(make_farm, credentials, fault, reason
     assert failure.attempts[-1].outcome == reason
 
 
+@pytest.mark.slow(7)
 @pytest.mark.parametrize("fault", ["hang", "drip", "slow_header"])
 async def test_a_request_that_does_not_end_is_timed_out(make_farm, credentials, fault):
     failure, _ = await capture_one(make_farm, credentials, fault, timeout=0.3)
@@ -233,6 +235,7 @@ async def test_a_restarted_camera_is_resolved_again_within_the_capture(make_farm
         assert farm.counters["C_2"].operations["GetSnapshotUri"] == 2
 
 
+@pytest.mark.slow(4)
 async def test_a_camera_that_comes_back_is_resolved_again(make_farm, credentials):
     async with make_farm(cameras=1) as farm, CaptureService(farm.bay, credentials=credentials) as service:
         assert (await service.capture(SLOT)).images
@@ -273,6 +276,7 @@ async def test_a_path_that_looks_like_a_host_goes_to_the_camera(make_farm, crede
         assert farm.counters["C_2"].requests == 1
 
 
+@pytest.mark.slow(1)
 async def test_the_deadline_returns_what_arrived(make_farm, credentials):
     async with make_farm() as farm:
         bay = with_config(farm.bay, timeout=100)
@@ -311,6 +315,7 @@ async def test_no_socket_outlives_the_service_nor_a_cancelled_capture(make_farm,
         await service.close()
 
 
+@pytest.mark.slow(6)
 async def test_the_password_is_in_no_log_message_or_repr(make_farm, credentials, caplog):
     caplog.set_level(logging.DEBUG)
     faults = {
@@ -349,6 +354,7 @@ async def test_the_password_is_in_no_exception(credentials):
     await provider.close()
 
 
+@pytest.mark.slow(1)
 async def test_the_rate_cap_lets_every_camera_through(make_farm, credentials):
     async with make_farm(cameras=3) as farm:
         bay = with_config(farm.bay, max_per_second=2)
@@ -385,6 +391,7 @@ async def test_a_401_that_means_busy_is_no_refused_login(make_farm, credentials)
         assert requests == 4 + 2
 
 
+@pytest.mark.slow(1)
 @pytest.mark.parametrize(
     ("fault", "first", "options"),
     [("busy_once", "busy", {}), ("slow_first", "timed out", {"latency_s": 0.1})],
@@ -399,6 +406,7 @@ async def test_what_another_try_mends(make_farm, credentials, fault, first, opti
     assert all(attempt.seconds >= 0 for attempt in image.attempts)
 
 
+@pytest.mark.slow(5)
 async def test_as_many_attempts_as_the_bay_allows(make_farm, credentials):
     async with make_farm({"C_2": "busy"}, cameras=1) as farm:
         bay = farm.bay.model_copy(update={"capture_attempts": 2})
@@ -407,6 +415,7 @@ async def test_as_many_attempts_as_the_bay_allows(make_farm, credentials):
     assert [attempt.outcome for attempt in failure.attempts] == ["resolved", "busy", "busy"]
 
 
+@pytest.mark.slow(1)
 async def test_what_was_tried_before_the_deadline_is_in_the_outcome(make_farm, credentials):
     async with make_farm({"C_2": "html"}, cameras=1) as farm:
         bay = farm.bay.model_copy(update={"capture_deadline": 2.0})
@@ -475,6 +484,7 @@ async def test_two_bays_share_the_connections_that_a_camera_allows(make_farm, cr
         assert farm.counters["C_2"].operations["GetSnapshotUri"] == 1  # and what one of them resolved
 
 
+@pytest.mark.slow(1)
 async def test_a_camera_that_allows_two_is_asked_twice_at_once(make_farm, credentials):
     async with make_farm(cameras=1, latency_s=0.2) as farm:
         camera = farm.bay.cameras[0].model_copy(update={"connections": 2})
@@ -518,6 +528,7 @@ async def test_ten_announced_gigabytes_are_not_read(make_farm, credentials):
     assert "announced as 10737418240 bytes" in failure.detail
 
 
+@pytest.mark.slow(2)
 async def test_two_hundred_captures_leave_what_ten_left(make_farm, credentials):
     """Sockets, threads and what is remembered of cameras."""
     from capture_async.providers import camera_state

@@ -19,6 +19,7 @@ def rtp(sequence, payload, *, marker=False, payload_type=96, timestamp=1):
     return head + bytes(4) + payload
 
 
+@pytest.mark.slow(1)
 @settings(max_examples=300, deadline=None)
 @given(
     st.sampled_from(CODECS),
@@ -39,6 +40,7 @@ def test_what_is_no_packet(data):
     assert [found for piece in data if (found := reader.push(piece)) is not None] == []
 
 
+@pytest.mark.slow(1)
 @settings(max_examples=200, deadline=None)
 @given(
     st.lists(

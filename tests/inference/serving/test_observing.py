@@ -22,6 +22,7 @@ def capture(bay, store, make_capture):
     return store.save("capture", bay.bay_id, batch.batch_id, batch)
 
 
+@pytest.mark.slow(1)
 def test_the_observation_is_published_and_counted(bay, store, capture):
     observed = observe_capture(capture, bay, store, device="cpu")
     observation = store.load(observed.reference)

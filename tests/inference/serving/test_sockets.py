@@ -80,6 +80,7 @@ def test_a_bay_has_one_server(inference_sockets: Path) -> None:
     BaySocket("yard").close()
 
 
+@pytest.mark.slow(1)
 def test_a_killed_servers_socket_is_left_and_taken_over(start: Start, inference_sockets: Path) -> None:
     killed = start(5.0)
     killed.kill()
@@ -91,6 +92,7 @@ def test_a_killed_servers_socket_is_left_and_taken_over(start: Start, inference_
     assert asyncio.run(InferenceClient("yard").health())["pid"] == again.pid
 
 
+@pytest.mark.slow(1)
 def test_a_server_that_is_killed_in_the_middle_is_no_server(start: Start) -> None:
     server = start(5.0)
 
@@ -104,6 +106,7 @@ def test_a_server_that_is_killed_in_the_middle_is_no_server(start: Start) -> Non
         asyncio.run(ask())
 
 
+@pytest.mark.slow(1)
 def test_sigterm_tells_who_waits_and_leaves_no_socket(start: Start) -> None:
     server = start(0.1)
 

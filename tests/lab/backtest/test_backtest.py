@@ -106,6 +106,7 @@ def test_a_wrong_change_is_named_like_a_fault_of_the_file(bay, captured, tmp_pat
         Trial(tmp_path / "trial", "yard", captured, at(0), at(4)).prepare({"camera_quorum": 0})
 
 
+@pytest.mark.slow(1)
 def test_a_trial_begins_with_the_state_that_the_live_tracker_had(bay, captured, tmp_path):
     before = FusionResult(batch_id("yard", at(-1)), "yard", (), _nothing(), tuple(c.name for c in bay.cameras))
     with History.at(captured.root) as history:
@@ -255,6 +256,7 @@ def _changed(result: TrackingResult, change):
     return replace(result, tracks=tuple(new for track in result.tracks if (new := change(track)) is not None))
 
 
+@pytest.mark.slow(1)
 def test_a_failed_run_of_the_trial_is_told_and_is_the_exit_status(
     bay, captured, two_slots, tmp_path, capsys, monkeypatch
 ):

@@ -36,6 +36,7 @@ def small_bay(checkpoints: Models, picture: np.ndarray, monkeypatch: pytest.Monk
     monkeypatch.setattr("lab.training.scores.rendered_batch", lambda *_: (frames, {}))
 
 
+@pytest.mark.slow(5)
 @pytest.mark.usefixtures("small_bay")
 def test_everything_is_measured_and_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(device, "_SHIPPED_BAR_S", 1e-6)
@@ -74,6 +75,7 @@ def test_each_bar_can_fail(part: str, changes: dict[str, object], failing: int) 
     assert [bar.holds for bar in bars] == [number != failing for number in range(4)]
 
 
+@pytest.mark.slow(2)
 def test_the_encoder_is_called_with_as_many_frames_as_the_service_gives_it(
     checkpoints: Models, picture: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:

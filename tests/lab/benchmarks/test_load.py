@@ -10,6 +10,8 @@ import pytest
 
 from lab.benchmarks.load import Bar, bars_of, loop_seconds, main
 
+pytestmark = pytest.mark.slow(2)
+
 ROOT = Path(__file__).parents[3]
 TINY = [
     *("--sizes", "4,6", "--repeats", "1", "--captures", "3", "--frames", "2", "--threads", "2", "--minute", "0.1"),

@@ -1,8 +1,12 @@
 """The plain model of what must stay, and that it notices what does not."""
 
+import pytest
+
 from bays import load_bay
 from lab.benchmarks.slot_sequences import run_sequences
 from tracking.history import HistoryWriter
+
+pytestmark = pytest.mark.slow(1)
 
 
 def test_nothing_is_lost_in_random_sequences():

@@ -24,15 +24,34 @@ def test_a_wrong_line_of_an_env_file_is_named(tmp_path):
 
 
 def test_secrets_are_private_and_made_once_per_home(tmp_path):
-    first, second = Settings(tmp_path), Settings(tmp_path)
-    assert first.everywhere() == second.everywhere()
-    assert first.password
-    assert stat.S_IMODE((tmp_path / "secrets.json").stat().st_mode) == 0o600
+    first, second = Settings(tmp_path, queues=["obs_a"]), Settings(tmp_path, queues=["obs_a"])
+    assert first.main() == second.main()
+    assert first.worker("obs_a") == second.worker("obs_a")
+    for file in (tmp_path / "secrets").iterdir():
+        assert stat.S_IMODE(file.stat().st_mode) == 0o600
 
 
-def test_a_celery_worker_is_not_told_airflows_database(tmp_path):
-    told = Settings(tmp_path).everywhere() | Settings(tmp_path).celery()
-    assert not [name for name in told if name.startswith("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN")]
+def test_each_service_is_given_its_own_secrets_alone(tmp_path):
+    settings = Settings(tmp_path, queues=["obs_a", "proc_a"])
+    secrets = {file.name: file.read_text() for file in settings.secrets.iterdir()}
+    given = {
+        "everywhere": settings.everywhere(),
+        "main": settings.main(),
+        "scheduler": settings.scheduler(),
+        "triggerer": settings.metadata() | settings.logs(),
+        "worker": settings.worker("obs_a") | settings.history() | settings.logs(),
+    }
+    found = {
+        who: {name for name, value in secrets.items() if value in " ".join(environment.values())}
+        for who, environment in given.items()
+    }
+    assert found == {
+        "everywhere": set(),
+        "main": {"airflow_db_password", "history_db_password", "fernet_key", "api_secret_key", "jwt_secret"},
+        "scheduler": {"results_db_password", "redis_password"},
+        "triggerer": {"airflow_db_password", "api_secret_key"},
+        "worker": {"results_db_password", "history_db_password", "api_secret_key", "redis_obs_a"},
+    }
 
 
 def test_bays_keep_their_addresses_and_an_unsurveyed_one_borrows_its_hall(tmp_path):

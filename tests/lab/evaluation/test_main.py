@@ -24,6 +24,7 @@ def test_more_cameras_over_the_same_floor_and_over_a_longer_one(bay):
     assert longer(bay, 4).layout.width == 600
 
 
+@pytest.mark.slow(5)
 def test_every_degradation_of_the_issue_is_a_case(bay):
     yards = {case.name: case.yard(2005) for case in CASES}
     assert len(yards["two cameras off"].degraded.off) == 2
@@ -38,6 +39,7 @@ def test_every_degradation_of_the_issue_is_a_case(bay):
     assert len(counted) + len(ignored) == 24
 
 
+@pytest.mark.slow(1)
 def test_a_failed_bar_is_told_by_the_exit_code(bay, tmp_path, monkeypatch):
     case = Case("two blocks", (("recall", ">=", 0.5),), count=2)
     monkeypatch.setattr("lab.evaluation.__main__.CASES", (case,))
@@ -56,6 +58,7 @@ def test_what_could_not_be_measured_does_not_hold():
     assert not Bar("", math.nan, "<=", 1.0).holds
 
 
+@pytest.mark.slow(1)
 def test_a_yard_is_scored_beside_the_naive_merge():
     (result,) = run_case(Case("few", count=4), [2007])
     assert result.fused.truth_count == result.naive.truth_count == 4

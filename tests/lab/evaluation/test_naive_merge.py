@@ -1,3 +1,5 @@
+import pytest
+
 from fusion import fuse
 from lab.evaluation.floor import score_floor
 from lab.evaluation.naive_merge import merge_projections
@@ -14,6 +16,7 @@ def test_a_flat_panel_is_found_where_it_lies(bay):
     assert score.mean_iou > 0.98
 
 
+@pytest.mark.slow(1)
 def test_a_tall_block_is_smeared_where_fusion_is_not(bay):
     yard = random_yard(bay, 2004, count=12)
     observation = yard.observe()

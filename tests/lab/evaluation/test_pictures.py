@@ -26,6 +26,7 @@ def read(path):
     return cv2.imread(str(path))
 
 
+@pytest.mark.slow(5)
 def test_floor_plan_is_a_wide_picture_with_colours(bay, plans, true, tmp_path):
     history = replay(bay, None, plans)
     assert TrackStatus.UNOBSERVED in {track.status for track in history[-1].tracks}
@@ -35,6 +36,7 @@ def test_floor_plan_is_a_wide_picture_with_colours(bay, plans, true, tmp_path):
     assert len(np.unique(picture.reshape(-1, 3), axis=0)) > 50
 
 
+@pytest.mark.slow(1)
 def test_floor_plan_of_an_empty_floor(bay, plan, tmp_path):
     empty = plan(0, [])
     path = floor_plan(bay, empty, [Tracker(bay).update(empty)], tmp_path / "plan.png")

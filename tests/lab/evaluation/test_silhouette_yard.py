@@ -94,6 +94,7 @@ def test_degradations(bay):
     assert sum(len(c.objects) for c in spoilt.cameras) < 0.7 * sum(len(c.objects) for c in clean.cameras)
 
 
+@pytest.mark.slow(1)
 def test_a_floor_that_is_too_small_is_told(bay, monkeypatch):
     monkeypatch.setattr("lab.evaluation.silhouette_yard._TRIES", 500)
     with pytest.raises(SimulationError, match="300 blocks do not fit on 150 x 40 m"):

@@ -13,6 +13,8 @@ from lab.simulation.truth import truth_at
 from lab.simulation.yard import Yard
 from tracking import EventKind, replay
 
+pytestmark = pytest.mark.slow(2)
+
 
 @pytest.fixture(scope="module")
 def shift(bay):

@@ -33,6 +33,7 @@ def day(bay, sight):
     return make
 
 
+@pytest.mark.slow(1)
 def test_the_same_day_again(day):
     first, second = day(missed=0.1, false=0.1), day(missed=0.1, false=0.1)
     for one, other in zip(first.results, second.results, strict=True):
@@ -63,6 +64,7 @@ def test_without_errors_every_block_is_seen_where_it_stands(day):
             assert (block.class_name, block.stage, block.area) == (near.class_name, near.stage, near.area)
 
 
+@pytest.mark.slow(1)
 def test_what_only_cameras_that_are_off_could_see_is_hidden_and_unseen(day, bay):
     off = tuple(camera.name for camera in bay.fusion_cameras if camera.pose.x < 40)
     dark = day(missed=0, false=0, off=off, off_slots=(2, 5))
@@ -75,6 +77,7 @@ def test_what_only_cameras_that_are_off_could_see_is_hidden_and_unseen(day, bay)
                 assert result.unseen.intersection(block.footprint).area > 0.99 * block.footprint.area
 
 
+@pytest.mark.slow(1)
 def test_whatever_the_order_of_arrival_the_export_is_the_same(bay, day):
     results = day(lost=0.15).results
     assert len(results) < SLOTS
@@ -95,6 +98,7 @@ def test_baselines_follow_what_stands_and_tell_what_leaves(plan, fused, slot, fo
     assert exited.time == slot(4)
 
 
+@pytest.mark.slow(1)
 def test_equipment_is_seen_as_it_stands_but_for_the_errors_asked_for(day):
     clean = day(missed=0, false=0, work_missed=0, work_false=0)
     for result in clean.results:
@@ -105,6 +109,7 @@ def test_equipment_is_seen_as_it_stands_but_for_the_errors_asked_for(day):
     assert not any(block.work for result in day(work_missed=1, work_false=0).results for block in result.blocks)
 
 
+@pytest.mark.slow(1)
 def test_an_exit_in_the_last_slot_that_is_not_reported_is_missed(bay, day):
     """Days are scored to their last slot."""
     told = day(missed=0, false=0)
@@ -169,6 +174,7 @@ def test_twins_that_take_each_others_place_are_of_one_class_and_within_centimetr
         assert min(apart) <= 0.15
 
 
+@pytest.mark.slow(1)
 def test_misses_come_in_runs_and_ghosts_stay(bay, sight):
     slots = every_slot(bay)[:60]
     spoilt = Spoilt(missed=0, false=0.01, false_slots=4, runs=0.02, run_slots=4)
@@ -190,6 +196,7 @@ def test_hours_of_the_bay_are_four_windows_a_day(bay):
     assert all(north.closed(slot) is None for slot in slots)
 
 
+@pytest.mark.slow(2)
 def test_figures_are_written_and_held_against_their_bars(monkeypatch, tmp_path, capsys):
     """The whole run on few slots: it writes its figures, and a bar follows from them."""
     short = Case(slots=lambda bay: every_slot(bay)[:6], scores=(("hota", 0.975),))

@@ -10,6 +10,8 @@ from bay_observation.errors import ArtifactError
 from lab.hostile import artifacts
 from lab.hostile.artifacts import cases, read_references
 
+pytestmark = pytest.mark.slow(1)
+
 
 def refused():
     raise ArtifactError("no")

@@ -1,5 +1,9 @@
+import pytest
+
 from lab.hostile import cameras
 from lab.simulation.faults import Fault
+
+pytestmark = pytest.mark.slow(1)
 
 
 async def test_one_way_of_each_kind(monkeypatch):

@@ -68,6 +68,7 @@ def test_keys_are_private_and_made_once_per_home(airflow, commands):
     assert airflow.url == f"http://127.0.0.1:{airflow.port}"
 
 
+@pytest.mark.slow(3)
 def test_airflow_reads_the_configuration_as_it_is_meant(tmp_path, commands):
     airflow = EmbeddedAirflow(tmp_path / "100 % home", dags_folder=tmp_path / "dags")
     airflow.migrate()
@@ -170,6 +171,7 @@ def test_each_triggerer_has_its_queues_and_its_name(tmp_path, commands, started)
     airflow._services.clear()
 
 
+@pytest.mark.slow(3)
 def test_a_triggerer_is_shown_under_its_name(tmp_path, commands):
     airflow = EmbeddedAirflow(tmp_path / "home", dags_folder=tmp_path / "dags", triggerers={"observer-a": ["obs_a"]})
     airflow.migrate()
@@ -182,6 +184,7 @@ def test_a_triggerer_is_shown_under_its_name(tmp_path, commands):
     assert read.communicate()[0].splitlines()[-1] == "observer-a"
 
 
+@pytest.mark.slow(1)
 @pytest.mark.parametrize("leader_only", [False, True])
 def test_a_triggerer_is_ended_with_all_that_it_started(airflow, tmp_path, leader_only):
     pids = tmp_path / "pids"
@@ -220,6 +223,7 @@ def test_a_service_that_dies_is_an_error_with_the_end_of_its_log(airflow, comman
     assert started == {}
 
 
+@pytest.mark.slow(1)
 def test_stop_ends_everything_that_was_started(airflow, tmp_path):
     """Also what ignores SIGTERM, and what has left the service's process group."""
     pids = tmp_path / "pids"

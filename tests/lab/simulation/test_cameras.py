@@ -108,6 +108,7 @@ async def test_no_frame_without_the_login(make_farm):
         assert farm.counters["C_2"].failed_logins == 4
 
 
+@pytest.mark.slow(1)
 async def test_onvif_zeep_finds_the_snapshot_address(make_farm):
     """The library's own camera class, in a process of its own, since it changes the process that it is in."""
     code = """

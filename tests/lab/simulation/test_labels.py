@@ -111,6 +111,7 @@ def test_a_loaded_jig_is_its_rim(bay: BayConfig, empty: YardState) -> None:
     assert rim.stage is None
 
 
+@pytest.mark.slow(1)
 def test_labels_of_a_full_yard_are_disjoint_and_known(bay: BayConfig) -> None:
     state = Yard(bay, seed=4).at(DEFAULT_START)
     labels = label_frame(bay, "D_6", state)

@@ -12,6 +12,8 @@ from bays import load_bay
 from lab.services.ports import free_port
 from lab.simulation.__main__ import _login, main
 
+pytestmark = pytest.mark.slow(1)
+
 
 def test_render_writes_a_frame(tmp_path, capsys):
     out = tmp_path / "frame.jpg"

@@ -15,6 +15,8 @@ from lab.simulation.objects import STAGES
 from lab.simulation.rendering import FrameSource, Renderer
 from lab.simulation.yard import DEFAULT_START, Yard
 
+pytestmark = pytest.mark.slow(1)
+
 CAMERA = "C_4"
 SIZE = (1080, 1920, 3)
 

@@ -52,6 +52,7 @@ def test_order_is_not_by_the_distance_of_the_middles(empty: YardState) -> None:
     assert paint_order(scene, model, draw(scene, model).outlines) == [1, 0]
 
 
+@pytest.mark.slow(1)
 @pytest.mark.parametrize("seed", range(4))
 def test_ids_agree_with_rays(seed: int) -> None:
     """Every pixel of the id buffer shows the face that a ray through its middle meets first."""

@@ -14,6 +14,8 @@ from lab.simulation.placement import DIMENSIONS, MIN_CLEARANCE_M
 from lab.simulation.truth import truth_at, work_events
 from lab.simulation.yard import DEFAULT_START, Yard, YardState
 
+pytestmark = pytest.mark.slow(1)
+
 
 @pytest.fixture(scope="module")
 def bay() -> BayConfig:

@@ -9,6 +9,8 @@ from inference.checkpoints import file_sha256
 from inference.service import InferenceService
 from lab.training.card import write_card
 
+pytestmark = pytest.mark.slow(1)
+
 
 def test_the_card_names_files_and_scores(checkpoints: Models, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     bay = load_bay("demo_bay").model_copy(update={"models": checkpoints})

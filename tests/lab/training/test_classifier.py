@@ -4,6 +4,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import pytest
 
 from inference.crops import BACKGROUND, CROP_SIZE
 from lab.training.classifier import is_repainted, repainted
@@ -28,6 +29,7 @@ def test_paint_changes_and_the_rest_stays() -> None:
     assert lightness[42, 50] < lightness[30, 50] - 20  # the ribs are still darker than the plate
 
 
+@pytest.mark.slow(1)
 def test_paint_is_drawn_whatever_the_stage() -> None:
     """Crops of two paints become crops of one distribution of paints."""
     rng = np.random.default_rng(4)

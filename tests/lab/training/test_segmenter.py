@@ -11,6 +11,8 @@ from lab.training import segmenter
 from lab.training.frames import Label, Sample
 from lab.training.hardware import Hardware
 
+pytestmark = pytest.mark.slow(9)
+
 CPU = Hardware("cpu", batch=2, workers=0, mixed_precision=False)
 
 

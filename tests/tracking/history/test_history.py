@@ -194,6 +194,7 @@ def test_an_event_of_a_later_kind_is_kept_with_all_that_it_has(history, tracked)
     assert history.events("demo_bay", at(0), at(1), track_id="demo_bay-00000_") == []
 
 
+@pytest.mark.slow(1)
 def test_how_long_blocks_stood(history, tracked):
     one_by_one(history, tracked)
     dwell = {(one.area, one.stage): one for one in history.dwell("demo_bay", at(0), at(100))}
@@ -288,6 +289,7 @@ def test_the_same_slot_again_changes_nothing(history, tracked):
     assert len(before) > 3 * SLOTS / 2
 
 
+@pytest.mark.slow(1)
 @pytest.mark.parametrize("first", range(SLOTS))
 def test_a_replay_from_any_slot_leaves_the_rows_of_an_ordered_run(bay, floors, history, tracked, first):
     # Before the replay the bay was thought to be another: nothing but the first block, elsewhere, from `first` on.
@@ -303,6 +305,7 @@ def test_a_replay_from_any_slot_leaves_the_rows_of_an_ordered_run(bay, floors, h
     assert wrong != replayed
 
 
+@pytest.mark.slow(1)
 def test_all_at_once_is_one_by_one(history, tracked):
     write(history, tracked)
     with History(history.database.location + ".single") as single:
@@ -310,6 +313,7 @@ def test_all_at_once_is_one_by_one(history, tracked):
         assert list(history.export("demo_bay")) == list(single.export("demo_bay"))
 
 
+@pytest.mark.slow(1)
 @pytest.mark.parametrize("seed", [2000, 2001])
 def test_whatever_order_batches_come_in(bay, floors, history, tracked, seed):
     """As the ledger does: each batch with all that came after it, from the state before it."""
@@ -406,6 +410,7 @@ def test_a_span_is_the_shortest_that_holds_a_stay(slots):
     assert span == 0 or slots * SLOT > longest_of(span - 1)
 
 
+@pytest.mark.slow(1)
 def test_what_stood_at_a_time_is_what_the_stays_say(history, tracked):
     """Every slot by the index of spans, against a look at every stay."""
     one_by_one(history, tracked)
@@ -421,6 +426,7 @@ def test_what_stood_at_a_time_is_what_the_stays_say(history, tracked):
         assert {(stay.track_id, stay.since) for stay in history.standing("demo_bay", at=moment)} == expected
 
 
+@pytest.mark.slow(1)
 @pytest.mark.parametrize("seed", range(3))
 def test_dwell_is_what_the_stays_say(bay, floors, history, seed):
     """Of random periods, after every batch of a shuffled run, against a look at every stay."""
@@ -542,6 +548,7 @@ def test_an_older_schema_is_migrated_at_first_use_and_a_newer_one_refused(histor
         later.standing("demo_bay")
 
 
+@pytest.mark.slow(1)
 def test_a_history_of_the_version_before_is_brought_over(history, tracked, bay):
     from alembic import command
 

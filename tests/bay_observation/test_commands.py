@@ -1,0 +1,123 @@
+"""Every command ends odd input, closed pipes, full disks, Ctrl-C and Ctrl-D with one line at most, and its status."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PROJECT = Path(__file__).parents[2]
+# Scripts that a person runs with `python -m`: they have a block for that at their end.
+SCRIPTS = sorted(
+    path
+    for package in PROJECT.iterdir()
+    if package.is_dir() and not package.name.startswith((".", "tests", "deploy"))
+    for path in package.rglob("*.py")
+    if 'if __name__ == "__main__":' in path.read_text("utf-8")
+)
+# No person's: started by another script, with arguments of its own.
+INNER = {
+    "lab/benchmarks/cases.py",
+    "lab/benchmarks/yard.py",
+    "lab/hostile/bays_in_airflow.py",
+    "lab/simulation/failing_store.py",
+}
+
+WALL = """
+import sys
+from bay_observation.commands import run_command
+from bay_observation.errors import ConfigError
+
+def main():
+{body}
+
+run_command(main)
+"""
+CASES = {
+    "done": ("    print('x'); return 0", 0, ""),
+    "its own status": ("    return 3", 3, ""),
+    "wrong arguments": ("    sys.exit(2)", 2, ""),
+    "Ctrl-C": ("    raise KeyboardInterrupt", 130, ""),
+    "Ctrl-D": ("    input('Login: ')", 2, "the input ended before an answer; nothing was done"),
+    "an error of ours": ("    raise ConfigError('bays/x.yaml:3: no')", 1, "bays/x.yaml:3: no"),
+    "no such file": ("    open('/nothing/there')", 1, "/nothing/there: No such file or directory"),
+    "a full file": (
+        "    print('x' * 100_000, file=open('/dev/full', 'w'))",
+        1,
+        "the output cannot be written: No space left on device",
+    ),
+}
+
+
+def python(*arguments, **options):
+    environment = os.environ | {"PYTHONPATH": str(PROJECT), "BAYS_PATH": str(PROJECT / "bays")}
+    given = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | options
+    return subprocess.Popen([sys.executable, *arguments], env=environment, text=True, **given)
+
+
+def wall(body, **options):
+    return python("-c", WALL.format(body=body), **options)
+
+
+@pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: str(path.relative_to(PROJECT)))
+def test_every_command_has_the_wall(path):
+    block = path.read_text("utf-8").partition('if __name__ == "__main__":')[2]
+    assert ("run_command(main)" in block) is (str(path.relative_to(PROJECT)) not in INNER)
+
+
+def test_the_commands_that_a_page_names_are_among_them():
+    named = re.findall(r"`python -m ([\w.]+)", (PROJECT / "docs/commands.md").read_text("utf-8"))
+    there = {str(path.relative_to(PROJECT)) for path in SCRIPTS}
+    assert len(named) > 10
+    for module in named:
+        file = module.replace(".", "/")
+        assert {f"{file}/__main__.py", f"{file}.py"} & there, module
+
+
+@pytest.mark.parametrize(("body", "status", "said"), CASES.values(), ids=CASES.keys())
+def test_what_a_command_ends_with(body, status, said):
+    process = wall(body)
+    _, errors = process.communicate(timeout=30)
+    assert (process.returncode, errors.strip()) == (status, said)
+
+
+def test_a_full_disk_behind_the_output():
+    with Path("/dev/full").open("w") as full:
+        process = wall("    print('x'); return 0", stdout=full)
+        _, errors = process.communicate(timeout=30)
+    assert (process.returncode, errors.strip()) == (1, "the output cannot be written: No space left on device")
+
+
+def test_a_full_disk_behind_both():
+    with Path("/dev/full").open("w") as full:
+        process = wall("    print('x'); return 0", stdout=full, stderr=full)
+        assert process.wait(30) == 1
+
+
+@pytest.mark.parametrize("size", [1, 1_000_000])
+def test_a_reader_that_has_seen_enough(size):
+    process = wall(f"    print('x' * {size}); return 0")
+    process.stdout.close()
+    assert process.wait(30) == 1
+    assert process.stderr.read() == ""
+    process.stderr.close()
+
+
+def test_ctrl_c_in_the_middle():
+    process = wall("    print('ready', flush=True); import time; time.sleep(60)")
+    assert process.stdout.readline() == "ready\n"
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=30)
+    assert (process.returncode, errors) == (130, "")
+
+
+@pytest.mark.parametrize("command", ["bays list", "bays validate", "bay_observation.settings"])
+def test_a_command_as_it_is(command):
+    with Path("/dev/full").open("w") as full:
+        process = python("-m", *command.split(), stdout=full)
+        _, errors = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert errors.splitlines() == ["the output cannot be written: No space left on device"]
