@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 from lxml import etree  # type: ignore[import-untyped]
@@ -24,6 +25,8 @@ _DECLARATION = re.compile(r"^\s*<\?xml[^>]*\?>")
 _DECLARED = re.compile(rb"^\s*<\?xml[^>]*encoding\s*=\s*[\"']([\w.\-]+)[\"']")
 _ENVELOPE = re.compile(r"<(?:[\w.\-]+:)?(?:Envelope|Fault)[\s>/]")
 _FORBIDDEN = re.compile(r"<!(?:DOCTYPE|ENTITY)", re.IGNORECASE)
+_LAST = re.compile("[:}]")
+_LONGEST_NAME = 200
 _MAX_SIDE = 100_000
 _YEARS = range(1970, 2100)
 _POSIX_ZONE = re.compile(r"[A-Za-z<>+\-0-9]*?[A-Za-z>]([+\-]?\d{1,2})(?::(\d{2}))?")
@@ -206,10 +209,11 @@ def _moment(element: Any) -> datetime | None:
     """An ONVIF DateTime as if it were UTC; None for a clock that was never set."""
     if element is None:
         return None
-    values = {
-        name: _whole_number(_text(next(_named(element, name), None)))
-        for name in ("Year", "Month", "Day", "Hour", "Minute", "Second")
-    }
+    values: dict[str, int | None] = dict.fromkeys(("Year", "Month", "Day", "Hour", "Minute", "Second"))
+    for found in element.iter():
+        name = _local(found.tag)
+        if name in values and values[name] is None:
+            values[name] = _whole_number(_text(found))
     second = min(values.pop("Second") or 0, 59)
     year, month, day, hour, minute = values.values()
     if year is None or month is None or day is None or hour is None or minute is None or year not in _YEARS:
@@ -267,4 +271,12 @@ def _text(element: Any) -> str:
 
 def _local(name: object) -> str:
     """Without namespace; without a prefix that was not declared."""
-    return re.split("[:}]", name)[-1] if isinstance(name, str) else ""
+    if not isinstance(name, str):
+        return ""
+    return _short_local(name) if len(name) <= _LONGEST_NAME else _LAST.split(name)[-1]
+
+
+@lru_cache(maxsize=1024)
+def _short_local(name: str) -> str:
+    """Two hundred cameras send the same few dozen names, each of them in every reply."""
+    return _LAST.split(name)[-1]

@@ -13,10 +13,13 @@ import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import get_args
 
 from rich.console import Console
 from rich.table import Table
 
+from artifacts import Stage
+from artifacts.schemas import SCHEMAS
 from bay_observation.commands import run_command
 from lab.fuzzing.targets import TARGETS, seeds
 
@@ -90,6 +93,12 @@ def _fuzz(name: str, rest: list[str]) -> int:
             del sys.modules[module]  # imported above without instruments
         sys.modules.pop("lab.fuzzing.targets", None)
         from lab.fuzzing import targets
+
+        # What a stage imports at its first artifact is imported here: with instruments, and in no input's time.
+        for seed in [b"", *targets.seeds(name)]:
+            targets.TARGETS[name](seed)
+        if stage := next((stage for stage in get_args(Stage) if name == f"artifact_{stage}"), None):
+            SCHEMAS[stage].kind()
     atheris.Setup([name, *rest], targets.TARGETS[name])
     atheris.Fuzz()
     return 0
