@@ -20,6 +20,8 @@ class TrackerParameters(BaseModel):
 
     Decisions:
         certain: probability from which on an explanation is believed and its event reported.
+        certain_new, certain_gone: the same of a block that came and of one that left: what is false comes twice, as
+            it is taken back, and a slot more costs little.
         revise_slots: slots for which it may be put off; then the likeliest one is taken, and its event
             says what else was possible.
         confirm_slots: sightings that make a track of a new block, and a move of a lift.
@@ -72,6 +74,8 @@ class TrackerParameters(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     certain: Chance = 0.9
+    certain_new: Chance = 0.985
+    certain_gone: Chance = 0.9
     revise_slots: Count = 6
     confirm_slots: Count = 2
     exit_slots: Count = 3
@@ -82,7 +86,7 @@ class TrackerParameters(BaseModel):
     slack_m: Metres = 0.03
     twin_share: Chance = 0.05
     reuse_share: Chance = 0.3
-    return_per_hour: Rate = 0.004
+    return_per_hour: Rate = 0.02
     bad_view: Chance = 0.003
     class_misread: Chance = 0.05
     stages: tuple[str, ...] = ("sub_assembly", "unit_assembly", "grand_assembly", "pre_outfitting")

@@ -33,11 +33,11 @@ from bays import BayConfig, TaskType, bay_ids, dag_id, load_bay, observer_queue,
 from operators import FusionOperator, InferenceOperator, ObservationOperator, TrackingOperator, TriggerStageOperator
 from operators.conditions import check_execution_conditions
 from operators.retrying import StorePatience
+from operators.slot_schedule import SlotSchedule
 
 _log = logging.getLogger(__name__)
 
-# Airflow starts no task of a run whose logical date lies in the future, and the run holds up its bay's next ones.
-# No run that is well takes so long: a task that no worker takes fails after an hour.
+# No run that is well takes so long (a task that no worker takes fails after an hour), and it holds up its bay.
 _LONGEST_RUN = timedelta(hours=2)
 START_DATE = datetime(2025, 1, 1, tzinfo=UTC)
 DEFAULT_ARGS: dict[str, Any] = {
@@ -191,7 +191,8 @@ def _observation_schedule(bay: BayConfig) -> dict[str, Any]:
     if switch is False:
         return {"schedule": None}
     end = {} if switch is True else {"end_date": switch}
-    return {"schedule": bay.schedule.observation, **end}
+    cron = bay.schedule.observation
+    return {"schedule": None if cron is None else SlotSchedule(cron, timezone="UTC"), **end}
 
 
 globals().update(build_dags())

@@ -40,7 +40,7 @@ def housekeeping_dag() -> DAG:
         default_args={
             "owner": "samho-ops",
             "retries": 2,
-            "retry_delay": timedelta(minutes=10),
+            "retry_delay": timedelta(minutes=5),
             "execution_timeout": timedelta(hours=1),
         },
         render_template_as_native_obj=True,

@@ -61,11 +61,19 @@ def _odds(stack: Stack, gone: Forms, hours: float, count: int, model: Model) -> 
     time = np.array([hours])
     own_shape = model.paired_shape(before, latest, moved=False)
     stays = float(model.stands(time)[0]) + model.place(before, latest) + own_shape
-    replaced = float(model.leaves(time)[0]) - stays
-    moves = float(model.moves(time)[0])
+    leaves, moves, arrives = (float(of(time)[0]) for of in (model.leaves, model.moves, model.comes))
+    # Nothing else can be likelier than this. Most blocks stand, and are not looked into any further.
+    comes_near = max(moves, leaves + arrives) + model.set_down(np.zeros(1))
+    most = comes_near + np.maximum(model.likeliest_shape(latest), 0.0) - stays
+    rows = np.flatnonzero(np.maximum(most, model.bad_view(latest.count) - own_shape) > _POSSIBLE)
+    if not len(rows):
+        return result
+    everyone, fit, before, latest = before, fit[rows], before.take(rows), latest.take(rows)
+    stays, own_shape = stays[rows], own_shape[rows]
+    replaced = leaves - stays
     nearby = model.set_down(np.hypot(*(latest.values[:, [X, Y]] - before.values[:, [X, Y]]).T))
     # Another block has come here: an unknown one, one that is missing, or one that this one has changed places with.
-    unknown = float(model.comes(time)[0]) + model.unknown_shape(latest, before)
+    unknown = arrives + model.unknown_shape(latest, everyone)
     shape = model.shape(before, latest, moved=True)
     # (row, column): the block of the row is at the place of the column. On the diagonal it was lifted itself, and
     # set down beside its place, or turned.

@@ -20,7 +20,7 @@ from tracking.types import Rates, Streak, Track
 
 _PRIOR = 50  # sightings that the rates of the very beginning stand for
 _MOST = 1500  # sightings that count at most: two days of a dozen slots' worth of two dozen blocks
-_RUNS, _GHOSTS, _SLOTS = 30, 20, 36  # slots missed, ghosts, slots that the means of runs and ghosts remember
+_RUNS, _GHOSTS, _SLOTS = 15, 20, 36  # slots missed, ghosts, slots that the means of runs and ghosts remember
 _BLOCK_HOURS, _HOURS = 1500.0, 60.0  # that the rates of lifts remember
 _WORK_DOUBT = 5e-4  # chance of a run of wrong readings of equipment below which it is believed
 _FAR = 9.0  # squared deviations that a single measurement counts for at most: outliers teach nothing
@@ -96,15 +96,14 @@ def strongest(streaks: Sequence[Streak], count: int, weight: float = 0.0) -> Str
 
 def learned(rates: Rates, lesson: Lesson) -> Rates:
     """The running means after a slot."""
-    found, begun = len(lesson.found), sum(track.misses > 0 for track in lesson.found)
-    missed = sum(track.misses for track in lesson.found)
+    found, runs = len(lesson.found), [track.misses for track in lesson.found if track.misses]
+    long = [misses for misses in runs if misses > 1]
     seen = sum(track.hits for track in lesson.given_up)
     return replace(
         rates,
-        missed=_mean(rates.missed, rates.observed, begun, found),
-        missed_again=_clipped(
-            rates.missed_again + (missed - begun - rates.missed_again * missed) / (_RUNS + missed), _AGAIN
-        ),
+        missed=_mean(rates.missed, rates.observed, len(runs), found),
+        missed_again=_of_runs(rates.missed_again, len(long), len(runs)),
+        missed_on=_of_runs(rates.missed_on, sum(long) - 2 * len(long), sum(long) - len(long)),
         misread=_mean(rates.misread, rates.observed, *lesson.misread),
         overlooked=_mean(rates.overlooked, rates.observed, *lesson.overlooked),
         imagined=_mean(rates.imagined, rates.observed, *lesson.imagined),
@@ -148,6 +147,11 @@ def _scatter(std: float, squares: NDArray[np.float64], observed: int) -> float:
 
 def _mean(rate: float, observed: int, count: int, total: int) -> float:
     return _clipped(rate + (count - rate * total) / (_PRIOR + observed + total), _SHARE)
+
+
+def _of_runs(rate: float, on: int, total: int) -> float:
+    """A share of the misses after which another followed."""
+    return _clipped(rate + (on - rate * total) / (_RUNS + total), _AGAIN)
 
 
 def _clipped(value: float, limits: tuple[float, float]) -> float:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from shapely import Polygon
 
 from tracking.explanation import Explanation, explain
-from tracking.forms import Forms, X, Y, known_forms
+from tracking.forms import SHAPE, Forms, X, Y, known_forms
 from tracking.matching import cover, overlaps
 from tracking.model import Model
 from tracking.types import Track, TrackStatus
@@ -30,6 +30,7 @@ _NEVER_LEFT = np.log(0.02)  # share of the exits that were reported and are none
 _BADLY_PLACED = -np.log(4.0)  # log density of the centre of a bad view: a few square metres
 _DISPLACED = -4.0  # log probability of standing unseen where something else is seen
 _LIKELY = 0.5
+_ALIKE_M = 0.5  # within which sides and heights may be one block's
 _WITHIN = 0.9  # share of an outline that lies in another of which it is a part
 _TOLD = 0.02  # probability from which on an alternative is named
 
@@ -115,6 +116,12 @@ class Hypotheses:
         for row, column in self.explanation.likeliest.items():
             yield self.ends[row].track_id, self.begins[column].track_id, self.of_begin(self.begins[column])
 
+    def lifted(self) -> dict[str, str]:
+        """Id of the end that was most likely lifted there, by id of the begin."""
+        return {
+            begin: end for end, begin, claim in self.likeliest() if claim.what == MOVES and claim.probability > _LIKELY
+        }
+
     def _begin(self, begin: Track) -> int:
         return next(index for index, one in enumerate(self.begins) if one.track_id == begin.track_id)
 
@@ -128,7 +135,8 @@ def weigh(tracks: Sequence[Track], slot: datetime, began: datetime | None, model
         began: the bay's first slot; None where this is it.
         model: of the bay.
     """
-    begins = tuple(track for track in tracks if track.status is TrackStatus.TENTATIVE)
+    tentative = [track for track in tracks if track.status is TrackStatus.TENTATIVE]
+    begins = tuple(track for track in tentative if not _was_passed(track, tentative, model))
     ends = tuple(track for track in tracks if _is_end(track)) if begins else tuple(filter(_is_missing, tracks))
     known, seen = known_forms(ends), known_forms(begins)
     everyone = known_forms([track for track in tracks if track.status is not TrackStatus.TENTATIVE])
@@ -163,6 +171,15 @@ def seen_slots(begins: Sequence[Track]) -> Floats:
     return np.array([float(begin.hits) for begin in begins])
 
 
+def _was_passed(track: Track, tentative: Sequence[Track], model: Model) -> bool:
+    """Whether a tentative track that was seen but briefly may be where the block of a later one was on its way."""
+    if not track.misses or track.hits >= model.parameters.confirm_slots:
+        return False
+    later = [one for one in tentative if not one.misses and one.first_seen > track.last_seen]
+    apart = np.abs(known_forms(later).values[:, SHAPE] - known_forms([track]).values[:, SHAPE])
+    return bool((apart <= _ALIKE_M).all(axis=1).any())
+
+
 def _is_missing(track: Track) -> bool:
     return track.status in (TrackStatus.MISSED, TrackStatus.LEAVING)
 
@@ -174,9 +191,11 @@ def _is_end(track: Track) -> bool:
 def _alone_ends(ends: Sequence[Track], slot: datetime, displaced: NDArray[np.bool_], model: Model) -> Floats:
     """(ends, 2) log probability of having left the bay, and of standing at the place, missed."""
     hours = np.array([_hours(end.last_seen, slot) for end in ends])
+    # It left before the first slot that missed it: had it left later, it would have been missed before as well.
+    until_missed = np.array([_hours(end.last_seen, end.missed_since or slot) for end in ends])
     misses = np.array([float(end.misses) for end in ends])
     absent = np.array([end.status is TrackStatus.EXITED for end in ends], dtype=bool)
-    exited = np.where(absent, 0.0, model.exits(hours))
+    exited = np.where(absent, 0.0, model.exits(until_missed))
     missed = model.stands(hours) + model.missed(misses) + np.where(displaced, _DISPLACED, 0.0)
     return np.column_stack([exited, np.where(absent, -np.inf, missed)]).reshape(-1, 2)
 
@@ -216,7 +235,9 @@ def _pairs(
     apart = np.array([[begin.first_seen > end.last_seen for begin in begins] for end in ends], dtype=bool)
     absent = np.array([[end.status is TrackStatus.EXITED] for end in ends], dtype=bool)
     reads = model.reads(ends, begins)
-    lifted = np.where(absent, model.returns(hours), model.moves(hours))
+    # What left the bay is back within the time in which the begin came, whenever it left.
+    within = np.array([_hours(begin.not_before, begin.standing_since) for begin in begins])
+    lifted = np.where(absent, model.returns(within)[None, :], model.moves(hours))
     ways[2] = lifted + landing[None, :] + model.shape(known, seen, moved=True) + reads
     rows, columns = np.nonzero(same_place & apart)
     pairs = known.take(rows), seen.take(columns)
@@ -224,7 +245,9 @@ def _pairs(
     stays = stays[rows, columns]
     placed = pairs[0].count > 0
     place = np.where(placed, model.place(*pairs), model.anywhere)
-    ways[0, rows, columns] = stays + place + model.paired_shape(*pairs, moved=False)
+    alike_off = model.alike_off(*pairs)
+    ways[0, rows, columns] = stays + place + model.paired_shape(*pairs, moved=False) + alike_off
+    ways[2, rows, columns] += alike_off
     partly = [
         _is_part(ends[int(row)].footprint, begins[int(column)].footprint)
         for row, column in zip(rows, columns, strict=True)

@@ -1,14 +1,17 @@
 """Two tracks that turn out to be one block, several that become one, and one that becomes several."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from tracking.forms import joined_form
+from tracking.forms import joined_form, known_forms
 from tracking.matching import cover
+from tracking.model import Model
 from tracking.outline import Outline
 from tracking.parameters import TrackerParameters
 from tracking.types import Shape, Streak, Track, TrackStatus
+
+_SIGMAS = 3.0  # by which the plan of a block may be measured otherwise with another upon it
 
 
 def joined(
@@ -79,50 +82,58 @@ def places_of(before: Track, after: Track) -> dict[str, str | None]:
     }
 
 
-def merged_into(
-    begin: Track, others: Sequence[Track], parameters: TrackerParameters
-) -> tuple[Track | None, list[Track]]:
+def merged_into(begin: Track, others: Sequence[Track], model: Model) -> tuple[Track | None, list[Track]]:
     """The track that goes on in a new outline because others were joined to it, and these.
 
     Side by side: the new outline covers them all. One upon the other: it covers one, and is higher
     by another's height. Only tracks that are gone from their place take part.
     """
     gone = [one for one in others if one.status in (TrackStatus.MISSED, TrackStatus.LEAVING)]
-    gone = [one for one in gone if _together(one.missed_since, begin.standing_since, parameters)]
-    under = [one for one in gone if cover(begin.footprint, one.footprint) >= parameters.covered_share]
+    gone = [one for one in gone if _together(one.missed_since, begin.standing_since, model.parameters)]
+    under = [one for one in gone if cover(begin.footprint, one.footprint) >= model.parameters.covered_share]
     if not under:
         return None, []
     host = max(under, key=lambda one: (one.footprint.area, one.track_id))
     parts = [one for one in under if one is not host]
     if not parts:
         parts = [
-            one for one in gone if one is not host and _stacked(begin.height_m - host.height_m, one, host, parameters)
+            one
+            for one in gone
+            if one is not host and _stacked(begin.height_m - host.height_m, one, host, model.parameters)
         ]
-        parts = parts[:1] if _same_plan(begin, host, parameters) else []
+        parts = parts[:1] if _same_plan(host, begin, model) else []
     return (host, parts) if parts else (None, [])
 
 
 def set_apart(
-    begin: Track, gone: Sequence[Track], present: Sequence[Track], parameters: TrackerParameters
+    begin: Track,
+    gone: Sequence[Track],
+    present: Sequence[Track],
+    model: Model,
+    *,
+    lifted: Mapping[str, str],
 ) -> tuple[Track, Track] | None:
     """The block that a new one was a part of until now, and the track in which its other part goes on.
 
     Side by side: the former outline covers both parts. One upon the other: the new one is as high
     as the former block is lower now. Where the begin itself is the larger part, it is returned as that.
+    A track that another block was lifted to (`lifted`: id of that one by id of the track) is no part.
     """
     for whole in gone:
         if whole.status not in (TrackStatus.MISSED, TrackStatus.LEAVING):
             continue
-        if not _together(whole.missed_since, begin.standing_since, parameters):
+        if not _together(whole.missed_since, begin.standing_since, model.parameters):
             continue
         for rest in present:
-            if rest is whole or not _together(rest.standing_since, begin.standing_since, parameters):
+            if rest.first_seen <= whole.last_seen or lifted.get(rest.track_id, whole.track_id) != whole.track_id:
                 continue
-            if cover(whole.footprint, rest.footprint) < parameters.covered_share or rest.first_seen <= whole.last_seen:
+            if not _together(rest.standing_since, begin.standing_since, model.parameters):
                 continue
-            beside = cover(whole.footprint, begin.footprint) >= parameters.covered_share
-            lifted = _stacked(whole.height_m - rest.height_m, begin, whole, parameters)
-            if beside or (lifted and _same_plan(rest, whole, parameters)):
+            if cover(whole.footprint, rest.footprint) < model.parameters.covered_share:
+                continue
+            beside = cover(whole.footprint, begin.footprint) >= model.parameters.covered_share
+            upon = _stacked(whole.height_m - rest.height_m, begin, whole, model.parameters)
+            if beside or (upon and _same_plan(whole, rest, model)):
                 larger = max(rest, begin, key=lambda one: (one.footprint.area, one.track_id)) if beside else rest
                 return whole, larger
     return None
@@ -135,9 +146,9 @@ def _stacked(rise_m: float, part: Track, whole: Track, parameters: TrackerParame
     return bool(fits and rise_m > parameters.same_height_m and abs(rise_m - part.height_m) <= allowed)
 
 
-def _same_plan(first: Track, second: Track, parameters: TrackerParameters) -> bool:
-    both = first.footprint.intersection(second.footprint).area
-    return bool(both >= max(first.footprint.area, second.footprint.area) / parameters.same_side_ratio**2)
+def _same_plan(known: Track, seen: Track, model: Model) -> bool:
+    """Whether centre and sides are the same, as exactly as they are measured."""
+    return float(model.plan_deviation(known_forms([known]), known_forms([seen]))[0]) <= _SIGMAS
 
 
 def _together(first: datetime | None, second: datetime | None, parameters: TrackerParameters) -> bool:

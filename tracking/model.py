@@ -28,6 +28,7 @@ Floats = NDArray[np.float64]
 
 _TAIL = 6.0  # degrees of freedom of Student's t
 _NORM = math.lgamma((_TAIL + 1) / 2) - math.lgamma(_TAIL / 2) - 0.5 * math.log(_TAIL * math.pi)
+_ALIKE_M = 0.25  # standard deviation by which several sightings of a side or a height are wrong alike
 _SIZES_M3 = 560.0  # range of long side x short side x height over which unknown blocks are spread
 _JIG_STD_M, _SPOT_STD_M = 0.25, 1.5  # how exactly a block is set down where another has left
 _LIKE_OTHERS = 0.7  # share of the unknown blocks that are of a size that is usual in the bay
@@ -86,8 +87,12 @@ class Model:
 
     def missed(self, slots: Floats) -> Floats:
         """Log probability that a block that stands is not found in so many slots in a row."""
-        again = math.log(self.rates.missed_again)
-        return np.asarray(np.where(slots > 0, math.log(self.rates.missed) + again * (slots - 1), 0.0))
+        first, again, on = (
+            math.log(rate) for rate in (self.rates.missed, self.rates.missed_again, self.rates.missed_on)
+        )
+        return np.asarray(
+            np.where(slots > 0, first, 0.0) + np.where(slots > 1, again, 0.0) + on * np.maximum(slots - 2, 0.0)
+        )
 
     def false(self, slots: Floats) -> Floats:
         """Log of the expected number of false detections of a slot that are seen in so many slots."""
@@ -101,19 +106,36 @@ class Model:
 
     def shape(self, known: Forms, seen: Forms, *, moved: bool) -> Floats:
         """(known, seen) log density of the seen sides and heights, if it is that block."""
-        rows, columns = np.indices((len(known), len(seen)))
-        pairs = self.paired_shape(known.take(rows.ravel()), seen.take(columns.ravel()), moved=moved)
-        return pairs.reshape(rows.shape)
+        counts = 1 / known.shape_count[:, None] + 1 / seen.shape_count[None, :]
+        return self._shape(seen.values[None, :, SHAPE] - known.values[:, None, SHAPE], counts, moved)
 
     def paired_shape(self, known: Forms, seen: Forms, *, moved: bool) -> Floats:
         """(n,) the same, pairs in order.
 
         Where the block moved, other cameras see it, from another side: a bias is added to the scatter.
         """
-        spread = self._scatter() ** 2 * (1 / known.shape_count + 1 / seen.shape_count)[:, None]
-        if moved:
-            spread = spread + self.parameters.bias_m**2
-        return np.asarray(_log_t(seen.values[:, SHAPE] - known.values[:, SHAPE], spread).sum(axis=-1))
+        counts = 1 / known.shape_count + 1 / seen.shape_count
+        return self._shape(seen.values[:, SHAPE] - known.values[:, SHAPE], counts, moved)
+
+    def alike_off(self, known: Forms, seen: Forms) -> Floats:
+        """(n,) log of how much less likely deviations that recur are than `paired_shape` says; pairs in order.
+
+        A single sighting may be far off. Two and more are not, alike.
+        """
+        apart = seen.values[:, SHAPE] - known.values[:, SHAPE]
+        recur = np.minimum(known.shape_count, seen.shape_count) > 1
+        return np.asarray(-(apart**2).sum(axis=-1) / (2 * _ALIKE_M**2) * recur)
+
+    def likeliest_shape(self, seen: Forms) -> Floats:
+        """(n,) the log density of the same that no known block, moved or not, can exceed."""
+        return self._shape(np.zeros((len(seen), 3)), 1 / seen.shape_count, False)
+
+    def _shape(self, apart: Floats, counts: Floats, moved: bool) -> Floats:
+        bias = self.parameters.bias_m**2 if moved else 0.0
+        spread = self._scatter() ** 2 * counts[..., None] + bias
+        # One logarithm of three factors, not three: there may be a pair for each two blocks of a bay.
+        tail = np.log((1 + apart**2 / (_TAIL * spread)).prod(axis=-1))
+        return np.asarray(3 * _NORM - 0.5 * np.log(spread.prod(axis=-1)) - (_TAIL + 1) / 2 * tail)
 
     def place(self, known: Forms, seen: Forms) -> Floats:
         """(n,) log density of the seen centre and direction, if the block stands; pairs in order."""
@@ -126,6 +148,14 @@ class Model:
         spread = ((_YAW_STD * lever) ** 2 + self.rates.side_m**2) * (1 / known.count + 1 / seen.count)
         # Relative to its mode: of a direction nothing is known otherwise either.
         return np.asarray(centre + _log_t(turned, spread) - _log_t(np.zeros_like(turned), spread))
+
+    def plan_deviation(self, known: Forms, seen: Forms) -> Floats:
+        """(n,) by how much centre or a side is off at the most, in standard deviations, if the block stands."""
+        place = self.rates.claim * (known.std_m**2 / known.count + seen.std_m**2 / seen.count)
+        place = np.sqrt(place + self.parameters.slack_m**2)
+        side = self.rates.side_m * np.sqrt(1 / known.shape_count + 1 / seen.shape_count)
+        apart = np.abs(seen.values - known.values)[:, [X, Y, LONG, SHORT]]
+        return np.asarray((apart / np.column_stack([place, place, side, side])).max(axis=1))
 
     def set_down(self, distance_m: Floats) -> Floats:
         """Log density of the centre of a block set down where another has left, by its distance from that one's."""

@@ -67,7 +67,9 @@ def _blend(known: Polygon, measured: Polygon, gain: float) -> Polygon:
 
 def _corners(polygon: Polygon) -> NDArray[np.float64]:
     """(N, 2) metres, counter-clockwise, without the closing repetition."""
-    return np.asarray(shapely.get_coordinates(shapely.orient_polygons(polygon).exterior)[:-1])
+    ring = polygon.exterior
+    corners = np.asarray(shapely.get_coordinates(ring)[:-1])
+    return corners if shapely.is_ccw(ring) else corners[::-1]
 
 
 def _centre(polygon: Polygon) -> NDArray[np.float64]:

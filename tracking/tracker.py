@@ -45,6 +45,7 @@ from tracking.model import Model
 from tracking.outline import Outline, outline_of, smooth
 from tracking.parameters import TrackerParameters
 from tracking.plausibility import implausible
+from tracking.stopovers import stopover
 from tracking.types import (
     EventKind,
     Rates,
@@ -72,6 +73,7 @@ class _Slot:
     events: list[TrackEvent] = field(default_factory=list)
     left: int = 0
     came: int = 0
+    found: list[Track] = field(default_factory=list)  # tracks before the slot that it showed at their place
 
     def report(self, kind: EventKind, track: Track, time: datetime, **details: Any) -> None:
         self.events.append(TrackEvent(kind, track.track_id, time, self.batch_id, **details))
@@ -127,7 +129,9 @@ class Tracker:
         kept = [track for track in tracks if not self._is_forgotten(track, slot)]
         dropped = [track for track in tracks if track.status is TrackStatus.TENTATIVE and track not in kept]
         given_up = [track for track in dropped if track.doubts is None]
-        exited = [track for track in self.state.tracks if track.status is TrackStatus.EXITED]
+        exited = [
+            replace(track, misses=track.misses + 1) for track in self.state.tracks if track.status is TrackStatus.EXITED
+        ]
         fresh = self._fresh(blocks, ignored, pairs)
         started = [self._start(blocks[index], sightings[index], slot, number + n) for n, index in enumerate(fresh)]
         kept += [track for track in exited if not self._is_forgotten(track, slot)]
@@ -135,8 +139,7 @@ class Tracker:
             for track in started:
                 slot.report(EventKind.INITIAL, track, slot.time, to_area=track.area, to_stage=track.stage)
         tracks, hypotheses = self._decided([*kept, *started], slot)
-        found = [known[index] for index in pairs if known[index].on_floor]
-        lesson = self._lesson(found, given_up, tracks, slot)
+        lesson = self._lesson(given_up, tracks, slot)
         rates = evidence.learned(slot.model.rates, lesson)
         return self._result(slot, tracks, hypotheses, number + len(fresh), rates)
 
@@ -159,7 +162,9 @@ class Tracker:
         order = list(seen)
         in_doubt = doubted([seen[index] for index in order], absent, slot.hours, slot.model)
         cut = {order[position]: count for position, count in in_doubt.items()}
-        self._calibrate(slot, [(known[i], sightings[pairs[i]]) for i in order if i not in cut and known[i].on_floor])
+        found = [index for index in order if index not in cut and known[index].status is not TrackStatus.TENTATIVE]
+        slot.found += [known[index] for index in found]
+        self._calibrate(slot, [(known[i], sightings[pairs[i]]) for i in found if known[i].on_floor])
         tracks, number = [], self.state.next_number
         for index, track in enumerate(known):
             if index in cut:
@@ -349,7 +354,8 @@ class Tracker:
             return  # a part of a block that another part goes on as
         overdue = begin.hits + begin.misses >= self.parameters.revise_slots
         claim = hypotheses.of_begin(begin)
-        if begin.hits < self.parameters.confirm_slots and not overdue and not self._is_still_there(begin, claim):
+        brief = begin.hits < self.parameters.confirm_slots and not overdue
+        if brief and not self._is_still_there(begin, claim) and not self._was_lifted_on(begin, claim):
             return
         if begin.hits >= self.parameters.confirm_slots and self._merge(after, begin, hypotheses, slot):
             return
@@ -360,12 +366,27 @@ class Tracker:
         certainty = (
             1 - dict(claim.alternatives).get("false", 0.0) if absent and claim.track is None else claim.probability
         )
-        if certainty < self.parameters.certain and not overdue:
+        source = self._source(after, begin, hypotheses, slot) if claim.what == "new" else None
+        needed = self.parameters.certain_new if claim.track is None and source is None else self.parameters.certain
+        if certainty < needed and not overdue:
             return
         if claim.track is not None and claim.track.track_id in after:
             self._continue(after, after[claim.track.track_id], begin, claim, slot)
         elif claim.what == "new" and begin.hits >= self.parameters.confirm_slots:
-            self._appear(after, begin, claim, hypotheses, slot)
+            self._appear(after, begin, claim, source, slot)
+
+    def _source(
+        self, after: Mapping[str, Track], begin: Track, hypotheses: Hypotheses, slot: _Slot
+    ) -> tuple[Track, Track] | None:
+        """The block that a new one was a part of until now, and the track in which its other part goes on."""
+        gone = [after[end.track_id] for end in hypotheses.ends if end.track_id in after]
+        present = [track for track in after.values() if track.track_id != begin.track_id]
+        return set_apart(begin, gone, present, slot.model, lifted=hypotheses.lifted())
+
+    def _was_lifted_on(self, begin: Track, claim: Claim) -> bool:
+        """Whether a track was most certainly there for a single sighting, and is there no longer."""
+        lifted = claim.what == "moves" and claim.track is not None and claim.track.status is not TrackStatus.EXITED
+        return lifted and begin.misses > 0 and claim.probability >= self.parameters.certain_new
 
     def _is_still_there(self, begin: Track, claim: Claim) -> bool:
         """Whether a track that was doubted is most likely where it was, but for less than a move."""
@@ -380,6 +401,8 @@ class Tracker:
         same_place = claim.what == "stands"
         track = joined(before, begin, self.parameters, same_place=same_place, bad_view=claim.what == "bad view")
         track = replace(track, probability=before.probability * claim.probability)
+        if begin.misses:
+            track = replace(track, status=TrackStatus.MISSED)
         del after[begin.track_id]
         after[before.track_id] = track
         said = {"after": before.last_seen, **claim.said()}
@@ -390,10 +413,16 @@ class Tracker:
                 slot.came += 1
                 slot.report(kind, track, begin.standing_since, to_area=track.area, to_stage=track.stage, **said)
             else:
+                slot.found.append(replace(before, misses=before.misses - begin.hits))
                 after[before.track_id] = self._as_if_it_stood(track, before)
                 slot.report(kind, track, before.missed_since or slot.time, to_area=track.area, **said)
         elif not same_place and claim.what != "bad view" and self._has_moved(before, begin):
             slot.left += 1
+            via = stopover(begin, before, list(after.values()), slot.model)
+            if via is not None:
+                slot.report(EventKind.MOVED, track, via.standing_since, **places_of(before, via), **said)
+                before, said["after"] = replace(before, area=via.area), via.last_seen
+                del after[via.track_id]
             slot.report(EventKind.MOVED, track, begin.standing_since, **places_of(before, track), **said)
         else:
             after[before.track_id] = self._as_if_it_stood(track, before)
@@ -408,10 +437,14 @@ class Tracker:
         square = was.values[0, 2] < self.parameters.same_side_ratio * was.values[0, 3]
         return way >= self.parameters.move_m or (turned and not square)
 
-    def _appear(self, after: dict[str, Track], begin: Track, claim: Claim, hypotheses: Hypotheses, slot: _Slot) -> None:
-        others = [after[end.track_id] for end in hypotheses.ends if end.track_id in after]
-        present = [track for track in after.values() if track.track_id != begin.track_id]
-        source = set_apart(begin, others, present, self.parameters)
+    def _appear(
+        self,
+        after: dict[str, Track],
+        begin: Track,
+        claim: Claim,
+        source: tuple[Track, Track] | None,
+        slot: _Slot,
+    ) -> None:
         if source is not None and source[1].track_id == begin.track_id:
             return  # the larger part, which goes on as the block once its other part is certain
         said = {"after": begin.not_before, **claim.said()}
@@ -444,17 +477,26 @@ class Tracker:
             )
         else:
             slot.came += 1
+            first = stopover(begin, None, list(after.values()), slot.model) or begin
+            said["after"] = first.not_before
             slot.report(
-                EventKind.APPEARED, begin, begin.standing_since, to_area=begin.area, to_stage=begin.stage, **said
+                EventKind.APPEARED, begin, first.standing_since, to_area=first.area, to_stage=first.stage, **said
             )
+            if first is not begin:
+                del after[first.track_id]
+                moved = joined(first, begin, self.parameters, same_place=False)
+                begin = replace(moved, track_id=begin.track_id)
+                said["after"] = first.last_seen
+                slot.report(EventKind.MOVED, begin, begin.standing_since, **places_of(first, begin), **said)
         after[begin.track_id] = replace(begin, status=TrackStatus.PRESENT, doubts=None, probability=1.0)
 
     def _merge(self, after: dict[str, Track], begin: Track, hypotheses: Hypotheses, slot: _Slot) -> bool:
         """Whether the tentative track is a block that took in another; then they are joined."""
         gone_on = {end for end, other, _ in hypotheses.likeliest() if other != begin.track_id}
         ends = [after[end.track_id] for end in hypotheses.ends if end.track_id in after and end.track_id not in gone_on]
-        host, parts = merged_into(begin, ends, self.parameters)
-        if host is None:
+        host, parts = merged_into(begin, ends, slot.model)
+        lifted = hypotheses.lifted().get(begin.track_id)
+        if host is None or lifted not in (None, host.track_id, *(part.track_id for part in parts)):
             return False
         after[host.track_id] = joined(host, begin, self.parameters, same_place=False, reshaped=True)
         del after[begin.track_id]
@@ -479,7 +521,7 @@ class Tracker:
         if claim.what != "exited":
             after[end.track_id] = replace(track, status=TrackStatus.MISSED)
             return
-        if claim.probability < self.parameters.certain or track.misses < self.parameters.exit_slots:
+        if claim.probability < self.parameters.certain_gone or track.misses < self.parameters.exit_slots:
             after[end.track_id] = replace(track, status=TrackStatus.LEAVING)
             return
         since = track.missed_since or slot.time
@@ -540,9 +582,7 @@ class Tracker:
         hours = 0.0 if before is None else (result.slot - before).total_seconds() / 3600
         return _Slot(result.slot, result.batch_id, Model(self.state.rates, self.parameters, floor), hours)
 
-    def _lesson(
-        self, found: Sequence[Track], given_up: Sequence[Track], tracks: Sequence[Track], slot: _Slot
-    ) -> Lesson:
+    def _lesson(self, given_up: Sequence[Track], tracks: Sequence[Track], slot: _Slot) -> Lesson:
         seen = [track for track in tracks if track.on_floor and track.last_seen == slot.time and track.recent]
         earlier = {track.track_id: track for track in self.state.tracks}
         pairs = [(earlier[track.track_id], track.recent[-1]) for track in seen if track.track_id in earlier]
@@ -551,7 +591,7 @@ class Tracker:
         rest = [(track, one) for track, one in pairs if not track.working]
         standing = sum(track.on_floor for track in self.state.tracks)
         return Lesson(
-            found=[track for track in found if track.status is not TrackStatus.LEAVING],
+            found=slot.found,
             given_up=given_up,
             misread=(sum(bool(track.stage_streaks) and stage == track.stage for track, stage in read), len(read)),
             overlooked=(sum(bool(track.work_streaks) and one.working for track, one in work), len(work)),
@@ -586,7 +626,8 @@ class Tracker:
         """Whether a track that is not there was never confirmed, or exited too long ago to come back."""
         if track.status is TrackStatus.EXITED:
             return slot.time - (track.missed_since or track.last_seen) > timedelta(days=self.parameters.remember_days)
-        patience = self.parameters.confirm_slots * (1 if track.hits < self.parameters.confirm_slots else 2)
+        brief = track.hits < self.parameters.confirm_slots
+        patience = self.parameters.confirm_slots + (1 if brief else self.parameters.confirm_slots)
         return track.status is TrackStatus.TENTATIVE and track.misses >= patience
 
     def _is_doubted_too_long(self, time: datetime) -> bool:

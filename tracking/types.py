@@ -151,7 +151,8 @@ class Rates:
 
     Attributes:
         missed: share of the sightings of standing blocks that are missed where the one before was not.
-        missed_again: share that is missed after a miss.
+        missed_again: share that is missed after one miss.
+        missed_on: share that is missed after several misses in a row.
         misread: share of the readings of a stage that turned out to be wrong.
         overlooked, imagined: share of the readings of no equipment at a block that is worked on, and of
             equipment at one that is not, that turned out to be wrong.
@@ -165,7 +166,8 @@ class Rates:
     """
 
     missed: float = 0.02
-    missed_again: float = 0.15
+    missed_again: float = 0.05
+    missed_on: float = 0.3
     misread: float = 0.04
     overlooked: float = 0.02
     imagined: float = 0.02

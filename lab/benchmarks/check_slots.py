@@ -89,6 +89,9 @@ def _of_airflow(folder: str | None, console: Console) -> list[Row]:
     in_time = figures.damaged_s <= _DAMAGED_S and figures.damaged_tries == 1
     rows.append(("damaged artifact: until its run fails", damaged, f"{_DAMAGED_S:g} s, 1 try", in_time))
     rows.append(("the next batch behind it", figures.next_batch, "success", figures.next_batch == "success"))
+    cleaned = f"{sum(state == 'success' for state in figures.housekeeping.values())} of {len(figures.housekeeping)}"
+    well = cleaned == "3 of 3"
+    rows.append(("housekeeping_dag: tasks that succeeded", cleaned, "3 of 3", well))
     return rows
 
 

@@ -1,8 +1,9 @@
 """Ten bays over a year and more, under the default retention: what the disk holds, day by day.
 
 Housekeeping itself runs each simulated day, over files of the sizes that real batches have. A file
-stands for the 144 of its day, and is sparse: its size is read, its bytes are never written. The
-bays run around the clock and no batch is stopped, which is the most that they can write.
+stands for the 144 of its day, and is sparse: its size is read, its bytes are never written. Ten
+bays that are alike do the same ten times, so one of them is lived through. The bays run around
+the clock and no batch is stopped, which is the most that they can write.
 """
 
 import os
@@ -12,6 +13,7 @@ from pathlib import Path
 
 from artifacts import ArtifactStore, Stage
 from artifacts.reference import artifact_path
+from bay_observation.errors import SimulationError
 from bays import BayConfig, batch_id
 from housekeeping import clean_bay
 from housekeeping.forecast import KINDS
@@ -31,24 +33,26 @@ Day = dict[Stage, int]
 def simulate(
     bay: BayConfig, folder: Path, days: int = DAYS, progress: Callable[[int], None] = lambda _: None
 ) -> list[Day]:
-    """Live through the days.
+    """Live through the days of one bay, and count it ten times.
 
     Args:
-        bay: whose retention counts; the bays are like it.
+        bay: whose retention counts.
         folder: empty.
         days: how many.
         progress: called with the number of each day.
     """
-    store, bays = ArtifactStore(folder / "data"), [_named(bay, f"bay_{number}") for number in range(BAYS)]
+    store = ArtifactStore(folder / "data")
     held: list[Day] = []
     with History(f"sqlite:///{folder / 'history.db'}") as history:
+        history.database.migrate()
         for day in range(days):
             now = _START + timedelta(days=day)
-            for each in bays:
-                for stage, size in SIZES.items():
-                    _publish(store, stage, each.bay_id, now, size * SLOTS_A_DAY)
-                clean_bay(store, history, each, now + timedelta(hours=2), dry_run=False)
-            held.append(_held(store))
+            for stage, size in SIZES.items():
+                _publish(store, stage, bay.bay_id, now, size * SLOTS_A_DAY)
+            report = clean_bay(store, history, bay, now + timedelta(hours=2), dry_run=False)
+            if report.faults:
+                raise SimulationError("; ".join(report.faults))
+            held.append({stage: BAYS * size for stage, size in _held(store).items()})
             progress(day)
     return held
 
@@ -75,10 +79,6 @@ def draw(held: list[Day], path: Path, limit: float) -> None:
     plt.close(figure)
 
 
-def _named(bay: BayConfig, bay_id: str) -> BayConfig:
-    return bay.model_copy(update={"bay_id": bay_id})
-
-
 def _publish(store: ArtifactStore, stage: Stage, bay_id: str, slot: datetime, size: int) -> None:
     path = store.root / artifact_path(stage, bay_id, batch_id(bay_id, slot))
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -94,8 +94,8 @@ def _held(store: ArtifactStore) -> Day:
             for batch in os.scandir(bay.path):
                 try:
                     found[stage] += (Path(batch.path) / file_name).stat().st_size
-                except FileNotFoundError:
-                    continue  # a list of days, or the other stage's file alone
+                except (FileNotFoundError, NotADirectoryError):
+                    continue  # a list of days, a lock, or the other stage's file alone
     return found
 
 

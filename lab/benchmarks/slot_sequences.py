@@ -74,31 +74,33 @@ def run_sequences(
         with History(_url(template)) as history:
             history.database.migrate()
         ordered = _OrderedRuns(bay, template, Path(folder) / "ordered")
-        for number in range(count):
-            root = Path(folder) / "sequence"
-            shutil.copytree(template, root)
-            _Sequence(bay, root, seed + number, outcome).run(ordered)
-            shutil.rmtree(root)
-            progress(number + 1)
+        root = Path(folder) / "sequence"
+        # One for all: to compile the history's questions takes longer than to ask them.
+        with History(_url(root)) as history:
+            for number in range(count):
+                shutil.copytree(template, root)
+                _Sequence(bay, root, history, seed + number, outcome).run(ordered)
+                history.close()
+                shutil.rmtree(root)
+                progress(number + 1)
     outcome.sequences = count
     return outcome
 
 
 class _Sequence:
-    def __init__(self, bay: BayConfig, root: Path, seed: int, outcome: Outcome) -> None:
-        self.bay, self.store, self.seed, self.outcome = bay, ArtifactStore(root), seed, outcome
+    def __init__(self, bay: BayConfig, root: Path, history: History, seed: int, outcome: Outcome) -> None:
+        self.bay, self.store, self.history, self.seed, self.outcome = bay, ArtifactStore(root), history, seed, outcome
         self.random = random.Random(seed)
         self.model: set[int] = set()
         self.withdrawn: set[int] = set()
         self.has_lost = self.has_accident = False
-        self.url = _url(root)
 
     def run(self, ordered: "_OrderedRuns") -> None:
         operations = [self.enter, self.enter, self.enter, self.lose, self.damage, self.retain, self.rebuild]
         operations += [self.withdraw, self.undo]
+        before = self.export()
         for _ in range(STEPS):
             operation = self.random.choice(operations)
-            before = self.export()
             brings_frames = operation()
             after = self.export()
             self.outcome.operations += 1
@@ -106,6 +108,7 @@ class _Sequence:
             if not brings_frames and after != before:
                 self.outcome.changed += 1
                 self.outcome.details.append(f"seed {self.seed}: {operation.__name__} changed lines without a new frame")
+            before = after
         if not self.has_lost and self.export() != ordered.export(frozenset(self.model)):
             self.outcome.unordered += 1
             self.outcome.details.append(f"seed {self.seed}: not the history of an ordered run of {sorted(self.model)}")
@@ -117,8 +120,7 @@ class _Sequence:
         fusion = self.publish(number)
         known = number in self.model
         try:
-            with History(self.url) as history:
-                track(self.store, self.bay, fusion, history)
+            track(self.store, self.bay, fusion, self.history)
         except LateBatchError:
             self.outcome.refused += 1
             return False
@@ -145,15 +147,14 @@ class _Sequence:
         for path in self.store.root.glob("*/*/*/result.pkl"):
             os.utime(path, (_START.timestamp(), _START.timestamp()))
         now = _at(self.random.randrange(SLOTS)) + timedelta(days=1)
-        with History(self.url) as history:
-            report = clean_bay(self.store, history, bay, now, dry_run=False)
+        report = clean_bay(self.store, self.history, bay, now, dry_run=False)
         self.outcome.details += [f"seed {self.seed}: {fault}" for fault in report.faults]
         self.has_lost = self.has_lost or bool(report.freed)
         return False
 
     def rebuild(self) -> bool:
         """Store and history compared; the store alone where nothing went but by retention."""
-        with History(self.url) as history, open_ledger(self.store, self.bay, history) as ledger:
+        with open_ledger(self.store, self.bay, self.history) as ledger:
             if not ledger.known:
                 return False
             if self.has_accident or self.random.random() < 0.5:
@@ -167,7 +168,7 @@ class _Sequence:
             return False
         number = self.random.choice(sorted(self.model))
         try:
-            with History(self.url) as history, open_ledger(self.store, self.bay, history) as ledger:
+            with open_ledger(self.store, self.bay, self.history) as ledger:
                 ledger.withdraw(batch_id(self.bay.bay_id, _at(number)), "a person's reason (kim)")
         except (LateBatchError, ArtifactError):
             return False
@@ -180,7 +181,7 @@ class _Sequence:
             return False
         number = self.random.choice(sorted(self.withdrawn))
         try:
-            with History(self.url) as history, open_ledger(self.store, self.bay, history) as ledger:
+            with open_ledger(self.store, self.bay, self.history) as ledger:
                 ledger.undo_withdrawal(batch_id(self.bay.bay_id, _at(number)))
         except (LateBatchError, ArtifactError):
             return False
@@ -199,13 +200,11 @@ class _Sequence:
         return self.random.sample(found, min(most, len(found)))
 
     def export(self) -> list[str]:
-        with History(self.url) as history:
-            # Digests change where a state was restored; what people read is in the other lines.
-            return [line for line in history.export(self.bay.bay_id) if '"table": "history_batches"' not in line]
+        # Digests change where a state was restored; what people read is in the other lines.
+        return [line for line in self.history.export(self.bay.bay_id) if '"table": "history_batches"' not in line]
 
     def compare(self, operation: str) -> None:
-        with History(self.url) as history:
-            batches = history.batches(self.bay.bay_id, _START, _at(SLOTS))
+        batches = self.history.batches(self.bay.bay_id, _START, _at(SLOTS))
         held = {round((batch.slot - _START) / _SLOT) for batch in batches if batch.sha256}
         for words, slots in (("lost", self.model - held), ("invented", held - self.model)):
             if slots:
@@ -225,11 +224,11 @@ class _OrderedRuns:
         if slots not in self._exports:
             root = self._root / ("-".join(map(str, sorted(slots))) or "none")
             shutil.copytree(self._template, root)
-            sequence = _Sequence(self._bay, root, 0, Outcome())
-            with History(sequence.url) as history:
+            with History(_url(root)) as history:
+                sequence = _Sequence(self._bay, root, history, 0, Outcome())
                 for number in sorted(slots):
                     track(sequence.store, self._bay, sequence.publish(number), history)
-            self._exports[slots] = sequence.export()
+                self._exports[slots] = sequence.export()
         return self._exports[slots]
 
 

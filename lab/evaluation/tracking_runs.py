@@ -93,15 +93,15 @@ def run_of(day: Day, floor: Floor, events: Sequence[TrackEvent]) -> Run:
 
 
 def _claims(slots: Sequence[datetime], floor: Floor, matches: Sequence[Mapping[str, str]]) -> list[tuple[float, bool]]:
-    """Each reported identity with what is said of it: right where the track was on the same block when last matched."""
+    """Each reported identity with what is said of it: right where the track is on the block that it was first on."""
     claims: list[tuple[float, bool]] = []
-    latest: dict[str, str] = {}
+    first: dict[str, str] = {}
     for slot, matched in zip(slots, matches, strict=True):
         for block, track in matched.items():
             said = getattr(floor[slot][track], "probability", None)
-            if said is not None and track in latest:
-                claims.append((float(said), latest[track] == block))
-            latest[track] = block
+            if said is not None and track in first:
+                claims.append((float(said), first[track] == block))
+            first.setdefault(track, block)
     return claims
 
 

@@ -204,10 +204,6 @@ class AirflowClient(ABC):
         """The triggerers that Airflow takes for alive; `id` and `hostname` among the keys."""
         return list(self._get("jobs", job_type="TriggererJob", is_alive=True)["jobs"])
 
-    def end_run(self, dag_id: str, run_id: str) -> None:
-        """Mark a run as failed."""
-        self._ask("PATCH", f"dags/{dag_id}/dagRuns/{run_id}", json={"state": "failed"})
-
     def pause(self, dag_id: str) -> None:
         """Let no further run of a DAG start."""
         self._ask("PATCH", f"dags/{dag_id}", json={"is_paused": True})

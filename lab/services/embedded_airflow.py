@@ -69,7 +69,7 @@ class EmbeddedAirflow(AirflowClient):
         triggerers: the queues of each triggerer, by the name under which Airflow shows it (its
             host). Without queues it runs what has none. By default one triggerer, and no queues.
         preload: modules that the scheduler imports before it forks its workers.
-        database: SQLAlchemy URL of Airflow's database, without a password; SQLite in `home` by default, which
+        database: `postgresql://...` of Airflow's database, without a password; SQLite in `home` by default, which
             answers 503 while another process writes.
     """
 
@@ -297,7 +297,7 @@ class EmbeddedAirflow(AirflowClient):
                 "execution_api_server_url": f"{self.url}/execution/",
                 "fernet_key": keys["fernet_key"],
             },
-            "database": {"sql_alchemy_conn": self.database or f"sqlite:///{self.home / 'airflow.db'}"},
+            "database": self._database(),
             "api": {
                 "host": _HOST,
                 "port": self.port,
@@ -327,6 +327,15 @@ class EmbeddedAirflow(AirflowClient):
                 "",
             ]
         return "\n".join(lines)
+
+    def _database(self) -> dict[str, object]:
+        if self.database is None:
+            return {"sql_alchemy_conn": f"sqlite:///{self.home / 'airflow.db'}"}
+        where = self.database.removeprefix("postgresql://")
+        return {
+            "sql_alchemy_conn": f"postgresql+psycopg://{where}",
+            "sql_alchemy_conn_async": f"postgresql+psycopg_async://{where}",
+        }
 
     def _secrets(self) -> dict[str, str]:
         """Keys of this Airflow, made once per home."""

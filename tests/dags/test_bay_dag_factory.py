@@ -15,6 +15,7 @@ from airflow.sdk import Asset, AssetAlias
 
 from bay_observation.errors import ConfigError
 from bays import tracking_asset_uri
+from operators.slot_schedule import SlotSchedule
 
 DAGS = Path(__file__).parents[2] / "dags"
 
@@ -137,7 +138,7 @@ def test_no_task_starts_from_its_trigger(dags):
 
 
 def test_only_observation_has_a_schedule(dags):
-    assert dags["observation_yard_dag"].schedule == "*/10 * * * *"
+    assert dags["observation_yard_dag"].schedule == SlotSchedule("*/10 * * * *", timezone="UTC")
     for dag_id in ("fusion_yard_dag", "tracking_yard_dag"):
         assert dags[dag_id].schedule is None
 
@@ -155,7 +156,7 @@ def test_the_schedule_can_end_for_a_backtest(make_bay, monkeypatch):
     make_bay("yard")
     monkeypatch.setenv("BAYS_SCHEDULE", "until 2025-07-02T09:00:00+09:00")
     dags = dags_of(parse(monkeypatch))
-    assert dags["observation_yard_dag"].schedule == "*/10 * * * *"
+    assert dags["observation_yard_dag"].schedule == SlotSchedule("*/10 * * * *", timezone="UTC")
     assert dags["observation_yard_dag"].end_date == datetime(2025, 7, 2, tzinfo=UTC)
     assert dags["fusion_yard_dag"].end_date is None
     for wrong in ("until 2025-07-02T09:00:00", "until tomorrow", "after 2025-07-02T09:00:00+09:00"):
