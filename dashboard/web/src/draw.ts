@@ -33,8 +33,12 @@ export interface Picture {
 const LEAST_LABEL_PX = 26;
 const TRAIL_MS = 60 * 60_000;
 const FONT = "12px system-ui, 'Noto Sans KR', sans-serif";
+const SMALL_FONT = FONT.replace("12px", "11px");
 const outlines = new WeakMap<Stay, Path2D>();
 const hatches = new Map<string, CanvasPattern | null>();
+const drawnLabels = new Map<string, HTMLCanvasElement>();
+const MOST_LABELS = 4000;
+const HALO_PX = 2;
 
 export function draw(context: CanvasRenderingContext2D, width: number, height: number, picture: Picture): void {
   const { theme, view, bay } = picture;
@@ -89,9 +93,7 @@ function drawAreas(context: CanvasRenderingContext2D, { bay, view, theme }: Pict
 
 /** Names of areas, each in a corner of it where no block's own label lies, if there is one. */
 function drawAreaNames(context: CanvasRenderingContext2D, { bay, view, theme, standing }: Picture): void {
-  context.font = "11px system-ui, 'Noto Sans KR', sans-serif";
-  context.textAlign = "left";
-  context.textBaseline = "top";
+  context.font = SMALL_FONT;
   const labels = standing.map((stay) => toCanvas(view, stay.centre));
   for (const area of bay.areas) {
     const [left, top] = toCanvas(view, [area.x[0], area.y[1]]);
@@ -106,7 +108,8 @@ function drawAreaNames(context: CanvasRenderingContext2D, { bay, view, theme, st
     ];
     const free = ([x, y]: Point): boolean =>
       !labels.some((at) => at[0] > x - 18 && at[0] < x + width + 18 && at[1] > y - 8 && at[1] < y + 20);
-    label(context, theme, area.name, ...(corners.find(free) ?? (corners[0] as Point)), theme.muted);
+    const [x, y] = corners.find(free) ?? (corners[0] as Point);
+    label(context, theme, area.name, x, y, { colour: theme.muted, font: SMALL_FONT, centred: false });
   }
 }
 
@@ -199,9 +202,6 @@ const SIGNS = { unobserved: "", missed: "?", moved: "↗", unsure: "±" } as con
 /** What lies over the blocks, in pixels: hatching of what nobody sees now, signs and labels. */
 function drawMarks(context: CanvasRenderingContext2D, picture: Picture): void {
   const { view, theme } = picture;
-  context.font = FONT;
-  context.textAlign = "center";
-  context.textBaseline = "middle";
   for (const stay of picture.standing) {
     if (!picture.shown(stay)) continue;
     const doubtful = doubt(stay, picture.moment);
@@ -230,22 +230,51 @@ function fillRing(
   context.globalAlpha = 1;
 }
 
+/** A text with a halo, centred on (x, y), or with its top left corner there. */
 function label(
   context: CanvasRenderingContext2D,
   theme: Theme,
   text: string,
   x: number,
   y: number,
-  colour: string = theme.text,
+  { colour = theme.text, font = FONT, centred = true } = {},
 ): void {
-  context.lineWidth = 3;
-  context.lineJoin = "round";
-  context.strokeStyle = theme.dark ? "#000000" : "#ffffff";
-  context.globalAlpha = 0.85;
-  context.strokeText(text, x, y);
-  context.globalAlpha = 1;
-  context.fillStyle = colour;
-  context.fillText(text, x, y);
+  const ratio = window.devicePixelRatio || 1;
+  const image = drawnLabel(text, font, colour, theme.dark ? "#000000" : "#ffffff", ratio);
+  const [width, height] = [image.width / ratio, image.height / ratio];
+  const left = centred ? x - width / 2 : x - HALO_PX;
+  const top = centred ? y - height / 2 : y - HALO_PX;
+  // On whole pixels, or the text is blurred.
+  context.drawImage(image, Math.round(left * ratio) / ratio, Math.round(top * ratio) / ratio, width, height);
+}
+
+/** Labels are drawn once: the halo of five hundred of them takes longer than a frame of a scrub may. */
+function drawnLabel(text: string, font: string, colour: string, halo: string, ratio: number): HTMLCanvasElement {
+  const key = `${ratio}|${font}|${colour}|${halo}|${text}`;
+  const known = drawnLabels.get(key);
+  if (known) return known;
+  if (drawnLabels.size >= MOST_LABELS) drawnLabels.clear();
+  const made = document.createElement("canvas");
+  const brush = made.getContext("2d");
+  if (brush) {
+    brush.font = font;
+    const line = parseInt(font, 10) + 2;
+    made.width = Math.ceil((brush.measureText(text).width + 2 * HALO_PX) * ratio);
+    made.height = Math.ceil((line + 2 * HALO_PX) * ratio);
+    brush.scale(ratio, ratio);
+    brush.font = font; // a canvas that changes its size forgets it
+    brush.textBaseline = "middle";
+    brush.lineWidth = 3;
+    brush.lineJoin = "round";
+    brush.strokeStyle = halo;
+    brush.globalAlpha = 0.85;
+    brush.strokeText(text, HALO_PX, made.height / ratio / 2);
+    brush.globalAlpha = 1;
+    brush.fillStyle = colour;
+    brush.fillText(text, HALO_PX, made.height / ratio / 2);
+  }
+  drawnLabels.set(key, made);
+  return made;
 }
 
 /** Where blocks of the last hour came from: a ghost of the old place and an arrow to the new one. */
@@ -285,6 +314,7 @@ function arrow(context: CanvasRenderingContext2D, [x1, y1]: Point, [x2, y2]: Poi
 
 function drawCameras(context: CanvasRenderingContext2D, { bay, view, theme, cameras }: Picture): void {
   context.font = FONT;
+  context.textAlign = "center";
   context.textBaseline = "middle";
   for (const camera of bay.cameras) {
     if (camera.x === null || camera.y === null) continue;
@@ -303,7 +333,6 @@ function drawCameras(context: CanvasRenderingContext2D, { bay, view, theme, came
     context.closePath();
     context.fill();
     context.restore();
-    context.textAlign = "center";
     context.fillText(failing ? `${camera.name} ✕` : camera.name, x, y + (camera.y > bay.height / 2 ? -10 : 11));
   }
 }
@@ -323,8 +352,6 @@ function drawMeasure(context: CanvasRenderingContext2D, { measured, view, theme 
   context.moveTo(...from);
   context.lineTo(...to);
   context.stroke();
-  context.font = FONT;
-  context.textAlign = "center";
   const metres = Math.hypot(second[0] - first[0], second[1] - first[1]);
   label(context, theme, `${metres.toFixed(2)} m`, (from[0] + to[0]) / 2, (from[1] + to[1]) / 2 - 10);
 }
