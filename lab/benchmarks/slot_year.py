@@ -73,6 +73,7 @@ def measure_year(bay: BayConfig, folder: Path, progress: Callable[[str], None] =
             tracked_ms = _median_ms(lambda: writer.digests(_END - timedelta(days=2), _END))
         clean_store(store, history, [bay], _END, dry_run=False)  # of the day before
         daily_s, report = _timed(lambda: clean_store(store, history, [bay], _END + timedelta(days=1), dry_run=False))
+    progress("measured; the files are removed")
     return YearFigures(
         {name: (ms, asked["year"][name]) for name, ms in asked["day"].items()},
         whole_ms,
