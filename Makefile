@@ -100,7 +100,7 @@ bench-artifacts: install  ## artifacts of format 2 beside format 1: save, load, 
 bench-pipeline: install  ## from slot to tracking result with Celery, before and after tuning, and Airflow's share of it
 	@$(BIN)/python -m lab.benchmarks.pipeline $(ARGS)
 
-eval-tracking: install  ## the tracker over simulated days, beside two baselines (ARGS="--seeds 1,2")
+eval-tracking: install  ## the tracker over simulated days, beside three others (ARGS="--seeds 1,2")
 	@$(BIN)/python -m lab.evaluation.tracking_bench $(ARGS)
 
 WEB := dashboard/web

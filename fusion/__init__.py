@@ -1,6 +1,21 @@
-"""What all cameras saw becomes one picture of the floor."""
+"""What all cameras saw becomes one picture of the floor.
 
-from fusion.pipeline import fuse
+The types come without scipy and OpenCV; `fuse` brings them at its first use.
+"""
+
+from typing import TYPE_CHECKING, Any
+
 from fusion.types import FusedBlock, FusionResult
 
+if TYPE_CHECKING:
+    from fusion.pipeline import fuse
+
 __all__ = ["FusedBlock", "FusionResult", "fuse"]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "fuse":
+        from fusion.pipeline import fuse
+
+        return fuse
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -15,7 +15,7 @@ from bays import bay_ids, observer_queue, processor_queue
 # Of every task: the DAG file's imports, and what Airflow loads when a task is about to run.
 _ALL = ("operators.conditions", "tracking.history", "airflow.sdk.definitions.asset.metadata", "_strptime")
 _OBSERVER = ("cv2", "inference.metrics", "inference.service", "inference.serving")
-_PROCESSOR = ("fusion", "tracking.ledger", "tracking")
+_PROCESSOR = ("fusion.pipeline", "tracking.ledger", "tracking.tracker")
 
 
 def modules_for(queues: set[str]) -> list[str]:

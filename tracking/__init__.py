@@ -1,8 +1,12 @@
-"""What the floor shows becomes tracks and events over time."""
+"""What the floor shows becomes tracks and events over time.
+
+The types and the history come without scipy; the tracker brings it at its first use.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
 
 from tracking.parameters import TrackerParameters
-from tracking.slot_order import replay
-from tracking.tracker import Tracker
 from tracking.types import (
     EventKind,
     Form,
@@ -16,6 +20,12 @@ from tracking.types import (
     TrackingResult,
     TrackStatus,
 )
+
+if TYPE_CHECKING:
+    from tracking.slot_order import replay
+    from tracking.tracker import Tracker
+
+_HEAVY = {"Tracker": "tracking.tracker", "replay": "tracking.slot_order"}
 
 __all__ = [
     "EventKind",
@@ -33,3 +43,9 @@ __all__ = [
     "TrackingResult",
     "replay",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HEAVY:
+        return getattr(importlib.import_module(_HEAVY[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

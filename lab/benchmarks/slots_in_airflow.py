@@ -314,7 +314,7 @@ def _yard(folder: Path) -> Iterator[_Yard]:
             folder / "airflow",
             dags_folder=dags,
             env=environment,
-            preload=("operators.conditions", "fusion"),
+            preload=("operators.conditions", "fusion.pipeline"),
             database=server.url,
         )
         airflow.add_connection(f"onvif_{BAY}", kind="generic", login="nobody", password=token_urlsafe())

@@ -30,7 +30,7 @@ _STOP_GRACE = 20.0
 _HEALTHY = ("metadatabase", "scheduler", "triggerer", "dag_processor")
 # Imported by the scheduler before it forks its workers: tasks then pay for none of it (torch alone
 # costs seconds each time), and the workers share the memory. A module that is not installed is left out.
-_PRELOADED = ("operators.conditions", "inference.service", "fusion", "tracking")
+_PRELOADED = ("operators.conditions", "inference.service", "fusion.pipeline", "tracking.tracker")
 _SCHEDULER = """
 import importlib, sys
 for name in sys.argv.pop(1).split(","):

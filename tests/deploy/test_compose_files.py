@@ -174,6 +174,11 @@ def test_the_image_is_built_of_named_folders_alone():
     assert not {"!secrets", "!env", "!data", "!tests", "!."} & set(lines)
 
 
+def test_airflow_finds_its_file_of_settings_in_the_image():
+    """It would write one into a root file system that is read-only."""
+    assert "touch /opt/airflow/airflow.cfg" in (PROJECT / "deploy/Dockerfile").read_text("utf-8")
+
+
 def test_the_image_runs_as_nobody_in_particular():
     lines = (PROJECT / "deploy/Dockerfile").read_text("utf-8").splitlines()
     assert [line for line in lines if line.startswith("USER")][-1] == "USER airflow"
