@@ -83,7 +83,7 @@ def run_cases(folder: Path, progress: Callable[[str], None] = lambda _: None) ->
 
     Args:
         folder: empty; takes the Airflow, its data and its logs.
-        progress: called with the name of each case that begins.
+        progress: called with the name of each case that begins, and with what came of it.
 
     Raises:
         EmbeddedAirflowError: Airflow does not come up, or a run does not end.
@@ -102,11 +102,14 @@ def run_cases(folder: Path, progress: Callable[[str], None] = lambda _: None) ->
             yard.queued,
             yard.marked_success,
         ):
-            progress(make.__name__.replace("_", " "))
-            figures.cases.append(make())
-        progress("a damaged artifact")
+            progress(f"{make.__name__.replace('_', ' ')} ...")
+            case = make()
+            progress(f"  {case.state}, {case.foreign_frames} foreign, {case.changed_lines} changed")
+            figures.cases.append(case)
+        progress("a damaged artifact ...")
         figures.damaged_s, figures.damaged_tries, figures.next_batch = yard.damaged()
-        progress("housekeeping")
+        progress(f"  {figures.damaged_s:.1f} s, {figures.damaged_tries} try, the next one: {figures.next_batch}")
+        progress("housekeeping ...")
         figures.housekeeping = yard.housekeeping()
         return figures
 
