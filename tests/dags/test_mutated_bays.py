@@ -51,7 +51,11 @@ def test_what_is_no_text_file_is_refused_at_once(bays: Path, tmp_path: Path, nam
     check_the_others()
 
 
-@pytest.mark.parametrize("name", ["Bay 9", "a\nb", "\udcff", "b" * 200, "{{ bay }}"])
+@pytest.mark.parametrize(
+    "name",
+    ["Bay 9", "a\nb", "\udcff", "b" * 200, "{{ bay }}"],
+    ids=["a blank", "two lines", "no UTF-8", "too long", "a template"],  # pytest-xdist sends ids as UTF-8
+)
 def test_a_file_with_an_odd_name_is_named(bays: Path, name: str):
     (bays / f"{name}.yaml").write_bytes((bays / "middle.yaml").read_bytes())
     check_the_others()
