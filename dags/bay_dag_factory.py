@@ -156,7 +156,7 @@ def build_dags() -> dict[str, DAG]:
         except Exception as error:
             if asked is not None:
                 raise
-            _log.error("bay %s has no DAGs: %s", bay_id, error)
+            _log.error("bay %a has no DAGs: %s", bay_id, error)  # a file's name may hold anything
     return dags
 
 

@@ -54,11 +54,13 @@ def test_what_is_no_text_file_is_refused_at_once(bays: Path, tmp_path: Path, nam
 @pytest.mark.parametrize(
     "name",
     ["Bay 9", "a\nb", "\udcff", "b" * 200, "{{ bay }}"],
-    ids=["a blank", "two lines", "no UTF-8", "too long", "a template"],  # pytest-xdist sends ids as UTF-8
+    ids=["a blank", "two lines", "no UTF-8", "too long", "a template"],
 )
-def test_a_file_with_an_odd_name_is_named(bays: Path, name: str):
+def test_a_file_with_an_odd_name_is_named(bays: Path, name: str, caplog: pytest.LogCaptureFixture):
     (bays / f"{name}.yaml").write_bytes((bays / "middle.yaml").read_bytes())
     check_the_others()
     (found,) = bay_config_check.faults()
     assert "is no bay id" in found
     found.encode()  # or Airflow's database would refuse the message
+    assert caplog.messages
+    assert all(message.isprintable() for message in caplog.messages)  # one line each, and UTF-8
