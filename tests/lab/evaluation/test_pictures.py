@@ -5,6 +5,7 @@ import pytest
 import shapely
 
 from inference.types import CameraObservation, DetectedObject
+from lab.evaluation import floor_picture
 from lab.evaluation.pictures import annotated_frame, contact_sheet, floor_plan
 from tracking import Tracker, TrackStatus, replay
 
@@ -86,3 +87,7 @@ def test_contact_sheet_names_the_camera_without_picture():
     assert sheet.shape == (2 * 225 + 3 * 6, 818, 3)
     assert (sheet[100, 200] == 200).all()
     assert (sheet[20, 700] == 60).all()
+
+
+def test_every_status_of_a_track_has_a_line_and_a_word():
+    assert set(floor_picture._STATUS_LINES) == set(floor_picture._STATUS_WORDS) == set(TrackStatus)
