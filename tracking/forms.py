@@ -28,6 +28,8 @@ X, Y, LONG, SHORT, HEIGHT, YAW = range(6)
 SHAPE = slice(LONG, HEIGHT + 1)
 KEPT = 4  # sightings that are kept apart
 _STAY_COUNT = 6.0
+# Standard deviations of a side and of a height of a block that is seen well, metres.
+_SIDE_M, _HEIGHT_M = 0.1, 0.06
 _RESTORED_COUNT = 24
 
 
@@ -62,9 +64,16 @@ def sightings_of(blocks: Sequence[FusedBlock], slot: datetime, parameters: Track
             block.stage,
             float(block.stage_confidence),
             bool(block.work),
+            _shape_weight(block),
         )
         for (x, y, long, short, yaw), block in zip(values, blocks, strict=True)
     ]
+
+
+def _shape_weight(block: FusedBlock) -> float:
+    """By the inverse of the variance: 1 where fusion states no deviation, little where a side is hardly known."""
+    worst = max(*(side / _SIDE_M for side in block.sides_std_m), block.height_std_m / _HEIGHT_M)
+    return float(1 / (1 + worst**2))
 
 
 def forms_of(sightings: Sequence[Sighting]) -> Forms:
@@ -100,7 +109,7 @@ class Stack:
             settled = nothing if form is None else _numbers(form)
             rows.append([settled, *[nothing] * spare, *[_numbers(each) for each in recent]])
             count = (0.0, 0.0) if form is None else (form.count, form.shape_count)
-            weights.append([count, *[(0.0, 0.0)] * spare, *[(1.0, 1.0)] * len(recent)])
+            weights.append([count, *[(0.0, 0.0)] * spare, *[(1.0, each.shape_weight) for each in recent]])
         self._rows = np.array(rows).reshape(-1, KEPT + 1, 7)
         self._weights = np.array(weights).reshape(-1, KEPT + 1, 2)
 
@@ -172,7 +181,9 @@ def _settled(form: Form | None, sighting: Sighting, most: int) -> Form:
 def _mean(form: Form | None, sightings: Sequence[Sighting]) -> Form | None:
     """The running mean after further sightings."""
     for each in sightings:
-        one = Form(each.x, each.y, each.long_m, each.short_m, each.yaw, each.height_m, each.std_m, 1.0, 1.0)
+        one = Form(
+            each.x, each.y, each.long_m, each.short_m, each.yaw, each.height_m, each.std_m, 1.0, each.shape_weight
+        )
         form = one if form is None else _merged(form, one)
     return form
 

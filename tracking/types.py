@@ -93,6 +93,7 @@ class Sighting:
         std_m: claimed standard deviation of the centre, metres.
         class_name, stage, stage_confidence: as fusion read them.
         working: whether equipment was seen at it.
+        shape_weight: what its sides and height count for, beside those of a block that is seen well: 0 to 1.
     """
 
     slot: datetime
@@ -107,6 +108,7 @@ class Sighting:
     stage: str | None
     stage_confidence: float
     working: bool
+    shape_weight: float = 1.0
 
 
 @dataclass(frozen=True)
