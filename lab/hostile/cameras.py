@@ -60,10 +60,14 @@ class Beside:
 
 async def captures() -> list[Beside]:
     """A capture for every way; the camera that misbehaves is another one each time."""
-    logging.getLogger("capture_async").setLevel(logging.CRITICAL)
-    signal.signal(signal.SIGALRM, _give_up)
-    places = itertools.cycle(range(CAMERAS))
-    return [await _faulty(fault, next(places)) for fault in Fault] + await _odd(places)
+    log, places = logging.getLogger("capture_async"), itertools.cycle(range(CAMERAS))
+    level, handler = log.level, signal.signal(signal.SIGALRM, _give_up)
+    log.setLevel(logging.CRITICAL)
+    try:
+        return [await _faulty(fault, next(places)) for fault in Fault] + await _odd(places)
+    finally:
+        log.setLevel(level)
+        signal.signal(signal.SIGALRM, handler)
 
 
 async def _faulty(fault: Fault, place: int) -> Beside:

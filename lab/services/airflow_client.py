@@ -114,7 +114,19 @@ class AirflowClient(ABC):
             "to_date": last.isoformat(),
             "max_active_runs": 1,
         }
-        return int(self._ask("POST", "backfills", json=body)["id"])
+        made: list[int] = []
+
+        def taken() -> bool:
+            try:
+                made.append(int(self._ask("POST", "backfills", json=body)["id"]))
+            except AirflowClientError as error:
+                # Airflow's answer when its scheduler writes to SQLite at the same moment.
+                if ": 503 " not in str(error) or "locked" not in str(error):
+                    raise
+            return bool(made)
+
+        self._wait(taken, timeout, f"a backfill of {dag_id} is not taken: the database is locked")
+        return made[0]
 
     def count_runs(self, dag_id: str, *states: str) -> int:
         """How many runs of a DAG are in one of these states."""

@@ -1,5 +1,7 @@
 """Waiting for an Airflow, which answers slowly when it is asked often."""
 
+from datetime import UTC, datetime
+
 import pytest
 
 from lab.services import airflow_client
@@ -62,3 +64,23 @@ def test_no_wait_for_what_has_died(client, clock):
     with pytest.raises(AirflowClientError, match="the scheduler ended"):
         client.wait_until(lambda: False, 5, "not there")
     assert clock.slept == []
+
+
+def test_a_backfill_waits_for_a_locked_database_and_for_nothing_else(client, clock, monkeypatch):
+    answers = [AirflowClientError('POST backfills: 503 {"detail":"Database is locked."}'), {"id": 7}]
+
+    def ask(method, *_, **__):
+        if method == "GET":
+            return {"backfills": []}
+        answer = answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    monkeypatch.setattr(client, "_ask", ask)
+    slot = datetime(2025, 7, 2, tzinfo=UTC)
+    assert client.backfill("a_dag", slot, slot) == 7
+    assert len(clock.slept) == 1
+    answers.append(AirflowClientError("POST backfills: 409 there is one"))
+    with pytest.raises(AirflowClientError, match="409"):
+        client.backfill("a_dag", slot, slot)
