@@ -88,11 +88,17 @@ def test_a_run_that_crashed_is_cleared_up_and_one_that_lives_is_not(plant):
     ended.wait()
     left = f"bay{ended.pid}.1-main"
     subprocess.run(["ip", "netns", "add", left], check=True)
-    sleeper = subprocess.Popen(["ip", "netns", "exec", left, "sleep", "600"])
     hosts = Path("/etc/netns") / left
     hosts.mkdir(parents=True)
-    assert left in network.sweep()
-    assert sleeper.wait(10) == -9
+    command = ["ip", "netns", "exec", left, "sh", "-c", "echo; exec sleep 600"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as sleeper:
+        try:
+            assert sleeper.stdout
+            sleeper.stdout.readline()  # it is in the namespace now
+            assert left in network.sweep()
+            assert sleeper.wait(10) == -9
+        finally:
+            sleeper.kill()
     assert not hosts.exists()
     assert not (Path("/run/netns") / left).exists()
     assert (Path("/run/netns") / plant.main.namespace).exists()
