@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from bay_observation.commands import run_command
+from bay_observation.commands import failed, program, run_command
 from bay_observation.errors import BayObservationError, SimulationError
 from bays import BayConfig, load_bay
 from lab.simulation.cameras import CameraFarm
@@ -30,7 +30,7 @@ _BEFORE_FIRST_FRAME = timedelta(minutes=10)
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; the exit status is 1 when the yard cannot be served or drawn."""
-    options = _parser().parse_args(arguments)
+    options = make_parser().parse_args(arguments)
     try:
         bay = load_bay(options.bay)
         if options.command == "render":
@@ -38,8 +38,7 @@ def main(arguments: list[str] | None = None) -> int:
         else:
             asyncio.run(_serve(bay, options))
     except BayObservationError as error:
-        print(error, file=sys.stderr)
-        return 1
+        return failed(error)
     except OSError as error:
         print(f"{error.filename}: {error.strerror}", file=sys.stderr)
         return 1
@@ -48,8 +47,11 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m lab.simulation", description="A simulated yard and its cameras.")
+def make_parser() -> argparse.ArgumentParser:
+    """The commands and their arguments."""
+    parser = argparse.ArgumentParser(
+        prog=program("python -m lab.simulation"), description="A simulated yard and its cameras."
+    )
     commands = parser.add_subparsers(dest="command", required=True)
     faults = "\n".join(f"  {fault:19} {sentence}" for fault, sentence in FAULTS.items())
     serve = commands.add_parser(
