@@ -12,7 +12,7 @@ from types import FrameType
 
 from rich.console import Console
 
-from bay_observation.commands import program, run_command
+from bay_observation.commands import program, run_command, status_of
 from bay_observation.errors import BayObservationError, ConfigError
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -24,7 +24,7 @@ DEFAULT_SEED = 13  # an hour in which each kind of event happens
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the demo; 0 when its promises hold, 1 when they do not or it could not run."""
+    """Run the demo; 0 when its promises hold, 1 when they do not or it could not run; 2 for wrong use."""
     options = make_parser().parse_args(arguments)
     console = Console(width=None if sys.stdout.isatty() else 160)
     # So that a `kill` stops the children too, through the context managers.
@@ -33,7 +33,7 @@ def main(arguments: list[str] | None = None) -> int:
         return _run(options, console)
     except BayObservationError as error:
         console.print(f"make demo: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
-        return 1
+        return status_of(error)
     except KeyboardInterrupt:
         console.print("make demo: stopped")
         return 130
