@@ -77,6 +77,8 @@ def overviews(
         events_since: events are counted from then on (aware).
         slots_since: tracked slots are counted from then on (aware).
     """
+    if not bay_ids:
+        return {}
     with history.database.reading() as connection:
         rows = connection.execute(_figures(bay_ids, events_since, slots_since)).all()
         slots = {row.bay_id: (row.newest_slot, row.captured_slot) for row in rows}
@@ -101,7 +103,7 @@ def overviews(
 
 def _figures(bay_ids: Sequence[str], events_since: datetime, slots_since: datetime) -> sa.Select[Any]:
     """A row for each bay. Each figure is a short range of an index, whatever the years before hold."""
-    bay = sa.values(sa.column("bay_id", sa.String), name="bays").data([(bay_id,) for bay_id in bay_ids]).alias("bays")
+    bay = sa.union_all(*(sa.select(sa.literal(bay_id).label("bay_id")) for bay_id in bay_ids)).subquery("bays")
 
     def of_bay(figure: sa.ColumnElement[Any], table: sa.Table, *conditions: sa.ColumnElement[bool]) -> Any:
         return sa.select(figure).where(table.c.bay_id == bay.c.bay_id, *conditions).correlate(bay).scalar_subquery()
