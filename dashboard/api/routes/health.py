@@ -3,7 +3,6 @@
 import shutil
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import sqlalchemy as sa
 from airflow.models.taskinstance import TaskInstance
@@ -115,7 +114,7 @@ def _queues(names: Sequence[str], now: datetime) -> list[QueueHealth]:
     ]
 
 
-def _unclaimed(queues: Sequence[str], now: datetime) -> sa.Select[Any]:
+def _unclaimed(queues: Sequence[str], now: datetime) -> sa.Select[str | None, int]:
     """How many triggers of a queue's deferred tasks no live triggerer has taken up, half a minute after they were made.
 
     Airflow's own health page calls its triggerer healthy where one of another queue is alive.
