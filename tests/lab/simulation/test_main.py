@@ -7,7 +7,7 @@ import urllib.request
 import cv2
 import pytest
 
-from bay_observation.errors import SimulationError
+from bay_observation.errors import ConfigError
 from bays import load_bay
 from lab.services.ports import free_port
 from lab.simulation.__main__ import _login, main
@@ -52,7 +52,7 @@ def test_login_comes_from_the_environment():
     both = {"SIMULATED_CAMERA_USER": "a", "SIMULATED_CAMERA_PASSWORD": "b"}
     assert _login(demo, both) == _login(real, both) == ("a", "b")
     assert _login(demo, {}) == ("yard", "yard")
-    with pytest.raises(SimulationError, match="both"):
+    with pytest.raises(ConfigError, match="both"):
         _login(demo, {"SIMULATED_CAMERA_USER": "a"})
 
 
