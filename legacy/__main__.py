@@ -121,7 +121,10 @@ def _command(commands: Any, name: str, run: Any, words: str) -> argparse.Argumen
 
 def _add_sources(command: argparse.ArgumentParser) -> None:
     command.add_argument(
-        "source", nargs="*", type=Path, help="dumps (.json, .jsonl), .csv, pickles, or folders of them; the old Redis by default"
+        "source",
+        nargs="*",
+        type=Path,
+        help="dumps (.json, .jsonl), .csv, pickles, or folders of them; the old Redis by default",
     )
 
 

@@ -140,7 +140,9 @@ def _look(bay: BayConfig, seen: BaySeen, problems: Problems) -> None:
     scheduled = set(scheduled_slots(bay, seen.first, seen.last + timedelta(seconds=1)))
     where = f"bay {bay.bay_id}"
     for slot in sorted(seen.slots - scheduled):
-        problems.add("a batch's time is no slot of the bay's schedule: is batch_id.time right?", f"{where} {slot:%H:%M:%S}")
+        problems.add(
+            "a batch's time is no slot of the bay's schedule: is batch_id.time right?", f"{where} {slot:%H:%M:%S}"
+        )
     closed = sum(1 for slot in seen.slots if bay.closed(slot) is not None)
     if closed > _MOSTLY * len(seen.slots):
         problems.add(

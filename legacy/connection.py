@@ -6,9 +6,11 @@ broker is refused as well: by its address, and by what Celery keeps in it.
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, cast
 from urllib.parse import urlsplit
 
 import redis
@@ -29,6 +31,31 @@ _CELERY = b"_kombu.binding."
 
 class LegacyRedisError(BayObservationError):
     """The old system's Redis does not answer, or refuses: the message names its address and the remedy."""
+
+
+@dataclass(frozen=True)
+class Publication:
+    """One batch as the old consumers get it.
+
+    Attributes:
+        slot: YYYYmmdd-HHMMSS, UTC.
+        owner_key, last_key, key: of the owner, the last slot, the hash.
+        fields: of the hash.
+        channel: of the message.
+        message: as JSON.
+        consumers: that must listen.
+        expires_s: seconds for which the hash stays; 0: for ever.
+    """
+
+    slot: str
+    owner_key: str
+    last_key: str
+    key: str
+    fields: Mapping[str, str]
+    channel: str
+    message: str
+    consumers: int
+    expires_s: int
 
 
 class OldSide:
@@ -93,26 +120,20 @@ class OldSide:
         found = self.call(lambda client: client.get(key))
         return None if found is None else found.decode("utf-8", "replace")
 
-    def publish(
-        self, keys: tuple[str, str, str], side: str, slot: str, channel: str, message: str, consumers: int,
-        expires_s: int | None, fields: dict[str, str],
-    ) -> str:
-        """Run `publish.lua`: its answer, a word.
-
-        Args:
-            keys: owner key, last key, the hash.
-            side: which side publishes: old or new.
-            slot: of the batch, YYYYmmdd-HHMMSS in UTC.
-            channel: of the message.
-            message: to publish.
-            consumers: that must listen.
-            expires_s: seconds for which the hash stays; None: for ever.
-            fields: of the hash.
-        """
-        flat = [part for pair in fields.items() for part in pair]
-        arguments = [side, slot, channel, message, consumers, expires_s or 0, *flat]
-        answer = self.call(lambda _: self._publish(keys=list(keys), args=arguments))
-        return bytes(answer).decode()
+    def publish(self, side: str, what: "Publication") -> str:
+        """Run `publish.lua`, and have its answer: published, not owner, already, or no consumer."""
+        flat = [part for pair in what.fields.items() for part in pair]
+        arguments: list[str | int] = [
+            side,
+            what.slot,
+            what.channel,
+            what.message,
+            what.consumers,
+            what.expires_s,
+            *flat,
+        ]
+        keys = [what.owner_key, what.last_key, what.key]
+        return bytes(self.call(lambda _: self._publish(keys=keys, args=arguments))).decode()
 
     def hashes(
         self, problems: Problems, most_fields: int, wanted: Callable[[str], bool]
@@ -120,27 +141,21 @@ class OldSide:
         """Every hash whose key is wanted, in no order."""
         for raw in self.call(lambda client: list(client.scan_iter(count=_SCANNED))):
             key = raw.decode("utf-8", "surrogateescape")
-            if not wanted(key):
-                continue
-            if self.call(lambda client, raw=raw: client.type(raw)) != b"hash":
-                problems.add("a key is no hash", f"{self.address} {key[:200]}")
-                continue
-            if self.call(lambda client, raw=raw: client.hlen(raw)) > most_fields:
-                problems.add(f"a hash of more than {most_fields} fields is not read", f"{self.address} {key[:200]}")
-                continue
-            found = {}
-            for name, value in self.call(lambda client, raw=raw: client.hgetall(raw)).items():
-                found[name.decode("utf-8", "surrogateescape")] = value
-            yield key, found
+            if wanted(key):
+                found = self.call(partial(_hash, raw=raw, most_fields=most_fields))
+                if isinstance(found, str):
+                    problems.add(found, f"{self.address} {key[:200]}")
+                else:
+                    yield key, {name.decode("utf-8", "surrogateescape"): value for name, value in found.items()}
 
     def listen(self, channel: str, seconds: float) -> Iterator[bytes]:
         """Messages of a channel that come within some seconds."""
         end = time.monotonic() + seconds
-        subscription = self.call(lambda client: client.pubsub(ignore_subscribe_messages=True))
+        subscription = self.call(_subscription)
         try:
             self.call(lambda _: subscription.subscribe(channel))
             while (left := end - time.monotonic()) > 0:
-                message = self.call(lambda _, left=left: subscription.get_message(timeout=min(left, 1.0)))
+                message = self.call(partial(_next_message, subscription, min(left, 1.0)))
                 if message is not None:
                     yield bytes(message["data"])
         finally:
@@ -149,10 +164,27 @@ class OldSide:
     def _refuse_broker(self) -> None:
         for key in self._client.scan_iter(match=_CELERY + b"*", count=_SCANNED):
             raise ConfigError(
-                f"{self.address}: holds {key.decode(errors='replace')}, as Airflow's broker does: LEGACY_REDIS is the old"
-                " system's Redis"
+                f"{self.address}: holds {key.decode(errors='replace')}, as Airflow's broker does:"
+                " LEGACY_REDIS is the old system's Redis"
             )
         self._is_no_broker = True
+
+
+def _hash(client: "redis.Redis", raw: bytes, most_fields: int) -> dict[bytes, bytes] | str:
+    """A hash, or what speaks against reading it."""
+    if client.type(raw) != b"hash":
+        return "a key is no hash"
+    if int(client.hlen(raw)) > most_fields:
+        return f"a hash of more than {most_fields} fields is not read"
+    return cast(dict[bytes, bytes], client.hgetall(raw))
+
+
+def _subscription(client: "redis.Redis") -> Any:
+    return client.pubsub(ignore_subscribe_messages=True)  # type: ignore[no-untyped-call]
+
+
+def _next_message(subscription: Any, timeout: float, _: "redis.Redis") -> Any:
+    return subscription.get_message(timeout=timeout)
 
 
 def _checked(url: str) -> str:

@@ -30,7 +30,7 @@ _MISSING = object()
 _YEARS = range(2000, 2101)
 
 
-class _Unfit(Exception):
+class _UnfitError(Exception):
     """A value that does not fit: what, with the remedy."""
 
 
@@ -132,13 +132,17 @@ class Decoder:
     def _known(self, bay_id: str, where: str) -> _Bay | None:
         bay = self._bays.get(bay_id)
         if bay is None:
-            self._problems.add(f"bay {bay_id} has no file here: add it to the bays, or take it out of the mapping", where)
+            self._problems.add(
+                f"bay {bay_id} has no file here: add it to the bays, or take it out of the mapping", where
+            )
         return bay
 
     def _frames(self, where: str, groups: AnyMapping[str, str], value: Any) -> Iterator[OldBatch]:
         place = self.names.slot(groups)
         if place is None:
-            self._problems.add("a key names no batch of a bay of the mapping: batch_id.form, batch_id.time, bays", where)
+            self._problems.add(
+                "a key names no batch of a bay of the mapping: batch_id.form, batch_id.time, bays", where
+            )
             return
         bay_id, slot = place
         if (bay := self._known(bay_id, where)) is None:
@@ -171,24 +175,24 @@ class Decoder:
             if paths.camera is not None:
                 old_camera = _text(record, "frame.camera", paths.camera)
             if old_camera is None:
-                raise _Unfit("frame.camera: neither the record nor the field's name says it")
+                raise _UnfitError("frame.camera: neither the record nor the field's name says it")
             camera = bay.cameras.get(old_camera)
             if camera is None:
-                raise _Unfit(f"camera {old_camera} is none of the bay's: name it under bays, cameras")
+                raise _UnfitError(f"camera {old_camera} is none of the bay's: name it under bays, cameras")
             captured_at = None
             if paths.captured_at is not None:
                 captured_at = self._time("frame.captured_at", _value(record, "frame.captured_at", paths.captured_at))
             found = _at(record, paths.objects)
             if found is _MISSING:
-                raise _Unfit(f"frame.objects: there is no {paths.objects}")
-        except _Unfit as unfit:
+                raise _UnfitError(f"frame.objects: there is no {paths.objects}")
+        except _UnfitError as unfit:
             self._problems.add(str(unfit), where)
             return None
         objects = []
         for number, item in enumerate(self._items(where, f"frame.objects {paths.objects}", found)):
             try:
                 objects.append(self._object(bay, camera, item))
-            except _Unfit as unfit:
+            except _UnfitError as unfit:
                 self._problems.add(str(unfit), f"{where} object {number}")
         return OldFrame(camera, captured_at, tuple(objects))
 
@@ -213,7 +217,7 @@ class Decoder:
 
     def _box(self, bay: _Bay, camera: str, value: Any) -> tuple[float, float, float, float]:
         if not isinstance(value, list | tuple) or len(value) != 4:
-            raise _Unfit("object.box: four numbers are wanted")
+            raise _UnfitError("object.box: four numbers are wanted")
         a, b, c, d = (_number("object.box", part) for part in value)
         form = self._mapping.units.box
         if form == "cxcywh":
@@ -222,23 +226,23 @@ class Decoder:
             c, d = a + c, b + d
         (left, top), (right, bottom) = self._pixels(bay, camera, a, b), self._pixels(bay, camera, c, d)
         if not (left < right and top < bottom):
-            raise _Unfit("object.box: it has no extent: is units.box right?")
+            raise _UnfitError("object.box: it has no extent: is units.box right?")
         width, height = bay.sizes[camera]
         if left < -_OUTSIDE_FRAME * width or right > (1 + _OUTSIDE_FRAME) * width or top < -_OUTSIDE_FRAME * height:
-            raise _Unfit("object.box: it leaves the frame: are units.box, units.pixels and frame_size right?")
+            raise _UnfitError("object.box: it leaves the frame: are units.box, units.pixels and frame_size right?")
         if bottom > (1 + _OUTSIDE_FRAME) * height:
-            raise _Unfit("object.box: it leaves the frame: are units.box, units.pixels and frame_size right?")
+            raise _UnfitError("object.box: it leaves the frame: are units.box, units.pixels and frame_size right?")
         if width > 64 and right - left < 1.5 and bottom - top < 1.5:
-            raise _Unfit("object.box: smaller than two pixels: is units.pixels a fraction?")
+            raise _UnfitError("object.box: smaller than two pixels: is units.pixels a fraction?")
         return left, top, right, bottom
 
     def _polygon(self, bay: _Bay, camera: str, value: Any) -> Ring:
         if not isinstance(value, list | tuple) or not 3 <= len(value) <= _MOST_ITEMS:
-            raise _Unfit("object.polygon: a list of three or more [u, v] is wanted")
+            raise _UnfitError("object.polygon: a list of three or more [u, v] is wanted")
         ring = []
         for point in value:
             if not isinstance(point, list | tuple) or len(point) != 2:
-                raise _Unfit("object.polygon: a list of three or more [u, v] is wanted")
+                raise _UnfitError("object.polygon: a list of three or more [u, v] is wanted")
             ring.append(self._pixels(bay, camera, *(_number("object.polygon", part) for part in point)))
         return tuple(ring)
 
@@ -251,7 +255,7 @@ class Decoder:
         assert floor is not None  # noqa: S101 - there is a key
         records: list[tuple[str, AnyMapping[str, str], Any]] = []
         if self._floor_field is None:
-            parsed = {name: self._record(f"{key} {name}", value) for name, value in fields.items()}
+            parsed = {name: self._record(f"{key} {name}", value, plain=True) for name, value in fields.items()}
             records.append((key, groups, {name: value for name, value in parsed.items() if value is not _MISSING}))
         else:
             for name, value in fields.items():
@@ -261,7 +265,9 @@ class Decoder:
         for where, named, record in records:
             place = self.names.slot(named) or (None if record is _MISSING else self._place_of(record))
             if place is None:
-                self._problems.add("a key names no batch of a bay of the mapping: batch_id.form, batch_id.time, bays", where)
+                self._problems.add(
+                    "a key names no batch of a bay of the mapping: batch_id.form, batch_id.time, bays", where
+                )
             elif record is not _MISSING and (bay := self._known(place[0], where)) is not None:
                 found = _at(record, floor.blocks)
                 if found is _MISSING:
@@ -286,19 +292,25 @@ class Decoder:
         assert self._mapping.floor is not None  # noqa: S101 - the caller asked
         paths = self._mapping.floor.block
         try:
-            centre = [_number(f"floor.block.{name}", _value(item, f"floor.block.{name}", path)) * self._length
-                      for name, path in (("x", paths.x), ("y", paths.y))]
+            centre = [
+                _number(f"floor.block.{name}", _value(item, f"floor.block.{name}", path)) * self._length
+                for name, path in (("x", paths.x), ("y", paths.y))
+            ]
             x, y = bay.to_floor(centre[0], centre[1])
             layout = bay.config.layout
             beside = _BESIDE_FLOOR_M
             if not (-beside <= x <= layout.width + beside and -beside <= y <= layout.height + beside):
-                raise _Unfit("floor.block: it stands beside the floor: are units.length and the bay's floor frame right?")
-            length, width = (self._side(item, name, path) for name, path in (("length", paths.length), ("width", paths.width)))
+                raise _UnfitError(
+                    "floor.block: it stands beside the floor: are units.length and the bay's floor frame right?"
+                )
+            length, width = (
+                self._side(item, name, path) for name, path in (("length", paths.length), ("width", paths.width))
+            )
             height = 0.0
             if paths.height is not None:
                 height = _number("floor.block.height", _value(item, "floor.block.height", paths.height)) * self._length
                 if not 0 <= height <= _HIGHEST_M:
-                    raise _Unfit("floor.block.height: 0 to 60 m are wanted: is units.length right?")
+                    raise _UnfitError("floor.block.height: 0 to 60 m are wanted: is units.length right?")
             yaw = 0.0
             if paths.yaw is not None:
                 turned = _number("floor.block.yaw", _value(item, "floor.block.yaw", paths.yaw))
@@ -308,29 +320,34 @@ class Decoder:
                 self._class(_text(item, "floor.block.class_name", paths.class_name)),
                 self._stage(bay, item, "floor.block.stage", paths.stage),
                 1.0 if paths.confidence is None else self._share(item, "floor.block.confidence", paths.confidence),
-                x, y, length, width, yaw, height,
+                x,
+                y,
+                length,
+                width,
+                yaw,
+                height,
             )
-        except _Unfit as unfit:
+        except _UnfitError as unfit:
             self._problems.add(str(unfit), where)
             return None
 
     def _side(self, item: Any, name: str, path: str) -> float:
         side = _number(f"floor.block.{name}", _value(item, f"floor.block.{name}", path)) * self._length
         if not 0 < side <= _LONGEST_M:
-            raise _Unfit(f"floor.block.{name}: more than 0 and at most 150 m are wanted: is units.length right?")
+            raise _UnfitError(f"floor.block.{name}: more than 0 and at most 150 m are wanted: is units.length right?")
         return side
 
     def _share(self, item: Any, name: str, path: str) -> float:
         found = _number(name, _value(item, name, path))
         share = found / 100 if self._mapping.units.confidence == "percent" else found
         if not 0 <= share <= 1:
-            raise _Unfit(f"{name}: 0 to 1 is wanted: is units.confidence right?")
+            raise _UnfitError(f"{name}: 0 to 1 is wanted: is units.confidence right?")
         return share
 
     def _class(self, old: str) -> str:
         ours = self._classes.get(old, old)
         if ours not in self._known_classes:
-            raise _Unfit(f"class {old[:60]!a} is none of ours: name it under names.classes")
+            raise _UnfitError(f"class {old[:60]!a} is none of ours: name it under names.classes")
         return ours
 
     def _stage(self, bay: _Bay, item: Any, name: str, path: str | None) -> str | None:
@@ -338,10 +355,10 @@ class Decoder:
         if found is _MISSING or found is None or found == "":
             return None
         if not isinstance(found, str):
-            raise _Unfit(f"{name}: {type(found).__name__} where a text is wanted")
+            raise _UnfitError(f"{name}: {type(found).__name__} where a text is wanted")
         ours = self._mapping.names.stages.get(found, found)
         if ours not in bay.stages:
-            raise _Unfit(f"stage {found[:60]!a} is none of the bay's: name it under names.stages")
+            raise _UnfitError(f"stage {found[:60]!a} is none of the bay's: name it under names.stages")
         return ours
 
     def _published(self, where: str, record: Any, path: str | None) -> datetime | None:
@@ -350,7 +367,7 @@ class Decoder:
             return None
         try:
             return self._time("published_at", found)
-        except _Unfit as unfit:
+        except _UnfitError as unfit:
             self._problems.add(str(unfit), where)
             return None
 
@@ -362,15 +379,15 @@ class Decoder:
             else:
                 text = value if isinstance(value, str) else value.isoformat() if isinstance(value, datetime) else None
                 if text is None:
-                    raise _Unfit(f"{name}: {type(value).__name__} where units.time is {form}")
+                    raise _UnfitError(f"{name}: {type(value).__name__} where units.time is {form}")
                 # A datetime of a pickle is one already, whatever pattern the texts have.
                 is_iso = form == "iso" or isinstance(value, datetime)
                 read = datetime.fromisoformat(text) if is_iso else datetime.strptime(text, form)  # noqa: DTZ007
                 time = (read if read.tzinfo else read.replace(tzinfo=self._zone)).astimezone(UTC)
         except (ValueError, OverflowError, OSError):
-            raise _Unfit(f"{name}: no time that units.time ({form}) reads") from None
+            raise _UnfitError(f"{name}: no time that units.time ({form}) reads") from None
         if time.year not in _YEARS:
-            raise _Unfit(f"{name}: the year {time.year}: is units.time ({form}) right?")
+            raise _UnfitError(f"{name}: the year {time.year}: is units.time ({form}) right?")
         return time
 
     def _place_of(self, record: Any) -> tuple[str, datetime] | None:
@@ -386,19 +403,21 @@ class Decoder:
             return None
         try:
             return self._old_names[str(bay)], self._time("floor.time", time)
-        except _Unfit:
+        except _UnfitError:
             return None
 
     @property
     def _old_names(self) -> dict[str, str]:
         return {old.name or bay_id: bay_id for bay_id, old in self._mapping.bays.items()}
 
-    def _record(self, where: str, value: Any) -> Any:
-        """A value of Redis as plain data; `_MISSING` where it is none."""
+    def _record(self, where: str, value: Any, *, plain: bool = False) -> Any:
+        """A value of Redis as plain data; `_MISSING` where it is none. A `plain` one may be text, as a status is."""
         if not isinstance(value, str | bytes):
             return value  # of a dump that holds JSON and not the text of it
         if len(value) > MOST_RECORD_BYTES:
-            self._problems.add("a record of more than 16 MB is not read: is the mapping's redis.key the right hash?", where)
+            self._problems.add(
+                "a record of more than 16 MB is not read: is the mapping's redis.key the right hash?", where
+            )
             return _MISSING
         try:
             text = value.decode("utf-8") if isinstance(value, bytes) else value
@@ -408,8 +427,8 @@ class Decoder:
         try:
             return json.loads(text)
         except (ValueError, RecursionError):
-            if self._floor_key is not None and self._mapping.floor is not None and self._mapping.floor.field is None:
-                return text  # a plain field of a floor's hash, as a status
+            if plain:
+                return text
             self._problems.add("a value is no JSON", where)
             return _MISSING
 
@@ -428,9 +447,13 @@ def _bay(mapping: Mapping, bay: BayConfig) -> _Bay:
     old = mapping.bays[bay.bay_id]
     ours = {camera.name for camera in bay.cameras}
     renamed = set(old.cameras.values())
-    cameras = {name: name for name in ours - renamed} | {theirs: our for theirs, our in old.cameras.items() if our in ours}
+    cameras = {name: name for name in ours - renamed} | {
+        theirs: our for theirs, our in old.cameras.items() if our in ours
+    }
     lenses = {camera.name: camera.intrinsics for camera in bay.cameras}
-    sizes = {name: (float(lens.width), float(lens.height)) if lens else (1920.0, 1080.0) for name, lens in lenses.items()}
+    sizes = {
+        name: (float(lens.width), float(lens.height)) if lens else (1920.0, 1080.0) for name, lens in lenses.items()
+    }
     scale = {
         name: (1.0, 1.0) if old.frame_size is None else (size[0] / old.frame_size[0], size[1] / old.frame_size[1])
         for name, size in sizes.items()
@@ -475,31 +498,31 @@ def _at(record: Any, path: str) -> Any:
 def _value(record: Any, name: str, path: str) -> Any:
     found = _at(record, path)
     if found is _MISSING or found is None or found == "":
-        raise _Unfit(f"{name}: there is no {path}")
+        raise _UnfitError(f"{name}: there is no {path}")
     return found
 
 
 def _text(record: Any, name: str, path: str) -> str:
     found = _value(record, name, path)
     if not isinstance(found, str):
-        raise _Unfit(f"{name}: {type(found).__name__} where a text is wanted")
+        raise _UnfitError(f"{name}: {type(found).__name__} where a text is wanted")
     return found
 
 
 def _name(record: Any, name: str, path: str) -> str:
     found = _value(record, name, path)
     if isinstance(found, bool) or not isinstance(found, str | int):
-        raise _Unfit(f"{name}: {type(found).__name__} where a text or a whole number is wanted")
+        raise _UnfitError(f"{name}: {type(found).__name__} where a text or a whole number is wanted")
     return str(found)
 
 
 def _number(name: str, value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float | str):
-        raise _Unfit(f"{name}: {type(value).__name__} where a number is wanted")
+        raise _UnfitError(f"{name}: {type(value).__name__} where a number is wanted")
     try:
         number = float(value)
     except (ValueError, OverflowError):
-        raise _Unfit(f"{name}: no number") from None
+        raise _UnfitError(f"{name}: no number") from None
     if not math.isfinite(number):
-        raise _Unfit(f"{name}: not a finite number")
+        raise _UnfitError(f"{name}: not a finite number")
     return number

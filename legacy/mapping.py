@@ -73,8 +73,10 @@ class FloorFrame(_Strict):
 
 
 class OldBay(_Strict):
-    """A bay as the old system names it. `cameras` is theirs: ours; `frame_size` (pixels) where the old
-    side looked at frames of another size than the cameras give."""
+    """A bay as the old system names it; `cameras` is theirs: ours.
+
+    `frame_size` (pixels) is given where the old side looked at frames of another size than the cameras give.
+    """
 
     name: Annotated[str, Field(pattern=r"^[\w-]{1,48}$")] | None = None
     cameras: dict[Name, Name] = Field(default_factory=dict)

@@ -178,7 +178,9 @@ def _rows(path: Path, decoder: Decoder, mapping: Mapping, problems: Problems) ->
         columns = [name for name in mapping.floor.block.model_dump().values() if name is not None]
         missing = [name for name in columns if name not in (reader.fieldnames or ())]
         if missing:
-            raise ConfigError(f"{path}: no column {', '.join(missing)}: name the columns under floor.block in the mapping")
+            raise ConfigError(
+                f"{path}: no column {', '.join(missing)}: name the columns under floor.block in the mapping"
+            )
         held: OldBatch | None = None
         while True:
             try:

@@ -60,7 +60,7 @@ class OldNames:
         """The slot in a text (aware, UTC). Of an hour that a clock has twice, the first."""
         if text not in self._slots:
             try:
-                local = datetime.strptime(text, self._name.time).replace(tzinfo=self._zone)  # noqa: DTZ007 - named at once
+                local = datetime.strptime(text, self._name.time).replace(tzinfo=self._zone)
                 self._slots[text] = local.astimezone(UTC)
             except ValueError:
                 self._slots[text] = None
