@@ -86,6 +86,7 @@ JOBS: dict[str, str] = {
     "simulate": "a yard with known truth, and its cameras",
     "demo": "the product at work",
     "backtest": "a stored day again, with other parameters",
+    "legacy": "from the old system to this one",
     "airflow": "Airflow's own commands",
     "lab": "measure, and find what breaks",
 }
@@ -133,6 +134,8 @@ def _entries() -> Iterator[Entry]:
     yield entry("backtest run", "lab.backtest", "run", "run a stored period again, and compare", "backtest.md")
     yield entry("backtest compare", "lab.backtest", "compare", "compare a trial that was run", "backtest.md")
     yield entry("backtest export", "lab.backtest", "export", "write stored frames as files", "backtest.md")
+    yield entry("legacy check", "legacy", "check", "what of the old system's data does not fit", "migration.md")
+    yield entry("legacy dump", "legacy", "dump", "the old Redis' hashes, a line of JSON each", "migration.md")
     yield entry("airflow", _AIRFLOW, "", "Airflow's own commands, on this installation's DAGs", "deploy.md")
     yield entry("lab evaluate", "lab.evaluation", "", "how right fusion and the whole pipeline are")
     yield entry("lab cluster check", "lab.cluster", "check", "whether several hosts can be built here", "network.md")
