@@ -1,6 +1,7 @@
 """Tracks, positions, events, batches and camera health in SQL: written once per slot, to be asked."""
 
 from tracking.history.cameras import DOWN_AFTER, camera_changes
+from tracking.history.coverage import AsOf, Coverage, as_of, coverage
 from tracking.history.database import Database, database_url
 from tracking.history.history import History, nested_areas
 from tracking.history.notifications import Notice, mark_notified, notices_of_slots, pending_notices
@@ -21,16 +22,21 @@ from tracking.history.types import (
     Stay,
     TrackedBatch,
 )
+from tracking.history.use import AreaUse, Difference, area_use, differences
 from tracking.history.writing import HistoryWriter
 
 __all__ = [
     "DOWN_AFTER",
     "LATE_S",
+    "AreaUse",
+    "AsOf",
     "Batch",
     "BatchOutcome",
     "CameraChange",
     "CameraChangeKind",
+    "Coverage",
     "Database",
+    "Difference",
     "Dwell",
     "Gap",
     "GapOutcome",
@@ -43,8 +49,12 @@ __all__ = [
     "Observed",
     "Stay",
     "TrackedBatch",
+    "area_use",
+    "as_of",
     "camera_changes",
+    "coverage",
     "database_url",
+    "differences",
     "local_day",
     "mark_notified",
     "nested_areas",

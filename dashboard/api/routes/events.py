@@ -6,6 +6,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import Field
 
+from bay_observation.errors import NotObservedError
 from bays import BayConfig
 from dashboard.api.access import Bay
 from dashboard.api.answers import Paging, answer, page
@@ -56,9 +57,12 @@ def event_rows(bay_id: str, wanted: EventFilter) -> list[BlockEvent]:
     """The events that a filter lets through, in no particular order."""
     if newest_slot(bay_id) is None:
         return []
-    found = history().events(
-        bay_id, wanted.start, wanted.end, kinds=wanted.kind, track_id=wanted.track, areas=wanted.area
-    )
+    try:
+        found = history().events(
+            bay_id, wanted.start, wanted.end, kinds=wanted.kind, track_id=wanted.track, areas=wanted.area
+        )
+    except NotObservedError:
+        return []  # the gaps of the period say that nothing is known of it
     said: dict[Any, list[Review]] = {}
     everything = said_of(bay_id)
     for review in everything:

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query, Request, Response
 
+from bay_observation.errors import NotObservedError
 from bays import BayConfig
 from dashboard.api.access import Bay
 from dashboard.api.answers import answer, with_etag
@@ -78,7 +79,10 @@ def _report(bay: BayConfig, wanted: Period) -> Report:
         event_rows(bay.bay_id, EventFilter(start=wanted.start, end=wanted.end)),
         key=lambda event: (event.time, event.track_id, event.kind),
     )
-    dwell = history().dwell(bay.bay_id, wanted.start, wanted.end) if known else []
+    try:
+        dwell = history().dwell(bay.bay_id, wanted.start, wanted.end) if known else []
+    except NotObservedError:
+        dwell = []  # `missing` says that nothing is known of it
     missing = missing_slots(bay, wanted)
     return Report(
         bay_id=bay.bay_id,
