@@ -203,8 +203,16 @@ def test_prune_and_migrate(yard, capsys):
         (["show", "demo_bay", "--track", "demo_bay-000999"], 1, "has no track demo_bay-000999"),
         (["show", "demo_bay", "--area", "A99"], 1, "has no area A99; it has A25"),
         (["show", "demo_bay", "--at", "noon"], 2, "'noon' is no time"),
-        (["show", "demo_bay", "--at", "2024-02-01 10:00"], 3, "was not observed at 2024-02-01 10:00: its first slot was"),
-        (["show", "demo_bay", "--day", "2024-02-01"], 3, "0 of 144 slots tracked, 144 missing, so that it is not known"),
+        (
+            ["show", "demo_bay", "--at", "2024-02-01 10:00"],
+            3,
+            "was not observed at 2024-02-01 10:00: its first slot was",
+        ),
+        (
+            ["show", "demo_bay", "--day", "2024-02-01"],
+            3,
+            "0 of 144 slots tracked, 144 missing, so that it is not known",
+        ),
         (["dwell", "demo_bay", "--day", "2024-02-01"], 3, "no slot from 2024-01-31 15:00 to 2024-02-01 15:00 UTC"),
         (["use", "demo_bay", "--day", "2024-02-01"], 3, "no slot from 2024-01-31 15:00"),
         (["diff", "demo_bay", "--day", "2024-02-01"], 3, "was not observed at 2024-02-01 00:00"),
