@@ -337,3 +337,22 @@ class Problem(_Model):
     """Why there is no answer, and what to do."""
 
     detail: str
+
+
+class BlockNumber(_Model):
+    """The yard's own number of a block."""
+
+    name: str
+    track_id: str
+    slot: Annotated[datetime, Field(description="of the floor on which it was meant")]
+    given_by: str
+    given_at: datetime
+    probability: Annotated[float, Field(description="that the track is still that block")]
+    alternatives: Annotated[dict[str, float], Field(description="other tracks that may be it")]
+
+
+class BlockNumbers(_Model):
+    """Blocks that have a number, in order of the numbers."""
+
+    bay_id: str
+    names: list[BlockNumber]

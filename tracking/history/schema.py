@@ -9,6 +9,7 @@
     history_listeners        one row per recipient of events, with the first slot whose events it gets
     history_delivered        one row per event that a recipient got
     history_retention        one row per bay: before which slot its artifacts were deleted by housekeeping
+    history_block_names      one row each time that a track was given the yard's own block number
 
 A position is not stored slot by slot: 10 bays of 500 blocks at 144 slots a day would be
 263 million rows a year that say the same again. A row of `history_positions` is written
@@ -40,7 +41,7 @@ from sqlalchemy import (
     TypeDecorator,
 )
 
-SCHEMA_VERSION = "0006"
+SCHEMA_VERSION = "0007"
 """The migration that this code is written for: the newest in `migrations/versions`."""
 
 # Not Airflow's `alembic_version`: the history may share a database with it.
@@ -94,6 +95,7 @@ _BAY = String(48)
 _TRACK = String(64)
 _NAME = String(96)
 _LISTENER = String(48)
+_PERSON = String(96)
 
 tracks = Table(
     "history_tracks",
@@ -252,4 +254,30 @@ retention = Table(
     metadata,
     Column("bay_id", _BAY, primary_key=True),
     Column("artifacts_before", UtcTime, nullable=False),
+)
+
+# `slot`, `x_m` and `y_m` say which block was meant: the one that stood there then, whatever its track is called.
+block_names = Table(
+    "history_block_names",
+    metadata,
+    Column("bay_id", _BAY, primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("name", String(32), nullable=False),
+    Column("track_id", _TRACK, nullable=False),
+    Column("slot", UtcTime, nullable=False),
+    Column("x_m", Float, nullable=False),
+    Column("y_m", Float, nullable=False),
+    Column("given_by", _PERSON, nullable=False),
+    Column("given_at", UtcTime, nullable=False),
+    Column("taken_by", _PERSON),
+    Column("taken_at", UtcTime),
+)
+# A number is one block's at a time.
+Index(
+    "ix_history_block_names_held",
+    block_names.c.bay_id,
+    block_names.c.name,
+    unique=True,
+    postgresql_where=block_names.c.taken_at.is_(None),
+    sqlite_where=block_names.c.taken_at.is_(None),
 )
