@@ -1,9 +1,8 @@
 """The yard's own block numbers: which track is block 4412P, who said so, and how far that is certain.
 
 A number is given to a block that stands in the bay, and stays with its identity through moves, exits
-and returns. A track's id may change where late batches are tracked again; what was meant is the block that
-stood at that place in that slot, so that place and slot are kept as well and decide. Nothing is overwritten: who
-gave and who took a number, and when, stays.
+and returns. It is a review (`tracking.history.reviews`), whose place says which block was meant, whatever its track is
+called once late batches are tracked again; who gave and who took a number, and when, stays.
 
 A doubt about an identity is a doubt about its name: what the tracker said of the block's moves and
 returns since then, and whether it may have been another track's block that did them, is part of the answer.
@@ -14,26 +13,27 @@ import io
 import json
 import math
 import re
+import secrets
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 
-import shapely
 import sqlalchemy as sa
-from sqlalchemy.engine import Connection
 
 from bay_observation.errors import ConfigError, HistoryError
 from bays import BayConfig
 from tracking.history.history import History, nested_areas
-from tracking.history.schema import block_names, events
+from tracking.history.reviews import Corrections, Review, ReviewKind, add_review, corrections, place_of, reviews_of
+from tracking.history.schema import events
 from tracking.history.types import Stay
 from tracking.types import EventKind
 
 _NAME = re.compile(r"\w[\w.-]{0,31}")
 _IDENTIFYING = (EventKind.MOVED, EventKind.APPEARED, EventKind.CORRECTED)  # events that rest on an identity
 _LONGEST_LIST = 10_000  # lines
+_LONGEST_AUTHOR = 256
 _COLUMNS = ("number", "area")
 
 
@@ -100,10 +100,7 @@ class BlockNames:
 
     def held(self) -> list[BlockName]:
         """Every number that a block holds, in order of the numbers."""
-        with self._history.database.reading() as connection:
-            rows = self._rows(connection)
-        now = self._meant(rows)
-        return [self._with_doubts(row, now[row.number]) for row in rows]
+        return [self._with_doubts(name, review, track) for name, (review, track) in sorted(self._given().items())]
 
     def find(self, name: str) -> BlockName:
         """The block of a number.
@@ -111,16 +108,16 @@ class BlockNames:
         Raises:
             HistoryError: no block of the bay has it.
         """
-        found = next((one for one in self.held() if one.name == name), None)
-        if found is None:
+        given = self._given().get(name)
+        if given is None:
             raise HistoryError(
                 f"no block of bay {self._bay_id} is called {name!r}:"
                 f" `python -m tracking names {self._bay_id}` lists those that have a number"
             )
-        return found
+        return self._with_doubts(name, *given)
 
     def give(self, track_id: str, name: str, author: str, *, move: bool = False) -> BlockName:
-        """Give a number to a block that stands in the bay; one that it had is taken.
+        """Give a number to a block that stands in the bay, in place of one that it had.
 
         Args:
             track_id: whose it is to be.
@@ -138,18 +135,13 @@ class BlockNames:
         if stay is None:
             raise HistoryError(f"{track_id} does not stand in bay {self._bay_id} now: only a block that does is named")
         slot = self._history.newest_slot(self._bay_id)
-        with self._history.database.exclusive(self._bay_id) as connection, connection.begin():
-            rows = self._rows(connection)
-            now = self._meant(rows)
-            holder = next((now[row.number] for row in rows if row.name == name), None)
-            if holder == track_id:
-                return next(self._with_doubts(row, track_id) for row in rows if row.name == name)
-            if holder is not None and not move:
+        _, holder = self._given().get(name, (None, None))
+        if holder not in (None, track_id):
+            if not move:
                 raise HistoryError(f"{name} is the number of {holder}: take it from there first, or say that it moves")
-            for row in rows:
-                if row.name == name or now[row.number] == track_id:
-                    self._take(connection, row.number, author)
-            self._insert(connection, name, stay, slot, author)
+            self._take(str(holder), slot, author)
+        if holder != track_id:
+            self._say(stay, slot, name, author)
         return self.find(name)
 
     def take(self, name: str, author: str) -> None:
@@ -158,11 +150,7 @@ class BlockNames:
         Raises:
             HistoryError: no block of the bay has it.
         """
-        with self._history.database.exclusive(self._bay_id) as connection, connection.begin():
-            row = next((one for one in self._rows(connection) if one.name == name), None)
-            if row is None:
-                raise HistoryError(f"no block of bay {self._bay_id} is called {name!r}: nothing is taken")
-            self._take(connection, row.number, author)
+        self._take(self.find(name).track_id, self._history.newest_slot(self._bay_id), author)
 
     def give_list(self, bay: BayConfig, text: str, author: str) -> list[ListedName]:
         """Give the numbers of a list, where it is clear which block is meant.
@@ -208,45 +196,48 @@ class BlockNames:
                 self.give(one.track_id, one.name, author)
         return result
 
-    # -- rows --------------------------------------------------------------------------------------
+    # -- what was said -----------------------------------------------------------------------------
 
-    def _rows(self, connection: Connection) -> Sequence[sa.Row[tuple[object, ...]]]:
-        asked = (
-            sa.select(block_names)
-            .where(block_names.c.bay_id == self._bay_id, block_names.c.taken_at.is_(None))
-            .order_by(block_names.c.name)
+    def _given(self) -> dict[str, tuple[Review, str]]:
+        """The review that gave each number, and the track that it is about by now, by number.
+
+        Of two tracks with one number the later review counts. Where a person said that another track
+        continues the block, the one that stands in the bay has the number.
+        """
+        found = reviews_of(self._history, self._bay_id)
+        latest = {review.track_id: review for review in found if review.kind is ReviewKind.NAME}
+        said = corrections(found)
+        given = {review.value: review for review in sorted(latest.values(), key=_when) if review.value}
+        return {name: (review, self._goes_on(review.track_id, said)) for name, review in given.items()}
+
+    def _goes_on(self, track_id: str, said: Corrections) -> str:
+        block = said.block(track_id)
+        later = [other for other in said.same if other != track_id and said.block(other) == block]
+        standing = [one for one in (track_id, *later) if self._history.where(self._bay_id, one) is not None]
+        return standing[-1] if later and standing else track_id
+
+    def _say(self, stay: Stay, at: datetime, name: str, author: str) -> None:
+        place = place_of([stay], at)
+        review = Review(
+            review_id=secrets.token_hex(16),
+            bay_id=self._bay_id,
+            made_at=datetime.now(UTC),
+            author=author[:_LONGEST_AUTHOR],
+            kind=ReviewKind.NAME,
+            track_id=stay.track_id,
+            at=at,
+            value=name,
+            places={} if place is None else {stay.track_id: place},
         )
-        return connection.execute(asked).all()
+        add_review(self._history, review)
 
-    def _insert(self, connection: Connection, name: str, stay: Stay, slot: datetime, author: str) -> None:
-        highest = sa.select(sa.func.max(block_names.c.number)).where(block_names.c.bay_id == self._bay_id)
-        centre = stay.footprint.centroid
-        row = {
-            "bay_id": self._bay_id,
-            "number": (connection.execute(highest).scalar() or 0) + 1,
-            "name": name,
-            "track_id": stay.track_id,
-            "slot": slot,
-            "x_m": centre.x,
-            "y_m": centre.y,
-            "given_by": author,
-            "given_at": datetime.now(UTC),
-        }
-        connection.execute(block_names.insert(), [row])
+    def _take(self, track_id: str, at: datetime, author: str) -> None:
+        stays = [stay for stay in self._history.stays(self._bay_id, track_id) if stay.since <= at]
+        if stays:
+            self._say(stays[-1], at, "", author)
 
-    def _take(self, connection: Connection, number: int, author: str) -> None:
-        of_row = sa.and_(block_names.c.bay_id == self._bay_id, block_names.c.number == number)
-        connection.execute(block_names.update().where(of_row).values(taken_by=author, taken_at=datetime.now(UTC)))
-
-    # -- whose it is now -----------------------------------------------------------------------------
-
-    def _meant(self, rows: Sequence[sa.Row[tuple[object, ...]]]) -> dict[int, str]:
-        """Id of the track by number of the row: of the block that stood at the place then."""
-        floors = {slot: self._history.standing(self._bay_id, at=slot) for slot in {row.slot for row in rows}}
-        return {row.number: _at_place(floors[row.slot], row) for row in rows}
-
-    def _with_doubts(self, row: sa.Row[tuple[object, ...]], track_id: str) -> BlockName:
-        after = sa.and_(events.c.bay_id == self._bay_id, events.c.slot > row.slot, events.c.kind.in_(_IDENTIFYING))
+    def _with_doubts(self, name: str, review: Review, track_id: str) -> BlockName:
+        after = sa.and_(events.c.bay_id == self._bay_id, events.c.slot > review.at, events.c.kind.in_(_IDENTIFYING))
         named = events.c.details.contains(f'"{track_id}"', autoescape=True)
         asked = sa.select(events.c.track_id, events.c.details).where(
             after, sa.or_(events.c.track_id == track_id, named)
@@ -260,13 +251,11 @@ class BlockNames:
             if of != track_id and share:
                 others[of] = max(others.get(of, 0.0), float(share))
         likeliest = tuple(sorted(others.items(), key=lambda one: (-one[1], one[0])))
-        return BlockName(row.name, track_id, row.slot, row.given_by, row.given_at, round(certainty, 3), likeliest)
+        return BlockName(name, track_id, review.at, review.author, review.made_at, round(certainty, 3), likeliest)
 
 
-def _at_place(floor: Sequence[Stay], row: sa.Row[tuple[object, ...]]) -> str:
-    """The track at a row's place in its slot; where the history no longer has that, the one that it was given to."""
-    place = shapely.Point(row.x_m, row.y_m)
-    return next((stay.track_id for stay in floor if stay.footprint.covers(place)), row.track_id)
+def _when(review: Review) -> tuple[datetime, str]:
+    return review.made_at, review.review_id
 
 
 def _is_contested(

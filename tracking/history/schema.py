@@ -9,7 +9,7 @@
     history_listeners        one row per recipient of events, with the first slot whose events it gets
     history_delivered        one row per event that a recipient got
     history_retention        one row per bay: before which slot its artifacts were deleted by housekeeping
-    history_block_names      one row each time that a track was given the yard's own block number
+    history_reviews          one row per judgement or correction by a person; rows are added and never changed
 
 A position is not stored slot by slot: 10 bays of 500 blocks at 144 slots a day would be
 263 million rows a year that say the same again. A row of `history_positions` is written
@@ -95,7 +95,6 @@ _BAY = String(48)
 _TRACK = String(64)
 _NAME = String(96)
 _LISTENER = String(48)
-_PERSON = String(96)
 
 tracks = Table(
     "history_tracks",
@@ -256,28 +255,20 @@ retention = Table(
     Column("artifacts_before", UtcTime, nullable=False),
 )
 
-# `slot`, `x_m` and `y_m` say which block was meant: the one that stood there then, whatever its track is called.
-block_names = Table(
-    "history_block_names",
+reviews = Table(
+    "history_reviews",
     metadata,
     Column("bay_id", _BAY, primary_key=True),
-    Column("number", Integer, primary_key=True),
-    Column("name", String(32), nullable=False),
+    Column("review_id", String(32), primary_key=True),
+    Column("made_at", UtcTime, nullable=False),
+    Column("author", String(256), nullable=False),
+    Column("kind", String(32), nullable=False),
     Column("track_id", _TRACK, nullable=False),
-    Column("slot", UtcTime, nullable=False),
-    Column("x_m", Float, nullable=False),
-    Column("y_m", Float, nullable=False),
-    Column("given_by", _PERSON, nullable=False),
-    Column("given_at", UtcTime, nullable=False),
-    Column("taken_by", _PERSON),
-    Column("taken_at", UtcTime),
-)
-# A number is one block's at a time.
-Index(
-    "ix_history_block_names_held",
-    block_names.c.bay_id,
-    block_names.c.name,
-    unique=True,
-    postgresql_where=block_names.c.taken_at.is_(None),
-    sqlite_where=block_names.c.taken_at.is_(None),
+    Column("at", UtcTime, nullable=False),
+    Column("event_kind", String(32)),
+    Column("value", Text, nullable=False),
+    Column("comment", Text, nullable=False),
+    Column("cameras", Text, nullable=False),
+    Column("places", Text, nullable=False),
+    Index("ix_history_reviews_at", "bay_id", "at"),
 )

@@ -3,12 +3,12 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
-import sqlalchemy as sa
 
 from bay_observation.errors import ConfigError, HistoryError
 from tracking import Tracker
 from tracking.history import BlockNames, History, ListOutcome, TrackedBatch
-from tracking.history.schema import block_names, events
+from tracking.history.reviews import Review, ReviewKind, add_review, reviews_of
+from tracking.history.schema import events
 
 START = datetime(2025, 7, 2, 0, 0, tzinfo=UTC)
 SLOT = timedelta(minutes=10)
@@ -89,13 +89,29 @@ def test_a_number_is_one_blocks_and_a_block_has_one(names, history):
     names.give(SECOND, "4412P", "lee", move=True)
     names.give(SECOND, "88-B.2", "lee")
     assert [(one.name, one.track_id) for one in names.held()] == [("88-B.2", SECOND)]
-    with history.database.reading() as connection:
-        kept = connection.execute(sa.select(block_names).order_by(block_names.c.number)).all()
-    assert [(row.name, row.given_by, row.taken_by) for row in kept] == [
-        ("4412P", "kim", "lee"),
-        ("4412P", "lee", "lee"),
-        ("88-B.2", "lee", None),
+    said = [(review.author, review.track_id, review.value) for review in reviews_of(history, "demo_bay")]
+    assert said == [
+        ("kim", FIRST, "4412P"),
+        ("lee", FIRST, ""),
+        ("lee", SECOND, "4412P"),
+        ("lee", SECOND, "88-B.2"),
     ]
+
+
+def test_a_track_that_continues_the_block_by_a_persons_word_has_its_number(names, history, bay, fused, block):
+    """The page can say that two tracks are one block."""
+    names.give(SECOND, "4412P", "kim")
+    later = [fused(n, [block("A25", 10, 10), block("A14", 68, 10, 9, 7, 5)]) for n in range(3, 9)]
+    again = [
+        fused(n, [block("A25", 10, 10), block("A14", 68, 10, 9, 7, 5), block("A1C", 138, 30, 11, 9, 6)])
+        for n in range(9, 13)
+    ]
+    write(history, bay, [*later, *again], names.last)
+    (new,) = [stay.track_id for stay in history.standing(bay.bay_id) if stay.area == "A1C"]
+    assert names.find("4412P").track_id == SECOND
+    at = history.newest_slot(bay.bay_id)
+    add_review(history, Review("r1", bay.bay_id, datetime.now(UTC), "lee", ReviewKind.SAME, new, at, value=SECOND))
+    assert names.find("4412P").track_id == new
 
 
 def test_a_number_is_taken_away(names):
