@@ -11,7 +11,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from bay_observation.commands import run_command
+from bay_observation.commands import program, run_command
 from bay_observation.errors import BayObservationError, ConfigError
 from bays import BayConfig, load_bay
 from legacy.checking import check, check_message
@@ -28,7 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; the status is 0, 1 where something does not fit, 2 for wrong use, 3 without an old Redis."""
     from legacy.connection import LegacyRedisError
 
-    options = _parser().parse_args(arguments)
+    options = make_parser().parse_args(arguments)
     try:
         status: int = options.run(options)
     except LegacyRedisError as error:
@@ -96,9 +96,10 @@ def _print(options: argparse.Namespace, document: dict[str, Any], lines: Iterato
     print(json.dumps(document, indent=2) if options.json else "\n".join(lines))
 
 
-def _parser() -> argparse.ArgumentParser:
+def make_parser() -> argparse.ArgumentParser:
+    """The commands and their arguments."""
     parser = argparse.ArgumentParser(
-        prog="python -m legacy",
+        prog=program("python -m legacy"),
         formatter_class=argparse.RawDescriptionHelpFormatter,
         description=__doc__,
         epilog="exit status: 0 well, 1 something does not fit, 2 wrong use, 3 the old Redis does not answer",

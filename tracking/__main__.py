@@ -30,8 +30,8 @@ from rich.console import Console
 
 from artifacts import ArtifactStore, data_path
 from bay_observation import settings
-from bay_observation.commands import run_command
-from bay_observation.errors import BayObservationError, ConfigError, HistoryError, HistoryUnavailableError
+from bay_observation.commands import FAILED, failed, program, run_command
+from bay_observation.errors import BayObservationError, ConfigError, HistoryError
 from bays import BayConfig, load_bay
 from tracking.history import (
     DOWN_AFTER,
@@ -49,7 +49,6 @@ from tracking.history.tables import Answer
 from tracking.ledger import open_ledger
 from tracking.types import EventKind
 
-_UNKNOWN, _WRONG_USE, _UNAVAILABLE = 1, 2, 3
 # Of tables that are written where no terminal says how wide it is.
 _COLUMNS = 160
 _STAY = ("track_id", "area", "stage", "class_name", "status", "standing_since", "since")
@@ -69,21 +68,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         0 for an answer; 1 where the history does not know the bay, track or area that is asked
         about, or an artifact cannot be read; 2 for wrong use; 3 where the database cannot be used.
     """
-    options = _parser().parse_args(arguments)
+    options = make_parser().parse_args(arguments)
     try:
         with _history() as history:
             return int(options.run(history, options))
-    except ConfigError as error:
-        return _complain(error, _WRONG_USE)
-    except HistoryUnavailableError as error:
-        return _complain(error, _UNAVAILABLE)
     except BayObservationError as error:
-        return _complain(error, _UNKNOWN)
-
-
-def _complain(error: BayObservationError, status: int) -> int:
-    print(error, file=sys.stderr)
-    return status
+        return failed(error)
 
 
 # -- questions --------------------------------------------------------------------------------------
@@ -204,7 +194,7 @@ def _name_by_list(names: BlockNames, bay: BayConfig, options: argparse.Namespace
     status = _print(
         Answer(f"{bay.bay_id}: {done} of {len(rows)} numbers are a block's", bay.zone, columns, rows), options
     )
-    return status if done == len(rows) else _UNKNOWN
+    return status if done == len(rows) else FAILED
 
 
 def _called(name: BlockName | None) -> str:
@@ -382,9 +372,10 @@ def _print(answer: Answer, options: argparse.Namespace) -> int:
 # -- arguments --------------------------------------------------------------------------------------
 
 
-def _parser() -> argparse.ArgumentParser:
+def make_parser() -> argparse.ArgumentParser:
+    """The commands and their arguments."""
     parser = argparse.ArgumentParser(
-        prog="python -m tracking",
+        prog=program("python -m tracking"),
         formatter_class=argparse.RawDescriptionHelpFormatter,
         description=__doc__,
         epilog="exit status: 0 an answer, 1 not known, 2 wrong use, 3 the database cannot be used",
@@ -440,7 +431,7 @@ def _parser() -> argparse.ArgumentParser:
     withdraw.add_argument("--undo", action="store_true", help="track the batch again")
     commands.add_parser("migrate", help="bring the schema up to date").set_defaults(run=_migrate)
     prune = commands.add_parser("prune", help="delete what is old; what stands now stays")
-    prune.add_argument("--older-than", type=_positive, required=True, metavar="DAYS")
+    prune.add_argument("--older-than", type=_positive, required=True, metavar="DAYS", help="days")
     prune.add_argument("bay", nargs="?", help="of this bay only")
     prune.set_defaults(run=_prune)
     return parser
@@ -458,8 +449,8 @@ def _question(commands: Any, name: str, run: Any, words: str) -> argparse.Argume
 
 def _add_period(command: argparse.ArgumentParser) -> None:
     command.add_argument("--day", metavar="DAY", help="today, yesterday, or a date: the bay's own day")
-    command.add_argument("--from", dest="start", metavar="TIME")
-    command.add_argument("--to", dest="end", metavar="TIME")
+    command.add_argument("--from", dest="start", metavar="TIME", help="begin of the period")
+    command.add_argument("--to", dest="end", metavar="TIME", help="its end, not included; now when left out")
 
 
 def _positive(text: str) -> int:

@@ -173,4 +173,4 @@ def test_commands(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     printed = capsys.readouterr()
     assert "camera_quorum" in printed.err
     assert "demo_bay: ok" in printed.out
-    assert main(["validate", "9bay"]) == 1
+    assert main(["validate", "9bay"]) == 2

@@ -112,7 +112,7 @@ class BlockNames:
         if given is None:
             raise HistoryError(
                 f"no block of bay {self._bay_id} is called {name!r}:"
-                f" `python -m tracking names {self._bay_id}` lists those that have a number"
+                f" `bay-observation history names {self._bay_id}` lists those that have a number"
             )
         return self._with_doubts(name, *given)
 
