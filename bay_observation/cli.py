@@ -121,6 +121,8 @@ def _entries() -> Iterator[Entry]:
         ("dwell", "how long blocks stood in each area at each stage"),
         ("gaps", "which slots are missing, and why"),
         ("cameras", "which cameras went down and came back"),
+        ("names", "which block has which number of the yard's own, and how certainly"),
+        ("name", "give a block the yard's own number, or take it away"),
         ("export", "everything, a JSON document a line"),
         ("rebuild", "bring history and tracking artifacts in line again"),
         ("withdraw", "take a slot out of tracks and history, or back in"),
