@@ -7,6 +7,8 @@ use        how much of each area's floor was used, day by day
 diff       which blocks differ between two moments
 gaps       which slots are missing, and why
 cameras    which cameras went down and came back
+names      which block has which number of the yard's own, by whom, and how certainly
+name       give a block its number, or several by a list of numbers and areas; --take takes one away
 export     everything, a JSON document a line, the same for equal histories
 rebuild    bring history and tracking artifacts in line again, from both or from one of them
 withdraw   take a slot out of tracks and history, with a reason; --undo takes it back in
@@ -19,7 +21,7 @@ without an offset is the bay's own, as "2025-07-02 16:10".
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from datetime import UTC, datetime, timedelta
 from getpass import getuser
@@ -30,17 +32,20 @@ from rich.console import Console
 
 from artifacts import ArtifactStore, data_path
 from bay_observation import settings
-from bay_observation.commands import failed, program, run_command
+from bay_observation.commands import FAILED, failed, program, run_command
 from bay_observation.errors import BayObservationError, ConfigError, HistoryError, NotObservedError
 from bays import BayConfig, load_bay
 from tracking.asking import ago, hours, hours_of, period_of, said, time_of, track_of
 from tracking.history import (
     DOWN_AFTER,
     AsOf,
+    BlockName,
+    BlockNames,
     Coverage,
     Gap,
     GapOutcome,
     History,
+    ListOutcome,
     Stay,
     area_use,
     as_of,
@@ -86,25 +91,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _show(history: History, options: argparse.Namespace) -> int:
     bay = load_bay(options.bay)
+    if options.block is not None:
+        options.track = BlockNames(history, bay.bay_id).find(options.block).track_id
     if options.start is not None or options.end is not None or options.day is not None:
         return _show_period(history, bay, options)
     at = None if options.at is None else time_of(bay, options.at)
     known = as_of(history, bay, at)
     when = _as_of(bay, known, options.at is not None)
     empty = "nothing stands there"
+    names = {one.track_id: one for one in BlockNames(history, bay.bay_id).held()}
     if options.track is None:
         stays = history.standing(bay.bay_id, _areas(bay, options), at)
         title = f"{bay.bay_id}{_in_area(options)}: {len(stays)} blocks {when}"
     else:
         track_id = track_of(history, bay, options.track)
-        title, empty = f"{track_id} {when}", "it was not in the bay then"
+        called = _called(names.get(track_id))
+        title, empty = f"{track_id}{called} {when}", "it was not in the bay then"
         if at is None:
             stays = history.stays(bay.bay_id, track_id)
-            title = f"{track_id}: its stays, the latest last, {when}"
+            title = f"{track_id}{called}: its stays, the latest last, {when}"
         else:
             stay = history.where(bay.bay_id, track_id, at)
             stays = [] if stay is None else [stay]
-    return _print(Answer(title, bay.zone, _columns(stays), _stays(stays), empty, _STAY_SPARE, known), options, history)
+    rows = _stays(stays, names)
+    return _print(Answer(title, bay.zone, _columns(stays, rows), rows, empty, _STAY_SPARE, known), options, history)
 
 
 def _show_period(history: History, bay: BayConfig, options: argparse.Namespace) -> int:
@@ -122,10 +132,9 @@ def _show_period(history: History, bay: BayConfig, options: argparse.Namespace) 
         stays = [stay for stay in stays if stay.track_id == track_id]
     blocks = len({stay.track_id for stay in stays})
     title = f"{bay.bay_id}{_in_area(options)}: {blocks} blocks stood there, {said(bay, start, end)}"
-    columns = _columns(stays, period=True)
-    return _print(
-        Answer(title, bay.zone, columns, _stays(stays), "nothing stood there", _STAY_SPARE, known), options, history
-    )
+    rows = _stays(stays, {one.track_id: one for one in BlockNames(history, bay.bay_id).held()})
+    columns = _columns(stays, rows, period=True)
+    return _print(Answer(title, bay.zone, columns, rows, "nothing stood there", _STAY_SPARE, known), options, history)
 
 
 def _events(history: History, options: argparse.Namespace) -> int:
@@ -212,6 +221,55 @@ def _cameras(history: History, options: argparse.Namespace) -> int:
     known = coverage(history, bay, start, end)
     rows = [_row(one) for one in changes]
     return _print(Answer(title, bay.zone, columns, rows, "no camera did", (), known), options, history)
+
+
+def _names(history: History, options: argparse.Namespace) -> int:
+    bay = load_bay(options.bay)
+    rows = [_row(name) | {"alternatives": dict(name.alternatives)} for name in BlockNames(history, bay.bay_id).held()]
+    columns = ("name", "track_id", "probability", "alternatives", "given_by", "given_at")
+    title = f"{bay.bay_id}: {len(rows)} blocks with a number"
+    return _print(Answer(title, bay.zone, columns, rows, "no block has one"), options, history)
+
+
+def _name(history: History, options: argparse.Namespace) -> int:
+    bay = load_bay(options.bay)
+    names = BlockNames(history, bay.bay_id)
+    if options.list is not None:
+        return _name_by_list(history, bay, options)
+    if options.take:
+        names.take(options.take, getuser())
+        print(f"{options.take} is the number of no block of bay {bay.bay_id} now")
+        return 0
+    if options.track is None or options.number is None:
+        raise ConfigError(
+            "name: say which block and which number: name BAY TRACK NUMBER; or --list FILE, or --take NUMBER"
+        )
+    given = names.give(options.track, options.number, getuser(), move=options.move)
+    print(f"{given.track_id} is block {given.name}")
+    return 0
+
+
+def _name_by_list(history: History, bay: BayConfig, options: argparse.Namespace) -> int:
+    names = BlockNames(history, bay.bay_id)
+    try:
+        text = options.list.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{options.list}: cannot be read: {error}") from error
+    rows = [_row(one) for one in names.give_list(bay, text, getuser())]
+    columns = ("name", "area", "outcome", "track_id", "candidates")
+    done = sum(row["outcome"] in (ListOutcome.NAMED, ListOutcome.KEPT) for row in rows)
+    title = f"{bay.bay_id}: {done} of {len(rows)} numbers are a block's"
+    status = _print(Answer(title, bay.zone, columns, rows), options, history)
+    return status if done == len(rows) else FAILED
+
+
+def _called(name: BlockName | None) -> str:
+    """The number of a block, and how certain that is."""
+    if name is None:
+        return ""
+    doubts = [f"{name.probability:.0%} certain"] if name.probability < 1 else []
+    doubts += [f"may be {track_id} ({share:.0%})" for track_id, share in name.alternatives]
+    return f" (block {', '.join([name.name, *doubts])})"
 
 
 def _export(history: History, options: argparse.Namespace) -> int:
@@ -342,13 +400,17 @@ def _refuse_unobserved(bay: BayConfig, known: Coverage) -> None:
         )
 
 
-def _columns(stays: Sequence[Stay], *, period: bool = False) -> tuple[str, ...]:
+def _columns(stays: Sequence[Stay], rows: Sequence[dict[str, Any]], *, period: bool = False) -> tuple[str, ...]:
     lasting = all(stay.until is None for stay in stays) and not period
-    return (*_STAY, *([] if lasting else ["until"]), *_PLACE)
+    named = ["block"] if any(row["block"] for row in rows) else []
+    return (*named, *_STAY, *([] if lasting else ["until"]), *_PLACE)
 
 
-def _stays(stays: Sequence[Stay]) -> list[dict[str, Any]]:
-    return [_row(stay) | _centre(stay.footprint.centroid) for stay in stays]
+def _stays(stays: Sequence[Stay], names: Mapping[str, BlockName]) -> list[dict[str, Any]]:
+    return [
+        _row(stay) | _centre(stay.footprint.centroid) | {"block": getattr(names.get(stay.track_id), "name", None)}
+        for stay in stays
+    ]
 
 
 def _print(answer: Answer, options: argparse.Namespace, history: History) -> int:
@@ -382,7 +444,9 @@ def make_parser() -> argparse.ArgumentParser:
     show = _question(commands, "show", _show, "what stands in the bay, or where a block is and was")
     show.add_argument("--at", metavar="TIME", help="as it was then")
     show.add_argument("--area", help="in this area and those within it")
-    show.add_argument("--track", metavar="ID", help="one block: 3bay_north-000012, #12, or a name that people gave it")
+    one = show.add_mutually_exclusive_group()
+    one.add_argument("--track", metavar="ID", help="one block: 3bay_north-000012, #12, or the yard's own number")
+    one.add_argument("--block", metavar="NUMBER", help="one block by the yard's own number, as 4412P")
     _add_period(show)
 
     events = _question(commands, "events", _events, "what happened (since yesterday's begin)")
@@ -410,6 +474,14 @@ def make_parser() -> argparse.ArgumentParser:
     cameras.add_argument(
         "--down-after", type=_positive, default=DOWN_AFTER, metavar="N", help=f"failures in a row ({DOWN_AFTER})"
     )
+
+    _question(commands, "names", _names, "the yard's own numbers of blocks, and how certain they are")
+    name = _question(commands, "name", _name, "give a block the yard's own number, or take it away")
+    name.add_argument("track", nargs="?", help="a block that stands in the bay, as 3bay_north-000012")
+    name.add_argument("number", nargs="?", help="its number, as 4412P")
+    name.add_argument("--move", action="store_true", help="though another block has it")
+    name.add_argument("--take", metavar="NUMBER", help="take a number from its block")
+    name.add_argument("--list", type=Path, metavar="FILE", help="CSV with the columns number and area")
 
     export = commands.add_parser("export", help="everything of a bay, a JSON document a line")
     rebuild = commands.add_parser("rebuild", help="bring a bay's history and tracking artifacts in line again")

@@ -6,11 +6,10 @@ from datetime import UTC, date, datetime, timedelta
 
 from pydantic import ValidationError
 
-from bay_observation.errors import ConfigError, HistoryError
+from bay_observation.errors import ConfigError
 from bays import BayConfig
 from bays.models import DailyWindow
-from tracking.history import History, local_day
-from tracking.history.reviews import corrections, reviews_of
+from tracking.history import BlockNames, History, local_day
 
 _DAY = timedelta(days=1)
 _NUMBER = re.compile(r"#?(\d{1,6})")
@@ -47,22 +46,14 @@ def time_of(bay: BayConfig, text: str) -> datetime:
 
 
 def track_of(history: History, bay: BayConfig, text: str) -> str:
-    """The track that a person means: its id, its number as pictures show it (`#10`), or a name that people gave it.
+    """The track that a person means: its id, its number as pictures show it (`#10`), or the yard's own number.
 
     Raises:
-        HistoryError: no block has that name.
+        HistoryError: no block has that number of the yard's.
     """
     if (number := _NUMBER.fullmatch(text)) is not None:
         return f"{bay.bay_id}-{int(number[1]):06d}"
-    if text.startswith(f"{bay.bay_id}-"):
-        return text
-    names = corrections(reviews_of(history, bay.bay_id)).names
-    if named := sorted(track for track, name in names.items() if name == text):
-        return named[-1]
-    raise HistoryError(
-        f"bay {bay.bay_id} has no track {text}, and no block of that name: write an id as {bay.bay_id}-000012,"
-        " a number as #12, or a name that people gave it"
-    )
+    return text if text.startswith(f"{bay.bay_id}-") else BlockNames(history, bay.bay_id).find(text).track_id
 
 
 def hours_of(text: str) -> DailyWindow:

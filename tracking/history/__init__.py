@@ -1,5 +1,6 @@
 """Tracks, positions, events, batches and camera health in SQL: written once per slot, to be asked."""
 
+from tracking.history.block_names import BlockName, BlockNames, ListedName, ListOutcome
 from tracking.history.cameras import DOWN_AFTER, camera_changes
 from tracking.history.coverage import AsOf, Coverage, as_of, coverage
 from tracking.history.database import Database, database_url
@@ -32,6 +33,8 @@ __all__ = [
     "AsOf",
     "Batch",
     "BatchOutcome",
+    "BlockName",
+    "BlockNames",
     "CameraChange",
     "CameraChangeKind",
     "Coverage",
@@ -43,6 +46,8 @@ __all__ = [
     "History",
     "HistoryEvent",
     "HistoryWriter",
+    "ListOutcome",
+    "ListedName",
     "Mark",
     "MarkKind",
     "Notice",

@@ -43,6 +43,9 @@ const CSS = `
 .bay-swatch{display:inline-block;width:14px;height:14px;border:1px solid var(--bay-fg);border-radius:3px;flex:none}
 .bay-hatched{background:repeating-linear-gradient(135deg,var(--bay-fg) 0 1px,transparent 1px 5px)}
 .bay-dashed{border-style:dashed}
+.bay-said{margin:0;padding-left:18px}
+.bay-struck td:nth-child(-n+4){text-decoration:line-through;color:var(--bay-muted)}
+.bay summary{cursor:pointer;min-height:34px;padding:6px 0;font-weight:600}
 .bay-muted{color:var(--bay-muted)}
 .bay-facts{display:grid;grid-template-columns:auto 1fr;gap:2px 12px;margin:0}
 .bay-facts dt{color:var(--bay-muted)}.bay-facts dd{margin:0}
