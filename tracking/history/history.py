@@ -572,7 +572,8 @@ class _ObservedTime:
 
 def _observed_time(connection: Connection, bay: BayConfig, start: datetime, known: datetime) -> _ObservedTime:
     """What was observed of [start, known): `known` is a tracked slot, or lies before the newest one."""
-    tracked = sa.and_(batches.c.bay_id == bay.bay_id, batches.c.sha256.is_not(None))
+    seen = sa.or_(batches.c.sha256.is_not(None), batches.c.outcome == BatchOutcome.IMPORTED.value)
+    tracked = sa.and_(batches.c.bay_id == bay.bay_id, seen)
     before = sa.select(sa.func.max(batches.c.slot)).where(tracked, batches.c.slot <= start)
     after = sa.select(sa.func.min(batches.c.slot)).where(tracked, batches.c.slot >= known)
     first, last = connection.execute(before).scalar() or start, connection.execute(after).scalar() or known
