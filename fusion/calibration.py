@@ -344,6 +344,48 @@ def doubts(result: Calibration) -> list[str]:
     return found
 
 
+def image_size(frame: bytes) -> tuple[int, int]:
+    """(width, height) in pixels of a JPEG or PNG.
+
+    Raises:
+        CalibrationError: the bytes are no image.
+    """
+    from io import BytesIO
+
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with Image.open(BytesIO(frame)) as image:
+            return image.size
+    except (UnidentifiedImageError, OSError) as error:
+        raise CalibrationError(f"the frame is no image that can be read ({len(frame)} bytes)") from error
+
+
+def resized(intrinsics: Intrinsics, size: tuple[int, int]) -> Intrinsics:
+    """The same lens for an image of another size, as a camera gives where its resolution is changed.
+
+    Raises:
+        CalibrationError: the size has another shape, so that part of the image was cut off.
+    """
+    width, height = size
+    if (width, height) == (intrinsics.width, intrinsics.height):
+        return intrinsics
+    ratio = width / intrinsics.width
+    if abs(height - ratio * intrinsics.height) > 1:
+        raise CalibrationError(
+            f"the frame is {width} x {height}, the file's intrinsics are of {intrinsics.width} x {intrinsics.height}:"
+            " remove them from the bay's file and give --focal"
+        )
+    scaled = {name: None if value is None else value * ratio for name, value in _principal(intrinsics).items()}
+    return intrinsics.model_copy(
+        update={"width": width, "height": height, "focal_px": intrinsics.focal_px * ratio, **scaled}
+    )
+
+
+def _principal(intrinsics: Intrinsics) -> dict[str, float | None]:
+    return {"cx": intrinsics.cx, "cy": intrinsics.cy}
+
+
 def _scale(intrinsics: Intrinsics) -> float:
     """Of limits in pixels, for an image of another width."""
     return intrinsics.width / _USUAL_WIDTH

@@ -73,12 +73,12 @@ def outcome(case: Case) -> Outcome:
 
 
 def _deviations(found: Pose, true: Pose, std: dict[str, float]) -> float:
-    values = []
+    values: list[float] = []
     for name in ("x", "y", "z", "pan", "tilt", "roll"):
         off = getattr(found, name) - getattr(true, name)
         if name in ("pan", "roll"):
             off = (off + 180) % 360 - 180
-        values.append(abs(off) / std[name])
+        values.append(abs(float(off)) / std[name])
     return max(values)
 
 
