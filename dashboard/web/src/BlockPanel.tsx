@@ -1,6 +1,7 @@
 /** The same floor as a list, and what is known of the block that is selected. */
-import { useEffect, useRef, type ReactNode } from "react";
+import { useEffect, useRef, useState, type ReactNode } from "react";
 
+import { Crops } from "./Crops";
 import { colourOf } from "./colours";
 import { doubt, short, type Stay } from "./day";
 import { useLanguage, word } from "./i18n";
@@ -70,6 +71,7 @@ function doubtWord(stay: Stay, moment: number, t: ReturnType<typeof useLanguage>
 function BlockFacts(props: Props & { track: string }): ReactNode {
   const { bay, stays, events, moment, track, colours, onSelect, onTime, onCorrected } = props;
   const { t, locale } = useLanguage();
+  const [pictured, setPictured] = useState(false);
   const own = stays.filter((stay) => stay.track === track).sort((a, b) => a.since - b.since);
   const here = own.filter((stay) => stay.since <= moment).at(-1);
   const before = here && own.filter((stay) => stay.standingSince < here.standingSince).at(-1);
@@ -109,6 +111,12 @@ function BlockFacts(props: Props & { track: string }): ReactNode {
           others={[...new Set(stays.filter((stay) => stay.until <= here.since).map((stay) => stay.track))]}
           onDone={onCorrected}
         />
+      )}
+      {here && (
+        <details key={`${track} pictures`} onToggle={(event) => setPictured(event.currentTarget.open)}>
+          <summary>{t("crops")}</summary>
+          {pictured && <Crops bay={bay} track={track} at={moment} />}
+        </details>
       )}
       {events.length > 0 && (
         <ul className="bay-list" aria-label={t("events")}>

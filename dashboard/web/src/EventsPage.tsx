@@ -3,6 +3,7 @@ import { useMemo, useState, type ReactNode } from "react";
 
 import { ask } from "./api";
 import { change } from "./BlockPanel";
+import { Crops } from "./Crops";
 import { short } from "./day";
 import { useLanguage, word } from "./i18n";
 import { useLoaded } from "./load";
@@ -31,7 +32,9 @@ const PAGE = 200;
 export function EventsPage({ bay }: { bay: BayDetail }): ReactNode {
   const { t, locale } = useLanguage();
   const newest = bay.newest_slot === null ? Date.now() : Date.parse(bay.newest_slot);
-  const [from, setFrom] = useState(() => dateOf(newest, bay.timezone));
+  const [place] = usePlace();
+  const asked = Date.parse(place("at") ?? "");
+  const [from, setFrom] = useState(() => dateOf(Number.isNaN(asked) ? newest : asked, bay.timezone));
   const [to, setTo] = useState(from);
   const [kind, setKind] = useState("");
   const [area, setArea] = useState("");
@@ -164,6 +167,7 @@ function EventRow({ bay, event, when, onJudged }: RowProps): ReactNode {
       {open && (
         <tr>
           <td colSpan={6}>
+            <Crops bay={bay} track={event.track_id} at={Date.parse(event.time)} around />
             <EventReviews bay={bay} event={event} onDone={onJudged} />
           </td>
         </tr>

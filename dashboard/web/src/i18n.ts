@@ -190,6 +190,16 @@ const EN = {
   rightness: "How often it was right",
   right: "Right",
   noneJudged: "None of the {n} events was confirmed or rejected yet.",
+  calendar: "Calendar",
+  monthBefore: "Month before",
+  monthAfter: "Month after",
+  missingOf: "{n} of {all} slots missing.",
+  calendarHint: "Of each date: slots that are missing, of those that were due. Slots outside of the operating hours do not count. A date leads to its floor.",
+  crops: "Pictures of this block",
+  noCrops: "No frame that shows this place is kept.",
+  openFrames: "Open this frame",
+  before: "Before",
+  after: "After",
   checkedAt: "Checked at {time}",
 };
 
@@ -384,6 +394,16 @@ const KO: Record<Word, string> = {
   rightness: "얼마나 맞았는가",
   right: "맞은 비율",
   noneJudged: "이벤트 {n}건 가운데 확인하거나 거부한 것이 아직 없습니다.",
+  calendar: "달력",
+  monthBefore: "이전 달",
+  monthAfter: "다음 달",
+  missingOf: "슬롯 {all}개 중 {n}개 빠짐.",
+  calendarHint: "날짜마다 예정된 슬롯 가운데 빠진 슬롯 수입니다. 운영 시간 밖의 슬롯은 세지 않습니다. 날짜를 누르면 그날의 플로어가 열립니다.",
+  crops: "이 블록의 사진",
+  noCrops: "이 자리를 보여 주는 보관된 프레임이 없습니다.",
+  openFrames: "이 프레임 열기",
+  before: "이전",
+  after: "이후",
   checkedAt: "{time} 점검",
 };
 

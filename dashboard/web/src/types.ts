@@ -231,3 +231,24 @@ export interface ReviewFigures {
   kinds: Rightness[];
   cameras: Rightness[];
 }
+
+export interface BlockCrop {
+  slot: string;
+  camera: string;
+  box: [number, number, number, number];
+}
+
+export interface CropList {
+  crops: BlockCrop[];
+}
+
+export interface CalendarDay {
+  date: string;
+  due: number;
+  missing: number;
+  outcomes: Record<string, number>;
+}
+
+export interface CalendarList {
+  days: CalendarDay[];
+}
