@@ -53,7 +53,7 @@ class FusedBlock:
     sides_std_m: tuple[float, float] = (0.0, 0.0)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class FusionResult:
     """The floor plan of one slot.
 
@@ -62,6 +62,9 @@ class FusionResult:
 
     `missing_cameras` took no part: no frame, or among `out_of_pose`, which hang
     otherwise than the bay's file says (`bay-observation camera check-poses` says by how much).
+
+    `captured_at` is when the frames that took part were taken (aware, the median); None without any, and in
+    results of before it was given. The slot names the batch and is not when anything was seen.
     """
 
     batch_id: str
@@ -71,6 +74,10 @@ class FusionResult:
     cameras: tuple[str, ...] = ()
     missing_cameras: tuple[str, ...] = ()
     out_of_pose: tuple[str, ...] = ()
+    captured_at: datetime | None = None
+
+    def __repr__(self) -> str:
+        return f"<FusionResult {self.batch_id}, {len(self.blocks)} blocks, {len(self.cameras)} cameras>"
 
     @property
     def slot(self) -> datetime:

@@ -35,6 +35,7 @@ from bay_observation.errors import TrackingError
 from bays import BayConfig
 from fusion.types import FusedBlock, FusionResult
 from tracking import evidence
+from tracking.captures import Captures, time_of_frames
 from tracking.doubt import doubted
 from tracking.evidence import Lesson
 from tracking.forms import forms_of, known_forms, sightings_of, with_sighting
@@ -76,11 +77,14 @@ class _Slot:
     found: list[Track] = field(default_factory=list)  # tracks before the slot that it showed at their place
 
     def report(self, kind: EventKind, track: Track, time: datetime, **details: Any) -> None:
-        self.events.append(TrackEvent(kind, track.track_id, time, self.batch_id, **details))
+        captured_at = self.model.captures.of(time)
+        self.events.append(TrackEvent(kind, track.track_id, time, self.batch_id, captured_at=captured_at, **details))
 
 
 class Tracker:
     """Follows one bay from one state. Pure: the same state and input give the same result.
+
+    A tracker is of one slot: the next one goes on from `TrackingResult.state`. `tracking.track` follows many.
 
     Args:
         bay: its areas decide which blocks are tracked.
@@ -97,18 +101,21 @@ class Tracker:
         self.bay = bay
         self.state = state if state is not None else TrackerState(bay.bay_id)
         self.parameters = parameters if parameters is not None else bay.tracking
+        self._batch_id: str | None = None
         if self.state.bay_id != bay.bay_id:
             raise TrackingError(f"the state is of bay {self.state.bay_id}, the tracker of bay {bay.bay_id}")
 
     def update(self, fusion_result: FusionResult) -> TrackingResult:
-        """Follow the blocks into the next slot. Neither this tracker nor its state changes.
+        """Follow the blocks into the next slot. The state does not change.
 
         Blocks of the very first slot are confirmed at once, as `initial`: when they came is not known.
 
         Raises:
-            TrackingError: the result is of another bay, or of a slot not after the state's.
+            TrackingError: the result is of another bay, or of a slot not after the state's; or this tracker
+                has followed another batch already, of which its state knows nothing.
         """
         self._refuse_what_does_not_follow(fusion_result)
+        self._batch_id = fusion_result.batch_id
         blocks = sorted(fusion_result.blocks, key=_order)
         ignored = [not self._is_tracked(block.area) for block in blocks]
         slot = self._slot(fusion_result)
@@ -578,9 +585,11 @@ class Tracker:
 
     def _slot(self, result: FusionResult) -> _Slot:
         floor = self.bay.layout.width * self.bay.layout.height
+        taken = time_of_frames(result, self.bay)
+        captures = Captures([*self.state.captures, *([(result.slot, taken)] if taken else [])])
         before = self.state.believed
-        hours = 0.0 if before is None else (result.slot - before).total_seconds() / 3600
-        return _Slot(result.slot, result.batch_id, Model(self.state.rates, self.parameters, floor), hours)
+        hours = 0.0 if before is None else captures.hours(before, result.slot)
+        return _Slot(result.slot, result.batch_id, Model(self.state.rates, self.parameters, floor, captures), hours)
 
     def _lesson(self, given_up: Sequence[Track], tracks: Sequence[Track], slot: _Slot) -> Lesson:
         seen = [track for track in tracks if track.on_floor and track.last_seen == slot.time and track.recent]
@@ -611,6 +620,12 @@ class Tracker:
                 " replay it, and all batches after it, from the state before it (tracking.replay)"
             )
 
+        if self._batch_id not in (None, result.batch_id):
+            raise TrackingError(
+                f"this tracker has followed batch {self._batch_id}: batch {result.batch_id} goes on from its result,"
+                " Tracker(bay, result.state).update(...), or tracking.track(bay, floors) follows all of them"
+            )
+
     def _is_tracked(self, area: str | None) -> bool:
         if area is None:
             return False
@@ -638,7 +653,8 @@ class Tracker:
 
     def _held(self, slot: _Slot, doubt: str) -> TrackingResult:
         """The tracks as they were: what was seen in this slot counts for nothing."""
-        event = TrackEvent(EventKind.FLOOR_DOUBTED, "", slot.time, slot.batch_id, reason=doubt)
+        captured_at = slot.model.captures.of(slot.time)
+        event = TrackEvent(EventKind.FLOOR_DOUBTED, "", slot.time, slot.batch_id, reason=doubt, captured_at=captured_at)
         first = self.state.doubted_since is None
         state = replace(self.state, slot=slot.time, doubted_since=self.state.doubted_since or slot.time)
         shown = [track for track in self.state.tracks if track.status is not TrackStatus.EXITED]
@@ -655,6 +671,7 @@ class Tracker:
             if track.status is not TrackStatus.EXITED or track.track_id in gone
         ]
         events = sorted(slot.events, key=lambda event: (event.time, event.track_id, event.kind))
+        referred = {time for track in ordered for time in (track.last_seen, track.missed_since) if time}
         state = TrackerState(
             self.bay.bay_id,
             slot.time,
@@ -663,6 +680,7 @@ class Tracker:
             rates,
             began=self.state.began or slot.time,
             believed=slot.time,
+            captures=slot.model.captures.kept(referred),
         )
         return TrackingResult(slot.batch_id, self.bay.bay_id, tuple(shown), tuple(events), state)
 
