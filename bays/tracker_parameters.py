@@ -74,8 +74,8 @@ class TrackerParameters(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     certain: Chance = 0.9
-    certain_new: Chance = 0.985
-    certain_gone: Chance = 0.9
+    certain_new: Chance = 0.98
+    certain_gone: Chance = 0.98
     revise_slots: Count = 6
     confirm_slots: Count = 2
     exit_slots: Count = 3

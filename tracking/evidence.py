@@ -14,7 +14,7 @@ from datetime import datetime
 import numpy as np
 from numpy.typing import NDArray
 
-from tracking.forms import HEIGHT, LONG, SHORT, Forms, X, Y
+from tracking.forms import HEIGHT, LONG, SHORT, TENTHS, Forms, X, Y, tenth_of
 from tracking.parameters import TrackerParameters
 from tracking.types import Rates, Streak, Track
 
@@ -26,6 +26,8 @@ _WORK_DOUBT = 5e-4  # chance of a run of wrong readings of equipment below which
 _FAR = 9.0  # squared deviations that a single measurement counts for at most: outliers teach nothing
 _OTHER_STAGES = 2  # over which misreadings spread, at the least
 _SHARE = (0.005, 0.5)
+_MOST_RUN_SLOTS, _MOST_CONFIDENCES = 60.0, 60.0  # that what is known of them stands for at most
+_ALIKE = 0.1  # sightings of one block are alike: ten count as one
 _AGAIN = (0.02, 0.9)
 
 
@@ -99,11 +101,13 @@ def learned(rates: Rates, lesson: Lesson) -> Rates:
     found, runs = len(lesson.found), [track.misses for track in lesson.found if track.misses]
     long = [misses for misses in runs if misses > 1]
     seen = sum(track.hits for track in lesson.given_up)
+    run_slots = sum(long) - len(long)
     return replace(
         rates,
         missed=_mean(rates.missed, rates.observed, len(runs), found),
         missed_again=_of_runs(rates.missed_again, len(long), len(runs)),
-        missed_on=_of_runs(rates.missed_on, sum(long) - 2 * len(long), sum(long) - len(long)),
+        missed_on=_of_runs(rates.missed_on, run_slots - len(long), run_slots),
+        run_slots=min(rates.run_slots + run_slots, _MOST_RUN_SLOTS),
         misread=_mean(rates.misread, rates.observed, *lesson.misread),
         overlooked=_mean(rates.overlooked, rates.observed, *lesson.overlooked),
         imagined=_mean(rates.imagined, rates.observed, *lesson.imagined),
@@ -120,8 +124,19 @@ def learned(rates: Rates, lesson: Lesson) -> Rates:
             rates.come_per_hour + (lesson.came - rates.come_per_hour * lesson.hours) / (_HOURS + lesson.hours),
             (0.2, 60.0),
         ),
+        false_slots=min(rates.false_slots + seen, _MOST_RUN_SLOTS),
         observed=min(rates.observed + found, _MOST),
+        block_confidences=_counted(rates.block_confidences, lesson.found, _ALIKE),
+        false_confidences=_counted(rates.false_confidences, lesson.given_up, 1.0),
     )
+
+
+def _counted(counts: tuple[float, ...], tracks: Sequence[Track], weight: float) -> tuple[float, ...]:
+    if not tracks:
+        return counts
+    after = np.array(counts or [0.0] * TENTHS)
+    np.add.at(after, [tenth_of(track.confidence) for track in tracks], weight)
+    return tuple((after * min(1.0, _MOST_CONFIDENCES / after.sum())).tolist())
 
 
 def calibrated(rates: Rates, known: Forms, seen: Forms) -> Rates:
