@@ -37,9 +37,9 @@ _SIDE_SPREAD_M, _HEIGHT_SPREAD = 1.2, 0.25  # how widely: metres, and share of t
 _YAW_STD = 0.02  # radians
 _LEAST_STAND = 0.05  # a block may stand through any closure
 _ADVANCES = 0.2  # of the blocks that are lifted, those that are seen at a later stage afterwards
-_ADVANCES_PER_HOUR = 0.04
+CHANGES_PER_HOUR = 0.04  # share of the blocks that stand which reach their next stage within an hour
 _OTHER_STAGES = 3  # over which misreadings spread
-_RUN_PRIOR = 6.0  # slots that what is known of runs at the very beginning stands for
+RUN_PRIOR = 6.0  # slots that what is known of runs at the very beginning stands for
 _UNKNOWN = 4.0  # sightings that what is known of confidences at the very beginning stands for
 _AS_HIGH, _HEIGHTS_M = 0.8, 8.0  # share of the bad views that show the block's height; range of the heights of others
 _ALOFT, _AWAY = 0.1, 0.006  # share of the lifts that show a block at neither place for a slot more, and the least
@@ -242,7 +242,7 @@ class Model:
         readings = np.array([[min(2.0, max(1.0, float(t.stage_readings))) for t in seen]])
         on: Floats | float = _ADVANCES
         if stood_hours is not None:
-            on = np.minimum(_ADVANCES, _ADVANCES_PER_HOUR * stood_hours)
+            on = np.minimum(_ADVANCES, CHANGES_PER_HOUR * stood_hours)
         erred = (misread / _OTHER_STAGES) ** readings
         ahead, back, same = np.log(4 * (on / 2 + erred)), np.log(4 * erred), np.log(4 * (1 - on - misread))
         of_stage = np.select([np.isnan(step), step == 0, step > 0], [np.zeros_like(step), same + 0 * step, ahead], back)
@@ -255,7 +255,7 @@ def _goes_on(share: float, known: float, slots: int) -> float:
     The share is known no better than by the slots that it was learned from: it has a beta distribution, and each slot
     more makes the next one likelier (beta-binomial, or Polya's urn: runs have heavy tails).
     """
-    known += _RUN_PRIOR
+    known += RUN_PRIOR
     return sum(math.log((share * known + slot) / (known + slot)) for slot in range(slots))
 
 

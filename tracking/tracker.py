@@ -51,6 +51,7 @@ from tracking.types import (
     EventKind,
     Rates,
     Sighting,
+    Streak,
     Track,
     TrackerState,
     TrackEvent,
@@ -533,6 +534,7 @@ class Tracker:
             after[end.track_id] = changed(track, status=TrackStatus.LEAVING)
             return
         since = track.missed_since or slot.time
+        track = self._with_last_stage(track, slot)
         said = {
             "from_area": track.area,
             "from_stage": track.stage,
@@ -573,16 +575,30 @@ class Tracker:
             return track  # blocks go on, never back: it takes more to see that the believed one was wrong
         # What was read but once may have been a misreading to begin with: nothing has changed then.
         if not back and (proven or not evidence.many_misread(rates, self.parameters)):
-            slot.report(
-                EventKind.STAGE_CHANGED,
-                track,
-                streak.since,
-                from_area=track.area,
-                to_area=track.area,
-                from_stage=track.stage,
-                to_stage=streak.value,
-            )
+            self._report_stage(track, streak, slot)
         return changed(track, stage=streak.value, stage_streaks=(), stage_readings=streak.count)
+
+    def _with_last_stage(self, track: Track, slot: _Slot) -> Track:
+        """A block that left, with the stage that it was last seen at, if that had but too few slots to be believed."""
+        streak = evidence.strongest(track.stage_streaks, self.parameters.confirm_slots)
+        order = self.parameters.stages
+        if streak is None or track.stage not in order or streak.value not in order:
+            return track
+        if order.index(streak.value) < order.index(track.stage) or track.stage_readings < self.parameters.confirm_slots:
+            return track
+        hours = slot.model.hours(streak.since, track.last_seen) / max(streak.count - 1, 1)
+        if not evidence.likely_last_stage(slot.model.rates, self.parameters, streak.count, hours):
+            return track
+        self._report_stage(track, streak, slot)
+        return changed(track, stage=streak.value, stage_streaks=())
+
+    def _report_stage(self, track: Track, streak: Streak, slot: _Slot) -> None:
+        slot.report(
+            EventKind.STAGE_CHANGED,
+            track,
+            streak.since,
+            **places_of(track, track) | {"from_stage": track.stage, "to_stage": streak.value},
+        )
 
     def _with_believed_work(self, track: Track, slot: _Slot) -> Track:
         needed = evidence.work_readings(slot.model.rates, self.parameters, working=track.working)

@@ -156,7 +156,8 @@ class Rates:
         missed: share of the sightings of standing blocks that are missed where the one before was not.
         missed_again: share that is missed after one miss.
         missed_on: share that is missed after several misses in a row.
-        run_slots: misses after several in a row that `missed_on` was learned from, as far as they count.
+        runs, run_slots: misses that `missed_again` and misses in a row that `missed_on` was learned from, as far as
+            they count.
         misread: share of the readings of a stage that turned out to be wrong.
         overlooked, imagined: share of the readings of no equipment at a block that is worked on, and of
             equipment at one that is not, that turned out to be wrong.
@@ -186,6 +187,7 @@ class Rates:
     leave_per_hour: float = 0.06
     come_per_hour: float = 0.8
     observed: int = 0
+    runs: float = 0.0
     run_slots: float = 0.0
     false_slots: float = 0.0
     block_confidences: tuple[float, ...] = ()

@@ -675,6 +675,40 @@ def test_the_bays_own_parameters_count(bay, fused, yard):
     assert later_events(history) == []
 
 
+class TestLastStage:
+    """Of a block that leaves two slots after its stage changed, no third reading comes."""
+
+    @pytest.fixture
+    def careful(self, bay):
+        return bay.model_copy(update={"tracking": bay.tracking.model_copy(update={"reading_slots": 3})})
+
+    def stages(self, careful, fused, block, read):
+        stands = [block("A26", 23, 10, length=7, width=5), block("A13", 51, 10, length=12, width=9)]
+        floors = [[block("A25", 10, 10, stage=stage), *stands] for stage in ["sub_assembly"] * 6 + read]
+        floors += [stands] * 6
+        return later_events(follow(careful, [fused(n, floor) for n, floor in enumerate(floors)]))
+
+    def test_is_believed_by_two_readings(self, careful, fused, block):
+        changed, exited = self.stages(careful, fused, block, ["unit_assembly"] * 2)
+        assert (changed.kind, changed.time, changed.to_stage) == (
+            EventKind.STAGE_CHANGED,
+            fused(6, []).slot,
+            "unit_assembly",
+        )
+        assert (exited.kind, exited.from_stage) == (EventKind.EXITED, "unit_assembly")
+
+    @pytest.mark.parametrize("read", [["unit_assembly"], ["unit_assembly", "sub_assembly"]])
+    def test_is_not_believed_by_one(self, careful, fused, block, read):
+        assert [event.kind for event in self.stages(careful, fused, block, read)] == [EventKind.EXITED]
+
+    def test_does_not_go_back(self, careful, fused, block):
+        stands = [block("A26", 23, 10, length=7, width=5)]
+        floors = [[block("A25", 10, 10, stage="unit_assembly"), *stands]] * 6
+        floors += [[block("A25", 10, 10, stage="sub_assembly"), *stands]] * 2 + [stands] * 6
+        kinds = [event.kind for event in later_events(follow(careful, [fused(n, one) for n, one in enumerate(floors)]))]
+        assert kinds == [EventKind.EXITED]
+
+
 class TestAnotherBlockAtThePlace:
     def test_its_own_is_not_shown_there_any_more(self, bay, fused, yard, block):
         """Neither is the other one before its second sighting: no block has the other's id for a slot."""
