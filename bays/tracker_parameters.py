@@ -75,7 +75,7 @@ class TrackerParameters(BaseModel):
 
     certain: Chance = 0.9
     certain_new: Chance = 0.97
-    certain_gone: Chance = 0.96
+    certain_gone: Chance = 0.955
     revise_slots: Count = 6
     confirm_slots: Count = 2
     exit_slots: Count = 3

@@ -30,7 +30,7 @@ def fused(bay, number, shift=0.0):
     random = np.random.default_rng(number)
     places = [("A25", 6, 6), ("A13", 50, 10), ("A14", 66, 12), ("A1D", 92, 8), ("A27", 8, 30), ("A1C", 138, 30)]
     places.append(("A11", 36, 30) if number < 3 else ("A1A", 106, 28))
-    if number < 3:
+    if number < 4:
         places.append(("A1F", 122, 8))
     blocks = []
     for area, x, y in places:
