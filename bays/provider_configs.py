@@ -7,8 +7,9 @@ They stand here and not beside the providers, so that a bay's file is checked by
 from pathlib import Path
 from typing import Annotated, Any, Self
 from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 _DAY_S = 86_400.0
 
@@ -90,10 +91,25 @@ class RtspConfig(LiveConfig):
 
 
 class FileConfig(_Strict):
-    """`file`: frames of a backtest, in `{base_path}/{camera_name}/`."""
+    """`file`: stored frames, in `{base_path}/{camera_name}/`.
+
+    The moment in a file's name is `time_zone`'s. With `growing` another program still writes
+    frames there: one that is missing, or not whole yet, is looked for again.
+    """
 
     base_path: Path
     time_tolerance_hours: Annotated[float, Field(strict=True, ge=0)] = 1.0
+    time_zone: str = "UTC"
+    growing: bool = False
+
+    @field_validator("time_zone")
+    @classmethod
+    def _zone_exists(cls, value: str) -> str:
+        try:
+            ZoneInfo(value)
+        except (ZoneInfoNotFoundError, ValueError) as error:
+            raise ValueError(f"{value!r} is no time zone of the IANA list, as Asia/Seoul is") from error
+        return value
 
     @model_validator(mode="after")
     def _is_named(self) -> Self:

@@ -5,12 +5,16 @@ The old Redis is `LEGACY_REDIS`; a login comes from LEGACY_REDIS_USER and LEGACY
 
 import argparse
 import json
+import logging
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
+from getpass import getuser
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from artifacts import data_path
+from bay_observation import settings
 from bay_observation.commands import program, run_command
 from bay_observation.errors import BayObservationError, ConfigError
 from bays import BayConfig, load_bay
@@ -19,6 +23,9 @@ from legacy.decoding import Decoder
 from legacy.mapping import Mapping, load_mapping
 from legacy.records import OldBatch, Problems
 from legacy.sources import batches_of, dump_line, live_batches
+
+if TYPE_CHECKING:
+    from tracking.history import History
 
 _OK, _NOT_SO, _WRONG_USE, _NO_SERVER = 0, 1, 2, 3
 _MOST_FIELDS = 100_000
@@ -74,11 +81,78 @@ def _dump(options: argparse.Namespace) -> int:
     return _NOT_SO if len(problems) else _OK
 
 
+def _import(options: argparse.Namespace) -> int:
+    from legacy.importing import import_batches
+
+    mapping, problems = load_mapping(options.mapping), Problems()
+    bays = _bays(mapping)
+    chosen = {bay_id: bays[bay_id] for bay_id in _chosen(mapping, options.bay)}
+    source = ", ".join(path.name for path in options.source)
+    batches = batches_of(options.source, Decoder(mapping, bays, problems), mapping, problems)
+    with _history() as history:
+        report = import_batches(batches, chosen, history, source, problems)
+    _print(options, report.to_dict(), report.lines())
+    return _OK if report.is_whole else _NOT_SO
+
+
+def _bridge(options: argparse.Namespace) -> int:
+    from artifacts import ArtifactStore
+    from legacy.connection import OldSide
+    from legacy.running import run_bridge
+
+    mapping = load_mapping(options.mapping)
+    names = _chosen(mapping, options.bay)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    with _history() as history, OldSide() as old:
+        run_bridge(names, mapping, ArtifactStore(), history=history, old=old, every_s=options.every, once=options.once)
+    return _OK
+
+
+def _own(options: argparse.Namespace) -> int:
+    from artifacts import ArtifactStore
+    from legacy.bridge import Bridge
+    from legacy.connection import OldSide
+    from legacy.ownership import Ownership
+
+    mapping, store = load_mapping(options.mapping), ArtifactStore()
+    author = options.author or getuser()
+    with _history() as history, OldSide() as old:
+
+        def publish(bay: BayConfig) -> Any:
+            return Bridge(bay, mapping, store, history=history, old=old).step()
+
+        ownership = Ownership(mapping, history, old, publish=publish)
+        change = ownership.change(options.bay, options.owner, author, options.why, at_once=options.now)
+    print(f"{change.bay_id}: {change.former} → {change.owner}, by {author}; last published: {change.last or 'nothing'}")
+    if change.missed is not None:
+        print(f"{change.bay_id}: slot {change.missed} was not published by the side that had it", file=sys.stderr)
+        return _NOT_SO
+    return _OK
+
+
+def _status(options: argparse.Namespace) -> int:
+    from artifacts import ArtifactStore
+    from legacy.connection import OldSide
+    from legacy.running import state_of
+
+    mapping, store = load_mapping(options.mapping), ArtifactStore()
+    with _history() as history, OldSide() as old:
+        states = [state_of(name, mapping, store, history=history, old=old) for name in _chosen(mapping, options.bay)]
+    _print(options, {one.bay_id: one.to_dict() for one in states}, (line for one in states for line in one.lines()))
+    return _OK if all(one.is_well for one in states) else _NOT_SO
+
+
 # -- inside -----------------------------------------------------------------------------------------
 
 
 def _bays(mapping: Mapping) -> dict[str, BayConfig]:
     return {bay_id: load_bay(bay_id) for bay_id in mapping.bays}
+
+
+def _chosen(mapping: Mapping, names: Sequence[str]) -> list[str]:
+    if unknown := sorted(set(names) - mapping.bays.keys()):
+        raise ConfigError(f"{', '.join(unknown)}: the mapping has {', '.join(mapping.bays)}")
+    return list(names or mapping.bays)
 
 
 def _read(
@@ -90,6 +164,13 @@ def _read(
     if sources:
         return batches_of(sources, decoder, mapping, problems)
     return live_batches(stack.enter_context(OldSide()), decoder, problems)
+
+
+def _history() -> "History":
+    from tracking.history import History
+
+    url = settings.HISTORY_DB.read()
+    return History(url) if url else History.at(data_path())
 
 
 def _print(options: argparse.Namespace, document: dict[str, Any], lines: Iterator[str]) -> None:
@@ -110,6 +191,25 @@ def make_parser() -> argparse.ArgumentParser:
     checked.add_argument("--listen", type=_seconds, metavar="SECONDS", help="also look at messages that come meanwhile")
     checked.add_argument("--json", action="store_true", help="for programs")
     _command(commands, "dump", _dump, "the mapping's hashes of the old Redis, a line of JSON each")
+    imported = _command(commands, "import", _import, "old results into the history, marked as imported")
+    imported.add_argument(
+        "source", nargs="+", type=Path, help="dumps (.json, .jsonl), .csv, pickles, or folders of them"
+    )
+    imported.add_argument("--bay", action="append", default=[], help="of this bay only; may be repeated")
+    imported.add_argument("--json", action="store_true", help="for programs")
+    bridge = _command(commands, "bridge", _bridge, "hash and message for the old consumers of the bays that are ours")
+    bridge.add_argument("bay", nargs="*", help="of these bays only")
+    bridge.add_argument("--every", type=_seconds, default=2.0, metavar="SECONDS", help="between two looks (2)")
+    bridge.add_argument("--once", action="store_true", help="publish what is ready, and end")
+    own = _command(commands, "own", _own, "give a bay to another owner, between two slots")
+    own.add_argument("bay", help="a bay's id, as 3bay_north")
+    own.add_argument("owner", choices=("old", "shadow", "new"), help="see docs/migration.md")
+    own.add_argument("--why", required=True, metavar="TEXT", help="the reason, kept in the history with your name")
+    own.add_argument("--author", metavar="NAME", help="in place of your login's name")
+    own.add_argument("--now", action="store_true", help="do not wait for the slot in work, as when a side is down")
+    status = _command(commands, "status", _status, "who owns each bay, and whether its bridge keeps up")
+    status.add_argument("bay", nargs="*", help="of these bays only")
+    status.add_argument("--json", action="store_true", help="for programs")
     return parser
 
 
