@@ -58,10 +58,9 @@ def world(bay: BayConfig, seed: int, slots: Sequence[datetime], population: int 
     pace = Pace(hourly={"appeared": 0.4, "moved": 0.5, "stage_changed": 0.4, "exited": 0.4}, daily={})
     yard = yard_days(bay, seed, slots, pace, population)
     dice = np.random.default_rng([seed, 19])
-    sides = [
-        _side(bay, yard, slots, dice, prefix=prefix, done=done) for prefix, done in (("O", _OLD_DONE), ("n", _NEW_DONE))
-    ]
-    return World(bay, *sides, yard, _still(yard, slots))
+    old = _side(bay, yard, slots, dice, prefix="O", done=_OLD_DONE)
+    new = _side(bay, yard, slots, dice, prefix="n", done=_NEW_DONE)
+    return World(bay, old, new, yard, _still(yard, slots))
 
 
 def plant(kind: Kind, seen: World, seed: int) -> Planted:
@@ -321,7 +320,9 @@ def _renamed(attribute: str) -> Callable[[World, np.random.Generator], _Made]:
         theirs = f"old {chosen}"
 
         def rename(_: int, block: SeenBlock) -> SeenBlock:
-            return replace(block, **{attribute: theirs}) if getattr(block, attribute) == chosen else block
+            if getattr(block, attribute) != chosen:
+                return block
+            return replace(block, class_name=theirs) if attribute == "class_name" else replace(block, stage=theirs)
 
         return theirs, _with_blocks(seen.old, rename), seen.new
 

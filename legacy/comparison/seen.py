@@ -132,7 +132,7 @@ def _frames(store: ArtifactStore, bay_id: str, name: str) -> dict[str, SeenFrame
 def _block(block_id: str, class_name: str, stage: str | None, footprint: Polygon, height: float) -> SeenBlock:
     """With the smallest rectangle around its footprint."""
     centre = footprint.centroid
-    ring = list(shapely.oriented_envelope(footprint).exterior.coords)
+    ring = shapely.get_coordinates(shapely.oriented_envelope(footprint)).tolist()
     (ax, ay), (bx, by), (cx, cy) = ring[:3]
     first, second = math.hypot(bx - ax, by - ay), math.hypot(cx - bx, cy - by)
     yaw = math.atan2(by - ay, bx - ax) if first >= second else math.atan2(cy - by, cx - bx)
