@@ -9,7 +9,9 @@ import logging
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
+from datetime import UTC, datetime
 from getpass import getuser
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,8 +19,9 @@ from artifacts import data_path
 from bay_observation import settings
 from bay_observation.commands import program, run_command
 from bay_observation.errors import BayObservationError, ConfigError
+from bay_observation.files import write_atomically
 from bays import BayConfig, load_bay
-from legacy.checking import check, check_message
+from legacy.checking import check, check_message, problem_lines, problem_list
 from legacy.decoding import Decoder
 from legacy.mapping import Mapping, load_mapping
 from legacy.records import OldBatch, Problems
@@ -95,6 +98,28 @@ def _import(options: argparse.Namespace) -> int:
     return _OK if report.is_whole else _NOT_SO
 
 
+def _compare(options: argparse.Namespace) -> int:
+    from artifacts import ArtifactStore
+    from legacy.comparison import compare, new_side, old_side
+    from legacy.comparison.page import page_of
+    from legacy.comparison.table import lines_of
+
+    mapping, problems = load_mapping(options.mapping), Problems()
+    (bay_id,) = _chosen(mapping, [options.bay])
+    bay = load_bay(bay_id)
+    start, end = _period(bay, options)
+    decoder = Decoder(mapping, {bay_id: bay}, problems)
+    with ExitStack() as stack:
+        old = old_side(_read(options.old, decoder, mapping, problems, stack), bay_id, start, end)
+        new = new_side(bay, ArtifactStore(), stack.enter_context(_history()), start, end)
+    result = compare(old, new, bay, mapping.compare, (start, end))
+    if options.html is not None:
+        write_atomically(options.html, page_of(result, bay).encode("utf-8"))
+    document = result.to_dict() | {"problems": problem_list(problems)}
+    _print(options, document, chain(lines_of(result, bay), problem_lines(problems)))
+    return _OK if result.is_ready else _NOT_SO
+
+
 def _bridge(options: argparse.Namespace) -> int:
     from artifacts import ArtifactStore
     from legacy.connection import OldSide
@@ -166,6 +191,23 @@ def _read(
     return live_batches(stack.enter_context(OldSide()), decoder, problems)
 
 
+def _period(bay: BayConfig, options: argparse.Namespace) -> tuple[datetime, datetime]:
+    """From and to of the options, by the bay's own clock where they name no zone; up to now by default."""
+    start = _time(bay, options.start)
+    end = datetime.now(UTC) if options.end is None else _time(bay, options.end)
+    if start >= end:
+        raise ConfigError("the period is empty: --from must lie before --to")
+    return start, end
+
+
+def _time(bay: BayConfig, text: str) -> datetime:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise ConfigError(f'{text!r} is no time: write "2025-07-02 16:10", or with an offset') from None
+    return (moment if moment.tzinfo else moment.replace(tzinfo=bay.zone)).astimezone(UTC)
+
+
 def _history() -> "History":
     from tracking.history import History
 
@@ -197,6 +239,22 @@ def make_parser() -> argparse.ArgumentParser:
     )
     imported.add_argument("--bay", action="append", default=[], help="of this bay only; may be repeated")
     imported.add_argument("--json", action="store_true", help="for programs")
+    compared = _command(
+        commands, "compare", _compare, "old and new beside each other: what differs, and whether it is ready"
+    )
+    compared.add_argument("bay", help="a bay's id, as 3bay_north")
+    compared.add_argument("--from", dest="start", required=True, metavar="TIME", help="the bay's own clock")
+    compared.add_argument("--to", dest="end", metavar="TIME", help="until now by default")
+    compared.add_argument(
+        "--old",
+        action="append",
+        default=[],
+        type=Path,
+        metavar="FILE",
+        help="a dump, CSV file or folder; may be repeated",
+    )
+    compared.add_argument("--html", type=Path, metavar="FILE", help="also write it as a page")
+    compared.add_argument("--json", action="store_true", help="for programs")
     bridge = _command(commands, "bridge", _bridge, "hash and message for the old consumers of the bays that are ours")
     bridge.add_argument("bay", nargs="*", help="of these bays only")
     bridge.add_argument("--every", type=_seconds, default=2.0, metavar="SECONDS", help="between two looks (2)")
