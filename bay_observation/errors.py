@@ -14,6 +14,7 @@
     ├── TrackingError      a fusion result does not fit the tracker's state
     │   └── LateBatchError     a batch cannot be entered where it belongs; the history keeps what it has
     ├── HistoryError       the history does not hold what is asked, or does not fit what is written
+    │   ├── NeverTrackedError         a slot that somebody waits for will have no tracks
     │   └── HistoryUnavailableError   its database cannot be reached, or its schema is another version's
     ├── AirflowUnavailableError   Airflow's database does not answer on this host
     ├── BacktestError      a stored day cannot be run again, or a stage of it failed
@@ -106,6 +107,10 @@ class HistoryUnavailableError(HistoryError):
 
 class AirflowUnavailableError(BayObservationError):
     """Airflow's own database cannot be asked from this host: it does not answer, or is not for this host."""
+
+
+class NeverTrackedError(HistoryError):
+    """A slot has no tracks and will have none: its bay was closed, or its batch was skipped or withdrawn."""
 
 
 class BacktestError(BayObservationError):

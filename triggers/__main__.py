@@ -54,7 +54,7 @@ def _parser() -> argparse.ArgumentParser:
         "status",
         help="per queue which triggerers live, what they hold, what no process holds",
         description=__doc__.splitlines()[0],
-        epilog="exit status: 0 all is well, 1 a queue that defers has no triggerer or a task waits for one, 2 wrong use",
+        epilog="exit status: 0 all is well, 1 a queue has no triggerer or a task waits for one, 2 wrong use",
     )
     status.add_argument("--json", action="store_true", help="one JSON document in place of the table")
     status.add_argument(

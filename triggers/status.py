@@ -156,7 +156,7 @@ def triggerer_status(*, patience: timedelta | None = None) -> TriggererStatus:
         AirflowUnavailableError: this host may not use Airflow's database, or it does not answer.
     """
     from airflow.configuration import conf
-    from airflow.exceptions import AirflowException
+    from airflow.sdk.exceptions import AirflowException
     from airflow.utils.session import create_session
     from sqlalchemy.exc import SQLAlchemyError
 
@@ -252,6 +252,7 @@ def _triggerers(session: "Session", now: datetime, threshold: timedelta) -> list
     found = [
         Triggerer(number, host or "", _aware(started), _aware(beat), now - _aware(beat) < threshold, read(column))
         for number, host, started, beat, column in rows
+        if started and beat
     ]
     # A host whose triggerer was started again has a row that fell silent as well: it is over.
     living = {triggerer.host for triggerer in found if triggerer.alive}
