@@ -56,7 +56,7 @@ class TrackingOperator(StageOperator):
     ) -> None:
         if not isinstance(bay_id, str) or "{{" in bay_id or "{%" in bay_id:
             raise ConfigError(
-                f"TrackingOperator: bay_id {bay_id!r} is no bay's id; the task's outlet names the bay, and outlets are"
+                f"TrackingOperator: bay_id {bay_id!r} is a template; its outlet names the bay, and outlets are"
                 " fixed when the DAG is parsed: write the bay's id, or make one task for each bay"
             )
         super().__init__(

@@ -1,7 +1,7 @@
 """Example: a bay whose frames come from a provider of one's own, captured without a triggerer.
 
-The provider is that of docs/write_a_provider.md; the bay's file names it: `image_provider: night_archive`. It reads files,
-which needs no route to a camera, so the task does not defer.
+The provider is that of docs/write_a_provider.md; the bay's file names it: `image_provider: night_archive`.
+It reads files, which needs no route to a camera, so the task does not defer.
 """
 
 import os

@@ -24,9 +24,7 @@ with DAG(
     for bay in BAYS:
         with TaskGroup(f"bay_{bay}"):
             capture = ObservationOperator(task_id="capture_images", bay_id=bay, queue=f"obs_{bay}")
-            seen = InferenceOperator(
-                task_id="run_inference", bay_id=bay, reference=capture.output, queue=f"obs_{bay}"
-            )
+            seen = InferenceOperator(task_id="run_inference", bay_id=bay, reference=capture.output, queue=f"obs_{bay}")
             floors.append(
                 FusionOperator(task_id="process_fusion", bay_id=bay, reference=seen.output, queue=f"proc_{bay}")
             )

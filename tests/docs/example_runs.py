@@ -1,4 +1,4 @@
-"""Runs the example DAGs of the documentation one after the other, by Airflow's own `dag.test()`; in a process of its own.
+"""Runs the example DAGs of the documentation, one after the other, by Airflow's own `dag.test()`.
 
 Prints as its last line a JSON object: of each DAG the state of its run, its tasks' states, and what they pushed.
 The models are stood in for.

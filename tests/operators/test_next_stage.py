@@ -126,13 +126,14 @@ def test_how_a_run_is_waited_for_is_airflows_to_know(airflow_context, deferrable
     assert started_run.value.poke_interval == 7
 
 
-def test_says_how_the_run_ended(airflow_context, caplog):
+def test_says_how_the_run_ended(airflow_context, monkeypatch):
     def event(state):
         return ("path", {"run_ids": [f"{BATCH}_abababab"], f"{BATCH}_abababab": state})
 
-    task = waiting_task(deferrable=True)
+    task, said = waiting_task(deferrable=True), []
+    monkeypatch.setattr(task.log, "info", lambda text, *values: said.append(text % values))
     task.execute_complete(airflow_context(SLOT), event("success"))
-    assert f"run {BATCH}_abababab of fusion_yard_dag ended as success" in caplog.text
+    assert said == [f"run {BATCH}_abababab of fusion_yard_dag ended as success"]
     with pytest.raises(AirflowException, match=f"run {BATCH}_abababab of fusion_yard_dag ended as failed"):
         task.execute_complete(airflow_context(SLOT), event("failed"))
 
