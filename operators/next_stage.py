@@ -31,7 +31,8 @@ class TriggerStageOperator(TriggerDagRunOperator):
         wait_for_completion: end with the run, and fail if it fails. A run that is there already is waited for
             like a new one.
         poke_interval: seconds between two looks at it.
-        allowed_states, failed_states: of the run, in which this task succeeds and fails; `success` and `failed`.
+        allowed_states: states of the run in which this task succeeds.
+        failed_states: states of the run in which this task fails.
         deferrable: wait in a triggerer of the task's queue; otherwise in the worker.
         kwargs: of `BaseOperator`, and of `TriggerDagRunOperator` but for those that follow from the reference.
 
