@@ -94,6 +94,9 @@ check-hostile: install  ## odd and hostile input stops itself alone: artifacts, 
 check-slots: install  ## a slot holds what was seen then, nothing is lost: real Airflow, random losses (ARGS=--help)
 	@$(BIN)/python -m lab.benchmarks.check_slots $(ARGS)
 
+check-tools: install  ## the commands a person works with: every figure beside its bar (ARGS=--help)
+	@$(BIN)/python -m lab.benchmarks.check_tools $(ARGS)
+
 bench-artifacts: install  ## artifacts of format 2 beside format 1: save, load, size
 	@$(BIN)/python -m lab.benchmarks.artifacts $(ARGS)
 

@@ -25,10 +25,9 @@ from artifacts.location import data_root, file_system
 from artifacts.replication import Replicator
 from artifacts.spool import Spool
 from artifacts.store import ArtifactStore
-from bay_observation.commands import run_command
+from bay_observation.commands import CANNOT_TELL, DONE, FAILED, failed, program, run_command
 from bay_observation.errors import ArtifactError, BayObservationError, ConfigError, SpoolError, StoreUnavailableError
 
-_FAILED, _WRONG_USE, _WAITING = 1, 2, 3
 # No task waits for the replicator: a slow store may take its time.
 _TIMEOUT_S = 120.0
 # How long a stand-by takes to notice that it is stopped.
@@ -42,18 +41,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     Returns:
         0 when it is done; 1 where the store or the spool fails; 2 for wrong use; 3 where the
-        store answers and something waits in the spool.
+        store answers and something waits in the spool, or where its folder is not there yet.
     """
-    options = _parser().parse_args(arguments)
+    options = make_parser().parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
     try:
         return int(options.run(options))
-    except ConfigError as error:
-        print(error, file=sys.stderr)
-        return _WRONG_USE
     except BayObservationError as error:
-        print(error, file=sys.stderr)
-        return _FAILED
+        return failed(error)
 
 
 def _init(_: argparse.Namespace) -> int:
@@ -67,9 +62,11 @@ def _init(_: argparse.Namespace) -> int:
 
 def _status(options: argparse.Namespace) -> int:
     spool = Spool.from_environment()
-    fault = ""
+    fault, there = "", False
     try:
-        ArtifactStore(data_root()).check()
+        store = ArtifactStore(data_root())
+        store.check()
+        there = not store.has_locks or store.root.is_dir()
     except StoreUnavailableError as error:
         fault = str(error)
     backlogs = [] if spool is None else [spool.backlog(bay_id) for bay_id in spool.bay_ids()]
@@ -79,6 +76,7 @@ def _status(options: argparse.Namespace) -> int:
         report = {
             "store": data_root(),
             "fault": fault or None,
+            "exists": there,
             "spool": None if spool is None else str(spool.folder),
             "replicator": replicating,
             "pending": waiting,
@@ -86,7 +84,8 @@ def _status(options: argparse.Namespace) -> int:
         }
         print(json.dumps(report, indent=2))
     else:
-        print(f"store       {fault or f'{data_root()}: answers'}")
+        absent = f"{data_root()}: not there; the first artifact makes it. Is DATA_PATH right, and mounted?"
+        print(f"store       {fault or (f'{data_root()}: answers' if there else absent)}")
         print(f"spool       {'off: SPOOL_PATH is not set' if spool is None else spool.folder}")
         print(f"replicator  {'runs' if replicating else 'does not run on this spool'}")
         for backlog in backlogs:
@@ -94,8 +93,8 @@ def _status(options: argparse.Namespace) -> int:
             waits = f"{backlog.pending} wait ({backlog.size / 1e6:.1f} MB{since})"
             print(f"{backlog.bay_id}: {waits}, {backlog.aside} set aside")
     if fault:
-        return _FAILED
-    return _WAITING if waiting else 0
+        return FAILED
+    return DONE if there and not waiting else CANNOT_TELL
 
 
 def _replicate(options: argparse.Namespace) -> int:
@@ -107,7 +106,7 @@ def _replicate(options: argparse.Namespace) -> int:
         with spool.only_replicator(0.0):
             done = replicator.once()
         logger.info("%d published, %d set aside, %d left", done.published, done.aside, done.left)
-        return _FAILED if done.left else 0
+        return FAILED if done.left else DONE
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
@@ -138,7 +137,7 @@ def _convert(options: argparse.Namespace) -> int:
         again = "the next batch of a bay tracks its slots again (docs/storage.md)"
         print(f"{result.left} tracking artifacts left out: {again}.")
     print("References that Airflow keeps from before do not fit the new files: run no old task again.")
-    return _FAILED if result.refused else 0
+    return FAILED if result.refused else DONE
 
 
 def _is_replicated(spool: Spool) -> bool:
@@ -149,9 +148,10 @@ def _is_replicated(spool: Spool) -> bool:
         return True
 
 
-def _parser() -> argparse.ArgumentParser:
+def make_parser() -> argparse.ArgumentParser:
+    """The commands and their arguments."""
     parser = argparse.ArgumentParser(
-        prog="python -m artifacts", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog=program("python -m artifacts"), description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     init = commands.add_parser("init", help="mark the root of a store")

@@ -63,7 +63,7 @@ def _checked_header(where: str, stage: Stage, version: int, content: bytes) -> i
     if len(words) == 3:
         raise WrongArtifactError(
             f"{where}: outdated: written in format 1, which could name code:"
-            " `python -m artifacts convert` makes a store of this format from it"
+            " `bay-observation store convert` makes a store of this format from it"
         )
     if words[2] != str(version).encode():
         raise WrongArtifactError(

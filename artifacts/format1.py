@@ -1,6 +1,6 @@
 """Reading files of format 1, in which a pickle named the classes of the stages.
 
-`python -m artifacts convert` alone uses this. Nothing that a file names is imported or called: the
+`bay-observation store convert` alone uses this. Nothing that a file names is imported or called: the
 pickle's opcodes are followed here with names in place of classes, and what they describe becomes plain
 data of format 2. Names that format 1 did not have are refused, and so is any other opcode.
 """

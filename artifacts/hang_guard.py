@@ -260,7 +260,7 @@ class WatchedFileSystem:
                     self._files.where(MARKER),
                     "found",
                     StoreFault.ABSENT,
-                    "once it is mounted, `python -m artifacts init` marks a new store",
+                    "once it is mounted, `bay-observation store init` marks a new store",
                 )
             return function()
 

@@ -1,14 +1,26 @@
-"""The wall around every command: what a terminal, a pipe or a disk does to it ends in one line and a status."""
+"""The wall around every command, and what all of them hold to: one convention of exit statuses, one way to be named.
+
+| status | meaning |
+|---|---|
+| 0 | done; what was checked is in order |
+| 1 | it failed, or what was checked is not in order |
+| 2 | wrong use: an argument, a bay's file, a variable of the environment |
+| 3 | no answer now: too little is known to say, something still waits, or a database cannot be used |
+| 130 | Ctrl-C |
+"""
 
 import os
 import sys
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from typing import NoReturn
 
-from bay_observation.errors import BayObservationError
+from bay_observation.errors import AirflowUnavailableError, BayObservationError, ConfigError, HistoryUnavailableError
 
-FAILED, WRONG_USE, INTERRUPTED = 1, 2, 130
+DONE, FAILED, WRONG_USE, CANNOT_TELL, INTERRUPTED = 0, 1, 2, 3, 130
+
+_called: ContextVar[str | None] = ContextVar("_called", default=None)
 
 
 def run_command(main: Callable[[], int]) -> NoReturn:
@@ -25,7 +37,7 @@ def run_command(main: Callable[[], int]) -> NoReturn:
     except EOFError:
         status = _said(WRONG_USE, "the input ended before an answer; nothing was done")
     except BayObservationError as error:
-        status = _said(FAILED, str(error))
+        status = _said(status_of(error), str(error))
     except BrokenPipeError:
         status = FAILED
     except OSError as error:
@@ -33,6 +45,34 @@ def run_command(main: Callable[[], int]) -> NoReturn:
         status = _said(FAILED, f"{where} {error.strerror or error}")
     _drop_output()
     sys.exit(status)
+
+
+def status_of(error: BayObservationError) -> int:
+    """The exit status of a command that ends with this error."""
+    if isinstance(error, ConfigError):
+        return WRONG_USE
+    return CANNOT_TELL if isinstance(error, HistoryUnavailableError | AirflowUnavailableError) else FAILED
+
+
+def failed(error: BayObservationError) -> int:
+    """Say an error, and give the status of the command that ends with it."""
+    print(error, file=sys.stderr)
+    return status_of(error)
+
+
+def program(module: str) -> str:
+    """How a command's usage names it: `module`, as `python -m bays`, or what the person typed in its place."""
+    return _called.get() or module
+
+
+@contextmanager
+def called_as(name: str) -> Iterator[None]:
+    """Within, `program` gives this name."""
+    token = _called.set(name)
+    try:
+        yield
+    finally:
+        _called.reset(token)
 
 
 def _said(status: int, text: str) -> int:

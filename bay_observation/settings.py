@@ -262,6 +262,39 @@ CAMERA_PASSWORD: Setting[str | None] = Setting(
     empty_counts=True,
 )
 
+# The old system's Redis, for `python -m legacy` alone
+
+LEGACY_REDIS: Setting[str | None] = Setting(
+    "LEGACY_REDIS",
+    None,
+    str,
+    "give redis://HOST:PORT/DB, without a login",
+    "The old system's Redis, as `redis://HOST:PORT/DB` or `rediss://…`, without a login. Never Airflow's broker.",
+    default_text="unset",
+)
+LEGACY_REDIS_USER: Setting[str | None] = Setting(
+    "LEGACY_REDIS_USER", None, str, "give a user name", "User name there.", default_text="unset"
+)
+LEGACY_REDIS_PASSWORD: Setting[str | None] = Setting(
+    "LEGACY_REDIS_PASSWORD", None, str, "give a password", "Password there.", default_text="unset"
+)
+LEGACY_REDIS_PASSWORD_FILE: Setting[Path | None] = Setting(
+    "LEGACY_REDIS_PASSWORD_FILE",
+    None,
+    Path,
+    "give a file",
+    "File that holds the password, in place of `LEGACY_REDIS_PASSWORD`.",
+    default_text="unset",
+)
+LEGACY_MAPPING: Setting[Path | None] = Setting(
+    "LEGACY_MAPPING",
+    None,
+    Path,
+    "give a file",
+    "The mapping of the old system's data.",
+    default_text="`legacy/mapping.yaml` of the installed package",
+)
+
 
 def camera_connection(bay_id: str) -> Setting[str | None]:
     """The variable in which Airflow itself looks for the Connection of a bay's cameras."""
@@ -288,6 +321,13 @@ GROUPS: dict[str, tuple[Setting[object], ...]] = {
     ),
     "Dashboard": (DASHBOARD, DASHBOARD_CACHE),
     "Cameras, outside Airflow": (CAMERA_USER, CAMERA_PASSWORD, camera_connection("{bay}")),
+    "The old system, while it is replaced": (
+        LEGACY_REDIS,
+        LEGACY_REDIS_USER,
+        LEGACY_REDIS_PASSWORD,
+        LEGACY_REDIS_PASSWORD_FILE,
+        LEGACY_MAPPING,
+    ),
 }
 
 

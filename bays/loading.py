@@ -160,8 +160,31 @@ def parse_bay(path: Path, text: str, bay_id: str) -> BayConfig:
     Raises:
         ConfigError: every fault with line, key and reason.
     """
+    tree, raw = read_strictly(path, text)
+    if "bay_id" in raw:
+        raise ConfigError(f"{path}: bay_id: the file's name is the bay's id; remove the key")
+    chosen = _override()
+    if chosen is not None:
+        raw["enabled"] = bay_id in chosen
+    try:
+        # As JSON and strict: `port: yes`, `host: 2130706433` and a date are refused, not converted.
+        return BayConfig.model_validate_json(json.dumps({**raw, "bay_id": bay_id}, allow_nan=False), strict=True)
+    except ValidationError as error:
+        raise ConfigError("\n".join(faults(path, tree, error))) from error
+    except Exception as error:
+        raise ConfigError(f"{path}: cannot be read: {_reason(error)}") from error
+
+
+def read_strictly(path: Path, text: str) -> tuple[yaml.Node | None, dict[str, Any]]:
+    """The nodes of a YAML file, which know their lines, and the mapping that it holds.
+
+    Refused are keys that stand twice, texts with control characters, and what is too long or too deep.
+
+    Raises:
+        ConfigError: with the line.
+    """
     if len(text) > _LONGEST:
-        raise ConfigError(f"{path}: {len(text)} characters; a bay's file has {_LONGEST} at most")
+        raise ConfigError(f"{path}: {len(text)} characters; it may have {_LONGEST} at most")
     try:
         _check_depth(text)
         tree, raw = _read(text)
@@ -174,19 +197,8 @@ def parse_bay(path: Path, text: str, bay_id: str) -> BayConfig:
     except Exception as error:
         raise ConfigError(f"{path}: no YAML that can be read: {_reason(error)}") from error
     if not isinstance(raw, dict):
-        raise ConfigError(f"{path}: a bay's file is a mapping of keys to values")
-    if "bay_id" in raw:
-        raise ConfigError(f"{path}: bay_id: the file's name is the bay's id; remove the key")
-    chosen = _override()
-    if chosen is not None:
-        raw["enabled"] = bay_id in chosen
-    try:
-        # As JSON and strict: `port: yes`, `host: 2130706433` and a date are refused, not converted.
-        return BayConfig.model_validate_json(json.dumps({**raw, "bay_id": bay_id}, allow_nan=False), strict=True)
-    except ValidationError as error:
-        raise ConfigError("\n".join(_faults(path, tree, error))) from error
-    except Exception as error:
-        raise ConfigError(f"{path}: cannot be read: {_reason(error)}") from error
+        raise ConfigError(f"{path}: the file is a mapping of keys to values")
+    return tree, raw
 
 
 def _reason(error: Exception) -> str:
@@ -195,7 +207,8 @@ def _reason(error: Exception) -> str:
     return " ".join(str(error).split())[:200] or type(error).__name__
 
 
-def _faults(path: Path, tree: yaml.Node | None, error: ValidationError) -> Iterator[str]:
+def faults(path: Path, tree: yaml.Node | None, error: ValidationError) -> Iterator[str]:
+    """Every fault of a file with line, key and reason."""
     for fault in error.errors(include_url=False):
         location = fault["loc"]
         key = ".".join(str(part) for part in location)

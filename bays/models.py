@@ -388,13 +388,12 @@ class BayConfig(_Strict):
     def closed(self, slot: datetime) -> str | None:
         """What speaks against an (aware) slot by the bay's own clock, in words; None when nothing does."""
         local = slot.astimezone(self.zone)
-        clock = f"{local:%H:%M} {self.timezone}"
         hours = self.operating_hours
         if hours and not any(window.holds(local) for window in hours):
-            return f"{clock} is outside of the operating hours {', '.join(map(str, hours))}"
+            return f"{local:%H:%M} {self.timezone} is outside of the operating hours {', '.join(map(str, hours))}"
         for window in self.skip_times:
             if window.holds(local):
-                return f"{clock} lies in the skip window {window}"
+                return f"{local:%H:%M} {self.timezone} lies in the skip window {window}"
         return None
 
     def camera(self, name: str) -> Camera:

@@ -1,7 +1,7 @@
 """Who is notified of a bay's events: the `notifications` of its YAML file.
 
 The model needs nothing of Airflow, since every DAG parse reads it. `check_notifier` looks
-deeper, for `python -m bays validate`: it reads the notifier's source without running it.
+deeper, for `bay-observation bay validate`: it reads the notifier's source without running it.
 """
 
 import ast

@@ -19,7 +19,7 @@ from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
-from bay_observation.commands import run_command
+from bay_observation.commands import FAILED, WRONG_USE, failed, program, run_command
 from bay_observation.errors import ArtifactError, BayObservationError, ConfigError
 from bays import BayConfig, load_bay
 from capture_async.credentials import Credentials, login_from_environment
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from capture_async.health import BayHealth, CameraHealth
     from capture_async.probe import CameraReport, ProbeReport
 
-_MISSING_QUORUM, _WRONG_USE = 1, 2
 # Of tables that are written where no terminal says how wide it is.
 _COLUMNS = 160
 
@@ -40,24 +39,21 @@ def main(arguments: list[str] | None = None) -> int:
         0 when the bay's camera quorum holds; 1 when it does not, or the health cannot be
         read; 2 for wrong use: arguments, bay, login.
     """
-    options = _parser().parse_args(arguments)
+    options = make_parser().parse_args(arguments)
     try:
         bay = load_bay(options.bay)
         status = _health(bay, options) if options.command == "health" else _probe(bay, options)
-    except ConfigError as error:
-        print(error, file=sys.stderr)
-        return _WRONG_USE
     except BayObservationError as error:
-        print(error, file=sys.stderr)
-        return _MISSING_QUORUM
+        return failed(error)
     except EOFError:
         print("\nno login was given; for cameras that want none, pass --no-login", file=sys.stderr)
-        return _WRONG_USE
+        return WRONG_USE
     return status
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m capture_async", description="The cameras of a bay.")
+def make_parser() -> argparse.ArgumentParser:
+    """The commands and their arguments."""
+    parser = argparse.ArgumentParser(prog=program("python -m capture_async"), description="The cameras of a bay.")
     commands = parser.add_subparsers(dest="command", required=True)
     probe = commands.add_parser(
         "probe",
@@ -92,7 +88,7 @@ def _probe(bay: BayConfig, options: argparse.Namespace) -> int:
     report = asyncio.run(_probe_live(bay, credentials, save, as_json=options.json))
     if options.json:
         print(report.to_json())
-    return 0 if report.holds_quorum else _MISSING_QUORUM
+    return 0 if report.holds_quorum else FAILED
 
 
 async def _probe_live(
@@ -222,7 +218,7 @@ def _health(bay: BayConfig, options: argparse.Namespace) -> int:
     else:
         _console().print(_health_table(bay, health))
     well = sum(camera.is_well for camera in health.cameras)
-    return 0 if well >= bay.camera_quorum else _MISSING_QUORUM
+    return 0 if well >= bay.camera_quorum else FAILED
 
 
 def _health_table(bay: BayConfig, health: "BayHealth") -> Table:

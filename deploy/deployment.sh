@@ -240,7 +240,7 @@ compose_with() {
 choose_worker() {
   local role=$1 environment=$2 bay=$3 instance=$4 suffix=""
   ENV_FILE="$PROJECT/env/$environment/${role}_$bay.env"
-  [[ -f "$ENV_FILE" ]] || fail "$ENV_FILE not found: python -m bays env $bay writes it"
+  [[ -f "$ENV_FILE" ]] || fail "$ENV_FILE not found: bay-observation bay env $bay writes it"
   [[ "$instance" -eq 1 ]] || suffix="-$instance"
   PROJECT_NAME="airflow-$role-$bay$suffix"
   WORKER_NAME="$(sed -n 's/^WORKER_NAME=//p' "$ENV_FILE")$suffix"

@@ -3,7 +3,6 @@
 import argparse
 import difflib
 import json
-import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -12,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from artifacts import ArtifactStore
-from bay_observation.commands import run_command
+from bay_observation.commands import failed, program, run_command
 from bay_observation.errors import ArtifactError, BayObservationError, CalibrationError, ConfigError
 from bays import BayConfig, Camera, Intrinsics, load_bay
 from bays.editing import read_text, write_calibration
@@ -30,23 +29,23 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the command.
 
     Returns:
-        0; 1 when a camera is out of its pose; 2 when the command could not be done.
+        0; 1 when a camera is out of its pose, or the command failed; 2 for wrong use.
     """
-    options = _parser().parse_args(arguments)
+    options = make_parser().parse_args(arguments)
     try:
         bay = load_bay(options.bay)
         return _calibrate(options, bay) if options.command == "calibrate" else _check_poses(options, bay)
     except BayObservationError as error:
-        print(error, file=sys.stderr)
-        return 2
+        return failed(error)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m fusion", description="Poses of a bay's cameras.")
+def make_parser() -> argparse.ArgumentParser:
+    """The commands and their arguments."""
+    parser = argparse.ArgumentParser(prog=program("python -m fusion"), description="Poses of a bay's cameras.")
     commands = parser.add_subparsers(dest="command", required=True)
     calibration = commands.add_parser("calibrate", help="estimate a camera from points, and write the bay's file")
-    calibration.add_argument("bay")
-    calibration.add_argument("--camera", required=True, metavar="NAME")
+    calibration.add_argument("bay", help="a bay's id, as 3bay_north")
+    calibration.add_argument("--camera", required=True, metavar="NAME", help="as the bay's file names it")
     calibration.add_argument("--points", required=True, type=Path, help="name,u,v,x,y,z as .csv or .json")
     calibration.add_argument("--click", action="store_true", help="click the points on a page of this machine first")
     calibration.add_argument("--frame", type=Path, help="image to click in; default: the newest capture in the store")
@@ -56,10 +55,10 @@ def _parser() -> argparse.ArgumentParser:
     calibration.add_argument("--dry-run", action="store_true", help="print the change and write nothing")
     calibration.add_argument("--data", type=Path, help="the store; default: DATA_PATH")
     poses = commands.add_parser("check-poses", help="find a camera that was knocked out of its pose")
-    poses.add_argument("bay")
+    poses.add_argument("bay", help="a bay's id, as 3bay_north")
     poses.add_argument("--batches", type=int, default=6, help="newest batches to look at")
     poses.add_argument("--tolerance", type=float, default=TOLERANCE_DEG, help="degrees that a camera may be turned")
-    poses.add_argument("--json", action="store_true")
+    poses.add_argument("--json", action="store_true", help="one JSON document in place of the table")
     poses.add_argument("--data", type=Path, help="the store; default: DATA_PATH")
     return parser
 

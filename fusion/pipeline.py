@@ -1,13 +1,15 @@
 """Observation of one slot in, blocks on the floor out."""
 
+from collections.abc import Sequence
 from dataclasses import replace
+from datetime import datetime
 
 from bays import BayConfig
 from fusion.blocks import Placed, fused_blocks
 from fusion.occlusion import known_outlines
 from fusion.plans import fitted_plans
 from fusion.pose_check import out_of_pose
-from fusion.scene import build_scene
+from fusion.scene import Frame, build_scene
 from fusion.search import FINAL_SCALE_PX, Search, find_blocks
 from fusion.types import FusionResult
 from fusion.uncertainty import measure
@@ -54,7 +56,14 @@ def fuse(observation: Observation, bay: BayConfig) -> FusionResult:
         cameras=working,
         missing_cameras=tuple(sorted({camera.name for camera in bay.fusion_cameras} - set(working))),
         out_of_pose=out,
+        captured_at=_middle_of_times(scene.frames),
     )
+
+
+def _middle_of_times(frames: Sequence[Frame]) -> datetime | None:
+    """The median, which one camera with a wrong clock does not move; the earlier of two in the middle."""
+    times = sorted(frame.observation.captured_at for frame in frames)
+    return times[(len(times) - 1) // 2] if times else None
 
 
 def _without(observation: Observation, names: tuple[str, ...]) -> Observation:

@@ -61,7 +61,10 @@ class FusionResult:
     outside of every view, or hidden. It proves nothing about what stands there.
 
     `missing_cameras` took no part: no frame, or among `out_of_pose`, which hang
-    otherwise than the bay's file says (`python -m fusion check-poses` says by how much).
+    otherwise than the bay's file says (`bay-observation camera check-poses` says by how much).
+
+    `captured_at` is when the frames that took part were taken (aware, the median); None without any, and in
+    results of before it was given. The slot names the batch and is not when anything was seen.
     """
 
     batch_id: str
@@ -71,6 +74,7 @@ class FusionResult:
     cameras: tuple[str, ...] = ()
     missing_cameras: tuple[str, ...] = ()
     out_of_pose: tuple[str, ...] = ()
+    captured_at: datetime | None = None
 
     @property
     def slot(self) -> datetime:

@@ -7,19 +7,16 @@ anything, and again. See docs/housekeeping.md.
 
 import argparse
 import json
-import sys
 from collections.abc import Sequence
 
 from artifacts import ArtifactStore, Spool, data_path
 from bay_observation import settings
-from bay_observation.commands import run_command
-from bay_observation.errors import BayObservationError, ConfigError
+from bay_observation.commands import DONE, FAILED, failed, program, run_command
+from bay_observation.errors import BayObservationError
 from housekeeping.airflow_database import clean_airflow_database, log_folder
 from housekeeping.cleaning import clean_host, clean_store, known_bays
 from housekeeping.report import Report
 from tracking.history import History
-
-_FAILED, _WRONG_USE = 1, 2
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -28,17 +25,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         0 when all is clean; 1 where something could not be cleaned; 2 for wrong use.
     """
-    options = _parser().parse_args(arguments)
+    options = make_parser().parse_args(arguments)
     try:
         report = _clean(options)
-    except ConfigError as error:
-        print(error, file=sys.stderr)
-        return _WRONG_USE
     except BayObservationError as error:
-        print(error, file=sys.stderr)
-        return _FAILED
+        return failed(error)
     print(json.dumps(report.to_dict(), indent=2) if options.json else "\n".join(report.lines()))
-    return _FAILED if report.faults else 0
+    return FAILED if report.faults else DONE
 
 
 def _clean(options: argparse.Namespace) -> Report:
@@ -56,9 +49,12 @@ def _clean(options: argparse.Namespace) -> Report:
     return report
 
 
-def _parser() -> argparse.ArgumentParser:
+def make_parser() -> argparse.ArgumentParser:
+    """The commands and their arguments."""
     parser = argparse.ArgumentParser(
-        prog="python -m housekeeping", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog=program("python -m housekeeping"),
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--bay", action="append", default=[], help="of this bay only; may be repeated")
     parser.add_argument("--dry-run", action="store_true", help="delete nothing, and say what would be deleted")

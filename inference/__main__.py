@@ -4,25 +4,26 @@ import argparse
 import asyncio
 import json
 import logging
-import sys
 
-from bay_observation.commands import run_command
+from bay_observation.commands import failed, program, run_command
 from bay_observation.errors import BayObservationError
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command; the exit status is 1 when it fails."""
-    options = _parser().parse_args(arguments)
+    """Run the command: 0; 1 when it fails; 2 for wrong use."""
+    options = make_parser().parse_args(arguments)
     try:
         _COMMANDS[options.command](options)
     except BayObservationError as error:
-        print(error, file=sys.stderr)
-        return 1
+        return failed(error)
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m inference", description="The warm inference server of a bay.")
+def make_parser() -> argparse.ArgumentParser:
+    """The commands and their arguments."""
+    parser = argparse.ArgumentParser(
+        prog=program("python -m inference"), description="The warm inference server of a bay."
+    )
     commands = parser.add_subparsers(dest="command", required=True)
     serve = commands.add_parser("serve", help="keep the models of bays loaded and answer their tasks")
     serve.add_argument("bays", nargs="+", metavar="BAY", help="bays of this host whose models share the device")
@@ -30,7 +31,7 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument("--queue", type=_at_least_one, default=8, help="batches that may wait (8)")
     serve.add_argument("--grace", type=float, default=30.0, help="seconds for the running batch at shutdown (30)")
     health = commands.add_parser("health", help="print the state of a bay's server; the exit status is 1 without one")
-    health.add_argument("bay", metavar="BAY")
+    health.add_argument("bay", help="a bay's id, as 3bay_north")
     return parser
 
 
@@ -42,8 +43,10 @@ def _serve(options: argparse.Namespace) -> None:
 
 
 def _health(options: argparse.Namespace) -> None:
+    from bays import load_bay
     from inference.serving import InferenceClient
 
+    load_bay(options.bay)  # an id that no bay has is wrong use, and not a server that is down
     print(json.dumps(asyncio.run(InferenceClient(options.bay).health()), indent=1))
 
 

@@ -46,7 +46,7 @@ def record_outcome(
 ) -> None:
     """Record in the history how far a batch came; a history that cannot be written stops no batch.
 
-    Without the record `python -m tracking gaps` says less of this slot, and nothing wrong.
+    Without the record `bay-observation history gaps` says less of this slot, and nothing wrong.
     """
 
     def write(url: str) -> None:

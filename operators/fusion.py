@@ -25,7 +25,7 @@ class FusionOperator(StageOperator):
         self.log.info("%s: %d blocks, %.0f m2 unseen", published.path, len(result.blocks), result.unseen.area)
         if result.out_of_pose:
             self.log.warning(
-                "%s: %s out of pose, fused without: run `python -m fusion check-poses %s`, then calibrate",
+                "%s: %s out of pose, fused without: run `bay-observation camera check-poses %s`, then calibrate",
                 published.path,
                 ", ".join(result.out_of_pose),
                 bay.bay_id,

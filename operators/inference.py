@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 class InferenceOperator(StageOperator):
     """Detects, segments and classifies what is in the batch's frames.
 
-    Where a warm server has the bay's models (`python -m inference serve`), the batch is handed
+    Where a warm server has the bay's models (`bay-observation models serve`), the batch is handed
     to it and the task defers to `InferenceTrigger`: it holds no worker while the models run.
     Without a server, and where it ends before the batch is done, the task runs the models
     itself; a batch is done either way, and its log says which.

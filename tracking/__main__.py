@@ -5,6 +5,8 @@ events     what happened: yesterday, on a day, in a period
 dwell      how long blocks stood in each area at each stage
 gaps       which slots are missing, and why
 cameras    which cameras went down and came back
+names      which block has which number of the yard's own, by whom, and how certainly
+name       give a block its number, or several by a list of numbers and areas; --take takes one away
 export     everything, a JSON document a line, the same for equal histories
 rebuild    bring history and tracking artifacts in line again, from both or from one of them
 withdraw   take a slot out of tracks and history, with a reason; --undo takes it back in
@@ -21,21 +23,32 @@ from collections.abc import Sequence
 from dataclasses import fields
 from datetime import UTC, date, datetime, timedelta
 from getpass import getuser
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
 from artifacts import ArtifactStore, data_path
 from bay_observation import settings
-from bay_observation.commands import run_command
-from bay_observation.errors import BayObservationError, ConfigError, HistoryError, HistoryUnavailableError
+from bay_observation.commands import FAILED, failed, program, run_command
+from bay_observation.errors import BayObservationError, ConfigError, HistoryError
 from bays import BayConfig, load_bay
-from tracking.history import DOWN_AFTER, Gap, GapOutcome, History, local_day, nested_areas, scheduled_slots
+from tracking.history import (
+    DOWN_AFTER,
+    BlockName,
+    BlockNames,
+    Gap,
+    GapOutcome,
+    History,
+    ListOutcome,
+    local_day,
+    nested_areas,
+    scheduled_slots,
+)
 from tracking.history.tables import Answer
 from tracking.ledger import open_ledger
 from tracking.types import EventKind
 
-_UNKNOWN, _WRONG_USE, _UNAVAILABLE = 1, 2, 3
 # Of tables that are written where no terminal says how wide it is.
 _COLUMNS = 160
 _STAY = ("track_id", "area", "stage", "class_name", "status", "standing_since", "since")
@@ -55,21 +68,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         0 for an answer; 1 where the history does not know the bay, track or area that is asked
         about, or an artifact cannot be read; 2 for wrong use; 3 where the database cannot be used.
     """
-    options = _parser().parse_args(arguments)
+    options = make_parser().parse_args(arguments)
     try:
         with _history() as history:
             return int(options.run(history, options))
-    except ConfigError as error:
-        return _complain(error, _WRONG_USE)
-    except HistoryUnavailableError as error:
-        return _complain(error, _UNAVAILABLE)
     except BayObservationError as error:
-        return _complain(error, _UNKNOWN)
-
-
-def _complain(error: BayObservationError, status: int) -> int:
-    print(error, file=sys.stderr)
-    return status
+        return failed(error)
 
 
 # -- questions --------------------------------------------------------------------------------------
@@ -79,20 +83,28 @@ def _show(history: History, options: argparse.Namespace) -> int:
     bay = load_bay(options.bay)
     at = None if options.at is None else _time(bay, options.at)
     when = _as_of(history, bay) if at is None else f"at {at.astimezone(bay.zone):%Y-%m-%d %H:%M}"
+    names = {one.track_id: one for one in BlockNames(history, bay.bay_id).held()}
+    if options.block is not None:
+        options.track = BlockNames(history, bay.bay_id).find(options.block).track_id
+    called = _called(names.get(options.track))
     if options.track is None:
         areas = [] if options.area is None else nested_areas(bay, options.area)
         stays = history.standing(bay.bay_id, areas, at)
         title = f"{bay.bay_id}{f', area {options.area}' if options.area else ''}: {len(stays)} blocks {when}"
     elif at is None:
         stays = history.stays(bay.bay_id, options.track)
-        title = f"{options.track}: its stays, the latest last"
+        title = f"{options.track}{called}: its stays, the latest last"
     else:
         stay = history.where(bay.bay_id, options.track, at)
         stays = [] if stay is None else [stay]
-        title = f"{options.track} {when}"
-    rows = [_row(stay) | _centre(stay.footprint.centroid) for stay in stays]
+        title = f"{options.track}{called} {when}"
+    rows = [
+        _row(stay) | _centre(stay.footprint.centroid) | {"block": getattr(names.get(stay.track_id), "name", None)}
+        for stay in stays
+    ]
     lasting = all(stay.until is None for stay in stays)
-    columns = (*_STAY, *([] if lasting else ["until"]), *_PLACE)
+    named = ["block"] if any(row["block"] for row in rows) else []
+    columns = (*named, *_STAY, *([] if lasting else ["until"]), *_PLACE)
     return _print(Answer(title, bay.zone, columns, rows, "nothing stands there", _STAY_SPARE), options)
 
 
@@ -143,6 +155,55 @@ def _cameras(history: History, options: argparse.Namespace) -> int:
     title = f"{bay.bay_id}: cameras down and up, {_said(bay, start, end)}"
     columns = ("slot", "kind", "camera", "time", "reason")
     return _print(Answer(title, bay.zone, columns, [_row(one) for one in changes], "no camera did"), options)
+
+
+def _names(history: History, options: argparse.Namespace) -> int:
+    bay = load_bay(options.bay)
+    rows = [_row(name) | {"alternatives": dict(name.alternatives)} for name in BlockNames(history, bay.bay_id).held()]
+    columns = ("name", "track_id", "probability", "alternatives", "given_by", "given_at")
+    title = f"{bay.bay_id}: {len(rows)} blocks with a number"
+    return _print(Answer(title, bay.zone, columns, rows, "no block has one"), options)
+
+
+def _name(history: History, options: argparse.Namespace) -> int:
+    bay = load_bay(options.bay)
+    names = BlockNames(history, bay.bay_id)
+    if options.list is not None:
+        return _name_by_list(names, bay, options)
+    if options.take:
+        names.take(options.take, getuser())
+        print(f"{options.take} is the number of no block of bay {bay.bay_id} now")
+        return 0
+    if options.track is None or options.number is None:
+        raise ConfigError(
+            "name: say which block and which number: name BAY TRACK NUMBER; or --list FILE, or --take NUMBER"
+        )
+    given = names.give(options.track, options.number, getuser(), move=options.move)
+    print(f"{given.track_id} is block {given.name}")
+    return 0
+
+
+def _name_by_list(names: BlockNames, bay: BayConfig, options: argparse.Namespace) -> int:
+    try:
+        text = options.list.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{options.list}: cannot be read: {error}") from error
+    rows = [_row(one) for one in names.give_list(bay, text, getuser())]
+    columns = ("name", "area", "outcome", "track_id", "candidates")
+    done = sum(row["outcome"] in (ListOutcome.NAMED, ListOutcome.KEPT) for row in rows)
+    status = _print(
+        Answer(f"{bay.bay_id}: {done} of {len(rows)} numbers are a block's", bay.zone, columns, rows), options
+    )
+    return status if done == len(rows) else FAILED
+
+
+def _called(name: BlockName | None) -> str:
+    """The number of a block, and how certain that is."""
+    if name is None:
+        return ""
+    doubts = [f"{name.probability:.0%} certain"] if name.probability < 1 else []
+    doubts += [f"may be {track_id} ({share:.0%})" for track_id, share in name.alternatives]
+    return f" (block {', '.join([name.name, *doubts])})"
 
 
 def _export(history: History, options: argparse.Namespace) -> int:
@@ -311,9 +372,10 @@ def _print(answer: Answer, options: argparse.Namespace) -> int:
 # -- arguments --------------------------------------------------------------------------------------
 
 
-def _parser() -> argparse.ArgumentParser:
+def make_parser() -> argparse.ArgumentParser:
+    """The commands and their arguments."""
     parser = argparse.ArgumentParser(
-        prog="python -m tracking",
+        prog=program("python -m tracking"),
         formatter_class=argparse.RawDescriptionHelpFormatter,
         description=__doc__,
         epilog="exit status: 0 an answer, 1 not known, 2 wrong use, 3 the database cannot be used",
@@ -323,7 +385,9 @@ def _parser() -> argparse.ArgumentParser:
     show = _question(commands, "show", _show, "what stands in the bay, or where a block is and was")
     show.add_argument("--at", metavar="TIME", help="as it was then")
     show.add_argument("--area", help="in this area and those within it")
-    show.add_argument("--track", metavar="ID", help="one block, as 3bay_north-000012")
+    one = show.add_mutually_exclusive_group()
+    one.add_argument("--track", metavar="ID", help="one block, as 3bay_north-000012")
+    one.add_argument("--block", metavar="NUMBER", help="one block by the yard's own number, as 4412P")
 
     events = _question(commands, "events", _events, "what happened (since yesterday's begin)")
     _add_period(events)
@@ -340,6 +404,14 @@ def _parser() -> argparse.ArgumentParser:
     cameras.add_argument(
         "--down-after", type=_positive, default=DOWN_AFTER, metavar="N", help=f"failures in a row ({DOWN_AFTER})"
     )
+
+    _question(commands, "names", _names, "the yard's own numbers of blocks, and how certain they are")
+    name = _question(commands, "name", _name, "give a block the yard's own number, or take it away")
+    name.add_argument("track", nargs="?", help="a block that stands in the bay, as 3bay_north-000012")
+    name.add_argument("number", nargs="?", help="its number, as 4412P")
+    name.add_argument("--move", action="store_true", help="though another block has it")
+    name.add_argument("--take", metavar="NUMBER", help="take a number from its block")
+    name.add_argument("--list", type=Path, metavar="FILE", help="CSV with the columns number and area")
 
     export = commands.add_parser("export", help="everything of a bay, a JSON document a line")
     rebuild = commands.add_parser("rebuild", help="bring a bay's history and tracking artifacts in line again")
@@ -359,7 +431,7 @@ def _parser() -> argparse.ArgumentParser:
     withdraw.add_argument("--undo", action="store_true", help="track the batch again")
     commands.add_parser("migrate", help="bring the schema up to date").set_defaults(run=_migrate)
     prune = commands.add_parser("prune", help="delete what is old; what stands now stays")
-    prune.add_argument("--older-than", type=_positive, required=True, metavar="DAYS")
+    prune.add_argument("--older-than", type=_positive, required=True, metavar="DAYS", help="days")
     prune.add_argument("bay", nargs="?", help="of this bay only")
     prune.set_defaults(run=_prune)
     return parser
@@ -377,8 +449,8 @@ def _question(commands: Any, name: str, run: Any, words: str) -> argparse.Argume
 
 def _add_period(command: argparse.ArgumentParser) -> None:
     command.add_argument("--day", metavar="DAY", help="today, yesterday, or a date: the bay's own day")
-    command.add_argument("--from", dest="start", metavar="TIME")
-    command.add_argument("--to", dest="end", metavar="TIME")
+    command.add_argument("--from", dest="start", metavar="TIME", help="begin of the period")
+    command.add_argument("--to", dest="end", metavar="TIME", help="its end, not included; now when left out")
 
 
 def _positive(text: str) -> int:

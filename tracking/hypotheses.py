@@ -145,7 +145,7 @@ def weigh(tracks: Sequence[Track], slot: datetime, began: datetime | None, model
 
     alone_ends = _alone_ends(ends, slot, np.asarray(same_place.any(axis=1), dtype=bool), model)
     landing = _landing(known, seen, same_place, model)
-    hours = np.array([_hours(begin.not_before, begin.standing_since) for begin in begins])
+    hours = np.array([model.hours(begin.not_before, begin.standing_since) for begin in begins])
     unknown = model.unknown_shape(seen, everyone)
     new = model.comes(hours) + landing + unknown
     before = _before_the_beginning(begins, began, len(tracks), unknown, model)
@@ -190,9 +190,9 @@ def _is_end(track: Track) -> bool:
 
 def _alone_ends(ends: Sequence[Track], slot: datetime, displaced: NDArray[np.bool_], model: Model) -> Floats:
     """(ends, 2) log probability of having left the bay, and of standing at the place, missed."""
-    hours = np.array([_hours(end.last_seen, slot) for end in ends])
+    hours = np.array([model.hours(end.last_seen, slot) for end in ends])
     # It left before the first slot that missed it: had it left later, it would have been missed before as well.
-    until_missed = np.array([_hours(end.last_seen, end.missed_since or slot) for end in ends])
+    until_missed = np.array([model.hours(end.last_seen, end.missed_since or slot) for end in ends])
     misses = np.array([float(end.misses) for end in ends])
     absent = np.array([end.status is TrackStatus.EXITED for end in ends], dtype=bool)
     exited = np.where(absent, 0.0, model.exits(until_missed))
@@ -231,12 +231,12 @@ def _pairs(
     ways = np.full((3, len(ends), len(begins)), -np.inf)
     if not ends or not begins:
         return ways
-    hours = np.array([[_hours(end.last_seen, begin.standing_since) for begin in begins] for end in ends])
+    hours = np.array([[model.hours(end.last_seen, begin.standing_since) for begin in begins] for end in ends])
     apart = np.array([[begin.first_seen > end.last_seen for begin in begins] for end in ends], dtype=bool)
     absent = np.array([[end.status is TrackStatus.EXITED] for end in ends], dtype=bool)
     reads = model.reads(ends, begins)
     # What left the bay is back within the time in which the begin came, whenever it left.
-    within = np.array([_hours(begin.not_before, begin.standing_since) for begin in begins])
+    within = np.array([model.hours(begin.not_before, begin.standing_since) for begin in begins])
     lifted = np.where(absent, model.returns(within)[None, :], model.moves(hours))
     ways[2] = lifted + landing[None, :] + model.shape(known, seen, moved=True) + reads
     rows, columns = np.nonzero(same_place & apart)
@@ -270,7 +270,3 @@ def _shares(values: Floats) -> Floats:
 def _others(options: dict[str, float], chosen: str) -> tuple[tuple[str, float], ...]:
     rest = [(name, round(float(share), 3)) for name, share in options.items() if name != chosen and share >= _TOLD]
     return tuple(sorted(rest, key=lambda one: (-one[1], one[0])))
-
-
-def _hours(before: datetime | None, after: datetime) -> float:
-    return 1e6 if before is None else max(0.0, (after - before).total_seconds() / 3600)

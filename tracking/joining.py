@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from tracking.forms import joined_form, known_forms
 from tracking.matching import cover
@@ -89,7 +89,7 @@ def merged_into(begin: Track, others: Sequence[Track], model: Model) -> tuple[Tr
     by another's height. Only tracks that are gone from their place take part.
     """
     gone = [one for one in others if one.status in (TrackStatus.MISSED, TrackStatus.LEAVING)]
-    gone = [one for one in gone if _together(one.missed_since, begin.standing_since, model.parameters)]
+    gone = [one for one in gone if _together(one.missed_since, begin.standing_since, model)]
     under = [one for one in gone if cover(begin.footprint, one.footprint) >= model.parameters.covered_share]
     if not under:
         return None, []
@@ -122,12 +122,12 @@ def set_apart(
     for whole in gone:
         if whole.status not in (TrackStatus.MISSED, TrackStatus.LEAVING):
             continue
-        if not _together(whole.missed_since, begin.standing_since, model.parameters):
+        if not _together(whole.missed_since, begin.standing_since, model):
             continue
         for rest in present:
             if rest.first_seen <= whole.last_seen or lifted.get(rest.track_id, whole.track_id) != whole.track_id:
                 continue
-            if not _together(rest.standing_since, begin.standing_since, model.parameters):
+            if not _together(rest.standing_since, begin.standing_since, model):
                 continue
             if cover(whole.footprint, rest.footprint) < model.parameters.covered_share:
                 continue
@@ -151,6 +151,8 @@ def _same_plan(known: Track, seen: Track, model: Model) -> bool:
     return float(model.plan_deviation(known_forms([known]), known_forms([seen]))[0]) <= _SIGMAS
 
 
-def _together(first: datetime | None, second: datetime | None, parameters: TrackerParameters) -> bool:
-    minutes = timedelta(minutes=parameters.together_minutes)
-    return first is not None and second is not None and abs(first - second) <= minutes
+def _together(first: datetime | None, second: datetime | None, model: Model) -> bool:
+    if first is None or second is None:
+        return False
+    earlier, later = sorted([first, second])
+    return 60 * model.hours(earlier, later) <= model.parameters.together_minutes

@@ -123,7 +123,7 @@ class Ledger:
         if batch in self._withdrawn:
             raise LateBatchError(
                 f"batch {batch} was withdrawn ({self._withdrawn[batch]}): to have it again run"
-                f" `python -m tracking withdraw {self._bay.bay_id} {batch} --undo`"
+                f" `bay-observation history withdraw {self._bay.bay_id} {batch} --undo`"
             )
         earlier, later = self._before(slot_of(batch)), [name for name in from_here_on if name > batch]
         chain = self._chain(earlier)

@@ -20,6 +20,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from tracking.captures import Captures
 from tracking.forms import HEIGHT, LONG, SHAPE, SHORT, YAW, Forms, X, Y
 from tracking.parameters import TrackerParameters
 from tracking.types import Rates, Track
@@ -48,13 +49,18 @@ class Model:
         rates: what was learned.
         parameters: the bay's.
         floor_m2: floor of the bay, square metres.
+        captures: when the frames of slots were taken.
     """
 
-    def __init__(self, rates: Rates, parameters: TrackerParameters, floor_m2: float) -> None:
+    def __init__(
+        self, rates: Rates, parameters: TrackerParameters, floor_m2: float, captures: Captures | None = None
+    ) -> None:
         self.rates = rates  # the scatter is learned within a slot
         self.parameters = parameters
         self.anywhere = -math.log(max(floor_m2, 1.0))
         self.any_size = -math.log(_SIZES_M3)
+        self.captures = captures or Captures()
+        self.hours = self.captures.hours
 
     # -- what a block does ---------------------------------------------------------------
 

@@ -46,7 +46,7 @@ def _may_be(track: Track, begin: Track, before: Track | None, model: Model) -> b
 def _odds(found: Sequence[Track], begin: Track, others: Sequence[Track], before: Track | None, model: Model) -> Floats:
     """(found,) log odds that it is the block, against a false detection and against another block that left."""
     known, seen, everyone = known_forms(found), known_forms([begin]), known_forms(others)
-    hours = np.array([(begin.standing_since - track.last_seen).total_seconds() / 3600 for track in found])
+    hours = np.array([model.hours(track.last_seen, begin.standing_since) for track in found])
     hits = np.array([float(track.hits) for track in found])
     same = model.moves(hours) + (model.shape(known, seen, moved=True) + model.reads(found, [begin]))[:, 0]
     false = model.false(hits) + model.any_shape(known, everyone)

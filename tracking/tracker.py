@@ -35,6 +35,7 @@ from bay_observation.errors import TrackingError
 from bays import BayConfig
 from fusion.types import FusedBlock, FusionResult
 from tracking import evidence
+from tracking.captures import Captures, time_of_frames
 from tracking.doubt import doubted
 from tracking.evidence import Lesson
 from tracking.forms import forms_of, known_forms, sightings_of, with_sighting
@@ -76,7 +77,8 @@ class _Slot:
     found: list[Track] = field(default_factory=list)  # tracks before the slot that it showed at their place
 
     def report(self, kind: EventKind, track: Track, time: datetime, **details: Any) -> None:
-        self.events.append(TrackEvent(kind, track.track_id, time, self.batch_id, **details))
+        captured_at = self.model.captures.of(time)
+        self.events.append(TrackEvent(kind, track.track_id, time, self.batch_id, captured_at=captured_at, **details))
 
 
 class Tracker:
@@ -578,9 +580,11 @@ class Tracker:
 
     def _slot(self, result: FusionResult) -> _Slot:
         floor = self.bay.layout.width * self.bay.layout.height
+        taken = time_of_frames(result, self.bay)
+        captures = Captures([*self.state.captures, *([(result.slot, taken)] if taken else [])])
         before = self.state.believed
-        hours = 0.0 if before is None else (result.slot - before).total_seconds() / 3600
-        return _Slot(result.slot, result.batch_id, Model(self.state.rates, self.parameters, floor), hours)
+        hours = 0.0 if before is None else captures.hours(before, result.slot)
+        return _Slot(result.slot, result.batch_id, Model(self.state.rates, self.parameters, floor, captures), hours)
 
     def _lesson(self, given_up: Sequence[Track], tracks: Sequence[Track], slot: _Slot) -> Lesson:
         seen = [track for track in tracks if track.on_floor and track.last_seen == slot.time and track.recent]
@@ -638,7 +642,8 @@ class Tracker:
 
     def _held(self, slot: _Slot, doubt: str) -> TrackingResult:
         """The tracks as they were: what was seen in this slot counts for nothing."""
-        event = TrackEvent(EventKind.FLOOR_DOUBTED, "", slot.time, slot.batch_id, reason=doubt)
+        captured_at = slot.model.captures.of(slot.time)
+        event = TrackEvent(EventKind.FLOOR_DOUBTED, "", slot.time, slot.batch_id, reason=doubt, captured_at=captured_at)
         first = self.state.doubted_since is None
         state = replace(self.state, slot=slot.time, doubted_since=self.state.doubted_since or slot.time)
         shown = [track for track in self.state.tracks if track.status is not TrackStatus.EXITED]
@@ -655,6 +660,7 @@ class Tracker:
             if track.status is not TrackStatus.EXITED or track.track_id in gone
         ]
         events = sorted(slot.events, key=lambda event: (event.time, event.track_id, event.kind))
+        referred = {time for track in ordered for time in (track.last_seen, track.missed_since) if time}
         state = TrackerState(
             self.bay.bay_id,
             slot.time,
@@ -663,6 +669,7 @@ class Tracker:
             rates,
             began=self.state.began or slot.time,
             believed=slot.time,
+            captures=slot.model.captures.kept(referred),
         )
         return TrackingResult(slot.batch_id, self.bay.bay_id, tuple(shown), tuple(events), state)
 

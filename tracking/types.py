@@ -283,6 +283,7 @@ class TrackEvent:
         alternatives: what may have happened instead, the likeliest first: the id of another track, or
             `new`, `missed` or `exited`, each with its probability.
         reason: why the floor is doubted.
+        captured_at: when the frames of the slot `time` were taken (aware); None where that is not known.
     """
 
     kind: EventKind
@@ -298,6 +299,7 @@ class TrackEvent:
     probability: float = 1.0
     alternatives: tuple[tuple[str, float], ...] = ()
     reason: str = ""
+    captured_at: datetime | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -307,7 +309,8 @@ class TrackerState:
     `slot` is None before the first batch. `tracks` holds every track in order of its id,
     with those that exited and may be known again; `next_number` is the number of the next
     new track; `began` is the very first slot; `believed` the latest one whose floor plan is
-    not doubted, and `doubted_since` the first of the doubted ones in a row after it.
+    not doubted, and `doubted_since` the first of the doubted ones in a row after it. `captures` are slots, each
+    with the time at which its frames were taken: the latest, and those that tracks refer to.
     """
 
     bay_id: str
@@ -318,6 +321,7 @@ class TrackerState:
     began: datetime | None = None
     believed: datetime | None = None
     doubted_since: datetime | None = None
+    captures: tuple[tuple[datetime, datetime], ...] = ()
 
 
 @dataclass(frozen=True, eq=False)

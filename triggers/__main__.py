@@ -14,11 +14,10 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from bay_observation.commands import run_command
-from bay_observation.errors import BayObservationError, ConfigError
+from bay_observation.commands import DONE, FAILED, failed, program, run_command
+from bay_observation.errors import BayObservationError
 from triggers.status import QueueStatus, Triggerer, TriggererStatus, triggerer_status
 
-_PROBLEM, _WRONG_USE = 1, 2
 # Of tables that are written where no terminal says how wide it is.
 _COLUMNS = 160
 
@@ -27,34 +26,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command.
 
     Returns:
-        0 when every queue that defers is served; 1 where one is not, a deferred task waits too long, or
-        Airflow's database does not answer; 2 for wrong use.
+        0 when every queue that defers is served; 1 where one is not, or a deferred task waits too long;
+        2 for wrong use; 3 where Airflow's database does not answer.
     """
-    options = _parser().parse_args(arguments)
+    options = make_parser().parse_args(arguments)
     patience = None if options.patience is None else timedelta(seconds=options.patience)
     try:
         status = triggerer_status(patience=patience)
-    except ConfigError as error:
-        print(error, file=sys.stderr)
-        return _WRONG_USE
     except BayObservationError as error:
-        print(error, file=sys.stderr)
-        return _PROBLEM
+        return failed(error)
     if options.json:
         print(json.dumps(status.to_dict(), indent=2))
     else:
         _show(status)
-    return _PROBLEM if status.problems else 0
+    return FAILED if status.problems else DONE
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m triggers", description="The triggerers and their queues.")
+def make_parser() -> argparse.ArgumentParser:
+    """The commands and their arguments."""
+    parser = argparse.ArgumentParser(prog=program("python -m triggers"), description="The triggerers and their queues.")
     commands = parser.add_subparsers(dest="command", required=True)
     status = commands.add_parser(
         "status",
         help="per queue which triggerers live, what they hold, what no process holds",
         description=__doc__.splitlines()[0],
-        epilog="exit status: 0 all is well, 1 a queue has no triggerer or a task waits for one, 2 wrong use",
     )
     status.add_argument("--json", action="store_true", help="one JSON document in place of the table")
     status.add_argument(

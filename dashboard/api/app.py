@@ -17,7 +17,7 @@ from bay_observation.errors import BayObservationError, ConfigError, HistoryErro
 from dashboard.api import files
 from dashboard.api.access import refuse_foreign_writes
 from dashboard.api.models import Problem
-from dashboard.api.routes import bays, cameras, events, floor, health, reports, slots
+from dashboard.api.routes import bays, cameras, events, floor, health, reports, reviews, slots
 
 API = "/api/v1"
 
@@ -53,7 +53,7 @@ def create_app() -> FastAPI:
         redoc_url=None,
         openapi_url=None,
     )
-    for part in (bays, floor, slots, events, cameras, health, reports):
+    for part in (bays, floor, slots, events, cameras, reviews, health, reports):
         app.include_router(part.router, prefix=API, responses=_PROBLEMS)
     app.include_router(files.router)
     app.add_api_route(f"{API}/openapi.json", _openapi(app), include_in_schema=False)

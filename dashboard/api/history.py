@@ -1,6 +1,6 @@
 """The history of this API server, opened once: a reader of the bays' database."""
 
-from functools import cache
+from functools import cache, lru_cache
 
 from airflow.models.connection import Connection
 from airflow.sdk.exceptions import AirflowNotFoundException
@@ -9,6 +9,7 @@ from sqlalchemy.engine import URL
 from artifacts import data_path
 from bay_observation.settings import HISTORY_DB
 from tracking.history import History, database_url
+from tracking.history.reviews import Review, ReviewsState, reviews_of, reviews_state
 
 CONNECTION_ID = "bay_history"
 """Airflow Connection of the history's PostgreSQL, for set-ups that do not set `HISTORY_DB`."""
@@ -23,6 +24,17 @@ def history() -> History:
         HistoryUnavailableError: its driver is not installed.
     """
     return History(_url())
+
+
+def said_of(bay_id: str) -> tuple[Review, ...]:
+    """What people said of a bay's events and blocks, in the order in which they did; see `reviews_of`."""
+    state = reviews_state(history(), bay_id)
+    return _said_of(history(), bay_id, state) if state.count else ()
+
+
+@lru_cache(maxsize=64)
+def _said_of(known: History, bay_id: str, _state: ReviewsState) -> tuple[Review, ...]:
+    return tuple(reviews_of(known, bay_id))
 
 
 def _url() -> str:

@@ -8,7 +8,13 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from dashboard.api.times import Time
+
 Ring = list[tuple[float, float]]
+PLAIN = r"^[^\x00-\x1f\x7f]*$"
+"""A line of text: a database keeps no NUL, and a line break in a name is a mistake."""
+TEXT = r"^[^\x00-\x08\x0b-\x1f\x7f]*$"
+"""The same, with line breaks."""
 
 
 class _Model(BaseModel):
@@ -99,6 +105,11 @@ class BlockStay(_Model):
     position_std_m: float
     confidence: float
     footprint: Ring
+    name: Annotated[str | None, Field(description="that a person gave the block")] = None
+    continues: Annotated[str | None, Field(description="the track that this one continues, as a person said")] = None
+    seen_stage: Annotated[
+        str | None, Field(description="what the cameras said, where a person corrected the stage")
+    ] = None
 
 
 class Stays(_Model):
@@ -147,6 +158,11 @@ class BlockEvent(_Model):
     to_stage: str | None
     others: list[str]
     details: dict[str, Any]
+    name: Annotated[str | None, Field(description="that a person gave the block")] = None
+    judgement: Annotated[
+        Literal["confirmed", "rejected"] | None, Field(description="whether it happened, as a person said")
+    ] = None
+    comments: Annotated[int, Field(description="of people about it")] = 0
 
 
 class Events(_Model):
@@ -286,7 +302,7 @@ class Report(_Model):
     known_until: Annotated[
         datetime | None, Field(description="newest slot that was tracked; nothing is known after it")
     ]
-    counts: Annotated[dict[str, int], Field(description="events by kind")]
+    counts: Annotated[dict[str, int], Field(description="events by kind, without those that a person rejected")]
     events: list[BlockEvent]
     dwell: list[AreaDwell]
     missing: list[MissingSlot]
@@ -331,6 +347,70 @@ class Health(_Model):
     checks: list[Check]
     cameras: list[CameraHealth]
     queues: list[QueueHealth]
+
+
+ReviewWord = Literal["confirmed", "rejected", "comment", "name", "same", "stage"]
+TRACK_ID = r"^[A-Za-z0-9_\-]{1,64}$"
+
+
+class NewReview(BaseModel):
+    """What a person says of an event or a block."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    kind: Annotated[
+        ReviewWord,
+        Field(
+            description="confirmed, rejected: of an event. comment: of an event or a block. name, stage, same: of a"
+            " block; `same` says that the track continues another one. An empty value takes an earlier one back."
+        ),
+    ]
+    track_id: Annotated[str, Field(pattern=TRACK_ID)]
+    at: Annotated[Time, Field(description="time of the event; from when on a stage or an identity holds")]
+    event_kind: Annotated[str | None, Field(max_length=32, pattern=PLAIN)] = None
+    value: Annotated[str, Field(max_length=96, pattern=PLAIN, description="name, stage, or track")] = ""
+    comment: Annotated[str, Field(max_length=2000, pattern=TEXT)] = ""
+
+
+class ReviewRow(_Model):
+    """What a person said."""
+
+    review_id: str
+    made_at: datetime
+    author: str
+    kind: str
+    track_id: Annotated[str, Field(description="that stands now where the block stood")]
+    at: datetime
+    event_kind: str | None
+    value: str
+    comment: str
+    cameras: Annotated[list[str], Field(description="that saw the block in the event's floor plan")]
+
+
+class Reviews(_Model):
+    """Reviews in the order in which they were made."""
+
+    reviews: list[ReviewRow]
+    next_cursor: str | None
+
+
+class Rightness(_Model):
+    """How often events were right, as people said."""
+
+    name: Annotated[str, Field(description="kind of event, or camera")]
+    confirmed: int
+    rejected: int
+
+
+class ReviewFigures(_Model):
+    """How often events were right, by kind, and by camera that saw the block."""
+
+    bay_id: str
+    start: datetime
+    end: datetime
+    events: Annotated[int, Field(description="of the period; those without a judgement are in neither column")]
+    kinds: list[Rightness]
+    cameras: list[Rightness]
 
 
 class Problem(_Model):

@@ -11,12 +11,15 @@ from shapely import Polygon
 
 from dashboard.api.models import BlockEvent, BlockStay, Ring
 from tracking.history import HistoryEvent, Stay
+from tracking.history.reviews import JUDGEMENTS, Corrections, Review, corrections
 
+NOTHING = corrections(())
+"""Where people corrected nothing."""
 _DECIMALS = 2  # centimetres
 
 
-def stay_rows(stays: Sequence[Stay]) -> list[BlockStay]:
-    """Stays with their outlines, to the centimetre."""
+def stay_rows(stays: Sequence[Stay], corrected: Corrections = NOTHING) -> list[BlockStay]:
+    """Stays with their outlines, to the centimetre, and what people corrected."""
     outlines = _rings([stay.footprint for stay in stays])
     return [
         BlockStay.model_construct(
@@ -29,18 +32,22 @@ def stay_rows(stays: Sequence[Stay]) -> list[BlockStay]:
             status=stay.status,
             class_name=stay.class_name,
             area=stay.area,
-            stage=stay.stage,
+            stage=(given := corrected.stage(stay)) or stay.stage,
             height_m=round(stay.height_m, _DECIMALS),
             position_std_m=round(stay.position_std_m, 3),
             confidence=round(stay.confidence, 3),
             footprint=outline,
+            name=corrected.name(stay.track_id),
+            continues=corrected.same.get(stay.track_id),
+            seen_stage=stay.stage if given else None,
         )
         for stay, outline in zip(stays, outlines, strict=True)
     ]
 
 
-def event_row(bay_id: str, event: HistoryEvent) -> BlockEvent:
-    """An event under its key."""
+def event_row(bay_id: str, event: HistoryEvent, said: Sequence[Review] = (), name: str | None = None) -> BlockEvent:
+    """An event under its key, with what people said of it, in the order in which they did."""
+    judged = [review.kind for review in said if review.kind in JUDGEMENTS]
     return BlockEvent(
         key=event_key(bay_id, event),
         slot=event.slot,
@@ -53,6 +60,9 @@ def event_row(bay_id: str, event: HistoryEvent) -> BlockEvent:
         to_stage=event.to_stage,
         others=list(event.others),
         details=dict(event.details),
+        name=name,
+        judgement=judged[-1].value if judged else None,
+        comments=sum(1 for review in said if review.comment),
     )
 
 

@@ -44,7 +44,16 @@ class Period(BaseModel):
 
 def slot_length(bay: BayConfig) -> timedelta | None:
     """From one slot of the bay's schedule to the next; None without a schedule."""
-    begin = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
-    slots = scheduled_slots(bay, begin, begin + 2 * _DAY)
-    first, second = next(slots, None), next(slots, None)
-    return None if first is None or second is None else second - first
+    length = _lengths.get(bay.schedule.observation)
+    if length is None and bay.schedule.observation is not None:
+        begin = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
+        slots = scheduled_slots(bay, begin, begin + 2 * _DAY)
+        first, second = next(slots, None), next(slots, None)
+        if first is None or second is None:
+            return None
+        length = _lengths[bay.schedule.observation] = second - first
+    return length
+
+
+_lengths: dict[str | None, timedelta] = {}
+"""By schedule: to work one out takes as long as a question to the database."""

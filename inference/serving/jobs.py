@@ -91,7 +91,7 @@ class Jobs:
             raise QueueFullError(
                 f"{self.waiting} batches wait for the inference server and its queue is full: its device is too slow"
                 " for its bays (start another server for some of them), or a batch hangs"
-                " (python -m inference health BAY)"
+                " (bay-observation models health BAY)"
             )
         job: asyncio.Future[Observed] = asyncio.get_running_loop().create_future()
         self._jobs[name] = job

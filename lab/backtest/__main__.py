@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from artifacts import ArtifactStore
-from bay_observation.commands import run_command
+from bay_observation.commands import failed, program, run_command
 from bay_observation.errors import BacktestError, BayObservationError, ConfigError
 from bays import BayConfig, load_bay
 from lab.backtest.comparison import Comparison, compare, counted
@@ -29,15 +29,14 @@ _CLOSE_M = 0.1
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command: 0 when it could, 1 when a run of the trial failed, 2 when the command could not be done."""
-    options = _parser().parse_args(arguments)
+    """Run the command: 0; 1 when a run of the trial failed, or the command could not be done; 2 for wrong use."""
+    options = make_parser().parse_args(arguments)
     # So that a `kill` stops the trial's Airflow too, through its context manager.
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         return int(options.run(options))
     except BayObservationError as error:
-        print(f"backtest: {error}", file=sys.stderr)
-        return 2
+        return failed(error)
     except KeyboardInterrupt:
         print("backtest: stopped", file=sys.stderr)
         return 130
@@ -171,9 +170,12 @@ def _interrupt(_number: int, _frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
-def _parser() -> argparse.ArgumentParser:
+def make_parser() -> argparse.ArgumentParser:
+    """The commands and their arguments."""
     parser = argparse.ArgumentParser(
-        prog="python -m lab.backtest", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog=program("python -m lab.backtest"),
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     run = _command(commands, "run", _run, "run a stored period again, and compare")
@@ -185,7 +187,7 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("--output", type=Path, metavar="FOLDER", help="of the trial (backtests/BAY_FROM)")
         command.add_argument("--json", action="store_true", help="one JSON document in place of tables")
     export = _command(commands, "export", _export, "write stored frames as files, for the provider `file`")
-    export.add_argument("--into", type=Path, required=True, metavar="FOLDER")
+    export.add_argument("--into", type=Path, required=True, metavar="FOLDER", help="where the frames go")
     return parser
 
 
@@ -194,8 +196,8 @@ def _command(
 ) -> argparse.ArgumentParser:
     command = commands.add_parser(name, help=words)
     command.add_argument("bay", help="a bay's id, as 3bay_north")
-    command.add_argument("--from", dest="start", required=True, metavar="TIME")
-    command.add_argument("--to", dest="end", required=True, metavar="TIME", help="not included")
+    command.add_argument("--from", dest="start", required=True, metavar="TIME", help="begin of the period")
+    command.add_argument("--to", dest="end", required=True, metavar="TIME", help="its end, not included")
     command.set_defaults(run=run)
     return command
 

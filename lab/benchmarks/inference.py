@@ -272,7 +272,7 @@ def _serving() -> Iterator[float]:
     try:
         while not socket_path(_BAY).exists():
             if server.poll() is not None or time.perf_counter() - began > _START_LIMIT_S:
-                raise InferenceError("the server does not start: try python -m inference serve demo_bay")
+                raise InferenceError("the server does not start: try bay-observation models serve demo_bay")
             time.sleep(0.05)
         yield time.perf_counter() - began
     finally:

@@ -2,11 +2,10 @@
 
 import argparse
 import signal
-import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bay_observation.commands import run_command
+from bay_observation.commands import failed, program, run_command
 from bay_observation.errors import BayObservationError
 from lab.cluster import Cluster, missing, sweep
 
@@ -15,7 +14,7 @@ _MOMENT = datetime(2025, 7, 2, 1, 0, tzinfo=UTC)
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; the exit status is 1 when this machine cannot do it."""
-    options = _parser().parse_args(arguments)
+    options = make_parser().parse_args(arguments)
     try:
         if options.command == "sweep":
             print("\n".join(sweep()) or "nothing was left")
@@ -26,15 +25,15 @@ def main(arguments: list[str] | None = None) -> int:
         else:
             print("a cluster can be built here")
     except BayObservationError as error:
-        print(error, file=sys.stderr)
-        return 1
+        return failed(error)
     except KeyboardInterrupt:
         return 130
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m lab.cluster", description=__doc__)
+def make_parser() -> argparse.ArgumentParser:
+    """The commands and their arguments."""
+    parser = argparse.ArgumentParser(prog=program("python -m lab.cluster"), description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("check", help="say what this machine lacks")
     commands.add_parser("sweep", help="remove the namespaces of runs that are no longer alive")

@@ -12,7 +12,7 @@ from types import FrameType
 
 from rich.console import Console
 
-from bay_observation.commands import run_command
+from bay_observation.commands import program, run_command, status_of
 from bay_observation.errors import BayObservationError, ConfigError
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -24,8 +24,8 @@ DEFAULT_SEED = 13  # an hour in which each kind of event happens
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the demo; 0 when its promises hold, 1 when they do not or it could not run."""
-    options = _parser().parse_args(arguments)
+    """Run the demo; 0 when its promises hold, 1 when they do not or it could not run; 2 for wrong use."""
+    options = make_parser().parse_args(arguments)
     console = Console(width=None if sys.stdout.isatty() else 160)
     # So that a `kill` stops the children too, through the context managers.
     signal.signal(signal.SIGTERM, _interrupt)
@@ -33,14 +33,15 @@ def main(arguments: list[str] | None = None) -> int:
         return _run(options, console)
     except BayObservationError as error:
         console.print(f"make demo: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
-        return 1
+        return status_of(error)
     except KeyboardInterrupt:
         console.print("make demo: stopped")
         return 130
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m lab.demo", description=__doc__)
+def make_parser() -> argparse.ArgumentParser:
+    """The commands and their arguments."""
+    parser = argparse.ArgumentParser(prog=program("python -m lab.demo"), description=__doc__)
     parser.add_argument("--slots", type=int, default=6, help="how many ten-minute slots (6)")
     parser.add_argument("--seed", type=int, default=DEFAULT_SEED, help=f"of the simulated yard ({DEFAULT_SEED})")
     parser.add_argument("--off", default="", help="cameras that are switched off, as 'C_4 D_7'")

@@ -17,7 +17,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from bay_observation.commands import run_command
+from bay_observation.commands import program, run_command
 from lab.bars import Bar, bars_table
 from lab.evaluation.floor import FloorScore, number, percent
 from lab.evaluation.from_frames import FIRST_SEED as FIRST_FRAMES_SEED
@@ -59,7 +59,7 @@ _HEADINGS = (
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, print, write; 0 when every bar holds, 1 when one does not."""
-    options = _parser().parse_args(arguments)
+    options = make_parser().parse_args(arguments)
     console = Console(width=None if sys.stdout.isatty() else _COLUMNS)
     results: dict[str, Any] = {
         "made_at": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -187,8 +187,11 @@ def _without_nan(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m lab.evaluation", description=(__doc__ or "").splitlines()[0])
+def make_parser() -> argparse.ArgumentParser:
+    """The commands and their arguments."""
+    parser = argparse.ArgumentParser(
+        prog=program("python -m lab.evaluation"), description=(__doc__ or "").splitlines()[0]
+    )
     parser.add_argument("--parts", type=_parts, default=_PARTS, metavar="A,B", help=f"of {','.join(_PARTS)} (all)")
     parser.add_argument("--cases", default="", metavar="TEXT", help="only cases with this in their name")
     parser.add_argument("--yards", type=_positive, default=10, help="per case from silhouettes (10)")

@@ -20,7 +20,7 @@ from rich.table import Table
 
 from artifacts import Stage
 from artifacts.schemas import SCHEMAS
-from bay_observation.commands import run_command
+from bay_observation.commands import program, run_command
 from lab.fuzzing.targets import TARGETS, seeds
 
 _SECONDS = 300
@@ -33,11 +33,7 @@ _LONGEST_INPUT = 4096
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Fuzz, print a line for each target; 1 when one has a finding."""
-    parser = argparse.ArgumentParser(prog="python -m lab.fuzzing", description=__doc__)
-    parser.add_argument("targets", nargs="*", metavar="TARGET", help=f"default: all of {', '.join(TARGETS)}")
-    parser.add_argument("--seconds", type=int, default=_SECONDS, help=f"for all of them together ({_SECONDS})")
-    parser.add_argument("--findings", type=Path, help="folder for inputs that are findings")
-    parser.add_argument("--one", choices=TARGETS, help=argparse.SUPPRESS)
+    parser = make_parser()
     options, rest = parser.parse_known_args(arguments)
     if options.one:
         return _fuzz(options.one, rest)
@@ -58,6 +54,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         table.add_row(name, f"{time.monotonic() - began:.0f}", _inputs(log), finding or "none (bar: none)")
     Console(width=150).print(table)
     return 1 if found else 0
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """The command's arguments."""
+    parser = argparse.ArgumentParser(prog=program("python -m lab.fuzzing"), description=__doc__)
+    parser.add_argument("targets", nargs="*", metavar="TARGET", help=f"default: all of {', '.join(TARGETS)}")
+    parser.add_argument("--seconds", type=int, default=_SECONDS, help=f"for all of them together ({_SECONDS})")
+    parser.add_argument("--findings", type=Path, help="folder for inputs that are findings")
+    parser.add_argument("--one", choices=TARGETS, help=argparse.SUPPRESS)
+    return parser
 
 
 def _run(name: str, folder: Path, seconds: int) -> tuple[str, int]:

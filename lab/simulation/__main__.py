@@ -16,8 +16,8 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from bay_observation.commands import run_command
-from bay_observation.errors import BayObservationError, SimulationError
+from bay_observation.commands import failed, program, run_command
+from bay_observation.errors import BayObservationError, ConfigError
 from bays import BayConfig, load_bay
 from lab.simulation.cameras import CameraFarm
 from lab.simulation.clock import SimulatedClock
@@ -29,8 +29,8 @@ _BEFORE_FIRST_FRAME = timedelta(minutes=10)
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command; the exit status is 1 when the yard cannot be served or drawn."""
-    options = _parser().parse_args(arguments)
+    """Run the command: 0; 1 when the yard cannot be served or drawn; 2 for wrong use."""
+    options = make_parser().parse_args(arguments)
     try:
         bay = load_bay(options.bay)
         if options.command == "render":
@@ -38,8 +38,7 @@ def main(arguments: list[str] | None = None) -> int:
         else:
             asyncio.run(_serve(bay, options))
     except BayObservationError as error:
-        print(error, file=sys.stderr)
-        return 1
+        return failed(error)
     except OSError as error:
         print(f"{error.filename}: {error.strerror}", file=sys.stderr)
         return 1
@@ -48,8 +47,11 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m lab.simulation", description="A simulated yard and its cameras.")
+def make_parser() -> argparse.ArgumentParser:
+    """The commands and their arguments."""
+    parser = argparse.ArgumentParser(
+        prog=program("python -m lab.simulation"), description="A simulated yard and its cameras."
+    )
     commands = parser.add_subparsers(dest="command", required=True)
     faults = "\n".join(f"  {fault:19} {sentence}" for fault, sentence in FAULTS.items())
     serve = commands.add_parser(
@@ -131,9 +133,9 @@ def _render(bay: BayConfig, options: argparse.Namespace) -> None:
 
     if options.camera not in {camera.name for camera in bay.cameras}:
         names = ", ".join(camera.name for camera in bay.cameras)
-        raise SimulationError(f"bay {bay.bay_id} has no camera {options.camera}; its cameras: {names}")
+        raise ConfigError(f"bay {bay.bay_id} has no camera {options.camera}; its cameras: {names}")
     if not options.out.parent.is_dir():
-        raise SimulationError(f"--out {options.out}: there is no folder {options.out.parent}")
+        raise ConfigError(f"--out {options.out}: there is no folder {options.out.parent}")
     yard = Yard(bay, seed=options.seed)
     moment = _moment(options.time, bay) or yard.start + _BEFORE_FIRST_FRAME
     jpeg = FrameSource(yard)(options.camera, moment)
@@ -157,9 +159,9 @@ def _login(bay: BayConfig, environment: Mapping[str, str]) -> tuple[str, str]:
     if username and password:
         return username, password
     if username or password:
-        raise SimulationError("set both SIMULATED_CAMERA_USER and SIMULATED_CAMERA_PASSWORD, or neither")
+        raise ConfigError("set both SIMULATED_CAMERA_USER and SIMULATED_CAMERA_PASSWORD, or neither")
     if not all(camera.host.is_loopback for camera in bay.cameras):
-        raise SimulationError(
+        raise ConfigError(
             f"bay {bay.bay_id} is not on loopback: set SIMULATED_CAMERA_USER and SIMULATED_CAMERA_PASSWORD"
         )
     return _DEFAULT_LOGIN, _DEFAULT_LOGIN
@@ -170,7 +172,7 @@ def _faults(texts: list[str]) -> dict[str, list[str]]:
     for text in texts:
         camera, equals, name = text.partition("=")
         if not (camera and equals and name):
-            raise SimulationError(f"--fault {text}: write CAMERA=FAULT, such as C_4=offline")
+            raise ConfigError(f"--fault {text}: write CAMERA=FAULT, such as C_4=offline")
         faults[camera].append(name)
     return faults
 
@@ -180,7 +182,7 @@ def _control(farm: CameraFarm, address: str | None) -> ControlServer | None:
         return None
     host, _, port = address.rpartition(":")
     if not host or not port.isdecimal() or int(port) > 65535:
-        raise SimulationError(f"--control {address}: write HOST:PORT, such as 127.0.0.1:8790")
+        raise ConfigError(f"--control {address}: write HOST:PORT, such as 127.0.0.1:8790")
     return ControlServer(farm, host, int(port))
 
 
@@ -190,7 +192,7 @@ def _moment(text: str | None, bay: BayConfig) -> datetime | None:
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
-        raise SimulationError(f"--time {text}: not an ISO time; write it as 2025-07-02T16:10:00") from None
+        raise ConfigError(f"--time {text}: not an ISO time; write it as 2025-07-02T16:10:00") from None
     return moment if moment.tzinfo is not None else moment.replace(tzinfo=bay.zone)
 
 

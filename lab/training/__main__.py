@@ -2,13 +2,12 @@
 
 import argparse
 import os
-import sys
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
-from bay_observation.commands import run_command
+from bay_observation.commands import failed, program, run_command
 from bay_observation.errors import BayObservationError, InferenceError
 
 _EPOCHS = {"detector": 14, "segmenter": 3, "classifier": 6}
@@ -17,20 +16,20 @@ _VALIDATION_SHARE = 0.08
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; the exit status is 1 when it could not be done."""
-    options = _parser().parse_args(arguments)
+    options = make_parser().parse_args(arguments)
     try:
         _COMMANDS[options.command](options)
     except BayObservationError as error:
-        print(error, file=sys.stderr)
-        return 1
+        return failed(error)
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m lab.training", description="Train and score the models.")
+def make_parser() -> argparse.ArgumentParser:
+    """The commands and their arguments."""
+    parser = argparse.ArgumentParser(prog=program("python -m lab.training"), description="Train and score the models.")
     commands = parser.add_subparsers(dest="command", required=True)
     train = commands.add_parser("train", help="train on simulated yards; a training that was interrupted goes on")
-    train.add_argument("model", choices=[*_EPOCHS, "all"])
+    train.add_argument("model", choices=[*_EPOCHS, "all"], help="which model, or all of them")
     train.add_argument("--out", type=Path, default=Path("training_output"), help="folder of frames and results")
     train.add_argument("--frames", type=int, default=1320, help="frames to render, or to take if they are there")
     train.add_argument("--epochs", type=int, help=f"default: {_EPOCHS}")
@@ -38,10 +37,10 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--device", help="as cuda:1; default: the first GPU, or the CPU without one")
     train.add_argument("--start", type=Path, help="earlier result of the same model to go on from, not with all")
     score = commands.add_parser("score", help="score a bay's models on simulated yards")
-    score.add_argument("--bay", default="demo_bay")
+    score.add_argument("--bay", default="demo_bay", help="a bay's id (demo_bay)")
     score.add_argument("--yards", default="500-505", help="seeds, from-to; training uses none below 1000")
     twins = commands.add_parser("twins", help="how well descriptors separate blocks of one class and size")
-    twins.add_argument("--bay", default="demo_bay")
+    twins.add_argument("--bay", default="demo_bay", help="a bay's id (demo_bay)")
     twins.add_argument("--yards", default="520-523", help="seeds, from-to")
     score.add_argument("--card", type=Path, help="Markdown file for the files' digests and the scores")
     score.add_argument("--pictures", type=Path, help="folder for annotated frames of the first yard")

@@ -31,7 +31,7 @@ def write_card(path: Path, bay_id: str, yards: str, figures: Mapping[str, str]) 
         lines.append(
             f"| `{file.name}` | {count / 1e6:.2f} M | {file.stat().st_size / 1e6:.2f} | `{file_sha256(file)}` |"
         )
-    command = f"python -m lab.training score --bay {bay_id} --yards {yards} --card {path.name}"
+    command = f"bay-observation models score --bay {bay_id} --yards {yards} --card {path.name}"
     lines += ["", f"Written by `{command}`.", "", "| score | value |", "|---|---|"]
     lines += [f"| {name} | {value} |" for name, value in figures.items()]
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")

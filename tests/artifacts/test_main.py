@@ -44,6 +44,16 @@ def test_status_tells_of_the_store_and_what_waits(host, broken, capsys, a_captur
     assert f"{BAY}: 1 wait" in out
 
 
+def test_status_of_a_folder_that_is_not_there(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("DATA_PATH", str(tmp_path / "no" / "such"))
+    monkeypatch.delenv("SPOOL_PATH", raising=False)
+    assert main(["status"]) == 3
+    assert f"{tmp_path}/no/such: not there" in capsys.readouterr().out
+    assert main(["status", "--json"]) == 3
+    assert json.loads(capsys.readouterr().out)["exists"] is False
+    assert not (tmp_path / "no").exists()
+
+
 def test_replicate_once(host, broken, capsys, a_capture):
     host.save("capture", BAY, batch_name(9), a_capture(9))
     assert main(["replicate", "--once"]) == 1

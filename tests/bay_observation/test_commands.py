@@ -42,7 +42,7 @@ CASES = {
     "wrong arguments": ("    sys.exit(2)", 2, ""),
     "Ctrl-C": ("    raise KeyboardInterrupt", 130, ""),
     "Ctrl-D": ("    input('Login: ')", 2, "the input ended before an answer; nothing was done"),
-    "an error of ours": ("    raise ConfigError('bays/x.yaml:3: no')", 1, "bays/x.yaml:3: no"),
+    "an error of ours": ("    raise ConfigError('bays/x.yaml:3: no')", 2, "bays/x.yaml:3: no"),
     "no such file": ("    open('/nothing/there')", 1, "/nothing/there: No such file or directory"),
     "a full file": (
         "    print('x' * 100_000, file=open('/dev/full', 'w'))",

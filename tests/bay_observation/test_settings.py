@@ -13,7 +13,7 @@ PRODUCT = (
     "dags", "dashboard",
 )  # fmt: skip
 # They set variables that a library reads when it is imported; they read none for themselves.
-SETTING_FOR_LIBRARIES = {"inference/runtime.py", "capture_async/rtsp/key_frame.py"}
+SETTING_FOR_LIBRARIES = {"inference/runtime.py", "capture_async/rtsp/key_frame.py", "bay_observation/cli.py"}
 
 
 def test_the_page_is_what_the_settings_say():

@@ -28,7 +28,7 @@ def test_triggers_that_no_living_triggerer_runs_are_counted(ask: Callable[..., A
         alive.latest_heartbeat = now
         session.add(alive)
         session.flush()
-        statement = str(_unclaimed("obs_yard", now).compile(compile_kwargs={"literal_binds": False}))
-        assert session.execute(_unclaimed("obs_yard", now + timedelta(minutes=5))).scalar() == 0
+        statement = str(_unclaimed(["obs_yard"], now).compile(compile_kwargs={"literal_binds": False}))
+        assert session.execute(_unclaimed(["obs_yard"], now + timedelta(minutes=5))).all() == []
 
     assert "triggerer_id IS NULL OR" in statement

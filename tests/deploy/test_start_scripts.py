@@ -174,7 +174,7 @@ def test_processors_of_several_bays_and_one_that_cannot_start(host):
     (host.folder / "env/dev/processor_4bay.env").unlink()
     result = host.run("start-processors.sh", "dev", "3bay_north 4bay 5bay")
     assert result.status == 1
-    assert "processor_4bay.env not found: python -m bays env 4bay" in result.said
+    assert "processor_4bay.env not found: bay-observation bay env 4bay" in result.said
     assert "Warning: skipping 4bay" in result.said
     assert [bay for bay in ("3bay_north", "4bay", "5bay") if f"airflow-processor-{bay} " in result.calls] == [
         "3bay_north",

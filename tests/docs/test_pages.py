@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from bay_observation.cli import ENTRIES
+
 PROJECT = Path(__file__).parents[2]
 PAGES = sorted(
     path
@@ -50,6 +52,16 @@ def test_a_subcommand_exists(page, command):
     package, subcommand = command.split()
     source = _text(PROJECT / package / "__main__.py")
     assert re.search(rf'"{subcommand}"', source), f"{page}: python -m {package} has no {subcommand}"
+
+
+_WORDS = r"(?:[a-z][a-z-]*)"
+
+
+@pytest.mark.parametrize(("page", "words"), pages(rf"(?:`|\$ |\"|exec )bay-observation ({_WORDS}(?: {_WORDS})?)"))
+def test_what_a_page_writes_after_bay_observation_is_a_command(page, words):
+    typed = tuple(words.split())
+    known = any(typed[: len(entry.path)] == entry.path[: len(typed)] for entry in ENTRIES)
+    assert known, f"{page}: there is no bay-observation {words}"
 
 
 @pytest.mark.slow(1)

@@ -65,21 +65,21 @@ def test_a_dry_run_prints_the_change_and_writes_nothing(points, knocked_pose, ba
 
 
 @pytest.mark.parametrize(
-    ("arguments", "reason"),
+    ("arguments", "status", "reason"),
     [
-        (["calibrate", "nowhere", "--camera", "C_4"], "there is no bay nowhere"),
-        (["calibrate", "yard", "--camera", "X_1"], "bay yard has no camera X_1; it has: C_2, C_4"),
-        (["calibrate", "yard", "--camera", "D_2"], "no intrinsics to start from: give --focal"),
-        (["calibrate", "yard", "--camera", "C_4", "--click"], "with a frame of C_4: give an image with --frame"),
-        (["calibrate", "yard", "--camera", "C_4", "--click", "--frame", "none.jpg"], "none.jpg: cannot be read"),
-        (["check-poses", "yard"], "no observation of bay yard: run its batches first"),
-        (["check-poses", "yard", "--batches", "0"], "--batches must be at least 1"),
-        (["check-poses", "yard", "--tolerance", "nan"], "--tolerance between 0 and 90"),
+        (["calibrate", "nowhere", "--camera", "C_4"], 2, "there is no bay nowhere"),
+        (["calibrate", "yard", "--camera", "X_1"], 2, "bay yard has no camera X_1; it has: C_2, C_4"),
+        (["calibrate", "yard", "--camera", "D_2"], 1, "no intrinsics to start from: give --focal"),
+        (["calibrate", "yard", "--camera", "C_4", "--click"], 1, "with a frame of C_4: give an image with --frame"),
+        (["calibrate", "yard", "--camera", "C_4", "--click", "--frame", "none.jpg"], 1, "none.jpg: cannot be read"),
+        (["check-poses", "yard"], 1, "no observation of bay yard: run its batches first"),
+        (["check-poses", "yard", "--batches", "0"], 2, "--batches must be at least 1"),
+        (["check-poses", "yard", "--tolerance", "nan"], 2, "--tolerance between 0 and 90"),
     ],
 )
-def test_what_cannot_be_done_is_told(points, knocked_pose, store, capsys, arguments, reason):
+def test_what_cannot_be_done_is_told(points, knocked_pose, store, capsys, arguments, status, reason):
     extra = ["--points", str(points)] if arguments[0] == "calibrate" else []
-    assert main([*arguments, *extra]) == 2
+    assert main([*arguments, *extra]) == status
     assert reason in capsys.readouterr().err
 
 

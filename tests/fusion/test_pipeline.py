@@ -2,14 +2,16 @@
 
 import random
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
 import shapely
 
 from bay_observation.errors import FusionError
+from bays import batch_id
 from fusion import fuse
+from inference.types import CameraObservation, Observation
 
 pytestmark = pytest.mark.slow(2)
 
@@ -308,3 +310,18 @@ def test_a_camera_that_takes_no_part_in_fusion_is_passed_over(make_yard, demo_ba
     assert "D_6" not in result.cameras
     assert result.missing_cameras == ()
     assert all("D_6" not in block.cameras for block in result.blocks)
+
+
+def test_a_floor_plan_says_when_its_frames_were_taken(demo_bay):
+    """The median: one camera with a wrong clock moves it little."""
+    cameras = demo_bay.fusion_cameras[:4]
+    minutes = (0.5, 1.0, 1.5, 60.0)
+    size = (cameras[0].intrinsics.width, cameras[0].intrinsics.height)
+    slot = datetime(2025, 7, 2, 1, 0, tzinfo=UTC)
+    seen = tuple(
+        CameraObservation(camera.name, slot + timedelta(minutes=late), size, ())
+        for camera, late in zip(cameras, minutes, strict=True)
+    )
+    observation = Observation(batch_id(demo_bay.bay_id, slot), demo_bay.bay_id, seen)
+    assert fuse(observation, demo_bay).captured_at == slot + timedelta(minutes=1)
+    assert fuse(replace(observation, cameras=()), demo_bay).captured_at is None

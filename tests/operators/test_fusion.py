@@ -30,4 +30,6 @@ def test_tells_of_cameras_out_of_their_pose(task, airflow_context, monkeypatch, 
     monkeypatch.setattr("fusion.pipeline.out_of_pose", lambda *_: ("C_4", "D_7"))
     pushed = task.execute(airflow_context())
     assert pushed["out_of_pose"] == ["C_4", "D_7"]
-    assert "C_4, D_7 out of pose, fused without: run `python -m fusion check-poses yard`" in capsys.readouterr().out
+    assert (
+        "C_4, D_7 out of pose, fused without: run `bay-observation camera check-poses yard`" in capsys.readouterr().out
+    )

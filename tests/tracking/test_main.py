@@ -263,3 +263,34 @@ def test_late_frames_and_seams_are_marked(yard, capsys):
     ]
     _, out, _ = run(capsys, "gaps", "demo_bay", "--from", "2025-07-02 09:00", "--to", "2025-07-02 09:10")
     assert "0 slots missing, 1 marked" in out
+
+
+def test_a_block_is_asked_for_by_the_yards_own_number(yard, capsys, tmp_path):
+    assert run(capsys, "name", "demo_bay", "demo_bay-000001", "4412P") == (0, "demo_bay-000001 is block 4412P\n", "")
+    (stay,) = rows(capsys, "show", "demo_bay", "--block", "4412P")
+    assert (stay["track_id"], stay["area"], stay["block"]) == ("demo_bay-000001", "A25", "4412P")
+    assert "block 4412P" in run(capsys, "show", "demo_bay", "--block", "4412P")[1]
+    (name,) = rows(capsys, "names", "demo_bay")
+    assert (name["name"], name["probability"], bool(name["given_by"])) == ("4412P", 1.0, True)
+    listed = tmp_path / "blocks.csv"
+    listed.write_text("number,area\n4412P,A25\n88,A12\n89,A13\n", encoding="utf-8")
+    status, out, _ = run(capsys, "name", "demo_bay", "--list", str(listed))
+    assert (status, "2 of 3 numbers are a block's" in out) == (1, True)
+    assert [one["name"] for one in rows(capsys, "names", "demo_bay")] == ["4412P", "88"]
+    assert run(capsys, "name", "demo_bay", "--take", "88")[0] == 0
+    assert len(rows(capsys, "names", "demo_bay")) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "words"),
+    [
+        (["show", "demo_bay", "--block", "4412P"], 1, "no block of bay demo_bay is called '4412P'"),
+        (["name", "demo_bay", "demo_bay-000001"], 2, "say which block and which number"),
+        (["name", "demo_bay", "demo_bay-000001", "a b"], 2, "block number 'a b'"),
+        (["name", "demo_bay", "--list", "/no/such.csv"], 2, "/no/such.csv: cannot be read"),
+    ],
+)
+def test_a_number_that_is_none_is_refused(yard, capsys, arguments, status, words):
+    told = run(capsys, *arguments)
+    assert (told[0], told[1]) == (status, "")
+    assert words in told[2]

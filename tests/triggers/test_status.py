@@ -247,5 +247,5 @@ def test_a_database_that_does_not_answer_has_its_name(monkeypatch, two_bays, tmp
     monkeypatch.setattr("airflow.utils.session.create_session", lambda: Session(engine))
     with pytest.raises(AirflowUnavailableError, match="no such table"):
         triggerer_status()
-    assert main(["status"]) == 1
+    assert main(["status"]) == 3
     assert "Airflow's database does not answer here" in capsys.readouterr().err

@@ -1,5 +1,6 @@
 """Tracks, positions, events, batches and camera health in SQL: written once per slot, to be asked."""
 
+from tracking.history.block_names import BlockName, BlockNames, ListedName, ListOutcome
 from tracking.history.cameras import DOWN_AFTER, camera_changes
 from tracking.history.database import Database, database_url
 from tracking.history.history import History, nested_areas
@@ -28,6 +29,8 @@ __all__ = [
     "LATE_S",
     "Batch",
     "BatchOutcome",
+    "BlockName",
+    "BlockNames",
     "CameraChange",
     "CameraChangeKind",
     "Database",
@@ -37,6 +40,8 @@ __all__ = [
     "History",
     "HistoryEvent",
     "HistoryWriter",
+    "ListOutcome",
+    "ListedName",
     "Mark",
     "MarkKind",
     "Notice",

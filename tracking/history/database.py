@@ -6,7 +6,7 @@ of the address, so that errors name host, port and database and nothing else.
 Alembic migrates the schema (`migrations/`, part of the installed package). SQLite is
 brought up to date at first use, in one exclusive transaction for which other processes
 wait. PostgreSQL has other users and perhaps another owner: there a person runs
-`python -m tracking migrate`, and until then every other call fails with that remedy.
+`bay-observation history migrate`, and until then every other call fails with that remedy.
 """
 
 from collections.abc import Iterator
@@ -183,7 +183,7 @@ class Database:
             if not self.is_sqlite:
                 raise HistoryUnavailableError(
                     f"history {self.location}: its schema is {version or 'not there'}, this version needs"
-                    f" {SCHEMA_VERSION}: run `python -m tracking migrate`"
+                    f" {SCHEMA_VERSION}: run `bay-observation history migrate`"
                 )
             self.migrate()
         self._checked = True

@@ -483,7 +483,9 @@ class History:
         asked = sa.select(tracks.c.track_id).where(tracks.c.bay_id == bay_id, tracks.c.track_id == track_id)
         if connection.execute(asked).first() is None:
             self._newest_slot(connection, bay_id)
-            raise HistoryError(f"bay {bay_id} has no track {track_id}: `python -m tracking show {bay_id}` lists them")
+            raise HistoryError(
+                f"bay {bay_id} has no track {track_id}: `bay-observation history show {bay_id}` lists them"
+            )
 
 
 def nested_areas(bay: BayConfig, area: str) -> list[str]:

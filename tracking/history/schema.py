@@ -9,6 +9,7 @@
     history_listeners        one row per recipient of events, with the first slot whose events it gets
     history_delivered        one row per event that a recipient got
     history_retention        one row per bay: before which slot its artifacts were deleted by housekeeping
+    history_reviews          one row per judgement or correction by a person; rows are added and never changed
 
 A position is not stored slot by slot: 10 bays of 500 blocks at 144 slots a day would be
 263 million rows a year that say the same again. A row of `history_positions` is written
@@ -40,7 +41,7 @@ from sqlalchemy import (
     TypeDecorator,
 )
 
-SCHEMA_VERSION = "0006"
+SCHEMA_VERSION = "0007"
 """The migration that this code is written for: the newest in `migrations/versions`."""
 
 # Not Airflow's `alembic_version`: the history may share a database with it.
@@ -252,4 +253,22 @@ retention = Table(
     metadata,
     Column("bay_id", _BAY, primary_key=True),
     Column("artifacts_before", UtcTime, nullable=False),
+)
+
+reviews = Table(
+    "history_reviews",
+    metadata,
+    Column("bay_id", _BAY, primary_key=True),
+    Column("review_id", String(32), primary_key=True),
+    Column("made_at", UtcTime, nullable=False),
+    Column("author", String(256), nullable=False),
+    Column("kind", String(32), nullable=False),
+    Column("track_id", _TRACK, nullable=False),
+    Column("at", UtcTime, nullable=False),
+    Column("event_kind", String(32)),
+    Column("value", Text, nullable=False),
+    Column("comment", Text, nullable=False),
+    Column("cameras", Text, nullable=False),
+    Column("places", Text, nullable=False),
+    Index("ix_history_reviews_at", "bay_id", "at"),
 )

@@ -1,15 +1,16 @@
 """Questions about many blocks of a bay at once: the stays of a period, and how the bays are right now."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from tracking.history.history import _STAY, History, _lasting, _over, _read_stays
-from tracking.history.schema import batches, camera_failures, events, positions
+from tracking.history.schema import UtcTime, batches, camera_failures, events, positions
 from tracking.history.types import Stay
 
 _AN_INSTANT = timedelta(microseconds=1)
@@ -76,47 +77,59 @@ def overviews(
         events_since: events are counted from then on (aware).
         slots_since: tracked slots are counted from then on (aware).
     """
+    if not bay_ids:
+        return {}
     with history.database.reading() as connection:
-        return {bay_id: _overview(connection, bay_id, events_since, slots_since) for bay_id in bay_ids}
-
-
-def _overview(connection: Connection, bay_id: str, events_since: datetime, slots_since: datetime) -> Overview:
-    newest = connection.execute(
-        sa.select(batches.c.slot, batches.c.sha256)
-        .where(batches.c.bay_id == bay_id, batches.c.sha256.is_not(None))
-        .order_by(batches.c.slot.desc())
-        .limit(1)
-    ).first()
-    captured = connection.execute(
-        sa.select(batches.c.slot, batches.c.cameras)
-        .where(batches.c.bay_id == bay_id, batches.c.cameras.is_not(None))
-        .order_by(batches.c.slot.desc())
-        .limit(1)
-    ).first()
-    failed: Sequence[str] = ()
-    if captured is not None:
-        failed = (
-            connection.execute(
-                sa.select(camera_failures.c.camera)
-                .where(camera_failures.c.bay_id == bay_id, camera_failures.c.slot == captured.slot)
-                .order_by(camera_failures.c.camera)
-            )
-            .scalars()
-            .all()
+        rows = connection.execute(_figures(bay_ids, events_since, slots_since)).all()
+        slots = {row.bay_id: (row.newest_slot, row.captured_slot) for row in rows}
+        digests = _of_slots(connection, batches.c.sha256, {bay_id: newest for bay_id, (newest, _) in slots.items()})
+        captured = {bay_id: slot for bay_id, (_, slot) in slots.items()}
+        cameras = _of_slots(connection, batches.c.cameras, captured)
+        failed = _of_slots(connection, camera_failures.c.camera, captured)
+    return {
+        row.bay_id: Overview(
+            newest_slot=row.newest_slot,
+            sha256=next(iter(digests.get(row.bay_id, ())), None),
+            blocks=row.blocks,
+            events=row.events,
+            tracked=row.tracked,
+            captured_slot=row.captured_slot,
+            cameras=tuple(json.loads(cameras[row.bay_id][0])) if row.bay_id in cameras else (),
+            failed_cameras=tuple(sorted(failed.get(row.bay_id, ()))),
         )
-    return Overview(
-        newest_slot=None if newest is None else newest.slot,
-        sha256=None if newest is None else newest.sha256,
-        blocks=_count(connection, positions.c.bay_id == bay_id, positions.c.until.is_(None)),
-        events=_count(connection, events.c.bay_id == bay_id, events.c.time >= events_since),
-        tracked=_count(
-            connection, batches.c.bay_id == bay_id, batches.c.slot >= slots_since, batches.c.sha256.is_not(None)
-        ),
-        captured_slot=None if captured is None else captured.slot,
-        cameras=() if captured is None else tuple(json.loads(captured.cameras)),
-        failed_cameras=tuple(failed),
+        for row in rows
+    }
+
+
+def _figures(bay_ids: Sequence[str], events_since: datetime, slots_since: datetime) -> sa.Select[Any]:
+    """A row for each bay. Each figure is a short range of an index, whatever the years before hold."""
+    bay = sa.union_all(*(sa.select(sa.literal(bay_id).label("bay_id")) for bay_id in bay_ids)).subquery("bays")
+
+    def of_bay(figure: sa.ColumnElement[Any], table: sa.Table, *conditions: sa.ColumnElement[bool]) -> Any:
+        return sa.select(figure).where(table.c.bay_id == bay.c.bay_id, *conditions).correlate(bay).scalar_subquery()
+
+    newest, count = sa.func.max(batches.c.slot), sa.func.count()
+    tracked, captured = batches.c.sha256.is_not(None), batches.c.cameras.is_not(None)
+    return sa.select(
+        bay.c.bay_id,
+        of_bay(newest, batches, tracked).label("newest_slot"),
+        of_bay(newest, batches, captured).label("captured_slot"),
+        of_bay(count, positions, positions.c.until.is_(None)).label("blocks"),
+        of_bay(count, events, events.c.time >= events_since).label("events"),
+        of_bay(count, batches, batches.c.slot >= slots_since, tracked).label("tracked"),
     )
 
 
-def _count(connection: Connection, *conditions: sa.ColumnElement[bool]) -> int:
-    return int(connection.execute(sa.select(sa.func.count()).where(*conditions)).scalar() or 0)
+def _of_slots(
+    connection: Connection, column: sa.Column[Any], slots: Mapping[str, datetime | None]
+) -> dict[str, list[Any]]:
+    """A column's values in one slot of each bay, by bay."""
+    wanted = [(bay_id, slot) for bay_id, slot in slots.items() if slot is not None]
+    table = column.table
+    if not wanted:
+        return {}
+    chosen = sa.tuple_(table.c.bay_id, table.c.slot, types=[sa.String(), UtcTime()]).in_(wanted)
+    found: dict[str, list[Any]] = {}
+    for bay_id, value in connection.execute(sa.select(table.c.bay_id, column).where(chosen)):
+        found.setdefault(bay_id, []).append(value)
+    return found

@@ -112,7 +112,8 @@ class HistoryEvent:
 
     `slot` is the batch that made it certain, `time` the first slot that showed it.
     `others` are the further blocks of a split or merger; `details` holds what this kind of event has beyond all that:
-    `after`, `probability`, `alternatives` and `reason` of a `tracking.TrackEvent`, where they say something.
+    `after`, `captured_at`, `probability`, `alternatives` and `reason` of a `tracking.TrackEvent`, where they say
+    something.
     """
 
     slot: datetime
@@ -129,8 +130,16 @@ class HistoryEvent:
     @property
     def after(self) -> datetime | None:
         """The latest slot that showed it not to have happened yet; None where none did."""
-        after = self.details.get("after")
-        return None if after is None else datetime.fromisoformat(after)
+        return self._detailed("after")
+
+    @property
+    def captured_at(self) -> datetime | None:
+        """When the frames that showed it first were taken; None where that is not known."""
+        return self._detailed("captured_at")
+
+    def _detailed(self, name: str) -> datetime | None:
+        time = self.details.get(name)
+        return None if time is None else datetime.fromisoformat(time)
 
 
 @dataclass(frozen=True)

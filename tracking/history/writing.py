@@ -228,7 +228,7 @@ class HistoryWriter:
         follows = "the bay's very beginning" if expected is None else f"slot {expected:%Y-%m-%d %H:%M} UTC"
         raise HistoryError(
             f"bay {self._bay_id}: what is to be written follows {follows}, and before it the history holds {held}:"
-            f" run `python -m tracking rebuild {self._bay_id}`"
+            f" run `bay-observation history rebuild {self._bay_id}`"
         )
 
     def _undo(self, before: TrackingResult | None, begin: datetime) -> None:
@@ -243,7 +243,7 @@ class HistoryWriter:
         if strange := sorted({row["track_id"] for row in rows} - known.keys()):
             raise HistoryError(
                 f"bay {self._bay_id}: the history holds {', '.join(strange)}, and batch {before.batch_id} has no"
-                f" such track: run `python -m tracking rebuild {self._bay_id}`"
+                f" such track: run `bay-observation history rebuild {self._bay_id}`"
             )
         as_of = slot_of(before.batch_id)
         self._upsert(

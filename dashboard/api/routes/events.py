@@ -1,7 +1,7 @@
 """What happened, and what is missing."""
 
 from datetime import UTC, datetime, timedelta
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import Field
@@ -9,16 +9,17 @@ from pydantic import Field
 from bays import BayConfig
 from dashboard.api.access import Bay
 from dashboard.api.answers import Paging, answer, page
-from dashboard.api.history import history
-from dashboard.api.models import BlockEvent, Events, Gaps, MissingSlot
-from dashboard.api.routes.floor import TRACK_ID, newest_slot
+from dashboard.api.history import history, said_of
+from dashboard.api.models import PLAIN, TRACK_ID, BlockEvent, Events, Gaps, MissingSlot
+from dashboard.api.routes.floor import newest_slot
 from dashboard.api.rows import event_row
 from dashboard.api.times import Period, slot_length
+from tracking.history.reviews import Review, corrections
 
 router = APIRouter(tags=["events"])
 
 _LONGEST = timedelta(days=92)
-_Word = Annotated[str, Field(max_length=96)]
+_Word = Annotated[str, Field(max_length=96, pattern=PLAIN)]
 
 
 class EventFilter(Period, Paging):
@@ -58,7 +59,15 @@ def event_rows(bay_id: str, wanted: EventFilter) -> list[BlockEvent]:
     found = history().events(
         bay_id, wanted.start, wanted.end, kinds=wanted.kind, track_id=wanted.track, areas=wanted.area
     )
-    return [event_row(bay_id, event) for event in found]
+    said: dict[Any, list[Review]] = {}
+    everything = said_of(bay_id)
+    for review in everything:
+        said.setdefault(review.event, []).append(review)
+    corrected = corrections(everything)
+    return [
+        event_row(bay_id, event, said.get((event.kind, event.track_id, event.time), ()), corrected.name(event.track_id))
+        for event in found
+    ]
 
 
 def missing_slots(bay: BayConfig, wanted: Period) -> list[MissingSlot]:

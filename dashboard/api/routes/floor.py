@@ -11,18 +11,18 @@ from bay_observation.errors import ArtifactError, HistoryError, HistoryUnavailab
 from bays import batch_id
 from dashboard.api.access import Bay
 from dashboard.api.answers import Paging, answer, page
-from dashboard.api.history import history
-from dashboard.api.models import Floor, Stays, TrackDetail, Tracks, TrackSummary, UnseenFloor
+from dashboard.api.history import history, said_of
+from dashboard.api.models import PLAIN, TRACK_ID, Floor, Stays, TrackDetail, Tracks, TrackSummary, UnseenFloor
 from dashboard.api.rows import rings_of, stay_rows
 from dashboard.api.times import Period, Time
 from dashboard.plans import loaded
 from tracking.history import Stay
+from tracking.history.reviews import Corrections, corrections
 from tracking.history.stays import stays_between
 
 router = APIRouter(tags=["floor"])
 
 _LONGEST = timedelta(days=8)
-TRACK_ID = r"^[A-Za-z0-9_\-]{1,64}$"
 TrackId = Annotated[str, Path(pattern=TRACK_ID)]
 At = Annotated[Time | None, Query(description="a time; the newest slot if left out")]
 
@@ -30,7 +30,7 @@ At = Annotated[Time | None, Query(description="a time; the newest slot if left o
 class TrackFilter(Period, Paging):
     """Which blocks of a period."""
 
-    area: Annotated[str | None, Field(max_length=96, description="that stood in this area")] = None
+    area: Annotated[str | None, Field(max_length=96, pattern=PLAIN, description="that stood in this area")] = None
 
 
 @router.get("/bays/{bay_id}/floor", response_model=Floor)
@@ -40,7 +40,7 @@ def floor_at(request: Request, bay: Bay, at: At = None) -> Response:
     moment = at or newest
     if moment is None:
         raise HTTPException(404, f"bay {bay.bay_id} has no history yet: no batch was tracked")
-    blocks = stay_rows(history().standing(bay.bay_id, at=moment))
+    blocks = stay_rows(history().standing(bay.bay_id, at=moment), corrected(bay.bay_id))
     return answer(request, Floor(bay_id=bay.bay_id, at=moment, newest_slot=newest, blocks=blocks))
 
 
@@ -49,7 +49,8 @@ def list_stays(request: Request, bay: Bay, wanted: Annotated[Period, Query()]) -
     """Every stay that overlaps a period of at most eight days, to be drawn at any time within it."""
     wanted.check(_LONGEST)
     newest = newest_slot(bay.bay_id)
-    rows = [] if newest is None else stay_rows(stays_between(history(), bay.bay_id, wanted.start, wanted.end))
+    found = [] if newest is None else stays_between(history(), bay.bay_id, wanted.start, wanted.end)
+    rows = stay_rows(found, corrected(bay.bay_id))
     return answer(request, Stays(bay_id=bay.bay_id, start=wanted.start, end=wanted.end, newest_slot=newest, stays=rows))
 
 
@@ -70,7 +71,9 @@ def list_tracks(request: Request, bay: Bay, wanted: Annotated[TrackFilter, Query
 def show_track(request: Request, bay: Bay, track_id: TrackId) -> Response:
     """A block from its first stay to its latest."""
     stays = history().stays(bay.bay_id, track_id)
-    return answer(request, TrackDetail(bay_id=bay.bay_id, track_id=track_id, stays=stay_rows(stays)))
+    return answer(
+        request, TrackDetail(bay_id=bay.bay_id, track_id=track_id, stays=stay_rows(stays, corrected(bay.bay_id)))
+    )
 
 
 @router.get("/bays/{bay_id}/unseen", response_model=UnseenFloor)
@@ -91,6 +94,11 @@ def newest_slot(bay_id: str) -> datetime | None:
         raise
     except HistoryError:
         return None
+
+
+def corrected(bay_id: str) -> Corrections:
+    """What people corrected in the bay."""
+    return corrections(said_of(bay_id))
 
 
 def _summary(stay: Stay) -> TrackSummary:

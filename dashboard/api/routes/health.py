@@ -3,7 +3,6 @@
 import shutil
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import sqlalchemy as sa
 from airflow.models.taskinstance import TaskInstance
@@ -38,7 +37,7 @@ def show_health(request: Request, bay: Bay) -> Response:
     newest = newest_slot(bay.bay_id)
     batches = [] if newest is None else history().batches(bay.bay_id, now - _DAY, now)
     cameras = [_camera(state) for state in camera_states(bay, batches)]
-    queues = [_queue(name, now) for name in (observer_queue(bay.bay_id), processor_queue(bay.bay_id))]
+    queues = _queues([observer_queue(bay.bay_id), processor_queue(bay.bay_id)], now)
     checks = [_floor(bay, newest, now), _cameras(bay, cameras), *map(_of_queue, queues), _store(), _disk()]
     return answer(
         request,
@@ -93,26 +92,29 @@ def _of_queue(queue: QueueHealth) -> Check:
     return Check(name=name, state="ok", detail=detail)
 
 
-def _queue(name: str, now: datetime) -> QueueHealth:
-    of_queue = TaskInstance.queue == name
-    counted = sa.select(TaskInstance.state, sa.func.count()).where(of_queue).group_by(TaskInstance.state)
-    counted = counted.where(TaskInstance.state.in_(("queued", "scheduled", "running", "deferred")))
-    oldest = sa.select(sa.func.min(TaskInstance.queued_dttm)).where(of_queue, TaskInstance.state == "queued")
+def _queues(names: Sequence[str], now: datetime) -> list[QueueHealth]:
+    of_queues = TaskInstance.queue.in_(names)
+    counted = sa.select(TaskInstance.queue, TaskInstance.state, sa.func.count(), sa.func.min(TaskInstance.queued_dttm))
+    counted = counted.where(of_queues, TaskInstance.state.in_(("queued", "scheduled", "running", "deferred")))
     with create_session() as session:
-        counts = {row[0]: row[1] for row in session.execute(counted)}
-        since = session.execute(oldest).scalar()
-        unclaimed = session.execute(_unclaimed(name, now)).scalar() or 0
-    return QueueHealth(
-        queue=name,
-        waiting=counts.get("queued", 0) + counts.get("scheduled", 0),
-        oldest_s=None if since is None else max(0.0, round((now - since).total_seconds())),
-        running=counts.get("running", 0),
-        deferred=counts.get("deferred", 0),
-        unclaimed=unclaimed,
-    )
+        rows = session.execute(counted.group_by(TaskInstance.queue, TaskInstance.state)).all()
+        unclaimed = {row[0]: row[1] for row in session.execute(_unclaimed(names, now))}
+    counts = {(queue, state): count for queue, state, count, _ in rows}
+    since = {queue: first for queue, state, _, first in rows if state == "queued" and first is not None}
+    return [
+        QueueHealth(
+            queue=name,
+            waiting=counts.get((name, "queued"), 0) + counts.get((name, "scheduled"), 0),
+            oldest_s=max(0.0, round((now - since[name]).total_seconds())) if name in since else None,
+            running=counts.get((name, "running"), 0),
+            deferred=counts.get((name, "deferred"), 0),
+            unclaimed=unclaimed.get(name, 0),
+        )
+        for name in names
+    ]
 
 
-def _unclaimed(queue: str, now: datetime) -> sa.Select[Any]:
+def _unclaimed(queues: Sequence[str], now: datetime) -> sa.Select[str | None, int]:
     """How many triggers of a queue's deferred tasks no live triggerer has taken up, half a minute after they were made.
 
     Airflow's own health page calls its triggerer healthy where one of another queue is alive.
@@ -122,10 +124,10 @@ def _unclaimed(queue: str, now: datetime) -> sa.Select[Any]:
     alive = sa.select(Job.id).where(Job.job_type == "TriggererJob", Job.latest_heartbeat > now - _HEARTBEAT)
     nobody = sa.or_(Trigger.triggerer_id.is_(None), Trigger.triggerer_id.not_in(alive))
     return (
-        sa.select(sa.func.count())
-        .select_from(TaskInstance)
+        sa.select(TaskInstance.queue, sa.func.count())
         .join(Trigger, Trigger.id == TaskInstance.trigger_id)
-        .where(TaskInstance.queue == queue, Trigger.created_date < now - _HEARTBEAT, nobody)
+        .where(TaskInstance.queue.in_(queues), Trigger.created_date < now - _HEARTBEAT, nobody)
+        .group_by(TaskInstance.queue)
     )
 
 

@@ -23,7 +23,18 @@ router = APIRouter(tags=["reports"])
 
 _LONGEST = timedelta(days=31)
 _XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
-_EVENT_COLUMNS = ("time", "kind", "track_id", "from_area", "to_area", "from_stage", "to_stage", "others")
+_EVENT_COLUMNS = (
+    "time",
+    "kind",
+    "track_id",
+    "from_area",
+    "to_area",
+    "from_stage",
+    "to_stage",
+    "others",
+    "name",
+    "judgement",
+)
 _GAP_COLUMNS = ("slot", "outcome", "reason")
 _DWELL_COLUMNS = ("area", "stage", "blocks", "hours", "longest_hours")
 
@@ -75,7 +86,7 @@ def _report(bay: BayConfig, wanted: Period) -> Report:
         end=wanted.end,
         made_at=datetime.now(UTC).replace(second=0, microsecond=0),
         known_until=newest_slot(bay.bay_id),
-        counts=dict(sorted(Counter(event.kind for event in events).items())),
+        counts=dict(sorted(Counter(event.kind for event in events if event.judgement != "rejected").items())),
         events=events,
         dwell=[
             AreaDwell(
@@ -104,7 +115,7 @@ def _event_rows(bay: BayConfig, events: Sequence[BlockEvent]) -> Rows:
     for one in events:
         before_and_after = (one.from_area, one.to_area, one.from_stage, one.to_stage)
         named = [_local(bay, one.time), one.kind, one.track_id, *(value or "" for value in before_and_after)]
-        rows.append([*named, ", ".join(one.others)])
+        rows.append([*named, ", ".join(one.others), one.name or "", one.judgement or ""])
     return rows
 
 

@@ -17,7 +17,7 @@ const FLAGS = [
 ];
 const FLOOR = ".bay-floor canvas";
 const SIZES = { desk: [1280, 800], wall: [3840, 2160], phone: [390, 844] };
-const result = { console: [], axe: [], pages: 0, cold: [], first: [], steps: [], failures: [] };
+const result = { console: [], axe: [], pages: 0, cold: [], first: [], failures: [] };
 
 const browser = await chromium.launch({ executablePath: config.chromium, args: FLAGS });
 
@@ -104,20 +104,63 @@ for (let round = 0; round < config.rounds; round += 1) {
   result.cold.push(await cold.jsonValue());
 }
 
-/** A whole day of the bay with the most blocks, slot by slot, one step a frame. */
+/** A whole day of the bay with the most blocks, slot by slot, one step a frame; beside it, frames without any work. */
 await large.waitForLoadState("networkidle");
-result.steps = await large.evaluate(async () => {
-  const slider = document.querySelector('[role="slider"]');
-  const press = (key) => slider.dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true }));
-  const frame = () => new Promise((done) => requestAnimationFrame(done));
-  press("Home");
-  for (let wait = 0; wait < 30; wait += 1) await frame();
-  const times = [await frame()];
-  for (let step = 0; step < 143; step += 1) {
-    press("ArrowRight");
-    times.push(await frame());
-  }
-  return times.slice(1).map((time, index) => time - times[index]);
+await large.evaluate(() => {
+  window.frame = () => new Promise((done) => requestAnimationFrame(done));
+  window.rest = async () => {
+    for (let wait = 0; wait < 30; wait += 1) await window.frame();
+  };
+  window.press = (key) =>
+    document.querySelector('[role="slider"]').dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true }));
 });
+Object.assign(
+  result,
+  await large.evaluate(async (selector) => {
+    const { dataset } = document.querySelector(selector);
+    const paced = async (work) => {
+      const times = [await window.frame()];
+      for (let step = 0; step < 143; step += 1) {
+        work();
+        times.push(await window.frame());
+      }
+      return times.slice(1).map((time, index) => time - times[index]);
+    };
+    window.press("Home");
+    await window.rest();
+    const empty = await paced(() => undefined);
+    const drawn = [];
+    const steps = await paced(() => {
+      drawn.push([dataset.moment, Number(dataset.changed)]);
+      window.press("ArrowRight");
+    });
+    drawn.push([dataset.moment, Number(dataset.changed)]);
+    const undrawn = drawn.slice(1).filter(([moment], index) => moment === drawn[index][0]).length;
+    return { empty, steps, undrawn, changed: drawn.slice(1).map(([, count]) => count) };
+  }, FLOOR),
+);
+
+/** A floor that was drawn in parts must be the floor that is drawn whole: switching a layer off and on draws all. */
+result.differing = await large.evaluate(async (selector) => {
+  const canvas = document.querySelector(selector);
+  const labels = [...document.querySelectorAll("button")].find((button) => button.textContent === "Labels");
+  let differing = 0;
+  window.press("Home");
+  await window.rest();
+  for (let hour = 0; hour < 12; hour += 1) {
+    for (let step = 0; step < 7; step += 1) {
+      window.press("ArrowRight");
+      await window.frame();
+    }
+    await window.rest();
+    const parts = canvas.toDataURL();
+    for (let round = 0; round < 2; round += 1) {
+      labels.click();
+      await window.rest();
+    }
+    if (canvas.toDataURL() !== parts) differing += 1;
+  }
+  return differing;
+}, FLOOR);
 await browser.close();
 writeFileSync(config.result, JSON.stringify(result));

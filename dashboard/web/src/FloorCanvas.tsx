@@ -3,7 +3,7 @@ import { useEffect, useMemo, useRef, useState, type KeyboardEvent, type PointerE
 
 import { isDark, theme } from "./colours";
 import { short, standing, type Stay, type Trail } from "./day";
-import { draw, type Layers } from "./draw";
+import { Painter, type Layers } from "./draw";
 import { fit, hit, MARGIN, toFloor, zoom, type View } from "./geometry";
 import { word, type Translate } from "./i18n";
 import { Tool } from "./Icon";
@@ -52,19 +52,12 @@ export function FloorCanvas(props: Props): ReactNode {
     const paint = (): void => {
       frame.current = 0;
       const element = canvas.current;
-      const context = element?.getContext("2d");
+      const context = element?.getContext("2d", { alpha: false });
       if (!element || !context) return;
       const { bay, moment, before = 0, view } = latest.current;
-      const { clientWidth: width, clientHeight: height } = element;
-      const ratio = window.devicePixelRatio || 1;
-      if (element.width !== Math.round(width * ratio) || element.height !== Math.round(height * ratio)) {
-        element.width = Math.round(width * ratio);
-        element.height = Math.round(height * ratio);
-      }
-      view.current ??= fit(width, height, bay.width, bay.height);
-      context.setTransform(ratio, 0, 0, ratio, 0, 0);
+      view.current ??= fit(element.clientWidth, element.clientHeight, bay.width, bay.height);
       const at = moment.value - before;
-      draw(context, width, height, {
+      const changed = painter.paint(element, context, {
         ...latest.current,
         view: view.current,
         theme: theme(),
@@ -73,10 +66,14 @@ export function FloorCanvas(props: Props): ReactNode {
         hovered: hovered.current,
         measured: measured.current,
       });
+      // For who measures a scrub: which floor is drawn, and how much of it was drawn for this step.
+      element.dataset.moment = String(at);
+      element.dataset.changed = String(changed);
       // For who measures how long a person waits for the first floor.
       if (latest.current.stays.length && !performance.getEntriesByName(FIRST).length) performance.mark(FIRST);
     };
     const hovered = { current: null as string | null };
+    const painter = new Painter();
     return { paint, ask: () => (frame.current ||= requestAnimationFrame(paint)), hovered };
   }, []);
 

@@ -15,7 +15,7 @@ import { Failure, Note } from "./Notes";
 import { usePlace } from "./query";
 import { Timeline } from "./Timeline";
 import { clock, dateOf, dayOf, iso, MINUTE } from "./times";
-import type { BayDetail, BayEvent, CameraList, EventList, GapList, StayList, UnseenFloor } from "./types";
+import type { BayDetail, BayEvent, CameraList, EventList, GapList, Ring, StayList, UnseenFloor } from "./types";
 
 const HOUR = 60 * MINUTE;
 const COMPARISONS = [
@@ -131,7 +131,7 @@ function Day({ bay, newest, first, follow }: DayProps): ReactNode {
       bay={bay}
       stays={stays}
       trails={moves}
-      unseen={before ? [] : (unseenFloor.value?.unseen ?? [])}
+      unseen={before ? NOTHING : (unseenFloor.value?.unseen ?? NOTHING)}
       cameras={cameras}
       names={NO_NAMES}
       colours={colours}
@@ -254,6 +254,7 @@ function Day({ bay, newest, first, follow }: DayProps): ReactNode {
 }
 
 const NO_NAMES: ReadonlyMap<string, string> = new Map();
+const NOTHING: readonly Ring[][] = [];
 
 function unique(values: readonly string[]): string[] {
   return [...new Set(values)].sort();

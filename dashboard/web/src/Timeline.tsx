@@ -28,6 +28,7 @@ export function Timeline(props: Props): ReactNode {
   const { start, end, slot, moment, t, zone, locale } = props;
   const canvas = useRef<HTMLCanvasElement>(null);
   const clockText = useRef<HTMLSpanElement>(null);
+  const [strip] = useState(() => new Strip());
   const [playing, setPlaying] = useState(false);
   const rested = useRested(moment);
   const times = useMemo(
@@ -42,7 +43,7 @@ export function Timeline(props: Props): ReactNode {
 
   useEffect(() => {
     const paint = (): void => {
-      drawTimeline(canvas.current, props, counts);
+      strip.draw(canvas.current, props, counts);
       if (clockText.current) clockText.current.textContent = dateAndClock(moment.value, zone, locale);
     };
     paint();
@@ -123,24 +124,50 @@ export function Timeline(props: Props): ReactNode {
   );
 }
 
-function drawTimeline(element: HTMLCanvasElement | null, props: Props, counts: ReadonlyMap<number, number>): void {
-  const context = element?.getContext("2d");
-  if (!element || !context) return;
-  const { start, end, slot, moment, zone, locale, last } = props;
-  const { clientWidth: width, clientHeight: height } = element;
-  const ratio = window.devicePixelRatio || 1;
-  if (element.width !== Math.round(width * ratio)) element.width = Math.round(width * ratio);
-  if (element.height !== Math.round(height * ratio)) element.height = Math.round(height * ratio);
-  context.setTransform(ratio, 0, 0, ratio, 0, 0);
+/** The day without the mark of the slot that is shown: it stays the same while a person scrubs. */
+class Strip {
+  private readonly canvas = document.createElement("canvas");
+  private drawn: readonly unknown[] = [];
+
+  draw(element: HTMLCanvasElement | null, props: Props, counts: ReadonlyMap<number, number>): void {
+    const context = element?.getContext("2d");
+    if (!element || !context) return;
+    const { clientWidth: width, clientHeight: height } = element;
+    const { start, end, slot, moment, gaps, last, locale } = props;
+    const ratio = window.devicePixelRatio || 1;
+    const setting = [width, height, ratio, theme(), counts, gaps, start, end, slot, last, locale];
+    if (setting.some((value, index) => value !== this.drawn[index])) {
+      this.drawn = setting;
+      for (const canvas of [element, this.canvas]) {
+        canvas.width = Math.round(width * ratio);
+        canvas.height = Math.round(height * ratio);
+      }
+      const brush = this.canvas.getContext("2d");
+      brush?.scale(ratio, ratio);
+      if (brush) drawDay(brush, width, height, props, counts);
+    }
+    context.setTransform(ratio, 0, 0, ratio, 0, 0);
+    context.clearRect(0, 0, width, height);
+    context.drawImage(this.canvas, 0, 0, width, height);
+    drawMark(context, ((moment.value - start) / (end - start)) * width);
+  }
+}
+
+function drawDay(
+  context: CanvasRenderingContext2D,
+  width: number,
+  height: number,
+  { start, end, slot, zone, locale, last, gaps }: Props,
+  counts: ReadonlyMap<number, number>,
+): void {
   const colours = theme();
   const x = (time: number): number => ((time - start) / (end - start)) * width;
-  context.clearRect(0, 0, width, height);
   context.fillStyle = colours.outside;
   context.fillRect(0, 14, width, 18);
   context.fillStyle = colours.floor;
   context.fillRect(0, 14, x(Math.min(last + slot, end)), 18);
   context.fillStyle = colours.alarm;
-  for (const gap of props.gaps) context.fillRect(x(gap), 26, Math.max(1, x(gap + slot) - x(gap)), 6);
+  for (const gap of gaps) context.fillRect(x(gap), 26, Math.max(1, x(gap + slot) - x(gap)), 6);
   context.fillStyle = colours.accent;
   drawEvents(context, counts, slot, x);
   context.fillStyle = colours.muted;
@@ -153,11 +180,13 @@ function drawTimeline(element: HTMLCanvasElement | null, props: Props, counts: R
   }
   context.strokeStyle = colours.line;
   context.strokeRect(0.5, 14.5, width - 1, 17);
-  context.fillStyle = colours.text;
-  const here = x(moment.value);
-  context.fillRect(here - 1.5, 8, 3, 28);
+}
+
+function drawMark(context: CanvasRenderingContext2D, x: number): void {
+  context.fillStyle = theme().text;
+  context.fillRect(x - 1.5, 8, 3, 28);
   context.beginPath();
-  context.arc(here, 8, 5, 0, 2 * Math.PI);
+  context.arc(x, 8, 5, 0, 2 * Math.PI);
   context.fill();
 }
 

@@ -1,8 +1,11 @@
-/** The floor on a canvas. Called once for each step of a scrub: no allocation that grows with the day. */
+/** The floor on a canvas, as pieces: a step of a scrub draws those again that changed. */
 import { colourOf, type Theme } from "./colours";
 import { doubt, short, type Stay, type Trail } from "./day";
 import { toCanvas, type View } from "./geometry";
-import type { BayDetail, CameraState, Point, Ring } from "./types";
+import { drawGround, hatch, trace } from "./ground";
+import { FONT, label, SMALL_FONT } from "./labels";
+import { Scene, type Box, type Piece } from "./scene";
+import type { Area, BayDetail, CameraState, CameraView, Point, Ring } from "./types";
 
 export interface Layers {
   cameras: boolean;
@@ -32,31 +35,93 @@ export interface Picture {
 
 const LEAST_LABEL_PX = 26;
 const TRAIL_MS = 60 * 60_000;
-const FONT = "12px system-ui, 'Noto Sans KR', sans-serif";
-const SMALL_FONT = FONT.replace("12px", "11px");
+const ARROW_PX = 12;
+const CAMERA_PX = 40;
+const SIGNS = { unobserved: "", missed: "?", moved: "↗", unsure: "±" } as const;
+const DOUBTS = [null, "unobserved", "missed", "moved", "unsure"] as const;
 const outlines = new WeakMap<Stay, Path2D>();
-const hatches = new Map<string, CanvasPattern | null>();
-const drawnLabels = new Map<string, HTMLCanvasElement>();
-const MOST_LABELS = 4000;
-const HALO_PX = 2;
 
-export function draw(context: CanvasRenderingContext2D, width: number, height: number, picture: Picture): void {
-  const { theme, view, bay } = picture;
-  context.fillStyle = theme.outside;
-  context.fillRect(0, 0, width, height);
-  const [left, top] = toCanvas(view, [0, bay.height]);
-  context.fillStyle = theme.floor;
-  context.fillRect(left, top, bay.width * view.scale, bay.height * view.scale);
-  drawAreas(context, picture);
-  if (picture.layers.unseen) drawUnseen(context, picture);
-  if (picture.layers.cameras) drawViews(context, picture);
-  drawBlocks(context, picture);
-  if (picture.layers.labels) drawAreaNames(context, picture);
-  drawMarks(context, picture);
-  if (picture.layers.trails) drawTrails(context, picture);
-  if (picture.layers.cameras) drawCameras(context, picture);
-  drawMeasure(context, picture);
-  drawScale(context, height, picture);
+type Doubt = (typeof DOUBTS)[number];
+
+/** Draws the floors of one canvas, one after the other. */
+export class Painter {
+  private readonly scene = new Scene();
+  private readonly ground = document.createElement("canvas");
+  private setting: readonly unknown[] = [];
+  private known = new WeakMap<object, Map<number, Piece>>();
+  private cameras: readonly Piece[] = [];
+
+  /** Draw a picture; returns how many pieces came and went since the one before. */
+  paint(element: HTMLCanvasElement, context: CanvasRenderingContext2D, picture: Picture): number {
+    const { clientWidth: width, clientHeight: height } = element;
+    const ratio = window.devicePixelRatio || 1;
+    const { bay, view, theme, colours, layers, unseen, cameras, names, shown, stale } = picture;
+    const setting = [width, height, ratio, bay, view, theme, colours, layers, unseen, cameras, names, shown, stale];
+    const whole = setting.some((value, index) => value !== this.setting[index]);
+    if (whole) {
+      this.setting = setting;
+      this.known = new WeakMap();
+      this.cameras = layers.cameras ? cameraPieces(picture) : [];
+      for (const canvas of [element, this.ground]) {
+        canvas.width = Math.round(width * ratio);
+        canvas.height = Math.round(height * ratio);
+      }
+      const brush = this.ground.getContext("2d");
+      brush?.scale(ratio, ratio);
+      if (brush) drawGround(brush, width, height, picture);
+    }
+    return this.scene.draw(context, this.ground, this.pieces(picture), ratio, whole);
+  }
+
+  private pieces(picture: Picture): Piece[] {
+    const { layers, standing, bay, moment, selected } = picture;
+    const bodies: Piece[] = [];
+    const marks: Piece[] = [];
+    for (const stay of standing) {
+      const look = lookOf(stay, picture);
+      bodies.push(this.piece(stay, look.number, () => body(stay, look, picture)));
+      const shown = picture.shown(stay) && (look.selected || (layers.labels && across(stay, picture.view) >= LEAST_LABEL_PX));
+      if (shown) marks.push(this.piece(stay, 1000 + look.number, () => mark(stay, look, picture)));
+    }
+    if (layers.labels) {
+      const taken = standing.map((stay) => toCanvas(picture.view, stay.centre));
+      for (const area of bay.areas) {
+        const corner = freeCorner(area, picture.view, taken);
+        if (corner >= 0) bodies.push(this.piece(area, corner, () => areaName(area, corner, picture)));
+      }
+    }
+    const trails: Piece[] = [];
+    for (const trail of layers.trails ? picture.trails : []) {
+      const recent = moment >= trail.at && moment - trail.at < TRAIL_MS;
+      if (!recent && (trail.track !== selected || trail.at > moment)) continue;
+      trails.push(this.piece(trail, Number(recent), () => trailPiece(trail, recent, picture)));
+    }
+    return [...bodies, ...marks, ...trails, ...this.cameras, ...measurePieces(picture)];
+  }
+
+  /** The piece of something in one look, made once. */
+  private piece(of: object, look: number, make: () => Piece): Piece {
+    let looks = this.known.get(of);
+    if (!looks) this.known.set(of, (looks = new Map()));
+    let piece = looks.get(look);
+    if (!piece) looks.set(look, (piece = make()));
+    return piece;
+  }
+}
+
+interface Look {
+  doubt: Doubt;
+  selected: boolean;
+  hovered: boolean;
+  /** The same for the same look. */
+  number: number;
+}
+
+function lookOf(stay: Stay, picture: Picture): Look {
+  const found = doubt(stay, picture.moment);
+  const selected = stay.track === picture.selected;
+  const hovered = stay.track === picture.hovered;
+  return { doubt: found, selected, hovered, number: 4 * DOUBTS.indexOf(found) + 2 * Number(selected) + Number(hovered) };
 }
 
 function outline(stay: Stay): Path2D {
@@ -70,230 +135,103 @@ function outline(stay: Stay): Path2D {
   return path;
 }
 
-/** From here on, the canvas is in metres of the floor; `restore` ends it. */
-function inMetres(context: CanvasRenderingContext2D, { scale, x, y }: View): void {
-  context.save();
-  context.transform(scale, 0, 0, -scale, x, y);
-}
-
-function drawAreas(context: CanvasRenderingContext2D, { bay, view, theme }: Picture): void {
-  context.lineWidth = 1;
-  context.strokeStyle = theme.line;
-  for (const area of bay.areas) {
-    const [x, y] = toCanvas(view, [area.x[0], area.y[1]]);
-    const width = (area.x[1] - area.x[0]) * view.scale;
-    const height = (area.y[1] - area.y[0]) * view.scale;
-    if (area.kind !== "work") {
-      context.fillStyle = theme.outside;
-      context.fillRect(x, y, width, height);
-    }
-    context.strokeRect(Math.round(x) + 0.5, Math.round(y) + 0.5, Math.round(width), Math.round(height));
-  }
-}
-
-/** Names of areas, each in a corner of it where no block's own label lies, if there is one. */
-function drawAreaNames(context: CanvasRenderingContext2D, { bay, view, theme, standing }: Picture): void {
-  context.font = SMALL_FONT;
-  const labels = standing.map((stay) => toCanvas(view, stay.centre));
-  for (const area of bay.areas) {
-    const [left, top] = toCanvas(view, [area.x[0], area.y[1]]);
-    const [right, bottom] = toCanvas(view, [area.x[1], area.y[0]]);
-    const width = context.measureText(area.name).width;
-    if (width + 6 > right - left || bottom - top < 18) continue;
-    const corners: Point[] = [
-      [left + 3, top + 3],
-      [right - width - 3, top + 3],
-      [left + 3, bottom - 15],
-      [right - width - 3, bottom - 15],
-    ];
-    const free = ([x, y]: Point): boolean =>
-      !labels.some((at) => at[0] > x - 18 && at[0] < x + width + 18 && at[1] > y - 8 && at[1] < y + 20);
-    const [x, y] = corners.find(free) ?? (corners[0] as Point);
-    label(context, theme, area.name, x, y, { colour: theme.muted, font: SMALL_FONT, centred: false });
-  }
-}
-
-function hatch(context: CanvasRenderingContext2D, colour: string): CanvasPattern | string {
-  let pattern = hatches.get(colour);
-  if (pattern === undefined) {
-    const tile = document.createElement("canvas");
-    tile.width = tile.height = 8;
-    const brush = tile.getContext("2d");
-    if (brush) {
-      brush.strokeStyle = colour;
-      brush.lineWidth = 1;
-      brush.beginPath();
-      for (const shift of [-8, 0, 8]) {
-        brush.moveTo(shift, 8);
-        brush.lineTo(shift + 8, 0);
-      }
-      brush.stroke();
-    }
-    pattern = context.createPattern(tile, "repeat");
-    hatches.set(colour, pattern);
-  }
-  return pattern ?? colour;
-}
-
-function drawUnseen(context: CanvasRenderingContext2D, { unseen, view, theme }: Picture): void {
-  context.fillStyle = hatch(context, theme.hatch);
-  for (const rings of unseen) {
-    context.beginPath();
-    for (const ring of rings) {
-      ring.forEach((point, index) => {
-        const [x, y] = toCanvas(view, point);
-        if (index) context.lineTo(x, y);
-        else context.moveTo(x, y);
-      });
-      context.closePath();
-    }
-    context.globalAlpha = 0.7;
-    context.fill("evenodd");
-    context.globalAlpha = 1;
-  }
-}
-
-function drawViews(context: CanvasRenderingContext2D, { bay, view, theme, cameras }: Picture): void {
-  for (const camera of bay.cameras) {
-    if (!camera.view.length) continue;
-    const down = cameras.get(camera.name)?.down ?? false;
-    context.beginPath();
-    camera.view.forEach((point, index) => {
-      const [x, y] = toCanvas(view, point);
-      if (index) context.lineTo(x, y);
-      else context.moveTo(x, y);
-    });
-    context.closePath();
-    context.setLineDash(down ? [2, 5] : [6, 4]);
-    context.strokeStyle = down ? theme.alarm : theme.muted;
-    context.globalAlpha = down ? 0.7 : 0.25;
-    context.lineWidth = 1;
-    context.stroke();
-    context.globalAlpha = 1;
-    context.setLineDash([]);
-  }
-}
-
-function drawBlocks(context: CanvasRenderingContext2D, picture: Picture): void {
-  const { view, theme, colours } = picture;
+/** A block's floor, and its edge in this look. */
+function body(stay: Stay, look: Look, { view, theme, colours, shown, stale }: Picture): Piece {
+  const path = outline(stay);
+  const dim = !shown(stay);
   const px = 1 / view.scale;
-  inMetres(context, view);
-  for (const stay of picture.standing) {
-    const path = outline(stay);
-    const dim = !picture.shown(stay);
-    const selected = stay.track === picture.selected;
-    context.globalAlpha = dim ? 0.12 : picture.stale ? 0.45 : 0.78;
-    context.fillStyle = colourOf(colours, stay.stage);
+  const colour = colourOf(colours, stay.stage);
+  const draw = (context: CanvasRenderingContext2D): void => {
+    context.save();
+    context.transform(view.scale, 0, 0, -view.scale, view.x, view.y); // in metres of the floor
+    context.globalAlpha = dim ? 0.12 : stale ? 0.45 : 0.78;
+    context.fillStyle = colour;
     context.fill(path);
     context.globalAlpha = dim ? 0.25 : 1;
-    const doubtful = doubt(stay, picture.moment);
-    context.strokeStyle = selected ? theme.accent : theme.text;
-    context.lineWidth = (selected ? 4 : stay.track === picture.hovered ? 2.5 : 1.25) * px;
-    context.setLineDash(doubtful ? [5 * px, 4 * px] : []);
+    context.strokeStyle = look.selected ? theme.accent : theme.text;
+    context.lineWidth = (look.selected ? 4 : look.hovered ? 2.5 : 1.25) * px;
+    if (look.doubt) context.setLineDash([5 * px, 4 * px]);
     context.stroke(path);
-  }
-  context.restore();
-  context.globalAlpha = 1;
-  context.setLineDash([]);
+    context.restore();
+    if (look.doubt === "unobserved" && !dim) fillHatched(context, view, stay.ring, hatch(context, theme.text));
+  };
+  return { box: boxOf(view, [stay.ring], 4), draw };
 }
 
-const SIGNS = { unobserved: "", missed: "?", moved: "↗", unsure: "±" } as const;
-
-/** What lies over the blocks, in pixels: hatching of what nobody sees now, signs and labels. */
-function drawMarks(context: CanvasRenderingContext2D, picture: Picture): void {
-  const { view, theme } = picture;
-  for (const stay of picture.standing) {
-    if (!picture.shown(stay)) continue;
-    const doubtful = doubt(stay, picture.moment);
-    if (doubtful === "unobserved") fillRing(context, view, stay.ring, hatch(context, theme.text));
-    const wide = Math.min(stay.box[2] - stay.box[0], stay.box[3] - stay.box[1]) * view.scale;
-    const selected = stay.track === picture.selected;
-    if (!selected && (!picture.layers.labels || wide < LEAST_LABEL_PX)) continue;
-    const name = picture.names.get(stay.track) ?? short(stay.track);
-    const [x, y] = toCanvas(view, stay.centre);
-    label(context, theme, `${name}${doubtful ? ` ${SIGNS[doubtful]}` : ""}`, x, y);
-  }
-}
-
-function fillRing(
-  context: CanvasRenderingContext2D,
-  view: View,
-  ring: Ring,
-  style: CanvasPattern | string,
-): void {
+function fillHatched(context: CanvasRenderingContext2D, view: View, ring: Ring, style: CanvasPattern | string): void {
   context.beginPath();
-  for (const point of ring) context.lineTo(...toCanvas(view, point));
-  context.closePath();
+  trace(context, view, ring);
   context.fillStyle = style;
   context.globalAlpha = 0.55;
   context.fill();
   context.globalAlpha = 1;
 }
 
-/** A text with a halo, centred on (x, y), or with its top left corner there. */
-function label(
-  context: CanvasRenderingContext2D,
-  theme: Theme,
-  text: string,
-  x: number,
-  y: number,
-  { colour = theme.text, font = FONT, centred = true } = {},
-): void {
-  const ratio = window.devicePixelRatio || 1;
-  const image = drawnLabel(text, font, colour, theme.dark ? "#000000" : "#ffffff", ratio);
-  const [width, height] = [image.width / ratio, image.height / ratio];
-  const left = centred ? x - width / 2 : x - HALO_PX;
-  const top = centred ? y - height / 2 : y - HALO_PX;
-  // On whole pixels, or the text is blurred.
-  context.drawImage(image, Math.round(left * ratio) / ratio, Math.round(top * ratio) / ratio, width, height);
+/** A block's number or name, with the sign of its doubt. */
+function mark(stay: Stay, look: Look, { view, theme, names }: Picture): Piece {
+  const name = names.get(stay.track) ?? short(stay.track);
+  const [x, y] = toCanvas(view, stay.centre);
+  return label(theme, `${name}${look.doubt ? ` ${SIGNS[look.doubt]}` : ""}`, x, y);
 }
 
-/** Labels are drawn once: the halo of five hundred of them takes longer than a frame of a scrub may. */
-function drawnLabel(text: string, font: string, colour: string, halo: string, ratio: number): HTMLCanvasElement {
-  const key = `${ratio}|${font}|${colour}|${halo}|${text}`;
-  const known = drawnLabels.get(key);
-  if (known) return known;
-  if (drawnLabels.size >= MOST_LABELS) drawnLabels.clear();
-  const made = document.createElement("canvas");
-  const brush = made.getContext("2d");
-  if (brush) {
-    brush.font = font;
-    const line = parseInt(font, 10) + 2;
-    made.width = Math.ceil((brush.measureText(text).width + 2 * HALO_PX) * ratio);
-    made.height = Math.ceil((line + 2 * HALO_PX) * ratio);
-    brush.scale(ratio, ratio);
-    brush.font = font; // a canvas that changes its size forgets it
-    brush.textBaseline = "middle";
-    brush.lineWidth = 3;
-    brush.lineJoin = "round";
-    brush.strokeStyle = halo;
-    brush.globalAlpha = 0.85;
-    brush.strokeText(text, HALO_PX, made.height / ratio / 2);
-    brush.globalAlpha = 1;
-    brush.fillStyle = colour;
-    brush.fillText(text, HALO_PX, made.height / ratio / 2);
+function across({ box }: Stay, view: View): number {
+  return Math.min(box[2] - box[0], box[3] - box[1]) * view.scale;
+}
+
+function cornersOf(area: Area, width: number, view: View): Point[] {
+  const [left, top] = toCanvas(view, [area.x[0], area.y[1]]);
+  const [right, bottom] = toCanvas(view, [area.x[1], area.y[0]]);
+  if (width + 6 > right - left || bottom - top < 18) return [];
+  return [
+    [left + 3, top + 3],
+    [right - width - 3, top + 3],
+    [left + 3, bottom - 15],
+    [right - width - 3, bottom - 15],
+  ];
+}
+
+/** Which corner of an area no block's own label lies in; the first where there is none, -1 where no name fits. */
+function freeCorner(area: Area, view: View, taken: readonly Point[]): number {
+  const width = nameWidth(area.name);
+  const corners = cornersOf(area, width, view);
+  const free = ([x, y]: Point): boolean =>
+    !taken.some((at) => at[0] > x - 18 && at[0] < x + width + 18 && at[1] > y - 8 && at[1] < y + 20);
+  return corners.length ? Math.max(0, corners.findIndex(free)) : -1;
+}
+
+function areaName(area: Area, corner: number, { view, theme }: Picture): Piece {
+  const [x, y] = cornersOf(area, nameWidth(area.name), view)[corner] as Point;
+  return label(theme, area.name, x, y, { colour: theme.muted, font: SMALL_FONT, centred: false });
+}
+
+const widths = new Map<string, number>();
+
+function nameWidth(name: string): number {
+  let width = widths.get(name);
+  if (width === undefined) {
+    const brush = document.createElement("canvas").getContext("2d");
+    if (brush) brush.font = SMALL_FONT;
+    widths.set(name, (width = brush?.measureText(name).width ?? 0));
   }
-  drawnLabels.set(key, made);
-  return made;
+  return width;
 }
 
-/** Where blocks of the last hour came from: a ghost of the old place and an arrow to the new one. */
-function drawTrails(context: CanvasRenderingContext2D, { trails, moment, view, theme, selected }: Picture): void {
-  context.strokeStyle = context.fillStyle = theme.accent;
-  for (const { track, from, to, at } of trails) {
-    const recent = moment - at >= 0 && moment - at < TRAIL_MS;
-    if (at > moment || !(recent || track === selected)) continue;
+/** Where a block came from: a ghost of the old place and an arrow to the new one. */
+function trailPiece({ from, to }: Trail, recent: boolean, { view, theme }: Picture): Piece {
+  const [start, end] = [toCanvas(view, from.centre), toCanvas(view, to.centre)];
+  const draw = (context: CanvasRenderingContext2D): void => {
+    context.strokeStyle = context.fillStyle = theme.accent;
     context.globalAlpha = recent ? 0.9 : 0.5;
     context.lineWidth = 1.5;
     context.setLineDash([3, 3]);
     context.beginPath();
-    for (const point of from.ring) context.lineTo(...toCanvas(view, point));
-    context.closePath();
+    trace(context, view, from.ring);
     context.stroke();
     context.setLineDash([]);
-    arrow(context, toCanvas(view, from.centre), toCanvas(view, to.centre));
-  }
-  context.globalAlpha = 1;
+    arrow(context, start, end);
+    context.globalAlpha = 1;
+  };
+  return { box: boxOf(view, [from.ring, [to.centre]], ARROW_PX), draw };
 }
 
 function arrow(context: CanvasRenderingContext2D, [x1, y1]: Point, [x2, y2]: Point): void {
@@ -312,20 +250,19 @@ function arrow(context: CanvasRenderingContext2D, [x1, y1]: Point, [x2, y2]: Poi
   context.fill();
 }
 
-function drawCameras(context: CanvasRenderingContext2D, { bay, view, theme, cameras }: Picture): void {
-  context.font = FONT;
-  context.textAlign = "center";
-  context.textBaseline = "middle";
-  for (const camera of bay.cameras) {
-    if (camera.x === null || camera.y === null) continue;
-    const [x, y] = toCanvas(view, [camera.x, camera.y]);
-    const state = cameras.get(camera.name);
-    const failing = Boolean(state?.failures_in_a_row);
-    const turn = ((camera.pan ?? 0) * Math.PI) / 180;
+function cameraPieces({ bay, view, theme, cameras }: Picture): Piece[] {
+  const placed = bay.cameras.filter((camera) => camera.x !== null && camera.y !== null);
+  return placed.map((camera) => cameraPiece(camera, Boolean(cameras.get(camera.name)?.failures_in_a_row), bay, view, theme));
+}
+
+function cameraPiece(camera: CameraView, failing: boolean, bay: BayDetail, view: View, theme: Theme): Piece {
+  const floor: Point = [camera.x ?? 0, camera.y ?? 0];
+  const [x, y] = toCanvas(view, floor);
+  const draw = (context: CanvasRenderingContext2D): void => {
     context.fillStyle = failing ? theme.alarm : theme.text;
     context.save();
     context.translate(x, y);
-    context.rotate(turn);
+    context.rotate(((camera.pan ?? 0) * Math.PI) / 180);
     context.beginPath();
     context.moveTo(0, 3);
     context.lineTo(-6, -8);
@@ -333,37 +270,48 @@ function drawCameras(context: CanvasRenderingContext2D, { bay, view, theme, came
     context.closePath();
     context.fill();
     context.restore();
-    context.fillText(failing ? `${camera.name} ✕` : camera.name, x, y + (camera.y > bay.height / 2 ? -10 : 11));
-  }
+    context.font = FONT;
+    context.textAlign = "center";
+    context.textBaseline = "middle";
+    context.fillText(failing ? `${camera.name} ✕` : camera.name, x, y + (floor[1] > bay.height / 2 ? -10 : 11));
+  };
+  return { box: boxOf(view, [[floor]], CAMERA_PX), draw };
 }
 
-function drawMeasure(context: CanvasRenderingContext2D, { measured, view, theme }: Picture): void {
+function measurePieces({ measured, view, theme }: Picture): Piece[] {
   const [first, second] = measured;
-  if (!first) return;
+  if (!first) return [];
   const from = toCanvas(view, first);
-  context.fillStyle = context.strokeStyle = theme.accent;
-  context.beginPath();
-  context.arc(...from, 4, 0, 2 * Math.PI);
-  context.fill();
-  if (!second) return;
-  const to = toCanvas(view, second);
-  context.lineWidth = 2;
-  context.beginPath();
-  context.moveTo(...from);
-  context.lineTo(...to);
-  context.stroke();
+  const to = second && toCanvas(view, second);
+  const draw = (context: CanvasRenderingContext2D): void => {
+    context.fillStyle = context.strokeStyle = theme.accent;
+    context.beginPath();
+    context.arc(...from, 4, 0, 2 * Math.PI);
+    context.fill();
+    if (!to) return;
+    context.lineWidth = 2;
+    context.beginPath();
+    context.moveTo(...from);
+    context.lineTo(...to);
+    context.stroke();
+  };
+  const line: Piece = { box: boxOf(view, [second ? [first, second] : [first]], 6), draw };
+  if (!second || !to) return [line];
   const metres = Math.hypot(second[0] - first[0], second[1] - first[1]);
-  label(context, theme, `${metres.toFixed(2)} m`, (from[0] + to[0]) / 2, (from[1] + to[1]) / 2 - 10);
+  return [line, label(theme, `${metres.toFixed(2)} m`, (from[0] + to[0]) / 2, (from[1] + to[1]) / 2 - 10)];
 }
 
-/** A bar of a round number of metres at the bottom left. */
-function drawScale(context: CanvasRenderingContext2D, height: number, { view, theme }: Picture): void {
-  const metres = [1, 2, 5, 10, 20, 50, 100].find((length) => length * view.scale >= 60) ?? 100;
-  const y = height - 10;
-  context.fillStyle = theme.text;
-  context.fillRect(10, y, metres * view.scale, 3);
-  context.font = FONT;
-  context.textAlign = "left";
-  context.textBaseline = "bottom";
-  context.fillText(`${metres} m`, 10, y - 2);
+/** The part of the canvas that holds points of the floor, and so many pixels around them. */
+function boxOf(view: View, rings: readonly Ring[], around: number): Box {
+  const box: Box = { left: Infinity, top: Infinity, right: -Infinity, bottom: -Infinity };
+  for (const ring of rings) {
+    for (const point of ring) {
+      const [x, y] = toCanvas(view, point);
+      box.left = Math.min(box.left, x - around);
+      box.top = Math.min(box.top, y - around);
+      box.right = Math.max(box.right, x + around);
+      box.bottom = Math.max(box.bottom, y + around);
+    }
+  }
+  return box;
 }

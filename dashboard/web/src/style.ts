@@ -51,7 +51,8 @@ const CSS = `
 .bay-time{display:flex;flex-wrap:wrap;gap:6px 8px;align-items:center}
 .bay-track{position:relative;flex:1 1 480px;height:46px;touch-action:none;cursor:pointer}
 .bay-track canvas{width:100%;height:100%;display:block}
-.bay-now{min-width:9.5em;font-variant-numeric:tabular-nums;font-weight:600;font-size:16px}
+.bay-now{width:11em;height:1.5em;contain:strict;white-space:nowrap;font-variant-numeric:tabular-nums;font-weight:600;
+ font-size:16px}
 .bay-table{border-collapse:collapse;width:100%}
 .bay-table th,.bay-table td{text-align:left;padding:6px 10px;border-bottom:1px solid var(--bay-line);vertical-align:top}
 .bay-table th{color:var(--bay-muted);font-weight:600}

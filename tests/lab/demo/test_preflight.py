@@ -80,7 +80,7 @@ def test_a_wrong_argument_is_one_line(
 ) -> None:
     for name in ("BAYS_ENABLED", "BAYS_SCHEDULE"):  # restored afterwards: the demo sets them
         monkeypatch.setenv(name, "")
-    assert demo.main([*arguments, "--output", str(tmp_path / "out")]) == 1
+    assert demo.main([*arguments, "--output", str(tmp_path / "out")]) == 2
     printed = capsys.readouterr().out
     assert message in printed
     assert len(printed.splitlines()) == 1

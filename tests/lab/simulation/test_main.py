@@ -7,7 +7,7 @@ import urllib.request
 import cv2
 import pytest
 
-from bay_observation.errors import SimulationError
+from bay_observation.errors import ConfigError
 from bays import load_bay
 from lab.services.ports import free_port
 from lab.simulation.__main__ import _login, main
@@ -23,25 +23,25 @@ def test_render_writes_a_frame(tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"),
+    ("arguments", "status", "message"),
     [
-        (["serve", "9bay"], "there is no bay 9bay"),
-        (["serve", "demo_bay", "--fault", "C_4=broken"], "no fault 'broken'"),
-        (["serve", "demo_bay", "--fault", "C_4"], "write CAMERA=FAULT"),
-        (["serve", "demo_bay", "--fault", "X=offline"], "no camera X"),
-        (["serve", "demo_bay", "--time", "noon"], "not an ISO time"),
-        (["serve", "demo_bay", "--time", "1999-01-01"], "1998-12-31T15:00"),
-        (["serve", "demo_bay", "--control", "8790"], "HOST:PORT"),
-        (["serve", "demo_bay", "--control", "0.0.0.0:8790"], "loopback"),
-        (["serve", "3bay_north"], "SIMULATED_CAMERA_PASSWORD"),
-        (["render", "demo_bay", "--camera", "X", "--out", "x.jpg"], "no camera X"),
-        (["render", "demo_bay", "--camera", "C_4", "--out", "/nowhere/x.jpg"], "/nowhere/x.jpg"),
+        (["serve", "9bay"], 2, "there is no bay 9bay"),
+        (["serve", "demo_bay", "--fault", "C_4=broken"], 1, "no fault 'broken'"),
+        (["serve", "demo_bay", "--fault", "C_4"], 2, "write CAMERA=FAULT"),
+        (["serve", "demo_bay", "--fault", "X=offline"], 1, "no camera X"),
+        (["serve", "demo_bay", "--time", "noon"], 2, "not an ISO time"),
+        (["serve", "demo_bay", "--time", "1999-01-01"], 1, "1998-12-31T15:00"),
+        (["serve", "demo_bay", "--control", "8790"], 2, "HOST:PORT"),
+        (["serve", "demo_bay", "--control", "0.0.0.0:8790"], 1, "loopback"),
+        (["serve", "3bay_north"], 2, "SIMULATED_CAMERA_PASSWORD"),
+        (["render", "demo_bay", "--camera", "X", "--out", "x.jpg"], 2, "no camera X"),
+        (["render", "demo_bay", "--camera", "C_4", "--out", "/nowhere/x.jpg"], 2, "/nowhere/x.jpg"),
     ],
 )
-def test_what_is_wrong_is_one_line_and_status_1(arguments, message, capsys, monkeypatch):
+def test_what_is_wrong_is_one_line_and_a_status(arguments, status, message, capsys, monkeypatch):
     monkeypatch.delenv("SIMULATED_CAMERA_USER", raising=False)
     monkeypatch.delenv("SIMULATED_CAMERA_PASSWORD", raising=False)
-    assert main(arguments) == 1
+    assert main(arguments) == status
     error = capsys.readouterr().err
     assert message in error
     assert error.count("\n") == 1
@@ -52,7 +52,7 @@ def test_login_comes_from_the_environment():
     both = {"SIMULATED_CAMERA_USER": "a", "SIMULATED_CAMERA_PASSWORD": "b"}
     assert _login(demo, both) == _login(real, both) == ("a", "b")
     assert _login(demo, {}) == ("yard", "yard")
-    with pytest.raises(SimulationError, match="both"):
+    with pytest.raises(ConfigError, match="both"):
         _login(demo, {"SIMULATED_CAMERA_USER": "a"})
 
 

@@ -89,7 +89,9 @@ def test_times_are_utc_whatever_the_servers_zone_is(history, tracked, empty_post
 def test_a_schema_that_is_not_there_is_refused_until_it_is_migrated(empty_postgresql, tracked):
     with History(empty_postgresql) as history:
         for use in (lambda: history.standing("demo_bay"), lambda: write(history, tracked)):
-            with pytest.raises(HistoryUnavailableError, match=r"schema is not there.*run `python -m tracking migrate`"):
+            with pytest.raises(
+                HistoryUnavailableError, match=r"schema is not there.*run `bay-observation history migrate`"
+            ):
                 use()
         assert history.database.migrate() is None
         assert history.database.migrate() == SCHEMA_VERSION
@@ -107,7 +109,7 @@ def test_a_history_of_the_version_before_is_brought_over(history, tracked, bay, 
     with history.database.writing() as connection, connection.begin():
         command.downgrade(database._migrations(connection), "0002")
     with History(empty_postgresql) as later:
-        with pytest.raises(HistoryUnavailableError, match=r"schema is 0002.*run `python -m tracking migrate`"):
+        with pytest.raises(HistoryUnavailableError, match=r"schema is 0002.*run `bay-observation history migrate`"):
             later.standing("demo_bay")
         assert later.database.migrate() == "0002"
         assert [list(later.export("demo_bay")), later.gaps(bay, *period)] == told

@@ -1,0 +1,112 @@
+/** A canvas of which only what has changed is drawn again. */
+
+export interface Box {
+  left: number;
+  top: number;
+  right: number;
+  bottom: number;
+}
+
+/** Something that is drawn, and where on the canvas it lies. The same object in two frames is the same picture. */
+export interface Piece {
+  box: Box;
+  draw: (context: CanvasRenderingContext2D) => void;
+}
+
+/** More boxes than this cost more than the whole. */
+const MOST_BOXES = 80;
+
+export class Scene {
+  private before: readonly Piece[] = [];
+
+  /**
+   * Draw the pieces in their order over a ground that covers the canvas.
+   *
+   * What overlaps a piece that came or went is drawn again, cut to that piece's box, so that the picture is the
+   * same as if everything had been drawn.
+   *
+   * @param whole draw everything: the ground has changed, or the canvas was emptied.
+   * @returns how many pieces came and went.
+   */
+  draw(
+    context: CanvasRenderingContext2D,
+    ground: HTMLCanvasElement,
+    pieces: readonly Piece[],
+    ratio: number,
+    whole: boolean,
+  ): number {
+    const { width, height } = ground;
+    const changed = difference(this.before, pieces);
+    this.before = pieces;
+    const boxes = whole ? [] : merged(changed.map((piece) => onPixels(piece.box, ratio, width, height)));
+    if (whole || boxes.length > MOST_BOXES) {
+      paint(context, ground, pieces, ratio, { left: 0, top: 0, right: width, bottom: height });
+    } else {
+      for (const box of boxes) paint(context, ground, pieces, ratio, box);
+    }
+    return changed.length;
+  }
+}
+
+/** Pieces that are in one of two frames alone. */
+function difference(before: readonly Piece[], after: readonly Piece[]): Piece[] {
+  const [old, young] = [new Set(before), new Set(after)];
+  return [...after.filter((piece) => !old.has(piece)), ...before.filter((piece) => !young.has(piece))];
+}
+
+/** A box in pixels of the device: whole ones, or its edge would be drawn over what is there. */
+function onPixels({ left, top, right, bottom }: Box, ratio: number, width: number, height: number): Box {
+  return {
+    left: Math.max(0, Math.floor(left * ratio)),
+    top: Math.max(0, Math.floor(top * ratio)),
+    right: Math.min(width, Math.ceil(right * ratio)),
+    bottom: Math.min(height, Math.ceil(bottom * ratio)),
+  };
+}
+
+/** Boxes that cover the same and do not overlap. */
+export function merged(boxes: readonly Box[]): Box[] {
+  const found: Box[] = [];
+  for (let box of boxes) {
+    if (box.left >= box.right || box.top >= box.bottom) continue;
+    for (let index = found.length - 1; index >= 0; index -= 1) {
+      const other = found[index] as Box;
+      if (!overlap(box, other)) continue;
+      box = {
+        left: Math.min(box.left, other.left),
+        top: Math.min(box.top, other.top),
+        right: Math.max(box.right, other.right),
+        bottom: Math.max(box.bottom, other.bottom),
+      };
+      found.splice(index, 1);
+      index = found.length; // what has grown may reach one that was passed
+    }
+    found.push(box);
+  }
+  return found;
+}
+
+function overlap(a: Box, b: Box): boolean {
+  return a.left < b.right && b.left < a.right && a.top < b.bottom && b.top < a.bottom;
+}
+
+function paint(
+  context: CanvasRenderingContext2D,
+  ground: HTMLCanvasElement,
+  pieces: readonly Piece[],
+  ratio: number,
+  box: Box,
+): void {
+  const { left, top } = box;
+  const [width, height] = [box.right - left, box.bottom - top];
+  context.save();
+  context.setTransform(1, 0, 0, 1, 0, 0);
+  context.beginPath();
+  context.rect(left, top, width, height);
+  context.clip();
+  context.drawImage(ground, left, top, width, height, left, top, width, height);
+  context.setTransform(ratio, 0, 0, ratio, 0, 0);
+  const inside = { left: left / ratio, top: top / ratio, right: box.right / ratio, bottom: box.bottom / ratio };
+  for (const piece of pieces) if (overlap(piece.box, inside)) piece.draw(context);
+  context.restore();
+}

@@ -1,0 +1,65 @@
+"""`make check-tools`: the commands a person works with; every figure beside its bar.
+
+    help  how long `bay-observation --help` takes, warm
+
+Exits with 1 where a bar does not hold.
+"""
+
+import argparse
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from rich.console import Console
+
+from bay_observation.commands import DONE, FAILED, program, run_command
+from bay_observation.errors import ConfigError
+from lab.bars import Bar, bars_table
+
+_HELP_S = 0.5
+_HELP_RUNS = 9
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Measure, print, and return 0 when every bar holds."""
+    options = make_parser().parse_args(arguments)
+    chosen = options.parts.split(",")
+    if unknown := set(chosen) - PARTS.keys():
+        raise ConfigError(f"--parts: {', '.join(sorted(unknown))}: there are {', '.join(PARTS)}")
+    console = Console(width=None if sys.stdout.isatty() else 140)
+    bars = [bar for name in chosen for bar in PARTS[name](console)]
+    console.print(bars_table(bars))
+    return DONE if all(bar.holds for bar in bars) else FAILED
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """The command's arguments."""
+    parser = argparse.ArgumentParser(
+        prog=program("python -m lab.benchmarks.check_tools"),
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--parts", default=",".join(PARTS), help="which, with commas between them; all of them without")
+    return parser
+
+
+def _of_help(_: Console) -> list[Bar]:
+    command = [str(Path(sys.executable).with_name("bay-observation")), "--help"]
+    seconds = []
+    for _number in range(_HELP_RUNS + 1):
+        began = time.perf_counter()
+        subprocess.run(command, check=True, capture_output=True)
+        seconds.append(time.perf_counter() - began)
+    warm = seconds[1:]
+    spread = f"{min(warm):.2f} to {max(warm):.2f} s"
+    return [Bar("bay-observation --help, warm, median", statistics.median(warm), "<=", _HELP_S, "s", spread)]
+
+
+PARTS: dict[str, Callable[[Console], list[Bar]]] = {"help": _of_help}
+
+
+if __name__ == "__main__":
+    run_command(main)
