@@ -15,19 +15,25 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import cache, lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from artifacts import ArtifactReference, ArtifactStore
 from bay_observation.errors import ArtifactError
 from bay_observation.settings import DASHBOARD_CACHE
 from bays import load_bay
 
+if TYPE_CHECKING:
+    from PIL.Image import Image
+    from PIL.JpegImagePlugin import JpegImageFile
+
 WIDTH = 480
+CROP_WIDTH = 320
 _QUALITY = 80
 _LARGEST_FRAME = 64_000_000  # pixels; more is no camera's
 _SLOTS_KEPT = 5000  # some 300 kB each
 _SPARE = 100
 _DONE = "done"
+_NO_PICTURE = (OSError, ValueError, SyntaxError)
 
 
 class Pictures:
@@ -109,6 +115,21 @@ def full_frame(store: ArtifactStore, bay_id: str, batch_id: str, camera: str) ->
     return _frames(store.location, bay_id, batch_id).get(camera)
 
 
+def cropped(jpeg: bytes, box: tuple[int, int, int, int]) -> bytes | None:
+    """A part (left, top, right, bottom, pixels) of a frame as a JPEG file; None where there is no such part."""
+    try:
+        with _opened(jpeg) as picture:
+            left, top, right, bottom = box
+            box = (left, top, min(right, picture.width), min(bottom, picture.height))
+            if picture.width * picture.height > _LARGEST_FRAME or box[0] >= box[2] or box[1] >= box[3]:
+                return None
+            part = picture.convert("RGB").crop(box)
+    except _NO_PICTURE:
+        return None
+    part.thumbnail((CROP_WIDTH, CROP_WIDTH))
+    return _as_jpeg(part)
+
+
 @lru_cache(maxsize=4)
 def _frames(_location: str, bay_id: str, batch_id: str) -> dict[str, bytes]:
     store = ArtifactStore()
@@ -118,20 +139,28 @@ def _frames(_location: str, bay_id: str, batch_id: str) -> dict[str, bytes]:
 
 def _small(jpeg: bytes) -> bytes | None:
     """The frame at `WIDTH`, decoded at a fraction of its size; None for what is no picture."""
-    # Not `Image.open`: where ultralytics is imported too, its own version of that looks for further plugins.
-    from PIL.JpegImagePlugin import JpegImageFile
-
     try:
-        with JpegImageFile(io.BytesIO(jpeg)) as picture:
+        with _opened(jpeg) as picture:
             if picture.width * picture.height > _LARGEST_FRAME:
                 return None
             height = max(1, round(picture.height * WIDTH / picture.width))
             picture.draft("RGB", (WIDTH, height))
             small = picture.convert("RGB").resize((WIDTH, height))
-    except (OSError, ValueError, SyntaxError):
+    except _NO_PICTURE:
         return None
+    return _as_jpeg(small)
+
+
+def _opened(jpeg: bytes) -> "JpegImageFile":
+    # Not `Image.open`: where ultralytics is imported too, its own version of that looks for further plugins.
+    from PIL.JpegImagePlugin import JpegImageFile
+
+    return JpegImageFile(io.BytesIO(jpeg))
+
+
+def _as_jpeg(picture: "Image") -> bytes:
     content = io.BytesIO()
-    small.save(content, "JPEG", quality=_QUALITY)
+    picture.save(content, "JPEG", quality=_QUALITY)
     return content.getvalue()
 
 

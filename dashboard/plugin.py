@@ -27,7 +27,7 @@ _APPS: tuple[dict[str, Any], ...] = (
 
 
 class BayDashboardPlugin(AirflowPlugin):
-    """The page *Bays*, the strip on Home, two tabs, and the API below `/bay`."""
+    """The page *Bays*, the strip on Home, two tabs, links on tasks, and the API below `/bay`."""
 
     name = "bay_dashboard"
 
@@ -51,6 +51,15 @@ class BayDashboardPlugin(AirflowPlugin):
         icon = f"{base}/static/bays.svg"
         dark = f"{base}/static/bays_dark.svg"
         return [{**app, "bundle_url": address, "icon": icon, "icon_dark_mode": dark} for app in _APPS]
+
+    @cached_property
+    def global_operator_extra_links(self) -> list[Any]:  # type: ignore[override]
+        """Buttons on the tasks of the bays' DAGs; a task of any other DAG has none of them."""
+        if not DASHBOARD.read():
+            return []
+        from dashboard.links import bay_links
+
+        return list(bay_links())
 
 
 def bundle_digest() -> str:

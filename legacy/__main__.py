@@ -9,8 +9,10 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from artifacts import data_path
+from bay_observation import settings
 from bay_observation.commands import program, run_command
 from bay_observation.errors import BayObservationError, ConfigError
 from bays import BayConfig, load_bay
@@ -19,6 +21,9 @@ from legacy.decoding import Decoder
 from legacy.mapping import Mapping, load_mapping
 from legacy.records import OldBatch, Problems
 from legacy.sources import batches_of, dump_line, live_batches
+
+if TYPE_CHECKING:
+    from tracking.history import History
 
 _OK, _NOT_SO, _WRONG_USE, _NO_SERVER = 0, 1, 2, 3
 _MOST_FIELDS = 100_000
@@ -74,6 +79,22 @@ def _dump(options: argparse.Namespace) -> int:
     return _NOT_SO if len(problems) else _OK
 
 
+def _import(options: argparse.Namespace) -> int:
+    from legacy.importing import import_batches
+
+    mapping, problems = load_mapping(options.mapping), Problems()
+    bays = _bays(mapping)
+    if unknown := sorted(set(options.bay) - bays.keys()):
+        raise ConfigError(f"--bay {', '.join(unknown)}: the mapping has {', '.join(bays)}")
+    chosen = {bay_id: bay for bay_id, bay in bays.items() if not options.bay or bay_id in options.bay}
+    source = ", ".join(path.name for path in options.source)
+    batches = batches_of(options.source, Decoder(mapping, bays, problems), mapping, problems)
+    with _history() as history:
+        report = import_batches(batches, chosen, history, source, problems)
+    _print(options, report.to_dict(), report.lines())
+    return _OK if report.is_whole else _NOT_SO
+
+
 # -- inside -----------------------------------------------------------------------------------------
 
 
@@ -90,6 +111,13 @@ def _read(
     if sources:
         return batches_of(sources, decoder, mapping, problems)
     return live_batches(stack.enter_context(OldSide()), decoder, problems)
+
+
+def _history() -> "History":
+    from tracking.history import History
+
+    url = settings.HISTORY_DB.read()
+    return History(url) if url else History.at(data_path())
 
 
 def _print(options: argparse.Namespace, document: dict[str, Any], lines: Iterator[str]) -> None:
@@ -110,6 +138,12 @@ def make_parser() -> argparse.ArgumentParser:
     checked.add_argument("--listen", type=_seconds, metavar="SECONDS", help="also look at messages that come meanwhile")
     checked.add_argument("--json", action="store_true", help="for programs")
     _command(commands, "dump", _dump, "the mapping's hashes of the old Redis, a line of JSON each")
+    imported = _command(commands, "import", _import, "old results into the history, marked as imported")
+    imported.add_argument(
+        "source", nargs="+", type=Path, help="dumps (.json, .jsonl), .csv, pickles, or folders of them"
+    )
+    imported.add_argument("--bay", action="append", default=[], help="of this bay only; may be repeated")
+    imported.add_argument("--json", action="store_true", help="for programs")
     return parser
 
 

@@ -27,6 +27,7 @@ _BESIDE_FLOOR_M = 10.0
 _HIGHEST_M, _LONGEST_M = 60.0, 150.0
 _OUTSIDE_FRAME = 0.5  # of the frame's size
 _MISSING = object()
+_LONGEST_TRACK_ID = 64
 _YEARS = range(2000, 2101)
 
 
@@ -316,7 +317,7 @@ class Decoder:
                 turned = _number("floor.block.yaw", _value(item, "floor.block.yaw", paths.yaw))
                 yaw = bay.yaw(turned if self._mapping.units.angle == "deg" else math.degrees(turned))
             return OldBlock(
-                _name(item, "floor.block.id", paths.id),
+                _identity(item, paths.id, _LONGEST_TRACK_ID - len(f"{bay.config.bay_id}-.old")),
                 self._class(_text(item, "floor.block.class_name", paths.class_name)),
                 self._stage(bay, item, "floor.block.stage", paths.stage),
                 1.0 if paths.confidence is None else self._share(item, "floor.block.confidence", paths.confidence),
@@ -509,11 +510,14 @@ def _text(record: Any, name: str, path: str) -> str:
     return found
 
 
-def _name(record: Any, name: str, path: str) -> str:
-    found = _value(record, name, path)
+def _identity(record: Any, path: str, longest: int) -> str:
+    found = _value(record, "floor.block.id", path)
     if isinstance(found, bool) or not isinstance(found, str | int):
-        raise _UnfitError(f"{name}: {type(found).__name__} where a text or a whole number is wanted")
-    return str(found)
+        raise _UnfitError(f"floor.block.id: {type(found).__name__} where a text or a whole number is wanted")
+    text = str(found)
+    if len(text) > longest or not text.isprintable():
+        raise _UnfitError(f"floor.block.id: at most {longest} printable characters are wanted")
+    return text
 
 
 def _number(name: str, value: Any) -> float:

@@ -84,6 +84,8 @@ class _Slot:
 class Tracker:
     """Follows one bay from one state. Pure: the same state and input give the same result.
 
+    A tracker is of one slot: the next one goes on from `TrackingResult.state`. `tracking.track` follows many.
+
     Args:
         bay: its areas decide which blocks are tracked.
         state: what the slot before left; None at the bay's very beginning.
@@ -99,18 +101,21 @@ class Tracker:
         self.bay = bay
         self.state = state if state is not None else TrackerState(bay.bay_id)
         self.parameters = parameters if parameters is not None else bay.tracking
+        self._batch_id: str | None = None
         if self.state.bay_id != bay.bay_id:
             raise TrackingError(f"the state is of bay {self.state.bay_id}, the tracker of bay {bay.bay_id}")
 
     def update(self, fusion_result: FusionResult) -> TrackingResult:
-        """Follow the blocks into the next slot. Neither this tracker nor its state changes.
+        """Follow the blocks into the next slot. The state does not change.
 
         Blocks of the very first slot are confirmed at once, as `initial`: when they came is not known.
 
         Raises:
-            TrackingError: the result is of another bay, or of a slot not after the state's.
+            TrackingError: the result is of another bay, or of a slot not after the state's; or this tracker
+                has followed another batch already, of which its state knows nothing.
         """
         self._refuse_what_does_not_follow(fusion_result)
+        self._batch_id = fusion_result.batch_id
         blocks = sorted(fusion_result.blocks, key=_order)
         ignored = [not self._is_tracked(block.area) for block in blocks]
         slot = self._slot(fusion_result)
@@ -613,6 +618,12 @@ class Tracker:
             raise TrackingError(
                 f"batch {result.batch_id} is not after the state's slot {self.state.slot:%Y-%m-%d %H:%M:%S} UTC:"
                 " replay it, and all batches after it, from the state before it (tracking.replay)"
+            )
+
+        if self._batch_id not in (None, result.batch_id):
+            raise TrackingError(
+                f"this tracker has followed batch {self._batch_id}: batch {result.batch_id} goes on from its result,"
+                " Tracker(bay, result.state).update(...), or tracking.track(bay, floors) follows all of them"
             )
 
     def _is_tracked(self, area: str | None) -> bool:

@@ -302,7 +302,7 @@ class TrackEvent:
     captured_at: datetime | None = None
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class TrackerState:
     """All that the tracker knows after a slot. The next slot's `Tracker` starts from it.
 
@@ -323,8 +323,12 @@ class TrackerState:
     doubted_since: datetime | None = None
     captures: tuple[tuple[datetime, datetime], ...] = ()
 
+    def __repr__(self) -> str:
+        slot = "before the first slot" if self.slot is None else f"after {self.slot:%Y-%m-%d %H:%M}"
+        return f"<TrackerState of {self.bay_id} {slot}, {len(self.tracks)} tracks>"
 
-@dataclass(frozen=True, eq=False)
+
+@dataclass(frozen=True, eq=False, repr=False)
 class TrackingResult:
     """The tracks of one slot, what happened, and the state behind them.
 
@@ -340,3 +344,6 @@ class TrackingResult:
     events: tuple[TrackEvent, ...]
     state: TrackerState
     doubt: str = ""
+
+    def __repr__(self) -> str:
+        return f"<TrackingResult {self.batch_id}, {len(self.tracks)} tracks, {len(self.events)} events>"

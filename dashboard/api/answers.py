@@ -10,6 +10,7 @@ from typing import Annotated, Any, TypeVar
 
 from fastapi import HTTPException, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
+from pydantic_core import to_json
 
 Item = TypeVar("Item")
 Key = tuple[str, ...]
@@ -18,9 +19,9 @@ PRIVATE = "private, no-cache"
 """The browser may keep it, and asks each time whether it still holds."""
 
 
-def answer(request: Request, value: BaseModel) -> Response:
-    """A model as JSON; nothing but 304 where the browser has it already."""
-    return with_etag(request, value.model_dump_json().encode(), "application/json")
+def answer(request: Request, value: BaseModel | dict[str, Any]) -> Response:
+    """A model, or its values, as JSON; nothing but 304 where the browser has it already."""
+    return with_etag(request, to_json(value), "application/json")
 
 
 def with_etag(request: Request, content: bytes, media_type: str, cache: str = PRIVATE) -> Response:

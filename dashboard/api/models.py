@@ -215,6 +215,24 @@ class Gaps(_Model):
     next_cursor: str | None
 
 
+class CalendarDay(_Model):
+    """A date of the bay's own clock."""
+
+    date: Annotated[str, Field(description="2026-11-26")]
+    due: Annotated[int, Field(description="slots of the schedule in which the bay was not closed")]
+    missing: Annotated[int, Field(description="of them, those that were not tracked")]
+    outcomes: Annotated[dict[str, int], Field(description="how the missing ones ended")]
+
+
+class Calendar(_Model):
+    """Dates in order; those that have no slot yet are left out."""
+
+    bay_id: str
+    start: datetime
+    end: datetime
+    days: list[CalendarDay]
+
+
 class CameraState(_Model):
     """A camera within a period: its newest capture there, and the failures behind it."""
 
@@ -235,6 +253,22 @@ class Cameras(_Model):
     start: datetime
     end: datetime
     cameras: list[CameraState]
+
+
+class BlockCrop(_Model):
+    """The part of a frame that shows a block: ask `slots/{slot}/frames/{camera}/crop.jpg` for it."""
+
+    slot: datetime
+    camera: str
+    box: Annotated[tuple[int, int, int, int], Field(description="left, top, right, bottom, pixels of the frame")]
+
+
+class BlockCrops(_Model):
+    """Pictures of a block, in order of time."""
+
+    bay_id: str
+    track_id: str
+    crops: list[BlockCrop]
 
 
 class FrameObject(_Model):

@@ -1,15 +1,15 @@
 """From the history's types to those of the API."""
 
 import hashlib
-import json
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import shapely
 from shapely import Polygon
 
-from dashboard.api.models import BlockEvent, BlockStay, Ring
+from dashboard.api.models import BlockStay, Ring
 from tracking.history import HistoryEvent, Stay
 from tracking.history.reviews import JUDGEMENTS, Corrections, Review, corrections
 
@@ -45,41 +45,44 @@ def stay_rows(stays: Sequence[Stay], corrected: Corrections = NOTHING) -> list[B
     ]
 
 
-def event_row(bay_id: str, event: HistoryEvent, said: Sequence[Review] = (), name: str | None = None) -> BlockEvent:
-    """An event under its key, with what people said of it, in the order in which they did."""
+def event_row(bay_id: str, event: HistoryEvent, said: Sequence[Review], name: str | None) -> dict[str, Any]:
+    """The values of a `BlockEvent`, with what people said of it, in the order in which they did.
+
+    A busy day has three thousand: to make a model of each takes longer than all the rest of the answer.
+    """
     judged = [review.kind for review in said if review.kind in JUDGEMENTS]
-    return BlockEvent(
-        key=event_key(bay_id, event),
-        slot=event.slot,
-        time=event.time,
-        kind=event.kind,
-        track_id=event.track_id,
-        from_area=event.from_area,
-        to_area=event.to_area,
-        from_stage=event.from_stage,
-        to_stage=event.to_stage,
-        others=list(event.others),
-        details=dict(event.details),
-        name=name,
-        judgement=judged[-1].value if judged else None,
-        comments=sum(1 for review in said if review.comment),
-    )
+    return {
+        "key": event_key(bay_id, event),
+        "slot": event.slot,
+        "time": event.time,
+        "kind": event.kind,
+        "track_id": event.track_id,
+        "from_area": event.from_area,
+        "to_area": event.to_area,
+        "from_stage": event.from_stage,
+        "to_stage": event.to_stage,
+        "others": event.others,
+        "details": event.details,
+        "name": name,
+        "judgement": judged[-1].value if judged else None,
+        "comments": sum(1 for review in said if review.comment),
+    }
 
 
 def event_key(bay_id: str, event: HistoryEvent) -> str:
     """Identity of an event: what happened to which block when. The slot that made it certain does not count."""
-    identity = [
+    identity = (
         bay_id,
         event.kind,
         event.track_id,
-        event.time.isoformat(),
+        event.time.timestamp(),
         event.from_area,
         event.to_area,
         event.from_stage,
         event.to_stage,
-        list(event.others),
-    ]
-    return hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:24]
+        event.others,
+    )
+    return hashlib.sha256(repr(identity).encode()).hexdigest()[:24]
 
 
 def rings_of(shape: shapely.Geometry) -> list[list[Ring]]:

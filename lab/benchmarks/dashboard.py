@@ -223,7 +223,7 @@ def _ask(airflow: PageServer, options: argparse.Namespace) -> Asked:
                 ("bays", {}),
                 (bay, {}),
                 (f"{bay}/floor", {"at": (start + _DAY / 2).isoformat()}),
-                (f"{bay}/events", day),
+                (f"{bay}/events", {**day, "limit": "5000"}),
                 (f"{bay}/gaps", day),
                 (f"{bay}/cameras", day),
                 (f"{bay}/health", {}),

@@ -9,11 +9,16 @@ from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import FrameType
+from typing import TYPE_CHECKING, NoReturn
 
 from rich.console import Console
 
 from bay_observation.commands import program, run_command, status_of
 from bay_observation.errors import BayObservationError, ConfigError
+
+if TYPE_CHECKING:
+    from lab.demo.yard_process import YardProcess
+    from lab.services.embedded_airflow import EmbeddedAirflow
 
 PROJECT = Path(__file__).resolve().parents[2]
 BAY_ID = "demo_bay"
@@ -21,6 +26,7 @@ FIRST_SLOT = datetime(2025, 7, 2, 1, 0, tzinfo=UTC)  # 10:00 in the bay
 SLOT_LENGTH = timedelta(minutes=10)
 DEFAULT_PORT = 8793
 DEFAULT_SEED = 13  # an hour in which each kind of event happens
+_SLOT_EVERY_S = 60.0  # with --keep, once the demo is over
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -111,9 +117,25 @@ def _run(options: argparse.Namespace, console: Console) -> int:
         console.print(f"artifacts: {data}   logs: {output / 'airflow' / 'logs'}", soft_wrap=True)
         console.print(f"{time.monotonic() - started:.0f} s in total")
         if options.keep:
-            console.print(f"Airflow stays up at {airflow.url}; Ctrl-C stops it")
-            signal.pause()
+            floor = f"{airflow.url}/plugin/bays?bay={BAY_ID}"
+            console.print(f"the floor: {floor}", soft_wrap=True, highlight=False)
+            console.print(f"Airflow stays up at {airflow.url}, a slot a minute; Ctrl-C stops it")
+            _go_on(airflow, cameras, slots[-1], console)
     return 0 if verdict.holds else 1
+
+
+def _go_on(airflow: "EmbeddedAirflow", cameras: "YardProcess", slot: datetime, console: Console) -> NoReturn:
+    """Let simulated time go on, until a person stops it. A slot that fails is shown, and the next one comes."""
+    from lab.demo.day import send_slot
+
+    while True:
+        began, slot = time.monotonic(), slot + SLOT_LENGTH
+        cameras.set_time(slot)
+        try:
+            send_slot(airflow, BAY_ID, slot, lambda _: None)
+        except BayObservationError as error:
+            console.print(f"slot {slot:%Y-%m-%d %H:%M} UTC: {error}", style="yellow", markup=False, soft_wrap=True)
+        time.sleep(max(0.0, _SLOT_EVERY_S - (time.monotonic() - began)))
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
+from legacy.__main__ import main
 from legacy.decoding import Decoder
 from legacy.mapping import load_mapping
 from legacy.records import Problems
@@ -58,6 +59,22 @@ def decode(make_mapping, bay) -> Callable[..., Any]:
 def bay(make_bay):
     """Bay yard, like the demo's, open all day."""
     return make_bay("yard", operating_hours=[], skip_times=[])
+
+
+@pytest.fixture
+def legacy(bay, tmp_path, capsys, monkeypatch):
+    """legacy("check", ...): the status and what was printed."""
+    path = tmp_path / "mapping.yaml"
+    path.write_text(yaml.safe_dump(yaml.safe_load(SHIPPED.read_text()) | {"bays": {"yard": {}}}))
+    monkeypatch.setenv("LEGACY_MAPPING", str(path))
+    monkeypatch.delenv("LEGACY_REDIS", raising=False)
+
+    def run(*arguments):
+        status = main([str(one) for one in arguments])
+        printed = capsys.readouterr()
+        return status, printed.out, printed.err
+
+    return run
 
 
 def key(slot: datetime = SLOT) -> str:

@@ -1,27 +1,8 @@
 import json
 
 import pytest
-import yaml
 
-from legacy.__main__ import main
-
-from .conftest import CAMERAS, SHIPPED, SLOT, STEP, block, floor, floor_key, frame, key
-
-
-@pytest.fixture
-def legacy(bay, tmp_path, capsys, monkeypatch):
-    """legacy("check", ...): the status and what was printed."""
-    path = tmp_path / "mapping.yaml"
-    path.write_text(yaml.safe_dump(yaml.safe_load(SHIPPED.read_text()) | {"bays": {"yard": {}}}))
-    monkeypatch.setenv("LEGACY_MAPPING", str(path))
-    monkeypatch.delenv("LEGACY_REDIS", raising=False)
-
-    def run(*arguments):
-        status = main([str(one) for one in arguments])
-        printed = capsys.readouterr()
-        return status, printed.out, printed.err
-
-    return run
+from .conftest import CAMERAS, SLOT, STEP, block, floor, floor_key, frame, key
 
 
 @pytest.fixture

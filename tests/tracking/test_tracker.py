@@ -371,6 +371,12 @@ class TestPurity:
 
 
 class TestRefusals:
+    def test_a_tracker_that_is_kept_over_slots(self, bay, fused, yard):
+        tracker = Tracker(bay)
+        tracker.update(fused(0, yard))
+        with pytest.raises(TrackingError, match="goes on from its result"):
+            tracker.update(fused(1, yard))
+
     @pytest.mark.parametrize("number", [3, 2])
     def test_a_slot_that_is_not_after_the_state(self, bay, fused, yard, number):
         state = Tracker(bay).update(fused(3, yard)).state

@@ -9,6 +9,7 @@
     history_listeners        one row per recipient of events, with the first slot whose events it gets
     history_delivered        one row per event that a recipient got
     history_retention        one row per bay: before which slot its artifacts were deleted by housekeeping
+    history_owners           one row per change of who owns a bay while the old system is replaced
     history_reviews          one row per judgement or correction by a person; rows are added and never changed
 
 A position is not stored slot by slot: 10 bays of 500 blocks at 144 slots a day would be
@@ -41,7 +42,7 @@ from sqlalchemy import (
     TypeDecorator,
 )
 
-SCHEMA_VERSION = "0007"
+SCHEMA_VERSION = "0008"
 """The migration that this code is written for: the newest in `migrations/versions`."""
 
 # Not Airflow's `alembic_version`: the history may share a database with it.
@@ -105,6 +106,7 @@ tracks = Table(
     Column("first_seen", UtcTime, nullable=False),
     Column("recorded", UtcTime, nullable=False),
     Column("exited_at", UtcTime),
+    Column("imported", Text),
     Index("ix_history_tracks_exited", "bay_id", "exited_at"),
 )
 
@@ -253,6 +255,17 @@ retention = Table(
     metadata,
     Column("bay_id", _BAY, primary_key=True),
     Column("artifacts_before", UtcTime, nullable=False),
+)
+
+owners = Table(
+    "history_owners",
+    metadata,
+    Column("bay_id", _BAY, primary_key=True),
+    Column("changed_at", UtcTime, primary_key=True),
+    Column("owner", String(16), nullable=False),
+    Column("former", String(16), nullable=False),
+    Column("author", String(256), nullable=False),
+    Column("reason", Text, nullable=False),
 )
 
 reviews = Table(

@@ -25,6 +25,7 @@ class BatchOutcome(StrEnum):
     TRACKING_FAILED = "tracking failed"
     TRACKED = "tracked"
     WITHDRAWN = "withdrawn"
+    IMPORTED = "imported"
 
 
 class GapOutcome(StrEnum):

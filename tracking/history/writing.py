@@ -193,7 +193,7 @@ class HistoryWriter:
         with self._connection.begin():
             self._delete_tracked(None)
             for table in (positions, tracks):
-                self._connection.execute(table.delete().where(self._of(table)))
+                self._connection.execute(table.delete().where(self._own(table)))
 
     # -- back to the slot before ------------------------------------------------------------------
 
@@ -234,7 +234,7 @@ class HistoryWriter:
     def _undo(self, before: TrackingResult | None, begin: datetime) -> None:
         self._delete_tracked(begin)
         for table in (positions, tracks):
-            self._connection.execute(table.delete().where(self._of(table), table.c.recorded >= begin))
+            self._connection.execute(table.delete().where(self._own(table), table.c.recorded >= begin))
         if before is None:
             return
         known = {track.track_id: track for track in before.state.tracks}
@@ -260,7 +260,7 @@ class HistoryWriter:
         ours = sa.select(batches.c.slot).where(written, batches.c.reported.is_(False))
         run = self._connection.execute
         run(camera_failures.delete().where(self._of(camera_failures), camera_failures.c.slot.in_(ours)))
-        happened = self._of(events) if begin is None else sa.and_(self._of(events), events.c.slot >= begin)
+        happened = self._own(events) if begin is None else sa.and_(self._own(events), events.c.slot >= begin)
         run(events.delete().where(happened))
         run(batches.delete().where(written, batches.c.reported.is_(False)))
         captured = {
@@ -312,6 +312,11 @@ class HistoryWriter:
         asked = sa.select(sa.func.max(batches.c.slot)).where(self._of(batches), batches.c.sha256.is_not(None))
         newest: datetime | None = self._connection.execute(asked).scalar()
         return newest
+
+    def _own(self, table: sa.Table) -> sa.ColumnElement[bool]:
+        """The bay's rows of tracks, positions or events, but for those that were imported."""
+        imported = sa.select(tracks.c.track_id).where(self._of(tracks), tracks.c.imported.is_not(None))
+        return sa.and_(self._of(table), table.c.track_id.not_in(imported))
 
     def _of(self, table: sa.Table) -> sa.ColumnElement[bool]:
         return table.c.bay_id == self._bay_id
@@ -483,6 +488,7 @@ def _track_row(bay_id: str, track: Track, slot: datetime) -> Row:
         "first_seen": track.first_seen,
         "recorded": slot,
         "exited_at": (track.missed_since or slot) if track.status is TrackStatus.EXITED else None,
+        "imported": None,
     }
 
 

@@ -1,5 +1,6 @@
 """Which bays there are, and what each is."""
 
+from bisect import bisect_left
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 
@@ -76,7 +77,8 @@ def _summary(bay: BayConfig, known: Overview, now: datetime) -> BaySummary:
     length = slot_length(bay)
     # A slot is missing once the next one has begun: until then it is under way.
     until = now - (length or timedelta())
-    due = [slot for slot in scheduled_slots(bay, now - _DAY, until) if bay.closed(slot) is None]
+    slots = _due(bay, now)
+    due = bisect_left(slots, until) - bisect_left(slots, now - _DAY)
     return BaySummary(
         bay_id=bay.bay_id,
         description=bay.description,
@@ -89,8 +91,21 @@ def _summary(bay: BayConfig, known: Overview, now: datetime) -> BaySummary:
         cameras=len(bay.cameras),
         cameras_failed=list(known.failed_cameras),
         events_last_hour=known.events,
-        slots_missing=max(0, len(due) - known.tracked),
+        slots_missing=max(0, due - known.tracked),
     )
+
+
+def _due(bay: BayConfig, now: datetime) -> list[datetime]:
+    """Slots in which the bay is watched, from a day ago to an hour hence, in order. Worked out once an hour."""
+    hour = now.replace(minute=0, second=0, microsecond=0)
+    known = _due_slots.get(bay.bay_id)
+    if known is None or known[0] is not bay or known[1] != hour:
+        slots = scheduled_slots(bay, hour - _DAY, hour + _HOUR)
+        known = _due_slots[bay.bay_id] = (bay, hour, [slot for slot in slots if bay.closed(slot) is None])
+    return known[2]
+
+
+_due_slots: dict[str, tuple[BayConfig, datetime, list[datetime]]] = {}
 
 
 def _seconds(length: timedelta | None) -> float | None:

@@ -1,19 +1,22 @@
 """What happened, and what is missing."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import Field
 
+from bay_observation.errors import NotObservedError
 from bays import BayConfig
 from dashboard.api.access import Bay
 from dashboard.api.answers import Paging, answer, page
 from dashboard.api.history import history, said_of
-from dashboard.api.models import PLAIN, TRACK_ID, BlockEvent, Events, Gaps, MissingSlot
+from dashboard.api.models import PLAIN, TRACK_ID, Events, Gaps, MissingSlot
 from dashboard.api.routes.floor import newest_slot
 from dashboard.api.rows import event_row
 from dashboard.api.times import Period, slot_length
+from tracking.history import HistoryEvent
 from tracking.history.reviews import Review, corrections
 
 router = APIRouter(tags=["events"])
@@ -38,9 +41,8 @@ class PagedPeriod(Period, Paging):
 def list_events(request: Request, bay: Bay, wanted: Annotated[EventFilter, Query()]) -> Response:
     """What happened to blocks within a period of at most 92 days, in order of time."""
     wanted.check(_LONGEST)
-    rows = sorted(event_rows(bay.bay_id, wanted), key=_event_key)
-    shown, following = page(rows, _event_key, wanted)
-    return answer(request, Events(events=shown, next_cursor=following))
+    shown, following = page(sorted(found_events(bay.bay_id, wanted), key=_event_key), _event_key, wanted)
+    return answer(request, {"events": event_rows(bay.bay_id, shown), "next_cursor": following})
 
 
 @router.get("/bays/{bay_id}/gaps", response_model=Gaps)
@@ -52,13 +54,20 @@ def list_gaps(request: Request, bay: Bay, wanted: Annotated[PagedPeriod, Query()
     return answer(request, Gaps(gaps=shown, next_cursor=following))
 
 
-def event_rows(bay_id: str, wanted: EventFilter) -> list[BlockEvent]:
-    """The events that a filter lets through, in no particular order."""
+def found_events(bay_id: str, wanted: EventFilter) -> list[HistoryEvent]:
+    """The events that a filter lets through, in order of time."""
     if newest_slot(bay_id) is None:
         return []
-    found = history().events(
-        bay_id, wanted.start, wanted.end, kinds=wanted.kind, track_id=wanted.track, areas=wanted.area
-    )
+    try:
+        return history().events(
+            bay_id, wanted.start, wanted.end, kinds=wanted.kind, track_id=wanted.track, areas=wanted.area
+        )
+    except NotObservedError:
+        return []  # the gaps of the period say that nothing is known of it
+
+
+def event_rows(bay_id: str, found: Sequence[HistoryEvent]) -> list[dict[str, Any]]:
+    """The values of `BlockEvent`s, with what people said of them."""
     said: dict[Any, list[Review]] = {}
     everything = said_of(bay_id)
     for review in everything:
@@ -79,8 +88,9 @@ def missing_slots(bay: BayConfig, wanted: Period) -> list[MissingSlot]:
     return [MissingSlot(slot=gap.slot, outcome=gap.outcome, reason=gap.reason) for gap in found]
 
 
-def _event_key(event: BlockEvent) -> tuple[str, ...]:
-    return (event.time.isoformat(), event.track_id, event.kind, event.key)
+def _event_key(event: HistoryEvent) -> tuple[str, ...]:
+    places = (event.from_area, event.to_area, event.from_stage, event.to_stage)
+    return (event.time.isoformat(), event.track_id, event.kind, *(place or "" for place in places), *event.others)
 
 
 def _gap_key(gap: MissingSlot) -> tuple[str, ...]:

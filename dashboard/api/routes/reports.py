@@ -9,12 +9,13 @@ from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query, Request, Response
 
+from bay_observation.errors import NotObservedError
 from bays import BayConfig
 from dashboard.api.access import Bay
 from dashboard.api.answers import answer, with_etag
 from dashboard.api.history import history
 from dashboard.api.models import AreaDwell, BlockEvent, Report
-from dashboard.api.routes.events import EventFilter, event_rows, missing_slots
+from dashboard.api.routes.events import EventFilter, event_rows, found_events, missing_slots
 from dashboard.api.routes.floor import newest_slot
 from dashboard.api.times import Period
 from dashboard.workbook import workbook
@@ -74,11 +75,12 @@ def download_report(request: Request, bay: Bay, form: Format, wanted: Annotated[
 def _report(bay: BayConfig, wanted: Period) -> Report:
     wanted.check(_LONGEST)
     known = newest_slot(bay.bay_id) is not None
-    events = sorted(
-        event_rows(bay.bay_id, EventFilter(start=wanted.start, end=wanted.end)),
-        key=lambda event: (event.time, event.track_id, event.kind),
-    )
-    dwell = history().dwell(bay.bay_id, wanted.start, wanted.end) if known else []
+    rows = event_rows(bay.bay_id, found_events(bay.bay_id, EventFilter(start=wanted.start, end=wanted.end)))
+    events = [BlockEvent.model_construct(**row) for row in rows]
+    try:
+        dwell = history().dwell(bay.bay_id, wanted.start, wanted.end) if known else []
+    except NotObservedError:
+        dwell = []  # `missing` says that nothing is known of it
     missing = missing_slots(bay, wanted)
     return Report(
         bay_id=bay.bay_id,

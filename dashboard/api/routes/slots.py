@@ -17,7 +17,7 @@ from dashboard.plans import loaded
 
 router = APIRouter(tags=["frames"])
 
-_FOR_A_DAY = "private, max-age=86400"
+FOR_A_DAY = "private, max-age=86400"
 Slot = Annotated[str, Path(pattern=r"^\d{8}-\d{6}$", description="the slot in UTC: 20250702-161000")]
 CameraName = Annotated[str, Path(pattern=r"^[A-Za-z0-9][A-Za-z0-9_\-]{0,31}$")]
 _SHOWN = ("panel", "block", "HP_block", "crane", "grinder", "welder", "step_board", "pipe")
@@ -26,7 +26,7 @@ _SHOWN = ("panel", "block", "HP_block", "crane", "grinder", "welder", "step_boar
 @router.get("/bays/{bay_id}/slots/{slot}/frames", response_model=Frames)
 def list_frames(request: Request, bay: Bay, slot: Slot) -> Response:
     """Each camera of a slot: what was seen in its frame, in pixels, and the floor plan's blocks drawn back into it."""
-    batch = _batch(bay, slot)
+    batch = batch_of(bay, slot)
     store = ArtifactStore()
     seen, plan = loaded(store, "observation", bay.bay_id, batch), loaded(store, "fusion", bay.bay_id, batch)
     if seen is None and plan is None:
@@ -40,22 +40,27 @@ def list_frames(request: Request, bay: Bay, slot: Slot) -> Response:
 @router.get("/bays/{bay_id}/slots/{slot}/frames/{camera}/thumbnail.jpg", response_class=Response)
 def thumbnail(request: Request, bay: Bay, slot: Slot, camera: CameraName) -> Response:
     """A camera's frame, 480 pixels wide. Made once for all cameras of the slot, and kept on the API server."""
-    content = Pictures.of_host().thumbnail(ArtifactStore(), bay.bay_id, _batch(bay, slot), camera)
+    content = Pictures.of_host().thumbnail(ArtifactStore(), bay.bay_id, batch_of(bay, slot), camera)
     if content is None:
         raise HTTPException(404, f"camera {camera} gave no frame in slot {slot}, or it is not kept any more")
-    return with_etag(request, content, "image/jpeg", _FOR_A_DAY)
+    return with_etag(request, content, "image/jpeg", FOR_A_DAY)
 
 
 @router.get("/bays/{bay_id}/slots/{slot}/frames/{camera}/full.jpg", response_class=Response)
 def whole_frame(request: Request, bay: Bay, slot: Slot, camera: CameraName) -> Response:
     """A camera's frame as the camera sent it, while the capture is kept."""
-    content = full_frame(ArtifactStore(), bay.bay_id, _batch(bay, slot), camera)
+    content = full_frame(ArtifactStore(), bay.bay_id, batch_of(bay, slot), camera)
     if content is None:
         raise HTTPException(404, f"camera {camera} gave no frame in slot {slot}, or it is not kept any more")
-    return with_etag(request, content, "image/jpeg", _FOR_A_DAY)
+    return with_etag(request, content, "image/jpeg", FOR_A_DAY)
 
 
-def _batch(bay: BayConfig, slot: str) -> str:
+def batch_of(bay: BayConfig, slot: str) -> str:
+    """The batch of a slot as an address has it.
+
+    Raises:
+        HTTPException: 422, it is no slot.
+    """
     name = f"{bay.bay_id}_{slot}"
     try:
         return batch_id(bay.bay_id, slot_of(name))

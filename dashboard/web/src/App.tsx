@@ -2,6 +2,7 @@
 import type { ReactNode } from "react";
 
 import { ask } from "./api";
+import { CalendarPage } from "./CalendarPage";
 import { EventsPage } from "./EventsPage";
 import { FloorPage } from "./FloorPage";
 import { FramesPage } from "./FramesPage";
@@ -21,6 +22,7 @@ const PAGES: [Word, (props: { bay: BayDetail }) => ReactNode][] = [
   ["events", EventsPage],
   ["health", HealthPage],
   ["reports", ReportPage],
+  ["calendar", CalendarPage],
 ];
 
 export function App(): ReactNode {

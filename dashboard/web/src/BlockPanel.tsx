@@ -1,10 +1,12 @@
 /** The same floor as a list, and what is known of the block that is selected. */
-import { useEffect, useRef, type ReactNode } from "react";
+import { useEffect, useRef, useState, type ReactNode } from "react";
 
+import { Crops } from "./Crops";
 import { colourOf } from "./colours";
 import { doubt, short, type Stay } from "./day";
 import { useLanguage, word } from "./i18n";
 import { Tool } from "./Icon";
+import { BlockReviews } from "./Reviews";
 import { clock, dateAndClock } from "./times";
 import type { BayDetail, BayEvent } from "./types";
 
@@ -19,6 +21,7 @@ interface Props {
   selected: string | null;
   onSelect: (track: string | null) => void;
   onTime: (time: number) => void;
+  onCorrected: () => void;
 }
 
 export function BlockPanel(props: Props): ReactNode {
@@ -44,7 +47,7 @@ export function BlockPanel(props: Props): ReactNode {
                 onClick={() => props.onSelect(stay.track === selected ? null : stay.track)}
               >
                 <span className="bay-swatch" style={{ background: colourOf(props.colours, stay.stage) }} />
-                <span className="bay-strong">{short(stay.track)}</span> {stay.area}
+                <span className="bay-strong">{stay.name ?? short(stay.track)}</span> {stay.area}
                 <span className="bay-muted">
                   {stay.className} · {stay.stage ?? t("noStage")}
                   {doubtWord(stay, props.moment, t)}
@@ -65,8 +68,10 @@ function doubtWord(stay: Stay, moment: number, t: ReturnType<typeof useLanguage>
   return kind ? ` · ${t(kind)}` : "";
 }
 
-function BlockFacts({ bay, stays, events, moment, track, onSelect, onTime }: Props & { track: string }): ReactNode {
+function BlockFacts(props: Props & { track: string }): ReactNode {
+  const { bay, stays, events, moment, track, colours, onSelect, onTime, onCorrected } = props;
   const { t, locale } = useLanguage();
+  const [pictured, setPictured] = useState(false);
   const own = stays.filter((stay) => stay.track === track).sort((a, b) => a.since - b.since);
   const here = own.filter((stay) => stay.since <= moment).at(-1);
   const before = here && own.filter((stay) => stay.standingSince < here.standingSince).at(-1);
@@ -75,7 +80,7 @@ function BlockFacts({ bay, stays, events, moment, track, onSelect, onTime }: Pro
     <section aria-label={short(track)}>
       <div className="bay-row" style={{ justifyContent: "space-between" }}>
         <h2>
-          {short(track)} <span className="bay-muted">{track}</span>
+          {here?.name ?? short(track)} <span className="bay-muted">{track}</span>
         </h2>
         <Tool label={t("close")} icon="close" onClick={() => onSelect(null)} />
       </div>
@@ -84,6 +89,8 @@ function BlockFacts({ bay, stays, events, moment, track, onSelect, onTime }: Pro
           <Fact name={t("area")} value={here.area} />
           <Fact name={t("className")} value={here.className} />
           <Fact name={t("stage")} value={here.stage ?? t("noStage")} />
+          {here.seenStage && <Fact name={t("seenStage")} value={here.seenStage} />}
+          {here.continues && <Fact name={t("continues")} value={short(here.continues)} />}
           <Fact name={t("status")} value={word(t, "", here.until <= moment ? "exited" : here.status)} />
           <Fact name={t("since")} value={when(here.standingSince)} />
           <Fact name={t("from")} value={before ? before.area : t("appearedHere")} />
@@ -93,6 +100,23 @@ function BlockFacts({ bay, stays, events, moment, track, onSelect, onTime }: Pro
           <Fact name={t("confidence")} value={`${Math.round(here.confidence * 100)} %`} />
           <Fact name={t("sightings")} value={String(here.sightings)} />
         </dl>
+      )}
+      {here && (
+        <BlockReviews
+          key={track}
+          bay={bay}
+          stay={here}
+          moment={moment}
+          stages={[...colours.keys()]}
+          others={[...new Set(stays.filter((stay) => stay.until <= here.since).map((stay) => stay.track))]}
+          onDone={onCorrected}
+        />
+      )}
+      {here && (
+        <details key={`${track} pictures`} onToggle={(event) => setPictured(event.currentTarget.open)}>
+          <summary>{t("crops")}</summary>
+          {pictured && <Crops bay={bay} track={track} at={moment} />}
+        </details>
       )}
       {events.length > 0 && (
         <ul className="bay-list" aria-label={t("events")}>

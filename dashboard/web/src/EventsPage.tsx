@@ -3,13 +3,15 @@ import { useMemo, useState, type ReactNode } from "react";
 
 import { ask } from "./api";
 import { change } from "./BlockPanel";
+import { Crops } from "./Crops";
 import { short } from "./day";
 import { useLanguage, word } from "./i18n";
 import { useLoaded } from "./load";
 import { Failure, Note } from "./Notes";
 import { usePlace } from "./query";
+import { EventReviews, Judgement, RightFigures } from "./Reviews";
 import { dateAndClock, dateOf, DAY, dayOf, iso } from "./times";
-import type { BayDetail, EventList } from "./types";
+import type { BayDetail, BayEvent, EventList } from "./types";
 
 const KINDS = [
   "initial",
@@ -29,9 +31,10 @@ const PAGE = 200;
 
 export function EventsPage({ bay }: { bay: BayDetail }): ReactNode {
   const { t, locale } = useLanguage();
-  const [, setPlace] = usePlace();
   const newest = bay.newest_slot === null ? Date.now() : Date.parse(bay.newest_slot);
-  const [from, setFrom] = useState(() => dateOf(newest, bay.timezone));
+  const [place] = usePlace();
+  const asked = Date.parse(place("at") ?? "");
+  const [from, setFrom] = useState(() => dateOf(Number.isNaN(asked) ? newest : asked, bay.timezone));
   const [to, setTo] = useState(from);
   const [kind, setKind] = useState("");
   const [area, setArea] = useState("");
@@ -41,6 +44,11 @@ export function EventsPage({ bay }: { bay: BayDetail }): ReactNode {
   const query = { start: iso(start), end: iso(end), kind: kind || undefined, area: area || undefined, limit: 5000 };
   const key = JSON.stringify([bay.bay_id, query]);
   const events = useLoaded(key, (signal) => ask<EventList>(`bays/${bay.bay_id}/events`, clean(query), signal));
+  const [round, setRound] = useState(0);
+  const judged = (): void => {
+    events.again();
+    setRound((count) => count + 1);
+  };
   const rows = useMemo(() => [...(events.value?.events ?? [])].reverse(), [events.value]);
   const date = (value: string, use: (value: string) => void): void => {
     if (/^\d{4}-\d\d-\d\d$/.test(value)) use(value);
@@ -91,6 +99,7 @@ export function EventsPage({ bay }: { bay: BayDetail }): ReactNode {
               <th scope="col">{t("what")}</th>
               <th scope="col">{t("block")}</th>
               <th scope="col">{t("change")}</th>
+              <th scope="col">{t("judgement")}</th>
               <th scope="col">
                 <span className="bay-hidden">{t("floor")}</span>
               </th>
@@ -98,23 +107,13 @@ export function EventsPage({ bay }: { bay: BayDetail }): ReactNode {
           </thead>
           <tbody>
             {rows.slice(0, shown).map((event) => (
-              <tr key={event.key}>
-                <td>{dateAndClock(Date.parse(event.time), bay.timezone, locale)}</td>
-                <td>{word(t, "ev_", event.kind)}</td>
-                <td>
-                  {short(event.track_id)}
-                  {event.others.length > 0 && ` + ${event.others.map(short).join(", ")}`}
-                </td>
-                <td>{change(event) || event.to_area || event.from_area || "–"}</td>
-                <td>
-                  <button
-                    type="button"
-                    onClick={() => setPlace({ page: "floor", at: event.time, track: event.track_id })}
-                  >
-                    {t("openFloor")}
-                  </button>
-                </td>
-              </tr>
+              <EventRow
+                key={event.key}
+                bay={bay}
+                event={event}
+                when={dateAndClock(Date.parse(event.time), bay.timezone, locale)}
+                onJudged={judged}
+              />
             ))}
           </tbody>
         </table>
@@ -123,6 +122,55 @@ export function EventsPage({ bay }: { bay: BayDetail }): ReactNode {
         <button type="button" onClick={() => setShown(shown + PAGE)}>
           {t("more")}
         </button>
+      )}
+      <RightFigures bay={bay} start={start} end={end} round={round} />
+    </>
+  );
+}
+
+interface RowProps {
+  bay: BayDetail;
+  event: BayEvent;
+  when: string;
+  onJudged: () => void;
+}
+
+function EventRow({ bay, event, when, onJudged }: RowProps): ReactNode {
+  const { t } = useLanguage();
+  const [, setPlace] = usePlace();
+  const [open, setOpen] = useState(false);
+  return (
+    <>
+      <tr className={event.judgement === "rejected" ? "bay-struck" : ""}>
+        <td>{when}</td>
+        <td>{word(t, "ev_", event.kind)}</td>
+        <td>
+          {event.name ?? short(event.track_id)}
+          {event.others.length > 0 && ` + ${event.others.map(short).join(", ")}`}
+        </td>
+        <td>{change(event) || event.to_area || event.from_area || "–"}</td>
+        <td>
+          <Judgement bay={bay} event={event} onDone={onJudged} />
+        </td>
+        <td>
+          <span className="bay-row" style={{ flexWrap: "nowrap" }}>
+            <button type="button" aria-expanded={open} onClick={() => setOpen(!open)}>
+              {t("look")}
+              {event.comments > 0 && ` (${event.comments})`}
+            </button>
+            <button type="button" onClick={() => setPlace({ page: "floor", at: event.time, track: event.track_id })}>
+              {t("openFloor")}
+            </button>
+          </span>
+        </td>
+      </tr>
+      {open && (
+        <tr>
+          <td colSpan={6}>
+            <Crops bay={bay} track={event.track_id} at={Date.parse(event.time)} around />
+            <EventReviews bay={bay} event={event} onDone={onJudged} />
+          </td>
+        </tr>
       )}
     </>
   );

@@ -233,7 +233,7 @@ export function FloorCanvas(props: Props): ReactNode {
       )}
       {tip && (
         <div className="bay-tip" style={{ left: Math.max(4, tip.x - 60), top: tip.y + 18 }}>
-          <strong>{props.names.get(tip.stay.track) ?? short(tip.stay.track)}</strong> {tip.stay.className} · {tip.stay.area}
+          <strong>{tip.stay.name ?? short(tip.stay.track)}</strong> {tip.stay.className} · {tip.stay.area}
           <br />
           {tip.stay.stage ?? t("noStage")} · {word(t, "", tip.stay.status)} · {tip.stay.height.toFixed(1)} m
         </div>

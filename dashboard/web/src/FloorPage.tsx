@@ -76,6 +76,7 @@ function Day({ bay, newest, first, follow }: DayProps): ReactNode {
   );
 
   const stays = useMemo(() => (stayList.value?.stays ?? []).map(toStay), [stayList.value]);
+  const names = useMemo(() => new Map(stays.flatMap((stay) => (stay.name ? [[stay.track, stay.name]] : []))), [stays]);
   const moves = useMemo(() => trails(stays), [stays]);
   const colours = useMemo(() => stageColours(stays.map((stay) => stay.stage)), [stays]);
   const cameras = useMemo(
@@ -133,7 +134,7 @@ function Day({ bay, newest, first, follow }: DayProps): ReactNode {
       trails={moves}
       unseen={before ? NOTHING : (unseenFloor.value?.unseen ?? NOTHING)}
       cameras={cameras}
-      names={NO_NAMES}
+      names={names}
       colours={colours}
       layers={layers}
       moment={moment}
@@ -247,13 +248,16 @@ function Day({ bay, newest, first, follow }: DayProps): ReactNode {
           selected={selected}
           onSelect={(track) => setPlace({ track })}
           onTime={(time) => moment.set(time)}
+          onCorrected={() => {
+            stayList.again();
+            eventList.again();
+          }}
         />
       </div>
     </>
   );
 }
 
-const NO_NAMES: ReadonlyMap<string, string> = new Map();
 const NOTHING: readonly Ring[][] = [];
 
 function unique(values: readonly string[]): string[] {

@@ -16,6 +16,9 @@ export interface Stay {
   deviation: number;
   confidence: number;
   sightings: number;
+  name: string | null;
+  continues: string | null;
+  seenStage: string | null;
   ring: Ring;
   centre: Point;
   box: [number, number, number, number];
@@ -40,6 +43,9 @@ export function toStay(row: StayRow, id: number): Stay {
     deviation: row.position_std_m,
     confidence: row.confidence,
     sightings: row.sightings,
+    name: row.name,
+    continues: row.continues,
+    seenStage: row.seen_stage,
     ring: row.footprint,
     centre: [(box[0] + box[2]) / 2, (box[1] + box[3]) / 2],
     box,
@@ -78,11 +84,12 @@ export function short(track: string): string {
 }
 
 /** Whether a block answers to what a person typed: its number, its id, its given name, its area. */
-export function matches(stay: Stay, text: string, name?: string): boolean {
+export function matches(stay: Stay, text: string): boolean {
   const wanted = text.trim().toLowerCase();
   if (!wanted) return true;
+  if (stay.name?.toLowerCase().includes(wanted)) return true;
   if (/^#?\d+$/.test(wanted)) return short(stay.track) === `#${Number(wanted.replace("#", ""))}`;
-  return [stay.track, stay.area, name ?? ""].some((value) => value.toLowerCase().includes(wanted));
+  return [stay.track, stay.area].some((value) => value.toLowerCase().includes(wanted));
 }
 
 /** Why a stay is shown with doubt; null where there is none. */

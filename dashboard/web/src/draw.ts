@@ -43,10 +43,16 @@ const outlines = new WeakMap<Stay, Path2D>();
 
 type Doubt = (typeof DOUBTS)[number];
 
-/** Draws the floors of one canvas, one after the other. */
+/**
+ * Draws the floors of one canvas, one after the other.
+ *
+ * What stands still for most of a day (ground, blocks, labels, cameras) lies on a canvas of its own, of which a step draws
+ * again what changed. Arrows reach across half the floor: they are drawn over it each time.
+ */
 export class Painter {
   private readonly scene = new Scene();
   private readonly ground = document.createElement("canvas");
+  private readonly still = document.createElement("canvas");
   private setting: readonly unknown[] = [];
   private known = new WeakMap<object, Map<number, Piece>>();
   private cameras: readonly Piece[] = [];
@@ -58,23 +64,29 @@ export class Painter {
     const { bay, view, theme, colours, layers, unseen, cameras, names, shown, stale } = picture;
     const setting = [width, height, ratio, bay, view, theme, colours, layers, unseen, cameras, names, shown, stale];
     const whole = setting.some((value, index) => value !== this.setting[index]);
+    const [ground, still] = [this.ground, this.still].map((canvas) => canvas.getContext("2d", { alpha: false }));
+    if (!ground || !still) return 0;
     if (whole) {
       this.setting = setting;
       this.known = new WeakMap();
       this.cameras = layers.cameras ? cameraPieces(picture) : [];
-      for (const canvas of [element, this.ground]) {
+      for (const canvas of [element, this.ground, this.still]) {
         canvas.width = Math.round(width * ratio);
         canvas.height = Math.round(height * ratio);
       }
-      const brush = this.ground.getContext("2d");
-      brush?.scale(ratio, ratio);
-      if (brush) drawGround(brush, width, height, picture);
+      ground.scale(ratio, ratio);
+      drawGround(ground, width, height, picture);
     }
-    return this.scene.draw(context, this.ground, this.pieces(picture), ratio, whole);
+    const changed = this.scene.draw(still, this.ground, this.pieces(picture), ratio, whole);
+    context.setTransform(1, 0, 0, 1, 0, 0);
+    context.drawImage(this.still, 0, 0);
+    context.setTransform(ratio, 0, 0, ratio, 0, 0);
+    for (const piece of this.moves(picture)) piece.draw(context);
+    return changed;
   }
 
   private pieces(picture: Picture): Piece[] {
-    const { layers, standing, bay, moment, selected } = picture;
+    const { layers, standing, bay } = picture;
     const bodies: Piece[] = [];
     const marks: Piece[] = [];
     for (const stay of standing) {
@@ -90,13 +102,19 @@ export class Painter {
         if (corner >= 0) bodies.push(this.piece(area, corner, () => areaName(area, corner, picture)));
       }
     }
-    const trails: Piece[] = [];
-    for (const trail of layers.trails ? picture.trails : []) {
+    return [...bodies, ...marks, ...this.cameras];
+  }
+
+  /** Arrows of the last hour and of the block that is selected, and what is measured. */
+  private moves(picture: Picture): Piece[] {
+    const { moment, selected } = picture;
+    const found: Piece[] = [];
+    for (const trail of picture.layers.trails ? picture.trails : []) {
       const recent = moment >= trail.at && moment - trail.at < TRAIL_MS;
       if (!recent && (trail.track !== selected || trail.at > moment)) continue;
-      trails.push(this.piece(trail, Number(recent), () => trailPiece(trail, recent, picture)));
+      found.push(this.piece(trail, Number(recent), () => trailPiece(trail, recent, picture)));
     }
-    return [...bodies, ...marks, ...trails, ...this.cameras, ...measurePieces(picture)];
+    return [...found, ...measurePieces(picture)];
   }
 
   /** The piece of something in one look, made once. */

@@ -43,6 +43,18 @@ const CSS = `
 .bay-swatch{display:inline-block;width:14px;height:14px;border:1px solid var(--bay-fg);border-radius:3px;flex:none}
 .bay-hatched{background:repeating-linear-gradient(135deg,var(--bay-fg) 0 1px,transparent 1px 5px)}
 .bay-dashed{border-style:dashed}
+.bay-said{margin:0;padding-left:18px}
+.bay-struck td:nth-child(-n+4){text-decoration:line-through;color:var(--bay-muted)}
+.bay summary{cursor:pointer;min-height:34px;padding:6px 0;font-weight:600}
+.bay-crops{display:flex;flex-wrap:wrap;gap:8px}
+.bay .bay-crops button{flex-direction:column;padding:4px;max-width:220px;font-size:12px}
+.bay-crops img{max-width:100%;max-height:170px;border-radius:4px;min-height:60px}
+.bay-calendar{border-collapse:separate;border-spacing:4px;width:100%;max-width:900px;table-layout:fixed}
+.bay-calendar th{color:var(--bay-muted);font-weight:600}
+.bay .bay-day{display:flex;width:100%;min-height:56px;flex-direction:column;align-items:center;justify-content:center;gap:0;
+ padding:2px;font-size:13px;border-width:2px}
+.bay button.bay-whole-day{border-color:var(--bay-ok)}.bay button.bay-some-gaps{border-color:var(--bay-warn)}
+.bay button.bay-many-gaps{border-color:var(--bay-alarm);border-style:dashed}
 .bay-muted{color:var(--bay-muted)}
 .bay-facts{display:grid;grid-template-columns:auto 1fr;gap:2px 12px;margin:0}
 .bay-facts dt{color:var(--bay-muted)}.bay-facts dd{margin:0}

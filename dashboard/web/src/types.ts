@@ -68,6 +68,9 @@ export interface StayRow {
   position_std_m: number;
   confidence: number;
   footprint: Ring;
+  name: string | null;
+  continues: string | null;
+  seen_stage: string | null;
 }
 
 export interface StayList {
@@ -90,6 +93,9 @@ export interface BayEvent {
   to_stage: string | null;
   others: string[];
   details: Record<string, unknown>;
+  name: string | null;
+  judgement: "confirmed" | "rejected" | null;
+  comments: number;
 }
 
 export interface EventList {
@@ -194,4 +200,55 @@ export interface Health {
     deferred: number;
     unclaimed: number;
   }[];
+}
+
+export interface ReviewRow {
+  review_id: string;
+  made_at: string;
+  author: string;
+  kind: "confirmed" | "rejected" | "comment" | "name" | "same" | "stage";
+  track_id: string;
+  at: string;
+  event_kind: string | null;
+  value: string;
+  comment: string;
+  cameras: string[];
+}
+
+export interface ReviewList {
+  reviews: ReviewRow[];
+  next_cursor: string | null;
+}
+
+export interface Rightness {
+  name: string;
+  confirmed: number;
+  rejected: number;
+}
+
+export interface ReviewFigures {
+  events: number;
+  kinds: Rightness[];
+  cameras: Rightness[];
+}
+
+export interface BlockCrop {
+  slot: string;
+  camera: string;
+  box: [number, number, number, number];
+}
+
+export interface CropList {
+  crops: BlockCrop[];
+}
+
+export interface CalendarDay {
+  date: string;
+  due: number;
+  missing: number;
+  outcomes: Record<string, number>;
+}
+
+export interface CalendarList {
+  days: CalendarDay[];
 }

@@ -21,6 +21,9 @@ function row(changes: Partial<StayRow> = {}): StayRow {
     height_m: 4,
     position_std_m: 0.05,
     confidence: 0.9,
+    name: null,
+    continues: null,
+    seen_stage: null,
     footprint: [
       [4, 3],
       [12, 3],
@@ -63,6 +66,6 @@ describe("a day of stays", () => {
     expect(short("yard-000012")).toBe("#12");
     for (const text of ["12", "#12", "012", "a25", "yard-000012", " "]) expect(matches(first, text)).toBe(true);
     for (const text of ["1", "#2", "A13", "nonsense"]) expect(matches(first, text)).toBe(false);
-    expect(matches(first, "hull 7", "Hull 7-B")).toBe(true);
+    expect(matches({ ...first, name: "Hull 7-B" }, "hull 7")).toBe(true);
   });
 });

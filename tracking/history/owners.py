@@ -1,0 +1,49 @@
+"""Who owned a bay, from when on: the changes of `owner` in its file, as they were made."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+import sqlalchemy as sa
+
+from tracking.history.history import History
+from tracking.history.schema import owners
+
+_LONGEST_AUTHOR = 256
+
+
+@dataclass(frozen=True)
+class OwnerChange:
+    """A change of owner: `changed_at` (aware, UTC), by whom, and why."""
+
+    changed_at: datetime
+    owner: str
+    former: str
+    author: str
+    reason: str
+
+
+def note_owner(history: History, bay_id: str, change: OwnerChange) -> None:
+    """Add a change of a bay's owner.
+
+    Raises:
+        HistoryUnavailableError: the database cannot be used.
+    """
+    row = {name: getattr(change, name) for name in OwnerChange.__dataclass_fields__}
+    row |= {"bay_id": bay_id, "author": change.author[:_LONGEST_AUTHOR]}
+    with history.database.writing() as connection, connection.begin():
+        connection.execute(owners.insert().values(row))
+
+
+def owner_changes(history: History, bay_id: str) -> list[OwnerChange]:
+    """Every change of a bay's owner, the oldest first.
+
+    Raises:
+        HistoryError: nothing was written yet.
+    """
+    asked = (
+        sa.select(*(owners.c[name] for name in OwnerChange.__dataclass_fields__))
+        .where(owners.c.bay_id == bay_id)
+        .order_by(owners.c.changed_at)
+    )
+    with history.database.reading() as connection:
+        return [OwnerChange(*row) for row in connection.execute(asked)]
