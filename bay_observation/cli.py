@@ -147,6 +147,12 @@ def _entries() -> Iterator[Entry]:
     yield entry("legacy check", "legacy", "check", "what of the old system's data does not fit", "migration.md")
     yield entry("legacy dump", "legacy", "dump", "the old Redis' hashes, a line of JSON each", "migration.md")
     yield entry("legacy import", "legacy", "import", "old results into the history, marked", "migration.md")
+    yield entry("legacy compare", "legacy", "compare", "old and new beside each other: is a bay ready", "migration.md")
+    yield entry("legacy bridge", "legacy", "bridge", "hash and message for the old consumers", "migration.md")
+    yield entry("legacy own", "legacy", "own", "give a bay to another owner, between two slots", "migration.md")
+    yield entry(
+        "legacy status", "legacy", "status", "who owns each bay, and whether its bridge keeps up", "migration.md"
+    )
     yield entry("airflow", _AIRFLOW, "", "Airflow's own commands, on this installation's DAGs", "deploy.md")
     yield entry("lab evaluate", "lab.evaluation", "", "how right fusion and the whole pipeline are")
     yield entry("lab cluster check", "lab.cluster", "check", "whether several hosts can be built here", "network.md")

@@ -17,6 +17,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from croniter import CroniterBadDateError, croniter
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
+from bays.migration import Migration
 from bays.naming import BAY_ID
 from bays.notifications import Notification
 from bays.provider_configs import PROVIDER_CONFIGS, LocalTarget, check_provider_config, installed_providers
@@ -305,6 +306,7 @@ class BayConfig(_Strict):
     notifications: tuple[Notification, ...] = ()
     camera_down_after: Annotated[int, Field(ge=1, le=144)] = 3
     layout: Annotated[Layout, Field(alias="factory_layout")]
+    migration: Migration | None = None
 
     @field_validator("timezone")
     @classmethod
@@ -379,6 +381,11 @@ class BayConfig(_Strict):
     def zone(self) -> ZoneInfo:
         """Time zone of `operating_hours` and `skip_times`."""
         return ZoneInfo(self.timezone)
+
+    @property
+    def notifies(self) -> bool:
+        """Whether recipients get the bay's events: not while an old system owns it."""
+        return self.migration is None or self.migration.owner == "new"
 
     @property
     def fusion_cameras(self) -> tuple[Camera, ...]:
