@@ -17,6 +17,7 @@ from contextvars import ContextVar
 from typing import NoReturn
 
 from bay_observation.errors import (
+    AirflowUnavailableError,
     BayObservationError,
     ConfigError,
     HistoryUnavailableError,
@@ -26,7 +27,7 @@ from bay_observation.errors import (
 
 DONE, FAILED, WRONG_USE, CANNOT_TELL, INTERRUPTED = 0, 1, 2, 3, 130
 
-_UNTOLD = (HistoryUnavailableError, NotObservedError, UncertainCalibrationError)
+_UNTOLD = (AirflowUnavailableError, HistoryUnavailableError, NotObservedError, UncertainCalibrationError)
 _called: ContextVar[str | None] = ContextVar("_called", default=None)
 
 
