@@ -13,6 +13,16 @@ export interface Piece {
   draw: (context: CanvasRenderingContext2D) => void;
 }
 
+export type Brush = CanvasRenderingContext2D | OffscreenCanvasRenderingContext2D;
+
+/** A picture that is drawn once; sizes are pixels of the device. */
+export function bitmap(width: number, height: number, draw: (brush: OffscreenCanvasRenderingContext2D) => void): ImageBitmap {
+  const canvas = new OffscreenCanvas(Math.max(1, width), Math.max(1, height));
+  const brush = canvas.getContext("2d");
+  if (brush) draw(brush);
+  return canvas.transferToImageBitmap();
+}
+
 /** More boxes than this cost more than the whole. */
 const MOST_BOXES = 80;
 
@@ -30,7 +40,7 @@ export class Scene {
    */
   draw(
     context: CanvasRenderingContext2D,
-    ground: HTMLCanvasElement,
+    ground: ImageBitmap,
     pieces: readonly Piece[],
     ratio: number,
     whole: boolean,
@@ -92,7 +102,7 @@ function overlap(a: Box, b: Box): boolean {
 
 function paint(
   context: CanvasRenderingContext2D,
-  ground: HTMLCanvasElement,
+  ground: ImageBitmap,
   pieces: readonly Piece[],
   ratio: number,
   box: Box,

@@ -61,8 +61,12 @@ const CSS = `
 .bay-note{border:1px solid var(--bay-line);border-left:4px solid var(--bay-warn);border-radius:6px;padding:6px 10px}
 .bay-note.bay-bad{border-left-color:var(--bay-alarm)}
 .bay-time{display:flex;flex-wrap:wrap;gap:6px 8px;align-items:center}
-.bay-track{position:relative;flex:1 1 480px;height:46px;touch-action:none;cursor:pointer}
+.bay-track{position:relative;overflow:clip;overflow-clip-margin:8px;flex:1 1 480px;height:46px;touch-action:none;cursor:pointer}
 .bay-track canvas{width:100%;height:100%;display:block}
+.bay-mark{position:absolute;inset:0;pointer-events:none;will-change:transform}
+.bay-mark span{position:absolute;left:-1.5px;top:3px;width:3px;height:33px;background:var(--bay-fg)}
+.bay-mark span::before{content:"";position:absolute;left:-3.5px;top:0;width:10px;height:10px;border-radius:50%;
+ background:var(--bay-fg)}
 .bay-now{width:11em;height:1.5em;contain:strict;white-space:nowrap;font-variant-numeric:tabular-nums;font-weight:600;
  font-size:16px}
 .bay-table{border-collapse:collapse;width:100%}

@@ -21,7 +21,7 @@ function context(log: string[]): CanvasRenderingContext2D {
 }
 
 describe("a canvas of which only what has changed is drawn again", () => {
-  const ground = { width: 100, height: 50 } as HTMLCanvasElement;
+  const ground = { width: 100, height: 50 } as ImageBitmap;
   const log: string[] = [];
   const piece = (name: string, at: Box): Piece => ({ box: at, draw: () => log.push(name) });
   const left = piece("left", box(0, 0, 10, 10));
