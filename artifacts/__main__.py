@@ -3,6 +3,8 @@
 init       mark the root of a store, so that an absent mount is recognised (STORE_MARKER=required)
 status     whether the store answers, and what waits in this host's spool
 replicate  publish what waits in this host's spool, in order: a service of every observer
+list       the newest batches of a bay, and which artifacts each has
+get        read an artifact: as JSON, or a capture's frames as files
 convert    write a store of format 1 as a new store of format 2
 
 DATA_PATH is the store, SPOOL_PATH the spool. See docs/storage.md.
@@ -17,16 +19,26 @@ import threading
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any, get_args
 
 from artifacts.conversion import convert
 from artifacts.faults import named_errors
 from artifacts.filesystem import MARKER
+from artifacts.inspection import to_plain
 from artifacts.location import data_root, file_system
+from artifacts.reference import Stage
 from artifacts.replication import Replicator
 from artifacts.spool import Spool
 from artifacts.store import ArtifactStore
 from bay_observation.commands import CANNOT_TELL, DONE, FAILED, failed, program, run_command
-from bay_observation.errors import ArtifactError, BayObservationError, ConfigError, SpoolError, StoreUnavailableError
+from bay_observation.errors import (
+    ArtifactError,
+    BayObservationError,
+    ConfigError,
+    MissingArtifactError,
+    SpoolError,
+    StoreUnavailableError,
+)
 
 # No task waits for the replicator: a slow store may take its time.
 _TIMEOUT_S = 120.0
@@ -127,6 +139,49 @@ def _replicate(options: argparse.Namespace) -> int:
     return 0
 
 
+def _list(options: argparse.Namespace) -> int:
+    store = ArtifactStore(data_root())
+    stages = get_args(Stage)
+    known = {stage: set(store.batch_ids(stage, options.bay)) for stage in stages}
+    newest = sorted(set().union(*known.values()))[-max(options.newest, 1) :]
+    if not newest:
+        raise MissingArtifactError(f"{store.location}: no artifact of bay {options.bay}")
+    rows = {batch: [stage for stage in stages if batch in known[stage]] for batch in newest}
+    if options.json:
+        print(json.dumps({"store": store.location, "batches": rows}, indent=1))
+    else:
+        print("\n".join(f"{batch}  {', '.join(there)}" for batch, there in rows.items()))
+        print(store.location, file=sys.stderr)
+    return DONE
+
+
+def _get(options: argparse.Namespace) -> int:
+    store = ArtifactStore(data_root())
+    batch = store.newest(options.stage, options.bay) if options.batch == "newest" else options.batch
+    reference = None if batch is None else store.find(options.stage, options.bay, batch)
+    if reference is None:
+        raise MissingArtifactError(
+            f"{store.location}: no {options.stage} artifact of {batch or options.bay}: `bay-observation store list"
+            f" {options.bay}` lists what there is"
+        )
+    value = store.load(reference)
+    print(store.where(reference), file=sys.stderr)
+    if options.frames is not None:
+        return _write_frames(value, options)
+    print(json.dumps(to_plain(value), ensure_ascii=False, indent=1))
+    return DONE
+
+
+def _write_frames(value: Any, options: argparse.Namespace) -> int:
+    if options.stage != "capture":
+        raise ConfigError(f"--frames: a {options.stage} artifact has no frames; the stage capture has")
+    options.frames.mkdir(parents=True, exist_ok=True)
+    for image in value.images:
+        (options.frames / f"{image.image_id}.jpg").write_bytes(image.jpeg)
+    print(f"{options.frames}: {len(value.images)} frames")
+    return DONE
+
+
 def _convert(options: argparse.Namespace) -> int:
     result = convert(options.old, options.new)
     for reason in result.refused:
@@ -162,6 +217,17 @@ def make_parser() -> argparse.ArgumentParser:
     replicate = commands.add_parser("replicate", help="publish what waits")
     replicate.add_argument("--once", action="store_true", help="what waits now, and end")
     replicate.set_defaults(run=_replicate)
+    listing = commands.add_parser("list", help="the newest batches of a bay, and which artifacts each has")
+    listing.add_argument("bay", help="a bay's id, as 3bay_north")
+    listing.add_argument("--newest", type=int, default=20, metavar="N", help="so many batches (20)")
+    listing.add_argument("--json", action="store_true", help="one JSON document in place of the lines")
+    listing.set_defaults(run=_list)
+    getting = commands.add_parser("get", help="read an artifact: as JSON, or a capture's frames as files")
+    getting.add_argument("bay", help="a bay's id, as 3bay_north")
+    getting.add_argument("batch", help="as 3bay_north_20250702-071000, or newest")
+    getting.add_argument("stage", choices=get_args(Stage), help="whose artifact")
+    getting.add_argument("--frames", type=Path, metavar="FOLDER", help="of a capture: write its frames there")
+    getting.set_defaults(run=_get)
     conversion = commands.add_parser("convert", help="write a store of format 1 as a new store of format 2")
     conversion.add_argument("old", type=Path, help="root of the old store; it is not changed")
     conversion.add_argument("new", type=Path, help="root of the new store")

@@ -162,6 +162,8 @@ class ArtifactStore:
             WrongArtifactError: it is damaged, truncated, foreign, outdated, or replaced.
             StoreUnavailableError: the store fails, and this host's spool does not hold the artifact.
         """
+        if reference is None:  # what `find` gives where nothing is
+            raise MissingArtifactError(f"{self._files.root}: there is no artifact to load: `find` gave None")
         content = None if self.spool is None else self.spool.read(reference)
         if content is None:
             content = self._read_verified(reference)

@@ -83,6 +83,7 @@ JOBS: dict[str, str] = {
     "models": "the models that look at the frames",
     "store": "artifacts on the shared storage",
     "history": "where blocks are and were, and what happened",
+    "triggerers": "who runs the deferred tasks",
     "simulate": "a yard with known truth, and its cameras",
     "demo": "the product at work",
     "backtest": "a stored day again, with other parameters",
@@ -113,12 +114,16 @@ def _entries() -> Iterator[Entry]:
     yield entry("store status", "artifacts", "status", "whether the store answers, and what waits", "storage.md")
     yield entry("store init", "artifacts", "init", "mark the root of a store", "storage.md")
     yield entry("store replicate", "artifacts", "replicate", "publish what waits in this host's spool", "storage.md")
+    yield entry("store list", "artifacts", "list", "the newest batches of a bay, and their artifacts", "storage.md")
+    yield entry("store get", "artifacts", "get", "read an artifact: as JSON, or its frames", "storage.md")
     yield entry("store convert", "artifacts", "convert", "a store of format 1 as one of format 2", "storage.md")
     yield entry("store clean", "housekeeping", "", "delete what is kept no longer", "housekeeping.md")
     for word, text in (
         ("show", "what stands in a bay, or where a block is and was"),
         ("events", "what happened"),
         ("dwell", "how long blocks stood in each area at each stage"),
+        ("use", "how much of each area's floor was used, day by day"),
+        ("diff", "which blocks differ between two moments"),
         ("gaps", "which slots are missing, and why"),
         ("cameras", "which cameras went down and came back"),
         ("names", "which block has which number of the yard's own, and how certainly"),
@@ -130,6 +135,9 @@ def _entries() -> Iterator[Entry]:
         ("prune", "delete what is older than some days"),
     ):
         yield entry(f"history {word}", "tracking", word, text, "history.md")
+    yield entry(
+        "triggerers status", "triggers", "status", "per queue who lives, and what no process holds", "triggerers.md"
+    )
     yield entry("simulate serve", "lab.simulation", "serve", "let a bay's simulated cameras listen")
     yield entry("simulate render", "lab.simulation", "render", "write one frame of one camera")
     yield entry("demo", "lab.demo", "", "six slots through a real Airflow, beside the truth")
@@ -139,6 +147,12 @@ def _entries() -> Iterator[Entry]:
     yield entry("legacy check", "legacy", "check", "what of the old system's data does not fit", "migration.md")
     yield entry("legacy dump", "legacy", "dump", "the old Redis' hashes, a line of JSON each", "migration.md")
     yield entry("legacy import", "legacy", "import", "old results into the history, marked", "migration.md")
+    yield entry("legacy compare", "legacy", "compare", "old and new beside each other: is a bay ready", "migration.md")
+    yield entry("legacy bridge", "legacy", "bridge", "hash and message for the old consumers", "migration.md")
+    yield entry("legacy own", "legacy", "own", "give a bay to another owner, between two slots", "migration.md")
+    yield entry(
+        "legacy status", "legacy", "status", "who owns each bay, and whether its bridge keeps up", "migration.md"
+    )
     yield entry("airflow", _AIRFLOW, "", "Airflow's own commands, on this installation's DAGs", "deploy.md")
     yield entry("lab evaluate", "lab.evaluation", "", "how right fusion and the whole pipeline are")
     yield entry("lab cluster check", "lab.cluster", "check", "whether several hosts can be built here", "network.md")

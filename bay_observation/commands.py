@@ -16,7 +16,13 @@ from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from typing import NoReturn
 
-from bay_observation.errors import BayObservationError, ConfigError, HistoryUnavailableError
+from bay_observation.errors import (
+    AirflowUnavailableError,
+    BayObservationError,
+    ConfigError,
+    HistoryUnavailableError,
+    NotObservedError,
+)
 
 DONE, FAILED, WRONG_USE, CANNOT_TELL, INTERRUPTED = 0, 1, 2, 3, 130
 
@@ -51,7 +57,8 @@ def status_of(error: BayObservationError) -> int:
     """The exit status of a command that ends with this error."""
     if isinstance(error, ConfigError):
         return WRONG_USE
-    return CANNOT_TELL if isinstance(error, HistoryUnavailableError) else FAILED
+    unknown = isinstance(error, HistoryUnavailableError | NotObservedError | AirflowUnavailableError)
+    return CANNOT_TELL if unknown else FAILED
 
 
 def failed(error: BayObservationError) -> int:

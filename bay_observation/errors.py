@@ -14,7 +14,10 @@
     ├── TrackingError      a fusion result does not fit the tracker's state
     │   └── LateBatchError     a batch cannot be entered where it belongs; the history keeps what it has
     ├── HistoryError       the history does not hold what is asked, or does not fit what is written
+    │   ├── NeverTrackedError         a slot that is waited for will have no tracks
+    │   ├── NotObservedError          no slot of the time that is asked about was tracked: nothing is known of it
     │   └── HistoryUnavailableError   its database cannot be reached, or its schema is another version's
+    ├── AirflowUnavailableError   Airflow's database does not answer on this host
     ├── BacktestError      a stored day cannot be run again, or a stage of it failed
     ├── SimulationError    the simulated yard cannot be built or served
     └── ClusterError       the cluster on one machine cannot be built, or a service of it does not answer
@@ -99,8 +102,20 @@ class HistoryError(BayObservationError):
     """The history has no answer to a question, or what is to be written does not follow from it."""
 
 
+class NotObservedError(HistoryError):
+    """Nothing is known of the time that is asked about, which is another answer than that nothing was there."""
+
+
 class HistoryUnavailableError(HistoryError):
     """The history's database cannot be used: not reachable, no driver, or a schema of another version."""
+
+
+class AirflowUnavailableError(BayObservationError):
+    """Airflow's own database cannot be asked from this host: it does not answer, or is not for this host."""
+
+
+class NeverTrackedError(HistoryError):
+    """A slot has no tracks and will have none: its bay was closed, or its batch was skipped or withdrawn."""
 
 
 class BacktestError(BayObservationError):

@@ -1,6 +1,7 @@
 """What a bay is: one strict YAML file per bay, and the names that follow from its id."""
 
 from bays.loading import bay_ids, bays_path, enabled_bays, load_bay
+from bays.migration import Migration, Owner
 from bays.models import (
     Area,
     BayConfig,
@@ -40,9 +41,11 @@ __all__ = [
     "DailyWindow",
     "Intrinsics",
     "Layout",
+    "Migration",
     "Models",
     "Network",
     "Notification",
+    "Owner",
     "Pose",
     "Retention",
     "Schedule",

@@ -12,6 +12,7 @@ import yaml
 from bay_observation.errors import ConfigError
 from bay_observation.files import write_atomically
 from bays.loading import bay_file, load_bay, parse_bay
+from bays.migration import Owner
 from bays.models import BayConfig, Intrinsics, Pose
 
 # A replacement of text[start:end]; an insertion has start == end.
@@ -72,6 +73,38 @@ def write_calibration(bay_id: str, name: str, pose: Pose, intrinsics: Intrinsics
     if not dry_run:
         _replace(path, old, new)
     return new
+
+
+def with_owner(text: str, bay_id: str, owner: Owner) -> str:
+    """A bay file's text with another `migration.owner`.
+
+    Raises:
+        ConfigError: the file is wrong, or would be with this owner; or it has no `migration`.
+    """
+    path = bay_file(bay_id)
+    parse_bay(path, text, bay_id)
+    root = yaml.compose(text, Loader=yaml.SafeLoader)
+    if not isinstance(root, yaml.MappingNode) or not isinstance(_value(root, "migration"), yaml.MappingNode):
+        raise ConfigError(f"{path}: has no key migration: add it with the present owner, as migration: {{owner: old}}")
+    for start, end, replacement in sorted(_mapping_edits(text, root, "migration", {"owner": owner}), reverse=True):
+        text = text[:start] + replacement + text[end:]
+    after = parse_bay(path, text, bay_id)
+    if after.migration is None or after.migration.owner != owner:
+        raise ConfigError(f"{path}: migration.owner cannot be edited: write it out without a YAML anchor")
+    return text
+
+
+def write_owner(bay_id: str, owner: Owner) -> None:
+    """Replace the bay's file, whole or not at all; all but `migration.owner` stays.
+
+    Raises:
+        ConfigError: as `with_owner`, or the file cannot be read or written.
+    """
+    path = bay_file(bay_id).resolve()
+    old = read_text(path)
+    new = with_owner(old, bay_id, owner)
+    if new != old:
+        _replace(path, old, new)
 
 
 def read_text(path: Path) -> str:

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from bay_observation import settings
 from bay_observation.errors import ArtifactError, ConfigError
 from bay_observation.files import read_regular_file
+from bays.migration import as_owner_says
 from bays.models import BayConfig
 from bays.naming import BAY_ID
 
@@ -166,6 +167,8 @@ def parse_bay(path: Path, text: str, bay_id: str) -> BayConfig:
     chosen = _override()
     if chosen is not None:
         raw["enabled"] = bay_id in chosen
+    if "migration" in raw:
+        raw = as_owner_says(raw)
     try:
         # As JSON and strict: `port: yes`, `host: 2130706433` and a date are refused, not converted.
         return BayConfig.model_validate_json(json.dumps({**raw, "bay_id": bay_id}, allow_nan=False), strict=True)

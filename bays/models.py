@@ -17,9 +17,10 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from croniter import CroniterBadDateError, croniter
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
+from bays.migration import Migration
 from bays.naming import BAY_ID
 from bays.notifications import Notification
-from bays.provider_configs import PROVIDER_CONFIGS, LocalTarget, check_provider_config
+from bays.provider_configs import PROVIDER_CONFIGS, LocalTarget, check_provider_config, installed_providers
 from bays.retention import Retention
 from bays.tracker_parameters import TrackerParameters
 
@@ -305,6 +306,7 @@ class BayConfig(_Strict):
     notifications: tuple[Notification, ...] = ()
     camera_down_after: Annotated[int, Field(ge=1, le=144)] = 3
     layout: Annotated[Layout, Field(alias="factory_layout")]
+    migration: Migration | None = None
 
     @field_validator("timezone")
     @classmethod
@@ -318,8 +320,9 @@ class BayConfig(_Strict):
     @field_validator("image_provider")
     @classmethod
     def _provider_is_known(cls, value: str) -> str:
-        if value not in known_providers:
-            raise ValueError(f"unknown image provider {value!r}: known are {', '.join(sorted(known_providers))}")
+        if value not in known_providers and value not in installed_providers():
+            known = ", ".join(sorted({*known_providers, *installed_providers()}))
+            raise ValueError(f"unknown image provider {value!r}: known are {known}")
         return value
 
     @field_validator("image_provider_config")
@@ -378,6 +381,11 @@ class BayConfig(_Strict):
     def zone(self) -> ZoneInfo:
         """Time zone of `operating_hours` and `skip_times`."""
         return ZoneInfo(self.timezone)
+
+    @property
+    def notifies(self) -> bool:
+        """Whether recipients get the bay's events: not while an old system owns it."""
+        return self.migration is None or self.migration.owner == "new"
 
     @property
     def fusion_cameras(self) -> tuple[Camera, ...]:

@@ -4,13 +4,25 @@ They stand here and not beside the providers, so that a bay's file is checked by
 `bay-observation bay validate` and wherever DAGs are parsed, without aiohttp and zeep.
 """
 
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Annotated, Any, Self
 from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+PROVIDER_GROUP = "bay_observation.image_providers"
+"""Entry points by which an installed package makes its own image providers known, by name, to every process."""
 
 _DAY_S = 86_400.0
+
+
+@cache
+def installed_providers() -> dict[str, EntryPoint]:
+    """Image providers of other installed packages, by name; none is imported by that."""
+    return {entry.name: entry for entry in entry_points(group=PROVIDER_GROUP)}
 
 
 def _on_the_camera(target: str) -> str:
@@ -90,10 +102,25 @@ class RtspConfig(LiveConfig):
 
 
 class FileConfig(_Strict):
-    """`file`: frames of a backtest, in `{base_path}/{camera_name}/`."""
+    """`file`: stored frames, in `{base_path}/{camera_name}/`.
+
+    The moment in a file's name is `time_zone`'s. With `growing` another program still writes
+    frames there: one that is missing, or not whole yet, is looked for again.
+    """
 
     base_path: Path
     time_tolerance_hours: Annotated[float, Field(strict=True, ge=0)] = 1.0
+    time_zone: str = "UTC"
+    growing: bool = False
+
+    @field_validator("time_zone")
+    @classmethod
+    def _zone_exists(cls, value: str) -> str:
+        try:
+            ZoneInfo(value)
+        except (ZoneInfoNotFoundError, ValueError) as error:
+            raise ValueError(f"{value!r} is no time zone of the IANA list, as Asia/Seoul is") from error
+        return value
 
     @model_validator(mode="after")
     def _is_named(self) -> Self:

@@ -40,7 +40,7 @@ class Attempt:
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class CapturedImage:
     """One frame, as the camera sent it.
 
@@ -60,6 +60,9 @@ class CapturedImage:
     def __post_init__(self) -> None:
         if self.captured_at.tzinfo is None:
             raise CaptureError(f"frame of camera {self.camera_name}: captured_at has no time zone")
+
+    def __repr__(self) -> str:
+        return f"<CapturedImage {self.image_id}, {len(self.jpeg)} bytes>"
 
     @property
     def image_id(self) -> str:
@@ -99,7 +102,7 @@ class CameraFailure:
     attempts: tuple[Attempt, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class CaptureBatch:
     """All outcomes of one slot: every camera of the bay is in `images` or in `failures`."""
 
@@ -107,6 +110,9 @@ class CaptureBatch:
     bay_id: str
     images: tuple[CapturedImage, ...]
     failures: tuple[CameraFailure, ...] = ()
+
+    def __repr__(self) -> str:
+        return f"<CaptureBatch {self.batch_id}, {len(self.images)} frames, {len(self.failures)} failures>"
 
     @property
     def slot(self) -> datetime:

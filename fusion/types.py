@@ -53,7 +53,7 @@ class FusedBlock:
     sides_std_m: tuple[float, float] = (0.0, 0.0)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class FusionResult:
     """The floor plan of one slot.
 
@@ -75,6 +75,9 @@ class FusionResult:
     missing_cameras: tuple[str, ...] = ()
     out_of_pose: tuple[str, ...] = ()
     captured_at: datetime | None = None
+
+    def __repr__(self) -> str:
+        return f"<FusionResult {self.batch_id}, {len(self.blocks)} blocks, {len(self.cameras)} cameras>"
 
     @property
     def slot(self) -> datetime:

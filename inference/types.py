@@ -60,7 +60,7 @@ class DetectedObject:
             object.__setattr__(self, "descriptor", _descriptor(self.descriptor))
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class CameraObservation:
     """All objects of one camera's frame; `image_size` is (width, height) in pixels."""
 
@@ -72,8 +72,11 @@ class CameraObservation:
     def __post_init__(self) -> None:
         object.__setattr__(self, "objects", tuple(self.objects))
 
+    def __repr__(self) -> str:
+        return f"<CameraObservation {self.camera_name}, {len(self.objects)} objects>"
 
-@dataclass(frozen=True, eq=False)
+
+@dataclass(frozen=True, eq=False, repr=False)
 class Observation:
     """What all working cameras of a bay saw in one slot.
 
@@ -88,6 +91,9 @@ class Observation:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "cameras", tuple(self.cameras))
+
+    def __repr__(self) -> str:
+        return f"<Observation {self.batch_id}, {len(self.cameras)} cameras, {len(self.failures)} failures>"
 
     @property
     def slot(self) -> datetime:

@@ -5,9 +5,13 @@ The old Redis is `LEGACY_REDIS`; a login comes from LEGACY_REDIS_USER and LEGACY
 
 import argparse
 import json
+import logging
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
+from datetime import UTC, datetime
+from getpass import getuser
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,8 +19,9 @@ from artifacts import data_path
 from bay_observation import settings
 from bay_observation.commands import program, run_command
 from bay_observation.errors import BayObservationError, ConfigError
+from bay_observation.files import write_atomically
 from bays import BayConfig, load_bay
-from legacy.checking import check, check_message
+from legacy.checking import check, check_message, problem_lines, problem_list
 from legacy.decoding import Decoder
 from legacy.mapping import Mapping, load_mapping
 from legacy.records import OldBatch, Problems
@@ -84,9 +89,7 @@ def _import(options: argparse.Namespace) -> int:
 
     mapping, problems = load_mapping(options.mapping), Problems()
     bays = _bays(mapping)
-    if unknown := sorted(set(options.bay) - bays.keys()):
-        raise ConfigError(f"--bay {', '.join(unknown)}: the mapping has {', '.join(bays)}")
-    chosen = {bay_id: bay for bay_id, bay in bays.items() if not options.bay or bay_id in options.bay}
+    chosen = {bay_id: bays[bay_id] for bay_id in _chosen(mapping, options.bay)}
     source = ", ".join(path.name for path in options.source)
     batches = batches_of(options.source, Decoder(mapping, bays, problems), mapping, problems)
     with _history() as history:
@@ -95,11 +98,86 @@ def _import(options: argparse.Namespace) -> int:
     return _OK if report.is_whole else _NOT_SO
 
 
+def _compare(options: argparse.Namespace) -> int:
+    from artifacts import ArtifactStore
+    from legacy.comparison import compare, new_side, old_side
+    from legacy.comparison.page import page_of
+    from legacy.comparison.table import lines_of
+
+    mapping, problems = load_mapping(options.mapping), Problems()
+    (bay_id,) = _chosen(mapping, [options.bay])
+    bay = load_bay(bay_id)
+    start, end = _period(bay, options)
+    decoder = Decoder(mapping, {bay_id: bay}, problems)
+    with ExitStack() as stack:
+        old = old_side(_read(options.old, decoder, mapping, problems, stack), bay_id, start, end)
+        new = new_side(bay, ArtifactStore(), stack.enter_context(_history()), start, end)
+    result = compare(old, new, bay, mapping.compare, (start, end))
+    if options.html is not None:
+        write_atomically(options.html, page_of(result, bay).encode("utf-8"))
+    document = result.to_dict() | {"problems": problem_list(problems)}
+    _print(options, document, chain(lines_of(result, bay), problem_lines(problems)))
+    return _OK if result.is_ready else _NOT_SO
+
+
+def _bridge(options: argparse.Namespace) -> int:
+    from artifacts import ArtifactStore
+    from legacy.connection import OldSide
+    from legacy.running import run_bridge
+
+    mapping = load_mapping(options.mapping)
+    names = _chosen(mapping, options.bay)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    with _history() as history, OldSide() as old:
+        run_bridge(names, mapping, ArtifactStore(), history=history, old=old, every_s=options.every, once=options.once)
+    return _OK
+
+
+def _own(options: argparse.Namespace) -> int:
+    from artifacts import ArtifactStore
+    from legacy.bridge import Bridge
+    from legacy.connection import OldSide
+    from legacy.ownership import Ownership
+
+    mapping, store = load_mapping(options.mapping), ArtifactStore()
+    author = options.author or getuser()
+    with _history() as history, OldSide() as old:
+
+        def publish(bay: BayConfig) -> Any:
+            return Bridge(bay, mapping, store, history=history, old=old).step()
+
+        ownership = Ownership(mapping, history, old, publish=publish)
+        change = ownership.change(options.bay, options.owner, author, options.why, at_once=options.now)
+    print(f"{change.bay_id}: {change.former} → {change.owner}, by {author}; last published: {change.last or 'nothing'}")
+    if change.missed is not None:
+        print(f"{change.bay_id}: slot {change.missed} was not published by the side that had it", file=sys.stderr)
+        return _NOT_SO
+    return _OK
+
+
+def _status(options: argparse.Namespace) -> int:
+    from artifacts import ArtifactStore
+    from legacy.connection import OldSide
+    from legacy.running import state_of
+
+    mapping, store = load_mapping(options.mapping), ArtifactStore()
+    with _history() as history, OldSide() as old:
+        states = [state_of(name, mapping, store, history=history, old=old) for name in _chosen(mapping, options.bay)]
+    _print(options, {one.bay_id: one.to_dict() for one in states}, (line for one in states for line in one.lines()))
+    return _OK if all(one.is_well for one in states) else _NOT_SO
+
+
 # -- inside -----------------------------------------------------------------------------------------
 
 
 def _bays(mapping: Mapping) -> dict[str, BayConfig]:
     return {bay_id: load_bay(bay_id) for bay_id in mapping.bays}
+
+
+def _chosen(mapping: Mapping, names: Sequence[str]) -> list[str]:
+    if unknown := sorted(set(names) - mapping.bays.keys()):
+        raise ConfigError(f"{', '.join(unknown)}: the mapping has {', '.join(mapping.bays)}")
+    return list(names or mapping.bays)
 
 
 def _read(
@@ -111,6 +189,23 @@ def _read(
     if sources:
         return batches_of(sources, decoder, mapping, problems)
     return live_batches(stack.enter_context(OldSide()), decoder, problems)
+
+
+def _period(bay: BayConfig, options: argparse.Namespace) -> tuple[datetime, datetime]:
+    """From and to of the options, by the bay's own clock where they name no zone; up to now by default."""
+    start = _time(bay, options.start)
+    end = datetime.now(UTC) if options.end is None else _time(bay, options.end)
+    if start >= end:
+        raise ConfigError("the period is empty: --from must lie before --to")
+    return start, end
+
+
+def _time(bay: BayConfig, text: str) -> datetime:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise ConfigError(f'{text!r} is no time: write "2025-07-02 16:10", or with an offset') from None
+    return (moment if moment.tzinfo else moment.replace(tzinfo=bay.zone)).astimezone(UTC)
 
 
 def _history() -> "History":
@@ -144,6 +239,35 @@ def make_parser() -> argparse.ArgumentParser:
     )
     imported.add_argument("--bay", action="append", default=[], help="of this bay only; may be repeated")
     imported.add_argument("--json", action="store_true", help="for programs")
+    compared = _command(
+        commands, "compare", _compare, "old and new beside each other: what differs, and whether it is ready"
+    )
+    compared.add_argument("bay", help="a bay's id, as 3bay_north")
+    compared.add_argument("--from", dest="start", required=True, metavar="TIME", help="the bay's own clock")
+    compared.add_argument("--to", dest="end", metavar="TIME", help="until now by default")
+    compared.add_argument(
+        "--old",
+        action="append",
+        default=[],
+        type=Path,
+        metavar="FILE",
+        help="a dump, CSV file or folder; may be repeated",
+    )
+    compared.add_argument("--html", type=Path, metavar="FILE", help="also write it as a page")
+    compared.add_argument("--json", action="store_true", help="for programs")
+    bridge = _command(commands, "bridge", _bridge, "hash and message for the old consumers of the bays that are ours")
+    bridge.add_argument("bay", nargs="*", help="of these bays only")
+    bridge.add_argument("--every", type=_seconds, default=2.0, metavar="SECONDS", help="between two looks (2)")
+    bridge.add_argument("--once", action="store_true", help="publish what is ready, and end")
+    own = _command(commands, "own", _own, "give a bay to another owner, between two slots")
+    own.add_argument("bay", help="a bay's id, as 3bay_north")
+    own.add_argument("owner", choices=("old", "shadow", "new"), help="see docs/migration.md")
+    own.add_argument("--why", required=True, metavar="TEXT", help="the reason, kept in the history with your name")
+    own.add_argument("--author", metavar="NAME", help="in place of your login's name")
+    own.add_argument("--now", action="store_true", help="do not wait for the slot in work, as when a side is down")
+    status = _command(commands, "status", _status, "who owns each bay, and whether its bridge keeps up")
+    status.add_argument("bay", nargs="*", help="of these bays only")
+    status.add_argument("--json", action="store_true", help="for programs")
     return parser
 
 

@@ -62,6 +62,8 @@ def deliver(history: "History", bay: BayConfig, slot: datetime, context: Context
     Raises:
         HistoryError: the history cannot be read or written.
     """
+    if not bay.notifies:
+        return _pass_over(history, bay)
     notified = waiting = 0
     for notification in bay.notifications:
         done, left = _notify(history, bay, notification, slot, context)
@@ -83,6 +85,17 @@ def asset_extra(bay_id: str, slot: datetime, notices: "Sequence[Notice]") -> dic
         "withdrawn": withdrawn[:MAX_EVENTS],
         "omitted": max(0, len(events) - MAX_EVENTS) + max(0, len(withdrawn) - MAX_EVENTS),
     }
+
+
+def _pass_over(history: "History", bay: BayConfig) -> Deliveries:
+    """Nobody is notified while an old system owns the bay, nor later of what happened meanwhile."""
+    from tracking.history import mark_notified, pending_notices
+
+    listeners = [(one.name, one.events) for one in bay.notifications] + [(ASSET_LISTENER, NOTICE_KINDS)]
+    for name, kinds in listeners:
+        if notices := pending_notices(history, bay, name, kinds):
+            mark_notified(history, bay.bay_id, name, notices)
+    return Deliveries(0, 0, 0)
 
 
 def _publish(history: "History", bay: BayConfig, slot: datetime, context: Context) -> int:

@@ -22,10 +22,10 @@ from tracking.types import (
 )
 
 if TYPE_CHECKING:
-    from tracking.slot_order import replay
+    from tracking.slot_order import replay, track
     from tracking.tracker import Tracker
 
-_HEAVY = {"Tracker": "tracking.tracker", "replay": "tracking.slot_order"}
+_HEAVY = {"Tracker": "tracking.tracker", "replay": "tracking.slot_order", "track": "tracking.slot_order"}
 
 __all__ = [
     "EventKind",
@@ -42,6 +42,7 @@ __all__ = [
     "TrackerState",
     "TrackingResult",
     "replay",
+    "track",
 ]
 
 

@@ -3,6 +3,8 @@
 show       what stands in the bay or an area, or where a block is and was
 events     what happened: yesterday, on a day, in a period
 dwell      how long blocks stood in each area at each stage
+use        how much of each area's floor was used, day by day
+diff       which blocks differ between two moments
 gaps       which slots are missing, and why
 cameras    which cameras went down and came back
 names      which block has which number of the yard's own, by whom, and how certainly
@@ -19,9 +21,9 @@ without an offset is the bay's own, as "2025-07-02 16:10".
 
 import argparse
 import sys
-from collections.abc import Sequence
-from dataclasses import fields
-from datetime import UTC, date, datetime, timedelta
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, replace
+from datetime import UTC, datetime, timedelta
 from getpass import getuser
 from pathlib import Path
 from typing import Any
@@ -31,20 +33,28 @@ from rich.console import Console
 from artifacts import ArtifactStore, data_path
 from bay_observation import settings
 from bay_observation.commands import FAILED, failed, program, run_command
-from bay_observation.errors import BayObservationError, ConfigError, HistoryError
+from bay_observation.errors import BayObservationError, ConfigError, HistoryError, NotObservedError
 from bays import BayConfig, load_bay
+from tracking.asking import ago, hours, hours_of, period_of, said, time_of, track_of
 from tracking.history import (
     DOWN_AFTER,
+    AsOf,
     BlockName,
     BlockNames,
+    Coverage,
     Gap,
     GapOutcome,
     History,
     ListOutcome,
-    local_day,
+    Stay,
+    area_use,
+    as_of,
+    coverage,
+    differences,
     nested_areas,
     scheduled_slots,
 )
+from tracking.history.stays import stays_between
 from tracking.history.tables import Answer
 from tracking.ledger import open_ledger
 from tracking.types import EventKind
@@ -58,7 +68,6 @@ _STAY_SPARE = (
     ("height_m",), ("sightings",), ("class_name",), ("last_seen",), ("status",), ("x_m", "y_m"), ("standing_since",),
 )  # fmt: skip
 _EVENT_SPARE = (("after",), ("others",), ("from_area", "from_stage"))
-_DAY = timedelta(days=1)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -66,7 +75,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     Returns:
         0 for an answer; 1 where the history does not know the bay, track or area that is asked
-        about, or an artifact cannot be read; 2 for wrong use; 3 where the database cannot be used.
+        about, or an artifact cannot be read; 2 for wrong use; 3 where nothing is known of the time that is
+        asked about, or the database cannot be used.
     """
     options = make_parser().parse_args(arguments)
     try:
@@ -81,80 +91,136 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _show(history: History, options: argparse.Namespace) -> int:
     bay = load_bay(options.bay)
-    at = None if options.at is None else _time(bay, options.at)
-    when = _as_of(history, bay) if at is None else f"at {at.astimezone(bay.zone):%Y-%m-%d %H:%M}"
-    names = {one.track_id: one for one in BlockNames(history, bay.bay_id).held()}
     if options.block is not None:
         options.track = BlockNames(history, bay.bay_id).find(options.block).track_id
-    called = _called(names.get(options.track))
+    if options.start is not None or options.end is not None or options.day is not None:
+        return _show_period(history, bay, options)
+    at = None if options.at is None else time_of(bay, options.at)
+    known = as_of(history, bay, at)
+    when = _as_of(bay, known, options.at is not None)
+    empty = "nothing stands there"
+    names = {one.track_id: one for one in BlockNames(history, bay.bay_id).held()}
     if options.track is None:
-        areas = [] if options.area is None else nested_areas(bay, options.area)
-        stays = history.standing(bay.bay_id, areas, at)
-        title = f"{bay.bay_id}{f', area {options.area}' if options.area else ''}: {len(stays)} blocks {when}"
-    elif at is None:
-        stays = history.stays(bay.bay_id, options.track)
-        title = f"{options.track}{called}: its stays, the latest last"
+        stays = history.standing(bay.bay_id, _areas(bay, options), at)
+        title = f"{bay.bay_id}{_in_area(options)}: {len(stays)} blocks {when}"
     else:
-        stay = history.where(bay.bay_id, options.track, at)
-        stays = [] if stay is None else [stay]
-        title = f"{options.track}{called} {when}"
-    rows = [
-        _row(stay) | _centre(stay.footprint.centroid) | {"block": getattr(names.get(stay.track_id), "name", None)}
-        for stay in stays
-    ]
-    lasting = all(stay.until is None for stay in stays)
-    named = ["block"] if any(row["block"] for row in rows) else []
-    columns = (*named, *_STAY, *([] if lasting else ["until"]), *_PLACE)
-    return _print(Answer(title, bay.zone, columns, rows, "nothing stands there", _STAY_SPARE), options)
+        track_id = track_of(history, bay, options.track)
+        called = _called(names.get(track_id))
+        title, empty = f"{track_id}{called} {when}", "it was not in the bay then"
+        if at is None:
+            stays = history.stays(bay.bay_id, track_id)
+            title = f"{track_id}{called}: its stays, the latest last, {when}"
+        else:
+            stay = history.where(bay.bay_id, track_id, at)
+            stays = [] if stay is None else [stay]
+    rows = _stays(stays, names)
+    return _print(Answer(title, bay.zone, _columns(stays, rows), rows, empty, _STAY_SPARE, known), options, history)
+
+
+def _show_period(history: History, bay: BayConfig, options: argparse.Namespace) -> int:
+    """What stood there at any time of a period."""
+    if options.at is not None:
+        raise ConfigError("show: give --at, or a period, and not both")
+    start, end = period_of(bay, options, days=1)
+    known = coverage(history, bay, start, end)
+    _refuse_unobserved(bay, known)
+    stays = stays_between(history, bay.bay_id, start, end)
+    if names := _areas(bay, options):
+        stays = [stay for stay in stays if stay.area in names]
+    if options.track is not None:
+        track_id = track_of(history, bay, options.track)
+        stays = [stay for stay in stays if stay.track_id == track_id]
+    blocks = len({stay.track_id for stay in stays})
+    title = f"{bay.bay_id}{_in_area(options)}: {blocks} blocks stood there, {said(bay, start, end)}"
+    rows = _stays(stays, {one.track_id: one for one in BlockNames(history, bay.bay_id).held()})
+    columns = _columns(stays, rows, period=True)
+    return _print(Answer(title, bay.zone, columns, rows, "nothing stood there", _STAY_SPARE, known), options, history)
 
 
 def _events(history: History, options: argparse.Namespace) -> int:
     bay = load_bay(options.bay)
-    start, end = _period(bay, options, days=1)
-    areas = [] if options.area is None else nested_areas(bay, options.area)
-    found = history.events(bay.bay_id, start, end, kinds=options.kind, track_id=options.track, areas=areas)
+    start, end = period_of(bay, options, days=1)
+    known = coverage(history, bay, start, end)
+    track_id = None if options.track is None else track_of(history, bay, options.track)
+    found = history.events(bay.bay_id, start, end, kinds=options.kind, track_id=track_id, areas=_areas(bay, options))
+    if options.hours is not None:
+        found = [event for event in found if options.hours.holds(event.time.astimezone(bay.zone))]
     columns = ("time", "kind", "track_id", "from_area", "to_area", "from_stage", "to_stage", "others", "after")
-    title = f"{bay.bay_id}: {len(found)} events, {_said(bay, start, end)}"
+    within = f", {options.hours} each day" if options.hours is not None else ""
+    title = f"{bay.bay_id}: {len(found)} events, {said(bay, start, end)}{within}"
     rows = [_row(event) | {"after": event.after} for event in found]
-    return _print(Answer(title, bay.zone, columns, rows, "nothing happened", _EVENT_SPARE), options)
+    return _print(Answer(title, bay.zone, columns, rows, "nothing happened", _EVENT_SPARE, known), options, history)
 
 
 def _dwell(history: History, options: argparse.Namespace) -> int:
     bay = load_bay(options.bay)
-    start, end = _period(bay, options, days=7)
+    start, end = period_of(bay, options, days=7)
     answer = history.observed_dwell(bay, start, end)
     rows = [_row(dwell) | {"mean": dwell.mean} for dwell in answer.dwell]
     columns = ("area", "stage", "blocks", "stays", "total", "mean", "longest")
-    title = f"{bay.bay_id}: how long blocks were seen standing, {_said(bay, start, end)}"
+    title = f"{bay.bay_id}: how long blocks were seen standing, {said(bay, start, end)}"
     if answer.observed < answer.period:
-        title += f"; observed {_hours(answer.observed)} of {_hours(answer.period)}"
-    return _print(Answer(title, bay.zone, columns, rows, "nothing stood there"), options)
+        title += f"; observed {hours(answer.observed)} of {hours(answer.period)}"
+    known = coverage(history, bay, start, end)
+    return _print(Answer(title, bay.zone, columns, rows, "nothing stood there", (), known), options, history)
+
+
+def _use(history: History, options: argparse.Namespace) -> int:
+    bay = load_bay(options.bay)
+    start, end = period_of(bay, options, days=7)
+    names = _areas(bay, options)
+    rows = [_row(use) for use in area_use(history, bay, start, end) if not names or use.area in names]
+    columns = ("day", "area", "area_m2", "blocks", "used_m2h", "observed_h", "share")
+    title = f"{bay.bay_id}: floor used while it was observed, {said(bay, start, end)}"
+    known = coverage(history, bay, start, end)
+    return _print(Answer(title, bay.zone, columns, rows, "no area is tracked", (), known), options, history)
+
+
+def _differences(history: History, options: argparse.Namespace) -> int:
+    bay = load_bay(options.bay)
+    start, end = period_of(bay, options, days=1)
+    first, second = as_of(history, bay, start), as_of(history, bay, end)
+    rows = []
+    for one in differences(history, bay, start, end):
+        places = {
+            f"{side}_{name}": None if stay is None else getattr(stay, name)
+            for side, stay in (("before", one.before), ("after", one.after))
+            for name in ("area", "stage")
+        }
+        rows.append({"track_id": one.track_id, "change": one.change, **places})
+    columns = ("track_id", "change", "before_area", "after_area", "before_stage", "after_stage")
+    title = f"{bay.bay_id}: {len(rows)} blocks differ, {_as_of(bay, first, True)} and {_as_of(bay, second, True)}"
+    known = coverage(history, bay, start, end)
+    return _print(Answer(title, bay.zone, columns, rows, "no block differs", (), known), options, history)
 
 
 def _gaps(history: History, options: argparse.Namespace) -> int:
     bay = load_bay(options.bay)
-    start, end = _period(bay, options, days=1)
+    start, end = period_of(bay, options, days=1)
     end = min(end, datetime.now(UTC))
-    history.newest_slot(bay.bay_id)  # of a bay that never ran, every slot would be missing
+    known = coverage(history, bay, start, end)  # of a bay that never ran, every slot would be missing
     gaps, marks = history.gaps(bay, start, end), history.marks(bay.bay_id, start, end)
     marked = f", {len({mark.slot for mark in marks})} marked" if marks else ""
-    title = f"{bay.bay_id}: {len(gaps)} slots missing{marked}, {_said(bay, start, end)}"
+    title = f"{bay.bay_id}: {len(gaps)} slots missing{marked}, {said(bay, start, end)}"
     found = sorted([*gaps, *(Gap(mark.slot, mark.kind, mark.reason) for mark in marks)], key=lambda gap: gap.slot)
-    if options.json or options.csv:
+    if options.json or options.csv or options.parquet:
+        columns: tuple[str, ...] = ("slot", "outcome", "reason")
         rows = [_row(gap) for gap in found]
-        return _print(Answer(title, bay.zone, ("slot", "outcome", "reason"), rows), options)
-    columns = ("from", "to", "slots", "outcome", "reason")
-    rows = _runs(found, list(scheduled_slots(bay, start, end)))
-    return _print(Answer(title, bay.zone, columns, rows, "none is missing"), options)
+    else:
+        columns = ("from", "to", "slots", "outcome", "reason")
+        rows = _runs(found, list(scheduled_slots(bay, start, end)))
+    return _print(Answer(title, bay.zone, columns, rows, "none is missing", (), known), options, history)
 
 
 def _cameras(history: History, options: argparse.Namespace) -> int:
     bay = load_bay(options.bay)
-    start, end = _period(bay, options, days=1)
+    start, end = period_of(bay, options, days=1)
     changes = history.camera_changes(bay.bay_id, start, end, options.down_after)
-    title = f"{bay.bay_id}: cameras down and up, {_said(bay, start, end)}"
+    title = f"{bay.bay_id}: cameras down and up, {said(bay, start, end)}"
     columns = ("slot", "kind", "camera", "time", "reason")
-    return _print(Answer(title, bay.zone, columns, [_row(one) for one in changes], "no camera did"), options)
+    known = coverage(history, bay, start, end)
+    rows = [_row(one) for one in changes]
+    return _print(Answer(title, bay.zone, columns, rows, "no camera did", (), known), options, history)
 
 
 def _names(history: History, options: argparse.Namespace) -> int:
@@ -162,14 +228,14 @@ def _names(history: History, options: argparse.Namespace) -> int:
     rows = [_row(name) | {"alternatives": dict(name.alternatives)} for name in BlockNames(history, bay.bay_id).held()]
     columns = ("name", "track_id", "probability", "alternatives", "given_by", "given_at")
     title = f"{bay.bay_id}: {len(rows)} blocks with a number"
-    return _print(Answer(title, bay.zone, columns, rows, "no block has one"), options)
+    return _print(Answer(title, bay.zone, columns, rows, "no block has one"), options, history)
 
 
 def _name(history: History, options: argparse.Namespace) -> int:
     bay = load_bay(options.bay)
     names = BlockNames(history, bay.bay_id)
     if options.list is not None:
-        return _name_by_list(names, bay, options)
+        return _name_by_list(history, bay, options)
     if options.take:
         names.take(options.take, getuser())
         print(f"{options.take} is the number of no block of bay {bay.bay_id} now")
@@ -183,7 +249,8 @@ def _name(history: History, options: argparse.Namespace) -> int:
     return 0
 
 
-def _name_by_list(names: BlockNames, bay: BayConfig, options: argparse.Namespace) -> int:
+def _name_by_list(history: History, bay: BayConfig, options: argparse.Namespace) -> int:
+    names = BlockNames(history, bay.bay_id)
     try:
         text = options.list.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
@@ -191,9 +258,8 @@ def _name_by_list(names: BlockNames, bay: BayConfig, options: argparse.Namespace
     rows = [_row(one) for one in names.give_list(bay, text, getuser())]
     columns = ("name", "area", "outcome", "track_id", "candidates")
     done = sum(row["outcome"] in (ListOutcome.NAMED, ListOutcome.KEPT) for row in rows)
-    status = _print(
-        Answer(f"{bay.bay_id}: {done} of {len(rows)} numbers are a block's", bay.zone, columns, rows), options
-    )
+    title = f"{bay.bay_id}: {done} of {len(rows)} numbers are a block's"
+    status = _print(Answer(title, bay.zone, columns, rows), options, history)
     return status if done == len(rows) else FAILED
 
 
@@ -307,62 +373,55 @@ def _sort_of(gap: Gap) -> tuple[str, str]:
     return gap.outcome, "" if gap.outcome == GapOutcome.CLOSED else gap.reason
 
 
-def _as_of(history: History, bay: BayConfig) -> str:
-    """When the newest answer is of: the newest tracked slot, and how long ago that is."""
-    newest = history.newest_slot(bay.bay_id)
-    return f"as of {newest.astimezone(bay.zone):%Y-%m-%d %H:%M}, {_ago(datetime.now(UTC) - newest)} ago"
+def _areas(bay: BayConfig, options: argparse.Namespace) -> list[str]:
+    """The area that is asked for and those within it; all of them when none is."""
+    return [] if options.area is None else nested_areas(bay, options.area)
 
 
-def _ago(age: timedelta) -> str:
-    for length, unit in ((timedelta(days=1), "days"), (timedelta(hours=1), "hours")):
-        if age >= 2 * length:
-            return f"{age // length} {unit}"
-    return f"{max(age, timedelta()) // timedelta(minutes=1)} minutes"
+def _in_area(options: argparse.Namespace) -> str:
+    return "" if options.area is None else f", area {options.area}"
 
 
-def _hours(length: timedelta) -> str:
-    minutes = round(length.total_seconds() / 60)
-    return f"{minutes // 60}:{minutes % 60:02d} h"
+def _as_of(bay: BayConfig, known: AsOf, asked: bool) -> str:
+    """As of when an answer is: the slot that it is of, and how far that is from the time that was meant."""
+    slot = f"as of {known.slot.astimezone(bay.zone):%Y-%m-%d %H:%M}"
+    if not asked:
+        return f"{slot}, {ago(known.age)} ago"
+    moment = f"{known.moment.astimezone(bay.zone):%Y-%m-%d %H:%M}"
+    if known.observed:
+        return f"at {moment}, {slot}"
+    return f"at {moment}, {slot}: not observed for the {ago(known.age)} since"
 
 
-def _said(bay: BayConfig, start: datetime, end: datetime) -> str:
-    return f"{start.astimezone(bay.zone):%Y-%m-%d %H:%M} to {end.astimezone(bay.zone):%Y-%m-%d %H:%M}"
+def _refuse_unobserved(bay: BayConfig, known: Coverage) -> None:
+    if not known.tracked:
+        raise NotObservedError(
+            f"bay {bay.bay_id}, {said(bay, known.start, known.end)}: {known}, so that it is not known what stood there"
+        )
 
 
-def _period(bay: BayConfig, options: argparse.Namespace, days: int) -> tuple[datetime, datetime]:
-    """The period of the options: a day, from and to, or the last full days and today up to now."""
-    now = datetime.now(UTC)
-    today = now.astimezone(bay.zone).date()
-    if options.day is not None:
-        return local_day(bay, _day(options.day, today))
-    start = local_day(bay, today - days * _DAY)[0] if options.start is None else _time(bay, options.start)
-    end = now if options.end is None else _time(bay, options.end)
-    if start >= end:
-        raise ConfigError(f"the period {_said(bay, start, end)} is empty: --from must lie before --to")
-    return start, end
+def _columns(stays: Sequence[Stay], rows: Sequence[dict[str, Any]], *, period: bool = False) -> tuple[str, ...]:
+    lasting = all(stay.until is None for stay in stays) and not period
+    named = ["block"] if any(row["block"] for row in rows) else []
+    return (*named, *_STAY, *([] if lasting else ["until"]), *_PLACE)
 
 
-def _day(text: str, today: date) -> date:
-    named = {"today": today, "yesterday": today - _DAY}
-    try:
-        return named.get(text) or date.fromisoformat(text)
-    except ValueError:
-        raise ConfigError(f"--day {text}: write today, yesterday, or a date as 2025-07-02") from None
+def _stays(stays: Sequence[Stay], names: Mapping[str, BlockName]) -> list[dict[str, Any]]:
+    return [
+        _row(stay) | _centre(stay.footprint.centroid) | {"block": getattr(names.get(stay.track_id), "name", None)}
+        for stay in stays
+    ]
 
 
-def _time(bay: BayConfig, text: str) -> datetime:
-    try:
-        time = datetime.fromisoformat(text)
-    except ValueError:
-        raise ConfigError(f'{text!r} is no time: write "2025-07-02 16:10", or with an offset') from None
-    return (time if time.tzinfo else time.replace(tzinfo=bay.zone)).astimezone(UTC)
-
-
-def _print(answer: Answer, options: argparse.Namespace) -> int:
+def _print(answer: Answer, options: argparse.Namespace, history: History) -> int:
+    answer = replace(answer, source=history.database.location)
     if options.json:
         print(answer.to_json())
     elif options.csv:
         print(answer.to_csv(), end="")
+    elif options.parquet is not None:
+        answer.write_parquet(options.parquet)
+        print(f"{options.parquet}: {len(answer.rows)} rows", file=sys.stderr)
     else:
         console = Console(width=None if sys.stdout.isatty() else _COLUMNS)
         console.print(answer.to_table(console.width))
@@ -378,7 +437,7 @@ def make_parser() -> argparse.ArgumentParser:
         prog=program("python -m tracking"),
         formatter_class=argparse.RawDescriptionHelpFormatter,
         description=__doc__,
-        epilog="exit status: 0 an answer, 1 not known, 2 wrong use, 3 the database cannot be used",
+        epilog="exit status: 0 an answer, 1 no such bay, track or area, 2 wrong use, 3 not observed, or no database",
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
@@ -386,18 +445,29 @@ def make_parser() -> argparse.ArgumentParser:
     show.add_argument("--at", metavar="TIME", help="as it was then")
     show.add_argument("--area", help="in this area and those within it")
     one = show.add_mutually_exclusive_group()
-    one.add_argument("--track", metavar="ID", help="one block, as 3bay_north-000012")
+    one.add_argument("--track", metavar="ID", help="one block: 3bay_north-000012, #12, or the yard's own number")
     one.add_argument("--block", metavar="NUMBER", help="one block by the yard's own number, as 4412P")
+    _add_period(show)
 
     events = _question(commands, "events", _events, "what happened (since yesterday's begin)")
     _add_period(events)
     events.add_argument(
-        "--kind", action="append", default=[], help=f"only these, may be repeated: {', '.join(EventKind)}, ..."
+        "--kind",
+        action="append",
+        default=[],
+        metavar="KIND",
+        help=f"only these, may be repeated: {', '.join(EventKind)}",
     )
     events.add_argument("--area", help="from or to this area and those within it")
-    events.add_argument("--track", metavar="ID", help="of one block")
+    events.add_argument("--track", metavar="ID", help="of one block: id, number, or name")
+    events.add_argument("--hours", type=hours_of, metavar="HH:MM-HH:MM", help="only these hours of each day: a shift")
 
     _add_period(_question(commands, "dwell", _dwell, "how long blocks stood per area and stage (in the last week)"))
+    use = _question(commands, "use", _use, "how much of each area's floor was used, day by day (in the last week)")
+    _add_period(use)
+    use.add_argument("--area", help="this area and those within it")
+    difference = "which blocks differ between two moments (yesterday's begin and now)"
+    _add_period(_question(commands, "diff", _differences, difference))
     _add_period(_question(commands, "gaps", _gaps, "slots that are missing, and why (since yesterday's begin)"))
     cameras = _question(commands, "cameras", _cameras, "cameras that went down or came back (since yesterday's begin)")
     _add_period(cameras)
@@ -443,6 +513,7 @@ def _question(commands: Any, name: str, run: Any, words: str) -> argparse.Argume
     how = command.add_mutually_exclusive_group()
     how.add_argument("--json", action="store_true", help="one JSON document in place of the table")
     how.add_argument("--csv", action="store_true", help="CSV in place of the table")
+    how.add_argument("--parquet", type=Path, metavar="FILE", help="write a Parquet file in place of the table")
     command.set_defaults(run=run)
     return command
 

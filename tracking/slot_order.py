@@ -1,12 +1,38 @@
 """The same history whatever order batches arrive in."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from bays import BayConfig
 from fusion.types import FusionResult
 from tracking.parameters import TrackerParameters
 from tracking.tracker import Tracker
 from tracking.types import TrackerState, TrackingResult
+
+
+def track(
+    bay: BayConfig,
+    results: Iterable[FusionResult],
+    state: TrackerState | None = None,
+    parameters: TrackerParameters | None = None,
+) -> Iterator[TrackingResult]:
+    """Track fusion results as they come, each from the state that the one before it left.
+
+    Args:
+        bay: the bay.
+        results: in slot order.
+        state: before the first of them; None for the bay's very beginning.
+        parameters: gates, weights and patience; those of the bay when None.
+
+    Yields:
+        One result for each, with the events of its slot. Its `state` is where a later call goes on.
+
+    Raises:
+        TrackingError: a result is not of this bay, or not after the one before it.
+    """
+    for result in results:
+        tracked = Tracker(bay, state, parameters).update(result)
+        state = tracked.state
+        yield tracked
 
 
 def replay(
@@ -33,9 +59,4 @@ def replay(
         TrackingError: a result is not of this bay, or not after the state.
     """
     by_slot = {result.slot: result for result in results}
-    state, history = state_before, []
-    for slot in sorted(by_slot):
-        tracked = Tracker(bay, state, parameters).update(by_slot[slot])
-        history.append(tracked)
-        state = tracked.state
-    return history
+    return list(track(bay, (by_slot[slot] for slot in sorted(by_slot)), state_before, parameters))

@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 from bay_observation.errors import CaptureError
 from bays import Camera
@@ -26,21 +27,39 @@ _PNG_QUALITY = 95
 class FileImageProvider(ImageProvider):
     """The file nearest to the slot in `{base_path}/{camera_name}/`.
 
-    A file's name holds the frame's moment in UTC as fourteen digits, as in
+    A file's name holds the frame's moment (UTC by default) as fourteen digits, as in
     `3bay_north_C_4_20250702071000.jpg`. A JPEG is handed on byte for byte; a PNG is
     written again as a JPEG of quality 95, since a `CapturedImage` is a JPEG.
 
     Args:
         base_path: folder with one folder per camera.
         time_tolerance_hours: how far from the slot a frame may lie, both ways.
+        time_zone: of the moments in the files' names.
+        growing: another program still writes there; what is missing is looked for again.
 
     Raises:
         ConfigError: a value is out of its range.
     """
 
-    def __init__(self, base_path: str | Path, time_tolerance_hours: float = 1.0) -> None:
-        config = configured("file", FileConfig, base_path=base_path, time_tolerance_hours=time_tolerance_hours)
+    def __init__(
+        self,
+        base_path: str | Path,
+        time_tolerance_hours: float = 1.0,
+        *,
+        time_zone: str = "UTC",
+        growing: bool = False,
+    ) -> None:
+        config = configured(
+            "file",
+            FileConfig,
+            base_path=base_path,
+            time_tolerance_hours=time_tolerance_hours,
+            time_zone=time_zone,
+            growing=growing,
+        )
         self._base_path = config.base_path
+        self._zone = ZoneInfo(config.time_zone)
+        self._growing = config.growing
         self._tolerance = timedelta(hours=config.time_tolerance_hours)
 
     async def get_images(self, reference_time: datetime, cameras: Sequence[Camera], bay_id: str) -> list[Outcome]:
@@ -55,8 +74,8 @@ class FileImageProvider(ImageProvider):
         return list(await asyncio.gather(*loads))
 
     def worth_another_try(self, camera: Camera, failure: CameraFailure) -> bool:
-        """Never: the files stay what they are."""
-        return False
+        """Where another program still writes; otherwise the files stay what they are."""
+        return self._growing
 
     def _load(self, reference_time: datetime, camera: Camera, bay_id: str) -> Outcome:
         try:
@@ -77,7 +96,7 @@ class FileImageProvider(ImageProvider):
         dated = [
             (moment, path)
             for path in sorted(folder.iterdir())
-            if path.suffix.lower() in _SUFFIXES and (moment := _moment_of(path.name)) is not None
+            if path.suffix.lower() in _SUFFIXES and (moment := _moment_of(path.name, self._zone)) is not None
         ]
         near = [found for found in dated if abs(found[0] - reference_time) <= self._tolerance]
         if not near:
@@ -89,11 +108,11 @@ class FileImageProvider(ImageProvider):
         return min(near, key=lambda found: (abs(found[0] - reference_time), found[0], found[1].suffix))
 
 
-def _moment_of(name: str) -> datetime | None:
-    """The moment (UTC) in a file's name; None where fourteen digits are no date."""
+def _moment_of(name: str, zone: ZoneInfo) -> datetime | None:
+    """The moment in a file's name, in UTC; None where fourteen digits are no date."""
     for digits in _TIMESTAMP.findall(name):
         try:
-            return datetime.strptime(digits, "%Y%m%d%H%M%S").replace(tzinfo=UTC)
+            return datetime.strptime(digits, "%Y%m%d%H%M%S").replace(tzinfo=zone).astimezone(UTC)
         except ValueError:
             continue
     return None

@@ -54,6 +54,43 @@ def test_status_of_a_folder_that_is_not_there(tmp_path, monkeypatch, capsys):
     assert not (tmp_path / "no").exists()
 
 
+def test_list_and_get(tmp_path, monkeypatch, capsys, a_capture):
+    monkeypatch.setenv("DATA_PATH", str(tmp_path / "data"))
+    monkeypatch.delenv("SPOOL_PATH", raising=False)
+    store = ArtifactStore()
+    for hour in (8, 9):
+        store.save("capture", BAY, batch_name(hour), a_capture(hour))
+    assert main(["list", BAY]) == 0
+    assert capsys.readouterr().out == f"{batch_name(8)}  capture\n{batch_name(9)}  capture\n"
+    assert main(["list", BAY, "--newest", "1", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["batches"] == {batch_name(9): ["capture"]}
+
+    assert main(["get", BAY, "newest", "capture"]) == 0
+    told = capsys.readouterr()
+    assert json.loads(told.out)["images"][0]["jpeg"] == {"bytes": 11}
+    assert f"{batch_name(9)}/capture.pkl" in told.err
+    assert main(["get", BAY, batch_name(8), "capture", "--frames", str(tmp_path / "frames")]) == 0
+    (frame,) = (tmp_path / "frames").iterdir()
+    assert frame.read_bytes() == a_capture(8).images[0].jpeg
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "words"),
+    [
+        (["list", BAY], 1, "no artifact of bay"),
+        (["get", BAY, "newest", "fusion"], 1, "lists what there is"),
+        (["get", BAY, batch_name(9), "fusion"], 1, f"no fusion artifact of {batch_name(9)}"),
+        (["get", BAY, "../x", "fusion"], 1, "no plain name"),
+    ],
+)
+def test_what_is_not_there_is_said(tmp_path, monkeypatch, capsys, arguments, status, words):
+    monkeypatch.setenv("DATA_PATH", str(tmp_path / "data"))
+    monkeypatch.delenv("SPOOL_PATH", raising=False)
+    assert main(arguments) == status
+    assert words in capsys.readouterr().err
+    assert not (tmp_path / "data").exists()
+
+
 def test_replicate_once(host, broken, capsys, a_capture):
     host.save("capture", BAY, batch_name(9), a_capture(9))
     assert main(["replicate", "--once"]) == 1

@@ -13,7 +13,7 @@ import pytest
 from artifacts import ArtifactReference, ArtifactStore, Stage, data_path, plain_pickle
 from artifacts.codec import CodecError, _codec_of
 from artifacts.schemas import SCHEMAS
-from bay_observation.errors import ArtifactError
+from bay_observation.errors import ArtifactError, MissingArtifactError
 from capture_async.types import CameraFailure, CaptureBatch, CapturedImage, FailureReason
 
 BAY = "3bay_north"
@@ -37,6 +37,12 @@ def reference(store: ArtifactStore) -> ArtifactReference:
 
 def file_of(store: ArtifactStore, reference: ArtifactReference) -> Path:
     return store.root / reference.path
+
+
+def test_what_find_did_not_find_is_not_loaded(tmp_path):
+    store = ArtifactStore(tmp_path)
+    with pytest.raises(MissingArtifactError, match="`find` gave None"):
+        store.load(store.find("capture", "yard", "yard_20250702-000000"))
 
 
 def test_what_is_saved_is_loaded(store: ArtifactStore, reference: ArtifactReference) -> None:

@@ -3,12 +3,16 @@
 import contextlib
 import io
 import re
+import shlex
+from itertools import takewhile
 from pathlib import Path
 
 import pytest
 
+from bay_observation.cli import ENTRIES
+
 PROJECT = Path(__file__).parents[2]
-PAGES = ("README.md", "docs/operators.md")
+PAGES = ("README.md", "docs/operators.md", "docs/storage.md")
 
 _EXAMPLE = re.compile(r"^```python\n(.*?)^```\n(?:\n```text\n(.*?)^```\n)?", re.MULTILINE | re.DOTALL)
 
@@ -34,6 +38,24 @@ def test_an_example_runs_and_prints_what_the_page_says(section, day, monkeypatch
         with contextlib.redirect_stdout(printed):
             exec(compile(code, "example", "exec"), names)
         assert printed.getvalue() == expected
+
+
+def commands():
+    """Each `$ bay-observation …` of a fenced example, continued lines joined, without its comment."""
+    for path in (PROJECT / "README.md", *sorted((PROJECT / "docs").glob("*.md"))):
+        text = path.read_text(encoding="utf-8").replace("\\\n", " ")
+        for block in re.findall(r"^```console\n(.*?)^```", text, re.MULTILINE | re.DOTALL):
+            for line in re.findall(r"^\S*[$#] +(?:\.venv/bin/)?bay-observation (.*)", block, re.MULTILINE):
+                yield pytest.param(line, id=f"{path.name}: {line}"[:100])
+
+
+@pytest.mark.parametrize("line", list(commands()))
+def test_a_command_of_a_page_is_one_that_can_be_typed(line):
+    words = tuple(takewhile(lambda word: word not in ("|", ">", "&&"), shlex.split(line, comments=True)))
+    found = [entry for entry in ENTRIES if words[: len(entry.path)] == entry.path]
+    assert found, f"there is no bay-observation {line}"
+    for entry in found:
+        entry.parser().parse_args(words[len(entry.path) :])
 
 
 def test_the_dag_of_the_page_is_a_chain_of_the_four_stages(day):

@@ -236,7 +236,7 @@ def test_a_deferred_batch_is_told_when_it_is_there(run, store, board, airflow_co
     reference = store.save("fusion", "yard", name, fused)
     task = TrackingOperator(task_id="process_tracking", bay_id="yard")
     context = airflow_context(conf={"fusion": reference.to_dict()})
-    task.resume(context, ArtifactEvent("whole", reference).to_dict())
+    task.execute_complete(context, ArtifactEvent("whole", reference).to_dict())
     assert len(board.told) == 1
 
 
@@ -309,3 +309,20 @@ def test_a_notifier_of_airflows_own_sends_its_mail(run, make_bay, monkeypatch):
 def test_a_templated_bay_is_refused_since_its_outlet_could_not_follow():
     with pytest.raises(ConfigError, match="is a template"):
         TrackingOperator(task_id="process_tracking", bay_id="{{ params.bay }}")
+
+
+def test_nobody_is_notified_in_the_shadow_nor_later_of_what_happened_then(run, make_bay, board, tmp_path):
+    entry = {"name": "board", "notifier": "yard_board.Board", "events": ["moved"]}
+    frames = {"base_path": str(tmp_path)}
+    make_bay(notifications=[entry], migration={"owner": "shadow", "frames": frames})
+    for number in range(3):
+        assert run(number)[1] == []
+    run(3, AWAY)
+    pushed, published = run(4, AWAY)
+    assert (published, board.told, pushed["event_count"], pushed["waiting_count"]) == ([], [], 1, 0)
+    make_bay(notifications=[entry], migration={"owner": "new", "frames": frames})
+    for number in (5, 6):
+        assert run(number, AWAY)[1] == []
+    run(7)
+    assert kinds(run(8)[1]) == ["moved"]
+    assert len(board.told) == 1

@@ -11,6 +11,7 @@ from artifacts import ArtifactStore
 from tracking import Tracker
 from tracking.__main__ import main
 from tracking.history import BatchOutcome, History, TrackedBatch
+from tracking.history.reviews import Review, ReviewKind, add_review
 from tracking.history.schema import SCHEMA_VERSION
 
 START = datetime(2025, 7, 2, 0, 0, tzinfo=UTC)
@@ -92,7 +93,9 @@ def test_events_of_a_day_as_csv(yard, capsys):
     (moved,) = csv.DictReader(io.StringIO(out))
     assert (moved["kind"], moved["from_area"], moved["to_area"]) == ("moved", "A13", "A12_S")
     assert moved["time"] == "2025-07-02T09:30:00+09:00"
-    assert rows(capsys, "events", "demo_bay", "--day", "yesterday") == []
+    status, out, error = run(capsys, "events", "demo_bay", "--day", "yesterday")
+    assert (status, out) == (3, "")
+    assert "was tracked, so that it is not known what happened" in error
 
 
 @pytest.mark.slow(1)
@@ -152,7 +155,7 @@ def test_rebuild_from_the_artifacts_alone_deletes_what_they_do_not_have(yard, ba
     assert run(capsys, "rebuild", "demo_bay")[0] == 0
     assert len(rows(capsys, "show", "demo_bay", "--at", "2025-07-02 09:10")) == 2
     assert run(capsys, "rebuild", "demo_bay", "--source", "artifacts")[0] == 0
-    assert rows(capsys, "show", "demo_bay", "--at", "2025-07-02 09:10") == []
+    assert run(capsys, "show", "demo_bay", "--at", "2025-07-02 09:10")[0] == 3
 
 
 @pytest.mark.slow(1)
@@ -200,6 +203,21 @@ def test_prune_and_migrate(yard, capsys):
         (["show", "demo_bay", "--track", "demo_bay-000999"], 1, "has no track demo_bay-000999"),
         (["show", "demo_bay", "--area", "A99"], 1, "has no area A99; it has A25"),
         (["show", "demo_bay", "--at", "noon"], 2, "'noon' is no time"),
+        (
+            ["show", "demo_bay", "--at", "2024-02-01 10:00"],
+            3,
+            "was not observed at 2024-02-01 10:00: its first slot was",
+        ),
+        (
+            ["show", "demo_bay", "--day", "2024-02-01"],
+            3,
+            "0 of 144 slots tracked, 144 missing, so that it is not known",
+        ),
+        (["dwell", "demo_bay", "--day", "2024-02-01"], 3, "no slot from 2024-01-31 15:00 to 2024-02-01 15:00 UTC"),
+        (["use", "demo_bay", "--day", "2024-02-01"], 3, "no slot from 2024-01-31 15:00"),
+        (["diff", "demo_bay", "--day", "2024-02-01"], 3, "was not observed at 2024-02-01 00:00"),
+        (["events", "demo_bay", *DAY, "--kind", "move"], 1, "no kind of event 'move': did you mean moved?"),
+        (["show", "demo_bay", "--track", "H-203"], 1, "no block of bay demo_bay is called 'H-203'"),
         (["events", "demo_bay", "--day", "tuesday"], 2, "write today, yesterday, or a date"),
         (["dwell", "demo_bay", "--from", "2025-07-03", "--to", "2025-07-02"], 2, "--from must lie before --to"),
     ],
@@ -209,6 +227,81 @@ def test_what_cannot_be_answered_is_said(yard, capsys, arguments, status, words)
     assert told[0] == status
     assert words in told[2]
     assert told[1] == ""
+
+
+def test_an_answer_says_what_it_rests_on(yard, capsys):
+    document = json.loads(run(capsys, "events", "demo_bay", *DAY, "--json")[1])
+    assert document["source"] == f"sqlite:///{yard.root}/history.db"
+    known = document["known"]
+    assert (known["slots"], known["tracked"], known["as_of"]) == (144, 6, "2025-07-02T00:50:00+00:00")
+    _, out, _ = run(capsys, "events", "demo_bay", *DAY)
+    assert "6 of 144 slots tracked, 138 missing" in out
+    assert f"sqlite:///{yard.root}/history.db" in out
+
+
+def test_show_says_as_of_when_and_where_it_was_not_observed(yard, capsys):
+    _, out, _ = run(capsys, "show", "demo_bay", "--at", "2025-07-02 09:15")
+    assert "2 blocks at 2025-07-02 09:15, as of 2025-07-02 09:10" in out
+    _, out, _ = run(capsys, "show", "demo_bay", "--at", "2025-07-02 18:00")
+    assert "as of 2025-07-02 09:50: not observed for the 8 hours since" in out
+    document = json.loads(run(capsys, "show", "demo_bay", "--at", "2025-07-02 18:00", "--json")[1])
+    assert document["known"]["observed"] is False
+
+
+def test_what_stood_in_an_area_between_two_times(yard, capsys):
+    period = ["--from", "2025-07-02 09:10", "--to", "2025-07-02 09:35"]
+    assert {row["area"] for row in rows(capsys, "show", "demo_bay", *period)} == {"A25", "A13", "A12_S"}
+    (inner,) = rows(capsys, "show", "demo_bay", *period, "--area", "A12")
+    assert inner["area"] == "A12_S"
+    assert run(capsys, "show", "demo_bay", *period, "--at", "2025-07-02 09:10")[0] == 2
+
+
+@pytest.mark.slow(1)
+def test_a_block_is_meant_by_id_number_or_name(yard, bay, capsys):
+    (moved,) = rows(capsys, "events", "demo_bay", *DAY, "--kind", "moved")
+    number = int(moved["track_id"].rpartition("-")[2])
+    with History.at(yard.root) as history:
+        said = Review("r1", bay.bay_id, START, "kim", ReviewKind.NAME, moved["track_id"], START, value="H-203")
+        add_review(history, said)
+    for name in (moved["track_id"], f"#{number}", str(number), "H-203"):
+        assert {row["track_id"] for row in rows(capsys, "show", "demo_bay", "--track", name)} == {moved["track_id"]}
+        assert len(rows(capsys, "events", "demo_bay", *DAY, "--track", name, "--kind", "moved")) == 1
+
+
+def test_events_of_a_shift(yard, capsys):
+    assert len(rows(capsys, "events", "demo_bay", *DAY, "--kind", "moved", "--hours", "09:00-10:00")) == 1
+    assert rows(capsys, "events", "demo_bay", *DAY, "--kind", "moved", "--hours", "20:00-06:00") == []
+
+
+def test_use_and_diff(yard, capsys):
+    use = {row["area"]: row for row in rows(capsys, "use", "demo_bay", *DAY)}
+    assert use["A12"]["used_m2h"] == pytest.approx(use["A12_S"]["used_m2h"])
+    assert use["A12_S"]["used_m2h"] == pytest.approx(30 * 20 / 60, rel=0.02)
+    period = ["--from", "2025-07-02 09:10", "--to", "2025-07-02 09:50"]
+    (moved,) = rows(capsys, "diff", "demo_bay", *period)
+    assert (moved["change"], moved["before_area"], moved["after_area"]) == ("moved", "A13", "A12_S")
+
+
+def test_durations_name_their_unit(yard, capsys):
+    _, out, _ = run(capsys, "dwell", "demo_bay", *DAY, "--csv")
+    assert out.splitlines()[0].split(",")[-3:] == ["total_s", "longest_s", "mean_s"]
+    document = json.loads(run(capsys, "dwell", "demo_bay", *DAY, "--json")[1])
+    assert document["units"] == {"total": "s", "longest": "s", "mean": "s"}
+
+
+def test_an_answer_as_a_parquet_file(yard, tmp_path, capsys):
+    polars = pytest.importorskip("polars")
+    path = tmp_path / "stays.parquet"
+    assert run(capsys, "show", "demo_bay", "--parquet", str(path))[0] == 0
+    frame = polars.read_parquet(path)
+    assert frame["area"].to_list() == ["A25", "A12_S"]
+    assert frame["since"][1].isoformat() == "2025-07-02T09:30:00+09:00"
+    assert frame["footprint"][0].startswith("POLYGON")
+    assert run(capsys, "dwell", "demo_bay", *DAY, "--parquet", str(path))[0] == 0
+    assert polars.read_parquet(path)["total"].max() == timedelta(seconds=3000)
+    status, _, error = run(capsys, "show", "demo_bay", "--parquet", str(tmp_path / "no" / "x.parquet"))
+    assert status == 2
+    assert "cannot be written" in error
 
 
 def test_without_any_history(store, capsys, monkeypatch):

@@ -3,7 +3,7 @@ import pickle
 import pytest
 
 from bay_observation.errors import TrackingError
-from tracking import Tracker, replay
+from tracking import Tracker, replay, track
 
 
 @pytest.fixture
@@ -28,6 +28,15 @@ def test_any_order_gives_the_ordered_run(bay, results):
     replayed = replay(bay, None, shuffled)
     assert [pickle.dumps(one) for one in replayed] == [pickle.dumps(one) for one in in_order(bay, results)]
     assert sum(len(one.events) for one in replayed) == 3
+
+
+def test_track_goes_on_from_each_result(bay, results):
+    ordered = in_order(bay, results)
+    assert [pickle.dumps(one) for one in track(bay, results)] == [pickle.dumps(one) for one in ordered]
+    later = list(track(bay, results[5:], ordered[4].state))
+    assert [pickle.dumps(one) for one in later] == [pickle.dumps(one) for one in ordered[5:]]
+    with pytest.raises(TrackingError, match="not after"):
+        list(track(bay, [results[1], results[0]]))
 
 
 def test_a_late_batch_is_replayed_from_the_state_before_it(bay, results):

@@ -16,6 +16,14 @@ def test_a_result_travels_through_the_store(bay, fused, block, tmp_path):
     store.save("tracking", "demo_bay", again.batch_id, again)
 
 
+def test_a_result_is_shown_in_one_line(bay, fused, block):
+    floor = fused(0, [block("A25", 10, 10)])
+    result = Tracker(bay).update(floor)
+    assert repr(floor) == "<FusionResult demo_bay_20250702-000000, 1 blocks, 0 cameras>"
+    assert repr(result) == "<TrackingResult demo_bay_20250702-000000, 1 tracks, 1 events>"
+    assert repr(result.state) == "<TrackerState of demo_bay after 2025-07-02 00:00, 1 tracks>"
+
+
 def test_the_same_result_is_the_same_file(bay, fused, block, tmp_path):
     def tracked():
         return Tracker(bay).update(fused(0, [block("A25", 10, 10), block("A13", 51, 10)]))

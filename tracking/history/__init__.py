@@ -2,6 +2,7 @@
 
 from tracking.history.block_names import BlockName, BlockNames, ListedName, ListOutcome
 from tracking.history.cameras import DOWN_AFTER, camera_changes
+from tracking.history.coverage import AsOf, Coverage, as_of, coverage
 from tracking.history.database import Database, database_url
 from tracking.history.history import History, nested_areas
 from tracking.history.notifications import Notice, mark_notified, notices_of_slots, pending_notices
@@ -22,18 +23,23 @@ from tracking.history.types import (
     Stay,
     TrackedBatch,
 )
+from tracking.history.use import AreaUse, Difference, area_use, differences
 from tracking.history.writing import HistoryWriter
 
 __all__ = [
     "DOWN_AFTER",
     "LATE_S",
+    "AreaUse",
+    "AsOf",
     "Batch",
     "BatchOutcome",
     "BlockName",
     "BlockNames",
     "CameraChange",
     "CameraChangeKind",
+    "Coverage",
     "Database",
+    "Difference",
     "Dwell",
     "Gap",
     "GapOutcome",
@@ -48,8 +54,12 @@ __all__ = [
     "Observed",
     "Stay",
     "TrackedBatch",
+    "area_use",
+    "as_of",
     "camera_changes",
+    "coverage",
     "database_url",
+    "differences",
     "local_day",
     "mark_notified",
     "nested_areas",

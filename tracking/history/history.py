@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from difflib import get_close_matches
 from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -14,8 +15,8 @@ import shapely
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from bay_observation.errors import HistoryError
-from bays import BayConfig
+from bay_observation.errors import ConfigError, HistoryError, NotObservedError
+from bays import BayConfig, load_bay
 from tracking.history.cameras import DOWN_AFTER, camera_changes
 from tracking.history.database import Database, database_url
 from tracking.history.schema import (
@@ -45,12 +46,15 @@ from tracking.history.types import (
     Stay,
 )
 from tracking.history.writing import HistoryWriter, upsert
+from tracking.types import EventKind
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 # Of the schedule's step: tracked slots that lie further apart were not observed in between.
 _LONGEST_STEPS = 3
+# The same where no bay's file says what its step is.
+_FOLLOWING = _LONGEST_STEPS * timedelta(minutes=10)
 # In the order of the fields of `Stay` and `HistoryEvent`.
 _STAY: tuple[sa.ColumnElement[Any], ...] = (
     positions.c.track_id,
@@ -81,7 +85,9 @@ class History:
     """Answers, and the way to write. Nothing is opened before the first question.
 
     Questions with a time take aware datetimes; answers are UTC. A question without one asks
-    about the newest slot that was tracked.
+    about the newest slot that was tracked. Of a time that no slot was tracked of, nothing is
+    known: that is a `NotObservedError` and never an empty answer. `tracking.history.coverage`
+    says how much of a period, or how old, an answer is.
 
     Args:
         url: see `tracking.history.database.Database`.
@@ -114,8 +120,10 @@ class History:
             None where it was not in the bay: not yet, not any more.
 
         Raises:
-            HistoryError: the history has no such track, or nothing of the bay.
+            HistoryError: the history has no such track, or nothing of the bay; the time is naive.
+            NotObservedError: the bay was not observed yet at that time.
         """
+        _refuse_naive(at=at)
         asked = sa.select(*_STAY).where(positions.c.bay_id == bay_id, positions.c.track_id == track_id)
         if at is None:
             asked = asked.where(positions.c.until.is_(None))
@@ -126,6 +134,7 @@ class History:
             found = _read_stays(connection, asked)
             if not found:
                 self._refuse_unknown(connection, bay_id, track_id)
+                self._refuse_before_first(connection, bay_id, at)
             return found[0] if found else None
 
     def stays(self, bay_id: str, track_id: str) -> list[Stay]:
@@ -143,16 +152,20 @@ class History:
     def standing(self, bay_id: str, areas: Collection[str] = (), at: datetime | None = None) -> list[Stay]:
         """What stands (or stood at a time) in some areas, or in the whole bay, in order of track.
 
-        An area is meant as it is named on a block; `nested_areas` finds those within one.
+        A block is named by the smallest area that holds it; an area that is asked for is meant
+        with those within it.
 
         Raises:
-            HistoryError: the history has nothing of the bay.
+            HistoryError: the history has nothing of the bay, the bay no such area; the time is naive.
+            NotObservedError: the bay was not observed yet at that time.
         """
-        in_areas = positions.c.area.in_(sorted(areas)) if areas else sa.true()
+        _refuse_naive(at=at)
+        in_areas = positions.c.area.in_(_with_nested(bay_id, areas)) if areas else sa.true()
         with self.database.reading() as connection:
             found = _read_stays(connection, _at(at, positions.c.bay_id == bay_id, in_areas))
             if not found:
                 self._newest_slot(connection, bay_id)
+                self._refuse_before_first(connection, bay_id, at)
         return sorted(found, key=lambda stay: stay.track_id)
 
     # -- what happened -----------------------------------------------------------------------------
@@ -175,11 +188,15 @@ class History:
             end: its end (aware).
             kinds: of these kinds only; all kinds when empty.
             track_id: of this block only, also as one of the further blocks of a split or merger.
-            areas: from or to one of these areas only; all when empty.
+            areas: from or to one of these areas only, and those within them; all when empty.
 
         Raises:
-            HistoryError: the history has nothing of the bay.
+            HistoryError: the history has nothing of the bay, the bay no such area; there is no such kind;
+                a time is naive.
+            NotObservedError: no slot of the period was tracked, and nothing is known to have happened in it.
         """
+        _refuse_naive(start=start, end=end)
+        _refuse_unknown_kinds(kinds)
         asked = sa.select(*_EVENT).where(events.c.bay_id == bay_id, events.c.time >= start, events.c.time < end)
         if kinds:
             asked = asked.where(events.c.kind.in_(sorted(kinds)))
@@ -187,12 +204,12 @@ class History:
             named = sa.and_(events.c.others.is_not(None), events.c.others.contains(f'"{track_id}"', autoescape=True))
             asked = asked.where(sa.or_(events.c.track_id == track_id, named))
         if areas:
-            names = sorted(areas)
+            names = _with_nested(bay_id, areas)
             asked = asked.where(sa.or_(events.c.from_area.in_(names), events.c.to_area.in_(names)))
         with self.database.reading() as connection:
             found = _read_events(connection, asked)
             if not found:
-                self._newest_slot(connection, bay_id)
+                self._refuse_unobserved(connection, bay_id, start, end)
         return sorted(found, key=attrgetter("time", "track_id", "kind", "slot"))
 
     def events_of_slots(self, bay_id: str, start: datetime, end: datetime) -> list[HistoryEvent]:
@@ -211,12 +228,12 @@ class History:
         A stay that lasts counts up to the newest slot that was tracked.
 
         Raises:
-            HistoryError: the history has nothing of the bay.
+            HistoryError: the history has nothing of the bay; a time is naive.
+            NotObservedError: no slot of the period was tracked.
         """
+        _refuse_naive(start=start, end=end)
         with self.database.reading() as connection:
             known = min(end, self._newest_slot(connection, bay_id))
-            if known <= start:
-                return []
             within = seconds(
                 later(positions.c.since, sa.literal(start, positions.c.since.type)),
                 earlier(positions.c.until, sa.literal(known, positions.c.since.type)),
@@ -252,10 +269,13 @@ class History:
                 .group_by(blocks.c.area, blocks.c.stage)
                 .order_by(total.desc(), blocks.c.area, blocks.c.stage)
             )
-            return [
-                Dwell(area, stage, count, int(many), timedelta(seconds=float(all_)), timedelta(seconds=float(longest)))
-                for area, stage, count, many, all_, longest in connection.execute(asked)
-            ]
+            rows = connection.execute(asked).all() if start < known else []
+            if not rows:
+                self._refuse_unobserved(connection, bay_id, start, end)
+        return [
+            Dwell(area, stage, count, int(many), timedelta(seconds=float(all_)), timedelta(seconds=float(longest)))
+            for area, stage, count, many, all_, longest in rows
+        ]
 
     def observed_dwell(self, bay: BayConfig, start: datetime, end: datetime) -> Observed:
         """How long blocks were seen standing: time between tracked slots that do not follow one another does not count.
@@ -264,17 +284,28 @@ class History:
         schedule's steps apart: a slot that failed interrupts nothing, a closed night does.
 
         Raises:
-            HistoryError: the history has nothing of the bay.
+            HistoryError: the history has nothing of the bay; a time is naive.
+            NotObservedError: no slot of the period was tracked.
         """
+        _refuse_naive(start=start, end=end)
         with self.database.reading() as connection:
+            self._refuse_unobserved(connection, bay.bay_id, start, end)
             known = min(end, self._newest_slot(connection, bay.bay_id))
-            if known <= start:
-                return Observed((), timedelta(), timedelta())
             observed = _observed_time(connection, bay, start, known)
             if observed.whole == known - start:
                 return Observed(tuple(self.dwell(bay.bay_id, start, end)), observed.whole, known - start)
             stays = connection.execute(_stays_within(bay.bay_id, start, known)).all()
         return Observed(tuple(_dwell_of(stays, observed)), observed.whole, known - start)
+
+    def observed_time(self, bay: BayConfig, start: datetime, end: datetime) -> "ObservedTime":
+        """When the bay was observed within [start, end): none of it where no slot was tracked.
+
+        Raises:
+            HistoryError: the history has nothing of the bay.
+        """
+        with self.database.reading() as connection:
+            known = min(end, self._newest_slot(connection, bay.bay_id))
+            return _observed_time(connection, bay, min(start, known), known)
 
     # -- what is missing ---------------------------------------------------------------------------
 
@@ -283,7 +314,11 @@ class History:
 
         A slot without a record is *closed* where the bay's operating hours and skip
         windows (as its file has them today) say so, and *not run* otherwise.
+
+        Raises:
+            HistoryError: a time is naive.
         """
+        _refuse_naive(start=start, end=end)
         within = sa.and_(batches.c.bay_id == bay.bay_id, batches.c.slot >= start, batches.c.slot < end)
         stopped = sa.select(batches.c.slot, batches.c.outcome, batches.c.reason).where(
             within, batches.c.sha256.is_(None)
@@ -479,6 +514,34 @@ class History:
             raise HistoryError(f"no history yet of bay {bay_id} in {self.database.location}: no batch was tracked")
         return newest
 
+    def _refuse_before_first(self, connection: Connection, bay_id: str, at: datetime | None) -> None:
+        """Before the first tracked slot nothing is known."""
+        if at is None:
+            return
+        tracked = sa.and_(batches.c.bay_id == bay_id, batches.c.sha256.is_not(None))
+        first = connection.execute(sa.select(sa.func.min(batches.c.slot)).where(tracked)).scalar()
+        if first is not None and at < first:
+            raise NotObservedError(
+                f"bay {bay_id} was not observed at {at:%Y-%m-%d %H:%M %Z}:"
+                f" its history begins at {first:%Y-%m-%d %H:%M} UTC"
+            )
+
+    def _refuse_unobserved(self, connection: Connection, bay_id: str, start: datetime, end: datetime) -> None:
+        """A period of which no slot was tracked is not known; one between two slots that follow one another is."""
+        newest = self._newest_slot(connection, bay_id)
+        tracked = sa.and_(batches.c.bay_id == bay_id, batches.c.sha256.is_not(None))
+        around = sa.and_(batches.c.slot >= start - _FOLLOWING, batches.c.slot < end + _FOLLOWING)
+        near: list[datetime] = list(connection.execute(sa.select(batches.c.slot).where(tracked, around)).scalars())
+        before = [slot for slot in near if slot < start]
+        after = [slot for slot in near if slot >= end]
+        follow = before and after and min(after) - max(before) <= _FOLLOWING
+        if len(before) + len(after) == len(near) and not follow:
+            raise NotObservedError(
+                f"bay {bay_id}: no slot from {start:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M} {end:%Z} was tracked,"
+                f" so that it is not known what happened; the newest tracked slot is {newest:%Y-%m-%d %H:%M} UTC"
+                f" (`bay-observation history gaps {bay_id}` says what is missing)"
+            )
+
     def _refuse_unknown(self, connection: Connection, bay_id: str, track_id: str) -> None:
         asked = sa.select(tracks.c.track_id).where(tracks.c.bay_id == bay_id, tracks.c.track_id == track_id)
         if connection.execute(asked).first() is None:
@@ -486,6 +549,33 @@ class History:
             raise HistoryError(
                 f"bay {bay_id} has no track {track_id}: `bay-observation history show {bay_id}` lists them"
             )
+
+
+def _refuse_naive(**times: datetime | None) -> None:
+    for name, time in times.items():
+        if time is not None and time.tzinfo is None:
+            raise HistoryError(
+                f"{name} {time.isoformat(sep=' ')} has no time zone, so that its moment is not known:"
+                " give an aware datetime, as datetime(2025, 7, 2, 7, 10, tzinfo=UTC)"
+            )
+
+
+def _refuse_unknown_kinds(kinds: Collection[str]) -> None:
+    known = [kind.value for kind in EventKind]
+    for kind in kinds:
+        if kind not in known:
+            near = get_close_matches(kind, known, 1, 0.5)
+            meant = f"did you mean {near[0]}? " if near else ""
+            raise HistoryError(f"there is no kind of event {kind!r}: {meant}kinds are {', '.join(known)}")
+
+
+def _with_nested(bay_id: str, areas: Collection[str]) -> list[str]:
+    """Areas and those within them, by the bay's file; as they are named on a host that has no such file."""
+    try:
+        bay = load_bay(bay_id)
+    except ConfigError:
+        return sorted(areas)
+    return sorted({name for area in areas for name in nested_areas(bay, area)})
 
 
 def nested_areas(bay: BayConfig, area: str) -> list[str]:
@@ -546,7 +636,7 @@ def _over(columns: Sequence[sa.ColumnElement[Any]], after: datetime, begun: date
 
 
 @dataclass(frozen=True)
-class _ObservedTime:
+class ObservedTime:
     """Periods that were observed, as seconds since 1970: `begins[i]` to `ends[i]`, in order."""
 
     begins: "NDArray[np.float64]"
@@ -554,6 +644,7 @@ class _ObservedTime:
 
     @property
     def whole(self) -> timedelta:
+        """All of them together."""
         return timedelta(seconds=float(np.sum(self.ends - self.begins)))
 
     def within(self, since: "NDArray[np.float64]", until: "NDArray[np.float64]") -> "NDArray[np.float64]":
@@ -570,7 +661,7 @@ class _ObservedTime:
         return np.where(index > 0, lengths[index] - beyond, 0.0)
 
 
-def _observed_time(connection: Connection, bay: BayConfig, start: datetime, known: datetime) -> _ObservedTime:
+def _observed_time(connection: Connection, bay: BayConfig, start: datetime, known: datetime) -> ObservedTime:
     """What was observed of [start, known): `known` is a tracked slot, or lies before the newest one."""
     seen = sa.or_(batches.c.sha256.is_not(None), batches.c.outcome == BatchOutcome.IMPORTED.value)
     tracked = sa.and_(batches.c.bay_id == bay.bay_id, seen)
@@ -584,7 +675,7 @@ def _observed_time(connection: Connection, bay: BayConfig, start: datetime, know
     follows = np.diff(slots) <= _LONGEST_STEPS * schedule_step(bay, known).total_seconds()
     begins = np.maximum(slots[:-1][follows], start.timestamp())
     ends = np.minimum(slots[1:][follows], known.timestamp())
-    return _ObservedTime(begins, ends)
+    return ObservedTime(begins, ends)
 
 
 def _stays_within(bay_id: str, start: datetime, known: datetime) -> sa.CompoundSelect[Any]:
@@ -599,7 +690,7 @@ def _stays_within(bay_id: str, start: datetime, known: datetime) -> sa.CompoundS
     return sa.union_all(*(half.where(positions.c.bay_id == bay_id, positions.c.since < known) for half in halves))
 
 
-def _dwell_of(stays: Sequence[Any], observed: _ObservedTime) -> list[Dwell]:
+def _dwell_of(stays: Sequence[Any], observed: ObservedTime) -> list[Dwell]:
     """Dwell of stays (area, stage, track id, since, until), as far as they were observed."""
     since, until = (np.array([stay[column] for stay in stays], dtype=float) for column in (3, 4))
     seconds_of: dict[tuple[str, str | None], list[tuple[str, float]]] = {}

@@ -6,8 +6,10 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from tracking.history.history import History
-from tracking.history.schema import owners
+from tracking.history.schema import listeners, owners
+from tracking.history.writing import upsert
 
+_BRIDGE = "legacy_bridge"
 _LONGEST_AUTHOR = 256
 
 
@@ -47,3 +49,25 @@ def owner_changes(history: History, bay_id: str) -> list[OwnerChange]:
     )
     with history.database.reading() as connection:
         return [OwnerChange(*row) for row in connection.execute(asked)]
+
+
+def note_published(history: History, bay_id: str, slot: datetime) -> None:
+    """Note the last slot of a bay that the bridge published for the old consumers.
+
+    Raises:
+        HistoryUnavailableError: the database cannot be used.
+    """
+    with history.database.writing() as connection, connection.begin():
+        upsert(connection, listeners, [{"bay_id": bay_id, "listener": _BRIDGE, "since": slot}])
+
+
+def last_published(history: History, bay_id: str) -> datetime | None:
+    """That slot (aware, UTC); None where the bridge published none.
+
+    Raises:
+        HistoryUnavailableError: the database cannot be used.
+    """
+    asked = sa.select(listeners.c.since).where(listeners.c.bay_id == bay_id, listeners.c.listener == _BRIDGE)
+    with history.database.writing() as connection, connection.begin():
+        slot: datetime | None = connection.execute(asked).scalar()
+    return slot

@@ -6,7 +6,8 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
+from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -15,6 +16,9 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 from shapely import Polygon
+
+from bay_observation.errors import ConfigError
+from tracking.history.coverage import AsOf, Coverage
 
 _IDENTITIES = ("track_id", "others", "camera")
 _TEXTS = ("reason",)
@@ -38,6 +42,8 @@ class Answer:
         rows: values as the history has them.
         empty: what a person reads where there are no rows.
         spare: columns that a table leaves out together where there is no room, the first ones first.
+        known: what the answer rests on; None where it rests on no slot.
+        source: the database.
     """
 
     title: str
@@ -46,6 +52,8 @@ class Answer:
     rows: Sequence[Mapping[str, Any]]
     empty: str = "nothing"
     spare: tuple[tuple[str, ...], ...] = ()
+    known: AsOf | Coverage | None = None
+    source: str = ""
 
     def to_table(self, width: int) -> Group:
         """For a terminal of so many characters.
@@ -73,26 +81,71 @@ class Answer:
         return Group(above, table, *self._below([name for name in self.columns if name not in kept]))
 
     def to_json(self) -> str:
-        """One document: the zone, and a mapping for each row. Durations are seconds."""
-        rows = [{name: self._plain(value) for name, value in row.items()} for row in self.rows]
-        return json.dumps({"title": self.title, "timezone": self.zone.key, "rows": rows}, ensure_ascii=False, indent=1)
+        """One document: what it rests on, the zone, units, and a mapping for each row."""
+        document = {
+            "title": self.title,
+            "timezone": self.zone.key,
+            "source": self.source,
+            "known": None if self.known is None else self.known.to_dict(),
+            "units": dict.fromkeys(self._durations(), "s"),
+            "rows": [{name: self._plain(value) for name, value in row.items()} for row in self.rows],
+        }
+        return json.dumps(document, ensure_ascii=False, indent=1)
 
     def to_csv(self) -> str:
-        """A line for each row below a line of names; nested values are JSON. Durations are seconds."""
+        """A line for each row below a line of names; nested values are JSON, durations seconds (`…_s`)."""
         text = io.StringIO()
-        names = list(self.rows[0]) if self.rows else list(self.columns)
+        names = self._names()
         writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(names)
+        durations = self._durations()
+        writer.writerow([f"{name}_s" if name in durations else name for name in names])
         for row in self.rows:
             plain = (self._plain(row[name]) for name in names)
             writer.writerow([json.dumps(one) if isinstance(one, list | dict) else one for one in plain])
         return text.getvalue()
+
+    def write_parquet(self, path: Path) -> None:
+        """Write the rows as a Parquet file: times with their zone, durations, outlines as WKT, nested values as JSON.
+
+        Raises:
+            ConfigError: polars is not installed, or the file cannot be written.
+        """
+        try:
+            import polars as pl
+        except ImportError:
+            raise ConfigError(
+                "--parquet needs polars, which the extra `observer` installs; --csv needs nothing"
+            ) from None
+        columns = {name: [self._typed(row[name]) for row in self.rows] for name in self._names()}
+        try:
+            pl.DataFrame(columns, strict=False).write_parquet(path)
+        except OSError as error:
+            raise ConfigError(f"--parquet {path}: cannot be written: {error.strerror or error}") from error
+
+    def _names(self) -> list[str]:
+        return list(self.rows[0]) if self.rows else list(self.columns)
+
+    def _durations(self) -> list[str]:
+        return [name for name in self._names() if any(isinstance(row[name], timedelta) for row in self.rows)]
+
+    def _typed(self, value: object) -> Any:
+        if isinstance(value, datetime):
+            return value.astimezone(self.zone)
+        if isinstance(value, Polygon):
+            return value.wkt
+        if isinstance(value, Mapping | tuple):
+            return json.dumps(self._plain(value), ensure_ascii=False)
+        return value
 
     def _below(self, left_out: Sequence[str]) -> list[Text]:
         said = [] if self.rows else [self.empty]
         if left_out:
             names = ", ".join(name.replace("_", " ") for name in left_out)
             said.append(f"no room for {names}: widen the terminal, or ask with --json or --csv")
+        if isinstance(self.known, Coverage):
+            said.append(str(self.known))
+        if self.source:
+            said.append(self.source)
         return [Text(one, "dim") for one in said]
 
     def _pieces(self, column: str) -> re.Pattern[str]:
@@ -122,6 +175,8 @@ class Answer:
             return value.astimezone(self.zone).isoformat()
         if isinstance(value, timedelta):
             return value.total_seconds()
+        if isinstance(value, date):
+            return value.isoformat()
         if isinstance(value, Polygon):
             return [list(corner) for corner in value.exterior.coords[:-1]]
         if isinstance(value, Mapping):

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import Field
 
+from bay_observation.errors import NotObservedError
 from bays import BayConfig
 from dashboard.api.access import Bay
 from dashboard.api.answers import Paging, answer, page
@@ -57,9 +58,12 @@ def found_events(bay_id: str, wanted: EventFilter) -> list[HistoryEvent]:
     """The events that a filter lets through, in order of time."""
     if newest_slot(bay_id) is None:
         return []
-    return history().events(
-        bay_id, wanted.start, wanted.end, kinds=wanted.kind, track_id=wanted.track, areas=wanted.area
-    )
+    try:
+        return history().events(
+            bay_id, wanted.start, wanted.end, kinds=wanted.kind, track_id=wanted.track, areas=wanted.area
+        )
+    except NotObservedError:
+        return []  # the gaps of the period say that nothing is known of it
 
 
 def event_rows(bay_id: str, found: Sequence[HistoryEvent]) -> list[dict[str, Any]]:

@@ -7,7 +7,7 @@ from fastapi import APIRouter, HTTPException, Path, Query, Request, Response
 from pydantic import Field
 
 from artifacts import ArtifactStore
-from bay_observation.errors import ArtifactError, HistoryError, HistoryUnavailableError
+from bay_observation.errors import ArtifactError, HistoryError, HistoryUnavailableError, NotObservedError
 from bays import batch_id
 from dashboard.api.access import Bay
 from dashboard.api.answers import Paging, answer, page
@@ -40,7 +40,11 @@ def floor_at(request: Request, bay: Bay, at: At = None) -> Response:
     moment = at or newest
     if moment is None:
         raise HTTPException(404, f"bay {bay.bay_id} has no history yet: no batch was tracked")
-    blocks = stay_rows(history().standing(bay.bay_id, at=moment), corrected(bay.bay_id))
+    try:
+        stays = history().standing(bay.bay_id, at=moment)
+    except NotObservedError:
+        stays = []  # the page tells by the gaps that nothing is known of that time
+    blocks = stay_rows(stays, corrected(bay.bay_id))
     return answer(request, Floor(bay_id=bay.bay_id, at=moment, newest_slot=newest, blocks=blocks))
 
 

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query, Request, Response
 
+from bay_observation.errors import NotObservedError
 from bays import BayConfig
 from dashboard.api.access import Bay
 from dashboard.api.answers import answer, with_etag
@@ -76,7 +77,10 @@ def _report(bay: BayConfig, wanted: Period) -> Report:
     known = newest_slot(bay.bay_id) is not None
     rows = event_rows(bay.bay_id, found_events(bay.bay_id, EventFilter(start=wanted.start, end=wanted.end)))
     events = [BlockEvent.model_construct(**row) for row in rows]
-    dwell = history().dwell(bay.bay_id, wanted.start, wanted.end) if known else []
+    try:
+        dwell = history().dwell(bay.bay_id, wanted.start, wanted.end) if known else []
+    except NotObservedError:
+        dwell = []  # `missing` says that nothing is known of it
     missing = missing_slots(bay, wanted)
     return Report(
         bay_id=bay.bay_id,

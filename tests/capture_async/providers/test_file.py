@@ -1,3 +1,4 @@
+import asyncio
 from datetime import UTC, datetime, timedelta, timezone
 
 import cv2
@@ -108,3 +109,23 @@ async def test_no_folder_at_all_is_the_bay_s_fault(bay):
 def test_wrong_values_are_named(config):
     with pytest.raises(ConfigError, match=next(iter(config))):
         FileImageProvider(**({"base_path": "/x"} | config))
+
+
+async def test_names_may_be_another_zone_s(bay, tmp_path, frame_source):
+    (tmp_path / "C_2" / "20250702161000.jpg").write_bytes(frame_source("C_2", SLOT))
+    config = bay.image_provider_config | {"time_zone": "Asia/Seoul"}
+    image = await capture(bay.model_copy(update={"image_provider_config": config}))
+    assert image.captured_at == SLOT
+
+
+@pytest.mark.parametrize("growing", [False, True])
+async def test_a_frame_that_is_still_written_is_looked_for_again(bay, tmp_path, frame_source, growing):
+    path, frame = tmp_path / "C_2" / f"{SLOT:%Y%m%d%H%M%S}.jpg", frame_source("C_2", SLOT)
+    path.write_bytes(frame[: len(frame) // 2])
+    config = bay.image_provider_config | {"growing": growing}
+    changed = {"image_provider_config": config, "capture_deadline": 20.0, "capture_attempts": 10}
+    reading = asyncio.create_task(capture(bay.model_copy(update=changed)))
+    await asyncio.sleep(0.3)
+    path.write_bytes(frame)
+    outcome = await reading
+    assert getattr(outcome, "jpeg", None) == (frame if growing else None)

@@ -11,16 +11,23 @@ import pytest
 import sqlalchemy as sa
 from shapely import box
 
-from bay_observation.errors import ConfigError, HistoryError, HistoryUnavailableError
+from bay_observation.errors import ConfigError, HistoryError, HistoryUnavailableError, NotObservedError
+from bays import load_bay
+from bays.models import DailyWindow
 from tracking import Tracker, TrackStatus
 from tracking.history import (
+    AsOf,
     Batch,
     BatchOutcome,
     CameraChangeKind,
     Database,
     History,
     TrackedBatch,
+    area_use,
+    as_of,
     camera_changes,
+    coverage,
+    differences,
     local_day,
     nested_areas,
     scheduled_slots,
@@ -136,7 +143,8 @@ def test_what_stands_in_an_area_now_and_then(bay, history, tracked):
     assert inner == ["A12", "A12_S", "A12_N"]
     assert [stay.area for stay in history.standing("demo_bay", inner, at=at(6))] == ["A12_S"]
     assert history.standing("demo_bay", inner) == []
-    assert history.standing("demo_bay", at=at(-1)) == []
+    with pytest.raises(NotObservedError, match="its history begins at 2025-07-02 00:00 UTC"):
+        history.standing("demo_bay", at=at(-1))
     with pytest.raises(HistoryError, match="has no area X9; it has A25"):
         nested_areas(bay, "X9")
 
@@ -210,7 +218,9 @@ def test_how_long_blocks_stood(history, tracked):
         ("A1A", "welding"): SLOT,
         ("A12_S", "welding"): 2 * SLOT,
     }
-    assert history.dwell("demo_bay", at(50), at(60)) == []
+    for ask in (history.dwell, history.events):
+        with pytest.raises(NotObservedError, match="no slot from 2025-07-02 08:20 to 2025-07-02 10:00 UTC was tracked"):
+            ask("demo_bay", at(50), at(60))
 
 
 def test_which_slots_are_missing_and_why(make_bay, history, tracked, bay, floors):
@@ -384,7 +394,8 @@ def test_prune_keeps_what_stands_and_goes_on_from_there(history, tracked):
     assert deleted["history_positions"] > 0
     assert [stay.area for stay in history.standing("demo_bay")] == ["A25", "A1A", "A1C"]
     assert history.newest_slot("demo_bay") == at(10)
-    assert history.events("demo_bay", at(0), at(9)) == []
+    with pytest.raises(NotObservedError):
+        history.events("demo_bay", at(0), at(9))
     write(history, tracked[-1:], tracked[-2].result)
     assert history.newest_slot("demo_bay") == at(11)
     assert sum(history.prune(at(0), "4bay").values()) == 0
@@ -395,6 +406,82 @@ def test_tentative_blocks_are_no_history(history, bay, fused, block):
     one_by_one(history, batches)
     assert [track.status for track in batches[1].result.state.tracks] == [TrackStatus.PRESENT, TrackStatus.TENTATIVE]
     assert [stay.area for stay in history.standing("demo_bay")] == ["A25"]
+
+
+def test_an_answer_says_over_how_many_slots_it_speaks(bay, floors, history):
+    """Slots 0 to 3, then seventy minutes that nothing ran in, then two slots."""
+    write(history, track_all(bay, [floors[n] for n in (0, 1, 2, 3, 10, 11)]))
+    history.record("demo_bay", at(5), BatchOutcome.SKIPPED, "9 of 12 frames are dark")
+    whole = coverage(history, bay, at(0), at(12))
+    assert (whole.slots, whole.tracked, whole.closed, whole.missing, whole.as_of) == (12, 6, 0, 6, at(11))
+    assert str(whole) == "6 of 12 slots tracked, 6 missing"
+    night = bay.model_copy(update={"operating_hours": (DailyWindow.model_validate("09:00-09:39"),)})  # slots 0 to 3
+    closed = coverage(history, night, at(0), at(12))
+    assert (closed.slots, closed.tracked, closed.closed, closed.missing) == (12, 6, 5, 1)  # slot 5 ran
+    none = coverage(history, bay, at(4), at(8))
+    assert (none.slots, none.tracked, none.as_of) == (4, 0, at(3))
+    with pytest.raises(HistoryError, match="no history yet of bay 4bay"):
+        coverage(history, load_bay("4bay"), at(0), at(1))
+
+
+def test_an_answer_says_as_of_when_it_is(bay, floors, history):
+    write(history, track_all(bay, [floors[n] for n in (0, 1, 2, 3, 10, 11)]))
+    assert as_of(history, bay, at(2)) == AsOf(at(2), at(2), observed=True)
+    assert as_of(history, bay, at(2) + SLOT / 2) == AsOf(at(2), at(2) + SLOT / 2, observed=True)
+    assert as_of(history, bay, at(9)) == AsOf(at(3), at(9), observed=False)
+    assert as_of(history, bay).slot == at(11)
+    with pytest.raises(NotObservedError, match="was not observed at 2025-07-02 08:50"):
+        as_of(history, bay, at(-1))
+
+
+def test_between_two_slots_that_follow_one_another_the_bay_was_observed(bay, history, tracked):
+    one_by_one(history, tracked)
+    assert history.events("demo_bay", at(1) + SLOT / 4, at(1) + SLOT / 2) == []
+
+
+def test_areas_are_meant_with_those_within_them(history, tracked):
+    one_by_one(history, tracked)
+    assert [stay.area for stay in history.standing("demo_bay", ["A12"], at=at(6))] == ["A12_S"]
+    assert {event.from_area for event in history.events("demo_bay", at(0), at(SLOTS), areas=["A12"])} <= {"A12_S", None}
+    with pytest.raises(HistoryError, match="has no area X9; it has A25"):
+        history.standing("demo_bay", ["X9"])
+
+
+def test_a_kind_that_there_is_not_is_no_empty_answer(history, tracked):
+    one_by_one(history, tracked)
+    with pytest.raises(HistoryError, match=r"no kind of event 'move': did you mean moved\?"):
+        history.events("demo_bay", at(0), at(1), kinds=["move"])
+
+
+def test_the_floor_that_was_used(bay, history, tracked):
+    """A13: 6 x 5 m for five slots of 110 observed minutes, on 15 x 20 m."""
+    one_by_one(history, tracked)
+    use = {one.area: one for one in area_use(history, bay, at(0), at(11))}
+    assert use["A13"].area_m2 == 300
+    assert use["A13"].observed_h == pytest.approx(11 / 6)
+    assert use["A13"].used_m2h == pytest.approx(30 * 5 / 6, rel=0.02)
+    assert use["A13"].share == pytest.approx(25 / (300 * 11 / 6), rel=0.02)
+    assert use["A12"].blocks == use["A12_S"].blocks == 1  # nested
+    assert "A18(T/O)" not in use  # not tracked
+    with pytest.raises(NotObservedError):
+        area_use(history, bay, at(100), at(200))
+
+
+def test_the_days_of_the_use_are_the_bays_own(bay, history, tracked):
+    one_by_one(history, tracked)
+    days = {one.day for one in area_use(history, bay, at(0) - timedelta(days=1), at(11))}
+    assert days == {date(2025, 7, 2)}  # the day before was not observed
+
+
+def test_what_differs_between_two_moments(bay, history, tracked):
+    one_by_one(history, tracked)
+    found = {one.change: one for one in differences(history, bay, at(2), at(11))}
+    assert found.keys() == {"came", "left", "moved", "stage"}
+    assert (found["moved"].before.area, found["moved"].after.area) == ("A13", "A1A")
+    assert (found["left"].before.area, found["left"].after) == ("A12_S", None)
+    assert (found["came"].before, found["came"].after.area) == (None, "A1C")
+    assert (found["stage"].before.stage, found["stage"].after.stage) == ("welding", "painting")
+    assert differences(history, bay, at(2), at(2)) == []
 
 
 def test_every_line_of_the_export_is_json(history, tracked):
@@ -445,11 +532,14 @@ def test_dwell_is_what_the_stays_say(bay, floors, history, seed):
         for _ in range(5):
             start, end = sorted(draw.sample(range(-1, 3 * SLOTS), 2))
             period = (START + start * SLOT / 2, START + end * SLOT / 2)
-            told = {
-                (one.area, one.stage): (one.blocks, one.stays, one.total, one.longest)
-                for one in history.dwell("demo_bay", *period)
-            }
-            assert told == counted(stays, period[0], min(period[1], at(known[-1])))
+            expected = counted(stays, period[0], min(period[1], at(known[-1])))
+            try:
+                dwell = history.dwell("demo_bay", *period)
+            except NotObservedError:
+                assert expected == {}
+                assert not any(period[0] <= at(number) < period[1] for number in known)
+                continue
+            assert expected == {(one.area, one.stage): (one.blocks, one.stays, one.total, one.longest) for one in dwell}
 
 
 def test_what_was_not_observed_is_no_dwell(bay, floors, history):
@@ -604,5 +694,12 @@ def test_the_environment_names_the_database(tmp_path, monkeypatch):
 
 def test_naive_times_are_refused(history, tracked):
     one_by_one(history, tracked[:1])
-    with pytest.raises(HistoryUnavailableError, match="has no time zone"):
-        history.events("demo_bay", datetime(2025, 7, 2), at(1))
+    naive = datetime(2025, 7, 2)
+    for name, ask in (
+        ("start", lambda: history.events("demo_bay", naive, at(1))),
+        ("end", lambda: history.dwell("demo_bay", at(0), naive)),
+        ("at", lambda: history.standing("demo_bay", at=naive)),
+        ("at", lambda: history.where("demo_bay", "demo_bay-000001", naive)),
+    ):
+        with pytest.raises(HistoryError, match=f"^{name} 2025-07-02 00:00:00 has no time zone"):
+            ask()

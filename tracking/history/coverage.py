@@ -1,0 +1,131 @@
+"""What an answer rests on: over how many of how many slots it speaks, and as of when."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+
+from bay_observation.errors import NotObservedError
+from bays import BayConfig
+from tracking.history.history import History
+from tracking.history.schema import batches
+from tracking.history.slots import schedule_step, scheduled_slots
+
+# Of the schedule's step: so long after a tracked slot its floor still counts as observed.
+_STEPS = 3
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """How much of a period was observed.
+
+    Attributes:
+        start: begin of the period (aware, UTC).
+        end: its end, not included.
+        slots: of the bay's schedule in the period, up to now, and others that were tracked.
+        tracked: of them.
+        closed: of them, that nothing ran in because the bay was closed, as its file has it today.
+        as_of: the newest tracked slot before the end; None where there is none.
+    """
+
+    start: datetime
+    end: datetime
+    slots: int
+    tracked: int
+    closed: int
+    as_of: datetime | None
+
+    @property
+    def missing(self) -> int:
+        """Slots that should have been tracked and were not."""
+        return self.slots - self.tracked - self.closed
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {
+            "from": self.start.isoformat(),
+            "to": self.end.isoformat(),
+            "slots": self.slots,
+            "tracked": self.tracked,
+            "closed": self.closed,
+            "missing": self.missing,
+            "as_of": None if self.as_of is None else self.as_of.isoformat(),
+        }
+
+    def __str__(self) -> str:
+        parts = [f"{self.tracked} of {self.slots} slots tracked"]
+        parts += [f"{self.closed} closed"] if self.closed else []
+        return ", ".join([*parts, *([f"{self.missing} missing"] if self.missing else [])])
+
+
+@dataclass(frozen=True)
+class AsOf:
+    """The slot that an answer about a moment is of.
+
+    Attributes:
+        slot: the newest tracked slot that is not after the moment (aware, UTC).
+        moment: that was asked about.
+        observed: whether the moment is within three of the schedule's steps of the slot; else the
+            answer is how the floor was when it was last seen.
+    """
+
+    slot: datetime
+    moment: datetime
+    observed: bool
+
+    @property
+    def age(self) -> timedelta:
+        """From the slot to the moment."""
+        return self.moment - self.slot
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {"as_of": self.slot.isoformat(), "at": self.moment.isoformat(), "observed": self.observed}
+
+
+def coverage(history: History, bay: BayConfig, start: datetime, end: datetime) -> Coverage:
+    """How much of [start, end) the history knows.
+
+    Args:
+        history: of the bay.
+        bay: the bay.
+        start: begin of the period (aware).
+        end: its end (aware). Slots of the future do not count.
+
+    Raises:
+        HistoryError: the history has nothing of the bay.
+    """
+    newest = history.newest_slot(bay.bay_id)
+    of_bay = sa.and_(batches.c.bay_id == bay.bay_id, batches.c.slot < end)
+    asked = sa.select(batches.c.slot, batches.c.sha256).where(of_bay, batches.c.slot >= start)
+    before = sa.select(sa.func.max(batches.c.slot)).where(of_bay, batches.c.sha256.is_not(None))
+    with history.database.reading() as connection:
+        recorded = {slot: digest is not None for slot, digest in connection.execute(asked)}
+        as_of = connection.execute(before).scalar()
+    past = scheduled_slots(bay, start, min(end, max(newest + timedelta(microseconds=1), datetime.now(UTC))))
+    tracked = {slot for slot, is_tracked in recorded.items() if is_tracked}
+    slots = set(past) | tracked
+    closed = sum(bool(bay.closed(slot)) for slot in slots if slot not in recorded)
+    return Coverage(start.astimezone(UTC), end.astimezone(UTC), len(slots), len(tracked), closed, as_of)
+
+
+def as_of(history: History, bay: BayConfig, moment: datetime | None = None) -> AsOf:
+    """The slot that answers about a moment are of; now when None.
+
+    Raises:
+        HistoryError: the history has nothing of the bay.
+        NotObservedError: the moment lies before the first tracked slot.
+    """
+    moment = datetime.now(UTC) if moment is None else moment
+    newest = history.newest_slot(bay.bay_id)
+    tracked = sa.and_(batches.c.bay_id == bay.bay_id, batches.c.sha256.is_not(None))
+    asked = sa.select(sa.func.max(batches.c.slot)).where(tracked, batches.c.slot <= moment)
+    with history.database.reading() as connection:
+        slot: datetime | None = connection.execute(asked).scalar()
+    if slot is None:
+        first, last = (f"{time.astimezone(bay.zone):%Y-%m-%d %H:%M}" for time in (moment, newest))
+        raise NotObservedError(
+            f"bay {bay.bay_id} was not observed at {first}: its first slot was tracked later, its newest at {last}"
+        )
+    return AsOf(slot, moment.astimezone(UTC), moment - slot <= _STEPS * schedule_step(bay, slot))
