@@ -192,6 +192,7 @@ def yard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimpleNamespace]:
     environment = {
         "BAYS_PATH": str(root / "bays"),
         "DATA_PATH": str(root / "data"),
+        "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.4",  # a pass each 0.1 s takes an eighth of a core
         "AIRFLOW__TRIGGERER__JOB_HEARTBEAT_SEC": "1",
         "AIRFLOW__TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": str(DEAD),
     }
