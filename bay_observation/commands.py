@@ -22,10 +22,12 @@ from bay_observation.errors import (
     ConfigError,
     HistoryUnavailableError,
     NotObservedError,
+    UncertainCalibrationError,
 )
 
 DONE, FAILED, WRONG_USE, CANNOT_TELL, INTERRUPTED = 0, 1, 2, 3, 130
 
+_UNTOLD = (AirflowUnavailableError, HistoryUnavailableError, NotObservedError, UncertainCalibrationError)
 _called: ContextVar[str | None] = ContextVar("_called", default=None)
 
 
@@ -57,8 +59,7 @@ def status_of(error: BayObservationError) -> int:
     """The exit status of a command that ends with this error."""
     if isinstance(error, ConfigError):
         return WRONG_USE
-    unknown = isinstance(error, HistoryUnavailableError | NotObservedError | AirflowUnavailableError)
-    return CANNOT_TELL if unknown else FAILED
+    return CANNOT_TELL if isinstance(error, _UNTOLD) else FAILED
 
 
 def failed(error: BayObservationError) -> int:

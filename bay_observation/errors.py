@@ -11,6 +11,7 @@
     ├── InferenceError     a checkpoint cannot be used, or a model failed
     ├── FusionError        an observation does not fit the bay
     ├── CalibrationError   points from which a camera cannot be calibrated
+    │   └── UncertainCalibrationError   points that may be another camera's as well: which, they do not say
     ├── TrackingError      a fusion result does not fit the tracker's state
     │   └── LateBatchError     a batch cannot be entered where it belongs; the history keeps what it has
     ├── HistoryError       the history does not hold what is asked, or does not fit what is written
@@ -88,6 +89,10 @@ class FusionError(BayObservationError):
 
 class CalibrationError(BayObservationError):
     """A camera cannot be calibrated from these points: the message names the point, or what is missing."""
+
+
+class UncertainCalibrationError(CalibrationError):
+    """It cannot be told from these points where the camera hangs: the message says what would decide it."""
 
 
 class TrackingError(BayObservationError):
