@@ -6,16 +6,16 @@ import sys
 import threading
 import time
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 
-import numpy as np
 import redis
 
 from artifacts import ArtifactStore
 from bays import batch_id, load_bay
-from inference.types import CameraObservation, DetectedObject, Observation
+from inference.types import Observation
+from lab.evaluation.silhouette_yard import random_yard
 from lab.migration.old_system import STEP, slot_at
 from lab.migration.turns import BAY, write_bay
 from lab.services.redis import redis_at
@@ -25,7 +25,7 @@ from legacy.encoding import slot_text
 from legacy.mapping import load_mapping
 from tracking.history import History
 
-_BATCHES, _OBJECTS, _VERTICES = 100, 20, 60
+_BATCHES, _BLOCKS = 100, 24
 _PASSWORD = "of the old Redis"  # noqa: S105 - of a server that ends with the measurement
 _DAGS = (
     "import sys, dags.bay_dag_factory, operators.tracking, operators.inference, triggers, tracking.ledger;"
@@ -34,7 +34,7 @@ _DAGS = (
 
 
 def bridge_cost(folder: Path) -> list[float]:
-    """Seconds that each of 100 batches takes, of twelve cameras with twenty outlines each.
+    """Seconds that each of 100 batches takes: twelve cameras over a yard of 24 blocks, with their outlines.
 
     From the artifact in the store to the answer of the old Redis and the note in the history.
     """
@@ -85,13 +85,8 @@ def modules_without_bridge() -> int:
 
 def _observation(number: int) -> Observation:
     bay, slot = load_bay(BAY), slot_at(number)
-    ring = np.array([[100 + 3 * n, 100 + (n * 7919) % 500] for n in range(_VERTICES)], np.float32)
-    found = DetectedObject("block", 0.9, np.array([100, 100, 400, 600], np.float32), ring, "sub_assembly", 0.8)
-    objects = tuple(replace(found) for _ in range(_OBJECTS))
-    frames = tuple(
-        CameraObservation(camera.name, slot + timedelta(seconds=10), (1920, 1080), objects) for camera in bay.cameras
-    )
-    return Observation(batch_id(BAY, slot), BAY, frames)
+    seen = random_yard(bay, number, count=_BLOCKS).observe()
+    return replace(seen, batch_id=batch_id(BAY, slot))
 
 
 def _middle(number: int) -> datetime:
