@@ -103,6 +103,9 @@ migration-demo: install  ## one bay from the old system to this one and back: ev
 bench-artifacts: install  ## artifacts of format 2 beside format 1: save, load, size
 	@$(BIN)/python -m lab.benchmarks.artifacts $(ARGS)
 
+bench-triggerer: install  ## a yard's captures in one triggerer: deadlines, loop lag, memory, captures a minute (ARGS="--bays 10 --waves 2": a short run)
+	@$(BIN)/python -m lab.benchmarks.triggerer $(ARGS)
+
 bench-pipeline: install  ## from slot to tracking result with Celery, before and after tuning, and Airflow's share of it
 	@$(BIN)/python -m lab.benchmarks.pipeline $(ARGS)
 

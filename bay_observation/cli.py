@@ -83,6 +83,7 @@ JOBS: dict[str, str] = {
     "models": "the models that look at the frames",
     "store": "artifacts on the shared storage",
     "history": "where blocks are and were, and what happened",
+    "triggerers": "who runs the deferred tasks",
     "simulate": "a yard with known truth, and its cameras",
     "demo": "the product at work",
     "backtest": "a stored day again, with other parameters",
@@ -134,6 +135,9 @@ def _entries() -> Iterator[Entry]:
         ("prune", "delete what is older than some days"),
     ):
         yield entry(f"history {word}", "tracking", word, text, "history.md")
+    yield entry(
+        "triggerers status", "triggers", "status", "per queue who lives, and what no process holds", "triggerers.md"
+    )
     yield entry("simulate serve", "lab.simulation", "serve", "let a bay's simulated cameras listen")
     yield entry("simulate render", "lab.simulation", "render", "write one frame of one camera")
     yield entry("demo", "lab.demo", "", "six slots through a real Airflow, beside the truth")

@@ -16,10 +16,18 @@ from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from typing import NoReturn
 
-from bay_observation.errors import BayObservationError, ConfigError, HistoryUnavailableError, NotObservedError
+from bay_observation.errors import (
+    AirflowUnavailableError,
+    BayObservationError,
+    ConfigError,
+    HistoryUnavailableError,
+    NotObservedError,
+    UncertainCalibrationError,
+)
 
 DONE, FAILED, WRONG_USE, CANNOT_TELL, INTERRUPTED = 0, 1, 2, 3, 130
 
+_UNTOLD = (AirflowUnavailableError, HistoryUnavailableError, NotObservedError, UncertainCalibrationError)
 _called: ContextVar[str | None] = ContextVar("_called", default=None)
 
 
@@ -51,7 +59,7 @@ def status_of(error: BayObservationError) -> int:
     """The exit status of a command that ends with this error."""
     if isinstance(error, ConfigError):
         return WRONG_USE
-    return CANNOT_TELL if isinstance(error, HistoryUnavailableError | NotObservedError) else FAILED
+    return CANNOT_TELL if isinstance(error, _UNTOLD) else FAILED
 
 
 def failed(error: BayObservationError) -> int:

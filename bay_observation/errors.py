@@ -11,11 +11,14 @@
     ├── InferenceError     a checkpoint cannot be used, or a model failed
     ├── FusionError        an observation does not fit the bay
     ├── CalibrationError   points from which a camera cannot be calibrated
+    │   └── UncertainCalibrationError   points that may be another camera's as well: which, they do not say
     ├── TrackingError      a fusion result does not fit the tracker's state
     │   └── LateBatchError     a batch cannot be entered where it belongs; the history keeps what it has
     ├── HistoryError       the history does not hold what is asked, or does not fit what is written
+    │   ├── NeverTrackedError         a slot that is waited for will have no tracks
     │   ├── NotObservedError          no slot of the time that is asked about was tracked: nothing is known of it
     │   └── HistoryUnavailableError   its database cannot be reached, or its schema is another version's
+    ├── AirflowUnavailableError   Airflow's database does not answer on this host
     ├── BacktestError      a stored day cannot be run again, or a stage of it failed
     ├── SimulationError    the simulated yard cannot be built or served
     └── ClusterError       the cluster on one machine cannot be built, or a service of it does not answer
@@ -88,6 +91,10 @@ class CalibrationError(BayObservationError):
     """A camera cannot be calibrated from these points: the message names the point, or what is missing."""
 
 
+class UncertainCalibrationError(CalibrationError):
+    """It cannot be told from these points where the camera hangs: the message says what would decide it."""
+
+
 class TrackingError(BayObservationError):
     """A fusion result cannot be tracked from this state."""
 
@@ -106,6 +113,14 @@ class NotObservedError(HistoryError):
 
 class HistoryUnavailableError(HistoryError):
     """The history's database cannot be used: not reachable, no driver, or a schema of another version."""
+
+
+class AirflowUnavailableError(BayObservationError):
+    """Airflow's own database cannot be asked from this host: it does not answer, or is not for this host."""
+
+
+class NeverTrackedError(HistoryError):
+    """A slot has no tracks and will have none: its bay was closed, or its batch was skipped or withdrawn."""
 
 
 class BacktestError(BayObservationError):

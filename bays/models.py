@@ -20,7 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validat
 from bays.migration import Migration
 from bays.naming import BAY_ID
 from bays.notifications import Notification
-from bays.provider_configs import PROVIDER_CONFIGS, LocalTarget, check_provider_config
+from bays.provider_configs import PROVIDER_CONFIGS, LocalTarget, check_provider_config, installed_providers
 from bays.retention import Retention
 from bays.tracker_parameters import TrackerParameters
 
@@ -320,8 +320,9 @@ class BayConfig(_Strict):
     @field_validator("image_provider")
     @classmethod
     def _provider_is_known(cls, value: str) -> str:
-        if value not in known_providers:
-            raise ValueError(f"unknown image provider {value!r}: known are {', '.join(sorted(known_providers))}")
+        if value not in known_providers and value not in installed_providers():
+            known = ", ".join(sorted({*known_providers, *installed_providers()}))
+            raise ValueError(f"unknown image provider {value!r}: known are {known}")
         return value
 
     @field_validator("image_provider_config")

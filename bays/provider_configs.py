@@ -4,6 +4,8 @@ They stand here and not beside the providers, so that a bay's file is checked by
 `bay-observation bay validate` and wherever DAGs are parsed, without aiohttp and zeep.
 """
 
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Annotated, Any, Self
 from urllib.parse import urlsplit
@@ -11,7 +13,16 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+PROVIDER_GROUP = "bay_observation.image_providers"
+"""Entry points by which an installed package makes its own image providers known, by name, to every process."""
+
 _DAY_S = 86_400.0
+
+
+@cache
+def installed_providers() -> dict[str, EntryPoint]:
+    """Image providers of other installed packages, by name; none is imported by that."""
+    return {entry.name: entry for entry in entry_points(group=PROVIDER_GROUP)}
 
 
 def _on_the_camera(target: str) -> str:

@@ -23,7 +23,7 @@ class TrackerParameters(BaseModel):
         certain_new, certain_gone: the same of a block that came and of one that left: what is false comes twice, as
             it is taken back, and a slot more costs little.
         revise_slots: slots for which it may be put off; then the likeliest one is taken, and its event
-            says what else was possible.
+            says what else was possible. Of a new block `certain` is asked even then, since it may be none.
         confirm_slots: sightings that make a track of a new block, and a move of a lift.
         exit_slots: the fewest slots in which the floor must be seen without the block before it exits.
         remember_days: for which a block that left can be known again; 0 for never.
@@ -74,8 +74,8 @@ class TrackerParameters(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     certain: Chance = 0.9
-    certain_new: Chance = 0.985
-    certain_gone: Chance = 0.9
+    certain_new: Chance = 0.97
+    certain_gone: Chance = 0.955
     revise_slots: Count = 6
     confirm_slots: Count = 2
     exit_slots: Count = 3

@@ -89,7 +89,7 @@ def fusion_dag(bay: BayConfig) -> DAG:
         description=f"{bay.description} - Multi-Camera Fusion",
         schedule=bay.schedule.fusion,
         tags=["fusion", bay.bay_id, "processor"],
-        doc_md=f"One run per Observation of **{bay.description}**; `conf` names it by `observation` or `batch_id`.",
+        doc_md=f"One run per Observation of **{bay.description}**, by `observation`, `batch_id` or `slot` in `conf`.",
         params=_batch_param(bay),
         dagrun_timeout=timedelta(seconds=bay.storage.wait) + _LONGEST_RUN,
         **_common(bay),
@@ -114,7 +114,7 @@ def tracking_dag(bay: BayConfig) -> DAG:
         description=f"{bay.description} - Tracking",
         schedule=bay.schedule.tracking,
         tags=["tracking", bay.bay_id, "processor"],
-        doc_md=f"One run per floor plan of **{bay.description}**; `conf` names it by `fusion` or `batch_id`.",
+        doc_md=f"One run per floor plan of **{bay.description}**, by `fusion`, `batch_id` or `slot` in `conf`.",
         params=_batch_param(bay),
         dagrun_timeout=timedelta(seconds=bay.storage.wait) + _LONGEST_RUN,
         **_common(bay),
@@ -170,15 +170,22 @@ def _common(bay: BayConfig) -> dict[str, Any]:
 
 
 def _batch_param(bay: BayConfig) -> dict[str, Param]:
-    """The field of the trigger form in which a person names the batch to run again."""
+    """The fields of the trigger form in which a person names the batch to run again, by its time or by its id."""
     example = f"{bay.bay_id}_20250702-161000"
     return {
+        "slot": Param(
+            None,
+            type=["null", "string"],
+            format="date-time",
+            title="Slot",
+            description="The slot whose published artifact is processed again",
+        ),
         "batch_id": Param(
             None,
             type=["null", "string"],
             title="Batch",
-            description=f"The batch whose published artifact is processed again, as {example} (slot in UTC)",
-        )
+            description=f"In place of the slot: the batch's id, as {example} (slot in UTC)",
+        ),
     }
 
 

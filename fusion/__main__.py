@@ -11,12 +11,18 @@ from rich.console import Console
 from rich.table import Table
 
 from artifacts import ArtifactStore
-from bay_observation.commands import failed, program, run_command
-from bay_observation.errors import ArtifactError, BayObservationError, CalibrationError, ConfigError
+from bay_observation.commands import CANNOT_TELL, DONE, FAILED, failed, program, run_command
+from bay_observation.errors import (
+    ArtifactError,
+    BayObservationError,
+    CalibrationError,
+    ConfigError,
+    UncertainCalibrationError,
+)
 from bays import BayConfig, Camera, Intrinsics, load_bay
 from bays.editing import read_text, write_calibration
 from bays.loading import bay_file
-from fusion.calibration import Calibration, FloorPoint, calibrate
+from fusion.calibration import Calibration, FloorPoint, calibrate, doubts, image_size, resized
 from fusion.clicking import ClickingPage
 from fusion.point_files import read_points, read_survey
 from fusion.pose_check import TOLERANCE_DEG, PoseCheck, PoseVerdict, check_poses, seen_batch
@@ -29,7 +35,8 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the command.
 
     Returns:
-        0; 1 when a camera is out of its pose, or the command failed; 2 for wrong use.
+        0; 1 when a camera is out of its pose, or the command failed; 2 for wrong use; 3 where it cannot be
+        told: points that do not decide, or more than half of the cameras undecided.
     """
     options = make_parser().parse_args(arguments)
     try:
@@ -48,11 +55,17 @@ def make_parser() -> argparse.ArgumentParser:
     calibration.add_argument("--camera", required=True, metavar="NAME", help="as the bay's file names it")
     calibration.add_argument("--points", required=True, type=Path, help="name,u,v,x,y,z as .csv or .json")
     calibration.add_argument("--click", action="store_true", help="click the points on a page of this machine first")
-    calibration.add_argument("--frame", type=Path, help="image to click in; default: the newest capture in the store")
+    calibration.add_argument(
+        "--frame",
+        type=Path,
+        help="an image of the camera, which gives the size; default: the newest capture in the store",
+    )
+    calibration.add_argument("--size", type=_size, metavar="WxH", help="of the image, where there is no frame of it")
     calibration.add_argument("--survey", type=Path, help="named points to click on: name,x,y,z as .csv or .json")
     calibration.add_argument("--port", type=int, default=0, help="of the page; default: a free one")
     calibration.add_argument("--focal", type=float, help="pixels, to start from where the file has no intrinsics")
     calibration.add_argument("--dry-run", action="store_true", help="print the change and write nothing")
+    calibration.add_argument("--force", action="store_true", help="write a result above the limits too")
     calibration.add_argument("--data", type=Path, help="the store; default: DATA_PATH")
     poses = commands.add_parser("check-poses", help="find a camera that was knocked out of its pose")
     poses.add_argument("bay", help="a bay's id, as 3bay_north")
@@ -69,10 +82,21 @@ def _calibrate(options: argparse.Namespace, bay: BayConfig) -> int:
     except KeyError:
         names = ", ".join(camera.name for camera in bay.cameras) or "none"
         raise ConfigError(f"bay {bay.bay_id} has no camera {options.camera}; it has: {names}") from None
-    given = _given(camera, options.focal)
-    points = _clicked(options, bay, camera, given) if options.click else read_points(options.points)
+    frame = _frame(options, bay, camera)
+    if options.click and frame is None:
+        raise CalibrationError(f"no capture of {bay.bay_id} with a frame of {camera.name}: give an image with --frame")
+    given = _given(camera, options, None if frame is None else image_size(frame))
+    points = _clicked(options, camera, given, frame) if options.click and frame else read_points(options.points)
     result = calibrate(points, given, camera.pose)
     _print_report(camera.name, result)
+    if reasons := doubts(result):
+        print("\n".join(f"DOUBT: {reason}" for reason in reasons))
+        if not options.force:
+            raise UncertainCalibrationError(
+                f"{bay_file(bay.bay_id)}: not written: it cannot be told where {camera.name} hangs:"
+                f" {'; '.join(reasons)}:"
+                " add points, spread over the whole image, or write it all the same with --force"
+            )
     path = bay_file(bay.bay_id)
     old = read_text(path)
     new = write_calibration(bay.bay_id, camera.name, result.pose, result.intrinsics, dry_run=options.dry_run)
@@ -82,19 +106,35 @@ def _calibrate(options: argparse.Namespace, bay: BayConfig) -> int:
     return 0
 
 
-def _given(camera: Camera, focal: float | None) -> Intrinsics:
+def _size(text: str) -> tuple[int, int]:
+    """For argparse."""
+    width, times, height = text.lower().partition("x")
+    if not (times and width.isdecimal() and height.isdecimal()):
+        raise argparse.ArgumentTypeError(f"{text!r} is no size: write it as 2560x1440")
+    return int(width), int(height)
+
+
+def _given(camera: Camera, options: argparse.Namespace, frame: tuple[int, int] | None) -> Intrinsics:
+    """The lens to start from, for the image's own size."""
+    size = options.size or frame
+    if size and frame and size != frame:
+        raise ConfigError(f"--size {size[0]}x{size[1]}: the frame of {camera.name} is {frame[0]} x {frame[1]}")
     if camera.intrinsics is not None:
-        return camera.intrinsics.model_copy(update={"focal_px": focal}) if focal else camera.intrinsics
-    if focal is None:
-        raise CalibrationError(
+        given = camera.intrinsics if size is None else resized(camera.intrinsics, size)
+        return given.model_copy(update={"focal_px": options.focal}) if options.focal else given
+    if options.focal is None:
+        raise ConfigError(
             f"camera {camera.name} has no intrinsics to start from: give --focal in pixels "
             "(image width x focal length in mm / sensor width in mm)"
         )
-    return Intrinsics(focal_px=focal)
+    if size is None:
+        raise ConfigError(
+            f"the size of {camera.name}'s image is not known: give a frame of it with --frame, or --size 2560x1440"
+        )
+    return Intrinsics(width=size[0], height=size[1], focal_px=options.focal)
 
 
-def _clicked(options: argparse.Namespace, bay: BayConfig, camera: Camera, given: Intrinsics) -> list[FloorPoint]:
-    frame = _frame(options, bay, camera)
+def _clicked(options: argparse.Namespace, camera: Camera, given: Intrinsics, frame: bytes) -> list[FloorPoint]:
     survey = read_survey(options.survey) if options.survey else []
     before = read_points(options.points) if options.points.exists() else []
 
@@ -119,12 +159,15 @@ def _clicked(options: argparse.Namespace, bay: BayConfig, camera: Camera, given:
         return page.points
 
 
-def _frame(options: argparse.Namespace, bay: BayConfig, camera: Camera) -> bytes:
+def _frame(options: argparse.Namespace, bay: BayConfig, camera: Camera) -> bytes | None:
+    """The image that is named, else the camera's newest one in the store; None where there is none."""
     if options.frame:
         try:
             return bytes(options.frame.read_bytes())
         except OSError as error:
             raise CalibrationError(f"{options.frame}: cannot be read: {error.strerror or error}") from error
+    if options.size and not options.click:
+        return None
     store = ArtifactStore(options.data)
     for batch in reversed(store.batch_ids("capture", bay.bay_id)[-_LOOKED_BACK:]):
         reference = store.find("capture", bay.bay_id, batch)
@@ -132,9 +175,7 @@ def _frame(options: argparse.Namespace, bay: BayConfig, camera: Camera) -> bytes
         for image in images:
             if image.camera_name == camera.name:
                 return bytes(image.jpeg)
-    raise CalibrationError(
-        f"{store.location}: no capture of bay {bay.bay_id} with a frame of {camera.name}: give an image with --frame"
-    )
+    return None
 
 
 def _lines(result: Calibration) -> list[str]:
@@ -196,7 +237,10 @@ def _check_poses(options: argparse.Namespace, bay: BayConfig) -> int:
         print(json.dumps({"bay_id": bay.bay_id, "batches": batches, "cameras": [asdict(c) for c in checks]}, indent=1))
     else:
         _print_checks(checks, batches)
-    return int(any(check.verdict is PoseVerdict.OUT_OF_POSE for check in checks))
+    if any(check.verdict is PoseVerdict.OUT_OF_POSE for check in checks):
+        return FAILED
+    undecided = sum(check.verdict is PoseVerdict.UNDECIDED for check in checks)
+    return CANNOT_TELL if 2 * undecided > len(checks) else DONE
 
 
 def _print_checks(checks: Sequence[PoseCheck], batches: Sequence[str]) -> None:

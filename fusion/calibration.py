@@ -4,7 +4,9 @@ The reprojection error is minimised (bundle adjustment of one camera; Hartley an
 Zisserman, "Multiple View Geometry", ch. 7), from many starts, so that points on
 one plane, which leave closed-form solutions degenerate, need no case of their own.
 A parameter is freed only where the points fix it; the others are held, and it is
-told why. A point that contradicts the others is left out, and named.
+told why. A point that contradicts the others is left out, and named: the pose is that of the largest agreement
+(`fusion.consensus`), and where a third of the points or more is wrong, or another pose has nearly as many on its side,
+it is not taken. `doubts` has the limits above which a result is not to be used.
 """
 
 from collections.abc import Sequence
@@ -17,9 +19,10 @@ from numpy.typing import NDArray
 from scipy.optimize import least_squares
 from scipy.spatial.transform import Rotation
 
-from bay_observation.errors import CalibrationError
+from bay_observation.errors import CalibrationError, UncertainCalibrationError
 from bays import Intrinsics, Pose
 from bays.camera_model import CameraModel, angles_of, rotation
+from fusion.consensus import Agreement, Problem, agreements
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -42,7 +45,14 @@ _PRIOR_WEIGHT = 4.0  # degrees of freedom that CLICK_PX counts as
 _COLLINEAR = 0.02  # smaller over larger extent of the points, under which they lie on a line
 _OUTLIER_STD = 5.0
 _OUTLIER_PX = 6.0
-_MOST_OUTLIERS = 0.25
+_MOST_OUTLIERS = 1 / 3
+_AGREEING_PX = 20.0  # what a lens held wrong may put a good point off by; a wrong one is off by more
+_SAMPLE = 4  # points that fix a pose
+_USUAL_WIDTH = 1920  # of the image that the pixels above are meant for
+# Limits of a result that is to be used.
+_MOST_TURN_DEG = 0.2  # standard deviation of pan, tilt and roll
+_MOST_FLOOR_CM = 25.0
+_MOST_RMS_PX = 5.0
 _FAR_PX = 1e4  # stands in for the error of a point behind the camera
 _AS_GOOD = 4.0  # cost by which a second pose may be worse and still be possible
 _ELSEWHERE = 0.2  # of the distance to the points, from which it is another pose
@@ -136,11 +146,14 @@ def calibrate(points: Sequence[FloorPoint], intrinsics: Intrinsics, pose: Pose |
 
     Raises:
         CalibrationError: too few points, points on a line, outside of the image, above the
-            horizon, twice or contradicting; or two poses explain them equally well.
+            horizon, or twice.
+        UncertainCalibrationError: more than a third of the points contradict the others, or two poses explain
+            them equally well.
     """
     _check(points, intrinsics)
     data = _Data.of(points)
-    solution, held = _freed(data, _solve_pose(data, intrinsics, pose), intrinsics)
+    agreed = _agreed(data, intrinsics, pose)
+    solution, held = _freed(data, agreed, intrinsics)
     _refuse_above_horizon(points, solution.camera.exact())
     return _report(points, data, solution, held)
 
@@ -174,13 +187,16 @@ class _Camera:
         change = dict(zip(names, step, strict=True))
         position = self.position + [change.get(name, 0.0) for name in _POSE_NAMES[:3]]
         vector = np.array([change.get(name, 0.0) for name in _POSE_NAMES[3:]])
+        turned = Rotation.from_rotvec(vector).as_matrix() @ self.rotation
+        if not set(_LENS_NAMES) & change.keys():
+            return _Camera(position, turned, self.intrinsics)
         lens = np.array([self.intrinsics.focal_px, *_lens_order(self.intrinsics.distortion)])
         lens += [change.get(name, 0.0) for name in _LENS_NAMES]
         k1, k2, p1, p2, k3 = (float(value) for value in lens[1:])
         intrinsics = self.intrinsics.model_copy(
             update={"focal_px": float(max(lens[0], 11.0)), "distortion": (k1, k2, p1, p2, k3)}
         )
-        return _Camera(position, Rotation.from_rotvec(vector).as_matrix() @ self.rotation, intrinsics)
+        return _Camera(position, turned, intrinsics)
 
     def exact(self) -> CameraModel:
         """Its geometry, nothing rounded."""
@@ -226,7 +242,12 @@ _SCALES = dict(
 
 
 def _refined(
-    data: _Data, start: _Camera, names: Sequence[str], loss: Literal["linear", "soft_l1"] = "linear"
+    data: _Data,
+    start: _Camera,
+    names: Sequence[str],
+    loss: Literal["linear", "soft_l1"] = "linear",
+    *,
+    most: int = 60,
 ) -> _Camera:
     scale = np.array([_SCALES[name] for name in names])
 
@@ -238,7 +259,7 @@ def _refined(
         np.zeros(len(names)),
         loss=loss,
         f_scale=2 * CLICK_PX,
-        max_nfev=60,
+        max_nfev=most,
     )
     return start.moved(names, solution.x * scale)
 
@@ -306,8 +327,111 @@ def _refuse_line(coordinates: Floats, where: str, least: float) -> None:
         )
 
 
-def _solve_pose(data: _Data, intrinsics: Intrinsics, pose: Pose | None) -> _Camera:
-    """The best pose over many starts, the lens as given."""
+def doubts(result: Calibration) -> list[str]:
+    """Why a result is not to be used: what exceeds the limits, in words; empty where nothing does."""
+    found = []
+    left_out, used = len(result.left_out), len(result.residuals) - len(result.left_out)
+    worst = max(result.std[name] for name in ("pan", "tilt", "roll"))
+    if worst > _MOST_TURN_DEG:
+        found.append(f"its direction is known to ± {worst:.2f}° only, and {_MOST_TURN_DEG}° is wanted")
+    if result.floor_std_cm > _MOST_FLOOR_CM:
+        found.append(f"a place is known to ± {result.floor_std_cm:.0f} cm only, and {_MOST_FLOOR_CM:.0f} cm is wanted")
+    most = _MOST_RMS_PX * _scale(result.intrinsics)
+    if result.rms_px > most:
+        found.append(f"the points are {result.rms_px:.1f} px off, and {most:.1f} px is the most")
+    if used < _SAMPLE + 1 or (left_out and used < _SAMPLE + 1 + left_out):
+        found.append(f"{used} points agree{f' and {left_out} do not' if left_out else ''}: too few to be sure of it")
+    return found
+
+
+def image_size(frame: bytes) -> tuple[int, int]:
+    """(width, height) in pixels of a JPEG or PNG.
+
+    Raises:
+        CalibrationError: the bytes are no image.
+    """
+    from io import BytesIO
+
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with Image.open(BytesIO(frame)) as image:
+            return image.size
+    except (UnidentifiedImageError, OSError) as error:
+        raise CalibrationError(f"the frame is no image that can be read ({len(frame)} bytes)") from error
+
+
+def resized(intrinsics: Intrinsics, size: tuple[int, int]) -> Intrinsics:
+    """The same lens for an image of another size, as a camera gives where its resolution is changed.
+
+    Raises:
+        CalibrationError: the size has another shape, so that part of the image was cut off.
+    """
+    width, height = size
+    if (width, height) == (intrinsics.width, intrinsics.height):
+        return intrinsics
+    ratio = width / intrinsics.width
+    if abs(height - ratio * intrinsics.height) > 1:
+        raise CalibrationError(
+            f"the frame is {width} x {height}, the file's intrinsics are of {intrinsics.width} x {intrinsics.height}:"
+            " remove them from the bay's file and give --focal"
+        )
+    scaled = {name: None if value is None else value * ratio for name, value in _principal(intrinsics).items()}
+    return intrinsics.model_copy(
+        update={"width": width, "height": height, "focal_px": intrinsics.focal_px * ratio, **scaled}
+    )
+
+
+def _principal(intrinsics: Intrinsics) -> dict[str, float | None]:
+    return {"cx": intrinsics.cx, "cy": intrinsics.cy}
+
+
+def _scale(intrinsics: Intrinsics) -> float:
+    """Of limits in pixels, for an image of another width."""
+    return intrinsics.width / _USUAL_WIDTH
+
+
+def _agreed(data: _Data, intrinsics: Intrinsics, pose: Pose | None) -> "_Solution":
+    """The pose of the largest agreement, the lens as given, and the points that agree."""
+    count = len(data)
+    problem = Problem[_Camera](
+        count,
+        refined=lambda camera, rows: _refined(data.take(rows), camera, _POSE_NAMES, "soft_l1", most=20),
+        errors=lambda camera: np.linalg.norm(camera.residuals(data).reshape(-1, 2), axis=1),
+        tolerance=_AGREEING_PX * _scale(intrinsics),
+        sample=_SAMPLE,
+    )
+    found = [one for one in agreements(problem, _solved_poses(data, intrinsics, pose)) if _possible(one.model)]
+    if not found:
+        raise CalibrationError("no camera above the floor sees these points so: check their order and their units")
+    best = found[0]
+    if count - best.count > _MOST_OUTLIERS * count:
+        raise UncertainCalibrationError(
+            f"only {best.count} of {count} points agree on one pose: more than a third is mis-clicked, or has wrong"
+            " coordinates, or the image is of another camera or lens: look at all of them again"
+        )
+    _refuse_rivals(data, best, found)
+    return _Solution(best.model, best.agree, _POSE_NAMES)
+
+
+def _refuse_rivals(data: _Data, best: "Agreement[_Camera]", found: "Sequence[Agreement[_Camera]]") -> None:
+    """Another pose with nearly as many points on its side: the points do not decide."""
+    elsewhere = _ELSEWHERE * np.linalg.norm(best.model.position - data.places.mean(axis=0))
+    slack = 0 if best.count == len(data) else 1
+    for one in found:
+        if one.count < best.count - slack or np.linalg.norm(one.model.position - best.model.position) <= elsewhere:
+            continue
+        if _robust_cost(one.model.residuals(data)) > _robust_cost(best.model.residuals(data)) + _AS_GOOD and not slack:
+            continue
+        (x, y, z), ours = one.model.position, best.model.position
+        raise UncertainCalibrationError(
+            f"two poses explain these points: at ({ours[0]:.1f}, {ours[1]:.1f}, {ours[2]:.1f}) and at "
+            f"({x:.1f}, {y:.1f}, {z:.1f}): add points, spread over the whole image"
+        )
+
+
+def _solved_poses(data: _Data, intrinsics: Intrinsics, pose: Pose | None) -> list[_Camera]:
+    """Poses from many starts, the lens as given, the best first."""
     starts = _starts(data, intrinsics)
     if pose is not None:
         starts.insert(0, _Camera(np.array([pose.x, pose.y, pose.z]), rotation(pose), intrinsics))
@@ -315,21 +439,7 @@ def _solve_pose(data: _Data, intrinsics: Intrinsics, pose: Pose | None) -> _Came
     solved = [camera for camera in solved if _possible(camera)]
     if not solved:
         raise CalibrationError("no camera above the floor sees these points so: check their order and their units")
-    costs = np.array([_robust_cost(camera.residuals(data)) for camera in solved])
-    best = solved[int(costs.argmin())]
-    elsewhere = _ELSEWHERE * np.linalg.norm(best.position - data.places.mean(axis=0))
-    rivals = [
-        camera
-        for camera, cost in zip(solved, costs, strict=True)
-        if cost < costs.min() + _AS_GOOD and np.linalg.norm(camera.position - best.position) > elsewhere
-    ]
-    if rivals:
-        (x, y, z), ours = rivals[0].position, best.position
-        raise CalibrationError(
-            f"two poses explain these points: at ({ours[0]:.1f}, {ours[1]:.1f}, {ours[2]:.1f}) and at "
-            f"({x:.1f}, {y:.1f}, {z:.1f}): add points, spread over the whole image"
-        )
-    return best
+    return sorted(solved, key=lambda camera: _robust_cost(camera.residuals(data)))
 
 
 def _possible(camera: _Camera) -> bool:
@@ -372,15 +482,15 @@ class _Solution:
     free: tuple[str, ...]
 
 
-def _freed(data: _Data, start: _Camera, given: Intrinsics) -> tuple[_Solution, tuple[Held, ...]]:
+def _freed(data: _Data, agreed: _Solution, given: Intrinsics) -> tuple[_Solution, tuple[Held, ...]]:
     """Free as much of the lens as the points fix, the most first: a lens held wrong makes good points look bad."""
     held: list[Held] = []
     for last in range(len(_STAGES), 0, -1):
         names, least, reach, largest = _STAGES[last - 1]
-        reason = _why_not(data, given, least, reach)
+        reason = _why_not(data.take(agreed.used), given, least, reach)
         if reason is None:
             solution = _consistent(
-                data, start, (*_POSE_NAMES, *(name for stage in _STAGES[:last] for name in stage[0]))
+                data, agreed, (*_POSE_NAMES, *(name for stage in _STAGES[:last] for name in stage[0]))
             )
             fit = _Fit.of(data.take(solution.used), solution.camera, solution.free)
             focal = solution.camera.intrinsics.focal_px
@@ -389,7 +499,7 @@ def _freed(data: _Data, start: _Camera, given: Intrinsics) -> tuple[_Solution, t
                 return solution, tuple(reversed(held))
             reason = f"the points leave it at ± {std:.2g}, and ± {largest:g} is wanted"
         held += [Held(name, _lens_value(given, name), reason) for name in reversed(names)]
-    return _consistent(data, start, _POSE_NAMES), tuple(reversed(held))
+    return _consistent(data, agreed, _POSE_NAMES), tuple(reversed(held))
 
 
 def _why_not(data: _Data, given: Intrinsics, least: int, reach: float) -> str | None:
@@ -413,10 +523,10 @@ def _lens_value(intrinsics: Intrinsics, name: str) -> float:
     return dict(zip(_LENS_NAMES, values, strict=True))[name]
 
 
-def _consistent(data: _Data, start: _Camera, free: tuple[str, ...]) -> _Solution:
+def _consistent(data: _Data, agreed: _Solution, free: tuple[str, ...]) -> _Solution:
     """Fit, and leave out points that the others contradict, one by one, the worst first."""
-    used = np.ones(len(data), dtype=bool)
-    camera = _refined(data, _refined(data, start, free, "soft_l1"), free)
+    used = agreed.used
+    camera = _refined(data.take(used), _refined(data.take(used), agreed.camera, free, "soft_l1"), free)
     while (~used).sum() < int(_MOST_OUTLIERS * len(data)) and _spare(used.sum() - 1, free):
         judged = [
             (_contradiction(data, _Solution(camera, used, free), int(row)), int(row)) for row in np.flatnonzero(used)
@@ -550,5 +660,5 @@ def _notes(data: _Data, solution: _Solution) -> tuple[str, ...]:
     if not _spare(len(data) - 1, solution.free):
         notes.append(f"{len(data)} points are too few to single out a mis-clicked one")
     if (~solution.used).sum() == int(_MOST_OUTLIERS * len(data)) > 0:
-        notes.append("a quarter of the points contradict the rest: look at all of them again")
+        notes.append("a third of the points contradict the rest: look at all of them again")
     return tuple(notes)

@@ -1,12 +1,14 @@
 """What the operators share: errors that reach the task log, the slot of a run, references between stages."""
 
+import asyncio
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 from airflow.sdk.definitions.context import Context
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
+from airflow.triggers.base import BaseTrigger
 
 from artifacts import ArtifactReference, ArtifactStore, Stage
 from bay_observation.errors import ArtifactError, BayObservationError, ConfigError, WrongArtifactError
@@ -34,13 +36,39 @@ def run_slot(context: Context) -> datetime:
     return slot
 
 
+def fired_here(trigger: BaseTrigger) -> Mapping[str, Any]:
+    """The event of a trigger that runs in this worker instead of a triggerer, for a task that does not defer."""
+
+    async def first() -> Any:
+        async for event in trigger.run():
+            return event.payload
+        return None
+
+    payload: Mapping[str, Any] = asyncio.run(first())
+    return payload
+
+
+def slot_of_text(slot: object) -> datetime:
+    """A slot that a person or a template wrote, or a datetime as it is; a naive one is refused by `bays.batch_id`.
+
+    Raises:
+        ConfigError: it is no time.
+    """
+    if isinstance(slot, datetime):
+        return slot
+    try:
+        return datetime.fromisoformat(slot)  # type: ignore[arg-type]  # what is no text is refused below
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"slot {slot!r} is no time: write it as 2025-07-02T07:10:00+00:00") from error
+
+
 def stage_reference(given: object, stage: Stage, bay_id: str, context: Context) -> ArtifactReference:
     """Reference to the artifact that a task starts from.
 
     Args:
         given: the operator's own argument, `FROM_CONF` where it has none. Then the run's `conf`
             names the artifact: its key named as the stage holds a whole reference, or `batch_id`
-            alone names what is published (for a run that a person starts).
+            or `slot` alone names what is published (for a run that a person starts).
         stage: whose artifact it must be.
         bay_id: of which bay.
         context: of the task.
@@ -106,8 +134,10 @@ def _named_by_conf(stage: Stage, bay_id: str, context: Context) -> ArtifactRefer
         return parsed_reference(conf[stage], stage)
     if conf.get("batch_id") is not None:
         return _published(stage, bay_id, conf["batch_id"])
+    if conf.get("slot") is not None:
+        return _published(stage, bay_id, batch_id(bay_id, slot_of_text(conf["slot"])))
     raise ConfigError(
-        f'bay {bay_id}: this run names no batch: its conf needs "{stage}" (a reference) or "batch_id",'
+        f'bay {bay_id}: this run names no batch: its conf needs "{stage}" (a reference), "batch_id" or "slot",'
         f" and holds {', '.join(sorted(conf)) or 'nothing'}"
     )
 

@@ -10,14 +10,10 @@ from artifacts import ArtifactStore, data_path, data_root, guard_for, store_time
 from bay_observation import settings
 from bay_observation.errors import BayObservationError
 from bays import slot_of
+from triggers.history_address import CONNECTION_ID, url_of
 
 if TYPE_CHECKING:
-    from airflow.sdk import Connection
-
     from tracking.history import BatchOutcome, History
-
-CONNECTION_ID = "bay_history"
-"""Airflow Connection of the history's PostgreSQL, for set-ups that do not set `HISTORY_DB`."""
 
 _log = logging.getLogger(__name__)
 
@@ -32,7 +28,7 @@ def open_history() -> "Iterator[History]":
     """
     from tracking.history import History
 
-    with History(_url()) as history:
+    with History(history_url()) as history:
         yield history
 
 
@@ -70,7 +66,7 @@ def record_outcome(
             )
 
     try:
-        _unless_it_hangs(_url(), write)
+        _unless_it_hangs(history_url(), write)
     except BayObservationError as error:
         _log.warning("batch %s: %s is not in the history: %s", batch_id, outcome, error)
 
@@ -110,7 +106,8 @@ def _unless_it_hangs(url: str, write: Callable[[str], None]) -> None:
     guard_for(root).call(lambda: write(url), store_timeout())
 
 
-def _url() -> str:
+def history_url() -> str:
+    """Address of the history's database, in a task."""
     from airflow.sdk import BaseHook
     from airflow.sdk.exceptions import AirflowNotFoundException
 
@@ -119,21 +116,7 @@ def _url() -> str:
     if url := settings.HISTORY_DB.read():
         return url
     try:
-        return _url_of(BaseHook.get_connection(CONNECTION_ID))
+        return url_of(BaseHook.get_connection(CONNECTION_ID))
     except AirflowNotFoundException:
         _log.debug("no Connection %s: the history is SQLite under the data root", CONNECTION_ID)
     return database_url(data_path())
-
-
-def _url_of(connection: "Connection") -> str:
-    from sqlalchemy.engine import URL
-
-    url = URL.create(
-        "postgresql",
-        username=connection.login,
-        password=connection.password,
-        host=connection.host,
-        port=connection.port,
-        database=connection.schema,
-    )
-    return url.render_as_string(hide_password=False)

@@ -4,7 +4,7 @@ import time
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any, ClassVar, NoReturn
+from typing import Any, ClassVar
 
 from airflow.sdk import BaseOperator
 from airflow.sdk.definitions.context import Context
@@ -12,7 +12,7 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
 from artifacts import ArtifactReference, ArtifactStore, Stage
 from bays import BayConfig, load_bay, slot_of
-from operators._common import FROM_CONF, stage_reference, task_errors
+from operators._common import FROM_CONF, fired_here, stage_reference, task_errors
 from operators._history import recording_outcome
 from triggers import ArtifactTrigger
 from triggers.artifact import Arrival
@@ -40,9 +40,12 @@ class StageOperator(BaseOperator):
             while the store was away is fused when it comes, and of many that never come the
             first does not hold up the last.
         poll_interval: seconds between two looks while waiting.
+        deferrable: wait in a triggerer of the task's queue; otherwise in the worker.
+        kwargs: of `BaseOperator`.
     """
 
     template_fields: Sequence[str] = ("bay_id", "reference")
+    template_fields_renderers: ClassVar[dict[str, str]] = {"reference": "json"}
     takes: ClassVar[Stage]
 
     def __init__(
@@ -52,6 +55,7 @@ class StageOperator(BaseOperator):
         reference: Any = FROM_CONF,
         wait: timedelta = timedelta(minutes=9),
         poll_interval: float = 2.0,
+        deferrable: bool = True,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -59,22 +63,21 @@ class StageOperator(BaseOperator):
         self.reference = reference
         self.wait = wait
         self.poll_interval = poll_interval
+        self.deferrable = deferrable
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Process the artifact, or defer until it is there."""
         with task_errors():
             reference = self._input(context)
             if not self._is_here(reference):
-                self._wait_for(reference)
+                self._check(self._wait_for(reference), reference)
             return self._run(reference)
 
-    def resume(self, context: Context, event: Mapping[str, Any]) -> dict[str, Any]:
+    def execute_complete(self, context: Context, event: Mapping[str, Any]) -> dict[str, Any]:
         """Process the artifact that was waited for."""
         with task_errors():
             reference = self._input(context)
-            arrived = ArtifactEvent.from_dict(event, expected=reference)
-            if arrived.status != "whole":
-                raise (AirflowFailException if arrived.status == "wrong" else AirflowException)(arrived.error)
+            self._check(event, reference)
             return self._run(reference)
 
     @abstractmethod
@@ -89,18 +92,21 @@ class StageOperator(BaseOperator):
             time.sleep(_LOOK_AGAIN)  # a file that is written or cut off: seconds decide which
         return True
 
-    def _wait_for(self, reference: ArtifactReference) -> NoReturn:
+    def _wait_for(self, reference: ArtifactReference) -> Mapping[str, Any]:
+        """The event of the waiting; does not return where the task defers."""
         wait = self._patience(reference)
         self.log.info("%s is not on this host yet; waiting up to %s", reference.path, wait)
-        self.defer(
-            trigger=ArtifactTrigger(
-                reference=reference.to_dict(),
-                deadline=datetime.now(UTC) + wait,
-                poll_interval=self.poll_interval,
-            ),
-            method_name="resume",
-            timeout=wait + TRIGGERER_GRACE,
+        trigger = ArtifactTrigger(
+            reference=reference.to_dict(), deadline=datetime.now(UTC) + wait, poll_interval=self.poll_interval
         )
+        if self.deferrable:
+            self.defer(trigger=trigger, method_name="execute_complete", timeout=wait + TRIGGERER_GRACE)
+        return fired_here(trigger)
+
+    def _check(self, event: Mapping[str, Any], reference: ArtifactReference) -> None:
+        arrived = ArtifactEvent.from_dict(event, expected=reference)
+        if arrived.status != "whole":
+            raise (AirflowFailException if arrived.status == "wrong" else AirflowException)(arrived.error)
 
     def _patience(self, reference: ArtifactReference) -> timedelta:
         allowed = timedelta(seconds=load_bay(self.bay_id).storage.wait)

@@ -8,7 +8,10 @@ from operators._stage import StageOperator
 
 
 class FusionOperator(StageOperator):
-    """Fuses the batch's Observation; waits for it while the shared storage has not shown it yet."""
+    """Fuses the batch's Observation; waits for it while the shared storage has not shown it yet.
+
+    Its arguments are those of `StageOperator`.
+    """
 
     takes = "observation"
 

@@ -10,7 +10,7 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
 from artifacts import ArtifactReference, ArtifactStore
 from bays import BayConfig, load_bay
-from operators._common import captured, task_errors
+from operators._common import FROM_CONF, captured, fired_here, task_errors
 from operators._stage import TRIGGERER_GRACE, StageOperator
 from triggers import InferenceTrigger
 from triggers.events import InferenceEvent
@@ -29,14 +29,37 @@ class InferenceOperator(StageOperator):
     itself; a batch is done either way, and its log says which.
 
     Args:
+        bay_id: the bay.
+        reference: the capture artifact's reference, see `StageOperator`.
+        wait: the least that a try waits for its input, see `StageOperator`.
+        poll_interval: seconds between two looks while it waits.
         server_wait: how long the server may take, its queue included; then the task fails
             and is retried, and finds the batch done if the server did it meanwhile.
+        deferrable: wait in a triggerer of the task's queue; otherwise in the worker.
+        kwargs: of `BaseOperator`.
     """
 
     takes = "capture"
 
-    def __init__(self, *, server_wait: timedelta = timedelta(minutes=9), **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+    def __init__(
+        self,
+        *,
+        bay_id: str,
+        reference: Any = FROM_CONF,
+        wait: timedelta = timedelta(minutes=9),
+        poll_interval: float = 2.0,
+        server_wait: timedelta = timedelta(minutes=9),
+        deferrable: bool = True,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(
+            bay_id=bay_id,
+            reference=reference,
+            wait=wait,
+            poll_interval=poll_interval,
+            deferrable=deferrable,
+            **kwargs,
+        )
         self.server_wait = server_wait
 
     def _input(self, context: Context) -> ArtifactReference:
@@ -49,11 +72,7 @@ class InferenceOperator(StageOperator):
             return self._in_this_process(reference, bay, store)
         if reply.status in ("accepted", "busy"):
             self.log.info("the inference server has the batch: %s", reply.error or reply.status)
-            self.defer(
-                trigger=InferenceTrigger(capture=reference.to_dict(), deadline=datetime.now(UTC) + self.server_wait),
-                method_name="take_over",
-                timeout=self.server_wait + TRIGGERER_GRACE,
-            )
+            return self._answered(self._wait_for_server(reference), reference)
         if reply.observed is None:
             raise _failure(reply.error, retry=reply.retry)
         # Without a deferral: it could be over before Airflow has seen that it began.
@@ -64,16 +83,25 @@ class InferenceOperator(StageOperator):
     def take_over(self, context: Context, event: Mapping[str, Any]) -> dict[str, Any]:
         """Check the trigger's event; push the Observation's reference, or do the batch here."""
         with task_errors():
-            reference = self._input(context)
-            answer = InferenceEvent.from_dict(event, capture=reference)
-            store = ArtifactStore()
-            if answer.status == "no_server":
-                self.log.warning("%s", answer.error)
-                return self._in_this_process(reference, load_bay(self.bay_id), store)
-            if answer.reference is None:
-                raise _failure(answer.error, retry=answer.retry)
-            counts = answer.counts
-            return self._pushed(store, answer.reference, counts["frames"], counts["objects"], answer.failures)
+            return self._answered(event, self._input(context))
+
+    def _wait_for_server(self, reference: ArtifactReference) -> Mapping[str, Any]:
+        """The event of the waiting; does not return where the task defers."""
+        trigger = InferenceTrigger(capture=reference.to_dict(), deadline=datetime.now(UTC) + self.server_wait)
+        if self.deferrable:
+            self.defer(trigger=trigger, method_name="take_over", timeout=self.server_wait + TRIGGERER_GRACE)
+        return fired_here(trigger)
+
+    def _answered(self, event: Mapping[str, Any], reference: ArtifactReference) -> dict[str, Any]:
+        answer = InferenceEvent.from_dict(event, capture=reference)
+        store = ArtifactStore()
+        if answer.status == "no_server":
+            self.log.warning("%s", answer.error)
+            return self._in_this_process(reference, load_bay(self.bay_id), store)
+        if answer.reference is None:
+            raise _failure(answer.error, retry=answer.retry)
+        counts = answer.counts
+        return self._pushed(store, answer.reference, counts["frames"], counts["objects"], answer.failures)
 
     def _hand_in(self, reference: ArtifactReference) -> "Reply | None":
         from inference.serving import InferenceClient, NoServerError

@@ -12,7 +12,7 @@ from artifacts import ArtifactStore, store_timeout
 from bay_observation.errors import ArtifactError, StoreUnavailableError
 from bays import BayConfig, batch_id, load_bay
 from capture_async.publication import published_capture
-from operators._common import run_slot, task_errors
+from operators._common import fired_here, run_slot, task_errors
 from operators._history import record_outcome
 from triggers import CaptureTrigger
 from triggers.capture import captured_event
@@ -44,13 +44,20 @@ class ObservationOperator(BaseOperator):
 
     Not to be started from the trigger (`start_from_trigger`): Airflow then creates the
     trigger without the task's queue, and it would run outside of the bay's network.
+
+    Args:
+        bay_id: the bay.
+        deferrable: capture in a triggerer of the task's queue; otherwise in the worker, which then needs the
+            route to the cameras and their login.
+        kwargs: of `BaseOperator`. `execution_timeout` bounds the capture as well.
     """
 
     template_fields: Sequence[str] = ("bay_id",)
 
-    def __init__(self, *, bay_id: str, **kwargs: Any) -> None:
+    def __init__(self, *, bay_id: str, deferrable: bool = True, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.bay_id = bay_id
+        self.deferrable = deferrable
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Hand the slot to the bay's triggerer, unless its capture is there already."""
@@ -63,7 +70,7 @@ class ObservationOperator(BaseOperator):
         if published is None:
             if refused:
                 self._skip(batch, refused, context)
-            self._ask_cameras(bay, batch, replaces)
+            return self.execute_complete(context, self._ask_cameras(bay, batch, replaces))
         # Without a deferral: it could be over before Airflow has seen that it began.
         reference, capture = published
         why = f", {refused}" if refused else ""
@@ -73,7 +80,7 @@ class ObservationOperator(BaseOperator):
             _record(bay, captured)
         return _pushed(captured)
 
-    def resume(self, context: Context, event: Mapping[str, Any]) -> dict[str, Any]:
+    def execute_complete(self, context: Context, event: Mapping[str, Any]) -> dict[str, Any]:
         """Check the trigger's event; push reference, counts and missing cameras as XCom."""
         with task_errors():
             bay = load_bay(self.bay_id)
@@ -117,14 +124,17 @@ class ObservationOperator(BaseOperator):
             if seconds is not None and seconds >= LATE_S:
                 self.log.warning("batch %s: its frames were %.0f s %s", captured.batch_id, seconds, what)
 
-    def _ask_cameras(self, bay: BayConfig, batch: str, replaces: str | None) -> NoReturn:
+    def _ask_cameras(self, bay: BayConfig, batch: str, replaces: str | None) -> Mapping[str, Any]:
+        """The event of the capture; does not return where the task defers."""
         timeout = bay.capture_deadline + _PUBLISH_GRACE + 2 * store_timeout()
+        if self.execution_timeout is not None:  # Airflow does not count deferred time
+            timeout = min(timeout, self.execution_timeout.total_seconds())
         self.log.info("batch %s: %d cameras, quorum %d", batch, len(bay.cameras), bay.camera_quorum)
-        self.defer(
-            trigger=CaptureTrigger(bay_id=bay.bay_id, batch_id=batch, timeout=timeout, replaces=replaces),
-            method_name="resume",
-            timeout=timedelta(seconds=timeout) + _TRIGGERER_GRACE,
-        )
+        trigger = CaptureTrigger(bay_id=bay.bay_id, batch_id=batch, timeout=timeout, replaces=replaces)
+        if self.deferrable:
+            longest = timedelta(seconds=timeout) + _TRIGGERER_GRACE
+            self.defer(trigger=trigger, method_name="execute_complete", timeout=longest)
+        return fired_here(trigger)
 
     def _superseded(self, batch: str, context: Context) -> str | None:
         """Digest of the capture that this try must not be given again: the one from before the clearing.

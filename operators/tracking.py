@@ -1,6 +1,7 @@
 """process_tracking: what the floor shows becomes tracks and events, on the processor."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.definitions.context import Context
@@ -9,7 +10,7 @@ from airflow.sdk.exceptions import AirflowSkipException
 from artifacts import ArtifactReference, ArtifactStore
 from bay_observation.errors import ConfigError, LateBatchError
 from bays import BayConfig, load_bay, slot_of
-from operators._common import task_errors
+from operators._common import FROM_CONF, task_errors
 from operators._history import open_history
 from operators._notify import deliver, tracking_alias
 from operators._stage import StageOperator
@@ -26,28 +27,55 @@ class TrackingOperator(StageOperator):
     the bay's notifiers get its pending notices, and an asset event on `tracking://{bay_id}`
     is made if there are any; see `operators._notify`.
 
+    Args:
+        bay_id: the bay; no template.
+        reference: the fusion artifact's reference, see `StageOperator`.
+        wait: the least that a try waits for its input, see `StageOperator`.
+        poll_interval: seconds between two looks while it waits.
+        deferrable: wait in a triggerer of the task's queue; otherwise in the worker.
+        outlets: further assets than the bay's own.
+        kwargs: of `BaseOperator`.
+
     Raises:
-        ConfigError: `bay_id` is a template: the task's outlet is fixed before templates are rendered.
+        ConfigError: `bay_id` is a template or an XComArg: the task's outlet is fixed before those are known.
     """
 
+    template_fields: Sequence[str] = ("reference",)
     takes = "fusion"
 
-    def __init__(self, *, bay_id: str, **kwargs: Any) -> None:
-        if "{{" in bay_id or "{%" in bay_id:
+    def __init__(
+        self,
+        *,
+        bay_id: str,
+        reference: Any = FROM_CONF,
+        wait: timedelta = timedelta(minutes=9),
+        poll_interval: float = 2.0,
+        deferrable: bool = True,
+        outlets: Sequence[Any] = (),
+        **kwargs: Any,
+    ) -> None:
+        if not isinstance(bay_id, str) or "{{" in bay_id or "{%" in bay_id:
             raise ConfigError(
                 f"TrackingOperator: bay_id {bay_id!r} is a template; its outlet names the bay, and outlets are"
                 " fixed when the DAG is parsed: write the bay's id, or make one task for each bay"
             )
-        outlets = [*kwargs.pop("outlets", ()), tracking_alias(bay_id)]
-        super().__init__(bay_id=bay_id, outlets=outlets, **kwargs)
+        super().__init__(
+            bay_id=bay_id,
+            reference=reference,
+            wait=wait,
+            poll_interval=poll_interval,
+            deferrable=deferrable,
+            outlets=[*outlets, tracking_alias(bay_id)],
+            **kwargs,
+        )
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Track the batch, or defer until its artifact is there; then deliver notices."""
         return self._delivered(super().execute(context), context)
 
-    def resume(self, context: Context, event: Mapping[str, Any]) -> dict[str, Any]:
+    def execute_complete(self, context: Context, event: Mapping[str, Any]) -> dict[str, Any]:
         """Track the batch that was waited for; then deliver notices."""
-        return self._delivered(super().resume(context, event), context)
+        return self._delivered(super().execute_complete(context, event), context)
 
     def process(self, reference: ArtifactReference, bay: BayConfig, store: ArtifactStore) -> dict[str, Any]:
         """Blocks on the floor in, tracks and events out."""

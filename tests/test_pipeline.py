@@ -83,6 +83,7 @@ def yard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimpleNamespace]:
     (root / "bays" / "wrong_bay.yaml").write_text("description: A bay with a fault\ncameras: seven\n")
     environment = {"BAYS_PATH": str(root / "bays"), "BAYS_SCHEDULE": "off", "DATA_PATH": str(root / "data")}
     environment["CLOCK"] = "slot"  # of a simulated day
+    environment["AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME"] = "0.4"  # a pass each 0.1 s takes an eighth of a core
     environment["INFERENCE_SOCKETS"] = str(root / "sockets")
     environment["REPORT_BAY"] = BAY
     dags = root / "dags"

@@ -7,9 +7,12 @@ Airflow takes a triggerer for dead after `DEAD` seconds here, after 30 by defaul
 """
 
 import asyncio
+import json
 import os
 import signal
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -189,6 +192,7 @@ def yard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimpleNamespace]:
     environment = {
         "BAYS_PATH": str(root / "bays"),
         "DATA_PATH": str(root / "data"),
+        "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.4",  # a pass each 0.1 s takes an eighth of a core
         "AIRFLOW__TRIGGERER__JOB_HEARTBEAT_SEC": "1",
         "AIRFLOW__TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": str(DEAD),
     }
@@ -312,6 +316,12 @@ def test_a_bays_capture_runs_on_its_own_triggerer_and_nowhere_else(yard):
     task = waiting.task()
     assert (task["state"], task["trigger"]["queue"], task["trigger"]["triggerer_id"]) == ("deferred", "obs_b", None)
     assert yard.b.requests() == 0
+    shown = who_runs_what(yard)
+    assert "queue obs_b: no triggerer that lives serves it" in shown["problems"][0]
+    queues, names = {queue["queue"]: queue for queue in shown["queues"]}, triggerer_names(shown)
+    assert [task["run_id"] for task in queues["obs_b"]["unclaimed"]] == [waiting.id]
+    assert {names[number] for number in queues["obs_a"]["triggerers"]} == {"observer-a", "second-of-a"}
+    assert set(names.values()) == {"observer-a", "second-of-a", "centre"}
     yard.b.take(SLOW)
     yard.airflow.start_triggerer("observer-b", ["obs_b"])
     assert waiting.wait_until_the_cameras_are_asked() == "observer-b"
@@ -319,6 +329,18 @@ def test_a_bays_capture_runs_on_its_own_triggerer_and_nowhere_else(yard):
     assert waiting.end()["try_number"] == 1
     waiting.captured()
     assert set(trigger_logs(yard, waiting)) == {"observer-b"}
+
+
+def who_runs_what(yard: SimpleNamespace) -> dict[str, Any]:
+    """What `python -m triggers status` says, asked as an operator of this Airflow."""
+    command = [sys.executable, "-m", "triggers", "status", "--json"]
+    asked = subprocess.run(command, env=yard.airflow._environment(), capture_output=True, text=True, check=False)
+    assert asked.returncode == 1, asked.stderr
+    return json.loads(asked.stdout)
+
+
+def triggerer_names(shown: dict[str, Any]) -> dict[int, str]:
+    return {triggerer["job_id"]: triggerer["host"] for triggerer in shown["triggerers"]}
 
 
 def test_a_running_triggerer_tells_its_captures_to_statsd(yard):

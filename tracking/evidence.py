@@ -14,18 +14,21 @@ from datetime import datetime
 import numpy as np
 from numpy.typing import NDArray
 
-from tracking.forms import HEIGHT, LONG, SHORT, Forms, X, Y
+from tracking.forms import HEIGHT, LONG, SHORT, TENTHS, Forms, X, Y, tenth_of
+from tracking.model import CHANGES_PER_HOUR, RUN_PRIOR
 from tracking.parameters import TrackerParameters
 from tracking.types import Rates, Streak, Track
 
 _PRIOR = 50  # sightings that the rates of the very beginning stand for
 _MOST = 1500  # sightings that count at most: two days of a dozen slots' worth of two dozen blocks
-_RUNS, _GHOSTS, _SLOTS = 15, 20, 36  # slots missed, ghosts, slots that the means of runs and ghosts remember
+_SLOTS = 36  # that the mean of false detections remembers
 _BLOCK_HOURS, _HOURS = 1500.0, 60.0  # that the rates of lifts remember
 _WORK_DOUBT = 5e-4  # chance of a run of wrong readings of equipment below which it is believed
 _FAR = 9.0  # squared deviations that a single measurement counts for at most: outliers teach nothing
 _OTHER_STAGES = 2  # over which misreadings spread, at the least
 _SHARE = (0.005, 0.5)
+_MOST_RUN_SLOTS, _MOST_CONFIDENCES = 60.0, 60.0  # that what is known of them stands for at most
+_ALIKE = 0.1  # sightings of one block are alike: ten count as one
 _AGAIN = (0.02, 0.9)
 
 
@@ -57,6 +60,15 @@ class Lesson:
 def stage_readings(rates: Rates, parameters: TrackerParameters) -> int:
     """Readings of another stage, less those of the believed one, that make a change."""
     return max(parameters.reading_slots, _run(rates.misread / _OTHER_STAGES, parameters))
+
+
+def likely_last_stage(rates: Rates, parameters: TrackerParameters, readings: int, hours: float) -> bool:
+    """Whether so many readings of a later stage, the last before a block left, are rather a change than misread.
+
+    Of a block that stays another reading decides. There are some 4000 occasions a day to be wrong, and few exits.
+    """
+    changed, misread = CHANGES_PER_HOUR * hours, (_clipped(rates.misread, _SHARE) / _OTHER_STAGES) ** readings
+    return changed / (changed + misread) >= parameters.certain
 
 
 def many_misread(rates: Rates, parameters: TrackerParameters) -> bool:
@@ -99,18 +111,19 @@ def learned(rates: Rates, lesson: Lesson) -> Rates:
     found, runs = len(lesson.found), [track.misses for track in lesson.found if track.misses]
     long = [misses for misses in runs if misses > 1]
     seen = sum(track.hits for track in lesson.given_up)
+    run_slots = sum(long) - len(long)
     return replace(
         rates,
         missed=_mean(rates.missed, rates.observed, len(runs), found),
-        missed_again=_of_runs(rates.missed_again, len(long), len(runs)),
-        missed_on=_of_runs(rates.missed_on, sum(long) - 2 * len(long), sum(long) - len(long)),
+        missed_again=_of_runs(rates.missed_again, rates.runs, len(long), len(runs)),
+        runs=min(rates.runs + len(runs), _MOST_RUN_SLOTS),
+        missed_on=_of_runs(rates.missed_on, rates.run_slots, run_slots - len(long), run_slots),
+        run_slots=min(rates.run_slots + run_slots, _MOST_RUN_SLOTS),
         misread=_mean(rates.misread, rates.observed, *lesson.misread),
         overlooked=_mean(rates.overlooked, rates.observed, *lesson.overlooked),
         imagined=_mean(rates.imagined, rates.observed, *lesson.imagined),
         false=_clipped(rates.false + (len(lesson.given_up) - rates.false) / _SLOTS, (0.01, 10.0)),
-        false_again=_clipped(
-            rates.false_again + (seen - len(lesson.given_up) - rates.false_again * seen) / (_GHOSTS + seen), _AGAIN
-        ),
+        false_again=_of_runs(rates.false_again, rates.false_slots, seen - len(lesson.given_up), seen),
         leave_per_hour=_clipped(
             rates.leave_per_hour
             + (lesson.left - rates.leave_per_hour * lesson.block_hours) / (_BLOCK_HOURS + lesson.block_hours),
@@ -120,8 +133,19 @@ def learned(rates: Rates, lesson: Lesson) -> Rates:
             rates.come_per_hour + (lesson.came - rates.come_per_hour * lesson.hours) / (_HOURS + lesson.hours),
             (0.2, 60.0),
         ),
+        false_slots=min(rates.false_slots + seen, _MOST_RUN_SLOTS),
         observed=min(rates.observed + found, _MOST),
+        block_confidences=_counted(rates.block_confidences, lesson.found, _ALIKE),
+        false_confidences=_counted(rates.false_confidences, lesson.given_up, 1.0),
     )
+
+
+def _counted(counts: tuple[float, ...], tracks: Sequence[Track], weight: float) -> tuple[float, ...]:
+    if not tracks:
+        return counts
+    after = np.array(counts or [0.0] * TENTHS)
+    np.add.at(after, [tenth_of(track.confidence) for track in tracks], weight)
+    return tuple((after * min(1.0, _MOST_CONFIDENCES / after.sum())).tolist())
 
 
 def calibrated(rates: Rates, known: Forms, seen: Forms) -> Rates:
@@ -149,9 +173,9 @@ def _mean(rate: float, observed: int, count: int, total: int) -> float:
     return _clipped(rate + (count - rate * total) / (_PRIOR + observed + total), _SHARE)
 
 
-def _of_runs(rate: float, on: int, total: int) -> float:
-    """A share of the misses after which another followed."""
-    return _clipped(rate + (on - rate * total) / (_RUNS + total), _AGAIN)
+def _of_runs(rate: float, known: float, on: int, total: int) -> float:
+    """A share of the slots after which another one of the same run followed, learned from so many so far."""
+    return _clipped(rate + (on - rate * total) / (RUN_PRIOR + known + total), _AGAIN)
 
 
 def _clipped(value: float, limits: tuple[float, float]) -> float:

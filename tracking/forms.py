@@ -20,13 +20,14 @@ from shapely import Polygon
 
 from fusion.types import FusedBlock
 from tracking.parameters import TrackerParameters
-from tracking.types import Form, Sighting, Track
+from tracking.types import Form, Sighting, Track, changed
 
 Floats = NDArray[np.float64]
 
 X, Y, LONG, SHORT, HEIGHT, YAW = range(6)
 SHAPE = slice(LONG, HEIGHT + 1)
 KEPT = 4  # sightings that are kept apart
+TENTHS = 10  # of the range of confidences, over which they are counted
 _STAY_COUNT = 6.0
 # Standard deviations of a side and of a height of a block that is seen well, metres.
 _SIDE_M, _HEIGHT_M = 0.1, 0.06
@@ -88,6 +89,11 @@ def form_of(footprint: Polygon, height_m: float, std_m: float, count: int) -> Fo
     return Form(x, y, long_m, short_m, yaw, height_m, std_m, weight, weight)
 
 
+def tenth_of(confidence: float) -> int:
+    """Of 0 to 1, the tenth that it lies in."""
+    return min(TENTHS - 1, max(0, int(confidence * TENTHS)))
+
+
 def known_forms(tracks: Sequence[Track]) -> Forms:
     """The forms of tracks, by all their sightings."""
     return stack_of(tracks).known()
@@ -131,7 +137,7 @@ def with_sighting(track: Track, sighting: Sighting, parameters: TrackerParameter
     settled = track.form
     if len(recent) > KEPT:
         settled, recent = _settled(settled, recent[0], parameters.memory_slots), recent[1:]
-    return replace(track, form=settled, recent=recent)
+    return changed(track, form=settled, recent=recent)
 
 
 def joined_form(

@@ -92,8 +92,8 @@ class Hypotheses:
         return Claim(_NEW, float(share), _others(options, _NEW))
 
     def is_likely_new(self, begin: Track) -> bool:
-        """Whether a tentative track, seen more than once, is more likely a new block than anything else."""
-        if begin.hits < 2 or begin.misses or all(one.track_id != begin.track_id for one in self.begins):
+        """Whether a tentative track that was seen in this slot is more likely a new block than anything else."""
+        if begin.status is not TrackStatus.TENTATIVE or begin.misses:
             return False
         claim = self.of_begin(begin)
         return claim.what == _NEW and claim.probability > _LIKELY
@@ -150,9 +150,13 @@ def weigh(tracks: Sequence[Track], slot: datetime, began: datetime | None, model
     new = model.comes(hours) + landing + unknown
     before = _before_the_beginning(begins, began, len(tracks), unknown, model)
     false = model.false(seen_slots(begins)) + model.anywhere + model.any_shape(seen, everyone)
+    false = false + model.false_confidence(begins)
     alone_begins = np.column_stack([np.logaddexp(new, before), false]).reshape(-1, 2)
 
-    ways = _pairs(ends, begins, (known, seen), landing, model=model, same_place=same_place)
+    ways = _pairs(ends, begins, (known, seen), landing, slot=slot, model=model, same_place=same_place)
+    for row, column in _passing_views(ends, begins):
+        alone_begins[column, 1] = np.logaddexp(alone_begins[column, 1], ways[1, row, column])
+        ways[1, row, column] = -np.inf
     both = np.logaddexp.reduce(alone_ends, axis=1)[:, None] + np.logaddexp.reduce(alone_begins, axis=1)[None, :]
     total = np.logaddexp.reduce(ways, axis=0)
     return Hypotheses(
@@ -178,6 +182,14 @@ def _was_passed(track: Track, tentative: Sequence[Track], model: Model) -> bool:
     later = [one for one in tentative if not one.misses and one.first_seen > track.last_seen]
     apart = np.abs(known_forms(later).values[:, SHAPE] - known_forms([track]).values[:, SHAPE])
     return bool((apart <= _ALIKE_M).all(axis=1).any())
+
+
+def _passing_views(ends: Sequence[Track], begins: Sequence[Track]) -> Iterator[tuple[int, int]]:
+    """Ends, each with a begin that was cut off from it and is seen no longer: it may have gone on from either."""
+    for column, begin in enumerate(begins):
+        for row, end in enumerate(ends):
+            if begin.misses and begin.doubts == end.track_id:
+                yield row, column
 
 
 def _is_missing(track: Track) -> bool:
@@ -223,6 +235,7 @@ def _pairs(
     forms: tuple[Forms, Forms],
     landing: Floats,
     *,
+    slot: datetime,
     same_place: NDArray[np.bool_],
     model: Model,
 ) -> Floats:
@@ -232,12 +245,14 @@ def _pairs(
     if not ends or not begins:
         return ways
     hours = np.array([[model.hours(end.last_seen, begin.standing_since) for begin in begins] for end in ends])
+    left = np.array([model.hours(end.last_seen, end.missed_since or slot) for end in ends])
+    aloft = np.array([[float(end.misses - begin.hits - begin.misses) for begin in begins] for end in ends])
     apart = np.array([[begin.first_seen > end.last_seen for begin in begins] for end in ends], dtype=bool)
     absent = np.array([[end.status is TrackStatus.EXITED] for end in ends], dtype=bool)
     reads = model.reads(ends, begins)
     # What left the bay is back within the time in which the begin came, whenever it left.
     within = np.array([model.hours(begin.not_before, begin.standing_since) for begin in begins])
-    lifted = np.where(absent, model.returns(within)[None, :], model.moves(hours))
+    lifted = np.where(absent, model.returns(within)[None, :], model.moves(left)[:, None] + model.aloft(aloft))
     ways[2] = lifted + landing[None, :] + model.shape(known, seen, moved=True) + reads
     rows, columns = np.nonzero(same_place & apart)
     pairs = known.take(rows), seen.take(columns)
@@ -252,7 +267,7 @@ def _pairs(
         _is_part(ends[int(row)].footprint, begins[int(column)].footprint)
         for row, column in zip(rows, columns, strict=True)
     ]
-    badly = stays + _BADLY_PLACED + model.bad_view(seen_slots(begins)[columns])
+    badly = stays + _BADLY_PLACED + model.bad_view(seen_slots(begins)[columns]) + model.same_height(*pairs)
     ways[1, rows, columns] = np.where(np.array(partly, dtype=bool), badly, -np.inf)
     return np.where(apart[None], ways, -np.inf)
 

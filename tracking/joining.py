@@ -94,7 +94,11 @@ def merged_into(begin: Track, others: Sequence[Track], model: Model) -> tuple[Tr
     if not under:
         return None, []
     host = max(under, key=lambda one: (one.footprint.area, one.track_id))
-    parts = [one for one in under if one is not host]
+    # Blocks that are joined stood beside each other; one that stands where the other stood has taken its place.
+    shared = model.parameters.max_shared_floor
+    parts = [one for one in under if one is not host and cover(host.footprint, one.footprint) <= shared]
+    if len(parts) < len(under) - 1:
+        return None, []
     if not parts:
         parts = [
             one

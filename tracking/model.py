@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tracking.captures import Captures
-from tracking.forms import HEIGHT, LONG, SHAPE, SHORT, YAW, Forms, X, Y
+from tracking.forms import HEIGHT, LONG, SHAPE, SHORT, TENTHS, YAW, Forms, X, Y, tenth_of
 from tracking.parameters import TrackerParameters
 from tracking.types import Rates, Track
 
@@ -37,8 +37,12 @@ _SIDE_SPREAD_M, _HEIGHT_SPREAD = 1.2, 0.25  # how widely: metres, and share of t
 _YAW_STD = 0.02  # radians
 _LEAST_STAND = 0.05  # a block may stand through any closure
 _ADVANCES = 0.2  # of the blocks that are lifted, those that are seen at a later stage afterwards
-_ADVANCES_PER_HOUR = 0.04
+CHANGES_PER_HOUR = 0.04  # share of the blocks that stand which reach their next stage within an hour
 _OTHER_STAGES = 3  # over which misreadings spread
+RUN_PRIOR = 6.0  # slots that what is known of runs at the very beginning stands for
+_UNKNOWN = 4.0  # sightings that what is known of confidences at the very beginning stands for
+_AS_HIGH, _HEIGHTS_M = 0.8, 8.0  # share of the bad views that show the block's height; range of the heights of others
+_ALOFT, _AWAY = 0.1, 0.006  # share of the lifts that show a block at neither place for a slot more, and the least
 _MOVES = 0.6  # of the blocks that leave their place, those that go to another one of the bay
 
 
@@ -77,6 +81,10 @@ class Model:
         """Log probability that it has gone to another place of the bay."""
         return self.leaves(hours) + math.log(_MOVES)
 
+    def aloft(self, slots: Floats) -> Floats:
+        """Log probability that a lifted block is seen at neither place for so many slots: in the crane, or away."""
+        return np.asarray(np.maximum(np.maximum(slots, 0.0) * math.log(_ALOFT), math.log(_AWAY)))
+
     def exits(self, hours: Floats) -> Floats:
         """Log probability that it has left the bay."""
         return self.leaves(hours) + math.log(1 - _MOVES)
@@ -93,16 +101,26 @@ class Model:
 
     def missed(self, slots: Floats) -> Floats:
         """Log probability that a block that stands is not found in so many slots in a row."""
-        first, again, on = (
-            math.log(rate) for rate in (self.rates.missed, self.rates.missed_again, self.rates.missed_on)
-        )
-        return np.asarray(
-            np.where(slots > 0, first, 0.0) + np.where(slots > 1, again, 0.0) + on * np.maximum(slots - 2, 0.0)
-        )
+        first, again = math.log(self.rates.missed), math.log(self.rates.missed_again)
+        on = np.array([_goes_on(self.rates.missed_on, self.rates.run_slots, int(count) - 2) for count in slots])
+        return np.asarray(np.where(slots > 0, first, 0.0) + np.where(slots > 1, again, 0.0) + on)
 
     def false(self, slots: Floats) -> Floats:
         """Log of the expected number of false detections of a slot that are seen in so many slots."""
-        return np.asarray(math.log(self.rates.false) + math.log(self.rates.false_again) * (slots - 1))
+        again = [_goes_on(self.rates.false_again, self.rates.false_slots, int(count) - 1) for count in slots]
+        return np.asarray(math.log(self.rates.false) + np.array(again))
+
+    def false_confidence(self, begins: Sequence[Track]) -> Floats:
+        """(n,) log of how much likelier a false detection is than a block to have such a confidence, as learned."""
+        nothing = [0.0] * TENTHS
+        blocks = np.array(self.rates.block_confidences or nothing)
+        false = np.array(self.rates.false_confidences or nothing)
+        of_blocks = (blocks + _UNKNOWN / TENTHS) / (blocks.sum() + _UNKNOWN)
+        # Until some are known, false detections are half like blocks, half like anything.
+        expected = (of_blocks + 1 / TENTHS) / 2
+        of_false = (false + _UNKNOWN * expected) / (false.sum() + _UNKNOWN)
+        tenths = [tenth_of(begin.confidence) for begin in begins]
+        return np.asarray(np.log(of_false / of_blocks)[tenths])
 
     # -- what is measured ----------------------------------------------------------------
 
@@ -201,6 +219,15 @@ class Model:
         again = math.log(self.parameters.bad_view) + self.any_size - alike
         return np.asarray(math.log(self.parameters.bad_view) + self.any_size + (sightings - 1) * again)
 
+    def same_height(self, known: Forms, seen: Forms) -> Floats:
+        """(n,) log of how much likelier the seen height is in a bad view of the known block than any; pairs in order.
+
+        A view of a part of a block, or of two in one, is mostly as high as the block.
+        """
+        variance = self.rates.height_m**2 * (1 / known.shape_count + 1 / seen.shape_count) + self.parameters.bias_m**2
+        alike = _log_t(seen.values[:, HEIGHT] - known.values[:, HEIGHT], variance) + math.log(_AS_HIGH * _HEIGHTS_M)
+        return np.asarray(np.logaddexp(alike, math.log(1 - _AS_HIGH)))
+
     def reads(self, known: Sequence[Track], seen: Sequence[Track], stood_hours: Floats | None = None) -> Floats:
         """(known, seen) log likelihood ratio of class and stage as read of the one, for a block known as the other.
 
@@ -215,11 +242,21 @@ class Model:
         readings = np.array([[min(2.0, max(1.0, float(t.stage_readings))) for t in seen]])
         on: Floats | float = _ADVANCES
         if stood_hours is not None:
-            on = np.minimum(_ADVANCES, _ADVANCES_PER_HOUR * stood_hours)
+            on = np.minimum(_ADVANCES, CHANGES_PER_HOUR * stood_hours)
         erred = (misread / _OTHER_STAGES) ** readings
         ahead, back, same = np.log(4 * (on / 2 + erred)), np.log(4 * erred), np.log(4 * (1 - on - misread))
         of_stage = np.select([np.isnan(step), step == 0, step > 0], [np.zeros_like(step), same + 0 * step, ahead], back)
         return np.asarray(of_class + of_stage)
+
+
+def _goes_on(share: float, known: float, slots: int) -> float:
+    """Log probability that a run goes on for so many slots more, each with that share.
+
+    The share is known no better than by the slots that it was learned from: it has a beta distribution, and each slot
+    more makes the next one likelier (beta-binomial, or Polya's urn: runs have heavy tails).
+    """
+    known += RUN_PRIOR
+    return sum(math.log((share * known + slot) / (known + slot)) for slot in range(slots))
 
 
 def _equal(first: Sequence[str], second: Sequence[str]) -> NDArray[np.bool_]:

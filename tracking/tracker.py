@@ -51,11 +51,13 @@ from tracking.types import (
     EventKind,
     Rates,
     Sighting,
+    Streak,
     Track,
     TrackerState,
     TrackEvent,
     TrackingResult,
     TrackStatus,
+    changed,
 )
 
 _WORK, _REST = "work", "rest"  # readings of the equipment at a block
@@ -75,6 +77,7 @@ class _Slot:
     left: int = 0
     came: int = 0
     found: list[Track] = field(default_factory=list)  # tracks before the slot that it showed at their place
+    false: list[Track] = field(default_factory=list)  # tracks that turned out to be false detections
 
     def report(self, kind: EventKind, track: Track, time: datetime, **details: Any) -> None:
         captured_at = self.model.captures.of(time)
@@ -137,7 +140,7 @@ class Tracker:
         dropped = [track for track in tracks if track.status is TrackStatus.TENTATIVE and track not in kept]
         given_up = [track for track in dropped if track.doubts is None]
         exited = [
-            replace(track, misses=track.misses + 1) for track in self.state.tracks if track.status is TrackStatus.EXITED
+            changed(track, misses=track.misses + 1) for track in self.state.tracks if track.status is TrackStatus.EXITED
         ]
         fresh = self._fresh(blocks, ignored, pairs)
         started = [self._start(blocks[index], sightings[index], slot, number + n) for n, index in enumerate(fresh)]
@@ -146,7 +149,7 @@ class Tracker:
             for track in started:
                 slot.report(EventKind.INITIAL, track, slot.time, to_area=track.area, to_stage=track.stage)
         tracks, hypotheses = self._decided([*kept, *started], slot)
-        lesson = self._lesson(given_up, tracks, slot)
+        lesson = self._lesson([*given_up, *slot.false], tracks, slot)
         rates = evidence.learned(slot.model.rates, lesson)
         return self._result(slot, tracks, hypotheses, number + len(fresh), rates)
 
@@ -226,7 +229,7 @@ class Tracker:
             outline_of(block, self.parameters),
             self.parameters,
         )
-        seen = replace(
+        seen = changed(
             _outlined(track, outline),
             status=TrackStatus.TENTATIVE if track.status is TrackStatus.TENTATIVE else TrackStatus.PRESENT,
             stage=stage,
@@ -251,10 +254,10 @@ class Tracker:
         """With class and area as often read, which raises no event."""
         of_class = evidence.strongest(track.class_streaks, self.parameters.reading_slots)
         if of_class is not None:
-            track = replace(track, class_name=of_class.value, class_streaks=())
+            track = changed(track, class_name=of_class.value, class_streaks=())
         of_area = evidence.strongest(track.area_streaks, self.parameters.reading_slots)
         if of_area is not None:
-            track = replace(track, area=of_area.value, area_streaks=())
+            track = changed(track, area=of_area.value, area_streaks=())
         return track
 
     def _cut(self, track: Track, count: int, block: FusedBlock, slot: _Slot, number: int) -> list[Track]:
@@ -266,7 +269,7 @@ class Tracker:
             since = track.missed_since or since  # it was missed already in the slots before these
         elif track.missed_before is not None and last_seen < track.missed_before <= since:
             since = track.missed_before
-        before = replace(
+        before = changed(
             track,
             recent=kept,
             last_seen=last_seen,
@@ -278,7 +281,7 @@ class Tracker:
         after = self._start(block, doubtful[-1], slot, number)
         stage = evidence.majority(one.stage for one in doubtful)
         class_name = evidence.majority(one.class_name for one in doubtful)
-        began = replace(
+        began = changed(
             after,
             class_name=class_name or block.class_name,
             stage=stage,
@@ -294,9 +297,9 @@ class Tracker:
 
     def _not_seen(self, track: Track, time: datetime, *, unseen: bool, displaced: bool) -> Track:
         if unseen and not displaced:
-            return replace(track, status=TrackStatus.UNOBSERVED) if track.on_floor else track
+            return changed(track, status=TrackStatus.UNOBSERVED) if track.on_floor else track
         tentative = track.status is TrackStatus.TENTATIVE
-        return replace(
+        return changed(
             track,
             status=track.status if tentative else TrackStatus.MISSED,
             misses=track.misses + (_DISPLACED if displaced and tentative else 1),
@@ -375,7 +378,11 @@ class Tracker:
         )
         source = self._source(after, begin, hypotheses, slot) if claim.what == "new" else None
         needed = self.parameters.certain_new if claim.track is None and source is None else self.parameters.certain
-        if certainty < needed and not overdue:
+        if claim.what == "new" and overdue:
+            needed = min(needed, self.parameters.certain)  # it stays open for longer whether there is a block at all
+        elif overdue:
+            needed = 0.0
+        if certainty < needed:
             return
         if claim.track is not None and claim.track.track_id in after:
             self._continue(after, after[claim.track.track_id], begin, claim, slot)
@@ -407,9 +414,9 @@ class Tracker:
         """A track that was gone from its place goes on in a tentative one."""
         same_place = claim.what == "stands"
         track = joined(before, begin, self.parameters, same_place=same_place, bad_view=claim.what == "bad view")
-        track = replace(track, probability=before.probability * claim.probability)
+        track = changed(track, probability=before.probability * claim.probability)
         if begin.misses:
-            track = replace(track, status=TrackStatus.MISSED)
+            track = changed(track, status=TrackStatus.MISSED)
         del after[begin.track_id]
         after[before.track_id] = track
         said = {"after": before.last_seen, **claim.said()}
@@ -420,7 +427,7 @@ class Tracker:
                 slot.came += 1
                 slot.report(kind, track, begin.standing_since, to_area=track.area, to_stage=track.stage, **said)
             else:
-                slot.found.append(replace(before, misses=before.misses - begin.hits))
+                slot.found.append(changed(before, misses=before.misses - begin.hits))
                 after[before.track_id] = self._as_if_it_stood(track, before)
                 slot.report(kind, track, before.missed_since or slot.time, to_area=track.area, **said)
         elif not same_place and claim.what != "bad view" and self._has_moved(before, begin):
@@ -428,14 +435,14 @@ class Tracker:
             via = stopover(begin, before, list(after.values()), slot.model)
             if via is not None:
                 slot.report(EventKind.MOVED, track, via.standing_since, **places_of(before, via), **said)
-                before, said["after"] = replace(before, area=via.area), via.last_seen
+                before, said["after"] = changed(before, area=via.area), via.last_seen
                 del after[via.track_id]
             slot.report(EventKind.MOVED, track, begin.standing_since, **places_of(before, track), **said)
         else:
             after[before.track_id] = self._as_if_it_stood(track, before)
 
     def _as_if_it_stood(self, track: Track, before: Track) -> Track:
-        return replace(track, standing_since=before.standing_since, not_before=before.not_before, former=before.former)
+        return changed(track, standing_since=before.standing_since, not_before=before.not_before, former=before.former)
 
     def _has_moved(self, before: Track, begin: Track) -> bool:
         was, now = known_forms([before]), known_forms([begin])
@@ -473,7 +480,7 @@ class Tracker:
                 **said,
             )
         elif claim.initial:
-            begin = replace(begin, initial=True)
+            begin = changed(begin, initial=True)
             slot.report(
                 EventKind.INITIAL,
                 begin,
@@ -492,10 +499,10 @@ class Tracker:
             if first is not begin:
                 del after[first.track_id]
                 moved = joined(first, begin, self.parameters, same_place=False)
-                begin = replace(moved, track_id=begin.track_id)
+                begin = changed(moved, track_id=begin.track_id)
                 said["after"] = first.last_seen
                 slot.report(EventKind.MOVED, begin, begin.standing_since, **places_of(first, begin), **said)
-        after[begin.track_id] = replace(begin, status=TrackStatus.PRESENT, doubts=None, probability=1.0)
+        after[begin.track_id] = changed(begin, status=TrackStatus.PRESENT, doubts=None, probability=1.0)
 
     def _merge(self, after: dict[str, Track], begin: Track, hypotheses: Hypotheses, slot: _Slot) -> bool:
         """Whether the tentative track is a block that took in another; then they are joined."""
@@ -508,7 +515,7 @@ class Tracker:
         after[host.track_id] = joined(host, begin, self.parameters, same_place=False, reshaped=True)
         del after[begin.track_id]
         for part in parts:
-            after[part.track_id] = replace(part, status=TrackStatus.EXITED)
+            after[part.track_id] = changed(part, status=TrackStatus.EXITED)
         slot.report(
             EventKind.MERGED,
             host,
@@ -526,12 +533,13 @@ class Tracker:
             return
         claim = hypotheses.of_end(end)
         if claim.what != "exited":
-            after[end.track_id] = replace(track, status=TrackStatus.MISSED)
+            after[end.track_id] = changed(track, status=TrackStatus.MISSED)
             return
         if claim.probability < self.parameters.certain_gone or track.misses < self.parameters.exit_slots:
-            after[end.track_id] = replace(track, status=TrackStatus.LEAVING)
+            after[end.track_id] = changed(track, status=TrackStatus.LEAVING)
             return
         since = track.missed_since or slot.time
+        track = self._with_last_stage(track, slot)
         said = {
             "from_area": track.area,
             "from_stage": track.stage,
@@ -543,7 +551,19 @@ class Tracker:
         else:
             slot.left += 1
             slot.report(EventKind.EXITED, track, since, **said)
-        after[end.track_id] = replace(track, status=TrackStatus.EXITED)
+            if self._never_was(track, slot):
+                slot.false.append(track)
+        after[end.track_id] = changed(track, status=TrackStatus.EXITED)
+
+    def _never_was(self, track: Track, slot: _Slot) -> bool:
+        """Whether a track that is gone was rather a false detection that stayed than a block that came and left."""
+        if track.initial or track.former is not None or track.form is not None:
+            return False
+        hits = np.array([float(track.hits)])
+        hours = np.array([slot.model.hours(track.standing_since, track.last_seen)])
+        false = slot.model.false(hits) + slot.model.false_confidence([track])
+        came = slot.model.comes(np.array([slot.hours])) + slot.model.exits(hours + slot.hours)
+        return bool(false[0] > came[0])
 
     def _with_believed_stage(self, track: Track, slot: _Slot) -> Track:
         rates = slot.model.rates
@@ -560,16 +580,30 @@ class Tracker:
             return track  # blocks go on, never back: it takes more to see that the believed one was wrong
         # What was read but once may have been a misreading to begin with: nothing has changed then.
         if not back and (proven or not evidence.many_misread(rates, self.parameters)):
-            slot.report(
-                EventKind.STAGE_CHANGED,
-                track,
-                streak.since,
-                from_area=track.area,
-                to_area=track.area,
-                from_stage=track.stage,
-                to_stage=streak.value,
-            )
-        return replace(track, stage=streak.value, stage_streaks=(), stage_readings=streak.count)
+            self._report_stage(track, streak, slot)
+        return changed(track, stage=streak.value, stage_streaks=(), stage_readings=streak.count)
+
+    def _with_last_stage(self, track: Track, slot: _Slot) -> Track:
+        """A block that left, with the stage that it was last seen at, if that had but too few slots to be believed."""
+        streak = evidence.strongest(track.stage_streaks, self.parameters.confirm_slots)
+        order = self.parameters.stages
+        if streak is None or track.stage not in order or streak.value not in order:
+            return track
+        if order.index(streak.value) < order.index(track.stage) or track.stage_readings < self.parameters.confirm_slots:
+            return track
+        hours = slot.model.hours(streak.since, track.last_seen) / max(streak.count - 1, 1)
+        if not evidence.likely_last_stage(slot.model.rates, self.parameters, streak.count, hours):
+            return track
+        self._report_stage(track, streak, slot)
+        return changed(track, stage=streak.value, stage_streaks=())
+
+    def _report_stage(self, track: Track, streak: Streak, slot: _Slot) -> None:
+        slot.report(
+            EventKind.STAGE_CHANGED,
+            track,
+            streak.since,
+            **places_of(track, track) | {"from_stage": track.stage, "to_stage": streak.value},
+        )
 
     def _with_believed_work(self, track: Track, slot: _Slot) -> Track:
         needed = evidence.work_readings(slot.model.rates, self.parameters, working=track.working)
@@ -579,7 +613,7 @@ class Tracker:
         working = streak.value == _WORK
         kind = EventKind.WORK_STARTED if working else EventKind.WORK_STOPPED
         slot.report(kind, track, streak.since, **places_of(track, track))
-        return replace(track, working=working, work_streaks=())
+        return changed(track, working=working, work_streaks=())
 
     # -- what counts -----------------------------------------------------------------------
 
@@ -690,21 +724,28 @@ def _as_likeliest(tracks: Sequence[Track], hypotheses: Hypotheses, parameters: T
     known = {track.track_id: track for track in tracks}
     waiting = {end: (begin, claim) for end, begin, claim in hypotheses.likeliest() if end in known and begin in known}
     taken = {begin for begin, _ in waiting.values()}
+    new = {one.track_id for one in hypotheses.begins if one.track_id in known and hypotheses.is_likely_new(one)}
+    # Where another block most likely stands, its own is not shown: one of the two would be at a place that is not its.
+    replaced = {known[begin].doubts for begin in (*taken, *new)} - {None, *waiting}
     for track in tracks:
         if track.track_id in taken:
             continue
         if track.track_id not in waiting or track.status is TrackStatus.EXITED:
-            likely = track.status is TrackStatus.TENTATIVE and hypotheses.is_likely_new(track)
-            yield replace(track, status=TrackStatus.PRESENT) if likely else track
+            if track.track_id in new and track.hits > 1:
+                yield changed(track, status=TrackStatus.PRESENT)
+            elif track.track_id in replaced and track.on_floor:
+                yield changed(track, status=TrackStatus.LEAVING)
+            else:
+                yield track
             continue
         begin, claim = waiting[track.track_id]
         if claim.what != "moves" or known[begin].doubts == track.track_id:
-            yield replace(track, status=TrackStatus.PRESENT, probability=track.probability * claim.probability)
+            yield changed(track, status=TrackStatus.PRESENT, probability=track.probability * claim.probability)
             continue
         after = joined(
             track, known[begin], parameters, same_place=claim.what == "stands", bad_view=claim.what == "bad view"
         )
-        yield replace(after, status=TrackStatus.MOVED, probability=track.probability * claim.probability)
+        yield changed(after, status=TrackStatus.MOVED, probability=track.probability * claim.probability)
 
 
 def _order(block: FusedBlock) -> tuple[float, ...]:
@@ -718,7 +759,7 @@ def _by_id(track: Track) -> str:
 
 
 def _outlined(track: Track, outline: Outline) -> Track:
-    return replace(track, footprint=outline.footprint, height_m=outline.height_m, position_std_m=float(outline.std_m))
+    return changed(track, footprint=outline.footprint, height_m=outline.height_m, position_std_m=float(outline.std_m))
 
 
 def _reading(work: object) -> str:

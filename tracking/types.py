@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 
 from shapely import Polygon
 
@@ -155,6 +156,8 @@ class Rates:
         missed: share of the sightings of standing blocks that are missed where the one before was not.
         missed_again: share that is missed after one miss.
         missed_on: share that is missed after several misses in a row.
+        runs, run_slots: misses that `missed_again` and misses in a row that `missed_on` was learned from, as far as
+            they count.
         misread: share of the readings of a stage that turned out to be wrong.
         overlooked, imagined: share of the readings of no equipment at a block that is worked on, and of
             equipment at one that is not, that turned out to be wrong.
@@ -165,6 +168,9 @@ class Rates:
         leave_per_hour: share of the blocks that leave their place within an hour.
         come_per_hour: blocks that come to the bay within an hour.
         observed: sightings behind the rates, as far as they count.
+        false_slots: sightings of false detections after the first that `false_again` was learned from, likewise.
+        block_confidences, false_confidences: sightings of blocks and of false detections by the tenth that their
+            confidence lies in, as far as they count; () before the first.
     """
 
     missed: float = 0.02
@@ -181,6 +187,11 @@ class Rates:
     leave_per_hour: float = 0.06
     come_per_hour: float = 0.8
     observed: int = 0
+    runs: float = 0.0
+    run_slots: float = 0.0
+    false_slots: float = 0.0
+    block_confidences: tuple[float, ...] = ()
+    false_confidences: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -300,6 +311,13 @@ class TrackEvent:
     alternatives: tuple[tuple[str, float], ...] = ()
     reason: str = ""
     captured_at: datetime | None = None
+
+
+def changed(track: Track, **values: Any) -> Track:
+    """The track with other values, as `dataclasses.replace` makes it, which takes ten times as long."""
+    made = object.__new__(Track)
+    made.__dict__.update(track.__dict__, **values)
+    return made
 
 
 @dataclass(frozen=True, eq=False, repr=False)

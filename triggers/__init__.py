@@ -3,5 +3,6 @@
 from triggers.artifact import ArtifactTrigger
 from triggers.capture import CaptureTrigger
 from triggers.inference import InferenceTrigger
+from triggers.slots import PublishedTrigger, TrackedTrigger
 
-__all__ = ["ArtifactTrigger", "CaptureTrigger", "InferenceTrigger"]
+__all__ = ["ArtifactTrigger", "CaptureTrigger", "InferenceTrigger", "PublishedTrigger", "TrackedTrigger"]

@@ -12,11 +12,12 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 from artifacts import ArtifactReference, ArtifactStore, guard_for, report_backlog
 from bay_observation import clock
 from bay_observation.errors import BayObservationError, ConfigError
-from bays import BayConfig, load_bay, onvif_connection_id, slot_of
+from bays import BayConfig, load_bay, slot_of
 from bays.capture_window import capture_window
 from capture_async.publication import publish_capture, published_capture
 from triggers.events import CaptureEvent
 from triggers.main_clock import main_clock, refusal
+from triggers.onvif_hook import OnvifHook
 from triggers.stats import airflow_stats
 
 if TYPE_CHECKING:
@@ -146,25 +147,13 @@ class CaptureTrigger(BaseTrigger):
         Raises:
             ConfigError: the bay's provider asks cameras, and Airflow has no such Connection.
         """
-        from airflow.sdk import BaseHook
-        from airflow.sdk.exceptions import AirflowNotFoundException
-
-        from capture_async import Credentials, ImageProviderFactory, warm_up
+        from capture_async import ImageProviderFactory, warm_up
 
         # The first capture of a process loads the provider's libraries: half a second, and not on the loop.
         await warm_up(bay.image_provider)
         if not ImageProviderFactory.provider_class(bay.image_provider).needs_credentials:
             return None
-
-        name = onvif_connection_id(bay.bay_id)
-        try:
-            connection = await BaseHook.aget_connection(name)
-        except AirflowNotFoundException as error:
-            raise ConfigError(
-                f"there is no Airflow Connection {name}: add it with login and password of bay {bay.bay_id}'s"
-                f" cameras (airflow connections add {name} --conn-type onvif ..., or AIRFLOW_CONN_{name.upper()})"
-            ) from error
-        return Credentials(connection.login or "", connection.password or "")
+        return await OnvifHook.of_bay(bay.bay_id).aget_conn()
 
 
 def captured_event(reference: ArtifactReference, batch: "CaptureBatch", bay: BayConfig) -> CaptureEvent:

@@ -13,6 +13,7 @@ from bay_observation.errors import ArtifactError, BayObservationError, CaptureEr
 
 CaptureStatus = Literal["captured", "below_quorum", "outside_window", "failed"]
 ArtifactStatus = Literal["whole", "timed_out", "wrong", "failed"]
+SlotStatus = Literal["there", "never", "timed_out", "failed"]
 InferenceStatus = Literal["observed", "no_server", "timed_out", "failed"]
 
 
@@ -114,6 +115,40 @@ class ArtifactEvent:
 
 
 @dataclass(frozen=True)
+class SlotEvent:
+    """How waiting for something of a slot ended.
+
+    Attributes:
+        status: `there` has what was found; `never` says that it will not come, `timed_out` that it did not
+            come in time, `failed` that it cannot be looked for.
+        batch_id: the slot's batch.
+        found: what the waiting task pushes as XCom, with `there` only.
+        error: why not.
+    """
+
+    status: SlotStatus
+    batch_id: str
+    found: Mapping[str, Any] = field(default_factory=dict)
+    error: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for Airflow's `TriggerEvent`."""
+        return {"status": self.status, "batch_id": self.batch_id, "found": dict(self.found), "error": self.error}
+
+    @classmethod
+    def from_dict(cls, values: object, *, batch_id: str) -> Self:
+        """The event that `to_dict` wrote, for this batch and no other.
+
+        Raises:
+            ArtifactError: the payload is of the wrong form, or of another batch.
+        """
+        payload = _Payload(f"event of waiting for {batch_id}", values, ArtifactError)
+        status: SlotStatus = payload.status(get_args(SlotStatus))
+        payload.require("batch_id", batch_id)
+        return cls(status, batch_id, payload.mapping("found"), payload.error)
+
+
+@dataclass(frozen=True)
 class InferenceEvent:
     """How waiting for the inference server ended.
 
@@ -207,6 +242,9 @@ class _Payload:
         if any(not isinstance(reason, str) for reason in failures.values()):
             raise self.refused(f"failures {failures!r} are no reasons by camera")
         return failures
+
+    def mapping(self, key: str) -> Mapping[str, Any]:
+        return dict(self._mapping(self._values.get(key), f"{key}: "))
 
     def seconds(self, key: str) -> float | None:
         value = self._values.get(key)

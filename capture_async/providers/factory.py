@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 from bay_observation.errors import ConfigError
 from bays import BayConfig, models, onvif_connection_id
+from bays.provider_configs import installed_providers
 from capture_async.credentials import Credentials
 from capture_async.providers.provider import ImageProvider
 
@@ -35,12 +36,10 @@ def provider_for(bay: BayConfig, credentials: Credentials | None) -> ImageProvid
 
 
 class ImageProviderFactory:
-    """Makes providers by name. `register` adds one's own.
+    """Makes providers by name: the built-in ones, and those of installed packages.
 
-    class NvrProvider(ImageProvider):
-        async def get_images(self, reference_time, cameras, bay_id): ...
-
-    ImageProviderFactory.register("nvr", NvrProvider)  # before the bay's file is read
+    A package names its own in its entry points (group `bay_observation.image_providers`), so that every process
+    knows them. `register` adds one to the running process alone, as a test wants it.
     """
 
     # The built-in ones by where they stand, so that a file backtest loads no ONVIF library.
@@ -59,8 +58,10 @@ class ImageProviderFactory:
             ConfigError: no provider has that name.
         """
         found = cls._providers.get(name)
+        if found is None and name in installed_providers():
+            found = cls._providers[name] = _installed(name)
         if found is None:
-            known = ", ".join(sorted(cls._providers))
+            known = ", ".join(sorted({*cls._providers, *installed_providers()}))
             raise ConfigError(f"image_provider: there is no provider {name!r}; known are {known}")
         if isinstance(found, str):
             module, _, attribute = found.partition(":")
@@ -102,6 +103,19 @@ class ImageProviderFactory:
             raise ConfigError(f"image provider {name!r} is there already; register {provider.__name__} by another name")
         cls._providers[name] = provider
         models.known_providers.add(name)
+
+
+def _installed(name: str) -> type[ImageProvider]:
+    """The class that an installed package's entry point names.
+
+    Raises:
+        ConfigError: it cannot be imported, or is no provider.
+    """
+    entry = installed_providers()[name]
+    try:
+        return _checked(entry.load())
+    except (ImportError, AttributeError, TypeError) as error:
+        raise ConfigError(f"image provider {name!r} of entry point {entry.value}: {error}") from error
 
 
 def _checked(provider: object) -> type[ImageProvider]:

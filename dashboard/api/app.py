@@ -19,7 +19,7 @@ from bay_observation.errors import BayObservationError, ConfigError, HistoryErro
 from dashboard.api import files
 from dashboard.api.access import refuse_foreign_writes
 from dashboard.api.models import Problem
-from dashboard.api.routes import bays, calendar, cameras, crops, events, floor, health, reports, reviews, slots
+from dashboard.api.routes import bays, calendar, cameras, crops, events, floor, health, reports, reviews, setup, slots
 
 API = "/api/v1"
 
@@ -55,7 +55,7 @@ def create_app() -> FastAPI:
         redoc_url=None,
         openapi_url=None,
     )
-    for part in (bays, floor, slots, crops, events, cameras, reviews, health, reports, calendar):
+    for part in (bays, floor, slots, crops, events, cameras, reviews, health, reports, calendar, setup):
         app.include_router(part.router, prefix=API, responses=_PROBLEMS)
     app.include_router(files.router)
     app.add_api_route(f"{API}/openapi.json", _openapi(app), include_in_schema=False)

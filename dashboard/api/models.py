@@ -447,6 +447,34 @@ class ReviewFigures(_Model):
     cameras: list[Rightness]
 
 
+class BayFile(_Model):
+    """A bay's YAML file as it is."""
+
+    bay_id: str
+    name: str
+    text: str
+
+
+class ProposedFile(BaseModel):
+    """A bay's YAML file as it might be."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    text: Annotated[str, Field(max_length=500_000)]
+
+
+class CheckedFile(_Model):
+    """What a changed file would be. Areas and cameras are there where it has no fault."""
+
+    bay_id: str
+    faults: Annotated[list[str], Field(description="each with line, key and reason")]
+    diff: Annotated[str, Field(description="to the file as it is, as `git apply` reads it; empty without a change")]
+    width: float
+    height: float
+    areas: list[AreaOutline]
+    cameras: list[CameraView]
+
+
 class Problem(_Model):
     """Why there is no answer, and what to do."""
 

@@ -1,6 +1,7 @@
 """`make check-tools`: the commands a person works with; every figure beside its bar.
 
-    help  how long `bay-observation --help` takes, warm
+    help         how long `bay-observation --help` takes, warm
+    calibration  random calibrations with wrong points: is a wrong pose ever written, is a good one?
 
 Exits with 1 where a bar does not hold.
 """
@@ -18,9 +19,12 @@ from rich.console import Console
 from bay_observation.commands import DONE, FAILED, program, run_command
 from bay_observation.errors import ConfigError
 from lab.bars import Bar, bars_table
+from lab.benchmarks.calibration_cases import cases, outcome
 
 _HELP_S = 0.5
 _HELP_RUNS = 9
+_CALIBRATIONS = 200
+_SEED = 20260
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -58,7 +62,35 @@ def _of_help(_: Console) -> list[Bar]:
     return [Bar("bay-observation --help, warm, median", statistics.median(warm), "<=", _HELP_S, "s", spread)]
 
 
-PARTS: dict[str, Callable[[Console], list[Bar]]] = {"help": _of_help}
+def _of_calibration(console: Console) -> list[Bar]:
+    outcomes = []
+    for number, case in enumerate(cases(_CALIBRATIONS, _SEED), start=1):
+        outcomes.append(outcome(case))
+        if number % 20 == 0:
+            console.print(f"{number} of {_CALIBRATIONS} calibrations")
+    written = [one for one in outcomes if one.written]
+    clean = [one for one in outcomes if not one.case.wrong]
+    for one in written:
+        if one.wrong:
+            console.print(f"wrong: {len(one.case.points)} points, {one.case.wrong} wrong, {one.angle_deg:.2f}°")
+    told = f"{len(written)} of {len(outcomes)} written"
+    accepted = sum(one.written for one in clean)
+    return [
+        Bar(
+            "calibrations off by 3 stated deviations or 0.5°, written", sum(o.wrong for o in written), "<=", 0, "", told
+        ),
+        Bar(
+            "of those without a wrong point, written",
+            100 * accepted / len(clean),
+            ">=",
+            95,
+            "%",
+            f"{accepted} of {len(clean)}",
+        ),
+    ]
+
+
+PARTS: dict[str, Callable[[Console], list[Bar]]] = {"help": _of_help, "calibration": _of_calibration}
 
 
 if __name__ == "__main__":

@@ -227,6 +227,8 @@ def _ask(airflow: PageServer, options: argparse.Namespace) -> Asked:
                 (f"{bay}/gaps", day),
                 (f"{bay}/cameras", day),
                 (f"{bay}/health", {}),
+                (f"{bay}/reviews", day),
+                (f"{bay}/calendar", {**day, "end": (start + 30 * _DAY).isoformat()}),
             ]
             times = [_time(client, path, query) for path, query in questions]
             of_day = _time(client, f"{bay}/stays", day)

@@ -157,7 +157,7 @@ def _try(stored: Stored, name: str, bay_id: str) -> None:
     for file in (_FACTORY, _CHECK):
         try:
             signal.setitimer(signal.ITIMER_REAL, LONGEST_S)
-            _parse_and_store(_PROJECT / "dags" / file)
+            store_dags(_PROJECT / "dags" / file)
         except (Exception, _TooLongError) as error:  # noqa: BLE001 - Airflow logs it; what it costs is counted below
             print(f"{name}: {file}: {error!r:.300}", file=sys.stderr)
         finally:
@@ -191,8 +191,12 @@ def _give_up(*_: Any) -> None:
     raise _TooLongError(f"over {LONGEST_S:g} s")
 
 
-def _parse_and_store(file: Path) -> None:
-    """What Airflow's DagFileProcessorProcess and DagFileProcessorManager do with one file."""
+def store_dags(file: Path) -> list[str]:
+    """What Airflow's DagFileProcessorProcess and DagFileProcessorManager do with one file of DAGs; its import errors.
+
+    Raises:
+        SimulationError: Airflow's parser returns nothing.
+    """
     import msgspec
     import structlog
     from airflow.dag_processing.collection import update_dag_parsing_results_in_db
@@ -217,6 +221,7 @@ def _parse_and_store(file: Path) -> None:
             session=session,
             files_parsed={(_BUNDLE, file.name), *errors},
         )
+    return list(errors.values())
 
 
 def _empty_database() -> None:

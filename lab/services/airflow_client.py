@@ -13,9 +13,9 @@ import httpx
 
 from bay_observation.errors import BayObservationError
 
-# Seconds from one look to the next; a look takes at most a fifth of the time, or it would hold up what it looks at.
+# Seconds from one look to the next; a look takes at most a tenth of the time, or it would hold up what it looks at.
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.25, 2.0
-_PAUSE_PER_LOOK = 4
+_PAUSE_PER_LOOK = 9
 _FINISHED = ("success", "failed")
 
 

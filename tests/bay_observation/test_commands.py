@@ -21,6 +21,7 @@ SCRIPTS = sorted(
 # No person's: started by another script, with arguments of its own.
 INNER = {
     "lab/benchmarks/cases.py",
+    "lab/benchmarks/deferred.py",
     "lab/benchmarks/yard.py",
     "lab/hostile/bays_in_airflow.py",
     "lab/simulation/failing_store.py",

@@ -106,7 +106,7 @@ def test_the_command_writes_both_files(tmp_path, capsys):
     assert main(["env", "4bay", "--folder", str(tmp_path), "--main-server", "10.9.8.7"]) == 0
     assert sorted(path.name for path in (tmp_path / "prod").iterdir()) == ["observer_4bay.env", "processor_4bay.env"]
     assert "observer_4bay.env" in capsys.readouterr().out
-    assert main(["env", "6bay_south", "--folder", str(tmp_path)]) == 1
+    assert main(["env", "6bay_south", "--folder", str(tmp_path)]) == 2
     assert "there is no bay 6bay_south" in capsys.readouterr().err
 
 

@@ -46,7 +46,7 @@ def test_a_command_is_a_module_that_can_be_run(page, module):
 
 
 @pytest.mark.parametrize(
-    ("page", "command"), pages(r"python -m ((?:bays|artifacts|capture_async|fusion|tracking) [a-z-]+)")
+    ("page", "command"), pages(r"python -m ((?:bays|artifacts|capture_async|fusion|tracking|triggers) [a-z-]+)")
 )
 def test_a_subcommand_exists(page, command):
     package, subcommand = command.split()

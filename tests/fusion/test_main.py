@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -64,12 +65,80 @@ def test_a_dry_run_prints_the_change_and_writes_nothing(points, knocked_pose, ba
     assert (bays_folder / "yard.yaml").read_bytes() == before
 
 
+@pytest.fixture
+def wrong_points(points, tmp_path):
+    """Six of the points, two of them clicked 75 pixels off."""
+    rows = points.read_text().splitlines()[:7]
+    for row, (du, dv) in ((2, (75, 10)), (5, (-20, 70))):
+        name, u, v, *place = rows[row].split(",")
+        rows[row] = ",".join([name, str(float(u) + du), str(float(v) + dv), *place])
+    path = tmp_path / "wrong.csv"
+    path.write_text("\n".join(rows) + "\n")
+    return path
+
+
+@pytest.mark.slow(2)
+def test_what_cannot_be_told_is_not_written_without_force(wrong_points, knocked_pose, bays_folder, capsys):
+    before = (bays_folder / "yard.yaml").read_bytes()
+    command = ["calibrate", "yard", "--camera", "C_4", "--points", str(wrong_points)]
+    assert main(command) == 3
+    assert (bays_folder / "yard.yaml").read_bytes() == before
+    said = capsys.readouterr().err
+    assert any(words in said for words in ("it cannot be told", "points agree", "two poses"))
+
+
+@pytest.mark.slow(2)
+def test_limits_can_be_passed_over_by_force(points, knocked_pose, bays_folder, capsys):
+    few = points.with_name("few.csv")
+    few.write_text("\n".join(points.read_text().splitlines()[:5]) + "\n")
+    before = (bays_folder / "yard.yaml").read_bytes()
+    command = ["calibrate", "yard", "--camera", "C_4", "--points", str(few)]
+    assert main(command) == 3
+    told = capsys.readouterr()
+    assert "DOUBT: 4 points agree: too few to be sure of it" in told.out
+    assert "write it all the same with --force" in told.err
+    assert (bays_folder / "yard.yaml").read_bytes() == before
+    assert main([*command, "--force"]) == 0
+    assert (bays_folder / "yard.yaml").read_bytes() != before
+
+
+def _frame(path, size):
+    import cv2
+
+    cv2.imwrite(str(path), np.zeros((size[1], size[0], 3), np.uint8))
+    return str(path)
+
+
+@pytest.mark.slow(3)
+def test_the_size_comes_from_the_frame(points, knocked_pose, demo_bay, tmp_path, capsys):
+    """The points as they show in an image of 1280 x 720."""
+    rows = [row.split(",") for row in points.read_text().splitlines()]
+    small = points.with_name("small.csv")
+    scaled = [[row[0], str(float(row[1]) * 2 / 3), str(float(row[2]) * 2 / 3), *row[3:]] for row in rows[1:]]
+    small.write_text("\n".join(",".join(row) for row in [rows[0], *scaled]) + "\n")
+    command = ["calibrate", "yard", "--points", str(small), "--frame", _frame(tmp_path / "frame.png", (1280, 720))]
+    assert main([*command, "--camera", "C_4"]) == 0
+    camera, true = load_bay("yard").camera("C_4"), demo_bay.camera("C_4")
+    assert (camera.intrinsics.width, camera.intrinsics.height) == (1280, 720)
+    assert camera.pose.pan == pytest.approx(true.pose.pan, abs=0.05)
+    assert camera.intrinsics.focal_px == pytest.approx(true.intrinsics.focal_px * 2 / 3, rel=0.02)
+    assert main([*command, "--camera", "D_2", "--focal", "900", "--force"]) == 0  # without any intrinsics
+    assert load_bay("yard").camera("D_2").intrinsics.width == 1280
+    capsys.readouterr()
+    assert main([*command, "--camera", "C_4", "--size", "1920x1080"]) == 2
+    assert "the frame of C_4 is 1280 x 720" in capsys.readouterr().err
+    square = ["--frame", _frame(tmp_path / "square.png", (640, 640))]
+    assert main(["calibrate", "yard", "--camera", "C_4", "--points", str(small), *square]) == 1
+    assert "the frame is 640 x 640, the file's intrinsics are of 1280 x 720" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("arguments", "status", "reason"),
     [
         (["calibrate", "nowhere", "--camera", "C_4"], 2, "there is no bay nowhere"),
         (["calibrate", "yard", "--camera", "X_1"], 2, "bay yard has no camera X_1; it has: C_2, C_4"),
-        (["calibrate", "yard", "--camera", "D_2"], 1, "no intrinsics to start from: give --focal"),
+        (["calibrate", "yard", "--camera", "D_2"], 2, "no intrinsics to start from: give --focal"),
+        (["calibrate", "yard", "--camera", "D_2", "--focal", "1400"], 2, "the size of D_2's image is not known"),
         (["calibrate", "yard", "--camera", "C_4", "--click"], 1, "with a frame of C_4: give an image with --frame"),
         (["calibrate", "yard", "--camera", "C_4", "--click", "--frame", "none.jpg"], 1, "none.jpg: cannot be read"),
         (["check-poses", "yard"], 1, "no observation of bay yard: run its batches first"),
@@ -90,10 +159,11 @@ def test_an_unreadable_bay_is_told(points, bays_folder, capsys):
 
 
 @pytest.mark.slow(1)
-def test_clicking_shows_the_newest_frame_that_there_is(points, knocked_pose, store, monkeypatch, capsys):
+def test_clicking_shows_the_newest_frame_that_there_is(points, knocked_pose, store, tmp_path, monkeypatch, capsys):
+    frame = Path(_frame(tmp_path / "frame.png", (1920, 1080))).read_bytes()
     for slot, names in ((SLOT, ("C_2", "C_4")), (SLOT + timedelta(minutes=10), ("C_2",))):
         batch = batch_id("yard", slot)
-        images = tuple(CapturedImage(name, "yard", slot, b"\xff\xd8\xff" + name.encode()) for name in names)
+        images = tuple(CapturedImage(name, "yard", slot, frame + name.encode()) for name in names)
         store.save("capture", "yard", batch, CaptureBatch(batch, "yard", images, ()))
     shown = {}
 
@@ -105,7 +175,7 @@ def test_clicking_shows_the_newest_frame_that_there_is(points, knocked_pose, sto
         "fusion.clicking.ClickingPage.__enter__", lambda page: (page._thread.start(), click_done(page), page)[2]
     )
     assert main(["calibrate", "yard", "--camera", "C_4", "--points", str(points), "--click", "--dry-run"]) == 0
-    assert shown == {"frame": b"\xff\xd8\xffC_4", "points": 10}
+    assert shown == {"frame": frame + b"C_4", "points": 10}
     assert "open http://127.0.0.1:" in capsys.readouterr().out
 
 

@@ -99,7 +99,7 @@ async def test_a_trigger_that_is_taken_up_late_asks_no_camera(
     assert (event.status, scripted_cameras.asked) == ("outside_window", 0)
     context = airflow_context(SLOT)
     with pytest.raises(AirflowSkipException, match="too late"):
-        task.resume(context, event.to_dict())
+        task.execute_complete(context, event.to_dict())
     assert record(store).outcome == "skipped"
     assert "too late" in context["ti"].pushed["reason"]
 
@@ -120,7 +120,7 @@ async def test_lateness_is_recorded(task, make_bay, store, scripted_cameras, air
     monkeypatch.setattr(main_clock.MainClock, "offset", lambda _: timedelta(seconds=199))
     event = await fire()
     assert (event.status, event.lateness_s, event.spread_s) == ("captured", 199.0, 0.0)
-    task.resume(airflow_context(SLOT), event.to_dict())
+    task.execute_complete(airflow_context(SLOT), event.to_dict())
     with History.at(store.root) as history:
         (mark,) = history.marks("yard", SLOT, SLOT + timedelta(minutes=1))
     assert (mark.kind, mark.reason) == ("late", "frames taken 3:19 min after the slot")

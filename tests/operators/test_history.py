@@ -77,7 +77,7 @@ def test_a_batch_that_is_skipped_says_why(make_bay, store, make_capture, airflow
 def test_a_capture_tells_of_its_cameras(make_bay, store, airflow_context, captured):
     task = ObservationOperator(task_id="capture_images", bay_id="yard")
     event = CaptureEvent("captured", BATCH, captured, {"images": 9}, {"C_2": "busy", "D_4": "timed out"})
-    task.resume(airflow_context(SLOT), event.to_dict())
+    task.execute_complete(airflow_context(SLOT), event.to_dict())
     told = noted(store)
     assert (told.outcome, told.failures) == ("captured", {"C_2": "busy", "D_4": "timed out"})
     assert len(told.cameras) == 10
@@ -94,7 +94,9 @@ def test_a_capture_tells_of_its_cameras(make_bay, store, airflow_context, captur
 def test_a_capture_that_failed_says_why(make_bay, store, airflow_context, event, reason, cameras):
     make_bay(camera_quorum=8)
     with pytest.raises(AirflowException):
-        ObservationOperator(task_id="capture_images", bay_id="yard").resume(airflow_context(SLOT), event.to_dict())
+        ObservationOperator(task_id="capture_images", bay_id="yard").execute_complete(
+            airflow_context(SLOT), event.to_dict()
+        )
     told = noted(store)
     assert told.outcome == "capture failed"
     assert reason in told.reason

@@ -3,7 +3,8 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from airflow.sdk.exceptions import AirflowException, AirflowFailException, DagRunTriggerException
+from airflow.providers.standard.triggers.external_task import DagStateTrigger
+from airflow.sdk.exceptions import AirflowException, AirflowFailException, DagRunTriggerException, TaskDeferred
 
 from artifacts import ArtifactReference
 from bay_observation.errors import ConfigError
@@ -91,3 +92,53 @@ def test_a_run_that_is_there_already_is_waited_for(airflow_context):
     with pytest.raises(AirflowException, match="ended as failed"):
         task.execute(context)
     assert task.execute(context) is None
+
+
+def waiting_task(**arguments):
+    return TriggerStageOperator(
+        task_id="trigger_fusion",
+        trigger_dag_id="fusion_yard_dag",
+        reference=reference().to_dict(),
+        wait_for_completion=True,
+        poke_interval=7,
+        **arguments,
+    )
+
+
+def test_a_run_that_is_there_already_is_waited_for_in_a_triggerer(airflow_context):
+    context = airflow_context(SLOT, runs={f"fusion_yard_dag/{BATCH}_abababab"})
+    context["ti"].get_dagrun_state = lambda dag_id, run_id: "running"
+    task = waiting_task(deferrable=True)
+    with pytest.raises(TaskDeferred) as deferred:
+        task.execute(context)
+    trigger = deferred.value.trigger
+    assert isinstance(trigger, DagStateTrigger)
+    assert (trigger.dag_id, trigger.run_ids, trigger.poll_interval) == ("fusion_yard_dag", [f"{BATCH}_abababab"], 7)
+    assert deferred.value.method_name == "execute_complete"
+
+
+@pytest.mark.parametrize("deferrable", [True, False])
+def test_how_a_run_is_waited_for_is_airflows_to_know(airflow_context, deferrable):
+    with pytest.raises(DagRunTriggerException) as started_run:
+        waiting_task(deferrable=deferrable).execute(airflow_context(SLOT))
+    assert started_run.value.wait_for_completion is True
+    assert started_run.value.deferrable is deferrable
+    assert started_run.value.poke_interval == 7
+
+
+def test_says_how_the_run_ended(airflow_context, monkeypatch):
+    def event(state):
+        return ("path", {"run_ids": [f"{BATCH}_abababab"], f"{BATCH}_abababab": state})
+
+    task, said = waiting_task(deferrable=True), []
+    monkeypatch.setattr(task.log, "info", lambda text, *values: said.append(text % values))
+    task.execute_complete(airflow_context(SLOT), event("success"))
+    assert said == [f"run {BATCH}_abababab of fusion_yard_dag ended as success"]
+    with pytest.raises(AirflowException, match=f"run {BATCH}_abababab of fusion_yard_dag ended as failed"):
+        task.execute_complete(airflow_context(SLOT), event("failed"))
+
+
+def test_a_reference_that_turns_out_empty_is_an_error(airflow_context):
+    task = TriggerStageOperator(task_id="trigger_fusion", trigger_dag_id="fusion_yard_dag", reference=None)
+    with pytest.raises(AirflowFailException, match="NoneType where a mapping is wanted"):
+        task.execute(airflow_context(SLOT))

@@ -236,7 +236,7 @@ def test_a_deferred_batch_is_told_when_it_is_there(run, store, board, airflow_co
     reference = store.save("fusion", "yard", name, fused)
     task = TrackingOperator(task_id="process_tracking", bay_id="yard")
     context = airflow_context(conf={"fusion": reference.to_dict()})
-    task.resume(context, ArtifactEvent("whole", reference).to_dict())
+    task.execute_complete(context, ArtifactEvent("whole", reference).to_dict())
     assert len(board.told) == 1
 
 

@@ -38,7 +38,7 @@ def test_defers_at_once_to_the_bays_trigger(task, make_bay, store, airflow_conte
     deferred = deferral(task, airflow_context(SLOT))
     assert isinstance(deferred.trigger, CaptureTrigger)
     assert deferred.trigger.serialize()[1] == {"bay_id": "yard", "batch_id": BATCH, "timeout": 85.0, "replaces": None}
-    assert deferred.method_name == "resume"
+    assert deferred.method_name == "execute_complete"
     # Airflow's timeout stands behind the trigger's own.
     assert deferred.timeout > timedelta(seconds=deferred.trigger.timeout)
 
@@ -81,7 +81,7 @@ def test_nor_does_what_the_scheduler_reads_of_a_dag(make_bay):
 def test_pushes_the_reference_and_what_is_missing(task, make_bay, store, make_capture, airflow_context):
     bay = make_bay(camera_quorum=8)
     event = captured(store, make_capture, bay, count=10)
-    pushed = task.resume(airflow_context(SLOT), event)
+    pushed = task.execute_complete(airflow_context(SLOT), event)
     assert pushed == event["reference"] | {
         "captured_count": 10,
         "failures": {"D_9": "timed out", "D_11": "timed out"},
@@ -97,7 +97,7 @@ def test_fails_below_the_quorum_and_names_the_missing_cameras(task, make_bay, st
     with pytest.raises(
         AirflowException, match=r"10 cameras where bay yard wants 11.*C_2 \(timed out\), C_4 \(busy\)"
     ) as e:
-        task.resume(airflow_context(SLOT), event)
+        task.execute_complete(airflow_context(SLOT), event)
     assert not isinstance(e.value, AirflowFailException)  # a retry may find the cameras again
 
 
@@ -105,7 +105,7 @@ def test_fails_below_the_quorum_and_names_the_missing_cameras(task, make_bay, st
 def test_fails_below_the_quorum_whatever_the_status_says(task, make_bay, store, make_capture, airflow_context):
     bay = make_bay(camera_quorum=11)
     with pytest.raises(AirflowException, match="9 cameras where bay yard wants 11"):
-        task.resume(airflow_context(SLOT), captured(store, make_capture, bay, count=9))
+        task.execute_complete(airflow_context(SLOT), captured(store, make_capture, bay, count=9))
 
 
 @pytest.mark.parametrize(("retry", "kind"), [(True, AirflowException), (False, AirflowFailException)])
@@ -113,7 +113,7 @@ def test_fails_with_the_triggers_message(task, make_bay, store, airflow_context,
     make_bay()
     event = CaptureEvent("failed", BATCH, error="the bay's network is down", retry=retry).to_dict()
     with pytest.raises(AirflowException, match="the bay's network is down") as failed:
-        task.resume(airflow_context(SLOT), event)
+        task.execute_complete(airflow_context(SLOT), event)
     assert type(failed.value) is kind
 
 
@@ -121,7 +121,7 @@ def test_fails_with_the_triggers_message(task, make_bay, store, airflow_context,
 def test_refuses_a_wrong_event(task, make_bay, store, airflow_context, event):
     make_bay()
     with pytest.raises(AirflowException, match=f"event of capture {BATCH}"):
-        task.resume(airflow_context(SLOT), event)
+        task.execute_complete(airflow_context(SLOT), event)
 
 
 def test_a_wrong_bay_file_is_not_retried(task, bays_folder, store, airflow_context):
@@ -134,7 +134,7 @@ def test_what_is_published_is_handed_on_without_a_deferral(task, make_bay, store
     bay = make_bay(camera_quorum=10)
     event = captured(store, make_capture, bay, count=10)
     context = airflow_context(SLOT, tries=(2, 2))
-    assert task.execute(context) == task.resume(context, event)
+    assert task.execute(context) == task.execute_complete(context, event)
 
 
 def test_what_is_published_below_the_quorum_is_not_handed_on(task, make_bay, store, make_capture, airflow_context):
@@ -176,3 +176,20 @@ def test_a_damaged_capture_is_not_waited_for(task, make_bay, store, make_capture
     (store.root / store.find("capture", "yard", BATCH).path).write_bytes(b"damaged")
     assert deferral(task, airflow_context(SLOT, tries=(2, 4), cleared=1)).trigger.replaces is None
     assert deferral(task, airflow_context(SLOT, tries=(2, 2))).trigger.replaces is None
+
+
+@pytest.mark.slow(1)
+def test_without_deferring_the_worker_asks_the_cameras(make_bay, store, scripted_cameras, airflow_context):
+    bay = make_bay(image_provider="scripted", image_provider_config={}, camera_quorum=8)
+    scripted_cameras.down = frozenset({bay.cameras[0].name})
+    task = ObservationOperator(task_id="capture_images", bay_id="yard", deferrable=False)
+    pushed = task.execute(airflow_context(SLOT))
+    assert (pushed["batch_id"], pushed["captured_count"]) == (BATCH, 11)
+    assert pushed["failures"] == {bay.cameras[0].name: "unreachable"}
+    assert scripted_cameras.asked >= 12
+
+
+def test_execution_timeout_bounds_the_capture(make_bay, store, airflow_context):
+    make_bay(capture_deadline=25)
+    task = ObservationOperator(task_id="capture_images", bay_id="yard", execution_timeout=timedelta(seconds=40))
+    assert deferral(task, airflow_context(SLOT)).trigger.timeout == 40.0

@@ -1,8 +1,10 @@
 """What inference, fusion and tracking tasks share: find the input, wait for it, resume."""
 
+import threading
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from airflow.sdk import DAG
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, TaskDeferred
 
 from artifacts import ArtifactStore
@@ -123,7 +125,7 @@ def test_a_bay_may_wait_longer(task, make_bay, reference):
 def test_fails_when_the_waiting_was_in_vain(task, reference, airflow_context):
     event = ArtifactEvent("timed_out", reference, "not readable until 07:19").to_dict()
     with pytest.raises(AirflowException, match="not readable until 07:19"):
-        task.resume(airflow_context(conf={"capture": reference.to_dict()}), event)
+        task.execute_complete(airflow_context(conf={"capture": reference.to_dict()}), event)
 
 
 def test_a_replaced_artifact_fails_at_once_and_for_good(task, reference, store, make_capture, airflow_context):
@@ -179,7 +181,7 @@ def test_a_file_that_still_grows_is_waited_for(task, reference, store, airflow_c
 def test_what_the_trigger_found_wrong_is_not_tried_again(task, reference, airflow_context):
     event = ArtifactEvent("wrong", reference, "its sha256 is not the published one").to_dict()
     with pytest.raises(AirflowFailException, match="its sha256"):
-        task.resume(airflow_context(conf={"capture": reference.to_dict()}), event)
+        task.execute_complete(airflow_context(conf={"capture": reference.to_dict()}), event)
 
 
 def test_a_reference_that_turns_out_empty_fails_and_takes_no_other_batch(reference, airflow_context):
@@ -191,7 +193,7 @@ def test_a_reference_that_turns_out_empty_fails_and_takes_no_other_batch(referen
 @pytest.mark.parametrize("event", [None, {}, {"status": "whole"}])
 def test_refuses_a_wrong_event(task, reference, airflow_context, event):
     with pytest.raises(AirflowException, match="event of waiting for observation/yard"):
-        task.resume(airflow_context(conf={"capture": reference.to_dict()}), event)
+        task.execute_complete(airflow_context(conf={"capture": reference.to_dict()}), event)
 
 
 def test_a_failed_stage_fails_its_task(reference, airflow_context, monkeypatch):
@@ -203,3 +205,43 @@ def test_a_failed_stage_fails_its_task(reference, airflow_context, monkeypatch):
     with pytest.raises(AirflowException, match="has a pose") as failed:
         task.execute(airflow_context())
     assert isinstance(failed.value.__cause__, FusionError)
+
+
+def test_without_deferring_it_waits_in_the_worker(reference, store, airflow_context):
+    path = store.root / reference.path
+    content = path.read_bytes()
+    path.unlink()
+    arrives = threading.Timer(0.3, path.write_bytes, [content])
+    arrives.start()
+    task = CountFrames(
+        task_id="count", bay_id="yard", reference=reference.to_dict(), deferrable=False, poll_interval=0.05
+    )
+    assert task.execute(airflow_context()) == DONE
+    arrives.join()
+
+
+def test_without_deferring_it_gives_up_as_well(reference, store, airflow_context, monkeypatch):
+    (store.root / reference.path).unlink()
+    monkeypatch.setattr(CountFrames, "_patience", lambda *_: timedelta(seconds=-1))
+    task = CountFrames(task_id="count", bay_id="yard", reference=reference.to_dict(), deferrable=False)
+    with pytest.raises(AirflowException, match="not readable and whole on this host"):
+        task.execute(airflow_context())
+
+
+def test_takes_what_is_published_for_a_slot(task, reference, airflow_context):
+    for slot in ("2025-07-02T07:10:00+00:00", "2025-07-02T16:10:00+09:00", "2025-07-02T07:10:00Z"):
+        assert task.execute(airflow_context(conf={"slot": slot, "batch_id": None})) == DONE
+
+
+@pytest.mark.parametrize(
+    ("slot", "reason"), [("soon", "is no time"), (7, "is no time"), ("2025-07-02", "no time zone")]
+)
+def test_a_slot_in_conf_that_is_none(task, reference, airflow_context, slot, reason):
+    with pytest.raises(AirflowFailException, match=reason):
+        task.execute(airflow_context(conf={"slot": slot}))
+
+
+def test_the_bay_may_come_from_the_dags_default_arguments():
+    with DAG("d", schedule=None, default_args={"bay_id": "yard", "poll_interval": 7.0}):
+        task = CountFrames(task_id="count")
+    assert (task.bay_id, task.poll_interval) == ("yard", 7.0)

@@ -17,9 +17,9 @@ START = datetime(2025, 7, 2, 0, 0, tzinfo=UTC)
 
 @pytest.fixture(scope="session")
 def bay() -> BayConfig:
-    """Content with two empty slots and two readings, one less than the default, so that the stories stay short."""
+    """Content with two readings, two empty slots and less certainty of an exit, so that the stories stay short."""
     return load_bay("demo_bay").model_copy(
-        update={"tracking": TrackerParameters(doubt=1e-3, exit_slots=2, reading_slots=2)}
+        update={"tracking": TrackerParameters(doubt=1e-3, exit_slots=2, reading_slots=2, certain_gone=0.9)}
     )
 
 

@@ -679,3 +679,69 @@ def test_the_bays_own_parameters_count(bay, fused, yard):
     patient = bay.model_copy(update={"tracking": TrackerParameters(exit_slots=4)})
     history = follow(patient, [fused(0, yard), *(fused(n, yard[1:]) for n in (1, 2, 3))])
     assert later_events(history) == []
+
+
+class TestLastStage:
+    """Of a block that leaves two slots after its stage changed, no third reading comes."""
+
+    @pytest.fixture
+    def careful(self, bay):
+        return bay.model_copy(update={"tracking": bay.tracking.model_copy(update={"reading_slots": 3})})
+
+    def stages(self, careful, fused, block, read):
+        stands = [block("A26", 23, 10, length=7, width=5), block("A13", 51, 10, length=12, width=9)]
+        floors = [[block("A25", 10, 10, stage=stage), *stands] for stage in ["sub_assembly"] * 6 + read]
+        floors += [stands] * 6
+        return later_events(follow(careful, [fused(n, floor) for n, floor in enumerate(floors)]))
+
+    def test_is_believed_by_two_readings(self, careful, fused, block):
+        changed, exited = self.stages(careful, fused, block, ["unit_assembly"] * 2)
+        assert (changed.kind, changed.time, changed.to_stage) == (
+            EventKind.STAGE_CHANGED,
+            fused(6, []).slot,
+            "unit_assembly",
+        )
+        assert (exited.kind, exited.from_stage) == (EventKind.EXITED, "unit_assembly")
+
+    @pytest.mark.parametrize("read", [["unit_assembly"], ["unit_assembly", "sub_assembly"]])
+    def test_is_not_believed_by_one(self, careful, fused, block, read):
+        assert [event.kind for event in self.stages(careful, fused, block, read)] == [EventKind.EXITED]
+
+    def test_does_not_go_back(self, careful, fused, block):
+        stands = [block("A26", 23, 10, length=7, width=5)]
+        floors = [[block("A25", 10, 10, stage="unit_assembly"), *stands]] * 6
+        floors += [[block("A25", 10, 10, stage="sub_assembly"), *stands]] * 2 + [stands] * 6
+        kinds = [event.kind for event in later_events(follow(careful, [fused(n, one) for n, one in enumerate(floors)]))]
+        assert kinds == [EventKind.EXITED]
+
+
+class TestAnotherBlockAtThePlace:
+    def test_its_own_is_not_shown_there_any_more(self, bay, fused, yard, block):
+        """Neither is the other one before its second sighting: no block has the other's id for a slot."""
+        other = block("A25", 10.2, 10.1, length=10.5, width=7.5, height=2.2, class_name="HP_block")
+        history = follow(bay, [fused(n, yard) for n in range(6)] + [fused(n, [other, *yard[1:]]) for n in range(6, 9)])
+        own = track_at(history[0], 10, 10).track_id
+        shown = [{track.track_id for track in result.tracks if track.on_floor} for result in history]
+        assert own in shown[5]
+        assert own not in shown[6] | shown[7] | shown[8]
+        assert track_at(history[8], 10, 10).track_id not in shown[5]
+
+    def test_a_larger_one_has_not_taken_it_in(self, bay, fused, yard, block):
+        """What is first seen only in part there, and then whole, is no merger with the block that has left."""
+        part = block("A26", 23.5, 10, length=6, width=5, height=3)
+        whole = block("A26", 23, 10, length=10, width=8, height=3)
+        rest = [yard[0], *yard[2:]]
+        floors = [fused(n, yard) for n in range(6)]
+        floors += [fused(n, [part, *rest]) for n in (6, 7)] + [fused(n, [whole, *rest]) for n in range(8, 12)]
+        history = follow(bay, floors)
+        assert not [event for event in later_events(history) if event.kind is EventKind.MERGED]
+        assert [event.kind for event in later_events(history) if event.kind is EventKind.EXITED]
+
+    def test_a_like_one_that_comes_long_after_it_left_is_not_it(self, bay, fused, yard, block):
+        """A lift takes minutes: a block that was seen nowhere for three slots has left the bay."""
+        like = block("A1G", 139, 10, length=7.05, width=5.1, height=6.1)
+        rest = [yard[0], *yard[2:]]
+        floors = [fused(n, yard) for n in range(6)] + [fused(n, rest) for n in range(6, 9)]
+        floors += [fused(n, [*rest, like]) for n in range(9, 13)]
+        kinds = [event.kind for event in later_events(follow(bay, floors))]
+        assert EventKind.MOVED not in kinds

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from bay_observation.errors import NotObservedError
 from bays import BayConfig
 from tracking.history.history import History
-from tracking.history.schema import batches
+from tracking.history.schema import KNOWN_FLOOR, batches
 from tracking.history.slots import schedule_step, scheduled_slots
 
 # Of the schedule's step: so long after a tracked slot its floor still counts as observed.
@@ -98,10 +98,10 @@ def coverage(history: History, bay: BayConfig, start: datetime, end: datetime) -
     """
     newest = history.newest_slot(bay.bay_id)
     of_bay = sa.and_(batches.c.bay_id == bay.bay_id, batches.c.slot < end)
-    asked = sa.select(batches.c.slot, batches.c.sha256).where(of_bay, batches.c.slot >= start)
-    before = sa.select(sa.func.max(batches.c.slot)).where(of_bay, batches.c.sha256.is_not(None))
+    asked = sa.select(batches.c.slot, KNOWN_FLOOR).where(of_bay, batches.c.slot >= start)
+    before = sa.select(sa.func.max(batches.c.slot)).where(of_bay, KNOWN_FLOOR)
     with history.database.reading() as connection:
-        recorded = {slot: digest is not None for slot, digest in connection.execute(asked)}
+        recorded = {slot: bool(known) for slot, known in connection.execute(asked)}
         as_of = connection.execute(before).scalar()
     past = scheduled_slots(bay, start, min(end, max(newest + timedelta(microseconds=1), datetime.now(UTC))))
     tracked = {slot for slot, is_tracked in recorded.items() if is_tracked}
@@ -119,7 +119,7 @@ def as_of(history: History, bay: BayConfig, moment: datetime | None = None) -> A
     """
     moment = datetime.now(UTC) if moment is None else moment
     newest = history.newest_slot(bay.bay_id)
-    tracked = sa.and_(batches.c.bay_id == bay.bay_id, batches.c.sha256.is_not(None))
+    tracked = sa.and_(batches.c.bay_id == bay.bay_id, KNOWN_FLOOR)
     asked = sa.select(sa.func.max(batches.c.slot)).where(tracked, batches.c.slot <= moment)
     with history.database.reading() as connection:
         slot: datetime | None = connection.execute(asked).scalar()

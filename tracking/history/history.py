@@ -20,6 +20,7 @@ from bays import BayConfig, load_bay
 from tracking.history.cameras import DOWN_AFTER, camera_changes
 from tracking.history.database import Database, database_url
 from tracking.history.schema import (
+    KNOWN_FLOOR,
     SPANS,
     batches,
     camera_failures,
@@ -505,7 +506,7 @@ class History:
     def _newest_slot(self, connection: Connection, bay_id: str) -> datetime:
         asked = (
             sa.select(batches.c.slot)
-            .where(batches.c.bay_id == bay_id, batches.c.sha256.is_not(None))
+            .where(batches.c.bay_id == bay_id, KNOWN_FLOOR)
             .order_by(batches.c.slot.desc())
             .limit(1)
         )
@@ -518,7 +519,7 @@ class History:
         """Before the first tracked slot nothing is known."""
         if at is None:
             return
-        tracked = sa.and_(batches.c.bay_id == bay_id, batches.c.sha256.is_not(None))
+        tracked = sa.and_(batches.c.bay_id == bay_id, KNOWN_FLOOR)
         first = connection.execute(sa.select(sa.func.min(batches.c.slot)).where(tracked)).scalar()
         if first is not None and at < first:
             raise NotObservedError(
@@ -529,7 +530,7 @@ class History:
     def _refuse_unobserved(self, connection: Connection, bay_id: str, start: datetime, end: datetime) -> None:
         """A period of which no slot was tracked is not known; one between two slots that follow one another is."""
         newest = self._newest_slot(connection, bay_id)
-        tracked = sa.and_(batches.c.bay_id == bay_id, batches.c.sha256.is_not(None))
+        tracked = sa.and_(batches.c.bay_id == bay_id, KNOWN_FLOOR)
         around = sa.and_(batches.c.slot >= start - _FOLLOWING, batches.c.slot < end + _FOLLOWING)
         near: list[datetime] = list(connection.execute(sa.select(batches.c.slot).where(tracked, around)).scalars())
         before = [slot for slot in near if slot < start]
@@ -663,8 +664,7 @@ class ObservedTime:
 
 def _observed_time(connection: Connection, bay: BayConfig, start: datetime, known: datetime) -> ObservedTime:
     """What was observed of [start, known): `known` is a tracked slot, or lies before the newest one."""
-    seen = sa.or_(batches.c.sha256.is_not(None), batches.c.outcome == BatchOutcome.IMPORTED.value)
-    tracked = sa.and_(batches.c.bay_id == bay.bay_id, seen)
+    tracked = sa.and_(batches.c.bay_id == bay.bay_id, KNOWN_FLOOR)
     before = sa.select(sa.func.max(batches.c.slot)).where(tracked, batches.c.slot <= start)
     after = sa.select(sa.func.min(batches.c.slot)).where(tracked, batches.c.slot >= known)
     first, last = connection.execute(before).scalar() or start, connection.execute(after).scalar() or known

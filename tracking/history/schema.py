@@ -40,6 +40,7 @@ from sqlalchemy import (
     Table,
     Text,
     TypeDecorator,
+    or_,
 )
 
 SCHEMA_VERSION = "0008"
@@ -210,6 +211,9 @@ batches = Table(
     Column("spread_s", Float),
     Column("seam", Text),
 )
+
+KNOWN_FLOOR = or_(batches.c.sha256.is_not(None), batches.c.outcome == "imported")
+"""Of `batches`: slots whose floor is known, tracked here or imported from the system before."""
 
 # The slots that are missing are few: to look for them among all reads a page for every four.
 Index(

@@ -101,6 +101,13 @@ def overviews(
     }
 
 
+def first_slot(history: History, bay_id: str) -> datetime | None:
+    """The first slot of which anything is known; None before there is one."""
+    asked = sa.select(batches.c.slot).where(batches.c.bay_id == bay_id).order_by(batches.c.slot).limit(1)
+    with history.database.reading() as connection:
+        return connection.execute(asked).scalar()
+
+
 def _figures(bay_ids: Sequence[str], events_since: datetime, slots_since: datetime) -> sa.Select[Any]:
     """A row for each bay. Each figure is a short range of an index, whatever the years before hold."""
     bay = sa.union_all(*(sa.select(sa.literal(bay_id).label("bay_id")) for bay_id in bay_ids)).subquery("bays")

@@ -53,15 +53,23 @@ def show_bay(request: Request, bay: Bay, user: User) -> Response:
             timezone=bay.timezone,
             width=bay.layout.width,
             height=bay.layout.height,
-            areas=[
-                AreaOutline(name=name, x=area.x, y=area.y, kind=area.kind) for name, area in bay.layout.areas.items()
-            ],
-            cameras=[_camera(bay, camera) for camera in bay.cameras],
+            areas=area_outlines(bay),
+            cameras=camera_views(bay),
             writable=may(user, "PUT", bay.bay_id),
             newest_slot=newest,
             slot_s=_seconds(slot_length(bay)),
         ),
     )
+
+
+def area_outlines(bay: BayConfig) -> list[AreaOutline]:
+    """The areas of a bay's floor."""
+    return [AreaOutline(name=name, x=area.x, y=area.y, kind=area.kind) for name, area in bay.layout.areas.items()]
+
+
+def camera_views(bay: BayConfig) -> list[CameraView]:
+    """Where a bay's cameras hang, and the floor that each looks at."""
+    return [_camera(bay, camera) for camera in bay.cameras]
 
 
 def _overviews(bay_ids: list[str], now: datetime) -> dict[str, Overview]:

@@ -10,10 +10,13 @@ from fastapi import APIRouter, Query, Request, Response
 from bays import BayConfig
 from dashboard.api.access import Bay
 from dashboard.api.answers import answer
+from dashboard.api.history import history
 from dashboard.api.models import Calendar, CalendarDay, MissingSlot
 from dashboard.api.routes.events import missing_slots
+from dashboard.api.routes.floor import newest_slot
 from dashboard.api.times import Period, slot_length
 from tracking.history import GapOutcome, scheduled_slots
+from tracking.history.stays import first_slot
 
 router = APIRouter(tags=["reports"])
 
@@ -22,11 +25,18 @@ _LONGEST = timedelta(days=92)
 
 @router.get("/bays/{bay_id}/calendar", response_model=Calendar)
 def show_calendar(request: Request, bay: Bay, wanted: Annotated[Period, Query()]) -> Response:
-    """For each date within a period of at most 92 days: slots that were due, and those of them that are missing."""
+    """For each date within a period of at most 92 days: slots that were due, and those of them that are missing.
+
+    What lies before the first slot of which anything is known was not missed.
+    """
     wanted.check(_LONGEST)
+    known = first_slot(history(), bay.bay_id) if newest_slot(bay.bay_id) is not None else None
+    if known is None or known >= wanted.end:
+        return answer(request, Calendar(bay_id=bay.bay_id, start=wanted.start, end=wanted.end, days=[]))
+    watched = wanted.model_copy(update={"start": max(wanted.start, known)})
     over = datetime.now(UTC) - (slot_length(bay) or timedelta())
-    scheduled = list(scheduled_slots(bay, wanted.start, min(wanted.end, over)))
-    days = _days(bay, scheduled, missing_slots(bay, wanted))
+    scheduled = list(scheduled_slots(bay, watched.start, min(watched.end, over)))
+    days = _days(bay, scheduled, missing_slots(bay, watched))
     return answer(request, Calendar(bay_id=bay.bay_id, start=wanted.start, end=wanted.end, days=days))
 
 

@@ -45,11 +45,15 @@ async function open({ dark = false, korean = false, size = "desk", person = "bos
   return page;
 }
 
-async function look(name, path, selector, options) {
+async function look(name, path, selector, options, click) {
   const page = await open(options);
   try {
     await page.goto(`${config.url}/${path}`);
     await page.waitForSelector(selector, { timeout: config.patience_ms });
+    if (click) {
+      await page.locator(click[0]).first().click();
+      await page.waitForSelector(click[1], { timeout: config.patience_ms });
+    }
     await page.waitForLoadState("networkidle");
     await page.waitForTimeout(500);
     result.pages += 1;
@@ -78,11 +82,19 @@ const looks = [
   ["frame_whole", `${bay}&page=frames&camera=C_4`, ".bay-whole img", { dark: true, korean: true }],
   ["events", `${bay}&page=events`, ".bay-table td", { korean: true }],
   ["health", `${bay}&page=health`, ".bay-table td", { dark: true }],
+  ["calendar", `${bay}&page=calendar`, "button.bay-day", {}],
+  ["calendar_phone", `${bay}&page=calendar`, "button.bay-day", { korean: true, dark: true, size: "phone" }],
+  ["events_phone", `${bay}&page=events`, ".bay-table td", { size: "phone" }],
+  ["events_viewer", `${bay}&page=events`, ".bay-table td", { person: "looker" }],
+  ["setup", `${bay}&page=setup`, "textarea", {}, ["button:text('Check')", ".bay-preview"]],
+  ["setup_viewer", `${bay}&page=setup`, ".bay-note", { person: "looker", korean: true }],
+  ["event", `${bay}&page=events`, "td button[aria-expanded]", { dark: true }, ["td button[aria-expanded]", ".bay-crops img"]],
+  ["block", `${bay}&track=${config.track}`, "details", { korean: true }, ["details summary", "details[open] input"]],
   ["reports", `${bay}&page=reports`, ".bay-table td", { korean: true, dark: true }],
   ["home", "", ".bay-card", {}],
   ["home_dark", "", ".bay-card", { dark: true, korean: true }],
 ];
-for (const [name, path, selector, options] of looks) await look(name, path, selector, options);
+for (const one of looks) await look(...one);
 
 /** From the click on *Bays* in a page that is there until the floor is drawn; and from nothing at all. */
 const large = await open({});

@@ -12,6 +12,7 @@ import { useLoaded } from "./load";
 import { Failure, Note } from "./Notes";
 import { usePlace } from "./query";
 import { ReportPage } from "./ReportPage";
+import { SetupPage } from "./SetupPage";
 import { Strip } from "./Strip";
 import { MINUTE } from "./times";
 import type { BayDetail, BayList } from "./types";
@@ -23,6 +24,7 @@ const PAGES: [Word, (props: { bay: BayDetail }) => ReactNode][] = [
   ["health", HealthPage],
   ["reports", ReportPage],
   ["calendar", CalendarPage],
+  ["setup", SetupPage],
 ];
 
 export function App(): ReactNode {

@@ -45,7 +45,7 @@ export function CalendarPage({ bay }: { bay: BayDetail }): ReactNode {
         <button type="button" onClick={() => setMonth(monthAfter(month, -1))}>
           {t("monthBefore")}
         </button>
-        <span className="bay-now">{month}</span>
+        <h2>{month}</h2>
         <button type="button" onClick={() => setMonth(monthAfter(month, 1))}>
           {t("monthAfter")}
         </button>

@@ -91,7 +91,7 @@ export function EventsPage({ bay }: { bay: BayDetail }): ReactNode {
         {events.loading ? t("loading") : `${rows.length} ${t("events")}`}
       </p>
       <div className="bay-scroll" tabIndex={0} role="region" aria-label={t("events")}>
-        <table className="bay-table">
+        <table className="bay-table bay-rows">
           <caption className="bay-hidden">{t("events")}</caption>
           <thead>
             <tr>

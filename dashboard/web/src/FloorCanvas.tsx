@@ -40,6 +40,7 @@ const CLICK_PX = 5;
 
 export function FloorCanvas(props: Props): ReactNode {
   const canvas = useRef<HTMLCanvasElement>(null);
+  const upper = useRef<HTMLCanvasElement>(null);
   const latest = useRef(props);
   latest.current = props;
   const frame = useRef(0);
@@ -52,12 +53,12 @@ export function FloorCanvas(props: Props): ReactNode {
     const paint = (): void => {
       frame.current = 0;
       const element = canvas.current;
-      const context = element?.getContext("2d", { alpha: false });
-      if (!element || !context) return;
+      const above = upper.current;
+      if (!element || !above) return;
       const { bay, moment, before = 0, view } = latest.current;
       view.current ??= fit(element.clientWidth, element.clientHeight, bay.width, bay.height);
       const at = moment.value - before;
-      const changed = painter.paint(element, context, {
+      const changed = painter.paint(element, above, {
         ...latest.current,
         view: view.current,
         theme: theme(),
@@ -215,6 +216,7 @@ export function FloorCanvas(props: Props): ReactNode {
         onPointerCancel={onUp}
         onPointerLeave={() => setTip(null)}
       />
+      <canvas ref={upper} aria-hidden="true" style={{ pointerEvents: "none" }} />
       <div className="bay-tools">
         <Tool label={t("zoomIn")} icon="plus" onClick={() => zoomBy(1.4)} />
         <Tool label={t("zoomOut")} icon="minus" onClick={() => zoomBy(1 / 1.4)} />

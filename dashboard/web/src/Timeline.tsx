@@ -28,7 +28,7 @@ export function Timeline(props: Props): ReactNode {
   const { start, end, slot, moment, t, zone, locale } = props;
   const canvas = useRef<HTMLCanvasElement>(null);
   const clockText = useRef<HTMLSpanElement>(null);
-  const [strip] = useState(() => new Strip());
+  const mark = useRef<HTMLDivElement>(null);
   const [playing, setPlaying] = useState(false);
   const rested = useRested(moment);
   const times = useMemo(
@@ -42,22 +42,28 @@ export function Timeline(props: Props): ReactNode {
   };
 
   useEffect(() => {
-    const paint = (): void => {
-      strip.draw(canvas.current, props, counts);
-      if (clockText.current) clockText.current.textContent = dateAndClock(moment.value, zone, locale);
-    };
+    const paint = (): void => drawDay(canvas.current, props, counts);
     paint();
-    const leave = moment.subscribe(paint);
     const resized = new ResizeObserver(paint);
     if (canvas.current) resized.observe(canvas.current);
     const dark = new MutationObserver(paint);
     dark.observe(document.documentElement, { attributes: true, attributeFilter: ["class"] });
     return () => {
-      leave();
       resized.disconnect();
       dark.disconnect();
     };
   });
+  // A step of a scrub moves the mark and writes the time, and draws nothing here.
+  useEffect(() => {
+    const time = document.createTextNode("");
+    clockText.current?.replaceChildren(time);
+    const show = (): void => {
+      time.data = dateAndClock(moment.value, zone, locale);
+      mark.current?.style.setProperty("transform", `translateX(${(100 * (moment.value - start)) / (end - start)}%)`);
+    };
+    show();
+    return moment.subscribe(show);
+  }, [moment, start, end, zone, locale]);
   useEffect(() => {
     if (!playing) return;
     const timer = window.setInterval(() => {
@@ -119,47 +125,24 @@ export function Timeline(props: Props): ReactNode {
         onKeyDown={onKey}
       >
         <canvas ref={canvas} aria-hidden="true" />
+        <div className="bay-mark" ref={mark} aria-hidden="true">
+          <span />
+        </div>
       </div>
     </div>
   );
 }
 
-/** The day without the mark of the slot that is shown: it stays the same while a person scrubs. */
-class Strip {
-  private readonly canvas = document.createElement("canvas");
-  private drawn: readonly unknown[] = [];
-
-  draw(element: HTMLCanvasElement | null, props: Props, counts: ReadonlyMap<number, number>): void {
-    const context = element?.getContext("2d");
-    if (!element || !context) return;
-    const { clientWidth: width, clientHeight: height } = element;
-    const { start, end, slot, moment, gaps, last, locale } = props;
-    const ratio = window.devicePixelRatio || 1;
-    const setting = [width, height, ratio, theme(), counts, gaps, start, end, slot, last, locale];
-    if (setting.some((value, index) => value !== this.drawn[index])) {
-      this.drawn = setting;
-      for (const canvas of [element, this.canvas]) {
-        canvas.width = Math.round(width * ratio);
-        canvas.height = Math.round(height * ratio);
-      }
-      const brush = this.canvas.getContext("2d");
-      brush?.scale(ratio, ratio);
-      if (brush) drawDay(brush, width, height, props, counts);
-    }
-    context.setTransform(ratio, 0, 0, ratio, 0, 0);
-    context.clearRect(0, 0, width, height);
-    context.drawImage(this.canvas, 0, 0, width, height);
-    drawMark(context, ((moment.value - start) / (end - start)) * width);
-  }
-}
-
-function drawDay(
-  context: CanvasRenderingContext2D,
-  width: number,
-  height: number,
-  { start, end, slot, zone, locale, last, gaps }: Props,
-  counts: ReadonlyMap<number, number>,
-): void {
+/** The day without the mark of the slot that is shown. */
+function drawDay(element: HTMLCanvasElement | null, props: Props, counts: ReadonlyMap<number, number>): void {
+  const context = element?.getContext("2d");
+  if (!element || !context) return;
+  const { start, end, slot, zone, locale, last, gaps } = props;
+  const { clientWidth: width, clientHeight: height } = element;
+  const ratio = window.devicePixelRatio || 1;
+  element.width = Math.round(width * ratio);
+  element.height = Math.round(height * ratio);
+  context.scale(ratio, ratio);
   const colours = theme();
   const x = (time: number): number => ((time - start) / (end - start)) * width;
   context.fillStyle = colours.outside;
@@ -180,14 +163,6 @@ function drawDay(
   }
   context.strokeStyle = colours.line;
   context.strokeRect(0.5, 14.5, width - 1, 17);
-}
-
-function drawMark(context: CanvasRenderingContext2D, x: number): void {
-  context.fillStyle = theme().text;
-  context.fillRect(x - 1.5, 8, 3, 28);
-  context.beginPath();
-  context.arc(x, 8, 5, 0, 2 * Math.PI);
-  context.fill();
 }
 
 /** How much happened in each slot. */

@@ -3,8 +3,8 @@ import { colourOf, type Theme } from "./colours";
 import { doubt, short, type Stay, type Trail } from "./day";
 import { toCanvas, type View } from "./geometry";
 import { drawGround, hatch, trace } from "./ground";
-import { FONT, label, SMALL_FONT } from "./labels";
-import { Scene, type Box, type Piece } from "./scene";
+import { FONT, label, SMALL_FONT, textWidth } from "./labels";
+import { bitmap, Scene, type Box, type Piece } from "./scene";
 import type { Area, BayDetail, CameraState, CameraView, Point, Ring } from "./types";
 
 export interface Layers {
@@ -44,45 +44,50 @@ const outlines = new WeakMap<Stay, Path2D>();
 type Doubt = (typeof DOUBTS)[number];
 
 /**
- * Draws the floors of one canvas, one after the other.
+ * Draws floors, one after the other, on two canvases that lie one over the other.
  *
- * What stands still for most of a day (ground, blocks, labels, cameras) lies on a canvas of its own, of which a step draws
- * again what changed. Arrows reach across half the floor: they are drawn over it each time.
+ * The lower one has what stands still for most of a day: ground, blocks, labels, cameras. Of it a step draws again what
+ * changed. Arrows reach across half the floor: the upper one has them alone.
  */
 export class Painter {
   private readonly scene = new Scene();
-  private readonly ground = document.createElement("canvas");
-  private readonly still = document.createElement("canvas");
+  private ground: ImageBitmap | null = null;
   private setting: readonly unknown[] = [];
   private known = new WeakMap<object, Map<number, Piece>>();
   private cameras: readonly Piece[] = [];
+  private moved: readonly Piece[] = [];
 
   /** Draw a picture; returns how many pieces came and went since the one before. */
-  paint(element: HTMLCanvasElement, context: CanvasRenderingContext2D, picture: Picture): number {
-    const { clientWidth: width, clientHeight: height } = element;
+  paint(lower: HTMLCanvasElement, upper: HTMLCanvasElement, picture: Picture): number {
+    const { clientWidth: width, clientHeight: height } = lower;
     const ratio = window.devicePixelRatio || 1;
     const { bay, view, theme, colours, layers, unseen, cameras, names, shown, stale } = picture;
     const setting = [width, height, ratio, bay, view, theme, colours, layers, unseen, cameras, names, shown, stale];
     const whole = setting.some((value, index) => value !== this.setting[index]);
-    const [ground, still] = [this.ground, this.still].map((canvas) => canvas.getContext("2d", { alpha: false }));
-    if (!ground || !still) return 0;
-    if (whole) {
+    const [below, above] = [lower.getContext("2d", { alpha: false }), upper.getContext("2d")];
+    if (!below || !above) return 0;
+    if (whole || !this.ground) {
       this.setting = setting;
       this.known = new WeakMap();
       this.cameras = layers.cameras ? cameraPieces(picture) : [];
-      for (const canvas of [element, this.ground, this.still]) {
+      for (const canvas of [lower, upper]) {
         canvas.width = Math.round(width * ratio);
         canvas.height = Math.round(height * ratio);
       }
-      ground.scale(ratio, ratio);
-      drawGround(ground, width, height, picture);
+      this.ground?.close();
+      this.ground = bitmap(lower.width, lower.height, (brush) => {
+        brush.scale(ratio, ratio);
+        drawGround(brush, width, height, picture);
+      });
     }
-    const changed = this.scene.draw(still, this.ground, this.pieces(picture), ratio, whole);
-    context.setTransform(1, 0, 0, 1, 0, 0);
-    context.drawImage(this.still, 0, 0);
-    context.setTransform(ratio, 0, 0, ratio, 0, 0);
-    for (const piece of this.moves(picture)) piece.draw(context);
-    return changed;
+    const moves = this.moves(picture);
+    if (whole || moves.length !== this.moved.length || moves.some((piece, index) => piece !== this.moved[index])) {
+      this.moved = moves;
+      above.setTransform(ratio, 0, 0, ratio, 0, 0);
+      above.clearRect(0, 0, width, height);
+      for (const piece of moves) piece.draw(above);
+    }
+    return this.scene.draw(below, this.ground, this.pieces(picture), ratio, whole);
   }
 
   private pieces(picture: Picture): Piece[] {
@@ -210,7 +215,7 @@ function cornersOf(area: Area, width: number, view: View): Point[] {
 
 /** Which corner of an area no block's own label lies in; the first where there is none, -1 where no name fits. */
 function freeCorner(area: Area, view: View, taken: readonly Point[]): number {
-  const width = nameWidth(area.name);
+  const width = textWidth(area.name, SMALL_FONT);
   const corners = cornersOf(area, width, view);
   const free = ([x, y]: Point): boolean =>
     !taken.some((at) => at[0] > x - 18 && at[0] < x + width + 18 && at[1] > y - 8 && at[1] < y + 20);
@@ -218,20 +223,8 @@ function freeCorner(area: Area, view: View, taken: readonly Point[]): number {
 }
 
 function areaName(area: Area, corner: number, { view, theme }: Picture): Piece {
-  const [x, y] = cornersOf(area, nameWidth(area.name), view)[corner] as Point;
+  const [x, y] = cornersOf(area, textWidth(area.name, SMALL_FONT), view)[corner] as Point;
   return label(theme, area.name, x, y, { colour: theme.muted, font: SMALL_FONT, centred: false });
-}
-
-const widths = new Map<string, number>();
-
-function nameWidth(name: string): number {
-  let width = widths.get(name);
-  if (width === undefined) {
-    const brush = document.createElement("canvas").getContext("2d");
-    if (brush) brush.font = SMALL_FONT;
-    widths.set(name, (width = brush?.measureText(name).width ?? 0));
-  }
-  return width;
 }
 
 /** Where a block came from: a ghost of the old place and an arrow to the new one. */

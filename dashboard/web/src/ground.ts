@@ -3,11 +3,12 @@ import type { Theme } from "./colours";
 import type { Picture } from "./draw";
 import { toCanvas, type View } from "./geometry";
 import { FONT } from "./labels";
+import type { Brush } from "./scene";
 import type { Ring } from "./types";
 
 const hatches = new Map<string, CanvasPattern | null>();
 
-export function drawGround(context: CanvasRenderingContext2D, width: number, height: number, picture: Picture): void {
+export function drawGround(context: Brush, width: number, height: number, picture: Picture): void {
   const { theme, view, bay } = picture;
   context.fillStyle = theme.outside;
   context.fillRect(0, 0, width, height);
@@ -20,7 +21,7 @@ export function drawGround(context: CanvasRenderingContext2D, width: number, hei
   drawScale(context, height, view, theme);
 }
 
-export function hatch(context: CanvasRenderingContext2D, colour: string): CanvasPattern | string {
+export function hatch(context: Brush, colour: string): CanvasPattern | string {
   let pattern = hatches.get(colour);
   if (pattern === undefined) {
     const tile = document.createElement("canvas");
@@ -43,7 +44,7 @@ export function hatch(context: CanvasRenderingContext2D, colour: string): Canvas
 }
 
 /** A closed line through points of the floor; the path is begun before. */
-export function trace(context: CanvasRenderingContext2D, view: View, ring: Ring): void {
+export function trace(context: Brush, view: View, ring: Ring): void {
   ring.forEach((point, index) => {
     const [x, y] = toCanvas(view, point);
     if (index) context.lineTo(x, y);
@@ -52,7 +53,7 @@ export function trace(context: CanvasRenderingContext2D, view: View, ring: Ring)
   context.closePath();
 }
 
-function drawAreas(context: CanvasRenderingContext2D, { bay, view, theme }: Picture): void {
+function drawAreas(context: Brush, { bay, view, theme }: Picture): void {
   context.lineWidth = 1;
   context.strokeStyle = theme.line;
   for (const area of bay.areas) {
@@ -67,7 +68,7 @@ function drawAreas(context: CanvasRenderingContext2D, { bay, view, theme }: Pict
   }
 }
 
-function drawUnseen(context: CanvasRenderingContext2D, { unseen, view, theme }: Picture): void {
+function drawUnseen(context: Brush, { unseen, view, theme }: Picture): void {
   context.fillStyle = hatch(context, theme.hatch);
   context.globalAlpha = 0.7;
   for (const rings of unseen) {
@@ -78,7 +79,7 @@ function drawUnseen(context: CanvasRenderingContext2D, { unseen, view, theme }: 
   context.globalAlpha = 1;
 }
 
-function drawViews(context: CanvasRenderingContext2D, { bay, view, theme, cameras }: Picture): void {
+function drawViews(context: Brush, { bay, view, theme, cameras }: Picture): void {
   context.lineWidth = 1;
   for (const camera of bay.cameras) {
     if (!camera.view.length) continue;
@@ -95,7 +96,7 @@ function drawViews(context: CanvasRenderingContext2D, { bay, view, theme, camera
 }
 
 /** A bar of a round number of metres at the bottom left. */
-function drawScale(context: CanvasRenderingContext2D, height: number, view: View, theme: Theme): void {
+function drawScale(context: Brush, height: number, view: View, theme: Theme): void {
   const metres = [1, 2, 5, 10, 20, 50, 100].find((length) => length * view.scale >= 60) ?? 100;
   const y = height - 10;
   context.fillStyle = theme.text;

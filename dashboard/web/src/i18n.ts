@@ -200,6 +200,16 @@ const EN = {
   openFrames: "Open this frame",
   before: "Before",
   after: "After",
+  setup: "Set-up",
+  setupRight: "Who may correct this bay may see its file.",
+  setupHint: "A change is checked here and shown as a difference; {name} itself is changed where it is kept, so that it has a history.",
+  setupFloor: "The floor that this file describes",
+  check: "Check",
+  asItIs: "As the file is",
+  patch: "Download the difference",
+  noFaults: "This file has no faults.",
+  noChange: "This is the file as it is. It has no faults.",
+  difference: "Difference to the file as it is",
   checkedAt: "Checked at {time}",
 };
 
@@ -404,6 +414,16 @@ const KO: Record<Word, string> = {
   openFrames: "이 프레임 열기",
   before: "이전",
   after: "이후",
+  setup: "설정",
+  setupRight: "이 베이를 정정할 권한이 있어야 파일을 볼 수 있습니다.",
+  setupHint: "바뀐 내용을 여기에서 검사하고 차이로 보여 줍니다. 이력이 남도록 {name} 파일 자체는 보관된 곳에서 고칩니다.",
+  setupFloor: "이 파일이 그리는 플로어",
+  check: "검사",
+  asItIs: "현재 파일로",
+  patch: "차이 내려받기",
+  noFaults: "이 파일에는 잘못이 없습니다.",
+  noChange: "현재 파일 그대로이며 잘못이 없습니다.",
+  difference: "현재 파일과의 차이",
   checkedAt: "{time} 점검",
 };
 

@@ -1,12 +1,12 @@
 /** Texts with a halo, drawn once each: the halo of five hundred of them takes longer than a frame of a scrub may. */
 import type { Theme } from "./colours";
-import type { Box, Piece } from "./scene";
+import { bitmap, type Box, type Piece } from "./scene";
 
 export const FONT = "12px system-ui, 'Noto Sans KR', sans-serif";
 export const SMALL_FONT = FONT.replace("12px", "11px");
 const MOST_LABELS = 4000;
 const HALO_PX = 2;
-const drawn = new Map<string, HTMLCanvasElement>();
+const drawn = new Map<string, ImageBitmap>();
 
 interface Look {
   colour?: string;
@@ -32,30 +32,45 @@ export function label(
   return { box, draw: (context) => context.drawImage(image, left, top, width, height) };
 }
 
-function picture(text: string, font: string, colour: string, halo: string, ratio: number): HTMLCanvasElement {
+/** A bitmap, not a canvas: of that the browser makes a copy each time that it is drawn. */
+function picture(text: string, font: string, colour: string, halo: string, ratio: number): ImageBitmap {
   const key = `${ratio}|${font}|${colour}|${halo}|${text}`;
   const known = drawn.get(key);
   if (known) return known;
   if (drawn.size >= MOST_LABELS) drawn.clear();
-  const made = document.createElement("canvas");
-  const brush = made.getContext("2d");
-  if (brush) {
-    brush.font = font;
-    const line = parseInt(font, 10) + 2;
-    made.width = Math.ceil((brush.measureText(text).width + 2 * HALO_PX) * ratio);
-    made.height = Math.ceil((line + 2 * HALO_PX) * ratio);
+  const line = parseInt(font, 10) + 2;
+  const width = Math.ceil((textWidth(text, font) + 2 * HALO_PX) * ratio);
+  const height = Math.ceil((line + 2 * HALO_PX) * ratio);
+  const made = bitmap(width, height, (brush) => {
     brush.scale(ratio, ratio);
-    brush.font = font; // a canvas that changes its size forgets it
+    brush.font = font;
     brush.textBaseline = "middle";
     brush.lineWidth = 3;
     brush.lineJoin = "round";
     brush.strokeStyle = halo;
     brush.globalAlpha = 0.85;
-    brush.strokeText(text, HALO_PX, made.height / ratio / 2);
+    brush.strokeText(text, HALO_PX, height / ratio / 2);
     brush.globalAlpha = 1;
     brush.fillStyle = colour;
-    brush.fillText(text, HALO_PX, made.height / ratio / 2);
-  }
+    brush.fillText(text, HALO_PX, height / ratio / 2);
+  });
   drawn.set(key, made);
   return made;
+}
+
+const widths = new Map<string, number>();
+let ruler: OffscreenCanvasRenderingContext2D | null = null;
+
+/** How wide a text is, pixels. */
+export function textWidth(text: string, font: string): number {
+  const key = `${font}|${text}`;
+  let width = widths.get(key);
+  if (width === undefined) {
+    ruler ??= new OffscreenCanvas(1, 1).getContext("2d");
+    if (ruler) ruler.font = font;
+    width = ruler?.measureText(text).width ?? 0;
+    if (widths.size >= MOST_LABELS) widths.clear();
+    widths.set(key, width);
+  }
+  return width;
 }

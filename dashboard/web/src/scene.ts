@@ -13,6 +13,16 @@ export interface Piece {
   draw: (context: CanvasRenderingContext2D) => void;
 }
 
+export type Brush = CanvasRenderingContext2D | OffscreenCanvasRenderingContext2D;
+
+/** A picture that is drawn once; sizes are pixels of the device. */
+export function bitmap(width: number, height: number, draw: (brush: OffscreenCanvasRenderingContext2D) => void): ImageBitmap {
+  const canvas = new OffscreenCanvas(Math.max(1, width), Math.max(1, height));
+  const brush = canvas.getContext("2d");
+  if (brush) draw(brush);
+  return canvas.transferToImageBitmap();
+}
+
 /** More boxes than this cost more than the whole. */
 const MOST_BOXES = 80;
 
@@ -30,7 +40,7 @@ export class Scene {
    */
   draw(
     context: CanvasRenderingContext2D,
-    ground: HTMLCanvasElement,
+    ground: ImageBitmap,
     pieces: readonly Piece[],
     ratio: number,
     whole: boolean,
@@ -64,26 +74,38 @@ function onPixels({ left, top, right, bottom }: Box, ratio: number, width: numbe
   };
 }
 
-/** Boxes that cover the same and do not overlap. */
+/**
+ * Boxes that cover the same, some of them joined. Those that overlap may stay apart: each is drawn whole. To join all
+ * that touch would cover half of a dense floor.
+ */
 export function merged(boxes: readonly Box[]): Box[] {
   const found: Box[] = [];
   for (let box of boxes) {
     if (box.left >= box.right || box.top >= box.bottom) continue;
-    for (let index = found.length - 1; index >= 0; index -= 1) {
+    for (let index = 0; index < found.length; index += 1) {
       const other = found[index] as Box;
-      if (!overlap(box, other)) continue;
-      box = {
-        left: Math.min(box.left, other.left),
-        top: Math.min(box.top, other.top),
-        right: Math.max(box.right, other.right),
-        bottom: Math.max(box.bottom, other.bottom),
-      };
+      const both = around(box, other);
+      if (area(both) > area(box) + area(other)) continue;
+      box = both;
       found.splice(index, 1);
-      index = found.length; // what has grown may reach one that was passed
+      index = -1; // what has grown may go with one that was passed
     }
     found.push(box);
   }
   return found;
+}
+
+function around(a: Box, b: Box): Box {
+  return {
+    left: Math.min(a.left, b.left),
+    top: Math.min(a.top, b.top),
+    right: Math.max(a.right, b.right),
+    bottom: Math.max(a.bottom, b.bottom),
+  };
+}
+
+function area({ left, top, right, bottom }: Box): number {
+  return (right - left) * (bottom - top);
 }
 
 function overlap(a: Box, b: Box): boolean {
@@ -92,7 +114,7 @@ function overlap(a: Box, b: Box): boolean {
 
 function paint(
   context: CanvasRenderingContext2D,
-  ground: HTMLCanvasElement,
+  ground: ImageBitmap,
   pieces: readonly Piece[],
   ratio: number,
   box: Box,

@@ -38,6 +38,7 @@ const CSS = `
 .bay-panel{border:1px solid var(--bay-line);border-radius:8px;padding:10px;display:flex;flex-direction:column;gap:8px;
  max-height:72vh;overflow:auto;background:var(--bay-bg)}
 .bay-list{list-style:none;margin:0;padding:0;display:flex;flex-direction:column}
+.bay-list li{content-visibility:auto;contain-intrinsic-size:auto 32px}
 .bay .bay-list button{width:100%;justify-content:flex-start;border:0;border-radius:4px;text-align:left;min-height:30px}
 .bay .bay-list button[aria-pressed=true]{background:var(--bay-subtle)}
 .bay-swatch{display:inline-block;width:14px;height:14px;border:1px solid var(--bay-fg);border-radius:3px;flex:none}
@@ -55,14 +56,25 @@ const CSS = `
  padding:2px;font-size:13px;border-width:2px}
 .bay button.bay-whole-day{border-color:var(--bay-ok)}.bay button.bay-some-gaps{border-color:var(--bay-warn)}
 .bay button.bay-many-gaps{border-color:var(--bay-alarm);border-style:dashed}
+.bay .bay-file,.bay-diff{font-family:ui-monospace,monospace;font-size:13px;line-height:1.4;white-space:pre;overflow:auto}
+.bay-diff{border:1px solid var(--bay-line);border-radius:6px;padding:8px;max-height:50vh;margin:0}
+.bay-preview{width:100%;max-height:50vh;font-size:2px}
+.bay-preview text{fill:var(--bay-fg)}
+.bay-preview-floor{fill:var(--bay-bg);stroke:var(--bay-fg);stroke-width:.3}
+.bay-preview-view{fill:none;stroke:var(--bay-muted);stroke-width:.15;stroke-dasharray:1 1}
+.bay-preview-area{fill:none;stroke:var(--bay-accent);stroke-width:.25}.bay-preview-other{fill:var(--bay-subtle)}
 .bay-muted{color:var(--bay-muted)}
 .bay-facts{display:grid;grid-template-columns:auto 1fr;gap:2px 12px;margin:0}
 .bay-facts dt{color:var(--bay-muted)}.bay-facts dd{margin:0}
 .bay-note{border:1px solid var(--bay-line);border-left:4px solid var(--bay-warn);border-radius:6px;padding:6px 10px}
 .bay-note.bay-bad{border-left-color:var(--bay-alarm)}
 .bay-time{display:flex;flex-wrap:wrap;gap:6px 8px;align-items:center}
-.bay-track{position:relative;flex:1 1 480px;height:46px;touch-action:none;cursor:pointer}
+.bay-track{position:relative;overflow:clip;overflow-clip-margin:8px;flex:1 1 480px;height:46px;touch-action:none;cursor:pointer}
 .bay-track canvas{width:100%;height:100%;display:block}
+.bay-mark{position:absolute;inset:0;pointer-events:none;will-change:transform}
+.bay-mark span{position:absolute;left:-1.5px;top:3px;width:3px;height:33px;background:var(--bay-fg)}
+.bay-mark span::before{content:"";position:absolute;left:-3.5px;top:0;width:10px;height:10px;border-radius:50%;
+ background:var(--bay-fg)}
 .bay-now{width:11em;height:1.5em;contain:strict;white-space:nowrap;font-variant-numeric:tabular-nums;font-weight:600;
  font-size:16px}
 .bay-table{border-collapse:collapse;width:100%}
@@ -91,7 +103,8 @@ a.bay-card:hover{border-color:var(--bay-accent)}
 .bay-legend span{display:inline-flex;gap:6px;align-items:center}
 .bay-hidden{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%);white-space:nowrap}
 @media (max-width:900px){.bay-main{grid-template-columns:minmax(0,1fr)} .bay-panel{max-height:none}.bay-floors{grid-auto-flow:row}}
-@media (max-width:500px){.bay-filters{order:3}.bay-main{order:2}.bay{font-size:15px}.bay-field{flex:1 1 45%}}
+@media (max-width:500px){.bay-rows thead{display:none}.bay-rows tr{display:flex;flex-wrap:wrap;border-bottom:1px solid
+ var(--bay-line)}.bay-rows td{border:0;padding:3px 8px}.bay-filters{order:3}.bay-main{order:2}.bay{font-size:15px}.bay-field{flex:1 1 45%}}
 @media (min-width:2600px){.bay{font-size:20px}.bay-main{grid-template-columns:minmax(0,1fr) 460px}}
 @media (prefers-reduced-motion:reduce){.bay *{transition:none!important}}
 @media print{.bay-noprint{display:none!important}.bay-panel,.bay-scroll{max-height:none;overflow:visible}}

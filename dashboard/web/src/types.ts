@@ -252,3 +252,18 @@ export interface CalendarDay {
 export interface CalendarList {
   days: CalendarDay[];
 }
+
+export interface BayFile {
+  bay_id: string;
+  name: string;
+  text: string;
+}
+
+export interface CheckedFile {
+  faults: string[];
+  diff: string;
+  width: number;
+  height: number;
+  areas: Area[];
+  cameras: CameraView[];
+}

@@ -43,7 +43,7 @@ def client(tmp_path):
     return Client(tmp_path)
 
 
-@pytest.mark.parametrize(("look", "pause"), [(0.01, 0.25), (0.2, 0.8), (3.0, 2.0)])
+@pytest.mark.parametrize(("look", "pause"), [(0.01, 0.25), (0.2, 1.8), (3.0, 2.0)])
 def test_the_pause_is_in_proportion_to_the_look(client, clock, look, pause):
     def there():
         clock.now += look

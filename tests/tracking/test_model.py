@@ -1,0 +1,79 @@
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from tracking import Rates, Tracker, TrackerParameters, TrackStatus
+from tracking.model import Model
+from tracking.types import changed
+
+FEW, MANY = Rates(missed_on=0.5, run_slots=2.0), Rates(missed_on=0.5, run_slots=60.0)
+
+
+def model(rates: Rates) -> Model:
+    return Model(rates, TrackerParameters(), 6000.0)
+
+
+class TestRuns:
+    def test_a_long_run_is_the_likelier_the_less_is_known_of_runs(self):
+        slots = np.array([8.0])
+        assert model(FEW).missed(slots)[0] > model(MANY).missed(slots)[0] + 0.5
+
+    def test_where_they_are_well_known_each_slot_counts_as_much(self):
+        steps = np.diff(model(MANY).missed(np.array([3.0, 4.0, 5.0])))
+        assert steps == pytest.approx([math.log(0.5)] * 2, abs=0.05)
+
+    def test_each_slot_more_makes_the_next_one_likelier(self):
+        steps = np.diff(model(FEW).missed(np.arange(3.0, 9.0)))
+        assert (np.diff(steps) > 0).all()
+        assert (steps < 0).all()
+
+    def test_false_detections_that_stay_are_runs_as_well(self):
+        known, unknown = Rates(false_again=0.5, false_slots=60.0), Rates(false_again=0.5)
+        assert model(unknown).false(np.array([6.0]))[0] > model(known).false(np.array([6.0]))[0]
+
+
+class TestConfidence:
+    @pytest.fixture
+    def begin(self, bay, fused, block):
+        (track,) = Tracker(bay).update(fused(0, [block("A25", 10, 10)])).tracks
+        return track
+
+    def test_tells_nothing_before_anything_is_known(self, begin):
+        seen = [changed(begin, confidence=value) for value in (0.1, 0.5, 0.9)]
+        assert model(Rates()).false_confidence(seen) == pytest.approx([0.0] * 3)
+
+    def test_speaks_for_what_has_been_seen_with_it(self, begin):
+        blocks, false = [0.0] * 10, [0.0] * 10
+        blocks[8], false[4] = 40.0, 10.0
+        told = model(Rates(block_confidences=tuple(blocks), false_confidences=tuple(false)))
+        sure, low, strange = told.false_confidence([changed(begin, confidence=value) for value in (0.85, 0.45, 0.15)])
+        assert sure < -1 < 0 < strange < low
+
+    def test_tells_little_where_false_detections_are_as_confident(self, begin):
+        counts = tuple([0.0] * 9 + [40.0])
+        told = model(Rates(block_confidences=counts, false_confidences=counts))
+        assert abs(told.false_confidence([changed(begin, confidence=0.95)])[0]) < 0.1
+
+    def test_is_learned(self, bay, fused, block):
+        state = None
+        for number in range(8):
+            ghosts = [block("A1E", 107, 10, 9, 7, confidence=0.35)] if number == 2 else []
+            state = Tracker(bay, state).update(fused(number, [block("A25", 10, 10, confidence=0.95), *ghosts])).state
+        assert state.rates.false_confidences[3] == 1
+        assert state.rates.block_confidences[9] > 0
+        assert sum(state.rates.false_confidences) == state.rates.false_confidences[3]
+
+
+def test_a_lift_that_shows_the_block_at_neither_place_for_long_is_unlikely():
+    aloft = model(Rates()).aloft(np.array([-1.0, 0.0, 1.0, 5.0, 50.0]))
+    assert aloft[0] == aloft[1] == 0
+    assert aloft[1] > aloft[2] > aloft[3] == aloft[4]
+
+
+def test_a_changed_track_is_as_a_replaced_one(bay, fused, block):
+    (track,) = Tracker(bay).update(fused(0, [block("A25", 10, 10)])).tracks
+    after = changed(track, hits=7, status=TrackStatus.MISSED)
+    assert vars(after) == vars(replace(track, hits=7, status=TrackStatus.MISSED))
+    assert track.hits == 1
