@@ -158,6 +158,9 @@ def _entries() -> Iterator[Entry]:
     yield entry("lab cluster check", "lab.cluster", "check", "whether several hosts can be built here", "network.md")
     yield entry("lab cluster up", "lab.cluster", "up", "build them, and leave them up", "network.md")
     yield entry("lab cluster sweep", "lab.cluster", "sweep", "clear up after a crash", "network.md")
+    yield entry(
+        "lab migration", "lab.migration", "", "one bay from the old system to this one and back", "migration.md"
+    )
     yield entry("lab fuzz", "lab.fuzzing", "", "arbitrary bytes for every reader of foreign data")
 
 
