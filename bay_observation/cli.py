@@ -139,7 +139,7 @@ def _entries() -> Iterator[Entry]:
     yield entry(
         "triggerers status", "triggers", "status", "per queue who lives, and what no process holds", "triggerers.md"
     )
-    yield entry("metrics", "dashboard", "export", "serve the metrics to Prometheus", "monitoring.md")
+    yield entry("metrics export", "dashboard", "export", "serve the metrics to Prometheus", "monitoring.md")
     yield entry("simulate serve", "lab.simulation", "serve", "let a bay's simulated cameras listen")
     yield entry("simulate render", "lab.simulation", "render", "write one frame of one camera")
     yield entry("demo", "lab.demo", "", "six slots through a real Airflow, beside the truth")
