@@ -252,7 +252,10 @@ def _pairs(
     reads = model.reads(ends, begins)
     # What left the bay is back within the time in which the begin came, whenever it left.
     within = np.array([model.hours(begin.not_before, begin.standing_since) for begin in begins])
-    lifted = np.where(absent, model.returns(within)[None, :], model.moves(left)[:, None] + model.aloft(aloft))
+    # It left before the first slot that missed it, or it was overlooked in those between, and left later.
+    later = np.where(aloft > 0, model.missed(np.maximum(aloft, 0).ravel()).reshape(aloft.shape), -np.inf)
+    moved = np.logaddexp(model.moves(left)[:, None] + model.aloft(aloft), later + model.moves(hours))
+    lifted = np.where(absent, model.returns(within)[None, :], moved)
     ways[2] = lifted + landing[None, :] + model.shape(known, seen, moved=True) + reads
     rows, columns = np.nonzero(same_place & apart)
     pairs = known.take(rows), seen.take(columns)

@@ -42,7 +42,7 @@ _OTHER_STAGES = 3  # over which misreadings spread
 RUN_PRIOR = 6.0  # slots that what is known of runs at the very beginning stands for
 _UNKNOWN = 4.0  # sightings that what is known of confidences at the very beginning stands for
 _AS_HIGH, _HEIGHTS_M = 0.8, 8.0  # share of the bad views that show the block's height; range of the heights of others
-_ALOFT, _AWAY = 0.1, 0.006  # share of the lifts that show a block at neither place for a slot more, and the least
+_ALOFT, _AWAY = 0.2, 0.006  # share of the lifts that show a block at neither place for a slot more, and the least
 _MOVES = 0.6  # of the blocks that leave their place, those that go to another one of the bay
 
 

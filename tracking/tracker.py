@@ -378,8 +378,8 @@ class Tracker:
         )
         source = self._source(after, begin, hypotheses, slot) if claim.what == "new" else None
         needed = self.parameters.certain_new if claim.track is None and source is None else self.parameters.certain
-        if claim.what == "new" and overdue:
-            needed = min(needed, self.parameters.certain)  # it stays open for longer whether there is a block at all
+        if overdue and claim.what == "new":  # which block it is stays open no longer; whether it is one at all does
+            certainty, needed = 1 - dict(claim.alternatives).get("false", 0.0), self.parameters.certain
         elif overdue:
             needed = 0.0
         if certainty < needed:

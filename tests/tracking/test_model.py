@@ -4,7 +4,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tracking import Rates, Tracker, TrackerParameters, TrackStatus
+from tracking import EventKind, Rates, Tracker, TrackerParameters, TrackStatus
 from tracking.model import Model
 from tracking.types import changed
 
@@ -77,3 +77,17 @@ def test_a_changed_track_is_as_a_replaced_one(bay, fused, block):
     after = changed(track, hits=7, status=TrackStatus.MISSED)
     assert vars(after) == vars(replace(track, hits=7, status=TrackStatus.MISSED))
     assert track.hits == 1
+
+
+def test_a_block_that_was_overlooked_before_the_night_may_have_been_lifted_in_it(bay, fused, block):
+    """It was missed in the evening's last slot, and stands elsewhere in the morning: it left while nobody looked."""
+    stands = [block("A26", 23, 10, length=7, width=5), block("A13", 51, 10, length=12, width=9)]
+    own, moved = block("A25", 10, 10), block("A1G", 139, 10)
+    floors = [fused(n, [own, *stands]) for n in range(6)] + [fused(6, stands)]
+    floors += [fused(n, [moved, *stands]) for n in (72, 73, 74)]
+    state, kinds = None, []
+    for floor in floors:
+        result = Tracker(bay, state).update(floor)
+        state = result.state
+        kinds += [event.kind for event in result.events if event.kind is not EventKind.INITIAL]
+    assert kinds == [EventKind.MOVED]
