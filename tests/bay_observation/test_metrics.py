@@ -37,7 +37,15 @@ def test_the_page_is_what_the_declarations_say():
 def test_what_is_sent_is_what_is_declared(make_bay, make_capture):
     sink = Sink()
     report_capture(sink, make_capture(make_bay(), SLOT, count=9), duration_s=1.0, loop_lag_s=0.01)
-    reference = ArtifactReference("observation", "yard", "yard_20250702-071000", "a/result.pkl", "a" * 64, 10, 1)
+    reference = ArtifactReference(
+        "observation",
+        "yard",
+        "yard_20250702-071000",
+        "observation/yard/yard_20250702-071000/result.pkl",
+        "a" * 64,
+        10,
+        1,
+    )
     report_inference(sink, Observed(reference, 9, 20, {"C_4": "dark"}, 0.5), "task")
     report_backlog(sink, [Backlog("yard", 1, 100, "yard_20250702-071000", SLOT, 0)], SLOT)
     assert sink.sent == {(one.name, one.kind, one.tags) for one in metrics.SENT}
