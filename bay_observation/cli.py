@@ -84,6 +84,7 @@ JOBS: dict[str, str] = {
     "store": "artifacts on the shared storage",
     "history": "where blocks are and were, and what happened",
     "triggerers": "who runs the deferred tasks",
+    "metrics": "what a monitoring system asks",
     "simulate": "a yard with known truth, and its cameras",
     "demo": "the product at work",
     "backtest": "a stored day again, with other parameters",
@@ -138,6 +139,7 @@ def _entries() -> Iterator[Entry]:
     yield entry(
         "triggerers status", "triggers", "status", "per queue who lives, and what no process holds", "triggerers.md"
     )
+    yield entry("metrics export", "dashboard", "export", "serve the metrics to Prometheus", "monitoring.md")
     yield entry("simulate serve", "lab.simulation", "serve", "let a bay's simulated cameras listen")
     yield entry("simulate render", "lab.simulation", "render", "write one frame of one camera")
     yield entry("demo", "lab.demo", "", "six slots through a real Airflow, beside the truth")
