@@ -97,6 +97,9 @@ check-slots: install  ## a slot holds what was seen then, nothing is lost: real 
 check-tools: install  ## the commands a person works with: every figure beside its bar (ARGS=--help)
 	@$(BIN)/python -m lab.benchmarks.check_tools $(ARGS)
 
+migration-demo: install  ## one bay from the old system to this one and back: every figure beside its bar (ARGS="--parts turns")
+	@$(BIN)/python -m lab.migration $(ARGS)
+
 bench-artifacts: install  ## artifacts of format 2 beside format 1: save, load, size
 	@$(BIN)/python -m lab.benchmarks.artifacts $(ARGS)
 

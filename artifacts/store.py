@@ -216,16 +216,24 @@ class ArtifactStore:
             WrongArtifactError: a file is there and is not a whole artifact of this stage.
             StoreUnavailableError: the store fails.
         """
-        path = artifact_path(stage, bay_id, batch_id).as_posix()
         if self.spool is not None and (waiting := self.spool.waiting(stage, bay_id, batch_id)) is not None:
             return waiting.reference
-        with named_errors(self._files.where(path), "read"):
-            if self._files.status(path) is None:
-                return None
-        content = self._read(path, SCHEMAS[stage].most_bytes)
-        from_bytes(self._files.where(path), stage, content)
+        found = self._found(stage, bay_id, batch_id)
+        if found is None:
+            return None
+        path, content, _ = found
         digest = hashlib.sha256(content).hexdigest()
         return ArtifactReference(stage, bay_id, batch_id, path, digest, len(content), SCHEMAS[stage].version)
+
+    def fetch(self, stage: Stage, bay_id: str, batch_id: str) -> object | None:
+        """What is published for a batch's stage itself, read once; None when nothing is.
+
+        Raises:
+            WrongArtifactError: a file is there and is not a whole artifact of this stage.
+            StoreUnavailableError: the store fails.
+        """
+        found = self._found(stage, bay_id, batch_id)
+        return None if found is None else found[2]
 
     def batch_ids(self, stage: Stage, bay_id: str, since: str = "", until: str = "") -> list[str]:
         """Batches of a bay that have a published artifact of this stage, in slot order.
@@ -388,6 +396,15 @@ class ArtifactStore:
                 f"{where}: its sha256 is not the published one: damaged, or replaced by a later run of its stage"
             )
         return content
+
+    def _found(self, stage: Stage, bay_id: str, batch_id: str) -> tuple[str, bytes, object] | None:
+        """Path, bytes and value of what the store holds for a batch's stage."""
+        path = artifact_path(stage, bay_id, batch_id).as_posix()
+        with named_errors(self._files.where(path), "read"):
+            if self._files.status(path) is None:
+                return None
+        content = self._read(path, SCHEMAS[stage].most_bytes)
+        return path, content, from_bytes(self._files.where(path), stage, content)
 
     def _read(self, path: str, most_bytes: int) -> bytes:
         where = self._files.where(path)

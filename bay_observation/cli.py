@@ -84,6 +84,7 @@ JOBS: dict[str, str] = {
     "store": "artifacts on the shared storage",
     "history": "where blocks are and were, and what happened",
     "triggerers": "who runs the deferred tasks",
+    "metrics": "what a monitoring system asks",
     "simulate": "a yard with known truth, and its cameras",
     "demo": "the product at work",
     "backtest": "a stored day again, with other parameters",
@@ -141,6 +142,7 @@ def _entries() -> Iterator[Entry]:
     yield entry(
         "triggerers status", "triggers", "status", "per queue who lives, and what no process holds", "triggerers.md"
     )
+    yield entry("metrics export", "dashboard", "export", "serve the metrics to Prometheus", "monitoring.md")
     yield entry("simulate serve", "lab.simulation", "serve", "let a bay's simulated cameras listen")
     yield entry("simulate render", "lab.simulation", "render", "write one frame of one camera")
     yield entry("demo", "lab.demo", "", "six slots through a real Airflow, beside the truth")
@@ -161,6 +163,9 @@ def _entries() -> Iterator[Entry]:
     yield entry("lab cluster check", "lab.cluster", "check", "whether several hosts can be built here", "network.md")
     yield entry("lab cluster up", "lab.cluster", "up", "build them, and leave them up", "network.md")
     yield entry("lab cluster sweep", "lab.cluster", "sweep", "clear up after a crash", "network.md")
+    yield entry(
+        "lab migration", "lab.migration", "", "one bay from the old system to this one and back", "migration.md"
+    )
     yield entry("lab fuzz", "lab.fuzzing", "", "arbitrary bytes for every reader of foreign data")
 
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Packages of the distribution that some tests need: GStreamer's RTSP server, to capture from a real one; FUSE, for a
-# shared storage that fails; network namespaces and a wrong clock, for the cluster on one machine.
+# shared storage that fails; network namespaces and a wrong clock, for the cluster on one machine; promtool.
 # Installs them where it can (Debian or Ubuntu, as root). Elsewhere it says what is missing and succeeds: the tests
 # that need them are skipped and say so.
 set -euo pipefail
@@ -10,6 +10,7 @@ packages=(
   iproute2                    # ip netns, veth
   util-linux                  # unshare, setpriv
   gcc                         # for a clock that is off
+  prometheus                  # promtool
   python3-gi
   gir1.2-gst-plugins-base-1.0
   gir1.2-gst-rtsp-server-1.0

@@ -19,6 +19,7 @@ from datetime import UTC, datetime, timedelta
 from artifacts import ArtifactStore
 from bay_observation.errors import BayObservationError, HistoryError, MissingArtifactError, WrongArtifactError
 from bays import BayConfig, batch_id, slot_of
+from inference.types import Observation
 from legacy.connection import OldSide
 from legacy.encoding import Encoder, slot_text
 from legacy.mapping import Mapping
@@ -214,10 +215,10 @@ class Bridge:
 
     def _publish(self, slot: datetime) -> str:
         try:
-            reference = self._store.find("observation", self._bay.bay_id, batch_id(self._bay.bay_id, slot))
-            if reference is None:
-                return "unreadable"
-            publication = self._encoder.publication(self._store.load(reference))
+            seen = self._store.fetch("observation", self._bay.bay_id, batch_id(self._bay.bay_id, slot))
+            if not isinstance(seen, Observation):
+                return "unreadable"  # it was deleted since it was listed
+            publication = self._encoder.publication(seen)
         except (MissingArtifactError, WrongArtifactError) as error:
             _log.error("bay %s: a slot is not published: %s", self._bay.bay_id, error)
             return "unreadable"

@@ -6,6 +6,8 @@ from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import numpy as np
+
 from bays import BayConfig, slot_of
 from inference.types import CameraObservation, DetectedObject, Observation
 from legacy.connection import Publication
@@ -90,13 +92,9 @@ class Encoder:
             _put(record, paths.confidence, self._share(found.confidence))
         _put(record, paths.box, self._box(found, scale))
         if paths.polygon is not None:
-            outline = None if found.polygon is None else found.polygon.tolist()
-            digits = self._digits
-            points = (
-                None
-                if outline is None
-                else [[round(u * scale[0], digits), round(v * scale[1], digits)] for u, v in outline]
-            )
+            points = None
+            if found.polygon is not None:
+                points = (found.polygon.astype(np.float64) * scale).round(self._digits).tolist()
             _put(record, paths.polygon, points)
         if paths.stage is not None:
             _put(record, paths.stage, None if found.stage is None else self._stages.get(found.stage, found.stage))

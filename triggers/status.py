@@ -6,7 +6,8 @@ questions to Airflow's database, whatever the number of bays.
 """
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -156,21 +157,12 @@ def triggerer_status(*, patience: timedelta | None = None) -> TriggererStatus:
         AirflowUnavailableError: this host may not use Airflow's database, or it does not answer.
     """
     from airflow.configuration import conf
-    from airflow.sdk.exceptions import AirflowException
-    from airflow.utils.session import create_session
-    from sqlalchemy.exc import SQLAlchemyError
 
     threshold = timedelta(seconds=conf.getfloat("triggerer", "triggerer_health_check_threshold"))
     now = datetime.now(UTC)
-    try:
-        with create_session() as session:
-            triggerers = _triggerers(session, now, threshold)
-            tasks = _deferred(session, {triggerer.job_id for triggerer in triggerers if triggerer.alive})
-    except (SQLAlchemyError, AirflowException, RuntimeError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise AirflowUnavailableError(
-            f"Airflow's database does not answer here: {reason}; ask on the main server or on a host with a triggerer"
-        ) from error
+    with _database() as session:
+        triggerers = _triggerers(session, now, threshold)
+        tasks = _deferred(session, {triggerer.job_id for triggerer in triggerers if triggerer.alive})
     expected = expected_queues() if conf.getboolean("triggerer", "queues_enabled", fallback=False) else {None}
     return status_of(now, expected, triggerers, tasks, threshold if patience is None else patience)
 
@@ -209,6 +201,25 @@ def status_of(
     return TriggererStatus(now, tuple(queues), triggerers)
 
 
+def queued_tasks() -> dict[str, tuple[int, datetime]]:
+    """Tasks that wait for a worker, by queue: how many, and since when the first of them (aware, UTC).
+
+    Raises:
+        AirflowUnavailableError: this host may not use Airflow's database, or it does not answer.
+    """
+    from airflow.models.taskinstance import TaskInstance
+    from airflow.utils.state import TaskInstanceState
+    from sqlalchemy import func, select
+
+    asked = (
+        select(TaskInstance.queue, func.count(), func.min(TaskInstance.queued_dttm))
+        .where(TaskInstance.state == TaskInstanceState.QUEUED, TaskInstance.queued_dttm.is_not(None))
+        .group_by(TaskInstance.queue)
+    )
+    with _database() as session:
+        return {queue or "": (count, _aware(since)) for queue, count, since in session.execute(asked) if since}
+
+
 def expected_queues() -> set[str | None]:
     """Queues into which the enabled bays' tasks are deferred: their observers' and their processors'."""
     queues: set[str | None] = set()
@@ -219,6 +230,22 @@ def expected_queues() -> set[str | None]:
         except Exception as error:  # noqa: BLE001 - one bay's file is that bay's fault
             _log.error("bay %a: whether it runs is not known: %s", bay_id, error)
     return queues
+
+
+@contextmanager
+def _database() -> "Iterator[Session]":
+    from airflow.sdk.exceptions import AirflowException
+    from airflow.utils.session import create_session
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        with create_session() as session:
+            yield session
+    except (SQLAlchemyError, AirflowException, RuntimeError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise AirflowUnavailableError(
+            f"Airflow's database does not answer here: {reason}; ask on the main server or on a host with a triggerer"
+        ) from error
 
 
 def _problems(

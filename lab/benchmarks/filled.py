@@ -22,7 +22,7 @@ from lab.benchmarks import year
 from lab.benchmarks.year import SLOTS_A_DAY, Rows, Year
 from lab.services.postgresql import PostgreSQL
 from tracking.history import History
-from tracking.history.schema import SCHEMA_VERSION
+from tracking.history.schema import SCHEMA_VERSION, metadata
 
 START = datetime(2025, 1, 1, tzinfo=UTC)
 """First slot of every bay."""
@@ -171,7 +171,10 @@ def _without_indexes(connection: psycopg.Connection[Any]) -> list[str]:
 
 def _copy(connection: psycopg.Connection[Any], rows: dict[str, list[str]]) -> None:
     for table, lines in rows.items():
-        statement = SQL("COPY {} FROM STDIN (FREEZE)").format(Identifier(table))
+        # By name: what a later version adds at the end of a table, and a filled yard does not have, stays null.
+        columns = [column.name for column in metadata.tables[table].c][: lines[0].count("\t") + 1]
+        names = SQL(", ").join(map(Identifier, columns))
+        statement = SQL("COPY {} ({}) FROM STDIN (FREEZE)").format(Identifier(table), names)
         with connection.cursor() as cursor, cursor.copy(statement) as copy:
             copy.write("\n".join(lines) + "\n")
 

@@ -19,6 +19,7 @@ LASTING = 3
 _FRAME_S = 60.0
 _STEP = timedelta(minutes=10)
 _SHIFTS = tuple(n * _STEP for n in range(-144, 145) if n)
+_FEWEST_STEPS = 3  # a frame may be late; a zone is off by half an hour at least
 _SAME_BOX = 0.5  # intersection over union
 _SWAPPED, _OWN = 0.7, 0.5
 _FEW_OBJECTS = 10
@@ -41,18 +42,45 @@ def by_slot(seen: Iterable[SeenSlot]) -> tuple[Slots, list[Difference]]:
 
 
 def unshifted(old: Slots, new: Slots) -> tuple[Slots, list[Difference]]:
-    """The old slots at our times, where all of them are off by one length of time."""
-    fewer = min(len(old), len(new))
-    if not fewer or len(old.keys() & new.keys()) >= 0.5 * fewer:
-        return old, []
-    shared = {shift: sum(1 for slot in old if slot + shift in new) for shift in _SHIFTS}
-    shift = max(shared, key=lambda one: (shared[one], -abs(one)))
-    if shared[shift] < 0.8 * fewer:
+    """The old slots at our times, where all of them are off by one length of time.
+
+    Frames that were taken hours from their slot show it; where their times are not known, slots that do not meet.
+    """
+    shift = _shift_of_frames(old, new) or _shift_of_slots(old, new)
+    if shift is None:
         return old, []
     hours = -shift.total_seconds() / 3600
     text = f"old slots are {hours:+g} h off ours: is batch_id.time_zone right?"
     moved = {slot + shift: replace(seen, slot=slot + shift) for slot, seen in old.items()}
     return moved, [Difference(Kind.SLOTS_SHIFTED, "", None, len(old), text)]
+
+
+def _shift_of_frames(old: Slots, new: Slots) -> timedelta | None:
+    theirs, ours = _median_delay(old), _median_delay(new)
+    if theirs is None or ours is None:
+        return None
+    steps = round((theirs - ours) / _STEP.total_seconds())
+    return steps * _STEP if abs(steps) >= _FEWEST_STEPS else None
+
+
+def _median_delay(side: Slots) -> float | None:
+    """How long after their slot frames were taken, seconds."""
+    delays = [
+        (frame.captured_at - slot).total_seconds()
+        for slot, seen in side.items()
+        for frame in _frames(seen).values()
+        if frame.captured_at is not None
+    ]
+    return float(np.median(delays)) if delays else None
+
+
+def _shift_of_slots(old: Slots, new: Slots) -> timedelta | None:
+    fewer = min(len(old), len(new))
+    if not fewer or len(old.keys() & new.keys()) >= 0.5 * fewer:
+        return None
+    shared = {shift: sum(1 for slot in old if slot + shift in new) for shift in _SHIFTS}
+    shift = max(shared, key=lambda one: (shared[one], -abs(one)))
+    return shift if shared[shift] >= 0.8 * fewer else None
 
 
 def slot_differences(old: Slots, new: Slots) -> Iterator[Difference]:

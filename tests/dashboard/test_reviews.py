@@ -88,6 +88,24 @@ def test_a_name_holds_for_every_stay_and_an_empty_one_takes_it_back(
     assert {stay["name"] for stay in ask("bays/yard/stays", **DAY)["stays"]} == {None}
 
 
+def test_a_number_is_one_blocks_on_the_page_and_on_the_command_line(
+    ask: Callable[..., Any], say: Callable[..., Any]
+) -> None:
+    from dashboard.api.history import history
+    from tracking.history import BlockNames
+
+    first, second = sorted(block["track_id"] for block in ask("bays/yard/floor")["blocks"])
+    at = "2025-07-02T00:00:00Z"
+    assert say(kind="name", value="4412P", track_id=first, at=at).status_code == 201
+
+    assert say(kind="name", value="4412P", track_id=second, at=at).status_code == 409
+    assert BlockNames(history(), "yard").find("4412P").track_id == first
+    BlockNames(history(), "yard").give(second, "4412P", "foreman", move=True)
+
+    names = {block["track_id"]: block["name"] for block in ask("bays/yard/floor")["blocks"]}
+    assert names == {first: None, second: "4412P"}
+
+
 def test_a_stage_holds_until_the_stay_is_over(ask: Callable[..., Any], say: Callable[..., Any], moved: Any) -> None:
     say(kind="stage", value="painting", track_id=moved["track_id"], at=DAY["start"].replace("22:", "23:"))
 
@@ -115,6 +133,7 @@ def test_a_track_that_continues_another_has_its_name(ask: Callable[..., Any], sa
         ({"kind": "comment", "comment": "good", "value": "B"}, 422),
         ({"kind": "comment", "comment": "a\x00b"}, 422),
         ({"kind": "name", "value": "two\nlines"}, 422),
+        ({"kind": "name", "value": "two words"}, 422),
         ({"kind": "name", "value": "B", "author": "somebody else"}, 422),
         ({"kind": "wrong"}, 422),
         ({"kind": "same", "value": "yard-000002", "track_id": "yard-000002"}, 422),

@@ -12,7 +12,7 @@ from sqlalchemy.pool import StaticPool
 
 from bay_observation.errors import AirflowUnavailableError
 from triggers.__main__ import main
-from triggers.status import expected_queues, triggerer_status
+from triggers.status import expected_queues, queued_tasks, triggerer_status
 
 
 class Database:
@@ -79,6 +79,7 @@ class Database:
                     queue=queue or "default",
                     trigger_id=trigger,
                     updated_at=since,
+                    queued_dttm=since,
                     context_carrier={},
                     span_status="not_started",
                 )
@@ -249,3 +250,13 @@ def test_a_database_that_does_not_answer_has_its_name(monkeypatch, two_bays, tmp
         triggerer_status()
     assert main(["status"]) == 3
     assert "Airflow's database does not answer here" in capsys.readouterr().err
+
+
+def test_tasks_that_wait_for_a_worker(database):
+    assert queued_tasks() == {}
+    database.deferred("obs_a", seconds=40, state="queued")
+    database.deferred("obs_a", seconds=90, state="queued")
+    database.deferred("obs_b", seconds=5, state="running")
+    ((queue, (count, since)),) = queued_tasks().items()
+    assert (queue, count) == ("obs_a", 2)
+    assert 90 <= (datetime.now(UTC) - since).total_seconds() < 100

@@ -30,7 +30,9 @@ from tracking.history.schema import events
 from tracking.history.types import Stay
 from tracking.types import EventKind
 
-_NAME = re.compile(r"\w[\w.-]{0,31}")
+NAME = re.compile(r"\w[\w.-]{0,31}")
+"""What a block number is made of."""
+
 _IDENTIFYING = (EventKind.MOVED, EventKind.APPEARED, EventKind.CORRECTED)  # events that rest on an identity
 _LONGEST_LIST = 10_000  # lines
 _LONGEST_AUTHOR = 256
@@ -129,7 +131,7 @@ class BlockNames:
             ConfigError: it is no such name.
             HistoryError: no such block stands in the bay, or another block has the number.
         """
-        if _NAME.fullmatch(name) is None:
+        if NAME.fullmatch(name) is None:
             raise ConfigError(f"block number {name!r}: use letters, digits and . - _ only, 32 at most")
         stay = self._history.where(self._bay_id, track_id)
         if stay is None:
@@ -286,7 +288,7 @@ def _read_list(text: str) -> list[tuple[str, str]]:
                 f"line {number} of the list has no {missing[0]}: its first line names {', '.join(_COLUMNS)}"
             )
         name, area = (values[column].strip() for column in _COLUMNS)
-        if _NAME.fullmatch(name) is None:
+        if NAME.fullmatch(name) is None:
             raise ConfigError(f"line {number} of the list: {name!r} is no block number: letters, digits and . - _ only")
         wanted.append((name, area))
     twice = [name for name, count in Counter(name for name, _ in wanted).items() if count > 1]

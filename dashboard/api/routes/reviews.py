@@ -9,7 +9,7 @@ from fastapi import APIRouter, HTTPException, Query, Request, Response
 from pydantic import Field
 
 from artifacts import ArtifactStore
-from bay_observation.errors import ArtifactError
+from bay_observation.errors import ArtifactError, HistoryError, HistoryUnavailableError
 from bays import BayConfig, batch_id
 from dashboard.api.access import Bay, User, WritableBay
 from dashboard.api.answers import Paging, answer, page
@@ -19,6 +19,7 @@ from dashboard.api.routes.floor import newest_slot
 from dashboard.api.times import Period
 from dashboard.plans import loaded
 from tracking.history import HistoryEvent
+from tracking.history.block_names import NAME, BlockNames
 from tracking.history.reviews import JUDGEMENTS, Place, Review, ReviewKind, add_review, figures, place_of
 
 router = APIRouter(tags=["reviews"])
@@ -48,6 +49,7 @@ def list_reviews(request: Request, bay: Bay, wanted: Annotated[ReviewFilter, Que
 def make_review(bay: WritableBay, user: User, said: NewReview) -> ReviewRow:
     """Say something of an event or a block, under your name. Nothing that was observed changes."""
     _check(said)
+    _check_name(bay, said)
     event, places = _event(bay, said), _places(bay, said)
     review = Review(
         review_id=secrets.token_hex(16),
@@ -103,6 +105,27 @@ def _check(said: NewReview) -> None:
         raise HTTPException(422, "the comment is empty")
     if kind is ReviewKind.SAME and said.value == said.track_id:
         raise HTTPException(422, "a track cannot continue itself")
+
+
+def _check_name(bay: BayConfig, said: NewReview) -> None:
+    """Refuse a block number that is none, or that another block has.
+
+    Raises:
+        HTTPException: 422 or 409, with the remedy.
+    """
+    name = said.value.strip()
+    if said.kind != "name" or not name:
+        return
+    if NAME.fullmatch(name) is None:
+        raise HTTPException(422, f"block number {name!r}: use letters, digits and . - _ only, 32 at most")
+    try:
+        holder = BlockNames(history(), bay.bay_id).find(name).track_id
+    except HistoryUnavailableError:
+        raise
+    except HistoryError:
+        return
+    if holder != said.track_id:
+        raise HTTPException(409, f"{name} is the number of {holder}: take it from there first")
 
 
 def _event(bay: BayConfig, said: NewReview) -> HistoryEvent | None:

@@ -1,0 +1,212 @@
+"""The exporter for Prometheus: what Airflow's database, the history and the storage say of every bay.
+
+Values are asked anew at most every `every` seconds, however often they are scraped: three questions to
+Airflow's database for all bays, four to the history for each bay. Each part has a wall around it: one that
+fails is absent from the answer, `bay_export_failed` names it, and the others are there.
+"""
+
+import hmac
+import logging
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from datetime import UTC, datetime, timedelta
+from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+
+from prometheus_client import CollectorRegistry, make_wsgi_app
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from artifacts import ArtifactStore
+from bay_observation.errors import BayObservationError, HistoryError, HistoryUnavailableError
+from bay_observation.metrics import EXPORTED
+from bays import BayConfig, bay_ids, load_bay
+from dashboard.api.history import history
+from housekeeping.forecast import forecast
+from tracking.history import Batch, GapOutcome
+from triggers.status import queued_tasks, triggerer_status
+
+Value = tuple[str, tuple[str, ...], float]
+"""Name of a metric, its labels' values in the order of its tags, and the value."""
+
+_log = logging.getLogger(__name__)
+
+_DAY = timedelta(days=1)
+_NEVER_FULL = 3650.0
+_FORECAST_KEPT_S = 3600.0
+
+
+class BayCollector(Collector):
+    """Gives Prometheus' library the values.
+
+    Args:
+        every: seconds for which they are kept.
+        now: the time (aware); for tests.
+    """
+
+    def __init__(self, every: float = 30.0, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+        self._every, self._now = every, now
+        self._lock = threading.Lock()
+        self._kept: list[Value] = []
+        self._asked_at: float | None = None
+        self._forecast: list[Value] = []
+        self._forecast_at: float | None = None
+
+    def collect(self) -> Iterable[Metric]:
+        """The metrics of `bay_observation.metrics.EXPORTED` that have a value."""
+        families = {
+            one.name: GaugeMetricFamily(one.name, one.meaning.replace("`", ""), labels=one.tags) for one in EXPORTED
+        }
+        for name, labels, value in self.values():
+            families[name].add_metric(labels, value)
+        return [family for family in families.values() if family.samples]
+
+    def values(self) -> list[Value]:
+        """The values, as they are kept or anew."""
+        with self._lock:
+            if self._asked_at is None or time.monotonic() - self._asked_at >= self._every:
+                self._kept = self._ask()
+                self._asked_at = time.monotonic()
+            return self._kept
+
+    def _ask(self) -> list[Value]:
+        now, found = self._now(), list[Value]()
+        parts: dict[str, Callable[[], Iterable[Value]]] = {
+            "triggerers": of_triggerers,
+            "tasks": lambda: of_tasks(now),
+            "store": of_store,
+            "disk": lambda: self._of_disk(now),
+        }
+        bays = list(_running_bays())
+        parts |= {f"history {bay.bay_id}": lambda bay=bay: of_bay(bay, now) for bay in bays}  # type: ignore[misc]
+        for part, ask in parts.items():
+            began, failed = time.monotonic(), 0.0
+            try:
+                found += list(ask())
+            except (BayObservationError, OSError) as error:
+                failed = 1.0
+                _log.warning("%s cannot be exported: %s", part, error)
+            except Exception:  # noqa: BLE001 - a part may fail in any way; the others are exported
+                failed = 1.0
+                _log.exception("%s cannot be exported", part)
+            found += [("bay_export_failed", (part,), failed), ("bay_export_seconds", (part,), time.monotonic() - began)]
+        return found
+
+    def _of_disk(self, now: datetime) -> list[Value]:
+        if self._forecast_at is None or time.monotonic() - self._forecast_at >= _FORECAST_KEPT_S:
+            self._forecast = list(of_disk(now))
+            self._forecast_at = time.monotonic()
+        return self._forecast
+
+
+def of_triggerers() -> Iterator[Value]:
+    """Per queue who lives, what they hold, what no process holds."""
+    status = triggerer_status()
+    for queue in status.queues:
+        label = (queue.queue or "",)
+        oldest = (status.at - queue.unclaimed[0].since).total_seconds() if queue.unclaimed else 0.0
+        yield "bay_triggerers_alive", label, float(len(queue.triggerers))
+        yield "bay_queue_expected", label, float(queue.expected)
+        yield "bay_deferred_held", label, float(len(queue.held))
+        yield "bay_deferred_unclaimed", label, float(len(queue.unclaimed))
+        yield "bay_deferred_unclaimed_oldest_seconds", label, max(0.0, oldest)
+
+
+def of_tasks(now: datetime) -> Iterator[Value]:
+    """Tasks that wait for a worker."""
+    for queue, (count, since) in queued_tasks().items():
+        yield "bay_tasks_queued", (queue,), float(count)
+        yield "bay_tasks_queued_oldest_seconds", (queue,), max(0.0, (now - since).total_seconds())
+
+
+def of_bay(bay: BayConfig, now: datetime) -> Iterator[Value]:
+    """What the history knows of a bay's last day."""
+    label = (bay.bay_id,)
+    yield "bay_open", label, float(bay.closed(now) is None)
+    try:
+        newest = history().newest_slot(bay.bay_id)
+    except HistoryUnavailableError:
+        raise
+    except HistoryError:
+        return  # nothing was ever tracked
+    yield "bay_tracked_age_seconds", label, (now - newest).total_seconds()
+    missing = Counter(gap.outcome for gap in history().gaps(bay, now - _DAY, now) if gap.outcome != GapOutcome.CLOSED)
+    for outcome, count in missing.items():
+        yield "bay_slots_missing", (*label, outcome.replace(" ", "_")), float(count)
+    yield from _of_cameras(bay, history().batches(bay.bay_id, now - _DAY, now))
+    kinds = Counter(event.kind for event in history().events_of_slots(bay.bay_id, now - _DAY, now))
+    for kind, count in kinds.items():
+        yield "bay_events", (*label, kind), float(count)
+
+
+def of_store() -> Iterator[Value]:
+    """Whether the shared storage answers, and how fast."""
+    began = time.monotonic()
+    try:
+        ArtifactStore().check()
+    except BayObservationError as error:
+        _log.warning("%s", error)
+        yield "bay_store_answers", (), 0.0
+        return
+    yield "bay_store_answers", (), 1.0
+    yield "bay_store_latency_seconds", (), time.monotonic() - began
+
+
+def of_disk(now: datetime) -> Iterator[Value]:
+    """How long the storage's disk lasts."""
+    found = forecast(ArtifactStore(), list(_running_bays()), now)
+    if found.disk:
+        yield "bay_disk_free_bytes", (), float(found.free)
+        yield "bay_disk_days_left", (), _NEVER_FULL if found.days_left is None else float(found.days_left)
+
+
+def guarded_app(collector: Collector, token: str) -> WSGIApplication:
+    """The metrics as a WSGI application that answers `Authorization: Bearer TOKEN` alone.
+
+    Args:
+        collector: of the values.
+        token: that a scraper must have.
+    """
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(collector)
+    metrics = make_wsgi_app(registry)
+    wanted = f"Bearer {token}".encode()
+
+    def app(environment: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:
+        given = environment.get("HTTP_AUTHORIZATION", "").encode("latin-1", "replace")
+        if not hmac.compare_digest(given, wanted):
+            start("401 Unauthorized", [("WWW-Authenticate", "Bearer"), ("Content-Type", "text/plain")])
+            return [b"a token is wanted\n"]
+        if environment.get("PATH_INFO") != "/metrics":
+            start("404 Not Found", [("Content-Type", "text/plain")])
+            return [b"/metrics\n"]
+        answer: Iterable[bytes] = metrics(environment, start)
+        return answer
+
+    return app
+
+
+def _of_cameras(bay: BayConfig, batches: Iterable[Batch]) -> Iterator[Value]:
+    captured = [batch for batch in batches if batch.cameras or batch.failures]
+    if not captured:
+        return
+    yield "bay_quorum_margin", (bay.bay_id,), float(len(captured[-1].cameras) - bay.camera_quorum)
+    for camera in bay.cameras:
+        row = 0
+        for batch in reversed(captured):
+            if camera.name not in batch.failures:
+                break
+            row += 1
+        yield "bay_camera_failures_in_row", (bay.bay_id, camera.name), float(row)
+
+
+def _running_bays() -> Iterator[BayConfig]:
+    for bay_id in bay_ids():
+        try:
+            bay = load_bay(bay_id)
+        except BayObservationError as error:
+            _log.warning("bay %a is not exported: %s", bay_id, error)
+            continue
+        if bay.enabled:
+            yield bay

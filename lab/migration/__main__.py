@@ -1,0 +1,155 @@
+"""`make migration-demo`: one bay from the old system to this one and back, and every figure beside its bar.
+
+    turns       shadow, new, back, new; a killed bridge and a killed Redis in between; the old consumer counts
+    comparison  simulated days with one difference planted in each
+    import      a month of ten bays, twice
+    cost        of the bridge, for each batch, and for the DAGs without it
+
+Exits with 1 where a bar does not hold.
+"""
+
+import argparse
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+
+from bay_observation.commands import program, run_command
+from bay_observation.errors import ConfigError, SimulationError
+from bays import load_bay
+from lab.bars import Bar, bars_table
+from lab.migration.cost import bridge_cost, modules_without_bridge
+from lab.migration.month import import_month
+from lab.migration.planted import plant, planted_kinds, world
+from lab.migration.turns import run_turns
+from legacy.comparison import compare
+from legacy.mapping import Thresholds
+
+_START, _STEP = datetime(2025, 7, 2, tzinfo=UTC), timedelta(minutes=10)
+_DAY = 144
+_SEEDS = (301, 302)
+
+Bars = list[Bar]
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Measure, print, and return 0 when every bar holds."""
+    options = make_parser().parse_args(arguments)
+    console = Console(width=None if sys.stdout.isatty() else 130)
+    parts: dict[str, Callable[[Path], Bars]] = {
+        "turns": lambda folder: _turns(folder, console),
+        "comparison": lambda _: _comparison(console),
+        "import": lambda folder: _month(folder, console),
+        "cost": lambda folder: _cost(folder, console),
+    }
+    chosen = options.parts.split(",")
+    if unknown := set(chosen) - parts.keys():
+        raise ConfigError(f"--parts: {', '.join(sorted(unknown))}: there are {', '.join(parts)}")
+    bars: Bars = []
+    before = dict(os.environ)
+    with tempfile.TemporaryDirectory(prefix="migration-demo-") as temporary:
+        for name in chosen:
+            folder = Path(options.folder or temporary) / name
+            try:
+                bars += parts[name](folder)
+            finally:
+                os.environ.clear()
+                os.environ.update(before)
+    console.print(bars_table(bars, "From the old system to this one"))
+    return 0 if all(bar.holds for bar in bars) else 1
+
+
+def _turns(folder: Path, console: Console) -> Bars:
+    folder.mkdir(parents=True)
+    turns = run_turns(folder, lambda line: console.print(line, highlight=False))
+    console.print(f"owners: {'; '.join(turns.changes)}", highlight=False)
+    differences = len(turns.comparison.differences)
+    return [
+        Bar("slots over shadow, new, back, new", turns.slots, ">=", 15),
+        Bar("slots that the old consumer missed", turns.missing, "<=", 0),
+        Bar("slots that it got twice", turns.doubled, "<=", 0),
+        Bar("slots that it got out of order", turns.unordered, "<=", 0),
+        Bar("messages without their hash", turns.without_hash, "<=", 0),
+        Bar(
+            "slots for which both sides asked the cameras (one at each change)",
+            turns.asked_twice,
+            "<=",
+            len(turns.changes),
+        ),
+        Bar("differences of the shadow that was not different", differences, "<=", 0),
+    ]
+
+
+def _comparison(console: Console) -> Bars:
+    bay, slots = load_bay("3bay_north"), [_START + number * _STEP for number in range(_DAY)]
+    period, wanted = (slots[0], slots[-1] + _STEP), Thresholds(slots=_DAY // 2)
+    planted = named = false = impossible = 0
+    for seed in _SEEDS:
+        seen = world(bay, seed, slots)
+        false += len(compare(seen.old, seen.new, bay, wanted, period).differences)
+        for kind in planted_kinds():
+            try:
+                made = plant(kind, seen, seed)
+            except SimulationError as error:
+                impossible += 1
+                console.print(f"{kind}: {error}", style="red")
+                continue
+            found = {(one.kind, one.subject) for one in compare(made.old, made.new, bay, wanted, period).differences}
+            planted += 1
+            named += (kind, made.subject) in found
+            wrong = found - {(kind, made.subject)}
+            false += len(wrong)
+            if wrong or (kind, made.subject) not in found:
+                said = "; ".join(f"{one} {subject}" for one, subject in sorted(found)) or "nothing"
+                console.print(f"seed {seed}: {kind} {made.subject} is called: {said}", style="red")
+    return [
+        Bar("kinds of planted differences", len(planted_kinds()), ">=", 20),
+        Bar(f"named, of {planted} planted in {len(_SEEDS)} days", named, ">=", planted + impossible),
+        Bar("differences named that were not planted", false, "<=", 0),
+    ]
+
+
+def _month(folder: Path, console: Console) -> Bars:
+    month = import_month(folder)
+    console.print(
+        f"{month.batches} batches with {month.blocks} blocks became {month.stays} stays"
+        f" in {month.seconds[0]:.0f} s and again in {month.seconds[1]:.0f} s",
+        highlight=False,
+    )
+    return [
+        Bar("import of a month of ten bays", max(month.seconds), "<=", 120, "s"),
+        Bar("imported twice: the same", int(month.same), ">=", 1),
+    ]
+
+
+def _cost(folder: Path, console: Console) -> Bars:
+    begin = time.perf_counter()
+    seconds = 1000 * np.array(bridge_cost(folder))
+    console.print(f"{len(seconds)} batches published in {time.perf_counter() - begin:.1f} s", highlight=False)
+    spread = f"{seconds.min():.1f} to {seconds.max():.1f} ms, median {np.median(seconds):.1f}"
+    return [
+        Bar("the bridge's cost of a batch, 95 of 100", float(np.percentile(seconds, 95)), "<=", 50, "ms", spread),
+        Bar("modules of it that the DAGs load", modules_without_bridge(), "<=", 0),
+    ]
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """The arguments."""
+    parser = argparse.ArgumentParser(
+        prog=program("python -m lab.migration"),
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--parts", default="turns,comparison,import,cost", help="which of them, with commas")
+    parser.add_argument("--folder", type=Path, help="keep what is written here; must not exist")
+    return parser
+
+
+if __name__ == "__main__":
+    run_command(main)
