@@ -71,6 +71,9 @@ def make_parser() -> argparse.ArgumentParser:
     render.add_argument("--out", required=True, type=Path, help="the JPEG file to write")
     for command in (serve, render):
         command.add_argument("bay", help="a bay's id, as demo_bay")
+        command.add_argument(
+            "--blocks", type=int, help="mean number of blocks; as many as the floor has room for when left out"
+        )
         command.add_argument("--seed", type=int, default=0, help="of the yard (0)")
         command.add_argument(
             "--time",
@@ -85,7 +88,7 @@ async def _serve(bay: BayConfig, options: argparse.Namespace) -> None:
     from lab.simulation.rendering import FrameSource
     from lab.simulation.yard import Yard
 
-    yard = Yard(bay, seed=options.seed)
+    yard = Yard(bay, seed=options.seed, blocks=_blocks(bay, options))
     moment = _moment(options.time, bay)
     clock = SimulatedClock(moment or yard.start + _BEFORE_FIRST_FRAME, running=moment is None)
     yard.at(clock.now())  # a moment that the yard does not know is refused here, not at the first frame
@@ -114,6 +117,12 @@ async def _serve(bay: BayConfig, options: argparse.Namespace) -> None:
             await stop.wait()
 
 
+def _blocks(bay: BayConfig, options: argparse.Namespace) -> int:
+    from lab.simulation.yard import blocks_for
+
+    return blocks_for(bay) if options.blocks is None else int(options.blocks)
+
+
 async def _first_of(work: Coroutine[Any, Any, None], stop: asyncio.Event) -> bool:
     """Do the work; False when it was stopped before it was done."""
     tasks = [asyncio.create_task(work), asyncio.create_task(stop.wait())]
@@ -136,7 +145,7 @@ def _render(bay: BayConfig, options: argparse.Namespace) -> None:
         raise ConfigError(f"bay {bay.bay_id} has no camera {options.camera}; its cameras: {names}")
     if not options.out.parent.is_dir():
         raise ConfigError(f"--out {options.out}: there is no folder {options.out.parent}")
-    yard = Yard(bay, seed=options.seed)
+    yard = Yard(bay, seed=options.seed, blocks=_blocks(bay, options))
     moment = _moment(options.time, bay) or yard.start + _BEFORE_FIRST_FRAME
     jpeg = FrameSource(yard)(options.camera, moment)
     options.out.write_bytes(jpeg)

@@ -4,6 +4,9 @@ import threading
 from collections import OrderedDict
 from datetime import UTC, datetime
 
+import shapely
+from shapely import box
+
 from bay_observation.errors import SimulationError
 from bays import BayConfig
 from lab.simulation.history import History, YardEvent
@@ -21,6 +24,8 @@ from lab.simulation.surroundings import cranes_at, equipment_at, jigs_at, light_
 
 DEFAULT_START = datetime(2025, 7, 2, tzinfo=UTC)
 _STATES_KEPT = 64
+_BLOCKS = 24
+_FLOOR_PER_BLOCK_M2 = 210.0  # blocks, the ways around them, and room to lift one in
 
 __all__ = [
     "DEFAULT_START",
@@ -35,6 +40,19 @@ __all__ = [
     "YardEvent",
     "YardState",
 ]
+
+
+def blocks_for(bay: BayConfig) -> int:
+    """A mean number of blocks for a floor of this size: 24 for a hall of 150 x 40 m, fewer for a smaller one."""
+    if not bay.layout.areas:
+        floor = bay.layout.width * bay.layout.height
+    else:
+        floor = float(
+            shapely.union_all(
+                [box(a.x[0], a.y[0], a.x[1], a.y[1]) for a in bay.layout.areas.values() if a.tracked]
+            ).area
+        )
+    return max(1, min(_BLOCKS, int(floor / _FLOOR_PER_BLOCK_M2)))
 
 
 class Yard:

@@ -12,7 +12,7 @@ from bays import BayConfig, load_bay
 from lab.simulation.objects import BLOCK_CLASSES, JIG_CLASSES, STAGES
 from lab.simulation.placement import DIMENSIONS, MIN_CLEARANCE_M
 from lab.simulation.truth import truth_at, work_events
-from lab.simulation.yard import DEFAULT_START, Yard, YardState
+from lab.simulation.yard import DEFAULT_START, Yard, YardState, blocks_for
 
 pytestmark = pytest.mark.slow(1)
 
@@ -254,3 +254,13 @@ def test_the_truth_counts_the_equipment_of_each_block(yard: Yard) -> None:
     state = yard.at(yard.start + timedelta(hours=2))
     counted = sum(sum(block.work.values()) for block in truth_at(yard, state.time))
     assert counted == sum(item.block_id is not None for item in state.equipment) > 0
+
+
+def test_a_smaller_hall_has_fewer_blocks():
+    demo = load_bay("demo_bay")
+    assert blocks_for(demo) == 24
+    areas = {name: area for name, area in demo.layout.areas.items() if area.x[1] <= 45}
+    small = demo.model_copy(update={"layout": demo.layout.model_copy(update={"width": 45.0, "areas": areas})})
+    assert 3 <= blocks_for(small) <= 8
+    yard = Yard(small, seed=3, blocks=blocks_for(small))
+    assert len(yard.at(yard.start + timedelta(hours=2)).blocks) >= 1
