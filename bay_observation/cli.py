@@ -100,6 +100,9 @@ def _entries() -> Iterator[Entry]:
 
     yield entry("bay list", "bays", "list", "a table of all bays", "add_a_bay.md")
     yield entry("bay validate", "bays", "validate", "check every bay's file, or those named", "add_a_bay.md")
+    yield entry("bay new", "bays", "new", "write the file of a new bay, from another bay's", "add_a_bay.md")
+    yield entry("bay check", "bays", "check", "what cannot be right, or is not meant", "add_a_bay.md")
+    yield entry("bay plan", "bays", "plan", "draw a bay, and which floor is seen by how many", "add_a_bay.md")
     yield entry("bay env", "bays", "env", "write the env files that a bay's hosts are started with", "add_a_bay.md")
     yield entry("camera probe", "capture_async", "probe", "ask every camera of a bay now", "at_the_camera_cabinet.md")
     yield entry("camera health", "capture_async", "health", "how they did in the last day", "at_the_camera_cabinet.md")

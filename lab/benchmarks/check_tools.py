@@ -1,6 +1,7 @@
 """`make check-tools`: the commands a person works with; every figure beside its bar.
 
     help         how long `bay-observation --help` takes, warm
+    bays         bays that cannot be right: is each told, and are the shipped ones left alone?
     calibration  random calibrations with wrong points: is a wrong pose ever written, is a good one?
 
 Exits with 1 where a bar does not hold.
@@ -18,7 +19,11 @@ from rich.console import Console
 
 from bay_observation.commands import DONE, FAILED, program, run_command
 from bay_observation.errors import ConfigError
+from bays import bay_ids, load_bay
+from bays.checking import check_bay
 from lab.bars import Bar, bars_table
+from lab.benchmarks.bay_cases import cases as bay_cases
+from lab.benchmarks.bay_cases import told
 from lab.benchmarks.calibration_cases import cases, outcome
 
 _HELP_S = 0.5
@@ -90,7 +95,20 @@ def _of_calibration(console: Console) -> list[Bar]:
     ]
 
 
-PARTS: dict[str, Callable[[Console], list[Bar]]] = {"help": _of_help, "calibration": _of_calibration}
+def _of_bays(console: Console) -> list[Bar]:
+    missed = [case.name for case in bay_cases() if case.words not in told(case)]
+    for name in missed:
+        console.print(f"not told: {name}")
+    yard = [load_bay(name) for name in bay_ids()]
+    shipped = sum(len(check_bay(bay, yard)) for bay in yard)
+    count = len(bay_cases())
+    return [
+        Bar(f"of {count} impossible or doubtful bays, told by name", count - len(missed), ">=", count),
+        Bar("findings in the shipped bays", shipped, "<=", 0),
+    ]
+
+
+PARTS: dict[str, Callable[[Console], list[Bar]]] = {"help": _of_help, "bays": _of_bays, "calibration": _of_calibration}
 
 
 if __name__ == "__main__":

@@ -1,0 +1,358 @@
+"""What a bay's file says that is allowed and cannot be right, or is not what its author meant.
+
+`load_bay` refuses what breaks a rule of the file. Here a bay is looked at as a hall with cameras in it, and beside the
+other bays. An *error* will not work; a *warning* works, and is probably not meant.
+"""
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from itertools import combinations, pairwise
+from typing import Literal
+
+import numpy as np
+from croniter import croniter
+from numpy.typing import NDArray
+
+from bays.camera_model import CameraModel
+from bays.models import Area, BayConfig, Camera, DailyWindow
+
+Level = Literal["error", "warning"]
+CELL_M = 1.0
+"""Side of the squares in which the floor is looked at."""
+
+_MOST_OFF_FLOOR_M = 10.0
+_HEIGHTS_M = (2.0, 60.0)
+_VIEWS_DEG = (8.0, 125.0)  # angle across the image: a telephoto lens, a very wide one
+_LEAST_SEEN = 0.01  # of the floor, by one camera
+_MOST_BLIND = 0.25  # of an area that is tracked
+_MOST_ALONE = 0.5  # of all tracked floor, that a single camera sees
+_COARSE_M = 0.25  # of floor under one pixel
+_HOLE_M2 = 20.0
+_MOST_UNNAMED = 0.1  # of the floor, in no area
+_SMALL_AREA_M = 3.0
+_FLOOR_M = (8.0, 400.0)
+_DAY = 24 * 60
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that is wrong or doubtful: `where` is a key of the file, `text` says what and what to do."""
+
+    level: Level
+    where: str
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.level}: {self.where}: {self.text}"
+
+
+@dataclass(frozen=True)
+class FloorView:
+    """How the cameras see the floor, in squares of `CELL_M`.
+
+    Attributes:
+        centres: (rows, columns, 2) metres: y grows with the row, x with the column.
+        cameras: names, of those that have a pose and a lens and take part in fusion.
+        seen: (cameras, rows, columns): whether a camera sees the square's centre, with nothing in its way.
+        metres_per_pixel: (cameras, rows, columns): floor under one pixel along the view, NaN where not seen.
+    """
+
+    centres: NDArray[np.float64]
+    cameras: tuple[str, ...]
+    seen: NDArray[np.bool_]
+    metres_per_pixel: NDArray[np.float64]
+
+    @property
+    def count(self) -> NDArray[np.int64]:
+        """(rows, columns) by how many cameras each square is seen."""
+        return np.asarray(self.seen.sum(axis=0))
+
+
+def check_bay(bay: BayConfig, others: Sequence[BayConfig] = ()) -> list[Finding]:
+    """Everything about a bay that is wrong or doubtful, errors first.
+
+    Args:
+        bay: the bay.
+        others: the other bays of the yard, which may claim the same hosts.
+    """
+    found = [
+        *_of_others(bay, others),
+        *_of_network(bay),
+        *_of_times(bay),
+        *_of_capture(bay),
+        *_of_layout(bay),
+        *_of_cameras(bay),
+        *_of_floor(bay),
+    ]
+    return sorted(found, key=lambda one: one.level)
+
+
+def floor_view(bay: BayConfig) -> FloorView:
+    """Which camera sees which square of the floor, by geometry alone."""
+    columns, rows = (max(1, math.ceil(side / CELL_M)) for side in (bay.layout.width, bay.layout.height))
+    x, y = np.meshgrid((np.arange(columns) + 0.5) * CELL_M, (np.arange(rows) + 0.5) * CELL_M)
+    centres = np.stack([x, y], axis=-1)
+    places = np.concatenate([centres, np.zeros((rows, columns, 1))], axis=-1)
+    cameras = [camera for camera in bay.cameras if camera.fusion and camera.pose and camera.intrinsics]
+    seen = np.zeros((len(cameras), rows, columns), dtype=bool)
+    scale = np.full((len(cameras), rows, columns), np.nan)
+    for number, camera in enumerate(cameras):
+        model = CameraModel.of(camera)
+        pixels, ahead = model.project(places)
+        seen[number] = ahead & model.inside(pixels)
+        away = np.linalg.norm(places - model.position, axis=-1)
+        # A pixel covers more of the floor the flatter the view is.
+        along = away**2 / (model.intrinsics.focal_px * model.position[2])
+        scale[number] = np.where(seen[number], along, np.nan)
+    return FloorView(centres, tuple(camera.name for camera in cameras), seen, scale)
+
+
+def _of_others(bay: BayConfig, others: Sequence[BayConfig]) -> Iterator[Finding]:
+    for other in others:
+        if other.bay_id == bay.bay_id:
+            continue
+        if bay.network.camera_subnet.overlaps(other.network.camera_subnet):
+            yield Finding(
+                "error",
+                "network.camera_subnet",
+                f"{bay.network.camera_subnet} overlaps that of bay {other.bay_id}: give each bay a network of its own",
+            )
+        if shared := sorted({str(c.host) for c in bay.cameras} & {str(c.host) for c in other.cameras}):
+            yield Finding("error", "cameras", f"{', '.join(shared[:3])} are cameras of bay {other.bay_id} too")
+        if bay.network.observer_ip == other.network.observer_ip:
+            yield Finding("error", "network.observer_ip", f"{bay.network.observer_ip} is bay {other.bay_id}'s observer")
+        if bay.description == other.description:
+            yield Finding("warning", "description", f"is that of bay {other.bay_id}: they look alike in Airflow")
+
+
+def _of_network(bay: BayConfig) -> Iterator[Finding]:
+    subnet, observer = bay.network.camera_subnet, bay.network.observer_ip
+    if observer not in subnet:
+        yield Finding("error", "network.observer_ip", f"{observer} lies outside {subnet}: it reaches no camera")
+    reserved = {subnet.network_address, subnet.broadcast_address} if subnet.prefixlen < 31 else set()
+    if observer in reserved:
+        yield Finding("error", "network.observer_ip", f"{observer} is the network's own or its broadcast address")
+    for camera in bay.cameras:
+        where = f"cameras.{camera.name}.host"
+        if camera.host == observer:
+            yield Finding("error", where, f"{camera.host} is the observer's own address")
+        if camera.host in reserved:
+            yield Finding("error", where, f"{camera.host} is the network's own or its broadcast address")
+
+
+def _of_times(bay: BayConfig) -> Iterator[Finding]:
+    for name in ("operating_hours", "skip_times"):
+        windows: tuple[DailyWindow, ...] = getattr(bay, name)
+        for window in windows:
+            if window.start == window.end:
+                yield Finding("warning", name, f"{window} is one minute; write 00:00-23:59 for the whole day")
+        for one, other in combinations(windows, 2):
+            if _minutes(one) & _minutes(other):
+                yield Finding("warning", name, f"{one} and {other} overlap")
+    opened = set().union(*map(_minutes, bay.operating_hours)) if bay.operating_hours else set(range(_DAY))
+    for window in bay.skip_times:
+        if not _minutes(window) & opened:
+            yield Finding("warning", "skip_times", f"{window} lies outside of the operating hours: it skips nothing")
+    if bay.schedule.observation is None:
+        return
+    slots = _slots(bay)
+    if bay.cameras and not any(bay.closed(slot) is None or not bay.closed(slot) for slot in slots):
+        yield Finding(
+            "error",
+            "operating_hours",
+            f"it is never open at a slot of its schedule {bay.schedule.observation!r} (UTC): nothing is captured",
+        )
+
+
+def _slots(bay: BayConfig) -> list[datetime]:
+    """Slots of a week."""
+    start = datetime(2025, 6, 2, tzinfo=UTC)
+    ticks = croniter(bay.schedule.observation, start, ret_type=datetime)
+    slots: list[datetime] = []
+    while len(slots) < _DAY * 7 and (not slots or slots[-1] - start < timedelta(days=7)):
+        slots.append(ticks.get_next())
+    return slots
+
+
+def _minutes(window: DailyWindow) -> set[int]:
+    """Minutes of the day inside a window."""
+    start, end = (time.hour * 60 + time.minute for time in (window.start, window.end))
+    return set(range(start, end + 1)) if start <= end else set(range(start, _DAY)) | set(range(end + 1))
+
+
+def _of_capture(bay: BayConfig) -> Iterator[Finding]:
+    cameras = len(bay.cameras)
+    if not cameras:
+        return
+    if bay.camera_quorum > cameras:
+        yield Finding("error", "camera_quorum", f"{bay.camera_quorum} frames of {cameras} cameras: no capture succeeds")
+    elif cameras >= 4 and bay.camera_quorum < cameras / 3:
+        yield Finding(
+            "warning",
+            "camera_quorum",
+            f"{bay.camera_quorum} of {cameras} cameras (1 where left out): a few frames count as the whole floor",
+        )
+    if bay.schedule.observation is None:
+        return
+    slots = _slots(bay)
+    step = min((b - a for a, b in pairwise(slots)), default=timedelta(days=1)).total_seconds()
+    if step < bay.capture_deadline + 60:
+        yield Finding(
+            "warning",
+            "schedule.observation",
+            f"a slot every {step:.0f} s, a capture may take {bay.capture_deadline:.0f} s: slots run into one another",
+        )
+
+
+def _of_layout(bay: BayConfig) -> Iterator[Finding]:
+    layout = bay.layout
+    for name, side in (("width", layout.width), ("height", layout.height)):
+        if not _FLOOR_M[0] <= side <= _FLOOR_M[1]:
+            yield Finding("warning", f"factory_layout.{name}", f"{side:g} m is no hall: are these metres?")
+    areas = layout.areas
+    for (name, one), (other_name, other) in combinations(areas.items(), 2):
+        if _overlap(one, other) and not (_holds(one, other) or _holds(other, one)):
+            yield Finding(
+                "warning",
+                f"factory_layout.areas.{name}",
+                f"overlaps {other_name} in part: nest or part them",
+            )
+    for name, area in areas.items():
+        if min(area.x[1] - area.x[0], area.y[1] - area.y[0]) < _SMALL_AREA_M:
+            yield Finding("warning", f"factory_layout.areas.{name}", "no block fits into it")
+    if areas and not any(area.tracked for area in areas.values()):
+        yield Finding("warning", "factory_layout.areas", "none is tracked: each is a turn-over area or an aisle")
+    if areas:
+        yield from _of_unnamed_floor(bay)
+
+
+def _of_unnamed_floor(bay: BayConfig) -> Iterator[Finding]:
+    view = floor_view(bay.model_copy(update={"cameras": ()}))
+    x, y = view.centres[..., 0], view.centres[..., 1]
+    named = np.zeros(x.shape, dtype=bool)
+    for area in bay.layout.areas.values():
+        named |= (x >= area.x[0]) & (x <= area.x[1]) & (y >= area.y[0]) & (y <= area.y[1])
+    left = np.maximum.accumulate(named, axis=1)
+    right = np.maximum.accumulate(named[:, ::-1], axis=1)[:, ::-1]
+    hole = ~named & left & right
+    if hole.sum() * CELL_M**2 > _HOLE_M2:
+        yield Finding(
+            "warning",
+            "factory_layout.areas",
+            f"{hole.sum() * CELL_M**2:.0f} m² between areas are in none, ({x[hole].mean():.0f}, {y[hole].mean():.0f}):"
+            " blocks there are not tracked",
+        )
+    elif (~named).mean() > _MOST_UNNAMED:
+        yield Finding("warning", "factory_layout.areas", f"{(~named).mean():.0%} of the floor is in no area")
+
+
+def _of_cameras(bay: BayConfig) -> Iterator[Finding]:
+    view = floor_view(bay)
+    share = dict(zip(view.cameras, view.seen.mean(axis=(1, 2)), strict=True))
+    for camera in bay.cameras:
+        if camera.pose is None or camera.intrinsics is None:
+            if camera.fusion and bay.enabled:
+                yield Finding(
+                    "error", f"cameras.{camera.name}", "no pose or no intrinsics: calibrate it, or fusion: false"
+                )
+            continue
+        yield from _of_pose(bay, camera)
+        yield from _of_lens(camera)
+        seen = share.get(camera.name)
+        if seen is not None and seen < _LEAST_SEEN:
+            level: Level = "error" if seen == 0 else "warning"
+            yield Finding(
+                level,
+                f"cameras.{camera.name}.pose",
+                f"it sees {seen:.1%} of the floor: pan is clockwise from above, 0 towards +y; tilt downwards",
+            )
+    for one, other in combinations([c for c in bay.cameras if c.pose is not None], 2):
+        if one.pose == other.pose:
+            yield Finding("warning", f"cameras.{other.name}.pose", f"is exactly that of {one.name}: was it copied?")
+
+
+def _of_pose(bay: BayConfig, camera: Camera) -> Iterator[Finding]:
+    pose = camera.pose
+    assert pose is not None  # noqa: S101 - the caller looked
+    where = f"cameras.{camera.name}.pose"
+    off = max(-pose.x, pose.x - bay.layout.width, -pose.y, pose.y - bay.layout.height)
+    if off > _MOST_OFF_FLOOR_M:
+        yield Finding("warning", where, f"({pose.x:g}, {pose.y:g}) lies {off:.0f} m outside of the hall")
+    if not _HEIGHTS_M[0] <= pose.z <= _HEIGHTS_M[1]:
+        yield Finding("warning", where, f"z {pose.z:g} m is no height of a camera in a hall")
+    if abs(pose.roll) > 45:
+        yield Finding("warning", where, f"roll {pose.roll:g}°: the image lies on its side")
+    if pose.tilt <= 0:
+        yield Finding("error", where, f"tilt {pose.tilt:g}°: it looks at the horizon or above; tilt counts downwards")
+
+
+def _of_lens(camera: Camera) -> Iterator[Finding]:
+    lens = camera.intrinsics
+    assert lens is not None  # noqa: S101 - the caller looked
+    where = f"cameras.{camera.name}.intrinsics"
+    angle = math.degrees(2 * math.atan(lens.width / 2 / lens.focal_px))
+    if not _VIEWS_DEG[0] <= angle <= _VIEWS_DEG[1]:
+        yield Finding(
+            "warning",
+            where,
+            f"focal_px {lens.focal_px:g} of {lens.width} px is a view of {angle:.0f}°: are these pixels?",
+        )
+    cx, cy = lens.principal_point
+    if not (0 < cx < lens.width and 0 < cy < lens.height):
+        yield Finding("error", where, f"the principal point ({cx:g}, {cy:g}) lies outside of the image")
+    elif abs(cx - lens.width / 2) > lens.width / 5 or abs(cy - lens.height / 2) > lens.height / 5:
+        yield Finding("warning", where, f"the principal point ({cx:g}, {cy:g}) is far from the image's middle")
+    if lens.width < 640 or lens.width < lens.height:
+        yield Finding("warning", where, f"{lens.width} x {lens.height} px are few, or width and height are exchanged")
+    pose = camera.pose
+    if pose is None:
+        return
+    corner = math.hypot(lens.width, lens.height) / 2 / lens.focal_px
+    if CameraModel(pose, lens).largest_radius < 0.9 * corner:
+        yield Finding("warning", where, "the distortion folds the image over before its corners: check k1, k2, k3")
+
+
+def _of_floor(bay: BayConfig) -> Iterator[Finding]:
+    view = floor_view(bay)
+    if not view.cameras:
+        return
+    x, y = view.centres[..., 0], view.centres[..., 1]
+    tracked = np.zeros(x.shape, dtype=bool)
+    for name, area in bay.layout.areas.items():
+        if not area.tracked:
+            continue
+        inside = (x >= area.x[0]) & (x <= area.x[1]) & (y >= area.y[0]) & (y <= area.y[1])
+        tracked |= inside
+        blind = float((view.count[inside] == 0).mean()) if inside.any() else 0.0
+        if blind > _MOST_BLIND:
+            yield Finding("warning", f"factory_layout.areas.{name}", f"no camera sees {blind:.0%} of it")
+    if not tracked.any():
+        return
+    alone = float((view.count[tracked] == 1).mean())
+    if alone > _MOST_ALONE:
+        yield Finding(
+            "warning", "cameras", f"one camera alone sees {alone:.0%} of the tracked floor: heights stay unsure"
+        )
+    best = np.nanmin(np.where(view.seen, view.metres_per_pixel, np.inf), axis=0)[tracked]
+    coarse = float((np.isfinite(best) & (best > _COARSE_M)).mean())
+    if coarse > _MOST_BLIND:
+        yield Finding(
+            "warning", "cameras", f"a pixel covers more than {_COARSE_M:g} m on {coarse:.0%} of the tracked floor"
+        )
+
+
+def _overlap(one: Area, other: Area) -> bool:
+    return one.x[0] < other.x[1] and other.x[0] < one.x[1] and one.y[0] < other.y[1] and other.y[0] < one.y[1]
+
+
+def _holds(outer: Area, inner: Area) -> bool:
+    x, y = outer.x[0] <= inner.x[0] and inner.x[1] <= outer.x[1], outer.y[0] <= inner.y[0] and inner.y[1] <= outer.y[1]
+    return x and y
+
+
+def worst(findings: Iterable[Finding]) -> Level | None:
+    """The worst level among findings; None where there are none."""
+    levels = {one.level for one in findings}
+    return "error" if "error" in levels else ("warning" if levels else None)

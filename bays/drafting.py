@@ -1,0 +1,72 @@
+"""A new bay's file from another bay's: its own network, not enabled, everything else as it was to be looked through."""
+
+import json
+import re
+from ipaddress import IPv4Address, IPv4Network
+from pathlib import Path
+
+from bay_observation.errors import ConfigError
+from bay_observation.files import write_atomically
+from bays.editing import read_text
+from bays.loading import bay_file, bay_ids, load_bay, parse_bay
+from bays.models import BayConfig
+
+_ADDRESS = re.compile(r"\b\d{1,3}(?:\.\d{1,3}){3}\b")
+
+
+def draft_bay(bay_id: str, source: str, subnet: IPv4Network | None, description: str | None) -> Path:
+    """Write the file of a new bay; its path.
+
+    Args:
+        bay_id: of the new bay.
+        source: id of the bay to begin from.
+        subnet: network of its cameras; the next one that no bay has, of the same size, when None.
+        description: of the new bay; its id when None.
+
+    Raises:
+        ConfigError: there is such a file already, no such source, or the network is too small or another bay's.
+    """
+    path = bay_file(bay_id)
+    if path.exists():
+        raise ConfigError(f"{path}: is there already: choose another id, or edit it")
+    before = load_bay(source)
+    chosen = subnet or _free_network(before)
+    _refuse_taken(chosen, source)
+    text = _moved(read_text(bay_file(source)), before.network.camera_subnet, chosen)
+    named = json.dumps(description or bay_id, ensure_ascii=False)
+    text = re.sub(r"^description:.*$", lambda _: f"description: {named}", text, count=1, flags=re.MULTILINE)
+    text = re.sub(r"^enabled:\s*\w+", "enabled: false", text, count=1, flags=re.MULTILINE)
+    parse_bay(path, text, bay_id)
+    write_atomically(path, text.encode())
+    return path
+
+
+def _moved(text: str, old: IPv4Network, new: IPv4Network) -> str:
+    """Every address of the old network as the like address of the new one."""
+    if new.num_addresses < old.num_addresses:
+        raise ConfigError(f"{new} is smaller than {old}: its addresses do not fit; give --subnet with /{old.prefixlen}")
+
+    def like(match: re.Match[str]) -> str:
+        try:
+            address = IPv4Address(match[0])
+        except ValueError:
+            return match[0]
+        return str(new[int(address) - int(old.network_address)]) if address in old else match[0]
+
+    return _ADDRESS.sub(like, text.replace(str(old), str(new)))
+
+
+def _free_network(before: BayConfig) -> IPv4Network:
+    taken = [load_bay(name).network.camera_subnet for name in bay_ids()]
+    network = before.network.camera_subnet
+    while True:
+        network = IPv4Network((int(network.network_address) + network.num_addresses, network.prefixlen))
+        if not any(network.overlaps(one) for one in taken):
+            return network
+
+
+def _refuse_taken(network: IPv4Network, source: str) -> None:
+    for name in bay_ids():
+        other = load_bay(name).network.camera_subnet
+        if network.overlaps(other):
+            raise ConfigError(f"{network} overlaps {other} of bay {name}: give another network than that of {source}")

@@ -1,0 +1,214 @@
+"""Sixty bays that cannot be right, or are probably not meant, and what each has to be told for."""
+
+from collections.abc import Callable, Iterator
+from copy import deepcopy
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+import bays
+from bay_observation.errors import ConfigError
+from bays import bay_ids, load_bay
+from bays.checking import check_bay
+from bays.loading import parse_bay
+
+Content = dict[str, Any]
+Change = Callable[[Content], object]
+
+
+@dataclass(frozen=True)
+class BayCase:
+    """A change to the demo's bay, and the words by which it is told."""
+
+    name: str
+    change: Change
+    words: str
+
+
+def told(case: BayCase) -> str:
+    """Everything that is said of a case's bay, by the file's own rules or by `check_bay`."""
+    path = Path(bays.__file__).with_name("demo_bay.yaml")
+    content: Content = deepcopy(yaml.safe_load(path.read_text(encoding="utf-8")))
+    content |= {"description": "Sixth bay", "network": {"camera_subnet": "127.66.0.0/24", "observer_ip": "127.66.0.1"}}
+    for camera in content["cameras"]:
+        camera["host"] = camera["host"].replace("127.60.", "127.66.")
+    case.change(content)
+    try:
+        bay = parse_bay(Path("6bay.yaml"), yaml.safe_dump(content, allow_unicode=True), "6bay")
+    except ConfigError as error:
+        return str(error)
+    return "\n".join(map(str, check_bay(bay, [load_bay(name) for name in bay_ids()])))
+
+
+def cases() -> list[BayCase]:
+    """All of them."""
+    return list(_cases())
+
+
+def _set(*path: str | int, to: Any) -> Change:
+    def change(content: Content) -> None:
+        place: Any = content
+        for key in path[:-1]:
+            place = place[key]
+        place[path[-1]] = to
+
+    return change
+
+
+def _each_camera(**values: Any) -> Change:
+    def change(content: Content) -> None:
+        for camera in content["cameras"]:
+            for key, value in values.items():
+                part = "intrinsics" if key in ("focal_px", "width", "height", "cx", "cy", "distortion") else "pose"
+                camera[part][key] = value
+
+    return change
+
+
+def _cases() -> Iterator[BayCase]:
+    yield from _network_cases()
+    yield from _time_cases()
+    yield from _camera_cases()
+    yield from _floor_cases()
+
+
+def _network_cases() -> Iterator[BayCase]:
+    def network(subnet: str, observer: str, hosts: str) -> Change:
+        def change(content: Content) -> None:
+            content["network"] = {"camera_subnet": subnet, "observer_ip": observer}
+            for camera in content["cameras"]:
+                camera["host"] = camera["host"].replace("127.66.0.", hosts)
+
+        return change
+
+    yield BayCase(
+        "an exact copy of another bay", network("127.60.0.0/24", "127.60.0.1", "127.60.0."), "overlaps that of bay"
+    )
+    yield BayCase(
+        "the subnet of another bay", network("10.150.160.0/24", "10.150.160.1", "10.150.160."), "overlaps that of"
+    )
+    yield BayCase(
+        "a wider subnet around another's", network("127.60.0.0/16", "127.60.9.1", "127.60.9."), "overlaps that of"
+    )
+    yield BayCase(
+        "hosts of another bay", network("127.60.0.0/24", "127.60.0.9", "127.60.0."), "are cameras of bay demo_bay"
+    )
+    yield BayCase(
+        "another bay's observer", network("127.60.0.0/24", "127.60.0.1", "127.60.0."), "is bay demo_bay's observer"
+    )
+    yield BayCase("another's description", _set("description", to="3Bay North Zone"), "is that of bay 3bay_north")
+    yield BayCase("an observer elsewhere", _set("network", "observer_ip", to="127.99.0.1"), "it reaches no camera")
+    yield BayCase("the observer is the network", _set("network", "observer_ip", to="127.66.0.0"), "the network's own")
+    yield BayCase("the observer broadcasts", _set("network", "observer_ip", to="127.66.0.255"), "broadcast address")
+    yield BayCase("a camera is the observer", _set("cameras", 2, "host", to="127.66.0.1"), "the observer's own address")
+    yield BayCase("a camera is the network", _set("cameras", 2, "host", to="127.66.0.0"), "the network's own")
+    yield BayCase("a camera broadcasts", _set("cameras", 2, "host", to="127.66.0.255"), "broadcast address")
+    yield BayCase("a camera outside", _set("cameras", 2, "host", to="127.67.0.5"), "lies outside camera_subnet")
+
+
+def _time_cases() -> Iterator[BayCase]:
+    hours, skip = "operating_hours", "skip_times"
+    yield BayCase("midnight to midnight", _set(hours, to=["00:00-00:00"]), "is one minute")
+    yield BayCase("hours that overlap", _set(hours, to=["08:00-12:00", "11:00-15:00"]), "overlap")
+    yield BayCase("hours twice", _set(hours, to=["08:00-12:00", "08:00-12:00"]), "overlap")
+    yield BayCase("nights that overlap", _set(hours, to=["20:00-04:00", "03:00-06:00"]), "overlap")
+    yield BayCase("skips that overlap", _set(skip, to=["08:00-08:30", "08:20-08:40"]), "overlap")
+    yield BayCase("a minute that is skipped", _set(skip, to=["08:00-08:00"]), "is one minute")
+
+    def outside(content: Content) -> None:
+        content[hours], content[skip] = ["08:00-12:00"], ["18:00-19:00"]
+
+    def covered(content: Content) -> None:
+        content[hours], content[skip] = ["08:00-12:00"], ["07:00-13:00"]
+
+    def between(content: Content) -> None:
+        content[hours], content["schedule"] = ["08:01-08:09"], {"observation": "*/10 * * * *"}
+
+    def utc(content: Content) -> None:
+        content[hours], content["schedule"] = ["08:00-17:00"], {"observation": "0 10 * * *"}
+
+    yield BayCase("a skip outside all hours", outside, "skips nothing")
+    yield BayCase("a skip over all hours", covered, "never open")
+    yield BayCase("hours between two slots", between, "never open")
+    yield BayCase("a schedule in local time", utc, "never open")
+    yield BayCase("all day is skipped", _set(skip, to=["00:00-23:59"]), "never open")
+    yield BayCase("a slot every minute", _set("schedule", to={"observation": "* * * * *"}), "run into one another")
+
+    def slow(content: Content) -> None:
+        content["capture_deadline"], content["schedule"] = 500, {"observation": "*/5 * * * *"}
+
+    yield BayCase("a capture longer than its slot", slow, "run into one another")
+    yield BayCase("a quorum above the cameras", _set("camera_quorum", to=13), "frames of 12 cameras")
+    yield BayCase("a quorum of one", _set("camera_quorum", to=1), "a few frames count")
+    yield BayCase("no quorum", lambda content: content.pop("camera_quorum"), "a few frames count")
+
+
+def _camera_cases() -> Iterator[BayCase]:
+    def pose(**values: float) -> Change:
+        return lambda content: content["cameras"][0]["pose"].update(values)
+
+    def lens(**values: Any) -> Change:
+        return lambda content: content["cameras"][0]["intrinsics"].update(values)
+
+    yield BayCase("turned away from the hall", pose(pan=0), "sees 0.0% of the floor")
+    yield BayCase("at the sky", pose(tilt=-30), "tilt counts downwards")
+    yield BayCase("at the horizon", pose(tilt=0), "tilt counts downwards")
+    yield BayCase("28 m off the hall", pose(y=68), "28 m outside of the hall")
+    yield BayCase("at the other end", pose(x=-60), "60 m outside of the hall")
+    yield BayCase("in millimetres", pose(z=150), "no height of a camera")
+    yield BayCase("on the floor", pose(z=0.5), "no height of a camera")
+    yield BayCase("on its side", pose(roll=90), "lies on its side")
+    yield BayCase("upside down", pose(roll=180), "lies on its side")
+    yield BayCase("a focal length in millimetres", lens(focal_px=12), "are these pixels?")
+    yield BayCase("a focal length of 300", lens(focal_px=300), "are these pixels?")
+    yield BayCase("a focal length of 30000", lens(focal_px=30000), "are these pixels?")
+    yield BayCase("a principal point outside", lens(cx=2500.0, cy=540.0), "lies outside of the image")
+    yield BayCase("a principal point in a corner", lens(cx=200.0, cy=200.0), "far from the image's middle")
+    yield BayCase("width and height exchanged", lens(width=1080, height=1920), "are exchanged")
+    yield BayCase("a thumbnail", lens(width=160, height=90, focal_px=120), "are few")
+    yield BayCase("a lens that folds", lens(distortion=[-2.0, 0.0, 0.0, 0.0, 0.0]), "folds the image")
+    yield BayCase(
+        "a pose that was copied",
+        lambda content: content["cameras"][1].update(pose=dict(content["cameras"][0]["pose"])),
+        "exactly that of C_2",
+    )
+    yield BayCase("one name twice", _set("cameras", 1, "name", to="C_2"), "C_2")
+    yield BayCase("one host twice", lambda c: c["cameras"][1].update(host=c["cameras"][0]["host"]), "host")
+    yield BayCase("all look straight down", _each_camera(tilt=89), "no camera sees")
+    yield BayCase("all are very narrow", _each_camera(focal_px=9000), "no camera sees")
+    yield BayCase(
+        "all are coarse", _each_camera(width=640, height=360, focal_px=130, tilt=50), "a pixel covers more than"
+    )
+
+
+def _floor_cases() -> Iterator[BayCase]:
+    def keep(*names: str) -> Change:
+        return lambda content: content.update(
+            cameras=[c for c in content["cameras"] if c["name"] in names], camera_quorum=2
+        )
+
+    yield BayCase("two cameras for the hall", keep("C_2", "D_11"), "no camera sees")
+    yield BayCase("one side alone", keep("C_2", "C_6", "C_9"), "sees")
+    yield BayCase("a floor in millimetres", _set("factory_layout", "width", to=900), "is no hall")
+    yield BayCase("a hole in the floor", lambda c: c["factory_layout"]["areas"].pop("A13"), "between areas are in none")
+    yield BayCase("areas that overlap", _set("factory_layout", "areas", "A13", "x", to=[40, 59]), "in part")
+    yield BayCase(
+        "an area of a metre", _set("factory_layout", "areas", "A1Z", to={"x": [3, 4], "y": [3, 4]}), "no block fits"
+    )
+    yield BayCase(
+        "an area beyond the floor", _set("factory_layout", "areas", "A1G", "x", to=[131, 170]), "leaves the floor"
+    )
+    yield BayCase(
+        "nothing is tracked",
+        lambda c: [area.update(kind="aisle") for area in c["factory_layout"]["areas"].values()],
+        "none is tracked",
+    )
+    yield BayCase(
+        "half of the floor in no area",
+        lambda c: c["factory_layout"].update(
+            areas={k: v for k, v in c["factory_layout"]["areas"].items() if v["y"][1] <= 20}
+        ),
+        "of the floor is in no area",
+    )

@@ -1,0 +1,74 @@
+"""What a bay's file says that is allowed and cannot be right; which camera sees which floor."""
+
+import json
+
+import numpy as np
+import pytest
+
+from bays import bay_ids, load_bay
+from bays.__main__ import main
+from bays.checking import check_bay, floor_view, worst
+from lab.benchmarks.bay_cases import BayCase, cases, told
+
+
+def test_the_shipped_bays_have_nothing_to_be_told():
+    bays = [load_bay(name) for name in bay_ids()]
+    assert {bay.bay_id: list(map(str, check_bay(bay, bays))) for bay in bays} == {name: [] for name in bay_ids()}
+
+
+def test_the_bay_of_the_cases_is_right_as_long_as_nothing_is_changed():
+    assert told(BayCase("nothing", lambda content: None, "")) == ""
+
+
+def test_there_are_sixty_cases():
+    assert len({case.name for case in cases()}) == len(cases()) >= 60
+
+
+@pytest.mark.parametrize("case", cases(), ids=lambda case: case.name.replace(" ", "_"))
+def test_a_bay_that_cannot_be_right_is_told(case):
+    assert case.words in told(case)
+
+
+def test_a_camera_sees_the_floor_below_its_axis(demo_bay):
+    view = floor_view(demo_bay)
+    assert view.seen.shape == (12, 40, 150)
+    seen = view.seen[view.cameras.index("C_6")]  # at (61.7, 40), looking towards -y
+    x, y = view.centres[seen].mean(axis=0)
+    assert x == pytest.approx(61.7, abs=3)
+    assert 10 < y < 30
+    assert not seen[:, :20].any()
+    scale = view.metres_per_pixel[view.cameras.index("C_6")]
+    assert np.nanmin(scale) > 25 / 1458  # never finer than straight below the camera
+
+
+def test_check_ends_with_what_it_found(make_bay, capsys):
+    make_bay("yard")
+    assert main(["check"]) == 0
+    assert "yard: nothing to say" in capsys.readouterr().out
+    make_bay("doubtful", camera_quorum=1, network={"camera_subnet": "127.60.0.0/24", "observer_ip": "127.60.0.1"})
+    assert main(["check", "doubtful", "--json"]) == 1
+    document = json.loads(capsys.readouterr().out)
+    levels = {one["where"]: one["level"] for one in document["findings"]["doubtful"]}
+    assert (levels["network.camera_subnet"], levels["camera_quorum"]) == ("error", "warning")
+    assert main(["check", "nowhere"]) == 2
+
+
+def test_a_warning_alone_is_an_error_only_where_that_is_asked(make_bay, bays_folder, capsys):
+    make_bay("yard", camera_quorum=1)
+    assert main(["check"]) == 0
+    assert main(["check", "--strict"]) == 1
+    (bays_folder / "broken.yaml").write_text("cameras: [")
+    assert main(["check", "yard"]) == 0
+    assert main(["check"]) == 1
+    assert "broken.yaml:1" in capsys.readouterr().err
+
+
+def test_the_worst_of_findings(demo_bay):
+    assert worst([]) is None
+    found = check_bay(demo_bay.model_copy(update={"camera_quorum": 1}))
+    assert worst(found) == "warning"
+
+
+@pytest.fixture
+def demo_bay():
+    return load_bay("demo_bay")

@@ -1,0 +1,43 @@
+"""A new bay's file from another's: its own network, not enabled, and nothing to be told of it."""
+
+import pytest
+
+from bays import load_bay
+from bays.__main__ import main
+from bays.checking import check_bay
+
+
+def test_a_new_bay_has_a_network_of_its_own(make_bay, bays_folder, capsys):
+    old = make_bay("yard")
+    assert main(["new", "yard_2", "--from", "yard", "--description", 'the "second"']) == 0
+    assert "bay-observation bay check yard_2" in capsys.readouterr().out
+    new = load_bay("yard_2")
+    assert str(new.network.camera_subnet) == "127.60.1.0/24"
+    assert str(new.network.observer_ip) == "127.60.1.1"
+    assert [int(c.host) - 256 for c in new.cameras] == [int(c.host) for c in old.cameras]
+    assert (new.enabled, new.description) == (False, 'the "second"')
+    assert new.layout == old.layout
+    assert check_bay(new, [old]) == []
+
+
+def test_the_network_may_be_given(make_bay):
+    make_bay("yard")
+    assert main(["new", "yard_2", "--from", "yard", "--subnet", "10.3.0.0/16"]) == 0
+    assert str(load_bay("yard_2").cameras[0].host) == "10.3.0.183"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["yard", "--from", "yard"], "is there already"),
+        (["yard_2", "--from", "nowhere"], "there is no bay nowhere"),
+        (["yard_2", "--from", "yard", "--subnet", "127.60.0.0/24"], "overlaps 127.60.0.0/24 of bay yard"),
+        (["yard_2", "--from", "yard", "--subnet", "10.3.0.0/28"], "smaller than"),
+        (["Yard 2", "--from", "yard"], "is no bay id"),
+    ],
+)
+def test_what_cannot_be_drafted_makes_no_file(make_bay, bays_folder, capsys, arguments, words):
+    make_bay("yard")
+    assert main(["new", *arguments]) == 2
+    assert words in capsys.readouterr().err
+    assert [path.name for path in bays_folder.iterdir()] == ["yard.yaml"]
