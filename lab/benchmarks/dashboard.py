@@ -255,7 +255,7 @@ def _open_routes(airflow: PageServer) -> list[str]:
     for method, path in [*described, *hidden]:
         for name, value in {**values, "{form}": "csv"}.items():
             path = path.replace(name, value)  # noqa: PLW2901
-        body = None if method == "GET" else {}
+        body: dict[str, str] | None = None if method == "GET" else {}
         code = httpx.request(method, f"{airflow.url}/bay{path}", json=body, timeout=30).status_code
         if code != 401:
             found.append(f"{method} {path}: {code}")
