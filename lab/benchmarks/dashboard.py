@@ -248,15 +248,17 @@ def _open_routes(airflow: PageServer) -> list[str]:
     """Routes of the dashboard that answer anything but 401 to who is not logged in."""
     headers = {"Authorization": f"Bearer {airflow.token('looker')}"}
     schema = httpx.get(f"{airflow.url}/bay/api/v1/openapi.json", headers=headers, timeout=30).raise_for_status().json()
-    hidden = ["/static/dashboard.js", "/api/v1/openapi.json", "/api/v1/docs"]
+    described = [(method.upper(), path) for path, methods in schema["paths"].items() for method in methods]
+    hidden = [("GET", path) for path in ("/static/dashboard.js", "/api/v1/openapi.json", "/api/v1/docs")]
     found = []
     values = {"{bay_id}": LIVELY, "{track_id}": f"{LIVELY}-000001", "{slot}": "20250702-000000", "{camera}": "C_2"}
-    for path in [*schema["paths"], *hidden]:
+    for method, path in [*described, *hidden]:
         for name, value in {**values, "{form}": "csv"}.items():
             path = path.replace(name, value)  # noqa: PLW2901
-        code = httpx.get(f"{airflow.url}/bay{path}", timeout=30).status_code
+        body: dict[str, str] | None = None if method == "GET" else {}
+        code = httpx.request(method, f"{airflow.url}/bay{path}", json=body, timeout=30).status_code
         if code != 401:
-            found.append(f"{path}: {code}")
+            found.append(f"{method} {path}: {code}")
     return found
 
 
