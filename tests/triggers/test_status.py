@@ -69,7 +69,7 @@ class Database:
                     id=uuid4(),
                     task_id="capture_images",
                     dag_id=f"observation_{queue}_dag",
-                    run_id="scheduled__2025-07-02T07:10:00+00:00",
+                    run_id=f"manual__{uuid4()}",
                     map_index=-1,
                     state=state,
                     try_number=1,

@@ -38,7 +38,7 @@ class TrueEvent:
 def bay() -> BayConfig:
     """Content with two empty slots and two readings, one less than the default, so that the stories stay short."""
     return load_bay("demo_bay").model_copy(
-        update={"tracking": TrackerParameters(doubt=1e-3, exit_slots=2, reading_slots=2)}
+        update={"tracking": TrackerParameters(doubt=1e-3, exit_slots=2, reading_slots=2, certain_gone=0.9)}
     )
 
 
