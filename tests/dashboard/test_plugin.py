@@ -73,9 +73,12 @@ def test_in_airflows_own_application_nothing_of_ours_answers_without_a_login(
     whole = create_app(apps="core")
     mounted = [route for route in whole.routes if isinstance(route, Mount) and route.path.startswith("/bay")]
     assert len(mounted) == 1
-    paths = [route.path for route in mounted[0].app.routes]
+    asked = {(method, route.path) for route in mounted[0].app.routes for method in route.methods or {"GET"}}
     client = client_of(whole)
 
-    codes = {path: client.get("/bay" + path.replace("{bay_id}", "yard")).status_code for path in paths}
+    codes = {
+        (method, path): client.request(method, "/bay" + path.replace("{bay_id}", "yard")).status_code
+        for method, path in asked
+    }
 
     assert set(codes.values()) == {401}
