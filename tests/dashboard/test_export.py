@@ -1,5 +1,6 @@
 """The exporter: values of every part, a wall around each, a token before all."""
 
+import os
 import subprocess
 import sys
 import urllib.error
@@ -197,7 +198,9 @@ def test_a_running_exporter(tmp_path, make_bay, store, bays_folder):
     (tmp_path / "token").write_text(TOKEN + "\n")
     port = free_port("127.0.0.1")
     command = [sys.executable, "-m", "dashboard", "export", "--listen", f"127.0.0.1:{port}"]
-    process = subprocess.Popen([*command, "--token-file", str(tmp_path / "token")], stderr=subprocess.PIPE, text=True)
+    command += ["--token-file", str(tmp_path / "token")]
+    environment = os.environ | {"AIRFLOW_HOME": str(tmp_path / "airflow")}
+    process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
     try:
         for line in process.stderr:
             if "metrics at" in line:
