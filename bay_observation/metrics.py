@@ -1,7 +1,7 @@
 """Every metric that the product gives, declared once: what sends a metric and `docs/metrics.md` are held against this.
 
 Two ways lead out. What happens in a task or a trigger is *sent*, through Airflow's own metrics (StatsD or
-OpenTelemetry, as `[metrics]` says). What stands in a database is *exported*: `python -m dashboard export` asks when
+OpenTelemetry, as `[metrics]` says). What stands in a database is *exported*: `bay-observation metrics export` asks when
 Prometheus does.
 """
 
@@ -117,8 +117,8 @@ def document() -> str:
         ),
         (
             "Exported",
-            "By `python -m dashboard export`, for Prometheus: what stands in Airflow's database, in the history and on"
-            " the storage. A part that cannot be asked is absent, and `bay_export_failed` says so.",
+            "By `bay-observation metrics export`, for Prometheus: what stands in Airflow's database, in the history and"
+            " on the storage. A part that cannot be asked is absent, and `bay_export_failed` says so.",
             EXPORTED,
         ),
     ):

@@ -262,7 +262,7 @@ CAMERA_PASSWORD: Setting[str | None] = Setting(
     empty_counts=True,
 )
 
-# The old system's Redis, for `python -m legacy` alone
+# The old system's Redis, for `bay-observation legacy` alone
 
 LEGACY_REDIS: Setting[str | None] = Setting(
     "LEGACY_REDIS",

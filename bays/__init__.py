@@ -1,6 +1,6 @@
 """What a bay is: one strict YAML file per bay, and the names that follow from its id."""
 
-from bays.loading import bay_ids, bays_path, enabled_bays, load_bay
+from bays.loading import bay_ids, bays_path, enabled_bays, load_bay, sound_bays
 from bays.migration import Migration, Owner
 from bays.models import (
     Area,
@@ -63,5 +63,6 @@ __all__ = [
     "processor_name",
     "processor_queue",
     "slot_of",
+    "sound_bays",
     "tracking_asset_uri",
 ]

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +74,24 @@ def enabled_bays() -> dict[str, BayConfig]:
     chosen = _override()
     bays = {bay_id: load_bay(bay_id) for bay_id in (bay_ids() if chosen is None else chosen)}
     return {bay_id: bay for bay_id, bay in bays.items() if bay.enabled}
+
+
+def sound_bays(faulty: Callable[[str, Exception], None]) -> dict[str, BayConfig]:
+    """The bays that run, by id, for what serves all of them: a wrong file is the fault of its own bay alone.
+
+    Args:
+        faulty: is called with the id of each bay that cannot be read, and the error.
+    """
+    found = {}
+    for bay_id in bay_ids():
+        try:
+            bay = load_bay(bay_id)
+        except Exception as error:  # noqa: BLE001 - also what no check foresaw
+            faulty(bay_id, error)
+            continue
+        if bay.enabled:
+            found[bay_id] = bay
+    return found
 
 
 def _override() -> tuple[str, ...] | None:

@@ -12,7 +12,7 @@ from datetime import UTC, datetime, time
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo
 
 from croniter import CroniterBadDateError, croniter
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
@@ -23,6 +23,7 @@ from bays.notifications import Notification
 from bays.provider_configs import PROVIDER_CONFIGS, LocalTarget, check_provider_config, installed_providers
 from bays.retention import Retention
 from bays.tracker_parameters import TrackerParameters
+from bays.zones import ZoneName
 
 # Names that `image_provider` may take; `ImageProviderFactory.register` adds to them.
 known_providers = set(PROVIDER_CONFIGS)
@@ -285,7 +286,7 @@ class BayConfig(_Strict):
     bay_id: Annotated[str, Field(pattern=f"^{BAY_ID.pattern}$")]
     description: str
     enabled: bool = False
-    timezone: str = "Asia/Seoul"
+    timezone: ZoneName = "Asia/Seoul"
     network: Network
     schedule: Schedule = Schedule()
     operating_hours: tuple[DailyWindow, ...] = ()
@@ -307,15 +308,6 @@ class BayConfig(_Strict):
     camera_down_after: Annotated[int, Field(ge=1, le=144)] = 3
     layout: Annotated[Layout, Field(alias="factory_layout")]
     migration: Migration | None = None
-
-    @field_validator("timezone")
-    @classmethod
-    def _zone_exists(cls, value: str) -> str:
-        try:
-            ZoneInfo(value)
-        except (ZoneInfoNotFoundError, ValueError) as error:
-            raise ValueError(f"{value!r} is no time zone of the IANA list, as Asia/Seoul is") from error
-        return value
 
     @field_validator("image_provider")
     @classmethod

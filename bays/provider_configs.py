@@ -9,9 +9,10 @@ from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Annotated, Any, Self
 from urllib.parse import urlsplit
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from bays.zones import ZoneName
 
 PROVIDER_GROUP = "bay_observation.image_providers"
 """Entry points by which an installed package makes its own image providers known, by name, to every process."""
@@ -110,17 +111,8 @@ class FileConfig(_Strict):
 
     base_path: Path
     time_tolerance_hours: Annotated[float, Field(strict=True, ge=0)] = 1.0
-    time_zone: str = "UTC"
+    time_zone: ZoneName = "UTC"
     growing: bool = False
-
-    @field_validator("time_zone")
-    @classmethod
-    def _zone_exists(cls, value: str) -> str:
-        try:
-            ZoneInfo(value)
-        except (ZoneInfoNotFoundError, ValueError) as error:
-            raise ValueError(f"{value!r} is no time zone of the IANA list, as Asia/Seoul is") from error
-        return value
 
     @model_validator(mode="after")
     def _is_named(self) -> Self:

@@ -17,7 +17,7 @@ from airflow.providers.standard.operators.python import PythonOperator
 from airflow.sdk import DAG, Param, get_parsing_context
 
 from bay_observation import settings
-from bays import bay_ids, load_bay, observer_queue
+from bays import observer_queue, sound_bays
 from operators.housekeeping import clean_airflow, clean_host, clean_store
 
 _log = logging.getLogger(__name__)
@@ -60,14 +60,11 @@ def housekeeping_dag() -> DAG:
 
 def _running() -> list[str]:
     """Bays that run. One whose file is wrong has no task here, and its error in `bay_config_check.py`."""
-    found = []
-    for bay_id in bay_ids():
-        try:
-            if load_bay(bay_id).enabled:
-                found.append(bay_id)
-        except Exception as error:  # noqa: BLE001 - whatever stands in one bay's file is that bay's fault
-            _log.error("bay %s has no task of housekeeping: %s", bay_id, error)
-    return found
+
+    def faulty(bay_id: str, error: Exception) -> None:
+        _log.error("bay %a has no task of housekeeping: %s", bay_id, error)
+
+    return list(sound_bays(faulty))
 
 
 # A worker that asks for another DAG is not kept waiting.

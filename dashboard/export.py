@@ -21,7 +21,7 @@ from prometheus_client.registry import Collector
 from artifacts import ArtifactStore
 from bay_observation.errors import BayObservationError, HistoryError, HistoryUnavailableError
 from bay_observation.metrics import EXPORTED
-from bays import BayConfig, bay_ids, load_bay
+from bays import BayConfig, sound_bays
 from dashboard.api.history import history
 from housekeeping.forecast import forecast
 from tracking.history import Batch, GapOutcome
@@ -78,7 +78,7 @@ class BayCollector(Collector):
             "store": of_store,
             "disk": lambda: self._of_disk(now),
         }
-        bays = list(_running_bays())
+        bays = _running_bays()
         parts |= {f"history {bay.bay_id}": lambda bay=bay: of_bay(bay, now) for bay in bays}  # type: ignore[misc]
         for part, ask in parts.items():
             began, failed = time.monotonic(), 0.0
@@ -155,7 +155,7 @@ def of_store() -> Iterator[Value]:
 
 def of_disk(now: datetime) -> Iterator[Value]:
     """How long the storage's disk lasts."""
-    found = forecast(ArtifactStore(), list(_running_bays()), now)
+    found = forecast(ArtifactStore(), _running_bays(), now)
     if found.disk:
         yield "bay_disk_free_bytes", (), float(found.free)
         yield "bay_disk_days_left", (), _NEVER_FULL if found.days_left is None else float(found.days_left)
@@ -201,12 +201,8 @@ def _of_cameras(bay: BayConfig, batches: Iterable[Batch]) -> Iterator[Value]:
         yield "bay_camera_failures_in_row", (bay.bay_id, camera.name), float(row)
 
 
-def _running_bays() -> Iterator[BayConfig]:
-    for bay_id in bay_ids():
-        try:
-            bay = load_bay(bay_id)
-        except BayObservationError as error:
-            _log.warning("bay %a is not exported: %s", bay_id, error)
-            continue
-        if bay.enabled:
-            yield bay
+def _running_bays() -> list[BayConfig]:
+    def faulty(bay_id: str, error: Exception) -> None:
+        _log.warning("bay %a is not exported: %s", bay_id, error)
+
+    return list(sound_bays(faulty).values())

@@ -1,6 +1,7 @@
 """A figure and what it is held against, and the table that shows both."""
 
 import operator
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -37,3 +38,13 @@ def bars_table(bars: Sequence[Bar], title: str = "Bars") -> Table:
         unit = f" {bar.unit}" if bar.unit else ""
         table.add_row(bar.name, f"{bar.figure:.4g}{unit}", f"{sign} {bar.bar:.4g}{unit}", bar.spread, verdict)
     return table
+
+
+def spread(figures: Sequence[float]) -> str:
+    """The least and the most of several figures, for `Bar.spread`."""
+    return f"{min(figures):.4g} to {max(figures):.4g}"
+
+
+def progress(what: str) -> None:
+    """Say on stderr what a measurement does now."""
+    print(f"... {what}", file=sys.stderr, flush=True)

@@ -1,4 +1,4 @@
-"""Whether the mapping reads what the old system has: `python -m legacy check`."""
+"""Whether the mapping reads what the old system has: `bay-observation legacy check`."""
 
 import json
 from collections.abc import Iterable, Iterator

@@ -120,7 +120,7 @@ def import_batches(
             reports[bay_id] = _import_bay(bays[bay_id], slots, history, source[:_LONGEST_SOURCE])
             slots.clear()
     if not reports and not len(problems):
-        raise HistoryError("nothing was read: no key is one of the mapping's; `python -m legacy check` says more")
+        raise HistoryError("nothing was read: no key is one of the mapping's; `bay-observation legacy check` says more")
     return ImportReport(reports, problems)
 
 

@@ -8,7 +8,6 @@ import json
 import re
 from pathlib import Path
 from typing import Annotated, Literal, Self
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -17,19 +16,12 @@ from bay_observation.errors import ArtifactError, ConfigError
 from bay_observation.files import read_regular_file
 from bays.loading import faults, read_strictly
 from bays.naming import BAY_ID
+from bays.zones import ZoneName
 
 PLACEHOLDERS = ("batch_id", "bay", "time", "camera")
 
 _MOST_BYTES = 1_000_000
 _PLACEHOLDER = re.compile(r"\{(\w*)\}")
-
-
-def _zone(value: str) -> str:
-    try:
-        ZoneInfo(value)
-    except (ZoneInfoNotFoundError, ValueError) as error:
-        raise ValueError(f"{value!r} is no time zone of the IANA list, as Asia/Seoul is") from error
-    return value
 
 
 def _template(value: str) -> str:
@@ -41,7 +33,6 @@ def _template(value: str) -> str:
     return value
 
 
-ZoneName = Annotated[str, AfterValidator(_zone)]
 Template = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_template)]
 Path_ = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^.]+(\.[^.]+)*$")]
 Name = Annotated[str, Field(min_length=1, max_length=96)]

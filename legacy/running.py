@@ -94,7 +94,8 @@ class BayState:
         holds = f"the old Redis says {self.side or 'nothing'}"
         yield f"{self.bay_id}: owner {self.owner or 'not named'}, {holds}; last published: {last}{waits}"
         if not self.late and not self.is_well:
-            yield f"{self.bay_id}: file and key differ: run `python -m legacy own {self.bay_id} {self.owner} --why ...`"
+            remedy = f"bay-observation legacy own {self.bay_id} {self.owner} --why ..."
+            yield f"{self.bay_id}: file and key differ: run `{remedy}`"
 
 
 def state_of(bay_id: str, mapping: Mapping, store: ArtifactStore, *, history: History, old: OldSide) -> BayState:

@@ -2,7 +2,7 @@
 
 A dump is JSON. Either one object, `{key: {field: value}}`, or a line for each key,
 `{"key": ..., "value": {field: value}}`; a value is a text, JSON itself, or `{"base64": ...}` for bytes that
-are no text. `python -m legacy dump` writes the second form.
+are no text. `bay-observation legacy dump` writes the second form.
 """
 
 import base64
@@ -102,7 +102,7 @@ def _hashes(path: Path, problems: Problems) -> Iterator[tuple[str, dict[str, Any
             return
         size = path.stat().st_size
         if size > _MOST_DOCUMENT_BYTES:
-            raise ConfigError(f"{path}: one document of {size} bytes: write it as lines (python -m legacy dump)")
+            raise ConfigError(f"{path}: one document of {size} bytes: write it as lines (bay-observation legacy dump)")
         document = _json(path.read_bytes())
     if not isinstance(document, dict):
         raise ConfigError(f"{path}: no dump: an object {{key: {{field: value}}}}, or a line for each key")

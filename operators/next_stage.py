@@ -110,7 +110,7 @@ class TriggerStageOperator(TriggerDagRunOperator):
         while (state := context["ti"].get_dagrun_state(self.trigger_dag_id, run_id)) not in ended:
             self.log.info("run %s of %s is %s", run_id, self.trigger_dag_id, state)
             if self.deferrable:
-                self.defer(trigger=self._end_of(run_id), method_name="execute_complete")
+                self.defer(trigger=self._end_of(run_id), method_name="execute_complete", timeout=self.execution_timeout)
             time.sleep(self.poke_interval)
         self._say(run_id, str(state))
 

@@ -19,6 +19,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import gammaln
 
 from tracking.captures import Captures
 from tracking.forms import HEIGHT, LONG, SHAPE, SHORT, TENTHS, YAW, Forms, X, Y, tenth_of
@@ -102,13 +103,14 @@ class Model:
     def missed(self, slots: Floats) -> Floats:
         """Log probability that a block that stands is not found in so many slots in a row."""
         first, again = math.log(self.rates.missed), math.log(self.rates.missed_again)
-        on = np.array([_goes_on(self.rates.missed_on, self.rates.run_slots, int(count) - 2) for count in slots])
+        on = _goes_on(self.rates.missed_on, self.rates.run_slots, slots - 2)
         return np.asarray(np.where(slots > 0, first, 0.0) + np.where(slots > 1, again, 0.0) + on)
 
     def false(self, slots: Floats) -> Floats:
         """Log of the expected number of false detections of a slot that are seen in so many slots."""
-        again = [_goes_on(self.rates.false_again, self.rates.false_slots, int(count) - 1) for count in slots]
-        return np.asarray(math.log(self.rates.false) + np.array(again))
+        return np.asarray(
+            math.log(self.rates.false) + _goes_on(self.rates.false_again, self.rates.false_slots, slots - 1)
+        )
 
     def false_confidence(self, begins: Sequence[Track]) -> Floats:
         """(n,) log of how much likelier a false detection is than a block to have such a confidence, as learned."""
@@ -249,14 +251,15 @@ class Model:
         return np.asarray(of_class + of_stage)
 
 
-def _goes_on(share: float, known: float, slots: int) -> float:
+def _goes_on(share: float, known: float, slots: Floats) -> Floats:
     """Log probability that a run goes on for so many slots more, each with that share.
 
     The share is known no better than by the slots that it was learned from: it has a beta distribution, and each slot
     more makes the next one likelier (beta-binomial, or Polya's urn: runs have heavy tails).
     """
     known += RUN_PRIOR
-    return sum(math.log((share * known + slot) / (known + slot)) for slot in range(slots))
+    on, more = share * known, np.maximum(slots, 0.0)
+    return np.asarray(gammaln(on + more) - gammaln(on) - gammaln(known + more) + gammaln(known))
 
 
 def _equal(first: Sequence[str], second: Sequence[str]) -> NDArray[np.bool_]:

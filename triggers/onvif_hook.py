@@ -129,4 +129,4 @@ def _found(bay: BayConfig, report: "CameraReport") -> str:
 
 
 def _elsewhere(bay_id: str = "BAY") -> str:
-    return f"ask on the bay's observer: python -m capture_async probe {bay_id}"
+    return f"ask on the bay's observer: bay-observation camera probe {bay_id}"

@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from bay_observation.errors import AirflowUnavailableError
-from bays import bay_ids, load_bay, observer_queue, processor_queue
+from bays import observer_queue, processor_queue, sound_bays
 from triggers.listed_queues import ListedQueues, read
 
 if TYPE_CHECKING:
@@ -222,14 +222,11 @@ def queued_tasks() -> dict[str, tuple[int, datetime]]:
 
 def expected_queues() -> set[str | None]:
     """Queues into which the enabled bays' tasks are deferred: their observers' and their processors'."""
-    queues: set[str | None] = set()
-    for bay_id in bay_ids():
-        try:
-            if load_bay(bay_id).enabled:
-                queues |= {observer_queue(bay_id), processor_queue(bay_id)}
-        except Exception as error:  # noqa: BLE001 - one bay's file is that bay's fault
-            _log.error("bay %a: whether it runs is not known: %s", bay_id, error)
-    return queues
+
+    def faulty(bay_id: str, error: Exception) -> None:
+        _log.error("bay %a: whether it runs is not known: %s", bay_id, error)
+
+    return {queue(bay_id) for bay_id in sound_bays(faulty) for queue in (observer_queue, processor_queue)}
 
 
 @contextmanager

@@ -30,7 +30,7 @@ from artifacts import ArtifactStore
 from bay_observation.commands import run_command
 from bay_observation.errors import SimulationError
 from bays import load_bay
-from lab.bars import Bar, bars_table
+from lab.bars import Bar, bars_table, spread
 from lab.benchmarks.dashboard_server import PageServer
 from lab.benchmarks.dashboard_yard import SLOT, LivelyBay
 from lab.benchmarks.filled import BAY, FILLING, START, Fill, fill
@@ -118,12 +118,12 @@ def _bars(asked: Asked, open_routes: list[str], seen: dict[str, Any], grown_mib:
         Bar("errors in the console", len(seen["console"]), "<=", 0),
         Bar("first floor after the click on Bays, median", _median(seen["first"]), "<=", 1000, "ms"),
         Bar("first floor from an empty browser, median (no bar of its own)", _median(seen["cold"]), ">=", 0, "ms"),
-        Bar("API, p95", _p95(asked.small), "<=", 100, "ms", _spread(asked.small)),
-        Bar("stays of a day, p95", _p95(asked.stays), "<=", 200, "ms", _spread(asked.stays)),
-        Bar("scrub, median of a step", statistics.median(steps), "<=", 17, "ms", _spread(steps)),
+        Bar("API, p95", _p95(asked.small), "<=", 100, "ms", spread(asked.small)),
+        Bar("stays of a day, p95", _p95(asked.stays), "<=", 200, "ms", spread(asked.stays)),
+        Bar("scrub, median of a step", statistics.median(steps), "<=", 17, "ms", spread(steps)),
         Bar("scrub, p95 of a step", _p95(steps), "<=", 25, "ms"),
         Bar("an empty frame beside it, median (no bar of its own)", statistics.median(empty), ">=", 0, "ms"),
-        Bar("an empty frame beside it, p95 (no bar of its own)", _p95(empty), ">=", 0, "ms", _spread(empty)),
+        Bar("an empty frame beside it, p95 (no bar of its own)", _p95(empty), ">=", 0, "ms", spread(empty)),
         Bar("steps that drew nothing", seen.get("undrawn", nan), "<=", 0, spread=f"{sum(changed)} changes"),
         Bar("floors drawn in parts that differ from the whole", seen.get("differing", nan), "<=", 0, spread="of 12"),
         Bar("bundle, gzip", len(gzip.compress(BUNDLE.read_bytes())) / 1000, "<=", 120, "kB"),
@@ -310,10 +310,6 @@ def _median(values: Sequence[float]) -> float:
 
 def _p95(values: Sequence[float]) -> float:
     return sorted(values)[int(0.95 * (len(values) - 1))] if values else float("nan")
-
-
-def _spread(values: Sequence[float]) -> str:
-    return f"{min(values):.4g} to {max(values):.4g}"
 
 
 if __name__ == "__main__":

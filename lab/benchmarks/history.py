@@ -30,6 +30,7 @@ from bay_observation.commands import run_command
 from bay_observation.errors import SimulationError
 from bays import BayConfig, batch_id, load_bay
 from fusion.types import FusedBlock, FusionResult
+from lab.bars import progress
 from lab.benchmarks.filled import BAY, FILLING, START, Fill, fill, refuse_used
 from lab.benchmarks.year import SLOTS_A_DAY
 from lab.services.postgresql import PostgreSQL
@@ -88,7 +89,7 @@ def _kept(options: argparse.Namespace) -> None:
     with PostgreSQL(FILLING, options.fill) as server:
         done = _filled(server, options)
     done.keep(options.fill)  # last: a folder without it was not filled to its end
-    _progress(f"to ask it: make bench-history ARGS='--folder {options.fill}'")
+    progress(f"to ask it: make bench-history ARGS='--folder {options.fill}'")
 
 
 def _of_kept(options: argparse.Namespace) -> dict[str, Any]:
@@ -106,9 +107,9 @@ def _of_new(options: argparse.Namespace) -> dict[str, Any]:
 
 def _filled(server: PostgreSQL, options: argparse.Namespace) -> Fill:
     days = max(8, round(365 * options.scale))
-    _progress(f"{server.version}: {options.bays} bays of {options.blocks} blocks, {days} days")
-    done = fill(server, bays=options.bays, blocks=options.blocks, days=days, seed=options.seed, on_progress=_progress)
-    _progress(f"{sum(done.rows.values())} rows in {done.seconds:.0f} s")
+    progress(f"{server.version}: {options.bays} bays of {options.blocks} blocks, {days} days")
+    done = fill(server, bays=options.bays, blocks=options.blocks, days=days, seed=options.seed, on_progress=progress)
+    progress(f"{sum(done.rows.values())} rows in {done.seconds:.0f} s")
     return done
 
 
@@ -121,7 +122,7 @@ def measure(server: PostgreSQL, done: Fill, options: argparse.Namespace) -> dict
     bay = load_bay(BAY)
     server.warm()
     load = os.getloadavg()[0]
-    _progress("asking")
+    progress("asking")
     with History(server.url) as history:
         figures = [_asked(question, options) for question in _questions(history, bay, done, options.seed)]
         figures.append(_written(history, bay, done.blocks))
@@ -313,10 +314,6 @@ def _table(results: dict[str, Any]) -> Table:
             verdict,
         )
     return table
-
-
-def _progress(what: str) -> None:
-    print(f"... {what}", file=sys.stderr, flush=True)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -24,7 +24,7 @@ from rich.table import Table
 
 from bay_observation.commands import run_command
 from bay_observation.errors import SimulationError
-from lab.bars import Bar, bars_table
+from lab.bars import Bar, bars_table, progress, spread
 from lab.benchmarks.yard import Cameras, Yard, allow_open_files, draw_frames
 from lab.machine import machine
 
@@ -79,11 +79,11 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         "settings": {name: value for name, value in vars(options).items() if name not in ("out", "no_picture")},
     }
     with tempfile.TemporaryDirectory(prefix="load-test-") as folder:
-        _tell("drawing frames")
+        progress("drawing frames")
         frames = draw_frames(Path(folder), options.frames)
         results["frames_kb"] = [round(path.stat().st_size / 1000) for path in frames]
         pace = {"latency_s": options.latency, "soap_latency_s": options.soap_latency}
-        _tell(f"{max(options.sizes)} cameras")
+        progress(f"{max(options.sizes)} cameras")
         yard = Yard(max(options.sizes), **pace, frames=frames)
         with yard as cameras:
             few = cameras.first(options.sizes[0])
@@ -213,7 +213,7 @@ def _beside_faults(results: dict[str, Any]) -> list[Bar]:
     deadline = results["settings"]["deadline"] + _TICK_S
     return [
         _median("one hangs, one drips, one refuses: delay of the others", delays, 10, "%"),
-        Bar("and the batch returns at its deadline", max(walls), "<=", deadline, "s", _spread(walls)),
+        Bar("and the batch returns at its deadline", max(walls), "<=", deadline, "s", spread(walls)),
     ]
 
 
@@ -239,12 +239,12 @@ def _after_many(results: dict[str, Any]) -> list[Bar]:
 
 
 def _median(name: str, figures: Sequence[float], bar: float, unit: str) -> Bar:
-    return Bar(name, statistics.median(figures), "<=", bar, unit, _spread(figures))
+    return Bar(name, statistics.median(figures), "<=", bar, unit, spread(figures))
 
 
 def _worst_lag(name: str, measurements: Sequence[dict[str, Any]]) -> Bar:
     lags_ms = [1000 * lag for lag in _of(measurements, "lag_s")]
-    return Bar(name, max(lags_ms), "<=", 100, "ms", _spread(lags_ms))
+    return Bar(name, max(lags_ms), "<=", 100, "ms", spread(lags_ms))
 
 
 def loop_seconds(results: dict[str, Any]) -> float:
@@ -262,7 +262,7 @@ def _run(case: str, cameras: Cameras, what: str, **settings: Any) -> dict[str, A
     Raises:
         SimulationError: it failed or hung.
     """
-    _tell(what)
+    progress(what)
     orders = json.dumps({"case": case, "cameras": cameras.to_json(), "settings": settings}) + "\n"
     try:
         done = subprocess.run(
@@ -329,14 +329,6 @@ def _slowest(results: dict[str, Any], size: str) -> float:
 
 def _of(measurements: Sequence[dict[str, Any]], name: str) -> list[float]:
     return [one[name] for one in measurements]
-
-
-def _spread(values: Sequence[float]) -> str:
-    return f"{min(values):.4g} to {max(values):.4g}"
-
-
-def _tell(what: str) -> None:
-    print(f"... {what}", file=sys.stderr, flush=True)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -30,7 +30,7 @@ from bay_observation.commands import run_command
 from bay_observation.errors import BayObservationError
 from bays import batch_id, dag_id
 from bays.naming import TaskType
-from lab.bars import Bar, bars_table
+from lab.bars import Bar, bars_table, progress, spread
 from lab.benchmarks.timeline import ACCOUNTS, TASKS, TASKS_OF, Batch, account, messages, read_task
 from lab.cluster import STAGES, Cluster, missing
 from lab.cluster.settings import section_of_base_env
@@ -101,7 +101,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     # A cluster that fails leaves its logs.
     home = options.home or Path(tempfile.mkdtemp(prefix="bench-pipeline-"))
     for folder, name, leave_out in (("before", _BEFORE, speed), ("after", _AFTER, frozenset[str]())):
-        _tell(f"{name}: a cluster of {len(_BAYS)} bays is built in {home / folder}")
+        progress(f"{name}: a cluster of {len(_BAYS)} bays is built in {home / folder}")
         results["cases"][name] = _case(home / folder, leave_out, options)
     if options.home is None:
         shutil.rmtree(home)
@@ -121,10 +121,10 @@ def _case(home: Path, leave_out: Collection[str], options: argparse.Namespace) -
         env={"OMP_NUM_THREADS": "1"},
     ) as cluster:
         slots = (_FIRST + number * _SLOT for number in range(1 + 2 * options.slots))
-        _tell("warm-up")
+        progress("warm-up")
         _send(cluster, next(slots), _BAYS)
         for number in range(options.slots):
-            _tell(f"slot {number + 1} of {options.slots}: one bay alone, then all")
+            progress(f"slot {number + 1} of {options.slots}: one bay alone, then all")
             sent["alone"].append(_send(cluster, next(slots), [_BAYS[number % len(_BAYS)]]))
             sent["together"].append(_send(cluster, next(slots), _BAYS))
         load = os.getloadavg()[0]
@@ -210,7 +210,7 @@ def bars_of(case: Mapping[str, Any]) -> list[Bar]:
     shares = [batch["own_share_s"] for slot in case["alone"] for batch in slot["batches"]]
     alone, together = ([slot["total_s"] for slot in case[kind]] for kind in ("alone", "together"))
     return [
-        Bar("Airflow's own share of a batch", statistics.median(shares), "<=", _SHARE_BAR_S, "s", _spread(shares)),
+        Bar("Airflow's own share of a batch", statistics.median(shares), "<=", _SHARE_BAR_S, "s", spread(shares)),
         Bar(
             "three bays at once, over one alone: slot due until all are tracked",
             _ratio(case, "total_s"),
@@ -274,14 +274,6 @@ def _cells(means: Mapping[str, float]) -> list[str]:
 
 def _median(values: Iterable[float]) -> str:
     return f"{statistics.median(values):.2f}"
-
-
-def _spread(values: Sequence[float]) -> str:
-    return f"{min(values):.3g} to {max(values):.3g}"
-
-
-def _tell(what: str) -> None:
-    print(f"... {what}", file=sys.stderr, flush=True)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -34,7 +34,7 @@ from rich.console import Console
 from bay_observation.commands import run_command
 from bay_observation.errors import BayObservationError, SimulationError
 from bays import observer_queue, onvif_connection_id
-from lab.bars import Bar, bars_table
+from lab.bars import Bar, bars_table, progress, spread
 from lab.benchmarks.deferred import DAG_FILE
 from lab.benchmarks.yard import Cameras, Yard, allow_open_files, draw_frames
 from lab.machine import machine
@@ -82,7 +82,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     home = Path(tempfile.mkdtemp(prefix="bench-triggerer-"))
     with ExitStack() as stack:
         stack.callback(shutil.rmtree, home, ignore_errors=True)
-        _tell(f"{options.bays * options.cameras} cameras")
+        progress(f"{options.bays * options.cameras} cameras")
         yard = Yard(
             options.bays * options.cameras,
             latency_s=options.latency,
@@ -94,14 +94,14 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         database = stack.enter_context(PostgreSQL({"fsync": "off"}))
         metrics = stack.enter_context(Statsd())
         environment = _environment(home, database.url, cameras, names) | metrics.environment
-        _tell("Airflow's database")
+        progress("Airflow's database")
         _run([sys.executable, "-m", "airflow", "db", "migrate"], environment)
-        _tell(f"{len(names) * options.waves} runs")
+        progress(f"{len(names) * options.waves} runs")
         deferring = stack.enter_context(_Deferring(home, environment, names, options.waves))
         triggerer = stack.enter_context(_Triggerer(home, environment, names))
         waves = []
         for number in range(options.waves):
-            _tell(f"wave {number + 1} of {options.waves}: {len(names)} captures")
+            progress(f"wave {number + 1} of {options.waves}: {len(names)} captures")
             cameras.show(number)
             waves.append(_wave(number, deferring, triggerer, metrics, home / "data"))
     return {
@@ -121,11 +121,17 @@ def bars_of(results: Mapping[str, Any]) -> list[Bar]:
     seconds = [capture["seconds"] for capture in captures]
     lags = [wave["lag_ms"] for wave in waves]
     deadline = f"{settings['deadline']:g} s"
-    spread = f"{min(seconds):.3g} to {max(seconds):.3g} s"
     return [
-        Bar(f"captures later than their deadline of {deadline}, of {len(captures)}", late, "<=", 0, "", spread),
+        Bar(
+            f"captures later than their deadline of {deadline}, of {len(captures)}",
+            late,
+            "<=",
+            0,
+            "",
+            f"{spread(seconds)} s",
+        ),
         Bar("captures with the frames of all cameras", whole, ">=", len(captures)),
-        Bar("largest loop lag while cameras are asked", max(lags), "<=", _LAG_BAR_MS, "ms", _spread(lags)),
+        Bar("largest loop lag while cameras are asked", max(lags), "<=", _LAG_BAR_MS, "ms", spread(lags)),
     ]
 
 
@@ -393,14 +399,6 @@ def _run(command: Sequence[str], environment: Mapping[str, str]) -> None:
 
 def _cpu_s(processes: Sequence[psutil.Process]) -> float:
     return sum(sum(process.cpu_times()[:2]) for process in processes)
-
-
-def _spread(figures: Sequence[float]) -> str:
-    return f"{min(figures):.3g} to {max(figures):.3g}"
-
-
-def _tell(what: str) -> None:
-    print(f"... {what}", file=sys.stderr, flush=True)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -249,7 +249,12 @@ PLAIN = st.recursive(
 @given(st.dictionaries(st.sampled_from(["C_4", "blocks", "", "\udc80"]), PLAIN | st.binary(max_size=20), max_size=3))
 def test_whatever_a_hash_holds_is_read_or_named(fields):
     mapping = load_mapping(SHIPPED)
-    decoder = Decoder(mapping, {"3bay_north": load_bay("3bay_north")}, Problems())
+    problems = Problems()
+    decoder = Decoder(mapping, {"3bay_north": load_bay("3bay_north")}, problems)
+    found = list(decoder.document("here", "3bay_north_20250702-100000", fields))
     for name in ("cctv_image_state:3bay_north_20250702-100000", "bay_floor_state:3bay_north_20250702-100000"):
-        list(decoder.hash(name, fields))
-        list(decoder.document("here", "3bay_north_20250702-100000", fields))
+        found += decoder.hash(name, fields)
+    assert {batch.slot for batch in found} <= {SLOT}
+    blocks = [block for batch in found for block in batch.blocks or ()]
+    assert all(math.isfinite(value) for one in blocks for value in (one.x, one.y, one.length, one.width, one.height))
+    assert all(problem.what and problem.count >= 1 for problem in problems)

@@ -76,7 +76,7 @@ def test_a_camera_that_cannot_be_reached_from_here(connection, camera):
     assert not passed
     assert f"camera {camera.name} of bay yard" in said
     assert "unreachable" in said
-    assert "ask on the bay's observer: python -m capture_async probe yard" in said
+    assert "ask on the bay's observer: bay-observation camera probe yard" in said
     assert PASSWORD not in said
 
 
