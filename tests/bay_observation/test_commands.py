@@ -27,8 +27,10 @@ INNER = {
     "lab/simulation/failing_store.py",
 }
 
+# Where a shell started the tests in the background, their children ignore Ctrl-C: not those that are tried with it.
 WALL = """
-import sys
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from bay_observation.commands import run_command
 from bay_observation.errors import ConfigError
 
