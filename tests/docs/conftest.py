@@ -1,5 +1,6 @@
 """The bay and the day that the documentation's examples speak of."""
 
+import hashlib
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -14,6 +15,7 @@ from bays import BayConfig, batch_id
 from fusion.types import FusedBlock, FusionResult
 from inference.types import CameraObservation, DetectedObject, Observation
 from tracking import Tracker
+from tracking.history import History, TrackedBatch
 
 SLOT = datetime(2025, 7, 2, 7, 10, tzinfo=UTC)
 BATCH = "3bay_north_20250702-071000"
@@ -51,6 +53,26 @@ def day(make_bay, store, make_capture, tmp_path) -> Day:
         fusion,
         tracking,
     )
+
+
+@pytest.fixture
+def kept_history(day, store, monkeypatch) -> None:
+    """The history of that day, of yesterday's evening and of now."""
+    monkeypatch.delenv("HISTORY_DB", raising=False)
+    now = datetime.now(UTC).replace(second=0, microsecond=0)
+    now -= timedelta(minutes=now.minute % 10)
+    evening = now.astimezone(day.bay.zone).replace(hour=0, minute=0) - timedelta(hours=2)
+    slots = [
+        start + number * timedelta(minutes=10) for start in (SLOT, evening.astimezone(UTC)) for number in range(-4, 1)
+    ]
+    state, before = None, None
+    with History.at(store.root) as history, history.writer(day.bay.bay_id) as writer:
+        for slot in [*slots, now]:
+            floor = _floor(day.bay, slot, moved=slot >= SLOT - timedelta(minutes=10))
+            result = Tracker(day.bay, state).update(floor)
+            sha256 = hashlib.sha256(floor.batch_id.encode()).hexdigest()
+            writer.replace(before, [TrackedBatch(result, sha256, floor.cameras, floor.missing_cameras)])
+            state, before = result.state, result
 
 
 def _write_grey_frames(bay: BayConfig, folder: Path) -> None:
