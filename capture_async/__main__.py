@@ -289,7 +289,10 @@ def _overlay(bay: BayConfig, options: argparse.Namespace) -> int:
 def _overlaid_frame(bay: BayConfig, camera: Camera, options: argparse.Namespace) -> tuple[bytes, str]:
     """The frame to draw on, and where it comes from."""
     if options.frame is not None:
-        return options.frame.read_bytes(), f"{options.frame}, given as a frame"
+        try:
+            return options.frame.read_bytes(), f"{options.frame}, given as a frame"
+        except OSError as error:
+            raise ConfigError(f"--frame {options.frame}: cannot be read: {error.strerror or error}") from error
     if options.live:
         return asyncio.run(_live_frame(bay, camera, None if options.no_login else _login(bay))), "a live frame"
     from artifacts import ArtifactStore
