@@ -33,10 +33,10 @@ RUN_BY = {
 }
 # A line of an example that is not run, and why.
 NOT_RUN = {
-    r"make \S+": "a target; CI runs lint, test and the image, the rest is measured by hand",
+    r"make .+": "a target; CI runs lint, test and the image, the rest is measured by hand",
     r"\./start-\S+\.sh .*|deploy/compose\.sh .*|docker .*|mount .*": "hosts and containers: tests/compose/run.py",
     r"\$EDITOR .*|read -rs .*": "a person types",
-    r"ssh .*": "another host",
+    r"export .*": "sets a variable of the shell",
     r"curl .*": "asks a server: tests/dashboard/test_api.py asks the same",
     r"airflow connections add .*": "Airflow's own command, on its database",
     r"openssl .*": "another program's",
@@ -48,6 +48,7 @@ NOT_RUN = {
     r"bay-observation triggerers status.*": "asks Airflow's database: tests/triggers/test_status.py",
     r"bay-observation metrics export --token-file.*": "a service: tests/dashboard/test_export.py",
     r"bay-observation store replicate": "a service: tests/artifacts/test_replication.py",
+    r"bay-observation store convert .*": "needs a store of format 1: tests/artifacts/test_format1.py",
     r"bay-observation store clean --airflow.*": "cleans Airflow's database: tests/housekeeping",
     r"bay-observation legacy .*": "an old Redis: tests/legacy runs each of them",
     r"\.venv/bin/python -m pytest.*": "this is what runs",
@@ -80,11 +81,17 @@ class Example:
 
     @property
     def commands(self):
-        """Each line that a person types, continued lines joined."""
+        """Each line that a person types, continued lines joined, and the lines that the page shows below it."""
         joined = self.text.replace("\\\n", " ")
         if self.language == "bash":
-            return [line for line in joined.splitlines() if line.strip()]
-        return re.findall(r"^\S*[$] +(.*)", joined, re.MULTILINE)
+            return [(line, []) for line in joined.splitlines() if line.strip()]
+        found = []
+        for line in joined.splitlines():
+            if typed := re.fullmatch(r"\S*[$] +(.*)", line):
+                found.append((typed[1], []))
+            elif line.strip():
+                found[-1][1].append(line)
+        return found
 
 
 def examples():
@@ -103,9 +110,11 @@ def by_page():
 
 
 def why_not(line):
-    words = shlex.join(shlex.split(line, comments=True)) if "<" not in line else line
-    typed = line.partition("  #")[0].strip()
-    return next((why for pattern, why in NOT_RUN.items() if re.fullmatch(pattern, typed)), "") if words else "empty"
+    return next((why for pattern, why in NOT_RUN.items() if re.fullmatch(pattern, _without_comment(line))), "")
+
+
+def _without_comment(line):
+    return re.split(r" +# ", line, maxsplit=1)[0].strip()
 
 
 def test_every_example_is_run_or_says_why_not():
@@ -116,11 +125,12 @@ def test_every_example_is_run_or_says_why_not():
 
 
 def test_no_reason_is_left_over():
-    lines = [line.partition("  #")[0].strip() for several in by_page().values() for line in several]
+    lines = [_without_comment(line) for several in by_page().values() for line, _ in several]
     assert [p for p in NOT_RUN if not any(re.fullmatch(p, line) for line in lines)] == []
     kinds = {(one.page, one.language) for one in examples()}
     assert [kind for kind in {*RUN_BY, *SHOWN} if kind not in kinds] == []
-    assert [path for path in RUN_BY.values() if not (PROJECT / path).is_file()] == []
+    named = re.findall(r"tests/[\w/.]+", " ".join([*RUN_BY.values(), *NOT_RUN.values(), *SHOWN.values()]))
+    assert [path for path in named if not (PROJECT / path.rstrip(".")).exists()] == []
 
 
 @pytest.mark.parametrize("example", [one for one in examples() if one.language == "yaml"], ids=lambda one: one.page)
@@ -136,8 +146,18 @@ def test_keys_of_a_bay_are_keys_of_a_bay(example, make_bay):
     parse_bay(Path("yard.yaml"), yaml.safe_dump(content | part), "yard")
 
 
+@pytest.fixture(scope="module")
+def drawn_frame():
+    """Of camera C_4, as the simulation draws it."""
+    from bays import load_bay
+    from lab.simulation.rendering import FrameSource
+    from lab.simulation.yard import DEFAULT_START, Yard
+
+    return FrameSource(Yard(load_bay("demo_bay"), blocks=0))("C_4", DEFAULT_START)
+
+
 @pytest.fixture
-def desk(day, kept_history, tmp_path, monkeypatch):
+def desk(day, kept_history, drawn_frame, tmp_path, monkeypatch):
     """A folder to work in: the shipped bays beside the examples' one, a store and a history of that day and of now."""
     for path in (PROJECT / "bays").glob("*.yaml"):
         target = tmp_path / "bays" / path.name
@@ -146,29 +166,35 @@ def desk(day, kept_history, tmp_path, monkeypatch):
     folder = tmp_path / "desk"
     folder.mkdir()
     monkeypatch.chdir(folder)
-    (folder / "blocks.csv").write_text("number,area\n4412P,A13\n")
+    monkeypatch.setenv("SPOOL_PATH", str(tmp_path / "spool"))
+    (folder / "frames").mkdir()
+    (folder / "frames" / f"{day.bay.bay_id}_C_4_20250702071000.jpg").write_bytes(drawn_frame)
+    (folder / "blocks.csv").write_text("number,area\n4413P,A27\n")
     (folder / "params.yaml").write_text("camera_quorum: 6\nmodels: {min_confidence: 0.35}\n")
     return folder
 
 
+# Pages that show another store's figures below a command.
+EXAMPLE_FIGURES = {"storage.md"}
 # Of the examples' small day: one that has no answer there.
 STATUS = {
     r"bay-observation camera check-poses .*": 3,  # two blocks are too few to judge twelve cameras by
     r"bay-observation camera health .*": 1,  # no capture was recorded
-    r"bay-observation store replicate --once": 0,
 }
 
 
 @pytest.mark.slow(3)
 @pytest.mark.parametrize("page", sorted(by_page()))
 def test_the_commands_of_a_page_run_in_their_order(page, desk):
-    for line in by_page()[page]:
+    for line, shown in by_page()[page]:
         if why_not(line):
             continue
         status, said = _typed(line, desk)
-        typed = line.partition("  #")[0].strip()
+        typed = _without_comment(line)
         expected = next((value for pattern, value in STATUS.items() if re.fullmatch(pattern, typed)), 0)
         assert status == expected, f"{page}: {line}\nends with {status}:\n{said[-3000:]}"
+        if page not in EXAMPLE_FIGURES:
+            assert [text for text in shown if text not in said] == [], said
 
 
 def _typed(line, folder):
