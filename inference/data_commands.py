@@ -256,9 +256,10 @@ def _import(options: argparse.Namespace) -> int:
     from inference.datasets import read_dataset, write_dataset
     from inference.datasets.findings import findings, renamed, within_frames
 
+    names = _names(options.rename)
     _refuse_existing(options.out)
     stages = STAGES if options.bay is None else load_bay(options.bay).models.stages
-    dataset = renamed(read_dataset(options.source, options.from_format), _names(options.rename))
+    dataset = renamed(read_dataset(options.source, options.from_format), names)
     found = findings(dataset, stages)
     refused = any(one.severity == "error" for one in found)
     if not options.json:

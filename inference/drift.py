@@ -160,7 +160,7 @@ class Reference:
         found = []
         for i, camera in enumerate(self.cameras):
             measures = [
-                MeasureDrift(name, self._usual[i, k], now[i, k], off[i, k], self._limits[i, k])
+                MeasureDrift(name, *(float(one[i, k]) for one in (self._usual, now, off, self._limits)))
                 for k, name in enumerate(MEASURES)
                 if np.isfinite(off[i, k]) and np.isfinite(self._limits[i, k])
             ]

@@ -115,7 +115,7 @@ class _Loop:
 
 def _store_day(bay: BayConfig, root: Path) -> dict[str, LabelledFrame]:
     """Store a day's frames; their true labels by the frames' names."""
-    store, truth = ArtifactStore(root), {}
+    store, truth = ArtifactStore(root), dict[str, LabelledFrame]()
     slots = FRAMES // len(bay.cameras)
     for frames in _slots(bay, _TRAINING_SEED, slots):
         moment = frames[0].captured_at

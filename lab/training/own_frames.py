@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -106,14 +107,13 @@ def _box(thing: LabelledObject, scale: float) -> tuple[float, float, float, floa
     return left, top, right, bottom
 
 
-def _record(sample: Sample) -> dict[str, object]:
+def _record(sample: Sample) -> dict[str, Any]:
     return {"picture": sample.path.name, "size": sample.size, "labels": [asdict(label) for label in sample.labels]}
 
 
-def _sample(folder: Path, record: dict[str, object]) -> Sample:
-    labels = tuple(Label(**{**label, "box": tuple(label["box"])}) for label in record["labels"])  # type: ignore[attr-defined]
-    width, height = record["size"]  # type: ignore[misc]
-    return Sample(folder / str(record["picture"]), (width, height), labels)
+def _sample(folder: Path, record: dict[str, Any]) -> Sample:
+    labels = tuple(Label(**{**label, "box": tuple(label["box"])}) for label in record["labels"])
+    return Sample(folder / record["picture"], (record["size"][0], record["size"][1]), labels)
 
 
 def _digest(frames: Sequence[LabelledFrame], classes: Sequence[str]) -> str:

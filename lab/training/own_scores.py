@@ -152,7 +152,7 @@ def matched(
     found: Iterable[LabelledObject], labels: Sequence[LabelledObject]
 ) -> list[tuple[LabelledObject, LabelledObject | None]]:
     """Each found object, the surest first, with the label that it is; a label is one object's only."""
-    free, pairs = list(labels), []
+    free, pairs = list(labels), list[tuple[LabelledObject, LabelledObject | None]]()
     for thing in sorted(found, key=lambda one: -(one.confidence or 0.0)):
         best = max(free, key=lambda label: box_iou(thing.box, label.box), default=None)
         if best is not None and box_iou(thing.box, best.box) >= _MATCH_IOU:

@@ -1,7 +1,6 @@
 """From frames to labels and back, as a person types it."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -95,8 +94,6 @@ def test_wrong_use_makes_nothing(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert main(arguments) == status
-    if arguments[0] == "import" or why.startswith(("write", "name", "--")):
-        assert status == 2 or arguments[0] == "import"
     assert why in capsys.readouterr().err
     assert not (tmp_path / "x").exists()
 
@@ -130,9 +127,7 @@ def test_the_shipped_models_are_in_order(capsys: Any) -> None:
 
 
 @pytest.mark.slow(3)
-def test_every_checkpoint_that_is_wrong_is_named_with_its_remedy(
-    make_bay: Callable[..., Any], tmp_path: Path, capsys: Any
-) -> None:
+def test_every_checkpoint_that_is_wrong_is_named_with_its_remedy(tmp_path: Path, capsys: Any) -> None:
     shipped = load_bay("demo_bay").models
     content = torch.load(Path(__file__).parents[2] / shipped.yolo_detection, map_location="cpu", weights_only=False)
     names = dict(content["model"].names)
