@@ -1,7 +1,7 @@
-"""`python -m dashboard`: the metrics for Prometheus, and its alerts to people.
+"""`python -m dashboard export`: the metrics for Prometheus. See docs/monitoring.md.
 
-See docs/monitoring.md and docs/alerting.md. Both services run on the main server, where Airflow's database, the history
-and the storage are at hand. Who asks them needs their token: `Authorization: Bearer TOKEN`.
+Runs on the main server, where Airflow's database, the history and the storage are at hand. A scraper needs the
+token: `Authorization: Bearer TOKEN`.
 """
 
 import argparse
@@ -13,7 +13,6 @@ from threading import Event
 
 from bay_observation.commands import DONE, failed, program, run_command
 from bay_observation.errors import BayObservationError
-from dashboard.alerting.commands import add_commands
 from dashboard.serving import address
 
 
@@ -26,7 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = make_parser().parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
     try:
-        return int(options.run(options))
+        return _print() if options.once else _serve(options)
     except BayObservationError as error:
         return failed(error)
 
@@ -42,8 +41,6 @@ def make_parser() -> argparse.ArgumentParser:
     export.add_argument("--token-file", type=Path, metavar="FILE", help="holds the token that a scraper must send")
     export.add_argument("--every", type=_seconds, default=30.0, help="seconds for which values are kept (30)")
     export.add_argument("--once", action="store_true", help="print the metrics and end; no token is needed")
-    export.set_defaults(run=lambda options: _print() if options.once else _serve(options))
-    add_commands(commands)
     return parser
 
 

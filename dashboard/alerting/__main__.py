@@ -1,4 +1,7 @@
-"""`bay-observation alerts ...`: the arguments of the commands, and what each does. See docs/alerting.md."""
+"""`python -m dashboard.alerting`: alerts and events to people. See docs/alerting.md.
+
+It runs on the main server, where the history and Airflow's Connections are at hand.
+"""
 
 import argparse
 import getpass
@@ -7,7 +10,7 @@ import secrets
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,8 +19,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from bay_observation.commands import DONE
-from bay_observation.errors import ConfigError
+from bay_observation.commands import DONE, failed, program, run_command
+from bay_observation.errors import BayObservationError, ConfigError
 from dashboard.serving import address
 
 if TYPE_CHECKING:
@@ -29,11 +32,25 @@ _OF_LATE = timedelta(days=1)
 _log = logging.getLogger(__name__)
 
 
-def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Add `alerts` and its commands to a parser's."""
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command.
+
+    Returns:
+        0 when it is done or stopped; 1 where a channel took nothing or there is no such alert; 2 for wrong use.
+    """
+    options = make_parser().parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
+    try:
+        return int(options.run(options))
+    except BayObservationError as error:
+        return failed(error)
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """The commands and their arguments."""
     text = "Alerts and events to people, by the file of the routes."
-    own = commands.add_parser("alerts", help="alerts and events to people", description=text)
-    words = own.add_subparsers(dest="word", required=True)
+    parser = argparse.ArgumentParser(prog=program("python -m dashboard.alerting"), description=text)
+    words = parser.add_subparsers(dest="command", required=True)
 
     serve = words.add_parser("serve", help="take alerts from Alertmanager and send, until it is stopped")
     serve.add_argument(
@@ -71,6 +88,7 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     tried.add_argument("channel", help="its name")
     tried.add_argument("--routes", type=Path, metavar="FILE", help="the file of the routes (ALERT_ROUTES)")
     tried.set_defaults(run=_try)
+    return parser
 
 
 def _serve(options: argparse.Namespace) -> int:
@@ -212,3 +230,7 @@ def _running_bays() -> "dict[str, BayConfig]":
         _log.warning("bay %a: its events are not sent: %s", bay_id, error)
 
     return sound_bays(faulty)
+
+
+if __name__ == "__main__":
+    run_command(main)
