@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -37,6 +36,8 @@ class FrameLook:
     @classmethod
     def of(cls, picture: NDArray[np.uint8]) -> "FrameLook":
         """The look of a picture (H, W, 3) uint8, BGR."""
+        import cv2  # not on every host that compares
+
         small = np.ascontiguousarray(picture[::_STEP, ::_STEP])
         lab = cv2.cvtColor(small.astype(np.float32) / 255, cv2.COLOR_BGR2LAB)
         lightness, red, yellow = (float(value) for value in lab.reshape(-1, 3).mean(axis=0))
