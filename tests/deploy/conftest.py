@@ -15,6 +15,7 @@ SCRIPTS = ("start-main.sh", "start-observers.sh", "start-processors.sh")
 _DOCKER = """#!/bin/sh
 echo "${0##*/} $*" >>"$DOCKER_CALLS"
 echo "WORKER_NAME=${WORKER_NAME:-} WORKER_QUEUE=${WORKER_QUEUE:-} " >>"$DOCKER_CALLS"
+echo "TLS_DIGEST=${TLS_DIGEST:-}" >>"$DOCKER_CALLS"
 echo "WORKER_NAME=${WORKER_NAME:-} AIRFLOW_UID=${AIRFLOW_UID:-} STORE_MARKER=${STORE_MARKER:-}" >>"$DOCKER_CALLS"
 case "$*" in
   "compose version") exit "${COMPOSE_PLUGIN:-0}" ;;

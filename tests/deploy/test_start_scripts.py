@@ -11,14 +11,17 @@ MAIN_SECRETS = {
     "postgres_password", "airflow_db_password", "results_db_password", "history_db_password", "redis_password",
     "fernet_key", "api_secret_key", "jwt_secret", "admin_password", "flower_password", *REDIS_USERS,
 }  # fmt: skip
-OBSERVER_SECRETS = ("airflow_db_password", "results_db_password", "api_secret_key", "redis_obs_demo_bay")
+TLS_FILES = {f"tls_{name}_{kind}" for name in ("ca", "postgres", "redis", "api") for kind in ("key", "certificate")}
+OBSERVER_SECRETS = (
+    "airflow_db_password", "results_db_password", "api_secret_key", "redis_obs_demo_bay", "tls_ca_certificate",
+)  # fmt: skip
 
 
 def test_the_first_start_of_main_makes_secrets_for_their_owner_alone(host):
     result = host.run("start-main.sh", "dev")
     assert result.status == 0, result.said
     made = {path.name: path for path in host.secrets.iterdir()}
-    assert set(made) == MAIN_SECRETS | {"redis_acl"}
+    assert set(made) == MAIN_SECRETS | TLS_FILES | {"redis_acl"}
     assert all(stat.S_IMODE(path.stat().st_mode) == 0o600 for path in made.values())
     values = [path.read_text() for path in made.values()]
     assert len(set(values)) == len(values)
