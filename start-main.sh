@@ -8,7 +8,7 @@ source "$(dirname "${BASH_SOURCE[0]}")/deploy/deployment.sh"
 environment="${1:-dev}"
 check_environment "$environment"
 env_file="$PROJECT/env/$environment/main.env"
-[[ -f "$env_file" ]] || fail "$env_file not found"
+check_env_file "$env_file"
 choose_user
 check_docker
 check_image "$env_file"

@@ -44,16 +44,27 @@ check_instance() {
   [[ "$1" =~ ^[1-9][0-9]?$ ]] || fail "instance '$1': write a number from 1 to 99"
 }
 
-# What docker-compose and this script must read alike: NAME=VALUE lines, without quotes, ended as on Unix.
+# What docker-compose and this script must read alike: NAME=VALUE lines, without quotes, ended as on Unix. Compose would
+# put a variable in place of `$`, and takes what follows ` #` for a comment.
 check_env_file() {
-  local line number=0
-  [[ -f "$1" ]] || fail "$1 not found"
+  local line number=0 odd='[$`\]|[[:space:]]#'
+  check_line_ends "$1"
+  check_line_ends "$PROJECT/env/base.env"
   while IFS= read -r line || [[ -n "$line" ]]; do
     number=$((number + 1))
-    [[ "$line" != *$'\r'* ]] || fail "$1:$number: a carriage return: save the file with the line ends of Unix"
     [[ "$line" =~ ^($|#|[A-Za-z_][A-Za-z0-9_]*=[^\'\"]*$) ]] || fail "$1:$number: write NAME=VALUE, without quotes or blanks before it"
+    [[ "$line" == \#* || ! "$line" =~ $odd ]] || fail "$1:$number: a value has no \$, \` or \\, and no comment behind it"
     [[ ! "$line" =~ ^[^#]*=.*[[:space:]]$ ]] || fail "$1:$number: a blank at the end of the value"
   done <"$1"
+}
+
+check_line_ends() {
+  local number
+  [[ -f "$1" ]] || fail "$1 not found"
+  number="$(LC_ALL=C grep -n -m 1 $'\r' "$1" | cut -d : -f 1)" || true
+  [[ -z "$number" ]] || fail "$1:$number: a carriage return: save the file with the line ends of Unix"
+  number="$(LC_ALL=C grep -a -n -m 1 -P '[\x00-\x08\x0b-\x1f\x7f]' "$1" | cut -d : -f 1)" || true
+  [[ -z "$number" ]] || fail "$1:$number: a control character"
 }
 
 # The value of a variable of an env file; the environment overrides it, as for docker-compose.
@@ -332,6 +343,7 @@ choose_worker() {
   local role=$1 environment=$2 bay=$3 instance=$4 suffix=""
   ENV_FILE="$PROJECT/env/$environment/${role}_$bay.env"
   [[ -f "$ENV_FILE" ]] || fail "$ENV_FILE not found: bay-observation bay env $bay writes it"
+  check_env_file "$ENV_FILE"
   [[ "$instance" -eq 1 ]] || suffix="-$instance"
   PROJECT_NAME="airflow-$role-$bay$suffix"
   WORKER_NAME="$(sed -n 's/^WORKER_NAME=//p' "$ENV_FILE")$suffix"

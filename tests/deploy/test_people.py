@@ -18,10 +18,10 @@ from lab.services.ports import free_port
 from triggers.main_clock import MainClock
 
 PROJECT = Path(__file__).parents[2]
-NORTH, FOUR = "3bay_north", "4bay"
+NORTH, DEMO = "3bay_north", "demo_bay"
 STAGES = ("observation", "fusion", "tracking")
 PASSWORDS = {"admin": "admins-own-secret-1", "nora": "noras-own-secret-2", "olaf": "olafs-own-secret-3", "both": "both-4"}
-ROLES = {"nora": [f"viewer_{NORTH}"], "olaf": [f"operator_{NORTH}"], "both": [f"viewer_{NORTH}", f"operator_{FOUR}"]}
+ROLES = {"nora": [f"viewer_{NORTH}"], "olaf": [f"operator_{NORTH}"], "both": [f"viewer_{NORTH}", f"operator_{DEMO}"]}
 
 pytestmark = [pytest.mark.slow(40), pytest.mark.timeout(300)]
 
@@ -37,7 +37,7 @@ def server(tmp_path_factory):
     (secrets / "admin_password").write_text(PASSWORDS["admin"])
     bays = folder / "bays"
     bays.mkdir()
-    for bay in (NORTH, FOUR):
+    for bay in (NORTH, DEMO):
         shutil.copy(PROJECT / "bays" / f"{bay}.yaml", bays)
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW_", "BAYS_"))}
     environment = kept | {
@@ -55,7 +55,7 @@ def server(tmp_path_factory):
         "AIRFLOW__API__SSL_CA_FILE": str(secrets / "tls_ca_certificate"),
         "AIRFLOW__API__WORKERS": "1",
         "BAYS_PATH": str(bays),
-        "BAYS_ENABLED": f"{NORTH} {FOUR}",
+        "BAYS_ENABLED": f"{NORTH} {DEMO}",
         "DATA_PATH": str(folder / "data"),
     }
     airflow = [sys.executable, "-m", "airflow"]
@@ -139,7 +139,7 @@ def trigger(client, bay):
 
 
 @pytest.mark.parametrize(
-    ("name", "bays"), [("nora", [NORTH]), ("olaf", [NORTH]), ("both", [NORTH, FOUR]), ("admin", [NORTH, FOUR])]
+    ("name", "bays"), [("nora", [NORTH]), ("olaf", [NORTH]), ("both", [NORTH, DEMO]), ("admin", [NORTH, DEMO])]
 )
 def test_a_person_sees_the_bays_of_the_roles(person, name, bays):
     shown = {dag["dag_id"] for dag in person(name).get("/api/v2/dags").json()["dags"]}
@@ -153,11 +153,11 @@ def test_a_person_sees_the_bays_of_the_roles(person, name, bays):
     ("name", "bay", "status"),
     [
         ("nora", NORTH, 403),
-        ("nora", FOUR, 403),
+        ("nora", DEMO, 403),
         ("olaf", NORTH, 200),
-        ("olaf", FOUR, 403),
+        ("olaf", DEMO, 403),
         ("both", NORTH, 403),
-        ("both", FOUR, 200),
+        ("both", DEMO, 200),
     ],
 )
 def test_an_operator_starts_the_runs_of_the_own_bay_alone(person, name, bay, status):
@@ -168,7 +168,7 @@ def test_an_operator_starts_the_runs_of_the_own_bay_alone(person, name, bay, sta
 
 @pytest.mark.parametrize("name", ["nora", "olaf", "both"])
 def test_another_bay_is_out_of_sight_on_the_dashboard(person, name):
-    hidden = {NORTH, FOUR, "demo_bay"} - {role.partition("_")[2] for role in ROLES[name]}
+    hidden = {NORTH, DEMO, "4bay"} - {role.partition("_")[2] for role in ROLES[name]}
     for bay in hidden:
         assert person(name).get(f"/bay/api/v1/bays/{bay}").status_code == 403
         assert person(name).get(f"/api/v2/dags/{dag_id('tracking', bay)}").status_code == 403
