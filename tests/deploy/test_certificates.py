@@ -133,7 +133,8 @@ def test_an_authority_without_its_key_is_named(main):
 
 
 @pytest.mark.parametrize(
-    "names", ["a,DNS:b", "x/y", "*.example", "-a", "a b;c", "$(touch x)", "a..", "x" * 300, "IP:1", "\N{HANGUL SYLLABLE GA}"]
+    "names",
+    ["a,DNS:b", "x/y", "*.example", "-a", "a b;c", "$(touch x)", "a..", "x" * 300, "IP:1", "\N{HANGUL SYLLABLE GA}"],
 )
 def test_a_name_that_is_none_is_refused(main, names):
     before = contents(main)

@@ -20,7 +20,12 @@ from triggers.main_clock import MainClock
 PROJECT = Path(__file__).parents[2]
 NORTH, DEMO = "3bay_north", "demo_bay"
 STAGES = ("observation", "fusion", "tracking")
-PASSWORDS = {"admin": "admins-own-secret-1", "nora": "noras-own-secret-2", "olaf": "olafs-own-secret-3", "both": "both-4"}
+PASSWORDS = {
+    "admin": "admins-own-secret-1",
+    "nora": "noras-own-secret-2",
+    "olaf": "olafs-own-secret-3",
+    "both": "both-4",
+}
 ROLES = {"nora": [f"viewer_{NORTH}"], "olaf": [f"operator_{NORTH}"], "both": [f"viewer_{NORTH}", f"operator_{DEMO}"]}
 
 pytestmark = [pytest.mark.slow(40), pytest.mark.timeout(300)]

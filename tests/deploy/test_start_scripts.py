@@ -256,7 +256,9 @@ def test_a_line_that_docker_compose_would_read_otherwise_is_refused(host, line, 
     assert " up " not in result.calls
 
 
-@pytest.mark.parametrize("line", ["# a $ in a comment costs nothing\n", "TEXT=a#b\n", "TEXT=a=b\n", "EMPTY=\n", "\n", "TEXT=한글\n"])
+@pytest.mark.parametrize(
+    "line", ["# a $ in a comment costs nothing\n", "TEXT=a#b\n", "TEXT=a=b\n", "EMPTY=\n", "\n", "TEXT=한글\n"]
+)
 def test_a_line_that_is_read_alike_everywhere(host, line):
     host.provide_secrets()
     file = host.folder / "env/dev/observer_demo_bay.env"

@@ -8,12 +8,10 @@ import shutil
 import signal
 import ssl
 import subprocess
-import sys
 import time
 from contextlib import contextmanager
 from pathlib import Path
 
-import httpx
 import psycopg
 import pytest
 import redis
@@ -25,7 +23,7 @@ from lab.services.postgresql import account, initialise
 
 PROJECT = Path(__file__).parents[2]
 SERVICES = yaml.safe_load((PROJECT / "docker-compose.yaml").read_text("utf-8"))["services"]
-PASSWORD = "secret-of-postgres"  # noqa: S105 - of no real server
+PASSWORD = "secret-of-postgres"
 
 pytestmark = [pytest.mark.slow(5), pytest.mark.timeout(120)]
 
@@ -141,7 +139,9 @@ def test_a_postgresql_of_another_authority_is_refused(postgresql, tmp_path, monk
 
 def other_authority(folder):
     path = folder / "other"
-    command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj /CN=other -keyout /dev/null"
+    command = (
+        "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj /CN=other -keyout /dev/null"
+    )
     subprocess.run([*command.split(), "-out", path], check=True, capture_output=True)
     return path
 
