@@ -264,12 +264,13 @@ alternative_names() {
 }
 
 is_right_certificate() {
-  local file="$1_certificate" shown
-  [[ -e "$file" && -e "$1_key" ]] || return 1
-  openssl x509 -in "$file" -noout -checkend $((RENEWED_DAYS_BEFORE * 86400)) >/dev/null 2>&1 || return 1
-  openssl verify -CAfile "$SECRETS_PATH/tls_ca_certificate" "$file" >/dev/null 2>&1 || return 1
-  shown="$(openssl x509 -in "$file" -noout -ext subjectAltName 2>/dev/null | sed -n '2s/^ *//p')"
-  [[ "${shown//, /,}" == "$(alternative_names 'IP Address' "${@:2}")" ]]
+  local file="$1_certificate" key shown names
+  [[ -s "$file" && -s "$1_key" ]] || return 1
+  openssl verify -attime $(($(date +%s) + RENEWED_DAYS_BEFORE * 86400)) -CAfile "$SECRETS_PATH/tls_ca_certificate" "$file" >/dev/null 2>&1 || return 1
+  key="$(openssl pkey -in "$1_key" -pubout 2>/dev/null)" || return 1
+  shown="$(openssl x509 -in "$file" -noout -pubkey -ext subjectAltName 2>/dev/null)"
+  names="$(sed -n '/DNS:/s/^ *//p' <<<"$shown")"
+  [[ "$shown" == *"$key"* && "${names//, /,}" == "$(alternative_names 'IP Address' "${@:2}")" ]]
 }
 
 make_authority() {

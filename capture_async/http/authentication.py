@@ -20,7 +20,8 @@ from capture_async.types import FailureReason
 _NAME = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
 # Firmwares leave the quotes out: `realm=Bay camera, qop=auth,auth-int`. A word that no `=` follows then belongs to
 # the value before it; so does `auth-int`, which is no scheme.
-_PLAIN = r'[^\s,"]+(?:[ \t]+[^\s,="]+(?=[ \t]*(?:,|$)))*(?:\s*,\s*auth(?:-int)?(?=\s*(?:,|$)))*'
+_WORD = r'[^\s,="]+(?![^\s,="])(?!\s*=)'
+_PLAIN = rf'[^\s,"]+(?:[ \t]+{_WORD})*(?:\s*,\s*auth(?:-int)?(?=\s*(?:,|$)))*'
 _PARAMETER = re.compile(rf'({_NAME})\s*=\s*(?:"((?:[^"\\]|\\.)*)"|({_PLAIN}))\s*')
 _SCHEME = re.compile(rf"({_NAME})(?:\s+|(?=,|$))")
 _TOKEN68 = re.compile(r"[A-Za-z0-9\-._~+/]+=*\s*(?=,|$)")

@@ -1,4 +1,5 @@
 import re
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -170,7 +171,8 @@ def test_production_changes_networks_and_ports_alone():
 
 def test_every_script_of_the_image_that_a_service_calls_is_there():
     called = {
-        "airflow-config", "alive", "answers", "init-main", "make-databases", "make-roles", "serve-api", "set-connection",
+        "airflow-config", "alive", "answers", "init-main", "make-databases", "make-roles", "serve-api",
+        "set-connection",
     }  # fmt: skip
     assert {path.name for path in (PROJECT / "deploy/bin").iterdir()} == called
 
@@ -182,6 +184,19 @@ def test_the_image_is_built_of_named_folders_alone():
     assert packages is not None
     assert {f"!{name}" for name in re.findall(r'"(\w+)"', packages[1])} <= set(lines)
     assert not {"!secrets", "!env", "!data", "!tests", "!."} & set(lines)
+
+
+@pytest.mark.skipif(shutil.which("docker-compose") is None, reason="no docker-compose here")
+@pytest.mark.parametrize("environment", ["dev", "prod"])
+def test_docker_compose_reads_the_files(environment):
+    files = ["--file", "docker-compose.yaml"]
+    files += ["--file", "deploy/docker-compose.prod.yaml"] if environment == "prod" else []
+    command = ["docker-compose", *files, "--env-file", f"env/{environment}/main.env", "--profile", "main", "config"]
+    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    services = yaml.safe_load(done.stdout)["services"]
+    manager = services["api-server"]["environment"]["AIRFLOW__CORE__AUTH_MANAGER"]
+    assert manager.endswith(".FabAuthManager" if environment == "prod" else ".SimpleAuthManager")
 
 
 def test_airflow_finds_its_file_of_settings_in_the_image():

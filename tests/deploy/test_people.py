@@ -28,6 +28,14 @@ PASSWORDS = {
 }
 ROLES = {"nora": [f"viewer_{NORTH}"], "olaf": [f"operator_{NORTH}"], "both": [f"viewer_{NORTH}", f"operator_{DEMO}"]}
 
+# The second time changes nothing.
+TWICE = """
+import pathlib, runpy, sys
+make = runpy.run_path(sys.argv[1])["main"]
+make(pathlib.Path(sys.argv[2]))
+make(pathlib.Path(sys.argv[2]))
+"""
+
 pytestmark = [pytest.mark.slow(40), pytest.mark.timeout(300)]
 
 
@@ -65,8 +73,7 @@ def server(tmp_path_factory):
     }
     airflow = [sys.executable, "-m", "airflow"]
     run([*airflow, "db", "migrate"], environment)
-    for _ in range(2):  # the second time changes nothing
-        run([sys.executable, str(PROJECT / "deploy/bin/make-roles"), str(secrets)], environment)
+    run([sys.executable, "-c", TWICE, str(PROJECT / "deploy/bin/make-roles"), str(secrets)], environment)
     run([*airflow, "dags", "reserialize"], environment)
     log = folder / "api-server.log"
     with log.open("wb") as output:
@@ -79,8 +86,8 @@ def server(tmp_path_factory):
         wait_for(process, address, authority, log)
         yield address, authority
     finally:
-        os.killpg(process.pid, signal.SIGTERM)
-        process.wait(30)
+        os.killpg(process.pid, signal.SIGKILL)  # it would wait for clients that keep their connections
+        process.wait()
 
 
 def auth_manager_of_production():
@@ -97,7 +104,8 @@ def wait_for(process, address, authority, log):
     end = time.monotonic() + 120
     while process.poll() is None and time.monotonic() < end:
         try:
-            httpx.get(f"{address}/api/v2/monitor/health", verify=trusting(authority), timeout=10).raise_for_status()
+            for path in ("api/v2/monitor", "execution"):  # each is built at its first use
+                httpx.get(f"{address}/{path}/health", verify=trusting(authority), timeout=30).raise_for_status()
         except httpx.HTTPError:
             time.sleep(0.3)
         else:

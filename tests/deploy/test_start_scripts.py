@@ -248,7 +248,7 @@ def test_a_line_that_docker_compose_would_read_otherwise_is_refused(host, line, 
     host.provide_secrets()
     file = host.folder / "env/dev/observer_demo_bay.env"
     file.write_text("# comment\n\n" + file.read_text() + line, newline="")
-    number = file.read_text(newline="").count("\n") + (not line.endswith("\n"))
+    number = file.read_bytes().count(b"\n") + (not line.endswith("\n"))
     result = host.run("start-observers.sh", "dev", "demo_bay")
     assert result.status == 1
     assert f"observer_demo_bay.env:{number}: " in result.said

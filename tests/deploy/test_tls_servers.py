@@ -65,14 +65,15 @@ def running(command, log, ready, **options):
             try:
                 ready()
                 break
-            except Exception:
+            except (psycopg.OperationalError, redis.exceptions.ConnectionError):
                 assert server.poll() is None, log.read_text()
                 assert time.monotonic() < end, log.read_text()
                 time.sleep(0.1)
         yield
     finally:
-        os.killpg(server.pid, signal.SIGTERM)
-        server.wait(20)
+        if server.poll() is None:
+            os.killpg(server.pid, signal.SIGTERM)
+            server.wait(20)
 
 
 # -- PostgreSQL ----------------------------------------------------------------------------------------
@@ -126,7 +127,7 @@ def test_postgresql_is_recognised_and_speaks_tls_1_2_or_newer(postgresql, secret
 
 
 def test_postgresql_answers_nobody_without_tls(postgresql):
-    with pytest.raises(psycopg.OperationalError, match="no pg_hba.conf entry"):
+    with pytest.raises(psycopg.OperationalError, match=r"no pg_hba\.conf entry"):
         psycopg.connect(f"{postgresql} sslmode=disable")
 
 

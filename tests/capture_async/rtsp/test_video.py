@@ -71,10 +71,8 @@ def test_a_frame_that_never_ends_is_too_large():
 def test_a_frame_of_many_small_units_is_too_large():
     """Each unit is an object of its own: twenty megabytes of them would be half a gigabyte."""
     aggregate = b"\x78" + b"\x00\x02\x65x" * 1000
-    reader = FrameReader(VideoTrack("H264", 96, "*", (SPS, PPS)))
     with pytest.raises(CameraError) as caught:
-        for sequence in range(10):
-            reader.push(rtp(sequence, aggregate))
+        frames(VideoTrack("H264", 96, "*", (SPS, PPS)), *(rtp(sequence, aggregate) for sequence in range(10)))
     assert caught.value.reason is FailureReason.TOO_LARGE
 
 
