@@ -2,6 +2,8 @@
 
     help         how long `bay-observation --help` takes, warm
     bays         bays that cannot be right: is each told, and are the shipped ones left alone?
+    loop         from a stored day to better models: how long it takes, how much better they see
+    drift        changed cameras: are they found, and healthy ones left alone?
     calibration  random calibrations with wrong points: is a wrong pose ever written, is a good one?
     examples     the fenced examples of the pages: does each run?
     witnesses    each camera in turn is knocked in an empty hall: do its floor marks say so, and of no other?
@@ -145,9 +147,23 @@ def _of_examples(console: Console) -> list[Bar]:
     ]
 
 
+def _of_loop(_: Console) -> list[Bar]:
+    from lab.benchmarks import model_loop
+
+    return model_loop.measure()
+
+
+def _of_drift(_: Console) -> list[Bar]:
+    from lab.benchmarks import model_drift
+
+    return model_drift.measure()
+
+
 PARTS: dict[str, Callable[[Console], list[Bar]]] = {
     "help": _of_help,
     "bays": _of_bays,
+    "loop": _of_loop,
+    "drift": _of_drift,
     "calibration": _of_calibration,
     "witnesses": _of_witnesses,
     "examples": _of_examples,
