@@ -35,6 +35,7 @@ from lab.benchmarks.timeline import ACCOUNTS, TASKS, TASKS_OF, Batch, account, m
 from lab.cluster import STAGES, Cluster, missing
 from lab.cluster.settings import section_of_base_env
 from lab.machine import machine
+from lab.services.ending import end_in_good_order
 
 _RESULTS = Path(__file__).parent / "results"
 _LIBRARIES = ("apache-airflow", "apache-airflow-providers-celery", "celery")
@@ -286,4 +287,5 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
+    end_in_good_order()
     run_command(main)
