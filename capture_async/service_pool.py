@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _IDLE_S = 900.0
-_MAX_BAYS = 64
+_MAX_BAYS = 256
 
 
 @asynccontextmanager

@@ -2,6 +2,7 @@ import asyncio
 import logging
 import os
 import resource
+import time
 
 import pytest
 
@@ -50,6 +51,24 @@ async def test_a_few_begin_in_one_turn_of_the_loop():
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
     assert queue._under_way == 0
+
+
+async def test_one_begins_in_a_turn_that_comes_late():
+    queue = AdmissionQueue(Pace(per_turn=4, turn_s=0.001, late_s=0.01), most=100)
+    begun = []
+    tasks = [asyncio.create_task(run(queue, number, 10, begun)) for number in range(20)]
+    await asyncio.sleep(0)
+    assert len(begun) == 4
+    for count in (5, 6):
+        time.sleep(0.03)  # noqa: ASYNC251  the loop is busy
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert len(begun) == count
+    await asyncio.sleep(0.01)  # and is not any more
+    assert len(begun) >= 10
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def test_after_the_burst_they_begin_no_faster_than_frames_can_be_read():
