@@ -65,7 +65,7 @@ def test_a_wrong_round_is_named(monkeypatch, text):
 
 
 def test_what_is_replaced_is_what_it_was_written_for():
-    """Where this fails Airflow is another one: compare `QuickRunner.arun` and `QuickSupervisor.run_once` with its own."""
+    """Where this fails Airflow is another one: compare `arun` and `run_once` of `triggers.quick_triggerer` with its."""
     own = {
         method.__qualname__: hashlib.sha256(inspect.getsource(method).encode()).hexdigest()[:16]
         for method in (TriggerRunner.arun, TriggerRunnerSupervisor.run_once)
