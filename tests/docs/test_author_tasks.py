@@ -14,7 +14,7 @@ EXAMPLES = sorted((DOCS / "examples").glob("*.py"))
 PACKAGES = {"artifacts", "bays", "capture_async", "fusion", "inference", "operators", "tracking", "triggers"}
 # Of Python, of Airflow, and of what the example itself defines.
 OTHERS = {name for kind in (str, dict, list, Path, datetime) for name in dir(kind)} | set(
-    "environ writer writerow writerows output partial expand short_circuit ALL_DONE extra datetime".split()
+    ["environ", "writer", "writerow", "writerows", "output", "partial", "expand", "short_circuit", "ALL_DONE", "extra", "datetime"]
 )
 
 
