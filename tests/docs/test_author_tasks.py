@@ -13,9 +13,10 @@ DOCS = Path(__file__).parents[2] / "docs"
 EXAMPLES = sorted((DOCS / "examples").glob("*.py"))
 PACKAGES = {"artifacts", "bays", "capture_async", "fusion", "inference", "operators", "tracking", "triggers"}
 # Of Python, of Airflow, and of what the example itself defines.
-OTHERS = {name for kind in (str, dict, list, Path, datetime) for name in dir(kind)} | set(
-    ["environ", "writer", "writerow", "writerows", "output", "partial", "expand", "short_circuit", "ALL_DONE", "extra", "datetime"]
-)
+OTHERS = {name for kind in (str, dict, list, Path, datetime) for name in dir(kind)} | {
+    *("datetime", "environ", "writer", "writerow", "writerows"),
+    *("ALL_DONE", "expand", "extra", "output", "partial", "short_circuit"),
+}
 
 
 def pages() -> str:
