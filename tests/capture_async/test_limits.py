@@ -2,7 +2,7 @@ import asyncio
 import logging
 import os
 import resource
-import time
+from types import SimpleNamespace
 
 import pytest
 
@@ -54,18 +54,20 @@ async def test_a_few_begin_in_one_turn_of_the_loop():
 
 
 async def test_one_begins_in_a_turn_that_comes_late():
-    queue = AdmissionQueue(Pace(per_turn=4, turn_s=0.001, late_s=0.01), most=100)
-    begun = []
-    tasks = [asyncio.create_task(run(queue, number, 10, begun)) for number in range(20)]
+    loop = asyncio.get_running_loop()
+    queue = AdmissionQueue(Pace(per_turn=4, turn_s=60, late_s=0.02), most=100)
+    tasks = [asyncio.create_task(run(queue, number, 10)) for number in range(20)]
     await asyncio.sleep(0)
-    assert len(begun) == 4
-    for count in (5, 6):
-        time.sleep(0.03)  # noqa: ASYNC251  the loop is busy
-        await asyncio.sleep(0)
-        await asyncio.sleep(0)
-        assert len(begun) == count
-    await asyncio.sleep(0.01)  # and is not any more
-    assert len(begun) >= 10
+    assert queue._under_way == 4
+
+    def turn(late):
+        queue._turn.cancel()
+        queue._turn = SimpleNamespace(when=lambda: loop.time() - late)
+        queue._next_turn()
+        return queue._under_way
+
+    assert [turn(late) for late in (0.03, 0.5, 0.01, 0.0)] == [5, 6, 10, 14]
+    queue._turn.cancel()
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
