@@ -25,7 +25,7 @@ def take_place(round_s: float) -> None:
     """Let this process's triggerer have rounds of `round_s` seconds, at most Airflow's own second."""
     global _round_s  # noqa: PLW0603 - a process has one triggerer, and Airflow makes its parts from their classes
     _round_s = min(round_s, _FULL_ROUND_S)
-    triggerer_job_runner.TriggerRunnerSupervisor = QuickSupervisor
+    triggerer_job_runner.TriggerRunnerSupervisor = QuickSupervisor  # type: ignore[misc]
 
 
 class QuickRunner(TriggerRunner):
