@@ -148,6 +148,7 @@ def _filled(options: argparse.Namespace, console: Console) -> Iterator[PostgreSQ
                 blocks=options.blocks,
                 days=options.days,
                 seed=1,
+                years=1,
                 on_progress=lambda text: console.print(f"  {text}"),
             )
         made.keep(kept)
