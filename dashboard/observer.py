@@ -13,6 +13,8 @@ from capture_async.observer_note import ObserverNote, read_brightness, read_obse
 from capture_async.probe import CLOCK_TOLERANCE_S, advice_for
 from capture_async.types import FailureReason
 
+__all__ = ["CameraFacts", "ObserverNote", "facts_of"]
+
 Found = TypeVar("Found")
 
 _log = logging.getLogger(__name__)

@@ -15,7 +15,6 @@ from fastapi import APIRouter, Request, Response
 from artifacts import ArtifactStore
 from bay_observation.errors import ArtifactError, BayObservationError
 from bays import BayConfig, batch_id, observer_queue, processor_queue
-from capture_async.observer_note import ObserverNote
 from dashboard.api.access import Bay
 from dashboard.api.answers import answer
 from dashboard.api.history import history
@@ -24,7 +23,7 @@ from dashboard.api.routes.cameras import camera_states
 from dashboard.api.routes.floor import newest_slot
 from dashboard.api.times import slot_length
 from dashboard.disk import disk_check
-from dashboard.observer import CameraFacts, facts_of
+from dashboard.observer import CameraFacts, ObserverNote, facts_of
 from dashboard.plans import loaded
 from dashboard.poses import poses_of
 from tracking.history import Batch, BatchOutcome
