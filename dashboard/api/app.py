@@ -42,7 +42,7 @@ _HEADERS = {
     "x-content-type-options": "nosniff",
     "referrer-policy": "same-origin",
     "cross-origin-resource-policy": "same-origin",
-    "vary": "Cookie, Authorization",
+    "vary": "Cookie, Authorization, Accept-Encoding",
 }
 _STYLE = "body{font:16px/1.5 system-ui;max-width:60rem;margin:2rem auto;padding:0 1rem}td{padding:0 1rem 0 0}"
 _PROBLEMS: dict[int | str, dict[str, Any]] = {

@@ -143,36 +143,14 @@ Object.assign(
     const empty = await paced(() => undefined);
     const drawn = [];
     const steps = await paced(() => {
-      drawn.push([dataset.moment, Number(dataset.changed)]);
+      drawn.push([dataset.moment, Number(dataset.blocks)]);
       window.press("ArrowRight");
     });
-    drawn.push([dataset.moment, Number(dataset.changed)]);
+    drawn.push([dataset.moment, Number(dataset.blocks)]);
     const undrawn = drawn.slice(1).filter(([moment], index) => moment === drawn[index][0]).length;
-    return { empty, steps, undrawn, changed: drawn.slice(1).map(([, count]) => count) };
+    return { empty, steps, undrawn, blocks: drawn.slice(1).map(([, count]) => count) };
   }, FLOOR),
 );
 
-/** A floor that was drawn in parts must be the floor that is drawn whole: switching a layer off and on draws all. */
-result.differing = await large.evaluate(async (selector) => {
-  const canvas = document.querySelector(selector);
-  const labels = [...document.querySelectorAll("button")].find((button) => button.textContent === "Labels");
-  let differing = 0;
-  window.press("Home");
-  await window.rest();
-  for (let hour = 0; hour < 12; hour += 1) {
-    for (let step = 0; step < 7; step += 1) {
-      window.press("ArrowRight");
-      await window.frame();
-    }
-    await window.rest();
-    const parts = canvas.toDataURL();
-    for (let round = 0; round < 2; round += 1) {
-      labels.click();
-      await window.rest();
-    }
-    if (canvas.toDataURL() !== parts) differing += 1;
-  }
-  return differing;
-}, FLOOR);
 await browser.close();
 writeFileSync(config.result, JSON.stringify(result));
