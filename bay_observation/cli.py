@@ -85,6 +85,7 @@ JOBS: dict[str, str] = {
     "history": "where blocks are and were, and what happened",
     "triggerers": "who runs the deferred tasks",
     "metrics": "what a monitoring system asks",
+    "alerts": "what people are notified of, and what they said to it",
     "simulate": "a yard with known truth, and its cameras",
     "demo": "the product at work",
     "backtest": "a stored day again, with other parameters",
@@ -112,8 +113,30 @@ def _entries() -> Iterator[Entry]:
     yield entry("calibrate", "fusion", "calibrate", "pose and lens from points", "calibrate_a_camera.md")
     yield entry("models serve", "inference", "serve", "keep a bay's models warm", "inference_server.md")
     yield entry("models health", "inference", "health", "the state of a bay's warm server", "inference_server.md")
-    yield entry("models train", "lab.training", "train", "train on simulated yards", "models.md")
-    yield entry("models score", "lab.training", "score", "score a bay's models on simulated yards", "models.md")
+    yield entry("models check", "inference", "check", "load them, and say which classes they know", "models.md")
+    yield entry(
+        "models predict", "inference", "predict", "what they see in pictures or stored batches", "improve_the_models.md"
+    )
+    yield entry(
+        "models export", "inference", "export", "frames and labels, for a labelling tool", "improve_the_models.md"
+    )
+    yield entry(
+        "models import", "inference", "import", "labels of COCO, YOLO or CVAT, checked", "improve_the_models.md"
+    )
+    yield entry("models drift", "inference", "drift", "whether a camera's frames changed", "improve_the_models.md")
+    yield entry(
+        "models pick", "lab.training", "pick", "which stored frames are worth labelling", "improve_the_models.md"
+    )
+    yield entry(
+        "models train", "lab.training", "train", "train on own labels, simulated yards or both", "improve_the_models.md"
+    )
+    yield entry(
+        "models score",
+        "lab.training",
+        "score",
+        "how right they are on own labels, or simulated",
+        "improve_the_models.md",
+    )
     yield entry("models twins", "lab.training", "twins", "how well looks separate blocks of one size", "models.md")
     yield entry("store status", "artifacts", "status", "whether the store answers, and what waits", "storage.md")
     yield entry("store init", "artifacts", "init", "mark the root of a store", "storage.md")
@@ -143,6 +166,16 @@ def _entries() -> Iterator[Entry]:
         "triggerers status", "triggers", "status", "per queue who lives, and what no process holds", "triggerers.md"
     )
     yield entry("metrics export", "dashboard", "export", "serve the metrics to Prometheus", "monitoring.md")
+    for word, text in (
+        ("serve", "take alerts from Alertmanager, and send them and events by the routes"),
+        ("list", "what lasts, what was of late, and what is muted"),
+        ("acknowledge", "take an alert over: it is not escalated any more"),
+        ("mute", "send nothing of a bay or a kind for a while"),
+        ("unmute", "end a mute"),
+        ("check", "check the file of the routes"),
+        ("try", "send a message of no alert through a channel"),
+    ):
+        yield entry(f"alerts {word}", "dashboard.alerting", word, text, "alerting.md")
     yield entry("simulate serve", "lab.simulation", "serve", "let a bay's simulated cameras listen")
     yield entry("simulate render", "lab.simulation", "render", "write one frame of one camera")
     yield entry("demo", "lab.demo", "", "six slots through a real Airflow, beside the truth")

@@ -9,6 +9,7 @@
     │   └── SpoolError                nor does the observer's own disk take what the store does not
     ├── CaptureError       a bay could not be captured (single cameras have outcomes, not errors)
     ├── InferenceError     a checkpoint cannot be used, or a model failed
+    ├── DatasetError       pictures or labels cannot be read, or do not belong together
     ├── FusionError        an observation does not fit the bay
     ├── CalibrationError   points from which a camera cannot be calibrated
     │   └── UncertainCalibrationError   points that may be another camera's as well: which, they do not say
@@ -18,6 +19,7 @@
     │   ├── NeverTrackedError         a slot that is waited for will have no tracks
     │   ├── NotObservedError          no slot of the time that is asked about was tracked: nothing is known of it
     │   └── HistoryUnavailableError   its database cannot be reached, or its schema is another version's
+    ├── DeliveryError      no receiver has taken a message of an alert or an event
     ├── AirflowUnavailableError   Airflow's database does not answer on this host
     ├── BacktestError      a stored day cannot be run again, or a stage of it failed
     ├── SimulationError    the simulated yard cannot be built or served
@@ -83,6 +85,10 @@ class InferenceError(BayObservationError):
     """A model could not be loaded or could not be run."""
 
 
+class DatasetError(BayObservationError):
+    """A data set cannot be read or written: the message names the file, and the line or picture in it."""
+
+
 class FusionError(BayObservationError):
     """An observation cannot be fused for this bay."""
 
@@ -117,6 +123,10 @@ class HistoryUnavailableError(HistoryError):
 
 class AirflowUnavailableError(BayObservationError):
     """Airflow's own database cannot be asked from this host: it does not answer, or is not for this host."""
+
+
+class DeliveryError(BayObservationError):
+    """No receiver has taken a message: it names the channel, and no address, which may hold a token."""
 
 
 class NeverTrackedError(HistoryError):
