@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
+from bay_observation.errors import NotObservedError
 from inference.__main__ import main
-from inference.stored_drift import spread_runs
+from inference.stored_drift import DriftWatch, spread_runs
 from tests.inference.test_drift import BEGIN, changed, week
 
 
@@ -61,3 +62,23 @@ def test_a_long_reference_is_read_in_runs_spread_over_it() -> None:
     assert chosen[:12] == batches[:12]
     assert chosen[-12:] == batches[972:984]
     assert spread_runs(batches[:100], 12) == batches[:100]
+
+
+def test_a_watch_reads_the_reference_once_and_the_last_slots_every_ten_minutes(kept: Any, monkeypatch: Any) -> None:
+    clock, read = [0.0], list[str]()
+    fetch = kept.fetch
+    monkeypatch.setattr(kept, "fetch", lambda stage, bay, batch: read.append(batch) or fetch(stage, bay, batch))
+    watch = DriftWatch("demo_bay", lambda: clock[0])
+    ratios = watch.ratios(kept)
+    assert [camera for camera, ratio in ratios.items() if ratio > 1] == ["C_5"]
+    assert len(read) == 168 + 12
+    assert watch.ratios(kept) == ratios
+    assert len(read) == 168 + 12
+    clock[0] = 600.0
+    assert watch.ratios(kept) == ratios
+    assert len(read) == 168 + 12 + 12
+
+
+def test_a_watch_of_a_bay_of_which_nothing_was_observed_says_so(store: Any) -> None:
+    with pytest.raises(NotObservedError, match="was ever observed"):
+        DriftWatch("demo_bay").ratios(store)
