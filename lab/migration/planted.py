@@ -16,13 +16,16 @@ from bays import BayConfig
 from bays.camera_model import CameraModel
 from lab.evaluation.tracking_yard import Pace, YardDays, yard_days
 from lab.simulation.objects import SimulatedBlock
-from legacy.comparison import Kind, SeenBlock, SeenFrame, SeenSlot
+from legacy.areas import TrackedFloor
+from legacy.comparison import Kind, SeenFrame, SeenSlot
+from legacy.records import FloorBlock
 
 _TAKEN = timedelta(seconds=12)
 _OLD_DONE, _NEW_DONE = timedelta(seconds=95), timedelta(seconds=140)
 _MISSED = 0.01
 _CENTRE_M, _SIDE, _HEIGHT_M, _YAW_DEG, _PIXELS = 0.08, 0.02, 0.08, 1.0, 3.0
 _LEAST_PX = 40.0
+_CONFIDENCE = 0.9
 
 Day = list[SeenSlot]
 
@@ -110,12 +113,13 @@ def _side(
     return seen
 
 
-def _measured(block: SimulatedBlock, dice: np.random.Generator, prefix: str) -> SeenBlock:
+def _measured(block: SimulatedBlock, dice: np.random.Generator, prefix: str) -> FloorBlock:
     shift, sides = dice.normal(0, _CENTRE_M, 2), dice.normal(1, _SIDE, 2)
-    return SeenBlock(
+    return FloorBlock(
         f"{prefix}{block.block_id}",
         block.class_name,
         block.stage,
+        _CONFIDENCE,
         block.center[0] + float(shift[0]),
         block.center[1] + float(shift[1]),
         block.width_m * float(sides[0]),
@@ -172,7 +176,7 @@ def _ratio(block: SimulatedBlock) -> float:
     return max(block.width_m, block.depth_m) / min(block.width_m, block.depth_m)
 
 
-def _with_blocks(day: Day, change: Callable[[int, SeenBlock], SeenBlock | None]) -> Day:
+def _with_blocks(day: Day, change: Callable[[int, FloorBlock], FloorBlock | None]) -> Day:
     """A day with other blocks; None takes one away."""
     return [
         replace(seen, blocks=tuple(kept for block in seen.blocks or () if (kept := change(number, block)) is not None))
@@ -195,13 +199,13 @@ def _with_frames(day: Day, change: Callable[[int, str, SeenFrame], SeenFrame | N
 
 
 def _only(
-    name: str, change: Callable[[SeenBlock], SeenBlock | None], first: int = 0, last: int = 10_000
-) -> Callable[[int, SeenBlock], SeenBlock | None]:
+    name: str, change: Callable[[FloorBlock], FloorBlock | None], first: int = 0, last: int = 10_000
+) -> Callable[[int, FloorBlock], FloorBlock | None]:
     return lambda number, block: change(block) if block.block_id == name and first <= number < last else block
 
 
 def _changed_in_new(
-    change: Callable[[SeenBlock], SeenBlock], *, long: bool = False
+    change: Callable[[FloorBlock], FloorBlock], *, long: bool = False
 ) -> Callable[[World, np.random.Generator], _Made]:
     def make(seen: World, dice: np.random.Generator) -> _Made:
         name = _one(seen, dice, long=long)
@@ -210,7 +214,7 @@ def _changed_in_new(
     return make
 
 
-def _all_old(change: Callable[[SeenBlock], SeenBlock]) -> Callable[[World, np.random.Generator], _Made]:
+def _all_old(change: Callable[[FloorBlock], FloorBlock]) -> Callable[[World, np.random.Generator], _Made]:
     return lambda seen, _: ("", _with_blocks(seen.old, lambda _, block: change(block)), seen.new)
 
 
@@ -224,11 +228,13 @@ def _middle(seen: World) -> tuple[int, int]:
 
 
 def _free_place(seen: World, first: int) -> tuple[float, float]:
-    """Floor on which nothing stands from a slot on, 8 m around."""
+    """Floor that tracking looks at, and on which nothing stands from a slot on, 8 m around."""
     taken = np.array([(block.x, block.y) for one in seen.old[first:] for block in one.blocks or ()])
-    layout = seen.bay.layout
+    layout, tracked = seen.bay.layout, TrackedFloor(seen.bay)
+    any_block = next(block for one in seen.old for block in one.blocks or ())
+    places = ((x, y) for x in np.arange(8, layout.width - 8, 2.0) for y in np.arange(5, layout.height - 5, 2.0))
     best = max(
-        ((x, y) for x in np.arange(8, layout.width - 8, 2.0) for y in np.arange(5, layout.height - 5, 2.0)),
+        (place for place in places if tracked.surely_holds(replace(any_block, x=place[0], y=place[1]))),
         key=lambda place: float(np.hypot(*(taken - place).T).min()),
     )
     return float(best[0]), float(best[1])
@@ -300,7 +306,7 @@ def _boxes_off(seen: World, _: np.random.Generator) -> _Made:
     return "all cameras", _with_frames(seen.old, halved), seen.new
 
 
-def _scaled(block: SeenBlock) -> SeenBlock:
+def _scaled(block: FloorBlock) -> FloorBlock:
     sides = {name: getattr(block, name) * 1000 for name in ("x", "y", "length", "width", "height")}
     return replace(block, **sides)
 
@@ -319,7 +325,7 @@ def _renamed(attribute: str) -> Callable[[World, np.random.Generator], _Made]:
         chosen = str(dice.choice(sorted(value for value, names in blocks.items() if len(names) >= 4)))
         theirs = f"old {chosen}"
 
-        def rename(_: int, block: SeenBlock) -> SeenBlock:
+        def rename(_: int, block: FloorBlock) -> FloorBlock:
             if getattr(block, attribute) != chosen:
                 return block
             return replace(block, class_name=theirs) if attribute == "class_name" else replace(block, stage=theirs)
@@ -343,7 +349,7 @@ def _block_stage(seen: World, dice: np.random.Generator) -> _Made:
     name, (first, last) = _one(seen, dice), _middle(seen)
     stages = sorted({block.stage for one in seen.new for block in one.blocks or () if block.stage})
 
-    def other(block: SeenBlock) -> SeenBlock:
+    def other(block: FloorBlock) -> FloorBlock:
         return replace(block, stage=next(stage for stage in stages if stage != block.stage))
 
     return f"O{name}", seen.old, _with_blocks(seen.new, _only(f"n{name}", other, first, last))
@@ -398,7 +404,7 @@ def _late(seen: World, _: np.random.Generator) -> _Made:
     return "", seen.old, [replace(one, done_at=one.slot + timedelta(minutes=14)) for one in seen.new]
 
 
-def _other_class(block: SeenBlock) -> SeenBlock:
+def _other_class(block: FloorBlock) -> FloorBlock:
     return replace(block, class_name="panel" if block.class_name != "panel" else "block")
 
 
