@@ -71,7 +71,7 @@ def test_a_side_that_knows_no_floor_or_no_frames_is_compared_in_the_rest(seen):
 
 
 def test_a_difference_of_one_slot_counts_in_the_share_alone(seen):
-    name = f"n{seen.still[0]}"
+    name = next(iter(seen.still.values()))
     new = [
         replace(one, blocks=tuple(block for block in one.blocks if number != 20 or block.block_id != name))
         for number, one in enumerate(seen.new)
