@@ -94,14 +94,15 @@ class BorneOut:
         return judge(subject, begin, slots)
 
     def _unlike(self, attribute: str) -> Callable[[str, int, list[datetime]], bool]:
-        def judge(subject: str, _: int, slots: list[datetime]) -> bool:
+        def judge(subject: str, begin: int, slots: list[datetime]) -> bool:
             name = subject[1:]
+            # Slots in which the new side does not have the block do not count: so many in which it does.
+            having = [slot for slot in self._order[begin:] if self._slots[slot].track_on(name) is not None]
 
             def differs(one: _Slot) -> bool:
-                track = one.track_on(name)
-                return track is not None and getattr(track, attribute) != getattr(one.truth[name], attribute)
+                return getattr(one.track_on(name), attribute) != getattr(one.truth[name], attribute)
 
-            return self._mostly(slots, differs)
+            return self._mostly(having[: len(slots)], differs)
 
         return judge
 
