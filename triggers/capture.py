@@ -58,6 +58,7 @@ class CaptureTrigger(BaseTrigger):
         self.batch_id = batch_id
         self.timeout = timeout
         self.replaces = replaces
+        self._clock_offsets: dict[str, float] = {}
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Classpath and keyword arguments from which a triggerer builds this trigger."""
@@ -105,12 +106,14 @@ class CaptureTrigger(BaseTrigger):
         batch = await self._ask_cameras(bay)
         if len(batch.images) < bay.camera_quorum:
             await self._record_health(batch)
+            await self._note_observer(store)
             return CaptureEvent("below_quorum", self.batch_id, counts=_counts(batch, bay), failures=_reasons(batch))
         reference, standing = await publish_capture(store, bay, batch, self.replaces)
         if standing is batch:
             self.log.info("%s published: %d of %d cameras", reference.path, len(batch.images), len(bay.cameras))
         await self._record_health(standing)
         await asyncio.to_thread(_report_spool, store, bay)
+        await self._note_observer(store)
         return await asyncio.to_thread(captured_event, reference, standing, bay)
 
     async def _ask_cameras(self, bay: BayConfig) -> "CaptureBatch":
@@ -123,6 +126,7 @@ class CaptureTrigger(BaseTrigger):
             with LoopLag() as lag:
                 batch = await service.capture(slot_of(self.batch_id))
             seconds = time.monotonic() - began
+            self._clock_offsets = service.clock_offsets()
         # In a thread: the first metric of a process looks its server's name up.
         await asyncio.to_thread(report_capture, airflow_stats(), batch, duration_s=seconds, loop_lag_s=lag.largest_s)
         return batch
@@ -140,6 +144,28 @@ class CaptureTrigger(BaseTrigger):
             await asyncio.to_thread(record)
         except BayObservationError as error:
             self.log.warning("camera health of %s: %s", batch.batch_id, error)
+
+    async def _note_observer(self, store: ArtifactStore) -> None:
+        """Leave word of this host on the store, which must neither fail nor hold up a capture."""
+        from capture_async.observer_note import observer_note, write_observer_note
+        from inference.serving.client import InferenceClient, NoServerError
+
+        try:
+            await InferenceClient(self.bay_id).health()
+            served = True
+        except NoServerError:
+            served = False
+        offsets, root = self._clock_offsets, store.root
+
+        def write() -> None:
+            now = datetime.now(UTC)
+            note = observer_note(store.spool, self.bay_id, now, inference_server=served, clock_offsets=offsets)
+            guard_for(str(root)).call(lambda: write_observer_note(root, self.bay_id, note), _HEALTH_LIMIT_S)
+
+        try:
+            await asyncio.to_thread(write)
+        except BayObservationError as error:
+            self.log.warning("word of the observer of %s: %s", self.bay_id, error)
 
     async def _credentials(self, bay: BayConfig) -> "Credentials | None":
         """Login of the bay's cameras.
