@@ -100,7 +100,7 @@ class BorneOut:
             having = [slot for slot in self._order[begin:] if self._slots[slot].track_on(name) is not None]
 
             def differs(one: _Slot) -> bool:
-                return getattr(one.track_on(name), attribute) != getattr(one.truth[name], attribute)
+                return bool(getattr(one.track_on(name), attribute) != getattr(one.truth[name], attribute))
 
             return self._mostly(having[: len(slots)], differs)
 
