@@ -66,10 +66,16 @@ def write_calibration(bay_id: str, name: str, pose: Pose, intrinsics: Intrinsics
     Raises:
         ConfigError: as `with_calibration`, or the file cannot be read or written.
     """
+    return write_calibrations(bay_id, {name: (pose, intrinsics)}, dry_run=dry_run)
+
+
+def write_calibrations(bay_id: str, cameras: Mapping[str, tuple[Pose, Intrinsics]], *, dry_run: bool = False) -> str:
+    """The same for several cameras at once, by name: all of them or none."""
     load_bay(bay_id)
     path = bay_file(bay_id).resolve()
-    old = read_text(path)
-    new = with_calibration(old, bay_id, name, pose, intrinsics)
+    old = new = read_text(path)
+    for name, (pose, intrinsics) in cameras.items():
+        new = with_calibration(new, bay_id, name, pose, intrinsics)
     if not dry_run:
         _replace(path, old, new)
     return new
