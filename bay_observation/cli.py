@@ -85,6 +85,7 @@ JOBS: dict[str, str] = {
     "history": "where blocks are and were, and what happened",
     "triggerers": "who runs the deferred tasks",
     "metrics": "what a monitoring system asks",
+    "alerts": "what people are notified of, and what they said to it",
     "simulate": "a yard with known truth, and its cameras",
     "demo": "the product at work",
     "backtest": "a stored day again, with other parameters",
@@ -150,6 +151,16 @@ def _entries() -> Iterator[Entry]:
         "triggerers status", "triggers", "status", "per queue who lives, and what no process holds", "triggerers.md"
     )
     yield entry("metrics export", "dashboard", "export", "serve the metrics to Prometheus", "monitoring.md")
+    for word, text in (
+        ("serve", "take alerts from Alertmanager, and send them and events by the routes"),
+        ("list", "what lasts, what was of late, and what is muted"),
+        ("acknowledge", "take an alert over: it is not escalated any more"),
+        ("mute", "send nothing of a bay or a kind for a while"),
+        ("unmute", "end a mute"),
+        ("check", "check the file of the routes"),
+        ("try", "send a message of no alert through a channel"),
+    ):
+        yield entry(f"alerts {word}", "dashboard.alerting", word, text, "alerting.md")
     yield entry("simulate serve", "lab.simulation", "serve", "let a bay's simulated cameras listen")
     yield entry("simulate render", "lab.simulation", "render", "write one frame of one camera")
     yield entry("demo", "lab.demo", "", "six slots through a real Airflow, beside the truth")

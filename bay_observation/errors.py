@@ -18,6 +18,7 @@
     │   ├── NeverTrackedError         a slot that is waited for will have no tracks
     │   ├── NotObservedError          no slot of the time that is asked about was tracked: nothing is known of it
     │   └── HistoryUnavailableError   its database cannot be reached, or its schema is another version's
+    ├── DeliveryError      no receiver has taken a message of an alert or an event
     ├── AirflowUnavailableError   Airflow's database does not answer on this host
     ├── BacktestError      a stored day cannot be run again, or a stage of it failed
     ├── SimulationError    the simulated yard cannot be built or served
@@ -117,6 +118,10 @@ class HistoryUnavailableError(HistoryError):
 
 class AirflowUnavailableError(BayObservationError):
     """Airflow's own database cannot be asked from this host: it does not answer, or is not for this host."""
+
+
+class DeliveryError(BayObservationError):
+    """No receiver has taken a message: it names the channel, and no address, which may hold a token."""
 
 
 class NeverTrackedError(HistoryError):

@@ -70,6 +70,27 @@ EXPORTED: tuple[Metric, ...] = (
     Metric(
         "bay_events", "gauge", ("bay", "kind"), "events of the last 24 hours by kind (`moved`, `floor_doubted`, ...)"
     ),
+    Metric(
+        "bay_config_faulty",
+        "gauge",
+        ("bay",),
+        "1 where the bay's file cannot be read: nothing else is known of the bay, and it does not run",
+    ),
+    Metric(
+        "bay_failures_in_row",
+        "gauge",
+        ("bay", "outcome"),
+        "slots up to the newest one whose batch ended so (`capture_failed`, `inference_failed`, ...)",
+    ),
+    Metric(
+        "bay_floor_doubts_lately", "gauge", ("bay",), "times within the last hour that a floor plan began to be doubted"
+    ),
+    Metric(
+        "bay_frames_late_lately",
+        "gauge",
+        ("bay",),
+        "tracked slots of the last hour whose frames were taken more than a minute after the slot",
+    ),
     Metric("bay_triggerers_alive", "gauge", ("queue",), "triggerers that live and serve the queue"),
     Metric("bay_queue_expected", "gauge", ("queue",), "1 where an enabled bay defers into the queue"),
     Metric("bay_deferred_held", "gauge", ("queue",), "deferred tasks that a living triggerer has"),
@@ -82,6 +103,14 @@ EXPORTED: tuple[Metric, ...] = (
     ),
     Metric("bay_tasks_queued", "gauge", ("queue",), "tasks that wait for a worker of the queue"),
     Metric("bay_tasks_queued_oldest_seconds", "gauge", ("queue",), "how long the first of them waits"),
+    Metric(
+        "bay_airflow_heartbeat_age_seconds",
+        "gauge",
+        ("process",),
+        "since the newest sign of life of a `scheduler` or a `dag_processor`; absent where there never was one",
+    ),
+    Metric("bay_messages_waiting", "gauge", (), "messages to people that are due and that no receiver has taken"),
+    Metric("bay_messages_waiting_seconds", "gauge", (), "how long the first of them waits; 0 where none does"),
     Metric("bay_store_answers", "gauge", (), "1 where the shared storage answers this host"),
     Metric("bay_store_latency_seconds", "gauge", (), "how long it took to answer"),
     Metric("bay_disk_free_bytes", "gauge", (), "free on the storage's disk; absent for S3; looked at once an hour"),

@@ -295,6 +295,17 @@ LEGACY_MAPPING: Setting[Path | None] = Setting(
     default_text="`legacy/mapping.yaml` of the installed package",
 )
 
+# Alerts
+
+ALERT_ROUTES: Setting[Path | None] = Setting(
+    "ALERT_ROUTES",
+    None,
+    Path,
+    "give a file",
+    "The file that says who gets which alerts and events: docs/alerting.md.",
+    default_text="unset",
+)
+
 
 def camera_connection(bay_id: str) -> Setting[str | None]:
     """The variable in which Airflow itself looks for the Connection of a bay's cameras."""
@@ -319,6 +330,7 @@ GROUPS: dict[str, tuple[Setting[object], ...]] = {
         INFERENCE_SOCKETS,
         XDG_RUNTIME_DIR,
     ),
+    "Alerts": (ALERT_ROUTES,),
     "Dashboard": (DASHBOARD, DASHBOARD_CACHE),
     "Cameras, outside Airflow": (CAMERA_USER, CAMERA_PASSWORD, camera_connection("{bay}")),
     "The old system, while it is replaced": (

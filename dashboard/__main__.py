@@ -9,13 +9,11 @@ import logging
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from socketserver import ThreadingMixIn
-from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
+from threading import Event
 
 from bay_observation.commands import DONE, failed, program, run_command
-from bay_observation.errors import BayObservationError, ConfigError
-
-_SHORTEST = 16
+from bay_observation.errors import BayObservationError
+from dashboard.serving import address
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -39,7 +37,7 @@ def make_parser() -> argparse.ArgumentParser:
     export = commands.add_parser(
         "export", help="serve the metrics to Prometheus", description="Serves the metrics to Prometheus at /metrics."
     )
-    export.add_argument("--listen", type=_address, default="127.0.0.1:9470", help="HOST:PORT (127.0.0.1:9470)")
+    export.add_argument("--listen", type=address, default="127.0.0.1:9470", help="HOST:PORT (127.0.0.1:9470)")
     export.add_argument("--token-file", type=Path, metavar="FILE", help="holds the token that a scraper must send")
     export.add_argument("--every", type=_seconds, default=30.0, help="seconds for which values are kept (30)")
     export.add_argument("--once", action="store_true", help="print the metrics and end; no token is needed")
@@ -59,61 +57,14 @@ def _print() -> int:
 
 def _serve(options: argparse.Namespace) -> int:
     from dashboard.export import BayCollector, guarded_app
+    from dashboard.serving import serving, token_of
 
-    app = guarded_app(BayCollector(options.every), _token(options.token_file))
     host, port = options.listen
-    try:
-        server = make_server(host, port, app, _Server, _Handler)
-    except OSError as error:
-        raise ConfigError(f"--listen {host}:{port}: {error.strerror or error}; choose another") from error
-    with server:
-        print(f"metrics at http://{host}:{server.server_port}/metrics", file=sys.stderr, flush=True)
-        server.serve_forever()
+    app = guarded_app(BayCollector(options.every), token_of(options.token_file))
+    with serving(app, host, port) as chosen:
+        print(f"metrics at http://{host}:{chosen}/metrics", file=sys.stderr, flush=True)
+        Event().wait()
     return DONE
-
-
-class _Server(ThreadingMixIn, WSGIServer):
-    """A scraper that hangs holds up no other."""
-
-    daemon_threads = True
-
-
-class _Handler(WSGIRequestHandler):
-    """A scrape every few seconds is no news."""
-
-    timeout = 30
-
-    def log_message(self, format: str, *_: object) -> None:  # noqa: A002 - the base class's name
-        """Say nothing."""
-
-
-def _token(path: Path | None) -> str:
-    """The token.
-
-    Raises:
-        ConfigError: there is no file, or it holds nothing that is worth the name.
-    """
-    if path is None:
-        raise ConfigError("--token-file: name the file that holds the token of the scraper (openssl rand -hex 32)")
-    try:
-        token = path.read_text(encoding="ascii").strip()
-    except (OSError, UnicodeError) as error:
-        raise ConfigError(f"--token-file {path}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
-    if len(token) < _SHORTEST or not token.isprintable() or " " in token:
-        raise ConfigError(f"--token-file {path}: write at least {_SHORTEST} letters and digits on one line")
-    return token
-
-
-def _address(text: str) -> tuple[str, int]:
-    """For argparse.
-
-    Raises:
-        ArgumentTypeError: it is no HOST:PORT.
-    """
-    host, _, port = text.rpartition(":")
-    if not host or not port.isdecimal() or int(port) > 65535:
-        raise argparse.ArgumentTypeError(f"{text!r}: write HOST:PORT, as 0.0.0.0:9470")
-    return host.strip("[]"), int(port)
 
 
 def _seconds(text: str) -> float:

@@ -1,7 +1,7 @@
 """The exporter for Prometheus: what Airflow's database, the history and the storage say of every bay.
 
-Values are asked anew at most every `every` seconds, however often they are scraped: three questions to
-Airflow's database for all bays, four to the history for each bay. Each part has a wall around it: one that
+Values are asked anew at most every `every` seconds, however often they are scraped: four questions to
+Airflow's database for all bays, five to the history for each bay. Each part has a wall around it: one that
 fails is absent from the answer, `bay_export_failed` names it, and the others are there.
 """
 
@@ -10,7 +10,7 @@ import logging
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
@@ -22,9 +22,11 @@ from artifacts import ArtifactStore
 from bay_observation.errors import BayObservationError, HistoryError, HistoryUnavailableError
 from bay_observation.metrics import EXPORTED
 from bays import BayConfig, sound_bays
+from dashboard.airflow_processes import heartbeats
 from dashboard.api.history import history
 from housekeeping.forecast import forecast
-from tracking.history import Batch, GapOutcome
+from tracking.history import Batch, BatchOutcome, GapOutcome, MarkKind
+from tracking.history.messages import backlog
 from triggers.status import queued_tasks, triggerer_status
 
 Value = tuple[str, tuple[str, ...], float]
@@ -33,6 +35,13 @@ Value = tuple[str, tuple[str, ...], float]
 _log = logging.getLogger(__name__)
 
 _DAY = timedelta(days=1)
+_LATELY = timedelta(hours=1)
+_FAILURES = (
+    BatchOutcome.CAPTURE_FAILED,
+    BatchOutcome.INFERENCE_FAILED,
+    BatchOutcome.FUSION_FAILED,
+    BatchOutcome.TRACKING_FAILED,
+)
 _NEVER_FULL = 3650.0
 _FORECAST_KEPT_S = 3600.0
 
@@ -72,13 +81,17 @@ class BayCollector(Collector):
 
     def _ask(self) -> list[Value]:
         now, found = self._now(), list[Value]()
+        bays, faulty = _bays()
+        found += [("bay_config_faulty", (bay_id,), 1.0) for bay_id in faulty]
+        found += [("bay_config_faulty", (bay.bay_id,), 0.0) for bay in bays]
         parts: dict[str, Callable[[], Iterable[Value]]] = {
             "triggerers": of_triggerers,
             "tasks": lambda: of_tasks(now),
             "store": of_store,
-            "disk": lambda: self._of_disk(now),
+            "disk": lambda: self._of_disk(now, bays),
+            "airflow": lambda: of_airflow(now),
+            "messages": lambda: of_messages(now),
         }
-        bays = _running_bays()
         parts |= {f"history {bay.bay_id}": lambda bay=bay: of_bay(bay, now) for bay in bays}  # type: ignore[misc]
         for part, ask in parts.items():
             began, failed = time.monotonic(), 0.0
@@ -93,9 +106,9 @@ class BayCollector(Collector):
             found += [("bay_export_failed", (part,), failed), ("bay_export_seconds", (part,), time.monotonic() - began)]
         return found
 
-    def _of_disk(self, now: datetime) -> list[Value]:
+    def _of_disk(self, now: datetime, bays: Sequence[BayConfig]) -> list[Value]:
         if self._forecast_at is None or time.monotonic() - self._forecast_at >= _FORECAST_KEPT_S:
-            self._forecast = list(of_disk(now))
+            self._forecast = list(of_disk(now, bays))
             self._forecast_at = time.monotonic()
         return self._forecast
 
@@ -134,10 +147,33 @@ def of_bay(bay: BayConfig, now: datetime) -> Iterator[Value]:
     missing = Counter(gap.outcome for gap in history().gaps(bay, now - _DAY, now) if gap.outcome != GapOutcome.CLOSED)
     for outcome, count in missing.items():
         yield "bay_slots_missing", (*label, outcome.replace(" ", "_")), float(count)
-    yield from _of_cameras(bay, history().batches(bay.bay_id, now - _DAY, now))
-    kinds = Counter(event.kind for event in history().events_of_slots(bay.bay_id, now - _DAY, now))
-    for kind, count in kinds.items():
+    batches = history().batches(bay.bay_id, now - _DAY, now)
+    yield from _of_cameras(bay, batches)
+    yield from _of_failures(bay, batches)
+    events = history().events_of_slots(bay.bay_id, now - _DAY, now)
+    for kind, count in Counter(event.kind for event in events).items():
         yield "bay_events", (*label, kind), float(count)
+    doubts = sum(event.kind == "floor_doubted" and event.slot > now - _LATELY for event in events)
+    yield "bay_floor_doubts_lately", label, float(doubts)
+    late = sum(mark.kind == MarkKind.LATE for mark in history().marks(bay.bay_id, now - _LATELY, now))
+    yield "bay_frames_late_lately", label, float(late)
+
+
+def of_airflow(now: datetime) -> Iterator[Value]:
+    """Signs of life of Airflow's own processes.
+
+    Raises:
+        AirflowUnavailableError: its database does not answer.
+    """
+    for process, beat in heartbeats().items():
+        yield "bay_airflow_heartbeat_age_seconds", (process,), max(0.0, (now - beat).total_seconds())
+
+
+def of_messages(now: datetime) -> Iterator[Value]:
+    """What waits to be sent to people."""
+    found = backlog(history(), now)
+    yield "bay_messages_waiting", (), float(found.waiting)
+    yield "bay_messages_waiting_seconds", (), (now - found.oldest).total_seconds() if found.oldest else 0.0
 
 
 def of_store() -> Iterator[Value]:
@@ -153,9 +189,9 @@ def of_store() -> Iterator[Value]:
     yield "bay_store_latency_seconds", (), time.monotonic() - began
 
 
-def of_disk(now: datetime) -> Iterator[Value]:
+def of_disk(now: datetime, bays: Sequence[BayConfig]) -> Iterator[Value]:
     """How long the storage's disk lasts."""
-    found = forecast(ArtifactStore(), _running_bays(), now)
+    found = forecast(ArtifactStore(), list(bays), now)
     if found.disk:
         yield "bay_disk_free_bytes", (), float(found.free)
         yield "bay_disk_days_left", (), _NEVER_FULL if found.days_left is None else float(found.days_left)
@@ -201,8 +237,22 @@ def _of_cameras(bay: BayConfig, batches: Iterable[Batch]) -> Iterator[Value]:
         yield "bay_camera_failures_in_row", (bay.bay_id, camera.name), float(row)
 
 
-def _running_bays() -> list[BayConfig]:
-    def faulty(bay_id: str, error: Exception) -> None:
+def _of_failures(bay: BayConfig, batches: Sequence[Batch]) -> Iterator[Value]:
+    for outcome in _FAILURES:
+        row = 0
+        for batch in reversed(batches):
+            if batch.outcome != outcome:
+                break
+            row += 1
+        yield "bay_failures_in_row", (bay.bay_id, outcome.replace(" ", "_")), float(row)
+
+
+def _bays() -> tuple[list[BayConfig], list[str]]:
+    """Those that run, and ids of those whose file cannot be read."""
+    faulty: list[str] = []
+
+    def keep(bay_id: str, error: Exception) -> None:
+        faulty.append(bay_id)
         _log.warning("bay %a is not exported: %s", bay_id, error)
 
-    return list(sound_bays(faulty).values())
+    return list(sound_bays(keep).values()), faulty

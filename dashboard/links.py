@@ -38,13 +38,20 @@ class BayLink(BaseOperatorLink):
         if dag is None:
             return ""
         slot = _slot(ti_key.dag_id, ti_key.run_id)
-        query = {"bay": dag[1], "page": self._page} | ({"at": f"{slot:%Y-%m-%dT%H:%M:%SZ}"} if slot else {})
-        return f"{_base()}/plugin/bays?{urlencode(query)}"
+        return _base() + page_path(dag[1], self._page, slot)
 
 
 def bay_links() -> list[BayLink]:
     """The links that every task of the three DAGs has."""
     return [BayLink("Floor", "floor"), BayLink("Frames", "frames"), BayLink("Events", "events")]
+
+
+def page_path(bay_id: str, page: str, slot: datetime | None = None) -> str:
+    """Path of a bay's page, below the address of the UI; `slot` is aware."""
+    query = {"bay": bay_id, "page": page}
+    if slot is not None:
+        query["at"] = f"{slot.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
+    return f"/plugin/bays?{urlencode(query)}"
 
 
 def _base() -> str:

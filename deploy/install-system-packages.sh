@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Packages of the distribution that some tests need: GStreamer's RTSP server, to capture from a real one; FUSE, for a
-# shared storage that fails; network namespaces and a wrong clock, for the cluster on one machine; promtool.
+# shared storage that fails; network namespaces and a wrong clock, for the cluster on one machine; Prometheus with Alertmanager; an MQTT
+# broker.
 # Installs them where it can (Debian or Ubuntu, as root). Elsewhere it says what is missing and succeeds: the tests
 # that need them are skipped and say so.
 set -euo pipefail
@@ -11,6 +12,8 @@ packages=(
   util-linux                  # unshare, setpriv
   gcc                         # for a clock that is off
   prometheus                  # promtool
+  prometheus-alertmanager
+  mosquitto                   # an MQTT broker
   python3-gi
   gir1.2-gst-plugins-base-1.0
   gir1.2-gst-rtsp-server-1.0

@@ -21,6 +21,8 @@ from dashboard.export import BayCollector, guarded_app
 from lab.services.ports import free_port
 from tracking import Tracker
 from tracking.history import BatchOutcome, History, TrackedBatch
+from tracking.history.messages import Entry, enter
+from tracking.history.schema import batches, events
 from triggers.listed_queues import ListedQueues
 from triggers.status import DeferredTask, Triggerer, status_of
 
@@ -43,6 +45,7 @@ def asked(monkeypatch):
 
     monkeypatch.setattr(export, "triggerer_status", status)
     monkeypatch.setattr(export, "queued_tasks", lambda: {"obs_yard": (2, NOW - timedelta(seconds=40))})
+    monkeypatch.setattr(export, "heartbeats", lambda: {"scheduler": NOW - timedelta(seconds=7)})
     return calls
 
 
@@ -93,6 +96,40 @@ def test_a_bays_slots_and_cameras(yard):
     assert values["bay_quorum_margin", "yard"] == 9 - 8
     assert values["bay_camera_failures_in_row", "yard", yard.cameras[0].name] == 2
     assert values["bay_camera_failures_in_row", "yard", yard.cameras[5].name] == 0
+
+
+def test_what_fails_is_late_or_doubted(yard, monkeypatch):
+    values = exported()
+    assert values["bay_failures_in_row", "yard", "capture_failed"] == 2
+    assert values["bay_failures_in_row", "yard", "fusion_failed"] == 0
+    assert values["bay_frames_late_lately", "yard"] == 0
+    assert values["bay_floor_doubts_lately", "yard"] == 0
+    slot = NOW - timedelta(minutes=35)
+    known = export.history()
+    with known.database.writing() as connection, connection.begin():
+        connection.execute(batches.update().where(batches.c.slot == slot).values(lateness_s=70))
+        row = {"bay_id": "yard", "slot": slot, "number": 0, "kind": "floor_doubted", "track_id": "", "time": slot}
+        connection.execute(events.insert().values(row))
+    values = exported()
+    assert values["bay_frames_late_lately", "yard"] == 1
+    assert values["bay_floor_doubts_lately", "yard"] == 1
+
+
+def test_a_file_that_is_wrong(yard, bays_folder):
+    (bays_folder / "broken.yaml").write_text("enabled: perhaps\n")
+    values = exported()
+    assert values["bay_config_faulty", "broken"] == 1
+    assert values["bay_config_faulty", "yard"] == 0
+    assert ("bay_open", "broken") not in values
+
+
+def test_processes_and_messages(yard):
+    assert exported()["bay_airflow_heartbeat_age_seconds", "scheduler"] == 7
+    assert exported()["bay_messages_waiting",] == 0
+    entered = NOW - timedelta(minutes=20)
+    enter(export.history(), [Entry("r", "office", "item", "began", "yard", {}, entered)], entered)
+    assert exported()["bay_messages_waiting",] == 1
+    assert exported()["bay_messages_waiting_seconds",] == 20 * 60
 
 
 def test_queues(yard):

@@ -32,7 +32,9 @@ def test_a_rule_asks_for_metrics_and_labels_that_are_exported(rule):
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule["alert"])
 def test_a_rule_has_a_severity_and_a_page(rule):
     assert rule["labels"]["severity"] in ("critical", "warning")
-    assert (PROJECT / "docs" / rule["annotations"]["runbook"]).is_file()
+    page, _, section = rule["annotations"]["runbook"].partition("#")
+    headings = re.findall(r"^## (\w+)$", (PROJECT / "docs" / page).read_text(encoding="utf-8"), re.MULTILINE)
+    assert section in [heading.lower() for heading in headings]
 
 
 def test_every_rule_is_tried_and_is_silent_in_a_healthy_hour():

@@ -22,11 +22,15 @@ from tracking.history.database import Database, database_url
 from tracking.history.schema import (
     KNOWN_FLOOR,
     SPANS,
+    WAITING,
+    alerts,
     batches,
     camera_failures,
     delivered,
     events,
     longest_of,
+    messages,
+    mutes,
     positions,
     tracks,
 )
@@ -472,6 +476,9 @@ class History:
             events: sa.and_(events.c.slot < before, events.c.time < before),
             camera_failures: camera_failures.c.slot < before,
             delivered: delivered.c.slot < before,
+            alerts: alerts.c.until < before,
+            messages: sa.and_(messages.c.entered < before, sa.not_(WAITING)),
+            mutes: mutes.c.until < before,
             batches: sa.and_(batches.c.slot < before, sa.not_(is_newest)),
         }
         with self.database.writing() as connection, connection.begin():

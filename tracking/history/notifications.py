@@ -158,7 +158,14 @@ def mark_notified(history: History, bay_id: str, listener: str, notices: Iterabl
         run: name of the run that delivers them, where the delivery is complete only with that run's
             success: if it has to try again, it delivers them again. Empty where it is complete now.
     """
-    rows = [
+    rows = delivery_rows(bay_id, listener, notices, run)
+    with history.database.writing() as connection, connection.begin():
+        upsert(connection, delivered, rows)
+
+
+def delivery_rows(bay_id: str, listener: str, notices: Iterable[Notice], run: str = "") -> list[dict[str, Any]]:
+    """Rows of `history_delivered`, as `mark_notified` writes them."""
+    return [
         {
             "bay_id": bay_id,
             "listener": listener,
@@ -170,8 +177,6 @@ def mark_notified(history: History, bay_id: str, listener: str, notices: Iterabl
         }
         for notice in notices
     ]
-    with history.database.writing() as connection, connection.begin():
-        upsert(connection, delivered, rows)
 
 
 def _since(history: History, bay_id: str, listener: str, newest: datetime) -> datetime:

@@ -11,6 +11,9 @@
     history_retention        one row per bay: before which slot its artifacts were deleted by housekeeping
     history_owners           one row per change of who owns a bay while the old system is replaced
     history_reviews          one row per judgement or correction by a person; rows are added and never changed
+    history_alerts           one row per alert of the monitoring, from its start to its end
+    history_messages         one row per alert or event and channel that it goes to, with when it was sent
+    history_mutes            one row per mute: what is not sent for a while
 
 A position is not stored slot by slot: 10 bays of 500 blocks at 144 slots a day would be
 263 million rows a year that say the same again. A row of `history_positions` is written
@@ -40,10 +43,11 @@ from sqlalchemy import (
     Table,
     Text,
     TypeDecorator,
+    and_,
     or_,
 )
 
-SCHEMA_VERSION = "0008"
+SCHEMA_VERSION = "0009"
 """The migration that this code is written for: the newest in `migrations/versions`."""
 
 # Not Airflow's `alembic_version`: the history may share a database with it.
@@ -288,4 +292,62 @@ reviews = Table(
     Column("cameras", Text, nullable=False),
     Column("places", Text, nullable=False),
     Index("ix_history_reviews_at", "bay_id", "at"),
+)
+
+alerts = Table(
+    "history_alerts",
+    metadata,
+    Column("fingerprint", String(32), primary_key=True),
+    Column("since", UtcTime, primary_key=True),
+    Column("until", UtcTime),
+    Column("seen", UtcTime, nullable=False),
+    Column("bay_id", _BAY, nullable=False),
+    Column("name", _NAME, nullable=False),
+    Column("severity", String(16), nullable=False),
+    Column("content", Text, nullable=False),
+    Column("acknowledged_at", UtcTime),
+    Column("acknowledged_by", String(256)),
+)
+Index(
+    "ix_history_alerts_open",
+    alerts.c.fingerprint,
+    unique=True,
+    postgresql_where=alerts.c.until.is_(None),
+    sqlite_where=alerts.c.until.is_(None),
+)
+
+messages = Table(
+    "history_messages",
+    metadata,
+    Column("route", _LISTENER, primary_key=True),
+    Column("channel", _LISTENER, primary_key=True),
+    Column("item", String(64), primary_key=True),
+    Column("step", String(16), primary_key=True),
+    Column("bay_id", _BAY, nullable=False),
+    Column("content", Text, nullable=False),
+    Column("entered", UtcTime, nullable=False),
+    Column("due", UtcTime, nullable=False),
+    Column("message", String(32)),
+    Column("claimed_until", UtcTime),
+    Column("attempts", Integer, nullable=False),
+    Column("sent", UtcTime),
+    Column("dropped", Text),
+    Index("ix_history_messages_item", "item"),
+)
+
+WAITING = and_(messages.c.sent.is_(None), messages.c.dropped.is_(None))
+"""Of `messages`: those that are still to be sent."""
+
+Index("ix_history_messages_waiting", messages.c.due, postgresql_where=WAITING, sqlite_where=WAITING)
+
+mutes = Table(
+    "history_mutes",
+    metadata,
+    Column("mute_id", String(32), primary_key=True),
+    Column("bay_id", _BAY, nullable=False),
+    Column("kind", _NAME, nullable=False),
+    Column("made_at", UtcTime, nullable=False),
+    Column("until", UtcTime, nullable=False),
+    Column("author", String(256), nullable=False),
+    Column("reason", Text, nullable=False),
 )
