@@ -47,6 +47,7 @@ class Piece:
         place: (3,) its middle, metres.
         block: row of the block on whose deck it stands; `FLOOR`.
         rival: the surface that explains it nearly as well, likewise; None where there is none.
+        doubted: at least as many cameras must have seen it and did not as saw it.
         cameras: rows of the frames that saw it.
     """
 
@@ -54,6 +55,7 @@ class Piece:
     place: Floats
     block: int
     rival: int | None
+    doubted: bool
     cameras: tuple[int, ...]
 
 
@@ -274,7 +276,8 @@ def _piece(tried: _Suggestions, best: int, members: Ints, worth: Floats, found: 
     rivals = np.flatnonzero(shared & (tried.surface != tried.surface[best]) & (worth > worth[best] - _MARGIN))
     rival = int(tried.surface[rivals[worth[rivals].argmax()]]) if len(rivals) else None
     cameras = tuple(int(camera) for camera in np.sort(found.camera[members]))
-    return Piece(EQUIPMENT_CLASSES[kind], tried.place[best], int(tried.surface[best]), rival, cameras)
+    doubted = int(tried.missed[best].sum()) >= len(cameras)
+    return Piece(EQUIPMENT_CLASSES[kind], tried.place[best], int(tried.surface[best]), rival, doubted, cameras)
 
 
 def _is_known(pieces: Sequence[Piece], tried: _Suggestions, best: int, members: Ints, found: _Detections) -> bool:

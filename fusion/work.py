@@ -32,11 +32,12 @@ def work_of(plans: np.ndarray, heights: Floats, scene: Scene) -> list[Mapping[st
     sight = Sight(scene, plans, heights)
     work: list[Counter[str]] = [Counter() for _ in range(len(plans))]
     for piece in find_pieces(sight):
-        if piece.rival is None and piece.block != FLOOR:
-            work[piece.block][piece.class_name] += 1
-        elif piece.rival is not None:
-            for block in {piece.block, piece.rival} - {FLOOR}:
-                work[block][UNKNOWN_WORK] += 1
+        if piece.rival is None and not piece.doubted:
+            if piece.block != FLOOR:
+                work[piece.block][piece.class_name] += 1
+            continue
+        for block in {piece.block, piece.rival} - {FLOOR, None}:
+            work[block][UNKNOWN_WORK] += 1
     for block, counted in enumerate(work):
         if not counted and sight.share_seen(block, RISE_M, _STEP_M) < _ENOUGH_SEEN:
             counted[UNKNOWN_WORK] = 1

@@ -104,6 +104,27 @@ def test_a_box_that_one_camera_sees_and_its_neighbours_do_not_is_nothing(fused, 
     assert block.work == {}
 
 
+def test_a_piece_that_one_of_two_cameras_sees_is_unknown(fused, tall, demo_bay):
+    pair = ("C_4", "D_4")
+    spoilt = _FLAWLESS | {"off": tuple(camera.name for camera in demo_bay.cameras if camera.name not in pair)}
+
+    def without(name):
+        def change(observation):
+            cameras = [
+                replace(seen, objects=tuple(one for one in seen.objects if one.class_name != "welder"))
+                if seen.camera_name == name
+                else seen
+                for seen in observation.cameras
+            ]
+            return replace(observation, cameras=tuple(cameras))
+
+        return change
+
+    (both,) = fused((tall,), ("welder", 48.0, 20.0, tall), spoilt=spoilt)
+    (one,) = fused((tall,), ("welder", 48.0, 20.0, tall), spoilt=spoilt, change=without("C_4"))
+    assert (both.work, one.work) == ({"welder": 1}, {UNKNOWN_WORK: 1})
+
+
 def _under_a_crane(geometry, bay, deck, height):
     """Adds a crane over that part (x0, y0, x1, y1) of a deck to every frame, and takes what it hides."""
 
