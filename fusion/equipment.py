@@ -165,7 +165,7 @@ def _suggestions(found: _Detections, sight: Sight) -> _Suggestions:
     detection, surface, base, place = detection[there], surface[there], base[there], place[there]
     pairs = np.zeros((len(place), len(sight.scene.frames)), dtype=bool)
     pairs[np.arange(len(place)), found.camera[detection]] = True
-    seen = ~sight.covered(place, pairs, _HIDDEN_M).any(axis=1)
+    seen = np.asarray(~sight.covered(place, pairs, _HIDDEN_M).any(axis=1))
     members = np.where(pairs, detection[:, None], -1)
     none = np.zeros(members.shape)
     every = _Suggestions(surface, base, place, found.kind[detection], members, none, pairs, np.zeros(len(place)))
@@ -174,19 +174,19 @@ def _suggestions(found: _Detections, sight: Sight) -> _Suggestions:
 
 def _beside(place: Floats, surface: Ints, sight: Sight) -> Floats:
     """(m,) metres by which places lie beside their surface; of the floor, within a block or out of the bay."""
-    points = shapely.points(place[:, :2])
+    points = np.asarray(shapely.points(place[:, :2]))
     width, height = sight.scene.floor
-    beside = shapely.distance(points, shapely.box(0, 0, width, height))
+    beside: Floats = np.array(shapely.distance(points, shapely.box(0, 0, width, height)))
     on_deck = surface != FLOOR
     if not len(sight.plans):
-        return np.asarray(beside)
+        return beside
     beside[on_deck] = shapely.distance(points[on_deck], sight.plans[surface[on_deck]])
     point, block = shapely.STRtree(sight.plans).query(points, predicate="within")
     on_floor = ~on_deck[point]
     point, block = point[on_floor], block[on_floor]
     depth = shapely.distance(points[point], shapely.boundary(sight.plans[block]))
     np.maximum.at(beside, point, depth)
-    return np.asarray(beside)
+    return beside
 
 
 def _supported(tried: _Suggestions, found: _Detections, sight: Sight) -> _Suggestions:
@@ -221,7 +221,8 @@ def _collected(tried: _Suggestions, found: _Detections, sight: Sight) -> _Sugges
         own = np.flatnonzero(found.camera == column)
         if not len(own):
             continue
-        off = ((pixels[:, None, column] - found.middle[own]) ** 2 / found.variance[own]).sum(axis=-1)
+        seen = pixels[:, column]
+        off = ((seen[:, None] - found.middle[own]) ** 2 / found.variance[own]).sum(axis=-1)
         off += np.where(found.kind[own] == tried.kind[:, None], 0.0, _OTHER_CLASS)
         best = off.argmin(axis=1)
         near = off[np.arange(len(off)), best] < _GATE

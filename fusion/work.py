@@ -36,8 +36,9 @@ def work_of(plans: np.ndarray, heights: Floats, scene: Scene) -> list[Mapping[st
             if piece.block != FLOOR:
                 work[piece.block][piece.class_name] += 1
             continue
-        for block in {piece.block, piece.rival} - {FLOOR, None}:
-            work[block][UNKNOWN_WORK] += 1
+        for block in {piece.block, piece.rival}:
+            if block is not None and block != FLOOR:
+                work[block][UNKNOWN_WORK] += 1
     for block, counted in enumerate(work):
         if not counted and sight.share_seen(block, RISE_M, _STEP_M) < _ENOUGH_SEEN:
             counted[UNKNOWN_WORK] = 1

@@ -351,10 +351,10 @@ def visible_pieces(yard: SilhouetteYard, camera: Camera) -> list[tuple[BaseGeome
     pose, lens = placed(camera)
     frame, eye = shapely.box(0, 0, lens.width, lens.height), np.array([pose.x, pose.y])
     standing = [(block, silhouette(camera, block)) for block in (*yard.blocks, *yard.cranes)]
-    result = []
+    result: list[tuple[BaseGeometry, Polygon]] = []
     for piece in yard.equipment:
         whole = _hull(camera, piece.outline.parts()[0], piece.base + piece.height, piece.base)
-        seen = whole.intersection(frame)
+        seen: BaseGeometry = whole.intersection(frame)
         for block, outline in standing:
             if (
                 (piece.on is None or block.block_id != piece.on)

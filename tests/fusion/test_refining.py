@@ -75,8 +75,9 @@ def test_a_survey_that_is_sure_of_itself_is_believed(half_a_degree, demo_bay):
 
 
 @pytest.mark.slow(8)
-def test_the_command_proposes_and_writes_only_when_asked(half_a_degree, make_bay, store, bays_folder, capsys):
-    make_bay("demo_bay", enabled=False)
+def test_the_command_proposes_and_writes_only_when_asked(half_a_degree, make_bay, demo_bay, store, bays_folder, capsys):
+    cameras = [json.loads(camera.model_dump_json()) for camera in demo_bay.cameras]  # no YAML anchors
+    make_bay("demo_bay", enabled=False, cameras=cameras)
     observation = half_a_degree[1][0]
     store.save("observation", "demo_bay", observation.batch_id, observation)
     path = bays_folder / "demo_bay.yaml"
