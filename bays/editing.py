@@ -170,8 +170,16 @@ def _mapping_edits(text: str, camera: yaml.MappingNode, key: str, values: Mappin
         if present is None:
             edits.append(_added(text, node, name, value))
         elif _differs(present, value):
-            edits.append((present.start_mark.index, _end(present), value))
+            edits.append(_replaced(text, node, name, value))
     return edits
+
+
+def _replaced(text: str, mapping: yaml.MappingNode, key: str, value: str) -> _Edit:
+    """Another value of a key that is there; one line in place of a block collection, which may be no deeper than it."""
+    name, old = next((name, old) for name, old in mapping.value if name.value == key)
+    if isinstance(old, yaml.CollectionNode) and not old.flow_style:
+        return text.index(":", name.end_mark.index) + 1, _end(old), f" {value}"
+    return old.start_mark.index, _end(old), value
 
 
 def _differs(node: yaml.Node, value: str) -> bool:

@@ -217,12 +217,12 @@ def _collected(tried: _Suggestions, found: _Detections, sight: Sight) -> _Sugges
     """With the nearest detection of every camera that agrees."""
     pixels, _ = sight.pixels(tried.place)
     members = np.full(tried.members.shape, -1, dtype=np.int64)
-    for column in range(members.shape[1]):
+    for column in range(len(found.views.focal)):
         own = np.flatnonzero(found.camera == column)
         if not len(own):
             continue
-        seen = pixels[:, column]
-        off = ((seen[:, None] - found.middle[own]) ** 2 / found.variance[own]).sum(axis=-1)
+        apart = pixels[:, column][:, np.newaxis, :] - found.middle[own]
+        off = (apart**2 / found.variance[own]).sum(axis=-1)
         off += np.where(found.kind[own] == tried.kind[:, None], 0.0, _OTHER_CLASS)
         best = off.argmin(axis=1)
         near = off[np.arange(len(off)), best] < _GATE

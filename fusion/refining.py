@@ -27,7 +27,7 @@ from fusion.occlusion import known_outlines
 from fusion.refitting import size_prior
 from fusion.scene import Scene, build_scene
 from fusion.search import find_blocks
-from fusion.upright_box import DEPTH, HEIGHT, PARAMETERS, WIDTH, Floats, Ints, Views, X, Y
+from fusion.upright_box import DEPTH, HEIGHT, PARAMETERS, WIDTH, Bools, Floats, Ints, Views, X, Y
 from inference.types import Observation
 
 LEAST_PLACES = 6  # of blocks that several cameras see, without which nothing is refined
@@ -243,8 +243,8 @@ class _Fit:
         through, pull = [], []
         for residual, place in zip(residuals, self.place, strict=True):
             of_box, of_both, of_cameras, box_pull, camera_pull = residual.normal(scale, size)
-            through.append(np.linalg.solve(of_box, of_both))
-            pull.append(np.linalg.solve(of_box, box_pull[..., None])[..., 0])
+            through.append(np.asarray(np.linalg.solve(of_box, of_both), dtype=float))
+            pull.append(np.asarray(np.linalg.solve(of_box, box_pull[..., None])[..., 0], dtype=float))
             share = 1 / times[place]
             taken = np.einsum("bpi,bpj->bij", of_both, through[-1])
             information += np.einsum("b,bij->ij", share, of_cameras - taken)
@@ -294,7 +294,7 @@ class _Residuals:
     """
 
     distance: Floats
-    counts: Floats
+    counts: Bools
     to_box: Floats
     to_camera: Floats
     camera: Ints
@@ -369,8 +369,10 @@ def _camera_slopes(normal: Floats, to_box: Floats, pixels: Floats, views: Views,
 def _places(boxes: Sequence[Floats]) -> list[Ints]:
     """Per batch (b,) number of the place on the floor that each block stands at; near ones are the same place."""
     centres = np.concatenate([np.zeros((0, 2)), *(one[:, [X, Y]] for one in boxes)])
-    number = connected_components(cdist(centres, centres) < _SAME_PLACE_M, directed=False)[1] if len(centres) else []
-    return np.split(np.asarray(number, dtype=np.int64), np.cumsum([len(one) for one in boxes])[:-1])
+    number = np.zeros(0, dtype=np.int64)
+    if len(centres):
+        number = connected_components(cdist(centres, centres) < _SAME_PLACE_M, directed=False)[1].astype(np.int64)
+    return np.split(number, np.cumsum([len(one) for one in boxes])[:-1])
 
 
 def _changed(bay: BayConfig, names: Sequence[str], values: Floats) -> BayConfig:
@@ -403,7 +405,7 @@ def _rounded(pose: Pose, lens: Intrinsics) -> tuple[Pose, Intrinsics]:
 
 def _report(bay: BayConfig, names: Sequence[str], before: _Fit, after: _Fit) -> Refinement:
     parts, old = after.parts(), before.parts().residuals
-    covariance = np.linalg.inv(parts.information)
+    covariance: Floats = np.asarray(np.linalg.inv(parts.information), dtype=float)
     refined = _changed(bay, names, after.values)
     cameras = []
     for row, name in enumerate(names):
@@ -439,7 +441,7 @@ def _worst(covariance: Floats) -> float:
     return float(np.sqrt(np.linalg.eigvalsh(covariance)[-1]))
 
 
-def _sees(one: _Seen, camera: int) -> Floats:
+def _sees(one: _Seen, camera: int) -> Bools:
     """(b,) whether that camera sees each block."""
     return np.asarray(((one.members >= 0) & (one.camera[np.maximum(one.members, 0)] == camera)).any(axis=1))
 

@@ -644,7 +644,7 @@ class Tracker:
             found=slot.found,
             given_up=given_up,
             misread=(sum(bool(track.stage_streaks) and stage == track.stage for track, stage in read), len(read)),
-            overlooked=(sum(bool(track.work_streaks) and one.working for track, one in work), len(work)),
+            overlooked=(sum(bool(track.work_streaks) and bool(one.working) for track, one in work), len(work)),
             imagined=(sum(bool(track.work_streaks) and not one.working for track, one in rest), len(rest)),
             left=slot.left,
             came=slot.came,
