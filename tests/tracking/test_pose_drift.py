@@ -18,7 +18,7 @@ def follow(bay, fused, block):
             floor = fused(number, [block("A25", 10, 10)], missing=(*missing, *(off if isinstance(off, tuple) else ())))
             change = {"out_of_pose": off} if isinstance(off, tuple) else {"pose_disagreement_deg": off}
             floors.append(replace(floor, **change))
-        history = list(replay(bay, floors))
+        history = list(replay(bay, None, floors))
         drifts = [
             (number, event.reason)
             for number, result in enumerate(history)
