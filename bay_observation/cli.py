@@ -117,6 +117,13 @@ def _entries() -> Iterator[Entry]:
     yield entry(
         "camera overlay", "capture_async", "overlay", "draw the bay over a camera's frame", "calibrate_a_camera.md"
     )
+    yield entry(
+        "camera refine-poses",
+        "fusion",
+        "refine-poses",
+        "all poses by the blocks that stand there",
+        "calibrate_a_camera.md",
+    )
     yield entry("calibrate", "fusion", "calibrate", "pose and lens from points", "calibrate_a_camera.md")
     yield entry("models serve", "inference", "serve", "keep a bay's models warm", "inference_server.md")
     yield entry("models health", "inference", "health", "the state of a bay's warm server", "inference_server.md")

@@ -1,4 +1,4 @@
-"""`python -m fusion calibrate BAY --camera NAME`, `check-poses BAY` and `keep-witnesses BAY`."""
+"""`python -m fusion calibrate BAY --camera NAME`, `check-poses`, `refine-poses` and `keep-witnesses BAY`."""
 
 import argparse
 import difflib
@@ -33,6 +33,7 @@ from fusion.calibration import (
 from fusion.clicking import ClickingPage
 from fusion.point_files import read_points, read_survey
 from fusion.pose_commands import add_commands
+from fusion.refine_command import add_refine
 
 _DATA_SHEET_STD = 0.05  # of a focal length that a person gives, as a share of it
 _UNITS = {"x": "m", "y": "m", "z": "m", "pan": "deg", "tilt": "deg", "roll": "deg", "focal_px": "px"}
@@ -43,7 +44,7 @@ def main(arguments: list[str] | None = None) -> int:
 
     Returns:
         0; 1 when a camera is out of its pose, or the command failed; 2 for wrong use; 3 where it cannot be
-        told: points that do not decide, or more than half of the cameras undecided.
+        told: points that do not decide, more than half of the cameras undecided, or too few blocks.
     """
     options = make_parser().parse_args(arguments)
     try:
@@ -75,6 +76,7 @@ def make_parser() -> argparse.ArgumentParser:
     calibration.add_argument("--data", type=Path, help="the store; default: DATA_PATH")
     calibration.set_defaults(run=_calibrate)
     add_commands(commands)
+    add_refine(commands)
     return parser
 
 
