@@ -3,9 +3,11 @@
 import io
 import json
 import random
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from bay_observation.errors import DeliveryError
 from dashboard.alerting.channels import Send
@@ -16,7 +18,7 @@ from dashboard.alerting.wording import Message
 from lab.benchmarks.alert_faults import Fault
 from lab.benchmarks.alert_rules import Alertmanager, Labels, firing
 from lab.benchmarks.alert_yard import MINUTE, SLOT, AlertYard
-from tracking.history import BatchOutcome, History
+from tracking.history import BatchOutcome, Database, History
 
 _TOKEN = "of-this-run-alone"  # noqa: S105 - there is no other side
 _BEFORE, _AFTER = timedelta(minutes=30), timedelta(minutes=40)
@@ -127,7 +129,8 @@ def _sent(
 ) -> list[tuple[str, dict[str, str], datetime]]:
     """What the service sends from a moment on: name, labels, time."""
     clock, kept = _Clock(times[0]), _Kept()
-    known = History("postgresql://nobody@127.0.0.1:1/none") if yard.history_away else yard.history
+    away = History("postgresql://nobody@127.0.0.1:1/none") if yard.history_away else yard.history
+    known: Any = _Switched(yard.history, away, lambda: clock.now >= began)
     bays = {bay_id: state.config for bay_id, state in yard.bays.items()}
     dispatcher = Dispatcher(ROUTES, known, lambda: bays, kept.send(clock), clock)
     lasting, active = dict[Labels, datetime](), dict[Labels, str]()
@@ -151,6 +154,17 @@ class _Clock:
 
     def __call__(self) -> datetime:
         return self.now
+
+
+class _Switched:
+    """A history whose database is another one from a moment on."""
+
+    def __init__(self, before: History, after: History, switched: Callable[[], bool]) -> None:
+        self._before, self._after, self._switched = before, after, switched
+
+    @property
+    def database(self) -> Database:
+        return (self._after if self._switched() else self._before).database
 
 
 class _Kept:

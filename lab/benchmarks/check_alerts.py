@@ -70,6 +70,7 @@ def _of_faults(console: Console, folder: Path, options: argparse.Namespace) -> l
             right = run.minutes is not None and run.minutes <= _IN_TIME_MIN and not run.further
             good += right
             slowest = max(slowest, run.minutes or 0)
+            progress(f"{fault.alert}: {run}")
             after = "never" if run.minutes is None else f"{run.minutes} min"
             table.add_row(fault.name, fault.alert, after, ", ".join(run.further), "" if right else "wrong")
     console.print(table)
