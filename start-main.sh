@@ -8,14 +8,18 @@ source "$(dirname "${BASH_SOURCE[0]}")/deploy/deployment.sh"
 environment="${1:-dev}"
 check_environment "$environment"
 env_file="$PROJECT/env/$environment/main.env"
-[[ -f "$env_file" ]] || fail "$env_file not found"
+check_env_file "$env_file"
 choose_user
 check_docker
 check_image "$env_file"
 check_storage "$environment" "$env_file" main
 provide_main_secrets "$environment"
+names="$(tls_names "$env_file")"
+# shellcheck disable=SC2086 # names of hosts, without blanks
+provide_certificates $names
 make_folder "$PROJECT/logs"
 ensure_network
 
 compose_with main "$environment" "$env_file" airflow-main up -d
-echo "Airflow: port 8080, user admin, password in $SECRETS_PATH/admin_password (Flower: port 5555, flower_password)"
+echo "Airflow: https, port 8080, user admin, password in $SECRETS_PATH/admin_password (Flower: port 5555 of this host alone, flower_password)"
+echo "Browsers trust it with $SECRETS_PATH/tls_ca_certificate"

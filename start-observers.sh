@@ -19,6 +19,7 @@ check_image "$ENV_FILE"
 check_storage "$environment" "$ENV_FILE" worker
 # shellcheck disable=SC2046 # names of files, without blanks
 check_secrets $(worker_secrets observer "$bay")
+check_authority
 provide_camera_login "$bay"
 make_bay_folders "$ENV_FILE" "$bay" observation
 ensure_network

@@ -22,6 +22,7 @@ start() {
   check_queue "$ENV_FILE" "proc_$bay"
   # shellcheck disable=SC2046 # names of files, without blanks
   check_secrets $(worker_secrets processor "$bay")
+  check_authority
   check_image "$ENV_FILE"
   check_storage "$environment" "$ENV_FILE" worker
   make_bay_folders "$ENV_FILE" "$bay" fusion tracking

@@ -82,7 +82,7 @@ def _status(options: argparse.Namespace) -> int:
     except StoreUnavailableError as error:
         fault = str(error)
     backlogs = [] if spool is None else [spool.backlog(bay_id) for bay_id in spool.bay_ids()]
-    replicating = spool is not None and _is_replicated(spool)
+    replicating = spool is not None and spool.has_replicator()
     waiting = sum(backlog.pending for backlog in backlogs)
     if options.json:
         report = {
@@ -193,14 +193,6 @@ def _convert(options: argparse.Namespace) -> int:
         print(f"{result.left} tracking artifacts left out: {again}.")
     print("References that Airflow keeps from before do not fit the new files: run no old task again.")
     return FAILED if result.refused else DONE
-
-
-def _is_replicated(spool: Spool) -> bool:
-    try:
-        with spool.only_replicator(0.0):
-            return False
-    except ArtifactError:
-        return True
 
 
 def make_parser() -> argparse.ArgumentParser:

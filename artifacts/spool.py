@@ -317,6 +317,22 @@ class Spool:
         with self._lock("replicator.lock", patience_s, shared=False):
             yield
 
+    def has_replicator(self) -> bool:
+        """Whether a process replicates this spool now.
+
+        Raises:
+            SpoolError: the spool cannot be used.
+        """
+        if not self.folder.exists():
+            return False
+        try:
+            with self.only_replicator(0.0):
+                return False
+        except SpoolError:
+            raise
+        except ArtifactError:
+            return True
+
     @contextmanager
     def _store_lock(self, *, shared: bool) -> Iterator[None]:
         with ExitStack() as held:

@@ -113,8 +113,30 @@ def _entries() -> Iterator[Entry]:
     yield entry("calibrate", "fusion", "calibrate", "pose and lens from points", "calibrate_a_camera.md")
     yield entry("models serve", "inference", "serve", "keep a bay's models warm", "inference_server.md")
     yield entry("models health", "inference", "health", "the state of a bay's warm server", "inference_server.md")
-    yield entry("models train", "lab.training", "train", "train on simulated yards", "models.md")
-    yield entry("models score", "lab.training", "score", "score a bay's models on simulated yards", "models.md")
+    yield entry("models check", "inference", "check", "load them, and say which classes they know", "models.md")
+    yield entry(
+        "models predict", "inference", "predict", "what they see in pictures or stored batches", "improve_the_models.md"
+    )
+    yield entry(
+        "models export", "inference", "export", "frames and labels, for a labelling tool", "improve_the_models.md"
+    )
+    yield entry(
+        "models import", "inference", "import", "labels of COCO, YOLO or CVAT, checked", "improve_the_models.md"
+    )
+    yield entry("models drift", "inference", "drift", "whether a camera's frames changed", "improve_the_models.md")
+    yield entry(
+        "models pick", "lab.training", "pick", "which stored frames are worth labelling", "improve_the_models.md"
+    )
+    yield entry(
+        "models train", "lab.training", "train", "train on own labels, simulated yards or both", "improve_the_models.md"
+    )
+    yield entry(
+        "models score",
+        "lab.training",
+        "score",
+        "how right they are on own labels, or simulated",
+        "improve_the_models.md",
+    )
     yield entry("models twins", "lab.training", "twins", "how well looks separate blocks of one size", "models.md")
     yield entry("store status", "artifacts", "status", "whether the store answers, and what waits", "storage.md")
     yield entry("store init", "artifacts", "init", "mark the root of a store", "storage.md")

@@ -37,6 +37,7 @@ def run_command(main: Callable[[], int]) -> NoReturn:
     Ctrl-C is 130, as of a shell's own commands. A reader that has seen enough (`| head`) needs no
     message; a full disk and an end of the input where an answer is needed have one line.
     """
+    _open_missing_streams()
     try:
         status = main()
         sys.stdout.flush()
@@ -87,6 +88,17 @@ def _said(status: int, text: str) -> int:
     with suppress(OSError, ValueError):
         print(" ".join(text.splitlines()), file=sys.stderr, flush=True)
     return status
+
+
+def _open_missing_streams() -> None:
+    """A command may be started without some of its streams (`>&-`): Python then has None in their place.
+
+    The next file or socket that is opened would take the stream's number. Input is at its end at once; writing
+    to an output that is not there fails, as to one that is full.
+    """
+    for name, mode, flags in (("stdin", "r", os.O_RDONLY), ("stdout", "w", os.O_RDONLY), ("stderr", "w", os.O_WRONLY)):
+        if getattr(sys, name) is None:  # its number is the lowest that is free
+            setattr(sys, name, os.fdopen(os.open(os.devnull, flags), mode, encoding="utf-8", closefd=False))
 
 
 def _drop_output() -> None:

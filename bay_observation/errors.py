@@ -9,6 +9,7 @@
     │   └── SpoolError                nor does the observer's own disk take what the store does not
     ├── CaptureError       a bay could not be captured (single cameras have outcomes, not errors)
     ├── InferenceError     a checkpoint cannot be used, or a model failed
+    ├── DatasetError       pictures or labels cannot be read, or do not belong together
     ├── FusionError        an observation does not fit the bay
     ├── CalibrationError   points from which a camera cannot be calibrated
     │   └── UncertainCalibrationError   points that may be another camera's as well: which, they do not say
@@ -82,6 +83,10 @@ class CaptureError(BayObservationError):
 
 class InferenceError(BayObservationError):
     """A model could not be loaded or could not be run."""
+
+
+class DatasetError(BayObservationError):
+    """A data set cannot be read or written: the message names the file, and the line or picture in it."""
 
 
 class FusionError(BayObservationError):

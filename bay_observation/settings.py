@@ -185,6 +185,14 @@ HISTORY_DB: Setting[str | None] = Setting(
     "Database of the history, as an SQLAlchemy URL. It comes before the Airflow Connection `bay_history`.",
     default_text="`history.db` (SQLite) in the storage's root",
 )
+TRIGGERER_ROUND: Setting[float | None] = Setting(
+    "TRIGGERER_ROUND",
+    None,
+    _positive,
+    "give a positive number of seconds",
+    "Seconds between two rounds of a triggerer, at most 1; docs/speed.md. Unset: Airflow's own second.",
+    default_text="unset",
+)
 AIRFLOW_KEPT_DAYS = Setting(
     "AIRFLOW_KEPT_DAYS",
     30.0,
@@ -324,6 +332,7 @@ GROUPS: dict[str, tuple[Setting[object], ...]] = {
     "Bays": (BAYS_PATH, BAYS_ENABLED, BAYS_SCHEDULE, CLOCK),
     "History, hosts, models": (
         HISTORY_DB,
+        TRIGGERER_ROUND,
         AIRFLOW_KEPT_DAYS,
         ADVERTISED_HOST,
         MODELS_PATH,

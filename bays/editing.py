@@ -1,9 +1,11 @@
-"""Writing a camera's pose and intrinsics into its bay's YAML file, all else left as it stands.
+"""Writing a camera's pose and intrinsics, or the areas, into a bay's YAML file, all else left as it stands.
 
 Only the text of the values that change is replaced, so that comments, order and
 quoting of the rest stay. What comes out is read back and compared before it is written.
 """
 
+import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -13,7 +15,7 @@ from bay_observation.errors import ConfigError
 from bay_observation.files import write_atomically
 from bays.loading import bay_file, load_bay, parse_bay
 from bays.migration import Owner
-from bays.models import BayConfig, Intrinsics, Pose
+from bays.models import Area, BayConfig, Intrinsics, Layout, Pose
 
 # A replacement of text[start:end]; an insertion has start == end.
 _Edit = tuple[int, int, str]
@@ -73,6 +75,43 @@ def write_calibration(bay_id: str, name: str, pose: Pose, intrinsics: Intrinsics
     if not dry_run:
         _replace(path, old, new)
     return new
+
+
+def with_areas(text: str, bay_id: str, areas: Mapping[str, Area]) -> str:
+    """A bay file's text with these areas: those that stay keep their place and their comments.
+
+    Args:
+        text: of the bay's file.
+        bay_id: the bay.
+        areas: all that the floor is to have, by name; at least one.
+
+    Raises:
+        ConfigError: the file is wrong, or would be with these areas; or it holds them in a way that cannot be edited
+            without changing others (a YAML anchor).
+    """
+    path = bay_file(bay_id)
+    before = parse_bay(path, text, bay_id)
+    if not areas:
+        raise ConfigError(f"{path}: layout.areas: at least one area is wanted")
+    layout = _value(yaml.compose(text, Loader=yaml.SafeLoader), "factory_layout")
+    node = _value(layout, "areas")
+    whole = _flow({_key(name): _flow(_area_values(area)) for name, area in areas.items()})
+    edits: list[_Edit] = []
+    if isinstance(node, yaml.MappingNode) and not node.flow_style and node.value:
+        edits = _area_edits(text, node, before.layout.areas, areas)
+    elif node is not None:
+        edits = [(node.start_mark.index, _end(node), whole)]
+    elif isinstance(layout, yaml.MappingNode):
+        edits = [_added(text, layout, "areas", whole)]
+    for start, end, replacement in sorted(edits, reverse=True):
+        text = text[:start] + replacement + text[end:]
+    parse_bay(path, text, bay_id)  # what is wrong with the areas is named with its line
+    if not _reads_as(path, text, before.model_copy(update={"layout": _with(before.layout, areas)})):
+        raise ConfigError(
+            f"{path}: layout.areas cannot be edited without changing more (is something shared through a YAML"
+            " anchor?): write it out"
+        )
+    return text
 
 
 def with_owner(text: str, bay_id: str, owner: Owner) -> str:
@@ -152,7 +191,7 @@ def _value(node: yaml.Node | None, key: str) -> yaml.Node | None:
 def _mapping_edits(text: str, camera: yaml.MappingNode, key: str, values: Mapping[str, str]) -> list[_Edit]:
     """Edits that make camera[key] hold `values`; keys that it has besides stay."""
     node = _value(camera, key)
-    flow = "{" + ", ".join(f"{name}: {value}" for name, value in values.items()) + "}"
+    flow = _flow(values)
     if node is None:
         return [_added(text, camera, key, flow)]
     if not isinstance(node, yaml.MappingNode):  # `pose:` with nothing behind it, or null
@@ -166,6 +205,51 @@ def _mapping_edits(text: str, camera: yaml.MappingNode, key: str, values: Mappin
         elif _differs(present, value):
             edits.append((present.start_mark.index, _end(present), value))
     return edits
+
+
+def _area_edits(
+    text: str, node: yaml.MappingNode, before: Mapping[str, Area], after: Mapping[str, Area]
+) -> list[_Edit]:
+    """Edits of a block mapping of areas: what is gone goes with its line, what is new follows the last one."""
+    edits: list[_Edit] = []
+    for key, value in node.value:
+        name = str(yaml.SafeLoader("").construct_object(key))
+        if name not in after:
+            line = text.rfind("\n", 0, key.start_mark.index) + 1
+            end = text.find("\n", _end(value))
+            edits.append((line, len(text) if end == -1 else end + 1, ""))
+        elif after[name] != before[name]:
+            edits.append((value.start_mark.index, _end(value), _flow(_area_values(after[name]))))
+    new = {name: area for name, area in after.items() if name not in before}
+    if new:
+        _, where, first = _added(text, node, "", "")
+        indent = " " * node.value[0][0].start_mark.column
+        lines = [f"{indent}{_key(name)}: {_flow(_area_values(area))}" for name, area in new.items()]
+        newline = "\r\n" if "\r\n" in text else "\n"
+        joined = newline.join(lines)
+        edits.append((where, where, f"{newline}{joined}" if first.startswith(newline) else f"{joined}{newline}"))
+    return edits
+
+
+def _area_values(area: Area) -> dict[str, str]:
+    def span(values: tuple[float, float]) -> str:
+        return f"[{', '.join(f'{value:g}' if float(f'{value:g}') == value else _number(value) for value in values)}]"
+
+    return {"x": span(area.x), "y": span(area.y)} | ({} if area.kind == "work" else {"kind": area.kind})
+
+
+def _flow(values: Mapping[str, str]) -> str:
+    return "{" + ", ".join(f"{name}: {value}" for name, value in values.items()) + "}"
+
+
+def _key(name: str) -> str:
+    """A name as YAML reads it back: quoted unless it is a plain word, and none that means something else (`no`)."""
+    plain = re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", name) is not None and yaml.safe_load(name) == name
+    return name if plain else json.dumps(name, ensure_ascii=False)
+
+
+def _with(layout: Layout, areas: Mapping[str, Area]) -> Layout:
+    return layout.model_copy(update={"areas": dict(areas)})
 
 
 def _differs(node: yaml.Node, value: str) -> bool:

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Callable, Hashable, Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +63,12 @@ def load_bay(bay_id: str) -> BayConfig:
         raise ConfigError(str(error)) from error
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: cannot be read: {error}") from error
+    return _parsed(path, text, bay_id, _override())
+
+
+@lru_cache(maxsize=256)
+def _parsed(path: Path, text: str, bay_id: str, chosen: tuple[str, ...] | None) -> BayConfig:
+    """A task asks for its bay several times, a triggerer at each slot: the file is read, a known text not parsed."""
     return parse_bay(path, text, bay_id)
 
 

@@ -1,9 +1,25 @@
-"""Time zones as the files of bays name them."""
+"""Time zones as the files of bays name them, and times as a person writes them there."""
 
+from datetime import UTC, datetime
 from typing import Annotated
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator
+
+from bay_observation.errors import ConfigError
+
+
+def written_time(text: str, zone: ZoneInfo) -> datetime:
+    """A time (aware, UTC) as a person writes it: of the zone, unless it has an offset.
+
+    Raises:
+        ConfigError: it is no time.
+    """
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError:
+        raise ConfigError(f'{text!r} is no time: write "2025-07-02 16:10", or with an offset') from None
+    return (time if time.tzinfo else time.replace(tzinfo=zone)).astimezone(UTC)
 
 
 def _known(value: str) -> str:

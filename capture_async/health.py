@@ -175,10 +175,13 @@ def read_health(root: Path | str | None, bay_id: str) -> BayHealth:
     """
     path = health_path(root, bay_id)
     state = _read(path, bay_id)
-    return _State(bay_id).health() if state is None else state.health()
+    try:
+        return _State(bay_id).health() if state is None else state.health()
+    except (ValueError, TypeError) as error:
+        raise _not_ours(path, error) from error
 
 
-def record_health(root: Path | str | None, batch: CaptureBatch, *, slots_kept: int = SLOTS_KEPT) -> BayHealth:
+def record_health(root: Path | str | None, batch: CaptureBatch, *, slots_kept: int = SLOTS_KEPT) -> None:
     """Take one capture into its bay's health. Blocks on files: call it in a thread.
 
     Recording the same slot again replaces what was recorded of it.
@@ -187,9 +190,6 @@ def record_health(root: Path | str | None, batch: CaptureBatch, *, slots_kept: i
         root: of the store; None is `DATA_PATH`.
         batch: the capture, whether it holds the quorum or not.
         slots_kept: outcomes kept per camera.
-
-    Returns:
-        The health with this capture in it.
 
     Raises:
         ArtifactError: the file cannot be written, or another writer holds it for more than 5 s.
@@ -202,7 +202,6 @@ def record_health(root: Path | str | None, batch: CaptureBatch, *, slots_kept: i
             state = _read_or_set_aside(path, batch.bay_id)
             state.take(batch, datetime.now(UTC), slots_kept)
             write_atomically(path, state.to_json())
-    return state.health()
 
 
 def health_path(root: Path | str | None, bay_id: str) -> Path:
@@ -216,28 +215,37 @@ def health_path(root: Path | str | None, bay_id: str) -> Path:
     return (data_path() if root is None else Path(root)) / "health" / bay_id / "state.json"
 
 
+# As in the file: [slot, when, seconds] of a frame; two more, reason and detail, of a failure. A day of a bay has
+# 1728 of them, of which a capture adds twelve: they stay texts until somebody reads them.
+_Row = list[Any]
+_OF_A_FRAME = 3
+
+
 @dataclass(slots=True)
 class _Camera:
-    """Outcomes by slot, and the sum of those that are no longer kept."""
+    """Outcomes by slot, in order, and the sum of those that are no longer kept."""
 
-    recent: dict[datetime, SlotOutcome]
+    recent: dict[str, _Row]
     last_success_before: datetime | None = None
     failures_before: int = 0
 
-    def take(self, outcome: SlotOutcome, slots_kept: int) -> None:
-        if outcome.slot not in self.recent and len(self.recent) >= slots_kept and outcome.slot < min(self.recent):
+    def take(self, row: _Row, slots_kept: int) -> None:
+        slot = row[0]
+        newest = next(reversed(self.recent), "")
+        if slot not in self.recent and len(self.recent) >= slots_kept and slot < next(iter(self.recent), ""):
             return  # summed up already, or from before there was anything to sum up
-        self.recent[outcome.slot] = outcome
-        self.recent = dict(sorted(self.recent.items()))
+        self.recent[slot] = row
+        if slot < newest:
+            self.recent = dict(sorted(self.recent.items()))
         while len(self.recent) > slots_kept:
             oldest = self.recent.pop(next(iter(self.recent)))
-            if oldest.is_frame:
-                self.last_success_before, self.failures_before = oldest.at, 0
+            if len(oldest) == _OF_A_FRAME:
+                self.last_success_before, self.failures_before = datetime.fromisoformat(oldest[1]), 0
             else:
                 self.failures_before += 1
 
     def health(self, name: str) -> CameraHealth:
-        outcomes = tuple(self.recent.values())
+        outcomes = tuple(map(_outcome_of, self.recent.values()))
         taken = [one.at for one in outcomes if one.is_frame]
         if taken:
             newest_first = reversed(outcomes)
@@ -256,11 +264,11 @@ class _State:
         self.cameras: dict[str, _Camera] = {}
 
     def take(self, batch: CaptureBatch, now: datetime, slots_kept: int) -> None:
-        outcomes = dict(_outcomes(batch, now))
-        for name, outcome in outcomes.items():
-            self.cameras.setdefault(name, _Camera({})).take(outcome, slots_kept)
+        rows = dict(_rows(batch, now))
+        for name, row in rows.items():
+            self.cameras.setdefault(name, _Camera({})).take(row, slots_kept)
         if self.last_slot is None or batch.slot >= self.last_slot:
-            self.cameras = {name: self.cameras[name] for name in outcomes}
+            self.cameras = {name: self.cameras[name] for name in rows}
             self.last_slot = batch.slot
         self.updated_at = now
 
@@ -280,12 +288,7 @@ class _State:
                         "last_success": _text_or_none(camera.last_success_before),
                         "failures_in_row": camera.failures_before,
                     },
-                    # [slot, when, seconds] of a frame; two more, reason and detail, of a failure.
-                    "recent": [
-                        [one.slot.isoformat(), one.at.isoformat(timespec="milliseconds"), one.seconds]
-                        + ([] if one.reason is None else [one.reason.value, one.detail])
-                        for one in camera.recent.values()
-                    ],
+                    "recent": list(camera.recent.values()),
                 }
                 for name, camera in self.cameras.items()
             },
@@ -310,23 +313,24 @@ class _State:
         for name, camera in values["cameras"].items():
             before = camera["before"]
             state.cameras[str(name)] = _Camera(
-                {outcome.slot: outcome for outcome in map(_outcome_from_json, camera["recent"])},
+                {row[0]: row for row in map(_checked, camera["recent"])},
                 _moment_or_none(before["last_success"]),
                 int(before["failures_in_row"]),
             )
         return state
 
 
-def _outcomes(batch: CaptureBatch, now: datetime) -> Iterator[tuple[str, SlotOutcome]]:
-    everything: tuple[CapturedImage | CameraFailure, ...] = (*batch.images, *batch.failures)
-    for outcome in everything:
-        seconds = _seconds(outcome)
-        if isinstance(outcome, CapturedImage):
-            taken = outcome.captured_at.astimezone(UTC)
-            yield outcome.camera_name, SlotOutcome(batch.slot, taken, None, "", seconds)
-        else:
-            detail = outcome.detail[:_DETAIL_SHOWN]
-            yield outcome.camera_name, SlotOutcome(batch.slot, now, outcome.reason, detail, seconds)
+def _rows(batch: CaptureBatch, now: datetime) -> Iterator[tuple[str, _Row]]:
+    slot = batch.slot.isoformat()
+    for image in batch.images:
+        yield image.camera_name, [slot, _when(image.captured_at.astimezone(UTC)), _seconds(image)]
+    for failure in batch.failures:
+        detail = failure.detail[:_DETAIL_SHOWN]
+        yield failure.camera_name, [slot, _when(now), _seconds(failure), failure.reason.value, detail]
+
+
+def _when(moment: datetime) -> str:
+    return moment.isoformat(timespec="milliseconds")
 
 
 def _seconds(outcome: CapturedImage | CameraFailure) -> float | None:
@@ -336,8 +340,16 @@ def _seconds(outcome: CapturedImage | CameraFailure) -> float | None:
     return attempts[-1].seconds if isinstance(outcome, CapturedImage) else sum(one.seconds for one in attempts)
 
 
-def _outcome_from_json(values: Any) -> SlotOutcome:
-    slot, at, seconds, *failure = values
+def _checked(row: Any) -> _Row:
+    """A row by its shape; its times and its reason are checked where they are read."""
+    slot, at, _, *failure = row
+    if not isinstance(slot, str) or not isinstance(at, str) or len(failure) not in (0, 2):
+        raise ValueError(f"{row!r:.80} is no outcome")
+    return list(row)
+
+
+def _outcome_of(row: _Row) -> SlotOutcome:
+    slot, at, seconds, *failure = row
     reason, detail = failure or (None, "")
     return SlotOutcome(
         datetime.fromisoformat(slot),
@@ -358,9 +370,13 @@ def _read(path: Path, bay_id: str) -> _State | None:
     try:
         return _State.from_json(content, bay_id)
     except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise ArtifactError(
-            f"{path}: is no camera health of this version ({error!r}): move it away, the next capture begins a new one"
-        ) from error
+        raise _not_ours(path, error) from error
+
+
+def _not_ours(path: Path, error: Exception) -> ArtifactError:
+    return ArtifactError(
+        f"{path}: is no camera health of this version ({error!r}): move it away, the next capture begins a new one"
+    )
 
 
 def _read_or_set_aside(path: Path, bay_id: str) -> _State:

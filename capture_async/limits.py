@@ -2,8 +2,8 @@
 
 Answers that are ready in one turn of the loop are read in that turn. A thousand at once take
 half a second in which the triggerer runs no other bay's trigger, so cameras begin a few a
-turn and, after a first burst, no faster than their frames can be read. A camera that takes
-long delays no other, as long as the process may open more files.
+turn and, after a first burst, no faster than their frames can be read; one a turn where turns come late,
+because the host is slow or busy. A camera that takes long delays no other, as long as the process may open more files.
 """
 
 import asyncio
@@ -33,12 +33,14 @@ class Pace:
         turn_s: seconds between two turns.
         burst: cameras that begin as fast as turns allow.
         per_second: cameras that begin in a second after that.
+        late_s: seconds by which a turn may come late; in one that is later, one camera begins.
     """
 
     per_turn: int = 8
     turn_s: float = 0.002
     burst: int = 256
     per_second: float = 1200.0
+    late_s: float = 0.02
 
 
 class Admission:
@@ -86,6 +88,7 @@ class AdmissionQueue:
         self._tokens = float(self._pace.burst)
         self._filled_at = time.monotonic()
         self._turn: asyncio.TimerHandle | None = None
+        self._in_this_turn = self._pace.per_turn
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._warned = False
 
@@ -117,7 +120,7 @@ class AdmissionQueue:
             self._arm()
 
     def _take(self) -> bool:
-        if self._under_way >= self._most or self._begun >= self._pace.per_turn or not self._take_token():
+        if self._under_way >= self._most or self._begun >= self._in_this_turn or not self._take_token():
             return False
         self._under_way += 1
         self._begun += 1
@@ -138,6 +141,9 @@ class AdmissionQueue:
             self._turn = asyncio.get_running_loop().call_later(self._pace.turn_s, self._next_turn)
 
     def _next_turn(self) -> None:
+        due = 0.0 if self._turn is None else self._turn.when()
+        is_late = asyncio.get_running_loop().time() - due > self._pace.late_s
+        self._in_this_turn = 1 if is_late else self._pace.per_turn
         self._turn = None
         self._begun = 0
         while self._waiting:

@@ -22,6 +22,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from types import TracebackType
 from typing import Protocol, Self
+from weakref import WeakKeyDictionary
 
 from capture_async.types import CaptureBatch
 
@@ -62,7 +63,8 @@ class LoopLag:
     """The longest time that the running event loop was blocked while the context was open.
 
     A timer on the loop asks to be called every `interval_s`; what it is late by is time in
-    which the loop did something else. Costs some microseconds per call.
+    which the loop did something else. Contexts that are open at the same time share the timer: a hundred
+    timers would be most of what such a loop does.
 
     Args:
         interval_s: seconds between calls; blocks are seen up to this much too short.
@@ -71,31 +73,59 @@ class LoopLag:
     def __init__(self, interval_s: float = 0.01) -> None:
         self.largest_s = 0.0
         self._interval_s = interval_s
-        self._timer: asyncio.TimerHandle | None = None
 
     def __enter__(self) -> Self:
-        self._loop = asyncio.get_running_loop()
-        self._arm()
+        loop = asyncio.get_running_loop()
+        clocks = _clocks.setdefault(loop, {})
+        self._clock = clocks.setdefault(self._interval_s, _Clock(self._interval_s))
+        self._since = loop.time()
+        self._clock.add(self, loop)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        if self._timer is not None:
+        self._clock.remove(self)  # notes a block that lasts until now, before the timer's turn
+
+    def note(self, due: float, now: float) -> None:
+        """The timer that was due then comes now (times of the loop)."""
+        self.largest_s = max(self.largest_s, now - max(due, self._since))
+
+
+class _Clock:
+    """The timer of a loop, which rings while a context is open. It keeps no reference to the loop."""
+
+    def __init__(self, interval_s: float) -> None:
+        self._interval_s = interval_s
+        self._open: set[LoopLag] = set()
+        self._due = 0.0
+        self._timer: asyncio.TimerHandle | None = None
+
+    def add(self, lag: LoopLag, loop: asyncio.AbstractEventLoop) -> None:
+        self._open.add(lag)
+        if self._timer is None:
+            self._arm(loop)
+
+    def remove(self, lag: LoopLag) -> None:
+        lag.note(self._due, asyncio.get_running_loop().time())
+        self._open.discard(lag)
+        if not self._open and self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        self._note()  # also a block that lasts until now, before the timer's turn
 
-    def _arm(self) -> None:
-        self._due = self._loop.time() + self._interval_s
-        self._timer = self._loop.call_at(self._due, self._ring)
+    def _arm(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._due = loop.time() + self._interval_s
+        self._timer = loop.call_at(self._due, self._ring)
 
     def _ring(self) -> None:
-        self._note()
-        self._arm()
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        for lag in self._open:
+            lag.note(self._due, now)
+        self._arm(loop)
 
-    def _note(self) -> None:
-        self.largest_s = max(self.largest_s, self._loop.time() - self._due)
+
+_clocks: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[float, _Clock]] = WeakKeyDictionary()
 
 
 def _failures_by_reason(batch: CaptureBatch) -> Mapping[str, int]:

@@ -78,6 +78,11 @@ class CaptureService:
         self._report(batch, images, failures, time.monotonic() - started)
         return CaptureBatch(batch, self._bay.bay_id, images, failures)
 
+    def clock_offsets(self) -> dict[str, float]:
+        """Seconds by which cameras' clocks are ahead of this host's, by name; of those that say."""
+        offsets = ((camera.name, self._provider.clock_offset_s(camera)) for camera in self._bay.cameras)
+        return {name: round(offset, 1) for name, offset in offsets if offset is not None}
+
     async def close(self) -> None:
         """Close the connections to the cameras. May be called twice."""
         if self._owns_provider:

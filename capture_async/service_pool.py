@@ -12,6 +12,7 @@ when the event loop ends (`asyncio.run` does so before it returns).
 import asyncio
 import gc
 import logging
+import sys
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -27,7 +28,14 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _IDLE_S = 900.0
-_MAX_BAYS = 64
+_MAX_BAYS = 256
+# A full collection walks all that is known of a thousand cameras, for a tenth of a second: while cameras are asked it
+# waits for so many of the next smaller ones. A second after the last camera it harms nothing.
+_SMALLER_COLLECTIONS = 1000
+_COLLECT_AFTER_S = 1.0
+# Threads encode and write captures meanwhile. One that computes gives the loop its turn after this time; Python's own
+# five milliseconds are waited for at each socket that is read.
+_SWITCH_S = 0.001
 
 
 @asynccontextmanager
@@ -69,7 +77,8 @@ async def warm_up(provider: str = "onvif") -> None:
 
     All that the process has loaded by then is kept out of its garbage collections
     (`gc.freeze`): it stays anyway, and walking it blocks the loop for a tenth of a second
-    and more each time that a capture of many cameras leads to a full collection.
+    and more each time that a capture of many cameras leads to a full collection. From then on
+    full collections wait until no camera is asked.
 
     Args:
         provider: a bay's `image_provider`.
@@ -82,6 +91,8 @@ async def warm_up(provider: str = "onvif") -> None:
         _warm.add(provider)
         # Nothing is collected before, which would be such a block itself: garbage of this moment is kept, once.
         gc.freeze()
+        gc.set_threshold(*gc.get_threshold()[:2], _SMALLER_COLLECTIONS)
+        sys.setswitchinterval(_SWITCH_S)
 
 
 def _load(provider: str) -> None:
@@ -111,6 +122,7 @@ class _Pool:
     leases: dict[str, _Lease] = field(default_factory=dict)
     closing: set[asyncio.Task[None]] = field(default_factory=set)
     guardian: AsyncGenerator[None, None] | None = None
+    collection: asyncio.TimerHandle | None = None
 
     async def guard(self) -> None:
         """Have `loop.shutdown_asyncgens` close the pool: it ends every generator that is not at its end."""
@@ -130,6 +142,7 @@ class _Pool:
 
             lease = self.leases[bay.bay_id] = _Lease(bay, credentials, CaptureService(bay, credentials=credentials))
         lease.users += 1
+        self._put_off_collection()
         if lease.timer is not None:
             lease.timer.cancel()
             lease.timer = None
@@ -142,6 +155,9 @@ class _Pool:
         lease.users -= 1
         if lease.users:
             return
+        if not any(one.users for one in self.leases.values()):
+            self._put_off_collection()
+            self.collection = asyncio.get_running_loop().call_later(_COLLECT_AFTER_S, gc.collect)
         if lease.retired:
             await lease.service.close()
         else:
@@ -149,6 +165,7 @@ class _Pool:
 
     async def close(self) -> None:
         """Close what is idle, and leave the rest to its last user."""
+        self._put_off_collection()
         for lease in list(self.leases.values()):
             self._retire(lease)
         if self.closing:
@@ -156,6 +173,11 @@ class _Pool:
         guardian, self.guardian = self.guardian, None
         if guardian is not None:
             await guardian.aclose()
+
+    def _put_off_collection(self) -> None:
+        if self.collection is not None:
+            self.collection.cancel()
+            self.collection = None
 
     def _retire(self, lease: _Lease) -> None:
         """No new capture gets it; it is closed now, or by its last user."""

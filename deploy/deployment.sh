@@ -13,6 +13,9 @@ readonly MAIN_SECRETS=(postgres_password airflow_db_password results_db_password
 # The values of examples, which an attacker tries first.
 readonly KNOWN_DEFAULTS=" airflow admin administrator postgres redis password secret changeme change-me default test yard "
 readonly SHORTEST_SECRET=20
+# Each has a certificate of its own, by which the others recognise it.
+readonly TLS_SERVERS=(postgres redis api)
+readonly AUTHORITY_DAYS=7300 CERTIFICATE_DAYS=825 RENEWED_DAYS_BEFORE=180
 
 fail() {
   echo "Error: $*" >&2
@@ -41,16 +44,27 @@ check_instance() {
   [[ "$1" =~ ^[1-9][0-9]?$ ]] || fail "instance '$1': write a number from 1 to 99"
 }
 
-# What docker-compose and this script must read alike: NAME=VALUE lines, without quotes, ended as on Unix.
+# What docker-compose and this script must read alike: NAME=VALUE lines, without quotes, ended as on Unix. Compose would
+# put a variable in place of `$`, and takes what follows ` #` for a comment.
 check_env_file() {
-  local line number=0
-  [[ -f "$1" ]] || fail "$1 not found"
+  local line number=0 odd='[$`\]|[[:space:]]#'
+  check_line_ends "$1"
+  check_line_ends "$PROJECT/env/base.env"
   while IFS= read -r line || [[ -n "$line" ]]; do
     number=$((number + 1))
-    [[ "$line" != *$'\r'* ]] || fail "$1:$number: a carriage return: save the file with the line ends of Unix"
     [[ "$line" =~ ^($|#|[A-Za-z_][A-Za-z0-9_]*=[^\'\"]*$) ]] || fail "$1:$number: write NAME=VALUE, without quotes or blanks before it"
+    [[ "$line" == \#* || ! "$line" =~ $odd ]] || fail "$1:$number: a value has no \$, \` or \\, and no comment behind it"
     [[ ! "$line" =~ ^[^#]*=.*[[:space:]]$ ]] || fail "$1:$number: a blank at the end of the value"
   done <"$1"
+}
+
+check_line_ends() {
+  local number
+  [[ -f "$1" ]] || fail "$1 not found"
+  number="$(LC_ALL=C grep -n -m 1 $'\r' "$1" | cut -d : -f 1)" || true
+  [[ -z "$number" ]] || fail "$1:$number: a carriage return: save the file with the line ends of Unix"
+  number="$(LC_ALL=C grep -a -n -m 1 -P '[\x00-\x08\x0b-\x1f\x7f]' "$1" | cut -d : -f 1)" || true
+  [[ -z "$number" ]] || fail "$1:$number: a control character"
 }
 
 # The value of a variable of an env file; the environment overrides it, as for docker-compose.
@@ -203,6 +217,92 @@ provide_main_secrets() {
   [[ "$(id -u)" -ne 0 ]] || chown "$AIRFLOW_UID:0" "$SECRETS_PATH/redis_acl"
 }
 
+# On the main server: the deployment's own certificate authority, and a certificate for each server with every name by
+# which it is reached. A certificate that ends soon, or whose names have changed, is replaced.
+# provide_certificates NAME...
+provide_certificates() {
+  local ca="$SECRETS_PATH/tls_ca" server
+  command -v openssl >/dev/null || fail "openssl is not installed (Debian: apt install openssl)"
+  [[ ! -e "${ca}_certificate" || -e "${ca}_key" ]] ||
+    fail "${ca}_key is missing: restore it from your backup, or remove ${ca}_certificate, start again, and copy the new one to all hosts"
+  if [[ ! -e "${ca}_certificate" ]]; then
+    (umask 077 && make_authority "$ca") || fail "${ca}_certificate: openssl cannot make it"
+    echo "made ${ca}_certificate"
+  fi
+  for server in "${TLS_SERVERS[@]}"; do
+    if ! is_right_certificate "$SECRETS_PATH/tls_$server" "$@"; then
+      (umask 077 && make_certificate "$SECRETS_PATH/tls_$server" "$server" "$@") ||
+        fail "$SECRETS_PATH/tls_${server}_certificate: openssl cannot make it"
+      echo "made $SECRETS_PATH/tls_${server}_certificate"
+    fi
+    [[ "$(id -u)" -ne 0 ]] || chown "$AIRFLOW_UID:0" "$SECRETS_PATH/tls_$server"_{key,certificate}
+  done
+  check_authority
+}
+
+# The names of the main server in its env file, and those in its Docker network: tls_names ENV_FILE
+tls_names() {
+  local variable name given names=(localhost 127.0.0.1 postgres redis api-server)
+  for variable in MAIN_SERVER_IP PUBLISH_ADDRESS HISTORY_HOST TLS_NAMES; do
+    read -ra given <<<"$(setting "$1" "$variable")"
+    for name in "${given[@]}"; do
+      [[ "$name" =~ ^[A-Za-z0-9]([A-Za-z0-9.-]{0,252}[A-Za-z0-9])?$ ]] || fail "$variable=$name: write an IPv4 address or a host's name"
+      [[ " ${names[*]} " == *" $name "* || "$name" == 0.0.0.0 ]] || names+=("$name")
+    done
+  done
+  echo "${names[@]}"
+}
+
+# alternative_names WORD_FOR_AN_ADDRESS NAME...
+alternative_names() {
+  local name all=()
+  for name in "${@:2}"; do
+    if [[ "$name" =~ ^[0-9.]+$ ]]; then all+=("$1:$name"); else all+=("DNS:$name"); fi
+  done
+  local IFS=,
+  echo "${all[*]}"
+}
+
+is_right_certificate() {
+  local file="$1_certificate" key shown names
+  [[ -s "$file" && -s "$1_key" ]] || return 1
+  openssl verify -attime $(($(date +%s) + RENEWED_DAYS_BEFORE * 86400)) -CAfile "$SECRETS_PATH/tls_ca_certificate" "$file" >/dev/null 2>&1 || return 1
+  key="$(openssl pkey -in "$1_key" -pubout 2>/dev/null)" || return 1
+  shown="$(openssl x509 -in "$file" -noout -pubkey -ext subjectAltName 2>/dev/null)"
+  names="$(sed -n '/DNS:/s/^ *//p' <<<"$shown")"
+  [[ "$shown" == *"$key"* && "${names//, /,}" == "$(alternative_names 'IP Address' "${@:2}")" ]]
+}
+
+make_authority() {
+  openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days $AUTHORITY_DAYS \
+    -subj "/CN=Bay Observation of $(hostname)" -keyout "$1_key" -out "$1_certificate" -extensions ca -config <(
+      printf '%s\n' '[req]' 'distinguished_name=dn' '[dn]' '[ca]' 'basicConstraints=critical,CA:TRUE,pathlen:0' \
+        'keyUsage=critical,keyCertSign,cRLSign' 'subjectKeyIdentifier=hash'
+    ) 2>/dev/null
+}
+
+make_certificate() {
+  local file=$1 server=$2 names
+  names="$(alternative_names IP "${@:3}")"
+  openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj "/CN=$server" \
+    -keyout "${file}_key.new" -config <(printf '%s\n' '[req]' 'distinguished_name=dn' '[dn]') 2>/dev/null |
+    openssl x509 -req -CA "$SECRETS_PATH/tls_ca_certificate" -CAkey "$SECRETS_PATH/tls_ca_key" \
+      -set_serial "0x$(openssl rand -hex 16)" -days $CERTIFICATE_DAYS -out "${file}_certificate.new" -extfile <(
+        printf '%s\n' 'basicConstraints=critical,CA:FALSE' 'keyUsage=critical,digitalSignature' \
+          'extendedKeyUsage=serverAuth' 'subjectKeyIdentifier=hash' 'authorityKeyIdentifier=keyid' "subjectAltName=$names"
+      ) 2>/dev/null || return 1
+  mv "${file}_key.new" "${file}_key" && mv "${file}_certificate.new" "${file}_certificate"
+}
+
+# On every host: the certificate by which its services recognise the main server.
+check_authority() {
+  local file="$SECRETS_PATH/tls_ca_certificate"
+  [[ -f "$file" ]] || fail "$file is missing: copy it from the main server's secrets/"
+  grep -q 'BEGIN CERTIFICATE' "$file" || fail "$file: this is no certificate: copy it again from the main server"
+  ! grep -q 'PRIVATE KEY' "$file" || fail "$file: it holds a private key; copy the certificate alone"
+  [[ "$(id -u)" -ne 0 ]] || chown "$AIRFLOW_UID:0" "$file"
+}
+
 # On an observer: the file of its cameras' login, which set-camera-login.sh fills.
 provide_camera_login() {
   local file="$SECRETS_PATH/camera_login_$1"
@@ -227,7 +327,10 @@ compose_with() {
   check_env_file "$file"
   # Other users of Redis: another container of it.
   [[ "$profile" != main || ! -r "$SECRETS_PATH/redis_acl" ]] || ACL_DIGEST="$(sha256sum <"$SECRETS_PATH/redis_acl" | cut -c 1-16)"
-  export ACL_DIGEST="${ACL_DIGEST:-}"
+  # Other certificates: other containers of the servers that use them.
+  [[ "$profile" != main || ! -r "$SECRETS_PATH/tls_ca_certificate" ]] ||
+    TLS_DIGEST="$(cat "$SECRETS_PATH"/tls_*_certificate | sha256sum | cut -c 1-16)"
+  export ACL_DIGEST="${ACL_DIGEST:-}" TLS_DIGEST="${TLS_DIGEST:-}"
   options=(--project-directory "$PROJECT" --file "$PROJECT/docker-compose.yaml")
   [[ "$environment" == dev ]] || options+=(--file "$PROJECT/deploy/docker-compose.prod.yaml")
   options+=(--env-file "$file" --project-name "$name" --profile "$profile")
@@ -241,6 +344,7 @@ choose_worker() {
   local role=$1 environment=$2 bay=$3 instance=$4 suffix=""
   ENV_FILE="$PROJECT/env/$environment/${role}_$bay.env"
   [[ -f "$ENV_FILE" ]] || fail "$ENV_FILE not found: bay-observation bay env $bay writes it"
+  check_env_file "$ENV_FILE"
   [[ "$instance" -eq 1 ]] || suffix="-$instance"
   PROJECT_NAME="airflow-$role-$bay$suffix"
   WORKER_NAME="$(sed -n 's/^WORKER_NAME=//p' "$ENV_FILE")$suffix"

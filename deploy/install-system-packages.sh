@@ -9,8 +9,11 @@ set -euo pipefail
 packages=(
   fuse3                       # fusermount3, libfuse3
   iproute2                    # ip netns, veth
+  redis-tools                 # Redis with TLS, under another name
   util-linux                  # unshare, setpriv
   gcc                         # for a clock that is off
+  openssl                     # certificates of a deployment
+  postgresql                  # a server with TLS; those of the wheels have none
   prometheus                  # promtool
   prometheus-alertmanager
   mosquitto                   # an MQTT broker

@@ -16,8 +16,9 @@ readonly SECRETS=$1
 shift
 # Between a queue's name and a priority. The file of users knows no escapes: the bytes themselves.
 readonly PRIORITY=$'\x06\x16'
-# What kombu's Redis transport asks of a worker's connection.
-readonly CONNECTION='+auth +hello +ping +select +client|setname +client|setinfo +publish'
+# What kombu's Redis transport asks of a worker's connection. It names its library as well (client|setinfo, which Redis 7.0
+# does not know and refuses to start with), and does without.
+readonly CONNECTION='+auth +hello +ping +select +client|setname +publish'
 readonly QUEUE='+brpop +rpop +rpush +lpush +llen +exists +sadd +smembers'
 readonly UNACKED='+hset +hget +hdel +zadd +zrem +zrange +set +get +del +eval +evalsha +script|load +multi +exec +discard +watch +unwatch'
 

@@ -8,7 +8,6 @@ more than what it is. It took one of two swapped twins for the other in 19 of 20
 (`inference/weights/README.md`).
 """
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -31,6 +30,8 @@ def describe(
         (DESCRIPTOR_LENGTH,) float16: mean and the quantiles 0.1, 0.5 and 0.9, of each L (0 to 100), a
         and b. None for an empty mask.
     """
+    import cv2  # not on every host that compares
+
     left, top, right, bottom = window
     pixels = frame[top:bottom, left:right][inside]
     if len(pixels) == 0:

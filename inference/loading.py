@@ -67,6 +67,23 @@ def load_models(models: Models, device: str | None = None) -> BayModels:
     return loaded
 
 
+def load_checkpoint(models: Models, key: CheckpointKey, device: str = "cpu") -> Any:
+    """One of the bay's checkpoints alone: an ultralytics model, or a SAM.
+
+    Raises:
+        InferenceError: as `load_models`.
+    """
+    if key == "sam_segmentation":
+        yard_sam.register()
+        return _load_sam(models, device)
+    load = {
+        "yolo_detection": _load_detector,
+        "classification": _load_stage_classifier,
+        "jig_classification": _load_jig_classifier,
+    }[key]
+    return load(models)
+
+
 def models_path() -> Path:
     """Where relative checkpoint paths start: `MODELS_PATH`, or the folder that holds the installed packages."""
     return settings.MODELS_PATH.read() or Path(__file__).resolve().parent.parent
@@ -81,6 +98,14 @@ def half_precision(device: str) -> torch.dtype | None:
     if torch.device(device).type != "cuda":
         return None
     return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+
+
+def sam_type(state: dict[str, torch.Tensor]) -> str | None:
+    """Type of SAM that a state dict is of; None where its tensors do not show it."""
+    if "image_encoder.stem.0.weight" in state:
+        return yard_sam.MODEL_TYPE
+    position = state.get("image_encoder.pos_embed")
+    return None if position is None else _SAM_TYPES.get(position.shape[-1])
 
 
 def _load_detector(models: Models) -> YOLO:
@@ -179,7 +204,7 @@ def _difference(state: Any, sam: torch.nn.Module, kind: str) -> str | None:
     if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
         keys = ", ".join(map(str, list(state)[:_NAMES_SHOWN])) if isinstance(state, dict) else type(state).__name__
         return f"it is the checkpoint of a training ({keys}); save the model's state_dict() alone"
-    if (actual := _sam_type(state)) not in (kind, None):
+    if (actual := sam_type(state)) not in (kind, None):
         return f"it is of a SAM {actual}; set models.sam_model_type: {actual}, or name another file"
     wanted = sam.state_dict()
     if missing := [name for name in wanted if name not in state]:
@@ -190,14 +215,6 @@ def _difference(state: Any, sam: torch.nn.Module, kind: str) -> str | None:
         if tensor.shape != wanted[name].shape:
             return f"{name} is {tuple(tensor.shape)} where {tuple(wanted[name].shape)} is wanted; name another file"
     return None
-
-
-def _sam_type(state: dict[str, torch.Tensor]) -> str | None:
-    """Type of SAM that a state dict is of; None where its tensors do not show it."""
-    if "image_encoder.stem.0.weight" in state:
-        return yard_sam.MODEL_TYPE
-    position = state.get("image_encoder.pos_embed")
-    return None if position is None else _SAM_TYPES.get(position.shape[-1])
 
 
 def _opened(models: Models, key: CheckpointKey) -> Checkpoint:

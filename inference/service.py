@@ -15,6 +15,7 @@ from bay_observation.errors import CaptureError, InferenceError
 from bays import BayConfig
 from inference.crops import masked_crop
 from inference.descriptors import describe
+from inference.frame_look import FrameLook
 from inference.jigs import Jig, automatic_jigs
 from inference.loading import load_models, models_path
 from inference.memory import in_chunks
@@ -269,6 +270,7 @@ class _Frame:
 
     image: "CapturedImage"
     picture: NDArray[np.uint8]
+    look: FrameLook
     objects: list[DetectedBox] = field(default_factory=list)
 
     def prompted(self) -> list[DetectedBox]:
@@ -282,6 +284,7 @@ class _Frame:
             captured_at=self.image.captured_at,
             image_size=(width, height),
             objects=tuple(found.detected() for found in self.objects),
+            look=self.look.to_array(),
         )
 
 
@@ -308,7 +311,7 @@ def _decoded(image: "CapturedImage", min_brightness: float) -> _Frame:
         raise CaptureError(
             f"frame {image.image_id}: dark, a mean grey of {grey:.0f} where {min_brightness:g} is wanted"
         )
-    return _Frame(image, picture)
+    return _Frame(image, picture, FrameLook.of(picture))
 
 
 def _without_failed(failed: list[_Frame], frames: list[_Frame], what: str, failures: dict[str, str]) -> list[_Frame]:

@@ -57,20 +57,32 @@ class DetectedObject:
         if self.polygon is not None:
             object.__setattr__(self, "polygon", _shaped("polygon", self.polygon, (None, 2)))
         if self.descriptor is not None:
-            object.__setattr__(self, "descriptor", _descriptor(self.descriptor))
+            object.__setattr__(self, "descriptor", _numbers("descriptor", self.descriptor))
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class CameraObservation:
-    """All objects of one camera's frame; `image_size` is (width, height) in pixels."""
+    """All objects of one camera's frame.
+
+    Attributes:
+        camera_name: whose frame.
+        captured_at: when it was taken (aware).
+        image_size: (width, height) in pixels.
+        objects: what is in it.
+        look: (5,) float16: light, colours and focus of the whole frame (`inference.frame_look`);
+            None in artifacts of earlier versions.
+    """
 
     camera_name: str
     captured_at: datetime
     image_size: tuple[int, int]
     objects: tuple[DetectedObject, ...]
+    look: NDArray[np.float16] | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "objects", tuple(self.objects))
+        if self.look is not None:
+            object.__setattr__(self, "look", _numbers("look", self.look))
 
     def __repr__(self) -> str:
         return f"<CameraObservation {self.camera_name}, {len(self.objects)} objects>"
@@ -101,10 +113,10 @@ class Observation:
         return slot_of(self.batch_id)
 
 
-def _descriptor(value: ArrayLike) -> NDArray[np.float16]:
+def _numbers(what: str, value: ArrayLike) -> NDArray[np.float16]:
     array = np.asarray(value, dtype=np.float16)
     if array.ndim != 1 or not np.isfinite(array).all():
-        raise InferenceError(f"descriptor: shape {array.shape}, or a number that is not finite, where (N,) is wanted")
+        raise InferenceError(f"{what}: shape {array.shape}, or a number that is not finite, where (N,) is wanted")
     return array
 
 

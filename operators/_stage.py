@@ -80,6 +80,10 @@ class StageOperator(BaseOperator):
             self._check(event, reference)
             return self._run(reference)
 
+    def resume(self, context: Context, event: Mapping[str, Any]) -> dict[str, Any]:
+        """As `execute_complete`: the name under which a task wakes that was deferred by version 0.1."""
+        return self.execute_complete(context, event)
+
     @abstractmethod
     def process(self, reference: ArtifactReference, bay: BayConfig, store: ArtifactStore) -> dict[str, Any]:
         """Load the artifact, do the stage's work, publish, and return what XCom shall hold."""

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any, cast
 
 from airflow.sdk.definitions.context import Context
 
-from artifacts import ArtifactStore
-from bay_observation.errors import ArtifactError, CaptureError
+from artifacts import ArtifactReference, ArtifactStore
+from bay_observation.errors import ArtifactError, BayObservationError, CaptureError
 from bays import BayConfig, batch_id, load_bay, slot_of
 from operators._common import captured, run_slot, task_errors
 from operators._history import record_outcome
 
 if TYPE_CHECKING:
-    from capture_async.types import CapturedImage
+    from capture_async.types import CaptureBatch, CapturedImage
 
 _log = logging.getLogger(__name__)
 
@@ -43,7 +43,7 @@ def check_execution_conditions(bay_id: str, reference: Mapping[str, Any] | None,
         else:
             batch, bay = found.batch_id, load_bay(bay_id)
             closed = judge_time(bay, slot_of(batch))  # before the frames are read
-            verdict = closed or judge_frames(bay, ArtifactStore().load(found).images)
+            verdict = closed or judge_frames(bay, _noted_greys(bay, found))
     _log.info("batch %s: %s: %s", batch, "proceed" if verdict.proceed else "stop", verdict.reason)
     context["ti"].xcom_push(key="reason", value=verdict.reason)
     if not verdict.proceed:
@@ -69,25 +69,48 @@ def judge_time(bay: BayConfig, slot: datetime) -> Verdict | None:
     return None if closed is None else Verdict(False, closed)
 
 
-def judge_frames(bay: BayConfig, images: "Sequence[CapturedImage]") -> Verdict:
-    """Whether enough cameras gave a frame that is bright enough."""
-    if len(images) < bay.camera_quorum:
-        return Verdict(False, f"frames of {len(images)} cameras, the quorum is {bay.camera_quorum}")
-    limit = bay.conditions.min_brightness
+def greys_of(images: "Sequence[CapturedImage]") -> dict[str, float | None]:
+    """Mean grey of each frame, 0 to 255, by camera; None for one that cannot be read."""
     with ThreadPoolExecutor() as pool:
-        greys = list(pool.map(_brightness, images))
+        return dict(zip((image.camera_name for image in images), pool.map(_brightness, images), strict=True))
+
+
+def judge_frames(bay: BayConfig, greys: Mapping[str, float | None]) -> Verdict:
+    """Whether enough cameras gave a frame that is bright enough.
+
+    Args:
+        bay: its quorum and its limit.
+        greys: see `greys_of`.
+    """
+    if len(greys) < bay.camera_quorum:
+        return Verdict(False, f"frames of {len(greys)} cameras, the quorum is {bay.camera_quorum}")
+    limit = bay.conditions.min_brightness
     dark = [
-        f"{image.camera_name} ({'unreadable' if grey is None else f'{grey:.0f}'})"
-        for image, grey in zip(images, greys, strict=True)
+        f"{camera} ({'unreadable' if grey is None else f'{grey:.0f}'})"
+        for camera, grey in greys.items()
         if grey is None or grey < limit
     ]
-    bright = len(images) - len(dark)
-    counted = f"{bright} of {len(images)} frames have a mean grey of {limit:g} or more"
+    bright = len(greys) - len(dark)
+    counted = f"{bright} of {len(greys)} frames have a mean grey of {limit:g} or more"
     if dark:
         counted += f"; dark: {', '.join(dark)}"
     if bright < bay.camera_quorum:
         return Verdict(False, f"{counted}; the quorum is {bay.camera_quorum}")
     return Verdict(True, counted)
+
+
+def _noted_greys(bay: BayConfig, capture: "ArtifactReference[CaptureBatch]") -> dict[str, float | None]:
+    """How bright a capture's frames are, which is also left on the store for who looks after the cameras."""
+    from capture_async.observer_note import BrightnessNote, write_brightness
+
+    store = ArtifactStore()
+    greys = greys_of(store.load(capture).images)
+    readable = {camera: grey for camera, grey in greys.items() if grey is not None}
+    try:
+        write_brightness(store.root, bay.bay_id, BrightnessNote(slot_of(capture.batch_id), readable))
+    except BayObservationError as error:
+        _log.warning("batch %s: how bright its frames are is not noted: %s", capture.batch_id, error)
+    return greys
 
 
 def _discard_frames(bay_id: str, batch: str) -> None:

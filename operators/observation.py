@@ -105,6 +105,10 @@ class ObservationOperator(BaseOperator):
         self._warn_of_lateness(captured)
         return _pushed(captured)
 
+    def resume(self, context: Context, event: Mapping[str, Any]) -> dict[str, Any]:
+        """As `execute_complete`: the name under which a task wakes that was deferred by version 0.1."""
+        return self.execute_complete(context, event)
+
     def _skip(self, batch: str, reason: str, context: Context) -> NoReturn:
         from tracking.history import BatchOutcome
 

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from bay_observation.errors import ConfigError
 from bays import BayConfig
 from bays.models import DailyWindow
+from bays.zones import written_time
 from tracking.history import BlockNames, History, local_day
 
 _DAY = timedelta(days=1)
@@ -38,11 +39,7 @@ def time_of(bay: BayConfig, text: str) -> datetime:
     Raises:
         ConfigError: it is no time.
     """
-    try:
-        time = datetime.fromisoformat(text)
-    except ValueError:
-        raise ConfigError(f'{text!r} is no time: write "2025-07-02 16:10", or with an offset') from None
-    return (time if time.tzinfo else time.replace(tzinfo=bay.zone)).astimezone(UTC)
+    return written_time(text, bay.zone)
 
 
 def track_of(history: History, bay: BayConfig, text: str) -> str:

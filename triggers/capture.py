@@ -14,7 +14,7 @@ from bay_observation import clock
 from bay_observation.errors import BayObservationError, ConfigError
 from bays import BayConfig, load_bay, slot_of
 from bays.capture_window import capture_window
-from capture_async.publication import publish_capture, published_capture
+from capture_async.publication import Capture, publish_capture, published_capture
 from triggers.events import CaptureEvent
 from triggers.main_clock import main_clock, refusal
 from triggers.onvif_hook import OnvifHook
@@ -58,6 +58,7 @@ class CaptureTrigger(BaseTrigger):
         self.batch_id = batch_id
         self.timeout = timeout
         self.replaces = replaces
+        self._clock_offsets: dict[str, float] = {}
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Classpath and keyword arguments from which a triggerer builds this trigger."""
@@ -87,31 +88,41 @@ class CaptureTrigger(BaseTrigger):
         yield TriggerEvent(event.to_dict())
 
     async def _capture(self) -> CaptureEvent:
-        bay = await asyncio.to_thread(load_bay, self.bay_id)
-        store = ArtifactStore()
-        # Here as well as in the task: a triggerer may take this trigger over long after it was made.
-        refused = await asyncio.to_thread(refusal, bay, slot_of(self.batch_id))
-        # What a cleared task would replace is kept once the time for new frames is over.
-        replaces = None if refused else self.replaces
-        published = await asyncio.to_thread(published_capture, store, bay, self.batch_id, replaces)
+        # One step in a thread before the cameras are asked and one after: each costs all other triggers a turn.
+        bay, store, refused, published = await asyncio.to_thread(self._look)
         if published is not None:
-            reference, batch = published
-            self.log.info("%s is published already; no camera is asked again", reference.path)
-            await self._record_health(batch)
-            return await asyncio.to_thread(captured_event, reference, batch, bay)
+            self.log.info("%s is published already; no camera is asked again", published[0].path)
+            return await asyncio.to_thread(self._handed_on, bay, store, published)
         if refused:
             self.log.warning("%s: no camera is asked: %s", self.batch_id, refused)
             return CaptureEvent("outside_window", self.batch_id, error=refused)
         batch = await self._ask_cameras(bay)
         if len(batch.images) < bay.camera_quorum:
-            await self._record_health(batch)
+            await asyncio.to_thread(self._record_health, store, batch)
+            await self._note_observer(store)
             return CaptureEvent("below_quorum", self.batch_id, counts=_counts(batch, bay), failures=_reasons(batch))
-        reference, standing = await publish_capture(store, bay, batch, self.replaces)
-        if standing is batch:
-            self.log.info("%s published: %d of %d cameras", reference.path, len(batch.images), len(bay.cameras))
-        await self._record_health(standing)
-        await asyncio.to_thread(_report_spool, store, bay)
-        return await asyncio.to_thread(captured_event, reference, standing, bay)
+        standing = await publish_capture(store, bay, batch, self.replaces)
+        if standing[1] is batch:
+            self.log.info("%s published: %d of %d cameras", standing[0].path, len(batch.images), len(bay.cameras))
+        await self._note_observer(store)
+        return await asyncio.to_thread(self._handed_on, bay, store, standing)
+
+    def _look(self) -> tuple[BayConfig, ArtifactStore, str | None, Capture | None]:
+        """The bay, the store, why no camera may be asked, and the capture that may be handed on."""
+        bay, store = load_bay(self.bay_id), ArtifactStore()
+        # Here as well as in the task: a triggerer may take this trigger over long after it was made.
+        refused = refusal(bay, slot_of(self.batch_id))
+        # What a cleared task would replace is kept once the time for new frames is over.
+        replaces = None if refused else self.replaces
+        return bay, store, refused, published_capture(store, bay, self.batch_id, replaces)
+
+    def _handed_on(self, bay: BayConfig, store: ArtifactStore, capture: Capture) -> CaptureEvent:
+        """The event of a published capture, after what is kept and sent of it."""
+        reference, batch = capture
+        self._record_health(store, batch)
+        if store.spool is not None:
+            report_backlog(airflow_stats(), [store.spool.backlog(bay.bay_id)], datetime.now(UTC))
+        return captured_event(reference, batch, bay)
 
     async def _ask_cameras(self, bay: BayConfig) -> "CaptureBatch":
         # Only the triggerer's host needs aiohttp and zeep; workers import this module too.
@@ -123,23 +134,42 @@ class CaptureTrigger(BaseTrigger):
             with LoopLag() as lag:
                 batch = await service.capture(slot_of(self.batch_id))
             seconds = time.monotonic() - began
+            self._clock_offsets = service.clock_offsets()
         # In a thread: the first metric of a process looks its server's name up.
         await asyncio.to_thread(report_capture, airflow_stats(), batch, duration_s=seconds, loop_lag_s=lag.largest_s)
         return batch
 
-    async def _record_health(self, batch: "CaptureBatch") -> None:
+    def _record_health(self, store: ArtifactStore, batch: "CaptureBatch") -> None:
         """Take the capture into its bay's camera health, which must neither fail nor hold up a capture."""
         from capture_async.health import record_health
 
-        def record() -> None:
-            store = ArtifactStore()
+        try:
             store.check()
             guard_for(str(store.root)).call(lambda: record_health(store.root, batch), _HEALTH_LIMIT_S)
-
-        try:
-            await asyncio.to_thread(record)
         except BayObservationError as error:
             self.log.warning("camera health of %s: %s", batch.batch_id, error)
+
+    async def _note_observer(self, store: ArtifactStore) -> None:
+        """Leave word of this host on the store, which must neither fail nor hold up a capture."""
+        from capture_async.observer_note import observer_note, write_observer_note
+        from inference.serving.client import InferenceClient, NoServerError
+
+        try:
+            await InferenceClient(self.bay_id).health()
+            served = True
+        except NoServerError:
+            served = False
+        offsets, root = self._clock_offsets, store.root
+
+        def write() -> None:
+            now = datetime.now(UTC)
+            note = observer_note(store.spool, self.bay_id, now, inference_server=served, clock_offsets=offsets)
+            guard_for(str(root)).call(lambda: write_observer_note(root, self.bay_id, note), _HEALTH_LIMIT_S)
+
+        try:
+            await asyncio.to_thread(write)
+        except BayObservationError as error:
+            self.log.warning("word of the observer of %s: %s", self.bay_id, error)
 
     async def _credentials(self, bay: BayConfig) -> "Credentials | None":
         """Login of the bay's cameras.
@@ -166,11 +196,6 @@ def captured_event(reference: ArtifactReference, batch: "CaptureBatch", bay: Bay
             lateness = round(lateness + main_clock.offset().total_seconds(), 1)
     counts, reasons = _counts(batch, bay), _reasons(batch)
     return CaptureEvent("captured", batch.batch_id, reference, counts, reasons, lateness, spread)
-
-
-def _report_spool(store: ArtifactStore, bay: BayConfig) -> None:
-    if store.spool is not None:
-        report_backlog(airflow_stats(), [store.spool.backlog(bay.bay_id)], datetime.now(UTC))
 
 
 def _counts(batch: "CaptureBatch", bay: BayConfig) -> dict[str, int]:

@@ -1,6 +1,7 @@
 """The clock of the main server, by which slots are made; an observer's own may be minutes off."""
 
 import logging
+import ssl
 import time
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -51,9 +52,9 @@ class MainClock:
         url = self._url or _execution_api()
         before = datetime.now(UTC)
         try:
-            answer = httpx.get(url, timeout=_PATIENCE_S, follow_redirects=False)
+            answer = httpx.get(url, timeout=_PATIENCE_S, follow_redirects=False, verify=_trusted())
             main = parsedate_to_datetime(answer.headers["Date"])
-        except (httpx.HTTPError, KeyError, ValueError, TypeError) as error:
+        except (httpx.HTTPError, OSError, KeyError, ValueError, TypeError) as error:
             kept = "its offset of before counts" if self._measured_at is not None else "this host's own clock counts"
             logger.warning("the main server's clock cannot be read at %s, %s: %s", url, kept, error)
             return
@@ -83,3 +84,10 @@ def _execution_api() -> str:
 
     url = conf.get("core", "execution_api_server_url", fallback="")
     return url or f"{conf.get('api', 'base_url', fallback='http://localhost:8080').rstrip('/')}/execution/"
+
+
+def _trusted() -> ssl.SSLContext:
+    """As Airflow's own client: where a deployment has its own certificate authority, that one."""
+    from airflow.sdk.configuration import conf
+
+    return ssl.create_default_context(cafile=conf.get("api", "ssl_ca_file", fallback=None) or None)

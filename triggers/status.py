@@ -6,7 +6,7 @@ questions to Airflow's database, whatever the number of bays.
 """
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -63,6 +63,7 @@ class DeferredTask:
         dag_id, run_id, task_id: which task.
         since: when it was deferred (aware, UTC).
         held_by: job_id of the living triggerer that has the trigger; None where no process has it.
+        task_queue: the task's own queue, which its trigger has too where triggerers have queues.
     """
 
     queue: str | None
@@ -71,6 +72,7 @@ class DeferredTask:
     task_id: str
     since: datetime
     held_by: int | None
+    task_queue: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,10 +148,11 @@ class TriggererStatus:
         }
 
 
-def triggerer_status(*, patience: timedelta | None = None) -> TriggererStatus:
+def triggerer_status(*, patience: timedelta | None = None, queues: Collection[str] | None = None) -> TriggererStatus:
     """The state of things now, from Airflow's database.
 
     Args:
+        queues: into which tasks are deferred; by default those of all enabled bays, whose files are read.
         patience: for how long a deferred task may wait for a triggerer; by default Airflow's
             `triggerer_health_check_threshold`, after which a dead triggerer's triggers are taken over.
 
@@ -163,7 +166,9 @@ def triggerer_status(*, patience: timedelta | None = None) -> TriggererStatus:
     with _database() as session:
         triggerers = _triggerers(session, now, threshold)
         tasks = _deferred(session, {triggerer.job_id for triggerer in triggerers if triggerer.alive})
-    expected = expected_queues() if conf.getboolean("triggerer", "queues_enabled", fallback=False) else {None}
+    expected: set[str | None] = {None}
+    if conf.getboolean("triggerer", "queues_enabled", fallback=False):
+        expected = expected_queues() if queues is None else set(queues)
     return status_of(now, expected, triggerers, tasks, threshold if patience is None else patience)
 
 
@@ -297,13 +302,14 @@ def _deferred(session: "Session", living: set[int]) -> list[DeferredTask]:
             TaskInstance.task_id,
             Trigger.created_date,
             Trigger.triggerer_id,
+            TaskInstance.queue,
         )
         .join(TaskInstance, TaskInstance.trigger_id == Trigger.id)
         .where(TaskInstance.state == TaskInstanceState.DEFERRED)
     )
     return [
-        DeferredTask(queue, dag_id, run_id, task_id, _aware(since), holder if holder in living else None)
-        for queue, dag_id, run_id, task_id, since, holder in rows
+        DeferredTask(queue, dag_id, run_id, task_id, _aware(since), holder if holder in living else None, own or "")
+        for queue, dag_id, run_id, task_id, since, holder, own in rows
     ]
 
 

@@ -13,7 +13,10 @@ _SOI, _EOI = b"\xff\xd8", b"\xff\xd9"
 _STANDALONE = frozenset({0x01, *range(0xD0, 0xD9)})
 # Start of frame, in every coding; C4, C8 and CC are tables and an extension.
 _SOF = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
-_START_OF_SCAN, _END_OF_IMAGE = 0xDA, 0xD9
+# Those of them that decoders read: baseline, extended, progressive, and the last two with arithmetic coding.
+_READ_SOF = frozenset({0xC0, 0xC1, 0xC2, 0xC9, 0xCA})
+_BITS, _COMPONENTS = 8, (1, 3, 4)
+_START_OF_SCAN, _END_OF_IMAGE, _QUANTISATION = 0xDA, 0xD9, 0xDB
 _APP1 = 0xE1
 _EXIF = b"Exif\0\0"
 _SHOWN = 16
@@ -67,6 +70,8 @@ def read_jpeg(data: bytes) -> JpegHeader:
         raise CameraError(FailureReason.TRUNCATED, f"the JPEG ends early, after {len(data)} bytes")
     if segments.size is None or 0 in segments.size:
         raise CameraError(FailureReason.NOT_AN_IMAGE, f"a JPEG of {len(data)} bytes without a frame header")
+    if segments.unreadable:
+        raise CameraError(FailureReason.NOT_AN_IMAGE, f"a JPEG that no decoder reads: {segments.unreadable}")
     return JpegHeader(segments.size, segments.exif or NO_EXIF)
 
 
@@ -102,6 +107,15 @@ class _Segments:
         self.has_end = False
         self.in_scan = False
         """Whether a scan has begun, with the data's end not searched for: it ends as a JPEG does."""
+        self._has_tables = self._has_scan = False
+        self._odd_header = ""
+
+    @property
+    def unreadable(self) -> str:
+        """Why decoders refuse it, where its head says so."""
+        if self._odd_header or (self._has_tables and self._has_scan):
+            return self._odd_header
+        return "it has no scan" if self._has_tables else "it has no quantisation table"
 
     def read(self) -> None:
         position, marker_of = len(_SOI), _MARKER
@@ -136,7 +150,19 @@ class _Segments:
         return None
 
     def _take_in(self, marker: int, begin: int, length: int) -> None:
-        if marker in _SOF and self.size is None and begin + 5 <= len(self._data):
+        self._has_tables |= marker == _QUANTISATION
+        self._has_scan |= marker == _START_OF_SCAN
+        if marker in _SOF and self.size is not None and not self._has_scan:
+            self._odd_header = "it has two frame headers"
+        elif marker in _SOF and self.size is None and begin + 6 <= len(self._data):
+            bits, components = self._data[begin], self._data[begin + 5]
+            if (
+                marker not in _READ_SOF
+                or bits != _BITS
+                or components not in _COMPONENTS
+                or length != 8 + 3 * components
+            ):
+                self._odd_header = f"frame header {marker:02X}, {bits} bits, {components} components"
             height = int.from_bytes(self._data[begin + 1 : begin + 3])
             width = int.from_bytes(self._data[begin + 3 : begin + 5])
             self.size = (width, height)

@@ -1,6 +1,6 @@
 """HTTP authentication as cameras practise it, which RTSP borrows: several challenges at once, digest before basic.
 
-Digest is RFC 7616 (which covers RFC 2617): MD5 and SHA-256, their `-sess` forms,
+Digest is RFC 7616 (which covers RFC 2617): MD5, SHA-256 and SHA-512-256, their `-sess` forms,
 `qop=auth`, and the older form without qop. `auth-int` is left alone: cameras that
 offer it alone have not been seen, and those that offer both often fail at it.
 """
@@ -18,12 +18,17 @@ from capture_async.errors import CameraError
 from capture_async.types import FailureReason
 
 _NAME = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
-_PARAMETER = re.compile(rf'({_NAME})\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]+))\s*')
+# Firmwares leave the quotes out: `realm=Bay camera, qop=auth,auth-int`. A word that no `=` follows then belongs to
+# the value before it; so does `auth-int`, which is no scheme.
+_WORD = r'[^\s,="]+(?![^\s,="])(?!\s*=)'
+_PLAIN = rf'[^\s,"]+(?:[ \t]+{_WORD})*(?:\s*,\s*auth(?:-int)?(?=\s*(?:,|$)))*'
+_PARAMETER = re.compile(rf'({_NAME})\s*=\s*(?:"((?:[^"\\]|\\.)*)"|({_PLAIN}))\s*')
 _SCHEME = re.compile(rf"({_NAME})(?:\s+|(?=,|$))")
 _TOKEN68 = re.compile(r"[A-Za-z0-9\-._~+/]+=*\s*(?=,|$)")
 _HASHES: dict[str, Callable[[bytes], "hashlib._Hash"]] = {
     "MD5": lambda data: hashlib.md5(data, usedforsecurity=False),
     "SHA-256": hashlib.sha256,
+    "SHA-512-256": lambda data: hashlib.new("sha512_256", data),
 }
 _SESSION = "-SESS"
 _UNAUTHORIZED, _FORBIDDEN, _SERVER_ERROR = 401, 403, 500

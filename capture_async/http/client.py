@@ -362,7 +362,7 @@ class _Exchange:
 
 def _is_unicode(header: str) -> bool:
     """Whether every byte of it was UTF-8: aiohttp would send the others as something else."""
-    return not any("\ud800" <= character <= "\udfff" for character in header)
+    return header.isascii() or not any("\ud800" <= character <= "\udfff" for character in header)
 
 
 def _first_line(error: Exception) -> str:

@@ -15,6 +15,8 @@ _EOI = b"\xff\xd9"
 _END_OF_XML = b">"
 _LINE_ENDS = b"\r\n"
 _MAX_PART_HEAD = 16 * 1024
+# Smaller pieces, as chunks of a byte or two, are put together: each piece costs memory of its own.
+_SMALL_PIECE, _PUT_TOGETHER = 512, 64 * 1024
 _BOUNDARY = re.compile(r'boundary\s*=\s*(?:"([^"]*)"|([^\s;]+))', re.IGNORECASE)
 _DELIMITER = re.compile(rb"--[^\r\n]+")
 _PART_LENGTH = re.compile(rb"^content-length\s*:\s*(\d{1,9})\s*$", re.IGNORECASE | re.MULTILINE)
@@ -89,15 +91,17 @@ class Body:
         multipart = first_part and content_type.strip().lower().startswith("multipart/")
         self._part = _FirstPart(content_type) if multipart else None
         self._pieces: list[bytes] = []
+        self._small = bytearray()
         self.size = 0
         """Bytes that have come."""
 
     @property
     def looks_whole(self) -> bool:
         """Whether it ends as a JPEG or XML does: then it is not waited for more for long."""
-        if self._part is not None or not self._pieces:
+        if self._part is not None or not self.size:
             return False
-        return self._pieces[-1][-16:].rstrip().endswith((_EOI, _END_OF_XML))
+        last = self._small[-16:] if self._small else self._pieces[-1][-16:]
+        return last.rstrip().endswith((_EOI, _END_OF_XML))
 
     def push(self, piece: bytes) -> bool:
         """Take in a piece; whether nothing more is needed.
@@ -110,7 +114,16 @@ class Body:
             raise self._too_large()
         if self._part is not None:
             return self._part.push(piece)
-        self._pieces.append(piece)
+        if len(piece) < _SMALL_PIECE:
+            self._small += piece
+            if len(self._small) < _PUT_TOGETHER:
+                return False
+            piece = b""
+        if self._small:
+            self._pieces.append(bytes(self._small))
+            self._small.clear()
+        if piece:
+            self._pieces.append(piece)
         return False
 
     def content(self) -> bytes:
@@ -119,7 +132,7 @@ class Body:
         Raises:
             CameraError: a faulty reply: it is encoded in a way that is not read; too large.
         """
-        body = b"".join(self._pieces) if self._part is None else self._part.content()
+        body = b"".join((*self._pieces, self._small)) if self._part is None else self._part.content()
         if self._encoding in ("", "identity"):
             return body
         if self._encoding in ("gzip", "x-gzip", "deflate"):

@@ -24,6 +24,8 @@ _CHARSET = re.compile(r"charset\s*=\s*[\"']?([\w.\-]+)", re.IGNORECASE)
 _DECLARATION = re.compile(r"^\s*<\?xml[^>]*\?>")
 _DECLARED = re.compile(rb"^\s*<\?xml[^>]*encoding\s*=\s*[\"']([\w.\-]+)[\"']")
 _ENVELOPE = re.compile(r"<(?:[\w.\-]+:)?(?:Envelope|Fault)[\s>/]")
+# Python's encodings that are none of a document: some take time by the square of the text.
+_NO_CHARSETS = frozenset({"idna", "punycode", "raw_unicode_escape", "undefined", "unicode_escape"})
 _FORBIDDEN = re.compile(r"<!(?:DOCTYPE|ENTITY)", re.IGNORECASE)
 _LAST = re.compile("[:}]")
 _LONGEST_NAME = 200
@@ -150,8 +152,10 @@ def _decoded(content_type: str, body: bytes) -> str:
         "utf-16" if body[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig",
         declared[1].decode("ascii") if declared is not None else None,
     ):
+        if encoding is None or encoding.lower().replace("-", "_") in _NO_CHARSETS:
+            continue
         try:
-            text = body.decode(encoding) if encoding is not None else ""
+            text = body.decode(encoding)
         except (UnicodeError, LookupError):
             continue
         if "<" in text:

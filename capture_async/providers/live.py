@@ -113,6 +113,11 @@ class LiveImageProvider(ImageProvider):
         """Retry-After of its latest answer."""
         return self._state(camera).retry_after_s
 
+    def clock_offset_s(self, camera: Camera) -> float | None:
+        """As it was when the camera's addresses were asked for."""
+        resolved = self._state(camera).resolved
+        return None if resolved is None else resolved.clock_offset.total_seconds()
+
     async def close(self) -> None:
         """Close every connection."""
         self._clients.clear()

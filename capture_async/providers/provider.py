@@ -61,6 +61,10 @@ class ImageProvider(ABC):
         """Seconds after which the camera itself wants to be asked again; None where it does not say."""
         return None
 
+    def clock_offset_s(self, camera: Camera) -> float | None:
+        """Seconds by which the camera's clock is ahead of this host's; None where it does not say."""
+        return None
+
     async def close(self) -> None:
         """Let go of sockets and threads. May be called twice."""
         return

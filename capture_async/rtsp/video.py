@@ -8,6 +8,8 @@ from capture_async.rtsp.packets import MAX_FRAME_BYTES, RtpPacket
 from capture_async.types import FailureReason
 
 _START_CODE = b"\0\0\0\1"
+# A camera's frame has a few slices; each unit costs memory of its own, however small it is.
+_MOST_UNITS = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,7 @@ class VideoKeyFrames:
         self._timestamp: int | None = None
         self._broken = True  # until a frame begins: the first packets may be the middle of one
         self._size = 0
+        self._count = 0
 
     def lost(self) -> None:
         """A packet is missing: the frame that was begun is not whole."""
@@ -64,8 +67,9 @@ class VideoKeyFrames:
             self._begin(packet.timestamp)
         for unit in self._units_of(packet.payload):
             self._size += len(unit)
-            if self._size > MAX_FRAME_BYTES:
-                detail = f"a frame of its stream is larger than {MAX_FRAME_BYTES} bytes"
+            self._count += 1
+            if self._size > MAX_FRAME_BYTES or self._count > _MOST_UNITS:
+                detail = f"a frame of its stream is larger than {MAX_FRAME_BYTES} bytes or {_MOST_UNITS} units"
                 raise CameraError(FailureReason.TOO_LARGE, detail)
             if self._layout.type_of(unit) in self._layout.parameter_sets:
                 self._sets.setdefault(self._layout.type_of(unit), []).append(unit)
@@ -84,6 +88,7 @@ class VideoKeyFrames:
         self._units.clear()
         self._fragment.clear()
         self._size = 0
+        self._count = 0
         self._broken = False
 
     def _whole(self) -> bytes | None:
@@ -136,10 +141,11 @@ class VideoKeyFrames:
 
 def _split(data: bytes, smallest: int) -> list[bytes]:
     """Units that stand one after another, each after its length in two bytes."""
-    units = []
-    while len(data) > 2:
-        size = int.from_bytes(data[:2])
-        unit, data = data[2 : 2 + size], data[2 + size :]
+    units, at = [], 0
+    while len(data) - at > 2:
+        begin = at + 2
+        at = begin + int.from_bytes(data[at:begin])
+        unit = data[begin:at]
         if len(unit) > smallest:
             units.append(unit)
     return units

@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import gzip
 import hashlib
 import json
 from bisect import bisect_right
@@ -14,6 +15,8 @@ from pydantic_core import to_json
 
 Item = TypeVar("Item")
 Key = tuple[str, ...]
+
+_LONG = 20_000  # bytes from which compressing matters
 
 PRIVATE = "private, no-cache"
 """The browser may keep it, and asks each time whether it still holds."""
@@ -31,7 +34,15 @@ def with_etag(request: Request, content: bytes, media_type: str, cache: str = PR
     known = [tag.strip().removeprefix("W/") for tag in request.headers.get("if-none-match", "").split(",")]
     if etag in known or "*" in known:
         return Response(status_code=304, headers=headers)
+    if len(content) >= _LONG and media_type == "application/json" and _takes_gzip(request):
+        # Airflow's own middleware would do it too, three times as slowly for a tenth less of a day's events.
+        headers["Content-Encoding"] = "gzip"
+        content = gzip.compress(content, compresslevel=1)
     return Response(content, media_type=media_type, headers=headers)
+
+
+def _takes_gzip(request: Request) -> bool:
+    return "gzip" in [part.strip().lower() for part in request.headers.get("accept-encoding", "").split(",")]
 
 
 class Paging(BaseModel):

@@ -19,7 +19,20 @@ from bay_observation.errors import BayObservationError, ConfigError, HistoryErro
 from dashboard.api import files
 from dashboard.api.access import refuse_foreign_writes
 from dashboard.api.models import Problem
-from dashboard.api.routes import bays, calendar, cameras, crops, events, floor, health, reports, reviews, setup, slots
+from dashboard.api.routes import (
+    bays,
+    calendar,
+    cameras,
+    crops,
+    events,
+    floor,
+    health,
+    reports,
+    reviews,
+    setup,
+    slots,
+    why,
+)
 
 API = "/api/v1"
 
@@ -29,7 +42,7 @@ _HEADERS = {
     "x-content-type-options": "nosniff",
     "referrer-policy": "same-origin",
     "cross-origin-resource-policy": "same-origin",
-    "vary": "Cookie, Authorization",
+    "vary": "Cookie, Authorization, Accept-Encoding",
 }
 _STYLE = "body{font:16px/1.5 system-ui;max-width:60rem;margin:2rem auto;padding:0 1rem}td{padding:0 1rem 0 0}"
 _PROBLEMS: dict[int | str, dict[str, Any]] = {
@@ -55,7 +68,7 @@ def create_app() -> FastAPI:
         redoc_url=None,
         openapi_url=None,
     )
-    for part in (bays, floor, slots, crops, events, cameras, reviews, health, reports, calendar, setup):
+    for part in (bays, floor, slots, crops, events, cameras, reviews, health, reports, calendar, setup, why):
         app.include_router(part.router, prefix=API, responses=_PROBLEMS)
     app.include_router(files.router)
     app.add_api_route(f"{API}/openapi.json", _openapi(app), include_in_schema=False)

@@ -271,6 +271,89 @@ class BlockCrops(_Model):
     crops: list[BlockCrop]
 
 
+CameraWord = Literal["seen", "missed", "not needed", "in view", "no frame", "out of pose"]
+
+
+class CameraSays(_Model):
+    """What one camera says of a block in a slot."""
+
+    camera: str
+    says: Annotated[
+        CameraWord,
+        Field(
+            description="missed: it must have seen the block and did not; not needed: it looks elsewhere, or something"
+            " stands in between; in view: it looks at the place of a block that no camera saw"
+        ),
+    ]
+
+
+class FusedEvidence(_Model):
+    """The block in the slot's floor plan."""
+
+    class_name: str
+    stage: str | None
+    confidence: float
+    stage_confidence: Annotated[float, Field(description="share of the cameras' vote that the stage got")]
+    position_std_m: float
+    height_std_m: float
+    work: dict[str, int]
+
+
+class Reading(_Model):
+    """Readings in a row that speak against what is believed of a block."""
+
+    of: Literal["class", "area", "stage", "work"]
+    value: str
+    count: int
+    weight: Annotated[float, Field(description="sum of their confidences")]
+    since: datetime
+
+
+class Alternative(_Model):
+    """What may have happened instead: another track, or `new`, `missed` or `exited`."""
+
+    what: str
+    probability: float
+
+
+class WeighedEvent(_Model):
+    """An event of the block that this slot made certain, and how certain."""
+
+    kind: str
+    time: datetime
+    probability: Annotated[float, Field(description="that it was this block, and not another one")]
+    alternatives: list[Alternative]
+    reason: str
+
+
+class TrackedEvidence(_Model):
+    """What the tracker held of the block after the slot."""
+
+    status: str
+    probability: Annotated[float, Field(description="that this is the block that first had the id")]
+    sightings: int
+    misses: Annotated[int, Field(description="slots since the latest sighting in which its floor was seen without it")]
+    missed_since: datetime | None
+    not_before: Annotated[
+        datetime | None, Field(description="the latest slot that showed its floor without it, before it stood there")
+    ]
+    stage_readings: Annotated[int, Field(description="of the believed stage, so far")]
+    against: list[Reading]
+    events: list[WeighedEvent]
+
+
+class BlockWhy(_Model):
+    """Why a block stands where the floor of a slot has it. What is not kept any more is null."""
+
+    bay_id: str
+    track_id: str
+    slot: datetime
+    doubt: Annotated[str, Field(description="why the whole floor plan of the slot is not believed")]
+    cameras: list[CameraSays]
+    fused: FusedEvidence | None
+    tracked: TrackedEvidence | None
+
+
 class FrameObject(_Model):
     """What a model saw in a frame, in pixels of the whole frame."""
 
@@ -351,7 +434,20 @@ class CameraHealth(_Model):
     failing_since: datetime | None
     failures: int
     frames: int
-    reason: str
+    reason: Annotated[str, Field(description="why its newest capture has no frame; one of a few words")]
+    detail: Annotated[str, Field(description="the same in the observer's words")] = ""
+    advice: Annotated[str, Field(description="what to do at the cabinet; empty where nothing is wrong")] = ""
+    latency_s: Annotated[float | None, Field(description="that its latest frame took")] = None
+    median_latency_s: Annotated[float | None, Field(description="of the last day's frames")] = None
+    brightness: Annotated[float | None, Field(description="mean grey of its latest frame, 0 to 255")] = None
+    dark: Annotated[bool, Field(description="darker than the bay's min_brightness")] = False
+    clock_offset_s: Annotated[
+        float | None, Field(description="its clock minus the observer's; null where it does not say")
+    ] = None
+    clock_wrong: bool = False
+    out_of_pose: Annotated[
+        bool | None, Field(description="the newest floor plan left it out for its pose; null without a plan")
+    ] = None
 
 
 class QueueHealth(_Model):
@@ -363,12 +459,16 @@ class QueueHealth(_Model):
     running: int
     deferred: int
     unclaimed: Annotated[int, Field(description="triggers that no triggerer with a fresh heartbeat runs")]
+    triggerers: Annotated[int, Field(description="triggerers that live and serve the queue")] = 0
 
 
 class Check(_Model):
     """One thing that was looked at. The page says in words what to do about each."""
 
-    name: Annotated[str, Field(description="store, disk, floor, cameras, or queue:NAME")]
+    name: Annotated[
+        str,
+        Field(description="floor, cameras, observer, spool, replicator, inference, store, disk, or queue:NAME"),
+    ]
     state: Literal["ok", "warning", "failed", "unknown"]
     detail: str
 
@@ -381,6 +481,28 @@ class Health(_Model):
     checks: list[Check]
     cameras: list[CameraHealth]
     queues: list[QueueHealth]
+
+
+class CameraPose(_Model):
+    """How a camera's pose fits what the other cameras saw in the newest batches."""
+
+    camera: str
+    verdict: Annotated[Literal["ok", "out of pose", "undecided"], Field(description="of the pose in the bay's file")]
+    reason: str
+    blocks: Annotated[int, Field(description="places on the floor that it was judged by")]
+    residual_px: float | None
+    angle_deg: Annotated[float | None, Field(description="size of the turn; null where it is unknown")]
+    pan_deg: float | None
+    tilt_deg: float | None
+    roll_deg: float | None
+
+
+class Poses(_Model):
+    """Poses of a bay's cameras, as `bay-observation camera check-poses` judges them."""
+
+    bay_id: str
+    batches: list[str]
+    cameras: list[CameraPose]
 
 
 ReviewWord = Literal["confirmed", "rejected", "comment", "name", "same", "stage"]
@@ -473,6 +595,79 @@ class CheckedFile(_Model):
     height: float
     areas: list[AreaOutline]
     cameras: list[CameraView]
+    text: Annotated[str, Field(description="the file's text with the change")] = ""
+
+
+class ProposedAreas(BaseModel):
+    """The floor's areas as they might be, all of them, in a file as it is or as it might be."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    text: Annotated[str | None, Field(max_length=500_000, description="of the file; as it is if left out")] = None
+    areas: Annotated[list[AreaOutline], Field(max_length=500)]
+
+
+class ClickedPoint(BaseModel):
+    """A point known in the image (pixels) and in the bay (metres, floor frame)."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: Annotated[str, Field(min_length=1, max_length=64, pattern=PLAIN)]
+    u: Annotated[float, Field(ge=0, le=16_384)]
+    v: Annotated[float, Field(ge=0, le=16_384)]
+    x: Annotated[float, Field(ge=-1000, le=2000)]
+    y: Annotated[float, Field(ge=-1000, le=2000)]
+    z: Annotated[float, Field(ge=-100, le=200)] = 0.0
+
+
+class ClickedPoints(BaseModel):
+    """What a person clicked in a camera's frame."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    text: Annotated[str | None, Field(max_length=500_000, description="of the file; as it is if left out")] = None
+    width: Annotated[int, Field(ge=64, le=16_384, description="of the frame, pixels")]
+    height: Annotated[int, Field(ge=64, le=16_384)]
+    focal_px: Annotated[
+        float | None, Field(gt=0, le=100_000, description="to start from, where the file has no intrinsics")
+    ] = None
+    points: Annotated[list[ClickedPoint], Field(max_length=100)]
+
+
+class CalibratedValue(_Model):
+    """A value of the camera as it would stand in the file."""
+
+    name: str
+    value: float
+    std: Annotated[float | None, Field(description="standard deviation; null for what was held")]
+    held: Annotated[str, Field(description="why it was not estimated")]
+
+
+class PointError(_Model):
+    """How far off a point is."""
+
+    name: str
+    pixels: float
+    floor_cm: float
+    unseen_cm: Annotated[float | None, Field(description="by the camera as the other points alone give it")]
+    left_out: bool
+
+
+class CalibratedCamera(_Model):
+    """What the points give. Nothing is written; `doubts` says why it must not be used, where it must not."""
+
+    bay_id: str
+    camera: str
+    values: list[CalibratedValue]
+    points: list[PointError]
+    rms_px: float
+    rms_cm: float
+    unseen_cm: float | None
+    floor_std_cm: Annotated[float, Field(description="of a place between the points, one standard deviation")]
+    doubts: list[str]
+    notes: list[str]
+    diff: str
+    text: Annotated[str, Field(description="the file's text with the camera as calibrated")]
 
 
 class Problem(_Model):

@@ -71,18 +71,9 @@ def event_row(bay_id: str, event: HistoryEvent, said: Sequence[Review], name: st
 
 def event_key(bay_id: str, event: HistoryEvent) -> str:
     """Identity of an event: what happened to which block when. The slot that made it certain does not count."""
-    identity = (
-        bay_id,
-        event.kind,
-        event.track_id,
-        event.time.timestamp(),
-        event.from_area,
-        event.to_area,
-        event.from_stage,
-        event.to_stage,
-        event.others,
-    )
-    return hashlib.sha256(repr(identity).encode()).hexdigest()[:24]
+    places = (event.from_area, event.to_area, event.from_stage, event.to_stage)
+    identity = (bay_id, event.kind, event.track_id, event.time.isoformat(), *(place or "" for place in places))
+    return hashlib.sha256("\x1f".join((*identity, *event.others)).encode()).hexdigest()[:24]
 
 
 def rings_of(shape: shapely.Geometry) -> list[list[Ring]]:

@@ -20,6 +20,7 @@ from artifacts import ArtifactStore
 from bay_observation.commands import failed, program, run_command
 from bay_observation.errors import BacktestError, BayObservationError, ConfigError
 from bays import BayConfig, load_bay
+from bays.zones import written_time
 from lab.backtest.comparison import Comparison, compare, counted
 from lab.backtest.frames import export_frames, stored_slots
 from lab.backtest.trial import Ran, Trial, read_changes
@@ -63,7 +64,7 @@ def _compare(options: argparse.Namespace) -> int:
 def _export(options: argparse.Namespace) -> int:
     bay = load_bay(options.bay)
     store = ArtifactStore()
-    slots = stored_slots(store, bay.bay_id, _time(bay, options.start), _time(bay, options.end))
+    slots = stored_slots(store, bay.bay_id, written_time(options.start, bay.zone), written_time(options.end, bay.zone))
     exported = export_frames(store, bay.bay_id, slots, options.into)
     print(f"{options.into}: {exported.frames} frames of {len(exported.slots)} slots")
     for slot, cameras in exported.missing.items():
@@ -73,7 +74,7 @@ def _export(options: argparse.Namespace) -> int:
 
 def _trial(options: argparse.Namespace) -> Trial:
     bay = load_bay(options.bay)
-    start, end = _time(bay, options.start), _time(bay, options.end)
+    start, end = written_time(options.start, bay.zone), written_time(options.end, bay.zone)
     if start >= end:
         raise ConfigError("--from must lie before --to")
     if end > datetime.now(UTC):
@@ -156,14 +157,6 @@ def _event_table(comparison: Comparison, bay: BayConfig) -> Table:
         moment = f"{event.time.astimezone(bay.zone):%m-%d %H:%M}"
         table.add_row(moment, each.only, str(event.kind), event.track_id, before, after)
     return table
-
-
-def _time(bay: BayConfig, text: str) -> datetime:
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise ConfigError(f'{text!r} is not a time: write "2025-07-02 10:00", or with an offset') from None
-    return (moment if moment.tzinfo else moment.replace(tzinfo=bay.zone)).astimezone(UTC)
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:

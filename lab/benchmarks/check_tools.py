@@ -2,6 +2,8 @@
 
     help         how long `bay-observation --help` takes, warm
     bays         bays that cannot be right: is each told, and are the shipped ones left alone?
+    loop         from a stored day to better models: how long it takes, how much better they see
+    drift        changed cameras: are they found, and healthy ones left alone?
     calibration  random calibrations with wrong points: is a wrong pose ever written, is a good one?
 
 Exits with 1 where a bar does not hold.
@@ -108,7 +110,25 @@ def _of_bays(console: Console) -> list[Bar]:
     ]
 
 
-PARTS: dict[str, Callable[[Console], list[Bar]]] = {"help": _of_help, "bays": _of_bays, "calibration": _of_calibration}
+def _of_loop(_: Console) -> list[Bar]:
+    from lab.benchmarks import model_loop
+
+    return model_loop.measure()
+
+
+def _of_drift(_: Console) -> list[Bar]:
+    from lab.benchmarks import model_drift
+
+    return model_drift.measure()
+
+
+PARTS: dict[str, Callable[[Console], list[Bar]]] = {
+    "help": _of_help,
+    "bays": _of_bays,
+    "loop": _of_loop,
+    "drift": _of_drift,
+    "calibration": _of_calibration,
+}
 
 
 if __name__ == "__main__":

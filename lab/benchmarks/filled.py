@@ -7,7 +7,7 @@ after them: PostgreSQL then writes no log of them, and sorts each index once.
 import hashlib
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -55,6 +55,7 @@ class Fill:
         blocks: that stand in each.
         days: that each was watched.
         seed: of the first bay; the others count on from it.
+        years: how many of the bays have a year of their own; the others repeat one of them.
         schema: version of the history's schema.
         source: digest of the code that made the rows.
         tracks: how many blocks there ever were, by bay.
@@ -66,6 +67,7 @@ class Fill:
     blocks: int
     days: int
     seed: int
+    years: int
     schema: str
     source: str
     tracks: dict[str, int]
@@ -116,6 +118,7 @@ def fill(
     blocks: int,
     days: int,
     seed: int,
+    years: int | None = None,
     on_progress: Callable[[str], None] = lambda _: None,
 ) -> Fill:
     """Fill an empty server.
@@ -126,26 +129,29 @@ def fill(
         blocks: that stand in each.
         days: that each is watched.
         seed: of the first bay.
+        years: how many bays have a year of their own; the others repeat them, which costs less to make.
+            All of them by default.
         on_progress: called with how far it came.
     """
     began = time.monotonic()
     with History(server.url) as history:
         history.database.migrate()
-    bay, rows = load_bay(BAY), Rows()
-    years = [
-        Year(bay, f"bay{number:02d}", rows, seed=seed + number, blocks=blocks, start=START, days=days)
-        for number in range(bays)
+    bay, rows, many = load_bay(BAY), Rows(), min(bays, years or bays)
+    lived = [
+        Year(bay, _name(number), rows, seed=seed + number, blocks=blocks, start=START, days=days)
+        for number in range(many)
     ]
+    repeated = [(_name(number % many), _name(number)) for number in range(many, bays)]
     with psycopg.connect(server.url, autocommit=True) as connection:
         with connection.transaction():
             indexes = _without_indexes(connection)
             names = SQL(", ").join(Identifier(f"history_{table}") for table in _TABLES)
             connection.execute(SQL("TRUNCATE {}").format(names))
             for slot in range(days * SLOTS_A_DAY):
-                for one in years:
+                for one in lived:
                     one.live(slot)
                 if (slot + 1) % SLOTS_A_DAY == 0:
-                    _copy(connection, rows.take())
+                    _copy(connection, rows.take(), repeated)
                 if (slot + 1) % (30 * SLOTS_A_DAY) == 0:
                     on_progress(
                         f"{(slot + 1) // SLOTS_A_DAY} of {days} days filled in {time.monotonic() - began:.0f} s"
@@ -156,8 +162,13 @@ def fill(
         connection.execute("VACUUM (ANALYZE)")
         connection.execute("CHECKPOINT")
         counted = {table: _count(connection, table) for table in _TABLES}
-    tracks = {one.bay_id: one.tracks for one in years}
-    return Fill(bays, blocks, days, seed, SCHEMA_VERSION, _source(), tracks, counted, time.monotonic() - began)
+    tracks = {one.bay_id: one.tracks for one in lived}
+    tracks |= {name: tracks[of] for of, name in repeated}
+    return Fill(bays, blocks, days, seed, many, SCHEMA_VERSION, _source(), tracks, counted, time.monotonic() - began)
+
+
+def _name(number: int) -> str:
+    return f"bay{number:02d}"
 
 
 def _without_indexes(connection: psycopg.Connection[Any]) -> list[str]:
@@ -169,7 +180,8 @@ def _without_indexes(connection: psycopg.Connection[Any]) -> list[str]:
     return [definition for _, definition in found]
 
 
-def _copy(connection: psycopg.Connection[Any], rows: dict[str, list[str]]) -> None:
+def _copy(connection: psycopg.Connection[Any], rows: dict[str, list[str]], repeated: Sequence[tuple[str, str]]) -> None:
+    """Write rows of all bays, and those of one bay again under the name of another."""
     for table, lines in rows.items():
         # By name: what a later version adds at the end of a table, and a filled yard does not have, stays null.
         columns = [column.name for column in metadata.tables[table].c][: lines[0].count("\t") + 1]
@@ -177,6 +189,9 @@ def _copy(connection: psycopg.Connection[Any], rows: dict[str, list[str]]) -> No
         statement = SQL("COPY {} ({}) FROM STDIN (FREEZE)").format(Identifier(table), names)
         with connection.cursor() as cursor, cursor.copy(statement) as copy:
             copy.write("\n".join(lines) + "\n")
+            for of, name in repeated:
+                own = "".join(f"{line}\n" for line in lines if line.startswith(f"{of}\t"))
+                copy.write(own.replace(of, name))
 
 
 def _count(connection: psycopg.Connection[Any], table: str) -> int:

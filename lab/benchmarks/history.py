@@ -140,6 +140,7 @@ def measure(server: PostgreSQL, done: Fill, options: argparse.Namespace) -> dict
             "blocks": done.blocks,
             "days": done.days,
             "seed": done.seed,
+            "years": done.years,
             "repeats": options.repeats,
             "questions_seed": options.seed,
             "filled_with": FILLING,

@@ -35,18 +35,20 @@ from lab.benchmarks.timeline import ACCOUNTS, TASKS, TASKS_OF, Batch, account, m
 from lab.cluster import STAGES, Cluster, missing
 from lab.cluster.settings import section_of_base_env
 from lab.machine import machine
+from lab.services.ending import end_in_good_order
 
 _RESULTS = Path(__file__).parent / "results"
 _LIBRARIES = ("apache-airflow", "apache-airflow-providers-celery", "celery")
 _BAYS = ("3bay_north", "4bay", "5bay")
 _SPEED = "Speed of the orchestration"
-_SHARE_BAR_S = 8.0
-_TOGETHER_BAR = 1.5
+_SHARE_BAR_S = 3.5
+_TOGETHER_BAR = 1.3
 _COLUMNS = 130
 _SLOT = timedelta(minutes=10)
 _FIRST = datetime(2025, 7, 2, 1, 0, tzinfo=UTC)
 _LEAD_S = 3.0  # runs are asked for so long before they are due: on a real day they are not
 _LIMIT_S = 600.0  # of one batch, on a machine that does something else as well
+_IDLE_S = 10.0  # of doing nothing, whose CPU is measured
 _REST_S = 1.0  # what Airflow does after a batch's end must not weigh on the next one
 _BEFORE, _AFTER = "Airflow's defaults", "env/base.env"
 
@@ -58,6 +60,15 @@ class _Sent:
     bay_id: str
     due: datetime
     runs: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Slot:
+    """Its batches, and the seconds of CPU of each service, idling included, over `over_s` seconds."""
+
+    batches: tuple[_Sent, ...]
+    cpu_s: Mapping[str, float]
+    over_s: float
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -101,6 +112,8 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     # A cluster that fails leaves its logs.
     home = options.home or Path(tempfile.mkdtemp(prefix="bench-pipeline-"))
     for folder, name, leave_out in (("before", _BEFORE, speed), ("after", _AFTER, frozenset[str]())):
+        if folder == "before" and options.only_after:
+            continue
         progress(f"{name}: a cluster of {len(_BAYS)} bays is built in {home / folder}")
         results["cases"][name] = _case(home / folder, leave_out, options)
     if options.home is None:
@@ -111,7 +124,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
 
 def _case(home: Path, leave_out: Collection[str], options: argparse.Namespace) -> dict[str, Any]:
     """Slots of one bay alone and of all at once, in turn, so that both see the same machine."""
-    sent: dict[str, list[list[_Sent]]] = {"alone": [], "together": []}
+    sent: dict[str, list[_Slot]] = {"alone": [], "together": []}
     with Cluster(
         home,
         bays=_BAYS,
@@ -123,6 +136,9 @@ def _case(home: Path, leave_out: Collection[str], options: argparse.Namespace) -
         slots = (_FIRST + number * _SLOT for number in range(1 + 2 * options.slots))
         progress("warm-up")
         _send(cluster, next(slots), _BAYS)
+        before = cluster.cpu_s()
+        time.sleep(_IDLE_S)
+        idle = {name: seconds / _IDLE_S for name, seconds in _since(before, cluster.cpu_s()).items()}
         for number in range(options.slots):
             progress(f"slot {number + 1} of {options.slots}: one bay alone, then all")
             sent["alone"].append(_send(cluster, next(slots), [_BAYS[number % len(_BAYS)]]))
@@ -130,18 +146,23 @@ def _case(home: Path, leave_out: Collection[str], options: argparse.Namespace) -
         load = os.getloadavg()[0]
         workers = [name for name in cluster.services() if name.startswith(("observer-", "processor-"))]
         received = messages(cluster.log(name) for name in workers)
-        return {"load_after": load} | {
-            kind: [slot_document([_read(cluster, batch, received) for batch in batches]) for batches in slots_of_kind]
+        return {"load_after": load, "idle_cpu": idle} | {
+            kind: [
+                slot_document([_read(cluster, batch, received) for batch in slot.batches])
+                | {"cpu_s": slot.cpu_s, "cpu_over_s": slot.over_s}
+                for slot in slots_of_kind
+            ]
             for kind, slots_of_kind in sent.items()
         }
 
 
-def _send(cluster: Cluster, slot: datetime, bays: Sequence[str]) -> list[_Sent]:
+def _send(cluster: Cluster, slot: datetime, bays: Sequence[str]) -> _Slot:
     """Send a slot to some bays, due at the same moment, and wait until all have tracked it.
 
     The artifact store is asked, and Airflow at the end alone: questions cost its API server time.
     """
     cluster.set_time(slot)
+    used, began = cluster.cpu_s(), time.monotonic()
     due = datetime.now(UTC) + timedelta(seconds=_LEAD_S)
     first = {bay: cluster.send(bay, slot, due) for bay in bays}
     if datetime.now(UTC) > due:
@@ -157,7 +178,11 @@ def _send(cluster: Cluster, slot: datetime, bays: Sequence[str]) -> list[_Sent]:
         runs = [first[bay], *(_ended(cluster, stage, bay, slot) for stage in ("fusion", "tracking"))]
         sent.append(_Sent(bay, due, tuple(runs)))
     time.sleep(_REST_S)
-    return sent
+    return _Slot(tuple(sent), _since(used, cluster.cpu_s()), time.monotonic() - began)
+
+
+def _since(before: Mapping[str, float], now: Mapping[str, float]) -> dict[str, float]:
+    return {name: round(now[name] - before[name], 3) for name in now}
 
 
 def _ended(cluster: Cluster, stage: TaskType, bay: str, slot: datetime) -> str:
@@ -280,10 +305,12 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m lab.benchmarks.pipeline", description=__doc__.splitlines()[0])
     parser.add_argument("--slots", type=int, default=4, help="of one bay alone, and of all at once, in each case (4)")
     parser.add_argument("--cameras", type=int, default=2, help="of each bay (2)")
+    parser.add_argument("--only-after", action="store_true", help="leave Airflow's defaults out")
     parser.add_argument("--home", type=Path, help="folder for the clusters, which is left; a temporary one by default")
     parser.add_argument("--out", type=Path, default=_RESULTS, help=f"folder for the results ({_RESULTS})")
     return parser
 
 
 if __name__ == "__main__":
+    end_in_good_order()
     run_command(main)

@@ -21,7 +21,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -38,6 +38,7 @@ from lab.bars import Bar, bars_table, progress, spread
 from lab.benchmarks.deferred import DAG_FILE
 from lab.benchmarks.yard import Cameras, Yard, allow_open_files, draw_frames
 from lab.machine import machine
+from lab.services.ending import end_in_good_order
 from lab.services.postgresql import PostgreSQL
 
 _RESULTS = Path(__file__).parent / "results"
@@ -242,16 +243,18 @@ class _Program:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        family = [self.process.pid, *(child.pid for child in psutil.Process(self.process.pid).children(recursive=True))]
-        self.process.terminate()
+        family = []
+        if self.process.poll() is None:
+            family = psutil.Process(self.process.pid).children(recursive=True)
+            self.process.terminate()
         try:
             self.process.wait(timeout=30)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
-        for pid in family[1:]:
-            if psutil.pid_exists(pid):
-                psutil.Process(pid).kill()
+        for child in family:
+            with suppress(psutil.NoSuchProcess):
+                child.kill()
         for pipe in (self.process.stdin, self.process.stdout):
             if pipe is not None:
                 pipe.close()
@@ -424,4 +427,5 @@ def _whole(text: str) -> int:
 
 
 if __name__ == "__main__":
+    end_in_good_order()
     run_command(main)

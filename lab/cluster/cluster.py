@@ -181,6 +181,10 @@ class Cluster(AirflowClient):
         """Names of all services, or of one host's."""
         return tuple(n for n in self._supervisor.names if host in (None, self._supervisor.host_of(n).name))
 
+    def cpu_s(self) -> dict[str, float]:
+        """Seconds of CPU that each service has used so far, with what it started."""
+        return {name: sum(map(_cpu_s, self._supervisor.processes(name))) for name in self._supervisor.names}
+
     # A day
 
     def wait_until_healthy(self, timeout: float = 300) -> None:
@@ -492,6 +496,14 @@ def missing() -> str:
 def _addresses(bay: BayConfig) -> BayAddresses:
     cameras = [str(camera.host) for camera in bay.cameras]
     return BayAddresses(str(bay.network.camera_subnet), str(bay.network.observer_ip), cameras)
+
+
+def _cpu_s(process: psutil.Process) -> float:
+    """Its own, and that of children that it has waited for."""
+    try:
+        return float(sum(process.cpu_times()[:4]))
+    except psutil.NoSuchProcess:
+        return 0.0
 
 
 def _airflow(*arguments: str) -> list[str]:

@@ -7,11 +7,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from bay_observation.errors import InferenceError
 from inference.crops import BACKGROUND, CROP_SIZE, masked_crop
 from inference.types import TRACKED_CLASSES
 from lab.training.frames import Sample
 from lab.training.hardware import Hardware
-from lab.training.yolo import architecture, ship, train_phase, trained
+from lab.training.yolo import architecture, class_names, ship, train_phase, trained
 
 _FRAMES_PER_YARD, _REPAINTED_EVERY = 12, 3
 _OLD_HUES = 0.3
@@ -33,7 +34,14 @@ def train_classifier(
     shutil.rmtree(folder / "data", ignore_errors=True)
     rng = np.random.default_rng(seed)
     stages = _write_crops(folder / "data" / "train", samples, rng)
+    if not stages:
+        raise InferenceError(
+            "no frame has a tracked object with an outline and a stage: there is nothing to learn from"
+        )
     _write_crops(folder / "data" / "val", validation, rng)
+    if start is not None:  # a stage that these frames do not show is not forgotten by name
+        for stage in stages.union(class_names(start)):
+            (folder / "data" / "train" / stage).mkdir(exist_ok=True)
     settings = {
         "data": str(folder / "data"),
         "imgsz": CROP_SIZE,
@@ -64,7 +72,7 @@ def _write_crops(folder: Path, samples: list[Sample], rng: np.random.Generator) 
         picture = sample.picture()
         numbers = cv2.resize(sample.numbers(), sample.size, interpolation=cv2.INTER_NEAREST)
         for label in sample.labels:
-            if label.class_name not in TRACKED_CLASSES or label.stage is None:
+            if label.class_name not in TRACKED_CLASSES or label.stage is None or not label.number:
                 continue
             crop = _crop(picture, np.asarray(numbers == label.number), rng)
             if crop is None:
@@ -78,8 +86,8 @@ def _write_crops(folder: Path, samples: list[Sample], rng: np.random.Generator) 
 
 
 def is_repainted(sample: Sample) -> bool:
-    """Whether the frame is of a yard in which paint says nothing of the stage: one of three."""
-    return int(sample.path.stem) // _FRAMES_PER_YARD % _REPAINTED_EVERY == 0
+    """Whether the frame is of a simulated yard in which paint says nothing of the stage: one of three."""
+    return sample.path.stem.isdecimal() and int(sample.path.stem) // _FRAMES_PER_YARD % _REPAINTED_EVERY == 0
 
 
 def repainted(crop: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:

@@ -1,6 +1,7 @@
 """Train the detector: YOLO11 at an eighth of its full width, all classes of `inference.types`."""
 
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import yaml
@@ -8,7 +9,7 @@ import yaml
 from inference.types import CLASSES
 from lab.training.frames import Sample
 from lab.training.hardware import Hardware
-from lab.training.yolo import architecture, ship, train_phase, trained
+from lab.training.yolo import architecture, class_names, ship, train_phase, trained
 
 IMAGE_SIZE = 640
 # Most of the epochs see smaller pictures: a fifth of the time, and the last ones make up for it.
@@ -25,14 +26,17 @@ def train_detector(
     seed: int,
     hardware: Hardware,
     start: Path | None = None,
+    image_size: int = IMAGE_SIZE,
 ) -> Path:
     """Train and return the checkpoint, fit to ship, at `out/detector.pt`.
 
     A training that was interrupted goes on after its last complete epoch. `start` is an earlier
-    result to go on from; all epochs then see frames of full size.
+    result to go on from, of any size, whose classes stay; all epochs then see frames of full size,
+    `image_size` pixels on the longer side.
     """
     folder = out / "detector"
-    data = _write_data(folder, samples, validation)
+    classes = CLASSES if start is None else class_names(start)
+    data = _write_data(folder, samples, validation, classes)
     settings = {
         "data": str(data),
         "rect": True,
@@ -62,13 +66,13 @@ def train_detector(
         early = max(1, round(epochs * _EARLY_SHARE))
         late = max(1, epochs - early)
         sizes = {"imgsz": _EARLY_IMAGE_SIZE, "epochs": early, "lr0": 0.003, "lrf": 0.2}
-        start = train_phase(architecture(folder, "yolo11", len(CLASSES)), folder, "early", settings | sizes)
-    sizes = {"imgsz": IMAGE_SIZE, "epochs": late, "lr0": 0.002, "lrf": 0.01}
+        start = train_phase(architecture(folder, "yolo11", len(classes)), folder, "early", settings | sizes)
+    sizes = {"imgsz": image_size, "epochs": late, "lr0": 0.002, "lrf": 0.01}
     last = train_phase(start, folder, "late", settings | sizes)
-    return ship(trained(last), "detect", out / "detector.pt", IMAGE_SIZE)
+    return ship(trained(last), "detect", out / "detector.pt", image_size)
 
 
-def _write_data(folder: Path, samples: list[Sample], validation: list[Sample]) -> Path:
+def _write_data(folder: Path, samples: list[Sample], validation: list[Sample], classes: Sequence[str]) -> Path:
     for name, some in (("train", samples), ("val", validation)):
         pictures, labels = folder / name / "images", folder / name / "labels"
         shutil.rmtree(folder / name, ignore_errors=True)
@@ -76,25 +80,25 @@ def _write_data(folder: Path, samples: list[Sample], validation: list[Sample]) -
         labels.mkdir()
         for sample in some:
             (pictures / sample.path.name).hardlink_to(sample.path)
-            (labels / sample.path.name).with_suffix(".txt").write_text(_lines(sample), encoding="utf-8")
+            (labels / sample.path.name).with_suffix(".txt").write_text(_lines(sample, classes), encoding="utf-8")
     path = folder / "data.yaml"
     content = {
         "path": str(folder.resolve()),
         "train": "train/images",
         "val": "val/images",
-        "names": dict(enumerate(CLASSES)),
+        "names": dict(enumerate(classes)),
     }
     path.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
     return path
 
 
-def _lines(sample: Sample) -> str:
+def _lines(sample: Sample, classes: Sequence[str]) -> str:
     width, height = sample.size
     lines = []
-    for label in sample.labels:
+    for label in (label for label in sample.labels if label.class_name in classes):
         left, top, right, bottom = label.box
         centre = ((left + right) / 2 / width, (top + bottom) / 2 / height)
         size = ((right - left) / width, (bottom - top) / height)
         numbers = " ".join(f"{value:.6f}" for value in (*centre, *size))
-        lines.append(f"{CLASSES.index(label.class_name)} {numbers}\n")
+        lines.append(f"{classes.index(label.class_name)} {numbers}\n")
     return "".join(lines)

@@ -14,8 +14,10 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
-from bays import BayConfig, batch_id, load_bay
+from bays import BayConfig, batch_id
 from capture_async.types import CaptureBatch, CapturedImage
+from inference.datasets.types import LabelledObject
+from inference.drawing import drawn
 from inference.service import InferenceService
 from inference.types import TRACKED_CLASSES, CameraObservation, DetectedObject
 from lab.training.frames import is_seen
@@ -101,10 +103,11 @@ class Tally:
             self.found[found.class_name].append((found.confidence, partner is not None))
 
 
-def score(bay_id: str, yards: Iterable[int], pictures: Path | None = None) -> dict[str, str]:
+def score(
+    bay: BayConfig, yards: Iterable[int], pictures: Path | None = None, device: str | None = None
+) -> dict[str, str]:
     """Render one batch of every yard, observe it, compare. Annotated frames of the first go to `pictures`."""
-    bay = load_bay(bay_id)
-    service = InferenceService.for_bay(bay)
+    service = InferenceService.for_bay(bay, device)
     tally = Tally()
     for number, seed in enumerate(yards):
         batch, truth = rendered_batch(bay, seed, _HOURS[number % len(_HOURS)])
@@ -115,7 +118,10 @@ def score(bay_id: str, yards: Iterable[int], pictures: Path | None = None) -> di
             tally.add(camera, truth[camera.camera_name])
             if pictures is not None and number == 0:
                 pictures.mkdir(parents=True, exist_ok=True)
-                cv2.imwrite(str(pictures / f"{camera.camera_name}.jpg"), annotated(image.decode(), camera))
+                cv2.imwrite(
+                    str(pictures / f"{camera.camera_name}.jpg"),
+                    drawn(image.decode(), map(LabelledObject.detected, camera.objects)),
+                )
     return tally.table()
 
 
@@ -179,24 +185,6 @@ def average_precision(found: Sequence[tuple[float, bool]], true: int) -> float:
     precision = hits / np.arange(1, len(right) + 1)
     precision = np.maximum.accumulate(precision[::-1])[::-1]
     return float(np.sum(precision[right]) / true)
-
-
-def annotated(frame: NDArray[np.uint8], camera: CameraObservation) -> NDArray[np.uint8]:
-    """The frame with outlines, boxes of what has none, and names drawn in."""
-    picture = frame.copy()
-    for found in camera.objects:
-        tracked = found.class_name in TRACKED_CLASSES
-        colour = (80, 220, 80) if tracked else (60, 160, 255)
-        if found.polygon is not None:
-            cv2.polylines(picture, [np.round(found.polygon).astype(np.int32)], True, colour, 2, cv2.LINE_AA)
-        else:
-            left, top, right, bottom = (round(float(value)) for value in found.box)
-            cv2.rectangle(picture, (left, top), (right, bottom), colour, 1)
-        text = f"{found.class_name} {found.confidence:.2f} {found.stage or ''}"
-        place = (int(found.box[0]) + 4, int(found.box[1]) + 18)
-        cv2.putText(picture, text, place, cv2.FONT_HERSHEY_SIMPLEX, 0.5, (0, 0, 0), 3, cv2.LINE_AA)
-        cv2.putText(picture, text, place, cv2.FONT_HERSHEY_SIMPLEX, 0.5, colour, 1, cv2.LINE_AA)
-    return picture
 
 
 def _best(found: DetectedObject, candidates: Sequence[TrueObject]) -> TrueObject | None:

@@ -16,9 +16,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from bay_observation.errors import InferenceError
 from bay_observation.files import write_atomically
+from inference.checkpoints import open_checkpoint
+from inference.loading import sam_type
 from inference.segmentation import BOX_MARGIN
-from inference.yard_sam import IMAGE_SIZE, STRIDE, build_sam_vit_yard
+from inference.yard_sam import IMAGE_SIZE, MODEL_TYPE, STRIDE, build_sam_vit_yard
 from lab.training.frames import Sample
 from lab.training.hardware import Hardware, cores
 
@@ -78,6 +81,8 @@ def train_segmenter(
     result to go on from; all epochs then see frames of full size.
     """
     torch.manual_seed(seed)
+    if start is not None:
+        _check_start(start)
     sam = build_sam_vit_yard(start).to(hardware.device)
     early = round(epochs * _EARLY_SHARE) if start is None else 0
     shipped = out / "segmenter.pth"
@@ -101,6 +106,10 @@ def train_segmenter(
             continue  # the next phase has begun: its state holds the weights
         _set_image_size(sam, phase.image_size)
         frames, held_out = (_load_all(some, phase.image_size) for some in (samples, validation))
+        if len(frames) < phase.frames_per_step:
+            raise InferenceError(
+                f"{len(frames)} frames have an outline to learn from; a step takes {phase.frames_per_step}"
+            )
         sam.load_state_dict(_run(sam, phase, frames, held_out, np.random.default_rng(seed)).state_dict())
     state = sam.state_dict()
     torch.save(
@@ -179,6 +188,22 @@ class _Training:
         rng.bit_generator.state = content["rng"]
         torch.set_rng_state(content["torch_rng"])
         return int(content["epochs"])
+
+
+def _check_start(path: Path) -> None:
+    """Refuse what is no whole state dict of the small SAM: the large ones are not trained here.
+
+    Raises:
+        InferenceError: another file.
+    """
+    if (
+        not open_checkpoint(path).is_state_dict
+        or sam_type(torch.load(path, map_location="cpu", weights_only=True)) != MODEL_TYPE
+    ):
+        raise InferenceError(
+            f"{path}: is no state dict of the small SAM ({MODEL_TYPE}): segment-anything's own (vit_b, vit_l, vit_h)"
+            " are used as they are, and not trained here"
+        )
 
 
 def _set_image_size(sam: "Sam", size: int) -> None:

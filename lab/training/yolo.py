@@ -7,7 +7,9 @@ from typing import Any
 import torch
 import yaml
 
+from bay_observation.errors import InferenceError
 from inference import runtime
+from inference.checkpoints import open_checkpoint
 
 runtime.prepare()
 
@@ -32,6 +34,18 @@ def architecture(folder: Path, name: str, classes: int) -> Path:
     path = folder / f"{name.replace('yolo11', 'yolo11n')}.yaml"  # the letter chooses the scale
     path.write_text(yaml.safe_dump(model, sort_keys=False), encoding="utf-8")
     return path
+
+
+def class_names(checkpoint: Path) -> tuple[str, ...]:
+    """The classes of an ultralytics checkpoint, in its order.
+
+    Raises:
+        InferenceError: it is none, or is damaged.
+    """
+    if not open_checkpoint(checkpoint).is_ultralytics:
+        raise InferenceError(f"{checkpoint}: is no ultralytics checkpoint; name a .pt file of the model to train")
+    names = YOLO(checkpoint).names
+    return tuple(names[index] for index in sorted(names))
 
 
 def faster_on_cpu(trainer: Any) -> None:

@@ -117,6 +117,39 @@ def test_ctrl_c_in_the_middle():
     assert (process.returncode, errors) == (130, "")
 
 
+@pytest.mark.parametrize(
+    ("closed", "body", "status", "said"),
+    [
+        (">&-", "print('x'); return 0", 1, "the output cannot be written: Bad file descriptor"),
+        (">&-", "return 3", 3, ""),
+        (
+            ">&-",
+            "from rich.console import Console; Console().print('x'); return 0",
+            1,
+            "the output cannot be written: Bad file descriptor",
+        ),
+        ("<&-", "input('Login: ')", 2, "the input ended before an answer; nothing was done"),
+        (
+            "<&-",
+            "import getpass; getpass.getpass() if sys.stdin.isatty() else input()",
+            2,
+            "the input ended before an answer; nothing was done",
+        ),
+        ("2>&-", "raise ConfigError('no')", 2, ""),
+        ("<&- >&- 2>&-", "print('x'); return 0", 1, ""),
+        ("<&- >&-", "return 0 if min(os.open('/dev/null', 0), 3) == 3 else 9", 0, ""),
+    ],
+    ids=range(8),
+)
+def test_streams_that_are_not_there(closed, body, status, said):
+    """Python has None in their place, and a file that is opened next would be written to as if it were the output."""
+    code = WALL.format(body=f"    import os; {body}")
+    command = f'exec {sys.executable} -c "$0" {closed}'
+    environment = os.environ | {"PYTHONPATH": str(PROJECT)}
+    done = subprocess.run(["bash", "-c", command, code], env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr.removeprefix("Login: ").strip()) == (status, said)
+
+
 @pytest.mark.parametrize("command", ["bays list", "bays validate", "bay_observation.settings"])
 def test_a_command_as_it_is(command):
     with Path("/dev/full").open("w") as full:

@@ -7,7 +7,8 @@ import pytest
 
 from bay_observation.errors import ConfigError
 from bays import Intrinsics, Pose, load_bay
-from bays.editing import with_calibration, write_calibration
+from bays.editing import with_areas, with_calibration, write_calibration
+from bays.models import Area
 
 SHIPPED = Path(__file__).parents[2] / "bays" / "demo_bay.yaml"
 POSE = Pose(x=34.5, y=39.9, z=25.25, pan=181.25, tilt=47.125, roll=-0.5)
@@ -150,3 +151,60 @@ def test_a_read_only_folder_is_told(block_bay, monkeypatch):
     with pytest.raises(ConfigError, match="cannot be written: Permission denied"):
         write_calibration("yard", "C_2", POSE, LENS)
     assert block_bay.read_text(encoding="utf-8") == BLOCK_STYLE
+
+
+# -- areas ------------------------------------------------------------------------------------------
+
+AREA = Area(x=(2, 10.5), y=(0, 20))
+
+
+def areas_of(text: str) -> dict[str, Area]:
+    from bays.loading import parse_bay
+
+    return dict(parse_bay(SHIPPED, text, "demo_bay").layout.areas)
+
+
+def test_areas_that_change_come_and_go_leave_the_others_to_the_byte(bays_folder):
+    before = SHIPPED.read_text(encoding="utf-8")
+    (bays_folder / "demo_bay.yaml").write_text(before, encoding="utf-8")
+    areas = areas_of(before)
+    areas["A25"] = AREA
+    del areas["A12_S"]
+    areas["A1C"] = areas["A1C"].model_copy(update={"kind": "aisle"})
+    areas |= {"N": Area(x=(100, 101), y=(0, 2)), "신규 구역": Area(x=(110, 111), y=(1, 2.25), kind="turn_over")}
+    after = with_areas(before, "demo_bay", areas)
+    assert areas_of(after) == areas
+    assert changed(before, after) == [
+        "-    A25: {x: [2, 18], y: [0, 20]}",
+        "+    A25: {x: [2, 10.5], y: [0, 20]}",
+        "-    A12_S: {x: [29, 44], y: [0, 10]}   # nested: the smallest area that holds a block names it",
+        "-    A1C: {x: [131, 147], y: [20, 40]}",
+        "+    A1C: {x: [131, 147], y: [20, 40], kind: aisle}",
+        "+    N: {x: [100, 101], y: [0, 2]}",
+        '+    "신규 구역": {x: [110, 111], y: [1, 2.25], kind: turn_over}',
+    ]
+
+
+@pytest.mark.parametrize(
+    "layout", ["{width: 150, height: 40}", "{width: 150, height: 40, areas: {A1: {x: [0, 9], y: [0, 9]}}}"]
+)
+def test_areas_of_a_file_in_flow_style_or_without_any(bays_folder, layout):
+    text = BLOCK_STYLE.replace("{width: 150, height: 40}", layout)
+    (bays_folder / "yard.yaml").write_text(text, encoding="utf-8")
+    after = with_areas(text, "yard", {"A2": AREA, "no": Area(x=(20, 30), y=(0, 20))})
+    assert areas_of(after) == {"A2": AREA, "no": Area(x=(20, 30), y=(0, 20))}
+    assert "# surveyed 2025-03" in after
+
+
+@pytest.mark.parametrize(
+    ("areas", "words"),
+    [
+        ({}, "at least one area"),
+        ({"A2": Area(x=(140, 160), y=(0, 20))}, "area A2 leaves the floor of 150 x 40 m"),
+        ({"A2": AREA, "A3": AREA}, "areas A2 and A3 are the same place"),
+    ],
+)
+def test_areas_that_cannot_be(bays_folder, areas, words):
+    before = SHIPPED.read_text(encoding="utf-8")
+    with pytest.raises(ConfigError, match=words):
+        with_areas(before, "demo_bay", areas)

@@ -144,6 +144,11 @@ def test_a_damaged_file_is_told_when_read_and_set_aside_when_written(tmp_path, c
         b'{"version":1,"bay_id":"yard","updated_at":null,"last_slot":null,"cameras":{"C":[]}}',
         b'{"version":1,"bay_id":"yard","updated_at":5,"last_slot":null,"cameras":{}}',
         b"\xff\xfe",
+        *(
+            b'{"version":1,"bay_id":"yard","updated_at":null,"last_slot":null,"cameras":{"C":{"before":'
+            b'{"last_success":null,"failures_in_row":0},"recent":[' + row + b"]}}}"
+            for row in (b"null", b"[]", b"[5,5,5]", b'["no time","no time",1.0]', b'["","",1.0,"busy"]')
+        ),
     ],
 )
 def test_every_other_content_is_named(tmp_path, content):

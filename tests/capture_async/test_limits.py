@@ -2,6 +2,7 @@ import asyncio
 import logging
 import os
 import resource
+from types import SimpleNamespace
 
 import pytest
 
@@ -50,6 +51,26 @@ async def test_a_few_begin_in_one_turn_of_the_loop():
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
     assert queue._under_way == 0
+
+
+async def test_one_begins_in_a_turn_that_comes_late():
+    loop = asyncio.get_running_loop()
+    queue = AdmissionQueue(Pace(per_turn=4, turn_s=60, late_s=0.02), most=100)
+    tasks = [asyncio.create_task(run(queue, number, 10)) for number in range(20)]
+    await asyncio.sleep(0)
+    assert queue._under_way == 4
+
+    def turn(late):
+        queue._turn.cancel()
+        queue._turn = SimpleNamespace(when=lambda: loop.time() - late)
+        queue._next_turn()
+        return queue._under_way
+
+    assert [turn(late) for late in (0.03, 0.5, 0.01, 0.0)] == [5, 6, 10, 14]
+    queue._turn.cancel()
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def test_after_the_burst_they_begin_no_faster_than_frames_can_be_read():

@@ -9,7 +9,7 @@ import pytest
 
 from bays import batch_id
 from capture_async import CameraFailure, CaptureBatch, CapturedImage, FailureReason
-from capture_async.metrics import LoopLag, report_capture
+from capture_async.metrics import LoopLag, _clocks, report_capture
 
 SLOT = datetime(2025, 7, 2, 7, 10, tzinfo=UTC)
 TIMED_OUT, BUSY = FailureReason.TIMED_OUT, FailureReason.BUSY
@@ -152,6 +152,17 @@ async def test_a_block_that_lasts_until_the_end_is_seen():
         await asyncio.sleep(0)
         time.sleep(0.1)  # noqa: ASYNC251
     assert lag.largest_s > 0.08
+
+
+async def test_contexts_that_are_open_together_share_a_timer_and_see_their_own_time_alone():
+    with LoopLag() as first:
+        await asyncio.sleep(0.03)
+        time.sleep(0.1)  # noqa: ASYNC251
+        with LoopLag() as second:
+            await asyncio.sleep(0.03)
+    assert first.largest_s > 0.08
+    assert second.largest_s < 0.08
+    assert len(_clocks[asyncio.get_running_loop()]) == 1
 
 
 async def test_measuring_leaves_no_timer_behind():

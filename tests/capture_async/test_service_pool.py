@@ -141,15 +141,35 @@ gc.collect()
     assert (done.returncode, "Unclosed" in done.stderr) == (0, False), done.stderr
 
 
+async def test_a_full_collection_comes_when_no_camera_is_asked(make_farm, credentials, monkeypatch):
+    collected = []
+    monkeypatch.setattr(service_pool, "_COLLECT_AFTER_S", 0.02)
+    monkeypatch.setattr(service_pool.gc, "collect", lambda: collected.append(1))
+    bay = make_farm(cameras=1).bay
+    other = bay.model_copy(update={"bay_id": "other"})
+    async with pooled_service(bay, credentials):
+        async with pooled_service(other, credentials):
+            pass
+        await asyncio.sleep(0.06)
+        assert collected == []
+    async with pooled_service(other, credentials):  # the next capture puts it off
+        await asyncio.sleep(0.06)
+        assert collected == []
+    await asyncio.sleep(0.06)
+    assert collected == [1]
+
+
 @pytest.mark.slow(1)
 def test_what_a_capture_loads_is_kept_out_of_full_collections():
     """Walking all of it blocks the loop; in a process of its own, since it cannot be undone."""
     code = """
-import asyncio, gc
+import asyncio, gc, sys
 from capture_async.service_pool import warm_up
 
 asyncio.run(warm_up())
 loaded = gc.get_freeze_count()
 assert loaded > 20 * len(gc.get_objects()), (loaded, len(gc.get_objects()))
+assert gc.get_threshold()[2] == 1000
+assert sys.getswitchinterval() == 0.001
 """
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -187,10 +187,14 @@ def client_of() -> type[Client]:
 
 
 @pytest.fixture
-def api(yard: Any, auth: Any) -> Client:
-    """The application of its own, as a client asks it."""
+def api(yard: Any, auth: Any, monkeypatch: pytest.MonkeyPatch) -> Client:
+    """The application of its own, as a client asks it. It starts no process to judge poses."""
+    from dashboard import poses
     from dashboard.api.app import create_app
+    from dashboard.api.models import Poses
 
+    monkeypatch.setattr(poses, "_judged", lambda bay_id: Poses(bay_id=bay_id, batches=[], cameras=[]))
+    poses._known.clear()
     return Client(create_app())
 
 

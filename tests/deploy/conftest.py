@@ -15,6 +15,7 @@ SCRIPTS = ("start-main.sh", "start-observers.sh", "start-processors.sh")
 _DOCKER = """#!/bin/sh
 echo "${0##*/} $*" >>"$DOCKER_CALLS"
 echo "WORKER_NAME=${WORKER_NAME:-} WORKER_QUEUE=${WORKER_QUEUE:-} " >>"$DOCKER_CALLS"
+echo "TLS_DIGEST=${TLS_DIGEST:-}" >>"$DOCKER_CALLS"
 echo "WORKER_NAME=${WORKER_NAME:-} AIRFLOW_UID=${AIRFLOW_UID:-} STORE_MARKER=${STORE_MARKER:-}" >>"$DOCKER_CALLS"
 case "$*" in
   "compose version") exit "${COMPOSE_PLUGIN:-0}" ;;
@@ -39,6 +40,7 @@ class Host:
 
     folder: Path
     programs: Path
+    made_before: Path
 
     @property
     def secrets(self) -> Path:
@@ -70,12 +72,21 @@ class Host:
         return Result(done.returncode, done.stdout + done.stderr, calls.read_text())
 
     def provide_secrets(self) -> None:
-        """What an observer's host is given from the main server."""
+        """What an observer's host is given from the main server, made by its first start, once for all tests."""
+        if self.made_before.exists():
+            shutil.copytree(self.made_before, self.secrets, dirs_exist_ok=True)
+            return
         assert self.run("start-main.sh", "dev").status == 0
+        shutil.copytree(self.secrets, self.made_before)
+
+
+@pytest.fixture(scope="session")
+def made_before(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("made") / "secrets"
 
 
 @pytest.fixture
-def make_host(tmp_path: Path) -> Callable[[], Host]:
+def make_host(tmp_path: Path, made_before: Path) -> Callable[[], Host]:
     def make() -> Host:
         folder, programs = tmp_path / "project", tmp_path / "bin"
         programs.mkdir()
@@ -89,7 +100,7 @@ def make_host(tmp_path: Path) -> Callable[[], Host]:
             shutil.copy(bay, folder / "bays")
         for name in (*SCRIPTS, "docker-compose.yaml"):
             shutil.copy(PROJECT / name, folder)
-        return Host(folder, programs)
+        return Host(folder, programs, made_before)
 
     return make
 

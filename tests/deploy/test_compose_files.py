@@ -1,4 +1,5 @@
 import re
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -65,10 +66,15 @@ def test_no_service_has_a_capability_or_a_disk_to_write(name):
 # docs/security.md has the same table.
 KEYS = {"fernet_key", "api_secret_key", "jwt_secret"}
 SECRETS = {
-    "postgres": {"postgres_password"},
-    "redis": {"redis_acl", "redis_password"},
-    "init": {"postgres_password", "airflow_db_password", "results_db_password", "history_db_password", *KEYS},
-    "api-server": {"airflow_db_password", "history_db_password", "admin_password", *KEYS},
+    "postgres": {"postgres_password", "tls_postgres_key", "tls_postgres_certificate"},
+    "redis": {"redis_acl", "redis_password", "tls_redis_key", "tls_redis_certificate"},
+    "init": {
+        "postgres_password", "airflow_db_password", "results_db_password", "history_db_password", "admin_password",
+        *KEYS,
+    },
+    "api-server": {
+        "airflow_db_password", "history_db_password", "admin_password", "tls_api_key", "tls_api_certificate", *KEYS,
+    },
     "scheduler": {"airflow_db_password", "results_db_password", "redis_password", *KEYS},
     "dag-processor": {"airflow_db_password", *KEYS},
     "triggerer": {"airflow_db_password", *KEYS},
@@ -81,7 +87,10 @@ SECRETS = {
     "cameras": set(),
     "processor-worker": {"results_db_password", "redis_worker_password"},
     "processor-triggerer": {"airflow_db_password"},
-}
+}  # fmt: skip
+# What connects to PostgreSQL, Redis or the API server; the authority's key is nobody's.
+for _name in set(SECRETS) - {"postgres", "inference", "replicator", "cameras"}:
+    SECRETS[_name].add("tls_ca_certificate")
 # Which file each setting comes from.
 ASKED = {
     "database": "airflow_db_password", "database-async": "airflow_db_password", "results": "results_db_password",
@@ -161,7 +170,10 @@ def test_production_changes_networks_and_ports_alone():
 
 
 def test_every_script_of_the_image_that_a_service_calls_is_there():
-    called = {"airflow-config", "alive", "answers", "init-main", "make-databases", "serve-api", "set-connection"}
+    called = {
+        "airflow-config", "alive", "answers", "init-main", "make-databases", "make-roles", "serve-api",
+        "set-connection",
+    }  # fmt: skip
     assert {path.name for path in (PROJECT / "deploy/bin").iterdir()} == called
 
 
@@ -172,6 +184,19 @@ def test_the_image_is_built_of_named_folders_alone():
     assert packages is not None
     assert {f"!{name}" for name in re.findall(r'"(\w+)"', packages[1])} <= set(lines)
     assert not {"!secrets", "!env", "!data", "!tests", "!."} & set(lines)
+
+
+@pytest.mark.skipif(shutil.which("docker-compose") is None, reason="no docker-compose here")
+@pytest.mark.parametrize("environment", ["dev", "prod"])
+def test_docker_compose_reads_the_files(environment):
+    files = ["--file", "docker-compose.yaml"]
+    files += ["--file", "deploy/docker-compose.prod.yaml"] if environment == "prod" else []
+    command = ["docker-compose", *files, "--env-file", f"env/{environment}/main.env", "--profile", "main", "config"]
+    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    services = yaml.safe_load(done.stdout)["services"]
+    manager = services["api-server"]["environment"]["AIRFLOW__CORE__AUTH_MANAGER"]
+    assert manager.endswith(".FabAuthManager" if environment == "prod" else ".SimpleAuthManager")
 
 
 def test_airflow_finds_its_file_of_settings_in_the_image():
@@ -212,7 +237,7 @@ def test_airflow_config_prints_each_setting_once_asked(tmp_path):
     assert ask("database-async") == "postgresql+psycopg_async://airflow:airflow_db_password-_=@db:55432/airflow"
     assert ask("results") == "db+postgresql+psycopg://results:results_db_password-_=@db:55432/celery_results"
     assert ask("history") == "postgresql://history:history_db_password-_=@db:55432/bay_history"
-    assert ask("broker") == "redis://obs_a:redis_password-_=@queue:56379/0"
+    assert ask("broker") == "rediss://obs_a:redis_password-_=@queue:56379/0"
     assert ask("flower-login") == "admin:flower_password-_="
     with pytest.raises(subprocess.CalledProcessError):
         ask("fernet_key")  # the file is missing

@@ -11,14 +11,17 @@ MAIN_SECRETS = {
     "postgres_password", "airflow_db_password", "results_db_password", "history_db_password", "redis_password",
     "fernet_key", "api_secret_key", "jwt_secret", "admin_password", "flower_password", *REDIS_USERS,
 }  # fmt: skip
-OBSERVER_SECRETS = ("airflow_db_password", "results_db_password", "api_secret_key", "redis_obs_demo_bay")
+TLS_FILES = {f"tls_{name}_{kind}" for name in ("ca", "postgres", "redis", "api") for kind in ("key", "certificate")}
+OBSERVER_SECRETS = (
+    "airflow_db_password", "results_db_password", "api_secret_key", "redis_obs_demo_bay", "tls_ca_certificate",
+)  # fmt: skip
 
 
 def test_the_first_start_of_main_makes_secrets_for_their_owner_alone(host):
     result = host.run("start-main.sh", "dev")
     assert result.status == 0, result.said
     made = {path.name: path for path in host.secrets.iterdir()}
-    assert set(made) == MAIN_SECRETS | {"redis_acl"}
+    assert set(made) == MAIN_SECRETS | TLS_FILES | {"redis_acl"}
     assert all(stat.S_IMODE(path.stat().st_mode) == 0o600 for path in made.values())
     values = [path.read_text() for path in made.values()]
     assert len(set(values)) == len(values)
@@ -228,18 +231,49 @@ def test_an_env_file_that_serves_another_bays_queue_is_refused(host):
         (" SIMULATED_CAMERAS=yes\n", "blanks before it"),
         ("SIMULATED_CAMERAS=yes \n", "a blank at the end"),
         ("SIMULATED_CAMERAS", "write NAME=VALUE"),
+        ("WORKER_MEMORY=${MEMORY}\n", "a value has no $"),
+        ("WORKER_MEMORY=$(rm x)\n", "a value has no $"),
+        ("WORKER_MEMORY=`rm x`\n", "a value has no $"),
+        ("WORKER_MEMORY=8\\g\n", "a value has no $"),
+        ("WORKER_MEMORY=8g # as the host\n", "no comment behind it"),
+        ("WORKER_MEMORY=8g\t#\n", "no comment behind it"),
+        ("WORKER_MEMORY=8\x00g\n", "a control character"),
+        ("WORKER_MEMORY=8g\x1b[31m\n", "a control character"),
+        ("WORKER-MEMORY=8g\n", "write NAME=VALUE"),
+        ("8GB=8g\n", "write NAME=VALUE"),
+        ("\ufeffWORKER_MEMORY=8g\n", "write NAME=VALUE"),
     ],
 )
 def test_a_line_that_docker_compose_would_read_otherwise_is_refused(host, line, complaint):
     host.provide_secrets()
     file = host.folder / "env/dev/observer_demo_bay.env"
     file.write_text("# comment\n\n" + file.read_text() + line, newline="")
-    number = len(file.read_text().splitlines())
+    number = file.read_bytes().count(b"\n") + (not line.endswith("\n"))
     result = host.run("start-observers.sh", "dev", "demo_bay")
     assert result.status == 1
     assert f"observer_demo_bay.env:{number}: " in result.said
     assert complaint in result.said
     assert " up " not in result.calls
+
+
+@pytest.mark.parametrize(
+    "line", ["# a $ in a comment costs nothing\n", "TEXT=a#b\n", "TEXT=a=b\n", "EMPTY=\n", "\n", "TEXT=한글\n"]
+)
+def test_a_line_that_is_read_alike_everywhere(host, line):
+    host.provide_secrets()
+    file = host.folder / "env/dev/observer_demo_bay.env"
+    file.write_text(file.read_text() + line)
+    result = host.run("start-observers.sh", "dev", "demo_bay")
+    assert result.status == 0, result.said
+
+
+def test_the_file_of_all_services_is_looked_at_too(host):
+    file = host.folder / "env/base.env"
+    file.write_text(file.read_text().replace("\n", "\r\n"), newline="")
+    result = host.run("start-main.sh", "dev")
+    assert result.status == 1
+    assert "base.env:1: a carriage return" in result.said
+    assert result.calls == ""
 
 
 @pytest.mark.parametrize("uid", ["0", "00", "root", "-1", "1 0"])

@@ -54,6 +54,9 @@ def runs(tmp_path_factory):
         "mapped_over_bays": {"slot": now},
         "custom_stage": {"slot": later, "conf": {"slot": later, "least_confidence": 1.0}},
         "night_archive": {"slot": now},
+        "own_condition": {"slot": now},
+        "fuse_a_day_again": {"slot": later, "conf": {"day": f"{NOW:%Y-%m-%d}"}},
+        "shift_report": {"slot": later},
     }
     return _run(root, orders)
 
@@ -83,6 +86,7 @@ def _run(root, orders):
         "DATA_PATH": str(root / "data"),
         "CLOCK": "slot",
         "EXAMPLE_ARCHIVE_BAY": "old_yard",
+        "EXAMPLE_REPORTS": str(root / "reports"),
         "INFERENCE_SOCKETS": str(root / "none"),
     }
     command = [sys.executable, str(Path(__file__).with_name("example_runs.py")), json.dumps(orders)]

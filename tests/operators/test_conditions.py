@@ -5,8 +5,9 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 
 from bay_observation.errors import StoreUnavailableError
+from capture_async.observer_note import read_brightness
 from capture_async.types import CapturedImage
-from operators.conditions import check_execution_conditions, judge_frames, judge_time
+from operators.conditions import check_execution_conditions, greys_of, judge_frames, judge_time
 
 SLOT = datetime(2025, 7, 2, 7, 10, tzinfo=UTC)
 SEOUL = timezone(timedelta(hours=9))
@@ -63,32 +64,32 @@ def test_another_zone_has_another_clock(make_bay):
 
 def test_dark_frames_below_the_quorum_stop_the_batch(make_bay, make_capture):
     bay = make_bay(camera_quorum=8, conditions={"min_brightness": 12})
-    enough = judge_frames(bay, make_capture(bay, SLOT, grey=[128] * 8 + [3] * 4).images)
+    enough = judge_frames(bay, greys_of(make_capture(bay, SLOT, grey=[128] * 8 + [3] * 4).images))
     assert enough.proceed
     assert enough.reason.startswith("8 of 12 frames have a mean grey of 12 or more; dark: D_6 (3), ")
-    too_few = judge_frames(bay, make_capture(bay, SLOT, grey=[128] * 7 + [3] * 5).images)
+    too_few = judge_frames(bay, greys_of(make_capture(bay, SLOT, grey=[128] * 7 + [3] * 5).images))
     assert not too_few.proceed
     assert too_few.reason.endswith("the quorum is 8")
 
 
 def test_the_limit_itself_is_bright_enough(make_bay, make_capture):
     bay = make_bay(conditions={"min_brightness": 12})
-    assert judge_frames(bay, make_capture(bay, SLOT, grey=12).images).proceed
-    assert not judge_frames(bay, make_capture(bay, SLOT, grey=11).images).proceed
+    assert judge_frames(bay, greys_of(make_capture(bay, SLOT, grey=12).images)).proceed
+    assert not judge_frames(bay, greys_of(make_capture(bay, SLOT, grey=11).images)).proceed
 
 
 def test_a_frame_that_cannot_be_read_counts_as_dark(make_bay, make_capture):
     bay = make_bay(camera_quorum=12)
     images = make_capture(bay, SLOT).images
     broken = (CapturedImage("C_2", bay.bay_id, SLOT, b"no picture"), *images[1:])
-    verdict = judge_frames(bay, broken)
+    verdict = judge_frames(bay, greys_of(broken))
     assert not verdict.proceed
     assert "C_2 (unreadable)" in verdict.reason
 
 
 def test_fewer_frames_than_the_quorum_stop_the_batch(make_bay, make_capture):
     bay = make_bay(camera_quorum=8)
-    verdict = judge_frames(bay, make_capture(bay, SLOT, count=7).images)
+    verdict = judge_frames(bay, greys_of(make_capture(bay, SLOT, count=7).images))
     assert (verdict.proceed, verdict.reason) == (False, "frames of 7 cameras, the quorum is 8")
 
 
@@ -108,6 +109,28 @@ def test_the_reason_is_kept(make_bay, store, make_capture, airflow_context, hour
     assert (store.find("capture", "yard", batch.batch_id) is not None) is proceed
     # A second try finds the same, although the frames are gone.
     assert check_execution_conditions(bay_id="yard", reference=reference, ti=ti) is proceed
+
+
+def test_how_bright_the_frames_are_is_noted_and_an_older_slot_does_not_replace_it(
+    make_bay, store, make_capture, airflow_context
+):
+    bay = make_bay()
+    for slot, grey in ((SLOT, 90), (SLOT - timedelta(minutes=10), 40)):
+        batch = make_capture(bay, slot, grey=grey)
+        reference = store.save("capture", bay.bay_id, batch.batch_id, batch).to_dict()
+        assert check_execution_conditions(bay_id="yard", reference=reference, ti=airflow_context()["ti"])
+    note = read_brightness(store.root, "yard")
+    assert note.slot == SLOT
+    assert {camera: round(grey) for camera, grey in note.greys.items()} == {one.name: 90 for one in bay.cameras}
+
+
+def test_a_note_that_cannot_be_written_stops_no_batch(make_bay, store, make_capture, airflow_context, caplog):
+    bay = make_bay()
+    batch = make_capture(bay, SLOT)
+    reference = store.save("capture", bay.bay_id, batch.batch_id, batch).to_dict()
+    (store.root / "health").write_text("a file where a folder is wanted")
+    assert check_execution_conditions(bay_id="yard", reference=reference, ti=airflow_context()["ti"])
+    assert "how bright its frames are is not noted" in caplog.text
 
 
 def test_frames_that_a_stage_has_used_stay_for_as_long_as_the_bay_says(make_bay, store, make_capture, airflow_context):

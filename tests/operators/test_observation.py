@@ -89,6 +89,12 @@ def test_pushes_the_reference_and_what_is_missing(task, make_bay, store, make_ca
     assert {"batch_id", "bay_id", "result_path"} <= set(pushed)
 
 
+def test_a_task_that_was_deferred_before_the_upgrade_wakes(task, make_bay, store, make_capture, airflow_context):
+    event = captured(store, make_capture, make_bay())
+    pushed = task.resume_execution("resume", {"event": event}, airflow_context(SLOT))
+    assert pushed == task.execute_complete(airflow_context(SLOT), event)
+
+
 @pytest.mark.slow(1)
 def test_fails_below_the_quorum_and_names_the_missing_cameras(task, make_bay, store, airflow_context):
     make_bay(camera_quorum=11)

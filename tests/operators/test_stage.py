@@ -128,6 +128,20 @@ def test_fails_when_the_waiting_was_in_vain(task, reference, airflow_context):
         task.execute_complete(airflow_context(conf={"capture": reference.to_dict()}), event)
 
 
+class CountTwice(CountFrames):
+    def execute_complete(self, context, event):
+        pushed = super().execute_complete(context, event)
+        return pushed | {"frames": 2 * pushed["frames"]}
+
+
+@pytest.mark.parametrize(("kind", "frames"), [(CountFrames, 9), (CountTwice, 18)])
+def test_a_task_that_was_deferred_before_the_upgrade_wakes(kind, frames, reference, airflow_context):
+    event = ArtifactEvent("whole", reference).to_dict()
+    context = airflow_context(conf={"capture": reference.to_dict()})
+    pushed = kind(task_id="count", bay_id="yard").resume_execution("resume", {"event": event}, context)
+    assert pushed == DONE | {"frames": frames}
+
+
 def test_a_replaced_artifact_fails_at_once_and_for_good(task, reference, store, make_capture, airflow_context):
     from bays import load_bay
 

@@ -6,6 +6,7 @@ import pytest
 
 from bays import batch_id
 from capture_async.health import health_path, read_health
+from capture_async.observer_note import read_observer_note
 from triggers import CaptureTrigger
 from triggers.stats import airflow_stats
 
@@ -56,7 +57,17 @@ async def test_a_capture_is_told_also_when_its_health_cannot_be_written(make_bay
     store.root.mkdir(parents=True)
     (store.root / "health").write_text("a file where a folder is wanted")
     assert await fire() == "captured"
-    assert "camera health cannot be written" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "camera health cannot be written" in said
+    assert "word of the observer of yard" in said
+
+
+async def test_the_observer_leaves_word_of_itself(make_bay, store, scripted_cameras):
+    make_bay(**SCRIPTED)
+    await fire()
+    note = read_observer_note(store.root, "yard")
+    assert (note.spool, note.replicator, note.inference_server, note.clock_offsets) == (False, None, False, {})
+    assert abs((datetime.now(UTC) - note.at).total_seconds()) < 60
 
 
 async def test_metrics_go_through_airflows_stats_tagged_with_the_bay(

@@ -1,44 +1,59 @@
-"""How a bay is: its cameras, queues and store, as seen from the API server."""
+"""How a bay is: its cameras, its observer, its queues and its store, as the API server can know it.
 
-import shutil
+What is on the observer's host is known from the word that it leaves with each capture
+(`capture_async.observer_note`).
+"""
+
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 import sqlalchemy as sa
 from airflow.models.taskinstance import TaskInstance
-from airflow.models.trigger import Trigger
 from airflow.utils.session import create_session
 from fastapi import APIRouter, Request, Response
 
 from artifacts import ArtifactStore
-from bay_observation.errors import BayObservationError
-from bays import BayConfig, observer_queue, processor_queue
+from bay_observation.errors import ArtifactError, BayObservationError
+from bays import BayConfig, batch_id, observer_queue, processor_queue
 from dashboard.api.access import Bay
 from dashboard.api.answers import answer
 from dashboard.api.history import history
-from dashboard.api.models import CameraHealth, CameraState, Check, Health, QueueHealth
+from dashboard.api.models import CameraHealth, Check, Health, Poses, QueueHealth
 from dashboard.api.routes.cameras import camera_states
 from dashboard.api.routes.floor import newest_slot
 from dashboard.api.times import slot_length
+from dashboard.disk import disk_check
+from dashboard.observer import CameraFacts, ObserverNote, facts_of
+from dashboard.plans import loaded
+from dashboard.poses import poses_of
+from tracking.history import Batch, BatchOutcome
+from triggers.status import triggerer_status
 
 router = APIRouter(tags=["health"])
 
 _DAY = timedelta(days=1)
 _WAITS_LONG_S = 600.0
 _STALE_SLOTS = 3
-_DISK_LOW, _DISK_FULL = 0.10, 0.02
-_HEARTBEAT = timedelta(seconds=30)
+_UNCLAIMED = timedelta(seconds=30)
 
 
 @router.get("/bays/{bay_id}/health", response_model=Health)
 def show_health(request: Request, bay: Bay) -> Response:
-    """The bay's cameras over the last day, the tasks and triggers of its queues, its store and its newest floor."""
+    """The bay's cameras over the last day, its observer, the tasks and triggers of its queues, its store, its floor."""
     now = datetime.now(UTC)
     newest = newest_slot(bay.bay_id)
     batches = [] if newest is None else history().batches(bay.bay_id, now - _DAY, now)
-    cameras = [_camera(state) for state in camera_states(bay, batches)]
+    facts, note = facts_of(bay)
+    cameras = _cameras(bay, batches, facts, _out_of_pose(bay, newest))
     queues = _queues([observer_queue(bay.bay_id), processor_queue(bay.bay_id)], now)
-    checks = [_floor(bay, newest, now), _cameras(bay, cameras), *map(_of_queue, queues), _store(), _disk()]
+    checks = [
+        _floor(bay, newest, now),
+        _of_cameras(bay, cameras),
+        *_of_observer(bay, note, batches, now),
+        *map(_of_queue, queues),
+        _store(),
+        disk_check(),
+    ]
     return answer(
         request,
         Health(
@@ -51,35 +66,110 @@ def show_health(request: Request, bay: Bay) -> Response:
     )
 
 
-def _camera(state: CameraState) -> CameraHealth:
-    known = state.frames + state.failures > 0
-    word = "down" if state.down else "failing" if state.failures_in_a_row else "ok" if known else "unknown"
-    return CameraHealth(
-        name=state.name,
-        state=word,
-        last_frame=state.last_frame,
-        failing_since=state.failing_since,
-        failures=state.failures,
-        frames=state.frames,
-        reason=state.reason,
-    )
+@router.get("/bays/{bay_id}/poses", response_model=Poses)
+def check_poses(request: Request, bay: Bay) -> Response:
+    """By how much each camera hangs otherwise than the bay's file says. Takes seconds; kept until the next batch."""
+    return answer(request, poses_of(bay))
+
+
+def _cameras(
+    bay: BayConfig, batches: Sequence[Batch], facts: dict[str, CameraFacts], out_of_pose: tuple[str, ...] | None
+) -> list[CameraHealth]:
+    found = []
+    for state in camera_states(bay, batches):
+        known = state.frames + state.failures > 0
+        word = "down" if state.down else "failing" if state.failures_in_a_row else "ok" if known else "unknown"
+        own = facts[state.name]
+        found.append(
+            CameraHealth(
+                name=state.name,
+                state=word,
+                last_frame=state.last_frame,
+                failing_since=state.failing_since,
+                failures=state.failures,
+                frames=state.frames,
+                reason=state.reason,
+                detail=own.detail if state.failures_in_a_row else "",
+                advice=own.advice(state.reason),
+                latency_s=own.latency_s,
+                median_latency_s=own.median_latency_s,
+                brightness=own.brightness,
+                dark=own.dark,
+                clock_offset_s=own.clock_offset_s,
+                clock_wrong=own.clock_wrong,
+                out_of_pose=None if out_of_pose is None else state.name in out_of_pose,
+            )
+        )
+    return found
+
+
+def _out_of_pose(bay: BayConfig, newest: datetime | None) -> tuple[str, ...] | None:
+    """Cameras that the newest floor plan left out for their pose; None where it is not kept."""
+    if newest is None:
+        return None
+    try:
+        plan = loaded(ArtifactStore(), "fusion", bay.bay_id, batch_id(bay.bay_id, newest))
+    except ArtifactError:
+        return None
+    return None if plan is None else tuple(plan.out_of_pose)
 
 
 def _floor(bay: BayConfig, newest: datetime | None, now: datetime) -> Check:
     if newest is None:
         return Check(name="floor", state="unknown", detail="no batch was tracked yet")
-    length = slot_length(bay)
-    detail = f"{newest.astimezone(bay.zone):%Y-%m-%d %H:%M} {bay.timezone}"
-    late = length is not None and now - newest > _STALE_SLOTS * length and bay.closed(now) is None
-    return Check(name="floor", state="failed" if late else "ok", detail=detail)
+    late = _stale(bay, newest, now)
+    return Check(name="floor", state="failed" if late else "ok", detail=_local(bay, newest))
 
 
-def _cameras(bay: BayConfig, cameras: Sequence[CameraHealth]) -> Check:
+def _of_cameras(bay: BayConfig, cameras: Sequence[CameraHealth]) -> Check:
     failing = [one.name for one in cameras if one.state in ("down", "failing")]
+    doubtful = [
+        f"{word}: {', '.join(names)}"
+        for word, names in (
+            ("dark", [one.name for one in cameras if one.dark]),
+            ("clock wrong", [one.name for one in cameras if one.clock_wrong]),
+            ("out of pose", [one.name for one in cameras if one.out_of_pose]),
+        )
+        if names
+    ]
     left = len(cameras) - len(failing)
-    detail = f"{left} of {len(cameras)}; quorum {bay.camera_quorum}" + (f"; {', '.join(failing)}" if failing else "")
-    state = "failed" if left < bay.camera_quorum else "warning" if failing else "ok"
-    return Check(name="cameras", state=state, detail=detail)
+    words = [f"{left} of {len(cameras)}", f"quorum {bay.camera_quorum}", *([", ".join(failing)] if failing else [])]
+    state = "failed" if left < bay.camera_quorum else "warning" if failing or doubtful else "ok"
+    return Check(name="cameras", state=state, detail="; ".join([*words, *doubtful]))
+
+
+def _of_observer(bay: BayConfig, note: ObserverNote | None, batches: Sequence[Batch], now: datetime) -> list[Check]:
+    """The observer's host, by its own word; what it said long ago is not known now."""
+    inference = _inference(bay, note, batches)
+    if note is None:
+        return [Check(name="observer", state="unknown", detail="no capture of it has left word yet"), inference]
+    late = _stale(bay, note.at, now)
+    word = Check(name="observer", state="failed" if late else "ok", detail=f"heard at {_local(bay, note.at)}")
+    if not note.spool:
+        return [word, Check(name="spool", state="unknown", detail="the observer has none"), inference]
+    waits = f"{note.pending} wait" + ("" if note.oldest_s is None else f", the first for {note.oldest_s / 60:.0f} min")
+    aside = f"; {note.aside} set aside" if note.aside else ""
+    waiting = note.oldest_s is not None and note.oldest_s > _WAITS_LONG_S
+    spool = "unknown" if late else "failed" if waiting else "warning" if note.pending or note.aside else "ok"
+    replicator = "unknown" if late else "ok" if note.replicator else "failed"
+    runs = "publishes what waits" if note.replicator else "does not run"
+    return [
+        word,
+        Check(name="spool", state=spool, detail=waits + aside),
+        Check(name="replicator", state=replicator, detail=runs),
+        inference,
+    ]
+
+
+def _inference(bay: BayConfig, note: ObserverNote | None, batches: Sequence[Batch]) -> Check:
+    """What became of the newest batch in the models, and whether a server has them."""
+    server = "" if note is None else "; a server has the models" if note.inference_server else "; no server"
+    for batch in reversed(batches):
+        if batch.outcome == BatchOutcome.INFERENCE_FAILED:
+            return Check(name="inference", state="failed", detail=f"{_local(bay, batch.slot)}: {batch.reason}{server}")
+        if batch.outcome in (BatchOutcome.INFERRED, BatchOutcome.FUSED, BatchOutcome.TRACKED):
+            return Check(name="inference", state="ok", detail=f"{_local(bay, batch.slot)}{server}")
+    return Check(name="inference", state="unknown", detail=f"nothing in the last day{server}")
 
 
 def _of_queue(queue: QueueHealth) -> Check:
@@ -89,6 +179,8 @@ def _of_queue(queue: QueueHealth) -> Check:
         return Check(name=name, state="failed", detail=f"{detail}; no triggerer runs {queue.unclaimed} of its triggers")
     if queue.oldest_s is not None and queue.oldest_s > _WAITS_LONG_S:
         return Check(name=name, state="warning", detail=f"{detail}; the oldest waits {queue.oldest_s / 60:.0f} min")
+    if not queue.triggerers:
+        return Check(name=name, state="warning", detail=f"{detail}; no triggerer that lives serves it")
     return Check(name=name, state="ok", detail=detail)
 
 
@@ -98,9 +190,11 @@ def _queues(names: Sequence[str], now: datetime) -> list[QueueHealth]:
     counted = counted.where(of_queues, TaskInstance.state.in_(("queued", "scheduled", "running", "deferred")))
     with create_session() as session:
         rows = session.execute(counted.group_by(TaskInstance.queue, TaskInstance.state)).all()
-        unclaimed = {row[0]: row[1] for row in session.execute(_unclaimed(names, now))}
     counts = {(queue, state): count for queue, state, count, _ in rows}
     since = {queue: first for queue, state, _, first in rows if state == "queued" and first is not None}
+    status = triggerer_status(queues=names)
+    by_queue = {queue.queue: queue for queue in status.queues}
+    late = [task for queue in status.queues for task in queue.unclaimed if now - task.since > _UNCLAIMED]
     return [
         QueueHealth(
             queue=name,
@@ -108,27 +202,12 @@ def _queues(names: Sequence[str], now: datetime) -> list[QueueHealth]:
             oldest_s=max(0.0, round((now - since[name]).total_seconds())) if name in since else None,
             running=counts.get((name, "running"), 0),
             deferred=counts.get((name, "deferred"), 0),
-            unclaimed=unclaimed.get(name, 0),
+            unclaimed=sum(task.task_queue == name for task in late),
+            # Where triggerers have no queues, each runs the triggers of all.
+            triggerers=len(one.triggerers) if (one := by_queue.get(name) or by_queue.get(None)) else 0,
         )
         for name in names
     ]
-
-
-def _unclaimed(queues: Sequence[str], now: datetime) -> sa.Select[str | None, int]:
-    """How many triggers of a queue's deferred tasks no live triggerer has taken up, half a minute after they were made.
-
-    Airflow's own health page calls its triggerer healthy where one of another queue is alive.
-    """
-    from airflow.jobs.job import Job
-
-    alive = sa.select(Job.id).where(Job.job_type == "TriggererJob", Job.latest_heartbeat > now - _HEARTBEAT)
-    nobody = sa.or_(Trigger.triggerer_id.is_(None), Trigger.triggerer_id.not_in(alive))
-    return (
-        sa.select(TaskInstance.queue, sa.func.count())
-        .join(Trigger, Trigger.id == TaskInstance.trigger_id)
-        .where(TaskInstance.queue.in_(queues), Trigger.created_date < now - _HEARTBEAT, nobody)
-        .group_by(TaskInstance.queue)
-    )
 
 
 def _store() -> Check:
@@ -140,11 +219,10 @@ def _store() -> Check:
     return Check(name="store", state="ok", detail=store.location)
 
 
-def _disk() -> Check:
-    try:
-        usage = shutil.disk_usage(ArtifactStore().root)
-    except (BayObservationError, OSError) as error:
-        return Check(name="disk", state="unknown", detail=str(error))
-    free = usage.free / usage.total
-    state = "failed" if free < _DISK_FULL else "warning" if free < _DISK_LOW else "ok"
-    return Check(name="disk", state=state, detail=f"{usage.free / 2**30:.0f} GiB free ({free:.0%})")
+def _stale(bay: BayConfig, since: datetime, now: datetime) -> bool:
+    length = slot_length(bay)
+    return length is not None and now - since > _STALE_SLOTS * length and bay.closed(now) is None
+
+
+def _local(bay: BayConfig, time: datetime) -> str:
+    return f"{time.astimezone(bay.zone):%Y-%m-%d %H:%M} {bay.timezone}"

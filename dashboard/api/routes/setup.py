@@ -1,20 +1,39 @@
 """A bay's file: shown, and a change to it checked and shown as a difference. Nothing here writes a file."""
 
 import difflib
-from typing import Annotated
+import threading
+from typing import TYPE_CHECKING, Annotated
 
 from fastapi import APIRouter, Depends, HTTPException, Request, Response
+from pydantic import ValidationError
 
-from bay_observation.errors import ConfigError
-from bays import bay_ids
-from bays.editing import read_text
+from bay_observation.errors import CalibrationError, ConfigError
+from bays import Camera, Intrinsics, bay_ids
+from bays.editing import read_text, with_areas, with_calibration
 from bays.loading import bay_file, parse_bay
+from bays.models import Area
 from dashboard.api.access import BayId, User, may
 from dashboard.api.answers import answer
-from dashboard.api.models import BayFile, CheckedFile, ProposedFile
+from dashboard.api.models import (
+    BayFile,
+    CalibratedCamera,
+    CalibratedValue,
+    CheckedFile,
+    ClickedPoints,
+    PointError,
+    ProposedAreas,
+    ProposedFile,
+)
 from dashboard.api.routes.bays import area_outlines, camera_views
+from dashboard.api.routes.slots import CameraName
+
+if TYPE_CHECKING:
+    from fusion.calibration import Calibration
 
 router = APIRouter(tags=["set-up"])
+
+_one_at_a_time = threading.Lock()
+"""A calibration computes for seconds."""
 
 
 def editable_bay(bay_id: BayId, user: User) -> str:
@@ -38,21 +57,132 @@ def show_file(request: Request, bay: EditableBay) -> Response:
 @router.post("/bays/{bay_id}/file/check", response_model=CheckedFile)
 def check_file(bay: EditableBay, proposed: ProposedFile) -> CheckedFile:
     """What a changed file would be: its faults, the difference to the file as it is, and its floor. It is not kept."""
-    path = bay_file(bay)
-    before = read_text(path).splitlines(keepends=True)
-    after = proposed.text.splitlines(keepends=True)
-    diff = "".join(difflib.unified_diff(before, after, f"a/bays/{path.name}", f"b/bays/{path.name}"))
+    return _checked(bay, proposed.text)
+
+
+@router.post("/bays/{bay_id}/areas/check", response_model=CheckedFile)
+def check_areas(bay: EditableBay, proposed: ProposedAreas) -> CheckedFile:
+    """What the file would be with these areas, as they were drawn on the floor. It is not kept."""
+    text = read_text(bay_file(bay)) if proposed.text is None else proposed.text
+    names = [area.name for area in proposed.areas]
+    if doubled := sorted({name for name in names if names.count(name) > 1}):
+        raise HTTPException(422, f"area {', '.join(doubled)} is there twice: name each once")
     try:
-        found = parse_bay(path, proposed.text, bay)
+        areas = {area.name: Area(x=area.x, y=area.y, kind=area.kind) for area in proposed.areas}
+        return _checked(bay, with_areas(text, bay, areas))
     except ConfigError as error:
-        faults = str(error).replace(f"{path.parent}/", "").splitlines()
-        return CheckedFile(bay_id=bay, faults=faults, diff=diff, width=0, height=0, areas=[], cameras=[])
+        return _faulty(bay, text, _faults(bay, error))
+    except ValidationError as error:
+        return _faulty(bay, text, [fault["msg"].removeprefix("Value error, ") for fault in error.errors()])
+
+
+@router.post("/bays/{bay_id}/cameras/{camera}/calibrate", response_model=CalibratedCamera)
+def calibrate_camera(bay: EditableBay, camera: CameraName, clicked: ClickedPoints) -> CalibratedCamera:
+    """Pose and lens of a camera from points that were clicked in its frame, and what the file would be with them.
+
+    It is what `bay-observation calibrate` computes. Nothing is kept.
+    """
+    from fusion.calibration import FloorPoint, calibrate, doubts  # scipy, for this question alone
+
+    text = read_text(bay_file(bay)) if clicked.text is None else clicked.text
+    if not _one_at_a_time.acquire(blocking=False):
+        raise HTTPException(503, "another camera is being calibrated: try again in a moment")
+    try:
+        known = _camera(bay, text, camera)
+        points = [FloorPoint(**point.model_dump()) for point in clicked.points]
+        found = calibrate(points, _lens(known, clicked), known.pose)
+        after = with_calibration(text, bay, camera, found.pose, found.intrinsics)
+    except (CalibrationError, ConfigError) as error:
+        raise HTTPException(422, "; ".join(_faults(bay, error))) from error
+    finally:
+        _one_at_a_time.release()
+    return CalibratedCamera(
+        bay_id=bay,
+        camera=camera,
+        values=_values(found),
+        points=[
+            PointError(
+                name=one.point.name,
+                pixels=round(one.pixels, 2),
+                floor_cm=round(one.floor_cm, 1),
+                unseen_cm=None if one.unseen_cm is None else round(one.unseen_cm, 1),
+                left_out=one.left_out,
+            )
+            for one in found.residuals
+        ],
+        rms_px=round(found.rms_px, 3),
+        rms_cm=round(found.rms_cm, 2),
+        unseen_cm=None if found.unseen_cm is None else round(found.unseen_cm, 2),
+        floor_std_cm=round(found.floor_std_cm, 2),
+        doubts=doubts(found),
+        notes=list(found.notes),
+        diff=_difference(bay, after),
+        text=after,
+    )
+
+
+def _checked(bay: str, text: str) -> CheckedFile:
+    try:
+        found = parse_bay(bay_file(bay), text, bay)
+    except ConfigError as error:
+        return _faulty(bay, text, _faults(bay, error))
     return CheckedFile(
         bay_id=bay,
         faults=[],
-        diff=diff,
+        diff=_difference(bay, text),
         width=found.layout.width,
         height=found.layout.height,
         areas=area_outlines(found),
         cameras=camera_views(found),
+        text=text,
     )
+
+
+def _faulty(bay: str, text: str, faults: list[str]) -> CheckedFile:
+    diff = _difference(bay, text)
+    return CheckedFile(bay_id=bay, faults=faults, diff=diff, width=0, height=0, areas=[], cameras=[], text=text)
+
+
+def _faults(bay: str, error: Exception) -> list[str]:
+    """Of an error its lines, without this host's folders."""
+    return str(error).replace(f"{bay_file(bay).parent}/", "").splitlines()
+
+
+def _difference(bay: str, text: str) -> str:
+    path = bay_file(bay)
+    before, after = read_text(path).splitlines(keepends=True), text.splitlines(keepends=True)
+    return "".join(difflib.unified_diff(before, after, f"a/bays/{path.name}", f"b/bays/{path.name}"))
+
+
+def _camera(bay: str, text: str, name: str) -> Camera:
+    found = parse_bay(bay_file(bay), text, bay)
+    try:
+        return found.camera(name)
+    except KeyError:
+        raise HTTPException(404, f"bay {bay} has no camera {name}") from None
+
+
+def _lens(camera: Camera, clicked: ClickedPoints) -> Intrinsics:
+    """The lens to start from, for the frame's own size."""
+    from fusion.calibration import resized
+
+    size = (clicked.width, clicked.height)
+    if camera.intrinsics is not None:
+        given = resized(camera.intrinsics, size)
+        return given.model_copy(update={"focal_px": clicked.focal_px}) if clicked.focal_px else given
+    if clicked.focal_px is None:
+        raise CalibrationError(
+            f"camera {camera.name} has no intrinsics to start from: give focal_px"
+            " (image width x focal length in mm / sensor width in mm)"
+        )
+    return Intrinsics(width=size[0], height=size[1], focal_px=clicked.focal_px)
+
+
+def _values(found: "Calibration") -> list[CalibratedValue]:
+    values = found.pose.model_dump() | {"focal_px": found.intrinsics.focal_px}
+    values |= dict(zip(("k1", "k2", "p1", "p2", "k3"), found.intrinsics.distortion, strict=True))
+    held = {one.name: one.reason for one in found.held}
+    return [
+        CalibratedValue(name=name, value=float(f"{value:.8g}"), std=found.std.get(name), held=held.get(name, ""))
+        for name, value in values.items()
+    ]

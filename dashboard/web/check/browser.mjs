@@ -87,9 +87,13 @@ const looks = [
   ["events_phone", `${bay}&page=events`, ".bay-table td", { size: "phone" }],
   ["events_viewer", `${bay}&page=events`, ".bay-table td", { person: "looker" }],
   ["setup", `${bay}&page=setup`, "textarea", {}, ["button:text('Check')", ".bay-preview"]],
+  ["areas", `${bay}&page=setup`, "textarea", { korean: true }, ["button:text('구역')", ".bay-drawing"]],
+  ["calibrate", `${bay}&page=setup`, "textarea", { dark: true }, ["button:text('Calibrate')", ".bay-clicking canvas"]],
   ["setup_viewer", `${bay}&page=setup`, ".bay-note", { person: "looker", korean: true }],
   ["event", `${bay}&page=events`, "td button[aria-expanded]", { dark: true }, ["td button[aria-expanded]", ".bay-crops img"]],
-  ["block", `${bay}&track=${config.track}`, "details", { korean: true }, ["details summary", "details[open] input"]],
+  ["block", `${bay}&track=${config.track}`, "details", { korean: true }, ["summary:text('정정')", "details[open] input"]],
+  ["why", `${bay}&track=${config.track}`, "details", {}, ["details summary", "details[open] .bay-facts dd"]],
+  ["health_phone", `${bay}&page=health`, ".bay-table td", { korean: true, size: "phone" }],
   ["reports", `${bay}&page=reports`, ".bay-table td", { korean: true, dark: true }],
   ["home", "", ".bay-card", {}],
   ["home_dark", "", ".bay-card", { dark: true, korean: true }],
@@ -143,36 +147,14 @@ Object.assign(
     const empty = await paced(() => undefined);
     const drawn = [];
     const steps = await paced(() => {
-      drawn.push([dataset.moment, Number(dataset.changed)]);
+      drawn.push([dataset.moment, Number(dataset.blocks)]);
       window.press("ArrowRight");
     });
-    drawn.push([dataset.moment, Number(dataset.changed)]);
+    drawn.push([dataset.moment, Number(dataset.blocks)]);
     const undrawn = drawn.slice(1).filter(([moment], index) => moment === drawn[index][0]).length;
-    return { empty, steps, undrawn, changed: drawn.slice(1).map(([, count]) => count) };
+    return { empty, steps, undrawn, blocks: drawn.slice(1).map(([, count]) => count) };
   }, FLOOR),
 );
 
-/** A floor that was drawn in parts must be the floor that is drawn whole: switching a layer off and on draws all. */
-result.differing = await large.evaluate(async (selector) => {
-  const canvas = document.querySelector(selector);
-  const labels = [...document.querySelectorAll("button")].find((button) => button.textContent === "Labels");
-  let differing = 0;
-  window.press("Home");
-  await window.rest();
-  for (let hour = 0; hour < 12; hour += 1) {
-    for (let step = 0; step < 7; step += 1) {
-      window.press("ArrowRight");
-      await window.frame();
-    }
-    await window.rest();
-    const parts = canvas.toDataURL();
-    for (let round = 0; round < 2; round += 1) {
-      labels.click();
-      await window.rest();
-    }
-    if (canvas.toDataURL() !== parts) differing += 1;
-  }
-  return differing;
-}, FLOOR);
 await browser.close();
 writeFileSync(config.result, JSON.stringify(result));

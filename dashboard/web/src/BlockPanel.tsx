@@ -8,6 +8,7 @@ import { useLanguage, word } from "./i18n";
 import { Tool } from "./Icon";
 import { BlockReviews } from "./Reviews";
 import { clock, dateAndClock } from "./times";
+import { Why } from "./Why";
 import type { BayDetail, BayEvent } from "./types";
 
 interface Props {
@@ -32,7 +33,7 @@ export function BlockPanel(props: Props): ReactNode {
   const rows = [...visible].sort((a, b) => a.area.localeCompare(b.area) || a.track.localeCompare(b.track));
   return (
     <section className="bay-panel" tabIndex={0} aria-label={t("blocks")}>
-      {selected && <BlockFacts {...props} track={selected} />}
+      {selected && <BlockFacts key={selected} {...props} track={selected} />}
       <h3>
         {t("blocks")} <span className="bay-muted">{visible.length}</span>
       </h3>
@@ -72,6 +73,7 @@ function BlockFacts(props: Props & { track: string }): ReactNode {
   const { bay, stays, events, moment, track, colours, onSelect, onTime, onCorrected } = props;
   const { t, locale } = useLanguage();
   const [pictured, setPictured] = useState(false);
+  const [asked, setAsked] = useState(false);
   const own = stays.filter((stay) => stay.track === track).sort((a, b) => a.since - b.since);
   const here = own.filter((stay) => stay.since <= moment).at(-1);
   const before = here && own.filter((stay) => stay.standingSince < here.standingSince).at(-1);
@@ -102,8 +104,13 @@ function BlockFacts(props: Props & { track: string }): ReactNode {
         </dl>
       )}
       {here && (
+        <details onToggle={(event) => setAsked(event.currentTarget.open)}>
+          <summary>{t("whyBlock")}</summary>
+          {asked && <Why bay={bay} track={track} at={moment} />}
+        </details>
+      )}
+      {here && (
         <BlockReviews
-          key={track}
           bay={bay}
           stay={here}
           moment={moment}
@@ -113,7 +120,7 @@ function BlockFacts(props: Props & { track: string }): ReactNode {
         />
       )}
       {here && (
-        <details key={`${track} pictures`} onToggle={(event) => setPictured(event.currentTarget.open)}>
+        <details onToggle={(event) => setPictured(event.currentTarget.open)}>
           <summary>{t("crops")}</summary>
           {pictured && <Crops bay={bay} track={track} at={moment} />}
         </details>

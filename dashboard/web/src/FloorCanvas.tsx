@@ -40,7 +40,6 @@ const CLICK_PX = 5;
 
 export function FloorCanvas(props: Props): ReactNode {
   const canvas = useRef<HTMLCanvasElement>(null);
-  const upper = useRef<HTMLCanvasElement>(null);
   const latest = useRef(props);
   latest.current = props;
   const frame = useRef(0);
@@ -53,12 +52,11 @@ export function FloorCanvas(props: Props): ReactNode {
     const paint = (): void => {
       frame.current = 0;
       const element = canvas.current;
-      const above = upper.current;
-      if (!element || !above) return;
+      if (!element) return;
       const { bay, moment, before = 0, view } = latest.current;
       view.current ??= fit(element.clientWidth, element.clientHeight, bay.width, bay.height);
       const at = moment.value - before;
-      const changed = painter.paint(element, above, {
+      const blocks = painter.paint(element, {
         ...latest.current,
         view: view.current,
         theme: theme(),
@@ -67,9 +65,9 @@ export function FloorCanvas(props: Props): ReactNode {
         hovered: hovered.current,
         measured: measured.current,
       });
-      // For who measures a scrub: which floor is drawn, and how much of it was drawn for this step.
+      // For who measures a scrub: which floor is drawn, and how many blocks stand on it.
       element.dataset.moment = String(at);
-      element.dataset.changed = String(changed);
+      element.dataset.blocks = String(blocks);
       // For who measures how long a person waits for the first floor.
       if (latest.current.stays.length && !performance.getEntriesByName(FIRST).length) performance.mark(FIRST);
     };
@@ -216,7 +214,6 @@ export function FloorCanvas(props: Props): ReactNode {
         onPointerCancel={onUp}
         onPointerLeave={() => setTip(null)}
       />
-      <canvas ref={upper} aria-hidden="true" style={{ pointerEvents: "none" }} />
       <div className="bay-tools">
         <Tool label={t("zoomIn")} icon="plus" onClick={() => zoomBy(1.4)} />
         <Tool label={t("zoomOut")} icon="minus" onClick={() => zoomBy(1 / 1.4)} />

@@ -2,6 +2,8 @@
 import { useState, type ReactNode } from "react";
 
 import { ask, send } from "./api";
+import { AreasPage, Faults } from "./AreasPage";
+import { CalibratePage } from "./CalibratePage";
 import { useLanguage } from "./i18n";
 import { useLoaded } from "./load";
 import { Failure, Note } from "./Notes";
@@ -14,12 +16,44 @@ export function SetupPage({ bay }: { bay: BayDetail }): ReactNode {
   if (!bay.writable) return <Note>{t("setupRight")}</Note>;
   if (file.error) return <Failure error={file.error} again={file.again} t={t} />;
   if (!file.value) return <p role="status">{t("loading")}</p>;
-  return <Editor file={file.value} />;
+  return <Parts bay={bay} file={file.value} />;
 }
 
-function Editor({ file }: { file: BayFile }): ReactNode {
+const PARTS = ["file", "areas", "calibrate"] as const;
+
+/** Ways to change the file; its text goes from one to the next. */
+function Parts({ bay, file }: { bay: BayDetail; file: BayFile }): ReactNode {
   const { t } = useLanguage();
   const [text, setText] = useState(file.text);
+  const [part, setPart] = useState<(typeof PARTS)[number]>("file");
+  const take = (after: string): void => {
+    setText(after);
+    setPart("file");
+  };
+  return (
+    <>
+      <div className="bay-row" role="group" aria-label={t("setup")}>
+        {PARTS.map((one) => (
+          <button key={one} type="button" aria-pressed={one === part} onClick={() => setPart(one)}>
+            {t(one)}
+          </button>
+        ))}
+      </div>
+      {part === "file" && <Editor file={file} text={text} setText={setText} />}
+      {part === "areas" && <AreasPage bay={bay} text={text} onText={take} />}
+      {part === "calibrate" && <CalibratePage bay={bay} text={text} onText={take} />}
+    </>
+  );
+}
+
+interface EditorProps {
+  file: BayFile;
+  text: string;
+  setText: (text: string) => void;
+}
+
+function Editor({ file, text, setText }: EditorProps): ReactNode {
+  const { t } = useLanguage();
   const [checked, setChecked] = useState<CheckedFile | null>(null);
   const [error, setError] = useState<Error | null>(null);
   const check = (): void => {
@@ -68,17 +102,7 @@ function Editor({ file }: { file: BayFile }): ReactNode {
 
 function Found({ checked }: { checked: CheckedFile }): ReactNode {
   const { t } = useLanguage();
-  if (checked.faults.length) {
-    return (
-      <Note bad>
-        <ul className="bay-said">
-          {checked.faults.map((fault, index) => (
-            <li key={index}>{fault}</li>
-          ))}
-        </ul>
-      </Note>
-    );
-  }
+  if (checked.faults.length) return <Faults faults={checked.faults} />;
   return (
     <>
       <Note>{checked.diff ? t("noFaults") : t("noChange")}</Note>

@@ -3,8 +3,17 @@ import type { Theme } from "./colours";
 import type { Picture } from "./draw";
 import { toCanvas, type View } from "./geometry";
 import { FONT } from "./labels";
-import type { Brush } from "./scene";
 import type { Ring } from "./types";
+
+export type Brush = CanvasRenderingContext2D | OffscreenCanvasRenderingContext2D;
+
+/** A picture that is drawn once; sizes are pixels of the device. */
+export function bitmap(width: number, height: number, draw: (brush: OffscreenCanvasRenderingContext2D) => void): ImageBitmap {
+  const canvas = new OffscreenCanvas(Math.max(1, width), Math.max(1, height));
+  const brush = canvas.getContext("2d");
+  if (brush) draw(brush);
+  return canvas.transferToImageBitmap();
+}
 
 const hatches = new Map<string, CanvasPattern | null>();
 
@@ -43,8 +52,8 @@ export function hatch(context: Brush, colour: string): CanvasPattern | string {
   return pattern ?? colour;
 }
 
-/** A closed line through points of the floor; the path is begun before. */
-export function trace(context: Brush, view: View, ring: Ring): void {
+/** A closed line through points of the floor; of a brush, the path is begun before. */
+export function trace(context: Brush | Path2D, view: View, ring: Ring): void {
   ring.forEach((point, index) => {
     const [x, y] = toCanvas(view, point);
     if (index) context.lineTo(x, y);

@@ -1,12 +1,21 @@
 /** Texts with a halo, drawn once each: the halo of five hundred of them takes longer than a frame of a scrub may. */
 import type { Theme } from "./colours";
-import { bitmap, type Box, type Piece } from "./scene";
+import { bitmap } from "./ground";
 
 export const FONT = "12px system-ui, 'Noto Sans KR', sans-serif";
 export const SMALL_FONT = FONT.replace("12px", "11px");
 const MOST_LABELS = 4000;
 const HALO_PX = 2;
 const drawn = new Map<string, ImageBitmap>();
+
+/** A text and where on the canvas it lies. */
+export interface Label {
+  image: ImageBitmap;
+  left: number;
+  top: number;
+  width: number;
+  height: number;
+}
 
 interface Look {
   colour?: string;
@@ -21,15 +30,14 @@ export function label(
   x: number,
   y: number,
   { colour = theme.text, font = FONT, centred = true }: Look = {},
-): Piece {
+): Label {
   const ratio = window.devicePixelRatio || 1;
   const image = picture(text, font, colour, theme.dark ? "#000000" : "#ffffff", ratio);
   const [width, height] = [image.width / ratio, image.height / ratio];
   // On whole pixels, or the text is blurred.
   const left = Math.round((centred ? x - width / 2 : x - HALO_PX) * ratio) / ratio;
   const top = Math.round((centred ? y - height / 2 : y - HALO_PX) * ratio) / ratio;
-  const box: Box = { left, top, right: left + width, bottom: top + height };
-  return { box, draw: (context) => context.drawImage(image, left, top, width, height) };
+  return { image, left, top, width, height };
 }
 
 /** A bitmap, not a canvas: of that the browser makes a copy each time that it is drawn. */

@@ -23,7 +23,8 @@ export class Moment {
   }
 }
 
-const REST_MS = 120;
+/** Longer than a step takes on a busy machine: what React makes must not come between two steps. */
+const REST_MS = 250;
 
 /** The moment once it has rested. */
 export function useRested(moment: Moment): number {

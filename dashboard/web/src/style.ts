@@ -63,6 +63,11 @@ const CSS = `
 .bay-preview-floor{fill:var(--bay-bg);stroke:var(--bay-fg);stroke-width:.3}
 .bay-preview-view{fill:none;stroke:var(--bay-muted);stroke-width:.15;stroke-dasharray:1 1}
 .bay-preview-area{fill:none;stroke:var(--bay-accent);stroke-width:.25}.bay-preview-other{fill:var(--bay-subtle)}
+.bay-preview-chosen{stroke-width:.6;fill:var(--bay-accent);fill-opacity:.18}
+.bay-drawing{touch-action:none;cursor:crosshair}
+.bay .bay-clicking{height:62vh}
+.bay .bay-table input{min-height:30px;padding:2px 6px}
+.bay [aria-invalid=true]{border-color:var(--bay-alarm)}
 .bay-muted{color:var(--bay-muted)}
 .bay-facts{display:grid;grid-template-columns:auto 1fr;gap:2px 12px;margin:0}
 .bay-facts dt{color:var(--bay-muted)}.bay-facts dd{margin:0}

@@ -191,6 +191,15 @@ export interface Health {
     failures: number;
     frames: number;
     reason: string;
+    detail: string;
+    advice: string;
+    latency_s: number | null;
+    median_latency_s: number | null;
+    brightness: number | null;
+    dark: boolean;
+    clock_offset_s: number | null;
+    clock_wrong: boolean;
+    out_of_pose: boolean | null;
   }[];
   queues: {
     queue: string;
@@ -199,6 +208,22 @@ export interface Health {
     running: number;
     deferred: number;
     unclaimed: number;
+    triggerers: number;
+  }[];
+}
+
+export interface PoseList {
+  batches: string[];
+  cameras: {
+    camera: string;
+    verdict: "ok" | "out of pose" | "undecided";
+    reason: string;
+    blocks: number;
+    residual_px: number | null;
+    angle_deg: number | null;
+    pan_deg: number | null;
+    tilt_deg: number | null;
+    roll_deg: number | null;
   }[];
 }
 
@@ -266,4 +291,53 @@ export interface CheckedFile {
   height: number;
   areas: Area[];
   cameras: CameraView[];
+  text: string;
+}
+
+export interface CalibratedCamera {
+  camera: string;
+  values: { name: string; value: number; std: number | null; held: string }[];
+  points: { name: string; pixels: number; floor_cm: number; unseen_cm: number | null; left_out: boolean }[];
+  rms_px: number;
+  rms_cm: number;
+  unseen_cm: number | null;
+  floor_std_cm: number;
+  doubts: string[];
+  notes: string[];
+  diff: string;
+  text: string;
+}
+
+export type CameraWord = "seen" | "missed" | "not needed" | "in view" | "no frame" | "out of pose";
+
+export interface BlockWhy {
+  slot: string;
+  doubt: string;
+  cameras: { camera: string; says: CameraWord }[];
+  fused: {
+    class_name: string;
+    stage: string | null;
+    confidence: number;
+    stage_confidence: number;
+    position_std_m: number;
+    height_std_m: number;
+    work: Record<string, number>;
+  } | null;
+  tracked: {
+    status: string;
+    probability: number;
+    sightings: number;
+    misses: number;
+    missed_since: string | null;
+    not_before: string | null;
+    stage_readings: number;
+    against: { of: "class" | "area" | "stage" | "work"; value: string; count: number; weight: number; since: string }[];
+    events: {
+      kind: string;
+      time: string;
+      probability: number;
+      alternatives: { what: string; probability: number }[];
+      reason: string;
+    }[];
+  } | null;
 }

@@ -1,3 +1,4 @@
+import io
 from contextlib import suppress
 from datetime import UTC, datetime
 
@@ -8,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from bay_observation.errors import CaptureError
 from bays import Camera, Intrinsics
 from capture_async import CapturedImage, FailureReason
 from capture_async.errors import CameraError
@@ -120,3 +122,64 @@ def test_whatever_a_jpeg_holds_it_has_a_header_or_a_named_error(edits):
         data = data[:begin] + put + data[begin + length :]
     with suppress(CameraError):
         read_jpeg(data)
+
+
+def picture(kind="RGB", **options):
+    rows = np.linspace(0, 255, 40 * 96 * 3, dtype=np.uint8).reshape(40, 96, 3)
+    file = io.BytesIO()
+    Image.fromarray(rows).convert(kind).save(file, "JPEG", **options)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        picture("L"),
+        picture("CMYK"),
+        picture(progressive=True),
+        picture("CMYK", progressive=True),
+        picture(subsampling=0),
+        picture(subsampling="4:1:1"),
+        picture(optimize=True),
+        picture(icc_profile=b"x" * 200_000),
+        picture(comment=b"y" * 60_000),
+    ],
+    ids=range(9),
+)
+def test_every_kind_that_a_decoder_reads_is_a_frame(data):
+    assert read_jpeg(data).size == (96, 40)
+    assert CapturedImage("C", "yard", datetime.now(UTC), data).decode().shape == (40, 96, 3)
+
+
+def changed(offset, value):
+    """The picture with another byte in its frame header, counted from the marker."""
+    data = bytearray(picture())
+    data[data.index(b"\xff\xc0") + offset] = value
+    return bytes(data)
+
+
+def without(marker):
+    data = picture()
+    while (at := data.find(bytes((0xFF, marker)))) >= 0:
+        data = data[:at] + data[at + 2 + int.from_bytes(data[at + 2 : at + 4]) :]
+    return data
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        *(changed(1, marker) for marker in (0xC3, 0xC5, 0xC6, 0xC7, 0xCB, 0xCD, 0xCE, 0xCF)),
+        *(changed(4, bits) for bits in (0, 1, 7, 9, 12, 16)),
+        *(changed(9, components) for components in (0, 1, 2, 4, 5, 255)),
+        changed(3, 8),
+        without(0xDB),
+        without(0xDA),
+        picture()[:2] + picture()[(at := picture().index(b"\xff\xc0")) : at + 19] + picture()[2:],
+    ],
+    ids=range(24),
+)
+def test_a_kind_that_no_decoder_reads_is_refused_at_once(data):
+    """Not by the models of the whole bay, minutes later."""
+    assert reason_of(data) is FailureReason.NOT_AN_IMAGE
+    with pytest.raises(CaptureError):
+        CapturedImage("C", "yard", datetime.now(UTC), data).decode()

@@ -1,6 +1,7 @@
 """A body as it arrives: its bound, its end, its encoding, its first part."""
 
 import gzip
+import tracemalloc
 import zlib
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -29,6 +30,23 @@ def collect(pieces, *, max_bytes=10_000, first_part=True, **headers):
 
 def test_pieces_are_joined():
     assert collect([b"ab", b"c"]) == (b"abc", 2)
+
+
+def test_small_pieces_cost_no_more_memory_than_their_bytes():
+    body = Body("10.0.0.1:80", CIMultiDict(), 10_000_000)
+    tracemalloc.start()
+    try:
+        for number in range(300_000):
+            body.push(b"%d>" % (number % 10))
+            if number == 70:
+                assert body.looks_whole
+        body.push(b"x" * 600)
+        assert not body.looks_whole
+        used = tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
+    assert used < 2 * body.size
+    assert body.content() == b"".join(b"%d>" % (number % 10) for number in range(300_000)) + b"x" * 600
 
 
 @pytest.mark.parametrize("pieces", [[b"x" * 11], [b"x" * 6, b"x" * 5]])

@@ -179,3 +179,24 @@ def test_a_reply_that_nests_deeply_is_read_soon(name):
     with suppress(SoapError):
         read("GetServices", text)
     assert time.process_time() - began < 1.0
+
+
+@pytest.mark.parametrize(
+    "charset", ["punycode", "idna", "unicode_escape", "raw-unicode-escape", "undefined", "rot13", "zip"]
+)
+def test_an_encoding_that_is_no_document_s_is_passed_over(charset):
+    for text in (PROFILES, "<" + "b-" * 200_000 + "a" * 100_000):
+        began = time.process_time()
+        with suppress(SoapError):
+            assert read_profiles(read("GetProfiles", text, kind=f"text/xml; charset={charset}"))[1] == MAIN
+        assert time.process_time() - began < 1.0
+    declared = PROFILES.replace('encoding="UTF-8"', f'encoding="{charset}"')
+    assert read_profiles(read("GetProfiles", declared))[1] == MAIN
+
+
+@pytest.mark.parametrize(
+    "charset", ["utf-16", "utf-16-le", "utf-32", "latin-1", "euc-kr", "gb2312", "shift_jis", "koi8-r"]
+)
+def test_a_document_s_encoding_is_read(charset):
+    body = PROFILES.encode(charset)
+    assert read_profiles(read("GetProfiles", body, kind=f"application/soap+xml; charset={charset}"))[1] == MAIN

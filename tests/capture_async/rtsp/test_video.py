@@ -1,5 +1,7 @@
 """Key frames of H.264, H.265 from RTP packets, whole or not at all."""
 
+import time
+
 import pytest
 
 from capture_async import FailureReason
@@ -64,3 +66,19 @@ def test_a_frame_that_never_ends_is_too_large():
         for number in range(1, 1000):
             reader.push(rtp(number, piece))
     assert caught.value.reason is FailureReason.TOO_LARGE
+
+
+def test_a_frame_of_many_small_units_is_too_large():
+    """Each unit is an object of its own: twenty megabytes of them would be half a gigabyte."""
+    aggregate = b"\x78" + b"\x00\x02\x65x" * 1000
+    with pytest.raises(CameraError) as caught:
+        frames(VideoTrack("H264", 96, "*", (SPS, PPS)), *(rtp(sequence, aggregate) for sequence in range(10)))
+    assert caught.value.reason is FailureReason.TOO_LARGE
+
+
+@pytest.mark.parametrize("units", [b"\0\0" * 32_000, b"\0\1\x65" * 21_000])
+def test_a_packet_of_empty_units_takes_no_time(units):
+    began = time.process_time()
+    for sequence in range(20):
+        FrameReader(H264).push(rtp(sequence, b"\x78" + units))
+    assert time.process_time() - began < 1.0

@@ -33,17 +33,17 @@ def seconds(total, work):
 
 
 CASE = {
-    "alone": [slot((10, 4)), slot((12, 4)), slot((8, 4))],
-    "together": [slot((10, 5), (14, 5), (13, 5)), slot((16, 5), (11, 5), (11, 5)), slot((12, 5), (13, 5), (12, 5))],
+    "alone": [slot((10, 7)), slot((12, 9)), slot((8, 5))],
+    "together": [slot((10, 5), (13, 5), (12, 5)), slot((16, 5), (11, 5), (11, 5)), slot((12, 5), (11, 5), (12, 5))],
 }
 
 
 def test_the_bars_take_medians_and_three_bays_until_the_last_of_them():
     share, ratio = bars_of(CASE)
-    assert (share.figure, share.bar, share.holds) == (6, 8, True)
-    assert ratio.figure == pytest.approx(14 / 10)
+    assert (share.figure, share.bar, share.holds) == (3, 3.5, True)
+    assert ratio.figure == pytest.approx(13 / 10)
     assert ratio.holds
-    assert ratio.spread == "1.3 to 1.6"
+    assert ratio.spread == "1.2 to 1.6"
 
 
 def test_a_share_and_a_ratio_above_their_bars_fail():
@@ -61,14 +61,14 @@ def cells(table, column):
 def test_the_table_of_stages_adds_up_to_the_whole_batch():
     table = stages_table(CASE["alone"], "")
     assert cells(table, 0) == [*TASKS, "whole batch"]
-    assert cells(table, len(ACCOUNTS) + 1)[-1] == "6.00"
+    assert cells(table, len(ACCOUNTS) + 1)[-1] == "3.00"
     assert cells(table, len(ACCOUNTS) + 2)[-1] == "10.00"
 
 
 def test_before_and_after_stand_side_by_side():
     table = comparison_table({"before": CASE, "after": {"alone": [slot((5, 4))], "together": [slot((6, 5))]}})
     assert [column.header for column in table.columns[1:]] == ["before", "after"]
-    assert cells(table, 1) == ["10.00", "6.00", "4.00", "14.00", "7.00", "5.00", "1.40 x", "1.17 x"]
+    assert cells(table, 1) == ["10.00", "3.00", "7.00", "13.00", "7.00", "5.00", "1.30 x", "2.33 x"]
     assert cells(table, 2) == ["5.00", "1.00", "4.00", "6.00", "1.00", "5.00", "1.20 x", "1.00 x"]
 
 

@@ -14,9 +14,8 @@ pytestmark = pytest.mark.slow(1)
 
 def test_the_card_names_files_and_scores(checkpoints: Models, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     bay = load_bay("demo_bay").model_copy(update={"models": checkpoints})
-    monkeypatch.setattr("lab.training.card.load_bay", lambda _: bay)
     monkeypatch.setattr(InferenceService, "_services", {})
-    write_card(tmp_path / "SCORES.md", "demo_bay", "500-505", {"mAP50": "0.924"})
+    write_card(tmp_path / "SCORES.md", bay, "500-505", {"mAP50": "0.924"})
     written = (tmp_path / "SCORES.md").read_text(encoding="utf-8")
     for file in (checkpoints.yolo_detection, checkpoints.sam_segmentation, checkpoints.classification):
         assert f"| `{file.name}` |" in written

@@ -1,0 +1,148 @@
+"""What one camera shows and the others do not; from numbers that are drawn, so that the truth is known."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pytest
+
+from bay_observation.errors import NotObservedError
+from bays import batch_id
+from inference.drift import LEAST_REFERENCE, WINDOW, Reference, readings
+from inference.frame_look import FrameLook
+from inference.types import CameraObservation, DetectedObject, Observation
+
+BEGIN = datetime(2025, 7, 1, tzinfo=UTC)
+CAMERAS = [f"C_{number}" for number in range(12)]
+PAINT = np.arange(12, dtype=np.float16)
+
+
+def thing(confidence: float, stage_confidence: float = 0.9, paint: np.ndarray = PAINT) -> DetectedObject:
+    box = np.array([0, 0, 9, 9], np.float32)
+    return DetectedObject("block", confidence, box, None, "unit_assembly", stage_confidence, paint)
+
+
+def week(slots: int = 100, seed: int = 0, begin: datetime = BEGIN) -> list[Observation]:
+    """Slots whose light follows the time of day, in all cameras alike, with noise of each."""
+    rng = np.random.default_rng(seed)
+    seen = []
+    for number in range(slots):
+        slot = begin + number * timedelta(hours=1)
+        day = 15 * np.sin(2 * np.pi * slot.hour / 24)
+        cameras = []
+        for place, name in enumerate(CAMERAS):
+            look = FrameLook(50 + place + day + rng.normal(0, 0.5), 0.0, 1.0, 20.0, -1.2 + rng.normal(0, 0.02))
+            objects = tuple(thing(float(np.clip(rng.normal(0.85, 0.02), 0, 1))) for _ in range(4))
+            cameras.append(CameraObservation(name, slot, (960, 540), objects, look.to_array()))
+        seen.append(Observation(batch_id("demo_bay", slot), "demo_bay", tuple(cameras)))
+    return seen
+
+
+def changed(seen: list[Observation], camera: str, **look: float) -> list[Observation]:
+    """The slots with some numbers added to one camera's look."""
+
+    def of(one: CameraObservation) -> CameraObservation:
+        if one.camera_name != camera:
+            return one
+        before = FrameLook.from_array(one.look)
+        return replace(one, look=replace(before, **{k: getattr(before, k) + v for k, v in look.items()}).to_array())
+
+    return [replace(slot, cameras=tuple(map(of, slot.cameras))) for slot in seen]
+
+
+def named(found) -> list[str]:
+    return [camera.camera_name for camera in found if camera.drifted]
+
+
+@pytest.fixture(scope="module")
+def reference() -> Reference:
+    return Reference(week())
+
+
+def test_another_week_of_the_same_kind_is_healthy(reference: Reference) -> None:
+    other = week(seed=1)
+    for end in range(1, len(other) + 1):
+        assert named(reference.compare(other[max(0, end - WINDOW) : end])) == []
+
+
+@pytest.mark.parametrize(
+    ("measure", "by"), [("lightness", -9.0), ("red", 4.0), ("yellow", -5.0), ("contrast", 6.0), ("sharpness", -0.4)]
+)
+def test_a_camera_that_looks_otherwise_is_named_with_what_changed(
+    reference: Reference, measure: str, by: float
+) -> None:
+    found = reference.compare(changed(week(24, seed=2)[12:], "C_7", **{measure: by}))
+    assert named(found) == ["C_7"]
+    assert found[0].measures[0].measure == measure
+    assert found[0].measures[0].off == pytest.approx(by, abs=0.15 * abs(by) + 0.3)
+    assert measure in found[0].reason
+
+
+def test_most_of_the_window_must_show_it(reference: Reference) -> None:
+    slots = week(24, seed=3)[12:]
+    few = slots[:-4] + changed(slots[-4:], "C_7", lightness=-20)
+    most = slots[:-8] + changed(slots[-8:], "C_7", lightness=-20)
+    assert named(reference.compare(few)) == []
+    assert named(reference.compare(most)) == ["C_7"]
+
+
+def test_what_all_cameras_show_is_no_drift_of_one(reference: Reference) -> None:
+    slots = week(24, seed=4)[12:]
+    for name in CAMERAS:
+        slots = changed(slots, name, lightness=-20)
+    assert named(reference.compare(slots)) == []
+
+
+def test_models_that_became_less_sure(reference: Reference) -> None:
+    slots = [
+        replace(
+            slot,
+            cameras=tuple(
+                replace(c, objects=tuple(thing(0.6) for _ in c.objects)) if c.camera_name == "C_3" else c
+                for c in slot.cameras
+            ),
+        )
+        for slot in week(24, seed=5)[12:]
+    ]
+    found = reference.compare(slots)
+    assert named(found) == ["C_3"]
+    assert found[0].measures[0].measure == "confidence"
+    block = next(one for one in found[0].classes if one.class_name == "block")
+    assert (block.count, block.usual_count, block.confidence) == pytest.approx((4, 4, 0.6))
+    assert block.usual_confidence == pytest.approx(0.85, abs=0.01)
+
+
+def test_the_paint_of_a_class_is_compared(reference: Reference) -> None:
+    redder = PAINT + np.array([0, 3, 4] * 4, np.float16)
+    slots = [
+        replace(
+            slot,
+            cameras=tuple(replace(c, objects=(thing(0.85, paint=redder),)) for c in slot.cameras),
+        )
+        for slot in week(12, seed=6)
+    ]
+    block = next(one for one in reference.compare(slots)[0].classes if one.class_name == "block")
+    assert block.paint == pytest.approx(5.0, abs=0.01)  # root of 3 squared and 4 squared
+
+
+def test_artifacts_of_earlier_versions_have_no_look() -> None:
+    [seen] = week(1)
+    values = readings(replace(seen.cameras[0], look=None))
+    assert np.isnan(values[:5]).all()
+    assert np.isfinite(values[5:]).all()
+    old = [replace(slot, cameras=tuple(replace(c, look=None) for c in slot.cameras)) for slot in week(60)]
+    assert named(Reference(old).compare(old[-WINDOW:])) == []
+
+
+def test_a_camera_that_gave_no_frames_is_not_judged(reference: Reference) -> None:
+    slots = [replace(slot, cameras=slot.cameras[1:]) for slot in week(12, seed=7)]
+    found = {camera.camera_name: camera for camera in reference.compare(slots)}
+    assert found["C_0"].measures == ()
+    assert not found["C_0"].drifted
+
+
+def test_too_little_to_say_is_said() -> None:
+    with pytest.raises(NotObservedError, match=f"at least {LEAST_REFERENCE} are needed"):
+        Reference(week(LEAST_REFERENCE - 1))
+    with pytest.raises(NotObservedError, match="no slot of that time"):
+        Reference(week(LEAST_REFERENCE)).compare([])
