@@ -91,6 +91,13 @@ EXPORTED: tuple[Metric, ...] = (
         ("bay",),
         "tracked slots of the last hour whose frames were taken more than a minute after the slot",
     ),
+    Metric(
+        "bay_camera_drift",
+        "gauge",
+        ("bay", "camera"),
+        "how far the frames of the last twelve slots are from the reference week, in units of what is allowed: more"
+        " than 1 is a drift; absent where too little was observed; looked at every ten minutes",
+    ),
     Metric("bay_triggerers_alive", "gauge", ("queue",), "triggerers that live and serve the queue"),
     Metric("bay_queue_expected", "gauge", ("queue",), "1 where an enabled bay defers into the queue"),
     Metric("bay_deferred_held", "gauge", ("queue",), "deferred tasks that a living triggerer has"),

@@ -11,6 +11,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
@@ -19,12 +20,13 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from artifacts import ArtifactStore
-from bay_observation.errors import BayObservationError, HistoryError, HistoryUnavailableError
+from bay_observation.errors import BayObservationError, HistoryError, HistoryUnavailableError, NotObservedError
 from bay_observation.metrics import EXPORTED
 from bays import BayConfig, sound_bays
 from dashboard.airflow_processes import heartbeats
 from dashboard.api.history import history
 from housekeeping.forecast import forecast
+from inference.stored_drift import DriftWatch
 from tracking.history import Batch, BatchOutcome, GapOutcome, MarkKind
 from tracking.history.messages import backlog
 from triggers.status import queued_tasks, triggerer_status
@@ -61,6 +63,7 @@ class BayCollector(Collector):
         self._asked_at: float | None = None
         self._forecast: list[Value] = []
         self._forecast_at: float | None = None
+        self._drift: dict[str, DriftWatch] = {}
 
     def collect(self) -> Iterable[Metric]:
         """The metrics of `bay_observation.metrics.EXPORTED` that have a value."""
@@ -93,6 +96,7 @@ class BayCollector(Collector):
             "messages": lambda: of_messages(now),
         }
         parts |= {f"history {bay.bay_id}": lambda bay=bay: of_bay(bay, now) for bay in bays}  # type: ignore[misc]
+        parts |= {f"drift {bay.bay_id}": lambda bay=bay: self._of_drift(bay) for bay in bays}  # type: ignore[misc]
         for part, ask in parts.items():
             began, failed = time.monotonic(), 0.0
             try:
@@ -111,6 +115,13 @@ class BayCollector(Collector):
             self._forecast = list(of_disk(now, bays))
             self._forecast_at = time.monotonic()
         return self._forecast
+
+    def _of_drift(self, bay: BayConfig) -> Iterator[Value]:
+        """How far each camera's frames are from what is usual; nothing where too little was observed."""
+        watch = self._drift.setdefault(bay.bay_id, DriftWatch(bay.bay_id))
+        with suppress(NotObservedError):
+            for camera, ratio in watch.ratios(ArtifactStore()).items():
+                yield "bay_camera_drift", (bay.bay_id, camera), ratio
 
 
 def of_triggerers() -> Iterator[Value]:

@@ -1,9 +1,10 @@
 """Drift between stored observations: which slots are compared, and the answer for a person or a program."""
 
 import math
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from rich.table import Table
@@ -19,6 +20,7 @@ _WEEK, _DAY = timedelta(days=7), timedelta(days=1)
 _MOST_READ = 28
 _SOON = timedelta(days=3)  # how far back the last slots are looked for
 _AN_INSTANT = timedelta(seconds=1)
+_RATIOS_KEPT_S = 600.0
 
 
 @dataclass(frozen=True)
@@ -93,6 +95,42 @@ class StoredDrift:
         return table
 
 
+class DriftWatch:
+    """Follows a bay's cameras as slots come: the reference is read once a day, the last slots every ten minutes.
+
+    Args:
+        bay_id: whose.
+        now: seconds of a clock that only goes forward; for tests.
+    """
+
+    def __init__(self, bay_id: str, now: Callable[[], float] = time.monotonic) -> None:
+        self._bay_id, self._now = bay_id, now
+        self._reference: tuple[date, Reference] | None = None
+        self._kept: dict[str, float] = {}
+        self._asked_at: float | None = None
+
+    def ratios(self, store: ArtifactStore) -> dict[str, float]:
+        """How far each camera is off, in units of what is allowed.
+
+        Raises:
+            NotObservedError: too few slots were observed.
+            ArtifactError: an observation cannot be read.
+        """
+        if self._asked_at is None or self._now() - self._asked_at >= _RATIOS_KEPT_S:
+            self._asked_at, self._kept = self._now(), {}  # one that cannot be said now is not asked at once again
+            last = _last(store, self._bay_id, None, WINDOW)
+            recent = _load(store, self._bay_id, last)
+            self._kept = {one.camera_name: one.ratio for one in self._usual(store, last).compare(recent)}
+        return self._kept
+
+    def _usual(self, store: ArtifactStore, last: Sequence[str]) -> Reference:
+        first = slot_of(last[0])
+        if self._reference is None or self._reference[0] != first.date():
+            chosen = _chosen(store, self._bay_id, _week_before(first), WINDOW)
+            self._reference = (first.date(), Reference(_load(store, self._bay_id, chosen)))
+        return self._reference[1]
+
+
 def compare_stored(
     store: ArtifactStore,
     bay: BayConfig,
@@ -114,18 +152,11 @@ def compare_stored(
         NotObservedError: too few slots of either were observed.
         ArtifactError: an observation cannot be read.
     """
-    newest = store.newest("observation", bay.bay_id)
-    if newest is None:
-        raise NotObservedError(f"{store.location}: nothing of bay {bay.bay_id} was ever observed")
-    end = slot_of(newest) if at is None else at
-    last = _batches(store, bay, end - _SOON, end + _AN_INSTANT)[-window:]
-    if not last:
-        raise NotObservedError(f"no slot of bay {bay.bay_id} in the three days before {end.isoformat()} was observed")
+    last = _last(store, bay.bay_id, at, window)
     first = slot_of(last[0])
-    start, stop = reference or (first - _DAY - _WEEK, first - _DAY)
-    chosen = spread_runs(_batches(store, bay, start, stop), window)
-    usual = Reference(_load(store, bay, chosen), window)
-    recent = _load(store, bay, last)
+    chosen = _chosen(store, bay.bay_id, reference or _week_before(first), window)
+    usual = Reference(_load(store, bay.bay_id, chosen), window)
+    recent = _load(store, bay.bay_id, last)
     return StoredDrift(
         bay.bay_id,
         (first, slot_of(last[-1])),
@@ -142,12 +173,31 @@ def spread_runs(batches: Sequence[str], window: int) -> list[str]:
     return [batch for run in runs[::every] for batch in run]
 
 
-def _batches(store: ArtifactStore, bay: BayConfig, start: datetime, end: datetime) -> list[str]:
-    return store.batch_ids("observation", bay.bay_id, batch_id(bay.bay_id, start), batch_id(bay.bay_id, end))
+def _last(store: ArtifactStore, bay_id: str, at: datetime | None, window: int) -> list[str]:
+    newest = store.newest("observation", bay_id)
+    if newest is None:
+        raise NotObservedError(f"{store.location}: nothing of bay {bay_id} was ever observed")
+    end = slot_of(newest) if at is None else at
+    found = _batches(store, bay_id, end - _SOON, end + _AN_INSTANT)[-window:]
+    if not found:
+        raise NotObservedError(f"no slot of bay {bay_id} in the three days before {end.isoformat()} was observed")
+    return found
 
 
-def _load(store: ArtifactStore, bay: BayConfig, batches: Sequence[str]) -> list[Observation]:
-    found = (store.fetch("observation", bay.bay_id, batch) for batch in batches)
+def _week_before(first: datetime) -> tuple[datetime, datetime]:
+    return first - _DAY - _WEEK, first - _DAY
+
+
+def _chosen(store: ArtifactStore, bay_id: str, reference: tuple[datetime, datetime], window: int) -> list[str]:
+    return spread_runs(_batches(store, bay_id, *reference), window)
+
+
+def _batches(store: ArtifactStore, bay_id: str, start: datetime, end: datetime) -> list[str]:
+    return store.batch_ids("observation", bay_id, batch_id(bay_id, start), batch_id(bay_id, end))
+
+
+def _load(store: ArtifactStore, bay_id: str, batches: Sequence[str]) -> list[Observation]:
+    found = (store.fetch("observation", bay_id, batch) for batch in batches)
     return [seen for seen in found if isinstance(seen, Observation)]
 
 

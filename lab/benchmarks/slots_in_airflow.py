@@ -16,6 +16,7 @@ from pathlib import Path
 from secrets import token_urlsafe
 from threading import Thread
 from typing import Any
+from unittest.mock import patch
 
 import yaml
 
@@ -89,7 +90,8 @@ def run_cases(folder: Path, progress: Callable[[str], None] = lambda _: None) ->
         EmbeddedAirflowError: Airflow does not come up, or a run does not end.
         OSError: the cameras cannot listen.
     """
-    with _yard(folder) as yard:
+    # For the cameras' process, and for this one while it lasts.
+    with patch.dict(os.environ, BAYS_PATH=str(folder / "bays")), _yard(folder) as yard:
         figures = AirflowFigures()
         for make in (
             yard.backfill,
@@ -299,7 +301,6 @@ def _yard(folder: Path) -> Iterator[_Yard]:
     dags.mkdir()
     for file in (_PROJECT / "dags").glob("*_*.py"):
         shutil.copy(file, dags)
-    os.environ["BAYS_PATH"] = str(bays)  # for the cameras' process, and for this one
     store = ArtifactStore(folder / "data")
     _track_a_day(store)
     environment = {

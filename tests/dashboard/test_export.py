@@ -19,6 +19,7 @@ from dashboard import export
 from dashboard.__main__ import main
 from dashboard.export import BayCollector, guarded_app
 from lab.services.ports import free_port
+from tests.inference.test_drift import changed, week
 from tracking import Tracker
 from tracking.history import BatchOutcome, History, TrackedBatch
 from tracking.history.messages import Entry, enter
@@ -83,8 +84,8 @@ def exported(collector=None):
 
 def test_every_declared_metric_has_a_value(yard):
     names = {key[0] for key in exported()}
-    # Nothing happened in the yard: no events.
-    assert names == {one.name for one in EXPORTED} - {"bay_events"}
+    # Nothing happened in the yard: no events. No slot of it was observed: nothing of its cameras' drift.
+    assert names == {one.name for one in EXPORTED} - {"bay_events", "bay_camera_drift"}
 
 
 def test_a_bays_slots_and_cameras(yard):
@@ -130,6 +131,17 @@ def test_processes_and_messages(yard):
     enter(export.history(), [Entry("r", "office", "item", "began", "yard", {}, entered)], entered)
     assert exported()["bay_messages_waiting",] == 1
     assert exported()["bay_messages_waiting_seconds",] == 20 * 60
+
+
+def test_a_camera_that_drifted_and_a_bay_of_which_too_little_is_known(yard, store):
+    assert [name for name in exported() if name[0] == "bay_camera_drift"] == []
+    slots = week(90, begin=NOW - timedelta(hours=90), bay_id="yard")
+    for seen in slots[:-12] + changed(slots[-12:], "C_5", lightness=-12):
+        store.save("observation", "yard", seen.batch_id, seen)
+    values = exported()
+    assert values["bay_camera_drift", "yard", "C_5"] > 1
+    assert 0 < values["bay_camera_drift", "yard", "C_7"] < 1
+    assert values["bay_export_failed", "drift yard"] == 0
 
 
 def test_queues(yard):

@@ -22,7 +22,7 @@ def thing(confidence: float, stage_confidence: float = 0.9, paint: np.ndarray = 
     return DetectedObject("block", confidence, box, None, "unit_assembly", stage_confidence, paint)
 
 
-def week(slots: int = 100, seed: int = 0, begin: datetime = BEGIN) -> list[Observation]:
+def week(slots: int = 100, seed: int = 0, begin: datetime = BEGIN, bay_id: str = "demo_bay") -> list[Observation]:
     """Slots whose light follows the time of day, in all cameras alike, with noise of each."""
     rng = np.random.default_rng(seed)
     seen = []
@@ -34,7 +34,7 @@ def week(slots: int = 100, seed: int = 0, begin: datetime = BEGIN) -> list[Obser
             look = FrameLook(50 + place + day + rng.normal(0, 0.5), 0.0, 1.0, 20.0, -1.2 + rng.normal(0, 0.02))
             objects = tuple(thing(float(np.clip(rng.normal(0.85, 0.02), 0, 1))) for _ in range(4))
             cameras.append(CameraObservation(name, slot, (960, 540), objects, look.to_array()))
-        seen.append(Observation(batch_id("demo_bay", slot), "demo_bay", tuple(cameras)))
+        seen.append(Observation(batch_id(bay_id, slot), bay_id, tuple(cameras)))
     return seen
 
 

@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Mapping
 from copy import deepcopy
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -30,14 +31,20 @@ def merged(base: dict[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
     return result
 
 
+@cache
+def _shipped() -> dict[str, Any]:
+    content: dict[str, Any] = yaml.load(SHIPPED.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
+    return content | {"bays": {"yard": {}}}
+
+
 @pytest.fixture
 def make_mapping(tmp_path: Path) -> Callable[..., Any]:
     """make_mapping(units={"length": "mm"}): the shipped mapping with changes, of bay yard, loaded."""
 
     def make(**changes: Any) -> Any:
-        shipped = yaml.safe_load(SHIPPED.read_text(encoding="utf-8")) | {"bays": {"yard": {}}}
         path = tmp_path / "mapping.yaml"
-        path.write_text(yaml.safe_dump(merged(shipped, changes)), encoding="utf-8")
+        text = yaml.dump(merged(_shipped(), changes), Dumper=yaml.CSafeDumper)
+        path.write_text(text, encoding="utf-8")
         return load_mapping(path)
 
     return make
@@ -65,7 +72,7 @@ def bay(make_bay):
 def legacy(bay, tmp_path, capsys, monkeypatch):
     """legacy("check", ...): the status and what was printed."""
     path = tmp_path / "mapping.yaml"
-    path.write_text(yaml.safe_dump(yaml.safe_load(SHIPPED.read_text()) | {"bays": {"yard": {}}}))
+    path.write_text(yaml.dump(_shipped(), Dumper=yaml.CSafeDumper))
     monkeypatch.setenv("LEGACY_MAPPING", str(path))
     monkeypatch.delenv("LEGACY_REDIS", raising=False)
 
