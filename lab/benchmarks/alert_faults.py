@@ -95,10 +95,11 @@ FAULTS: tuple[Fault, ...] = (
     Fault("a checkpoint is missing", "StageFails", _bay(failing=BatchOutcome.INFERENCE_FAILED), _NORTH),
     Fault("fusion fails", "StageFails", _bay(failing=BatchOutcome.FUSION_FAILED), _NORTH),
     Fault("tracking fails", "StageFails", _bay(failing=BatchOutcome.TRACKING_FAILED), _NORTH),
+    Fault("a camera is knocked out of its pose", "CameraDrifted", _bay(drift={"C_2": 2.5}), _NORTH, by_slot=False),
     Fault("captures wait two minutes", "FramesLate", _bay(late_s=120.0), _NORTH),
     Fault("half of the floor vanishes at once", "FloorDoubted", _bay(doubted=True), _NORTH),
     Fault("a bay's file is wrong", "BayFileWrong", _wrong_file, _NORTH, by_slot=False),
-    Fault("a new bay is never run", "BayNeverTracked", _new_bay, {"bay": "east"}),
+    Fault("a new bay is never run", "BayNeverTracked", _new_bay, {"bay": "east"}, by_slot=False),
     Fault("an observer's triggerer dies", "QueueWithoutTriggerer", _queue("obs_north", triggerer=False), _NORTH, False),
     Fault(
         "a processor's triggerer dies", "QueueWithoutTriggerer", _queue("proc_north", triggerer=False), _NORTH, False

@@ -64,7 +64,7 @@ def run_fault(fault: Fault, manager: Alertmanager, folder: Path, seed: int) -> F
                 fault.breaks(yard)
             samples.append(yard.minute())
             times.append(yard.now)
-        shows = _next_slot(began) if fault.by_slot else began
+        shows = _first_slot(began) if fault.by_slot else began
         sent = _sent(yard, firing(samples, MINUTE, folder), times, began, manager)
     yard.close()
     run = FaultRun()
@@ -217,6 +217,7 @@ def _post(dispatcher: Dispatcher, active: dict[Labels, str], lasting: dict[Label
         raise AssertionError(f"the service refuses Alertmanager's post: {answers[0]}")
 
 
-def _next_slot(moment: datetime) -> datetime:
-    slot = SLOT.total_seconds()
-    return datetime.fromtimestamp(-(-moment.timestamp() // slot) * slot, moment.tzinfo)
+def _first_slot(moment: datetime) -> datetime:
+    """The first slot that shows what breaks now: the next one, or this one while it is worked on."""
+    before = timedelta(seconds=moment.timestamp() % SLOT.total_seconds())
+    return moment - before + (SLOT if before >= 2 * MINUTE else timedelta(0))

@@ -49,6 +49,7 @@ class BayState:
         failing: the stage's outcome in each slot; None while it works.
         late_s: how late its frames are taken.
         doubted: its next floor plan cannot be right.
+        drift: how far frames are from what is usual, by camera.
         newest: the state of its tracker.
     """
 
@@ -58,6 +59,7 @@ class BayState:
     failing: BatchOutcome | None = None
     late_s: float = 20.0
     doubted: bool = False
+    drift: dict[str, float] = field(default_factory=dict)
     newest: TrackerState | None = None
 
 
@@ -121,6 +123,7 @@ class AlertYard:
                 "heartbeats": self._heartbeats,
                 "ArtifactStore": lambda: SimpleNamespace(check=check),
                 "forecast": self._forecast,
+                "DriftWatch": lambda bay_id: SimpleNamespace(ratios=lambda _store: self._ratios(bay_id)),
                 "time": SimpleNamespace(monotonic=lambda: clock.value),
             }.items():
                 stack.enter_context(patch.object(export, name, replacement))
@@ -249,6 +252,11 @@ class AlertYard:
         if self.store_away:
             raise StoreUnavailableError("the store is away", "absent")
         return Forecast(10**12, 10**11, 1e9, None, self.days_left)
+
+    def _ratios(self, bay_id: str) -> dict[str, float]:
+        if self.store_away:
+            raise StoreUnavailableError("the store is away", "absent")
+        return dict(self.bays[bay_id].drift)
 
 
 def _doubted(result: TrackingResult, slot: datetime) -> TrackingResult:
