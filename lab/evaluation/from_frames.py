@@ -26,6 +26,8 @@ BARS = (
     ("centre_error_m", "<=", 0.30),
     ("area_accuracy", ">=", 0.97),
     ("stage_accuracy", ">=", 0.95),
+    ("work_accuracy", ">=", 0.97),
+    ("idle_called_worked", "<=", 0.02),
 )
 
 
