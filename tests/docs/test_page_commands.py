@@ -50,6 +50,7 @@ NOT_RUN = {
     r"bay-observation store replicate": "a service: tests/artifacts/test_replication.py",
     r"bay-observation store convert .*": "needs a store of format 1: tests/artifacts/test_format1.py",
     r"bay-observation store clean --airflow.*": "cleans Airflow's database: tests/housekeeping",
+    r"bay-observation camera refine-poses .*": "needs a day of blocks: tests/fusion/test_refining.py",
     r"bay-observation models (pick|import|score|train) .*": "frames that a person labelled: make check-tools, loop",
     r"bay-observation alerts (acknowledge|unmute) .*": "needs an alert that lasts: tests/dashboard/alerting",
     r"bay-observation legacy .*": "an old Redis: tests/legacy runs each of them",
