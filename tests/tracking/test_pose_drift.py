@@ -49,7 +49,7 @@ def test_all_cameras_alike_are_reported(follow):
     assert follow([0.4, 0.4, 0.4, 0.4])[1] == [
         (2, "all cameras: what they see disagrees by 0.40 degrees, so the bay's file is wrong for many of them")
     ]
-    assert follow([0.1] * 6)[1] == []
+    assert follow([0.05] * 6)[1] == []
     assert follow([None] * 6)[1] == []
 
 
