@@ -97,6 +97,9 @@ check-slots: install  ## a slot holds what was seen then, nothing is lost: real 
 check-tools: install  ## the commands a person works with: every figure beside its bar (ARGS=--help)
 	@$(BIN)/python -m lab.benchmarks.check_tools $(ARGS)
 
+check-alerts: install  ## faults of a simulated yard: who is notified, of nothing else, once each (promtool, Alertmanager; ARGS=--help)
+	@$(BIN)/python -m lab.benchmarks.check_alerts $(ARGS)
+
 migration-demo: install  ## one bay from the old system to this one and back: every figure beside its bar (ARGS="--parts turns")
 	@$(BIN)/python -m lab.migration $(ARGS)
 

@@ -110,6 +110,13 @@ def _entries() -> Iterator[Entry]:
     yield entry(
         "camera check-poses", "fusion", "check-poses", "which camera is out of its pose", "calibrate_a_camera.md"
     )
+    yield entry(
+        "camera refine-poses",
+        "fusion",
+        "refine-poses",
+        "all poses by the blocks that stand there",
+        "calibrate_a_camera.md",
+    )
     yield entry("calibrate", "fusion", "calibrate", "pose and lens from points", "calibrate_a_camera.md")
     yield entry("models serve", "inference", "serve", "keep a bay's models warm", "inference_server.md")
     yield entry("models health", "inference", "health", "the state of a bay's warm server", "inference_server.md")

@@ -68,10 +68,16 @@ def write_calibration(bay_id: str, name: str, pose: Pose, intrinsics: Intrinsics
     Raises:
         ConfigError: as `with_calibration`, or the file cannot be read or written.
     """
+    return write_calibrations(bay_id, {name: (pose, intrinsics)}, dry_run=dry_run)
+
+
+def write_calibrations(bay_id: str, cameras: Mapping[str, tuple[Pose, Intrinsics]], *, dry_run: bool = False) -> str:
+    """The same for several cameras at once, by name: all of them or none."""
     load_bay(bay_id)
     path = bay_file(bay_id).resolve()
-    old = read_text(path)
-    new = with_calibration(old, bay_id, name, pose, intrinsics)
+    old = new = read_text(path)
+    for name, (pose, intrinsics) in cameras.items():
+        new = with_calibration(new, bay_id, name, pose, intrinsics)
     if not dry_run:
         _replace(path, old, new)
     return new
@@ -203,8 +209,16 @@ def _mapping_edits(text: str, camera: yaml.MappingNode, key: str, values: Mappin
         if present is None:
             edits.append(_added(text, node, name, value))
         elif _differs(present, value):
-            edits.append((present.start_mark.index, _end(present), value))
+            edits.append(_replaced(text, node, name, value))
     return edits
+
+
+def _replaced(text: str, mapping: yaml.MappingNode, key: str, value: str) -> _Edit:
+    """Another value of a key that is there; one line in place of a block collection, which may be no deeper than it."""
+    name, old = next((name, old) for name, old in mapping.value if name.value == key)
+    if isinstance(old, yaml.CollectionNode) and not old.flow_style:
+        return text.index(":", name.end_mark.index) + 1, _end(old), f" {value}"
+    return old.start_mark.index, _end(old), value
 
 
 def _area_edits(

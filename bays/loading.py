@@ -170,6 +170,23 @@ class _UniqueKeyLoader(_SafeLoader):  # type: ignore[misc]  # one of two, chosen
         return mapping
 
 
+# YAML 1.1 takes 010 for 8, 12:30 for 750 and 1_0 for 10: no one who writes these means that.
+_DECIMAL = re.compile(r"[-+]?(0|[1-9][0-9]*)")
+
+
+def _construct_number(loader: Any, node: yaml.ScalarNode) -> Any:
+    whole = node.tag.endswith(":int")
+    value = loader.construct_yaml_int(node) if whole else loader.construct_yaml_float(node)
+    if (whole and _DECIMAL.fullmatch(node.value) is None) or set(node.value) & {":", "_"}:
+        problem = f"{node.value:.40} is no decimal number (YAML reads it as {value}): write one, or put it in quotes"
+        raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark)
+    return value
+
+
+for _tag in ("int", "float"):
+    _UniqueKeyLoader.add_constructor(f"tag:yaml.org,2002:{_tag}", _construct_number)
+
+
 def _read(text: str) -> tuple[yaml.Node | None, Any]:
     """The nodes of a YAML text, which know their lines, and what they hold."""
     loader = _UniqueKeyLoader(text)

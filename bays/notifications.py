@@ -28,6 +28,7 @@ NoticeKind = Literal[
     "dismissed",
     "corrected",
     "floor_doubted",
+    "pose_drift",
     "camera_down",
     "camera_up",
 ]

@@ -5,7 +5,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from artifacts import data_path
 from bay_observation.errors import BayObservationError
 from bays import BayConfig
 from capture_async.health import read_health
@@ -56,10 +55,10 @@ def facts_of(bay: BayConfig) -> tuple[dict[str, CameraFacts], ObserverNote | Non
 
     What cannot be read is logged, and is not known.
     """
-    root = data_path()
-    health = _or_none(lambda: read_health(root, bay.bay_id))
-    note = _or_none(lambda: read_observer_note(root, bay.bay_id))
-    bright = _or_none(lambda: read_brightness(root, bay.bay_id))
+    # Of `DATA_PATH`: a store that is no folder has none of these.
+    health = _or_none(lambda: read_health(None, bay.bay_id))
+    note = _or_none(lambda: read_observer_note(None, bay.bay_id))
+    bright = _or_none(lambda: read_brightness(None, bay.bay_id))
     captured = {} if health is None else {camera.camera_name: camera for camera in health.cameras}
     greys = {} if bright is None else bright.greys
     offsets = {} if note is None else note.clock_offsets

@@ -5,12 +5,12 @@ The types come without scipy and OpenCV; `fuse` brings them at its first use.
 
 from typing import TYPE_CHECKING, Any
 
-from fusion.types import FusedBlock, FusionResult
+from fusion.types import UNKNOWN_WORK, FusedBlock, FusionResult
 
 if TYPE_CHECKING:
     from fusion.pipeline import fuse
 
-__all__ = ["FusedBlock", "FusionResult", "fuse"]
+__all__ = ["UNKNOWN_WORK", "FusedBlock", "FusionResult", "fuse"]
 
 
 def __getattr__(name: str) -> Any:

@@ -1,4 +1,4 @@
-"""`python -m fusion calibrate BAY --camera NAME` and `python -m fusion check-poses BAY`."""
+"""`python -m fusion calibrate BAY --camera NAME`, `check-poses BAY` and `refine-poses BAY`."""
 
 import argparse
 import difflib
@@ -26,6 +26,7 @@ from fusion.calibration import Calibration, FloorPoint, calibrate, doubts, image
 from fusion.clicking import ClickingPage
 from fusion.point_files import read_points, read_survey
 from fusion.pose_check import TOLERANCE_DEG, PoseCheck, PoseVerdict, check_poses, seen_batch
+from fusion.refine_command import add_refine, refine
 
 _LOOKED_BACK = 20  # captures in which a frame of the camera is looked for
 _UNITS = {"x": "m", "y": "m", "z": "m", "pan": "deg", "tilt": "deg", "roll": "deg", "focal_px": "px"}
@@ -36,12 +37,13 @@ def main(arguments: list[str] | None = None) -> int:
 
     Returns:
         0; 1 when a camera is out of its pose, or the command failed; 2 for wrong use; 3 where it cannot be
-        told: points that do not decide, or more than half of the cameras undecided.
+        told: points that do not decide, more than half of the cameras undecided, or too few blocks.
     """
     options = make_parser().parse_args(arguments)
     try:
         bay = load_bay(options.bay)
-        return _calibrate(options, bay) if options.command == "calibrate" else _check_poses(options, bay)
+        command = {"calibrate": _calibrate, "check-poses": _check_poses, "refine-poses": refine}[options.command]
+        return command(options, bay)
     except BayObservationError as error:
         return failed(error)
 
@@ -73,6 +75,7 @@ def make_parser() -> argparse.ArgumentParser:
     poses.add_argument("--tolerance", type=float, default=TOLERANCE_DEG, help="degrees that a camera may be turned")
     poses.add_argument("--json", action="store_true", help="one JSON document in place of the table")
     poses.add_argument("--data", type=Path, help="the store; default: DATA_PATH")
+    add_refine(commands)
     return parser
 
 

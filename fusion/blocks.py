@@ -1,7 +1,7 @@
 """From chosen boxes to `FusedBlock`s: votes, areas, work, confidence, uncertainty."""
 
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,11 +14,11 @@ from fusion.hypotheses import Hypotheses
 from fusion.plans import Shapes
 from fusion.scene import Scene
 from fusion.types import FusedBlock
-from fusion.upright_box import Bools, Floats, X, Y
-from inference.types import EQUIPMENT_CLASSES, DetectedObject
+from fusion.upright_box import Bools, X, Y
+from fusion.work import work_of
+from inference.types import DetectedObject
 
 HOLDS_MOST = 0.5  # share of a footprint from which a nested area holds it
-_ON_BLOCK_M = 0.3  # how far off the footprint a ground point may fall and still lie on it
 
 
 @dataclass(frozen=True)
@@ -29,11 +29,13 @@ class Placed:
         found: one a row.
         missed: (h, cameras) the camera must have seen it and did not.
         shapes: footprints, heights and their doubts.
+        shift_px: usual shift of a silhouette as a whole, pixels.
     """
 
     found: Hypotheses
     missed: Bools
     shapes: Shapes
+    shift_px: float
 
 
 def fused_blocks(placed: Placed, scene: Scene, bay: BayConfig) -> tuple[FusedBlock, ...]:
@@ -46,7 +48,7 @@ def fused_blocks(placed: Placed, scene: Scene, bay: BayConfig) -> tuple[FusedBlo
     """
     found, missed = placed.found, placed.missed
     shapes, heights, std = placed.shapes.plans, placed.shapes.heights, placed.shapes.doubts
-    work = _work(shapes, heights, scene)
+    work = work_of(shapes, heights, scene)
     blocks = []
     for row in np.lexsort((found.boxes[:, Y], found.boxes[:, X])):
         cameras = np.flatnonzero(found.members[row] >= 0)
@@ -122,34 +124,3 @@ def _vote(ballots: Iterable[tuple[str, float]]) -> tuple[str, float]:
     winner = max(sorted(weights), key=weights.__getitem__)
     total = sum(weights.values())
     return winner, weights[winner] / total if total else 0.0
-
-
-def _work(shapes: np.ndarray, heights: Floats, scene: Scene) -> list[Mapping[str, int]]:
-    """Equipment on each block, by class.
-
-    A detection counts for the block on whose deck, or else on whose floor, its ground
-    point (bottom middle of its box) lies; of several blocks for the one nearest to the
-    camera. The same item is seen by several cameras: the count of a class is the most
-    that any single camera sees there.
-    """
-    most: list[Counter[str]] = [Counter() for _ in range(len(shapes))]
-    if not len(shapes):
-        return []
-    grounds = shapely.buffer(shapes, _ON_BLOCK_M)
-    for frame in scene.frames:
-        counts: list[Counter[str]] = [Counter() for _ in range(len(shapes))]
-        for thing in frame.observation.objects:
-            if thing.class_name not in EQUIPMENT_CLASSES:
-                continue
-            pixel = np.array([(thing.box[0] + thing.box[2]) / 2, thing.box[3]], dtype=float)
-            candidates = []
-            for height in (heights, np.zeros(len(shapes))):
-                direction = frame.model.rays(pixel)
-                reach = (height - frame.model.position[2]) / min(float(direction[2]), -1e-6)
-                points = frame.model.position[:2] + reach[:, None] * direction[:2]
-                hits = np.flatnonzero(shapely.contains_xy(grounds, points[:, 0], points[:, 1]))
-                candidates += [(float(reach[hit]), int(hit)) for hit in hits]
-            if candidates:
-                counts[min(candidates)[1]][thing.class_name] += 1
-        most = [total | here for total, here in zip(most, counts, strict=True)]
-    return [dict(sorted(total.items())) for total in most]

@@ -106,6 +106,27 @@ class Sensitivity:
 
 
 @dataclass(frozen=True)
+class Compared:
+    """Outline points beside the nearest edges of boxes' silhouettes.
+
+    Attributes:
+        distance: (b, v, k) pixels, negative inside the silhouette.
+        slope: (b, v, k, 6) change of it with each parameter of the box.
+        normal: (b, v, k, 2) unit normals of the edges, pointing to where distances grow.
+        counts: (b, v, k) the point says something.
+        prior: (b, 6, 6) what is known of the boxes without any silhouette.
+        prior_gradient: (b, 6) of it.
+    """
+
+    distance: Floats
+    slope: Floats
+    normal: Floats
+    counts: Bools
+    prior: Floats
+    prior_gradient: Floats
+
+
+@dataclass(frozen=True)
 class Shifts:
     """Errors of whole silhouettes that a fit allows for.
 
@@ -169,6 +190,11 @@ def fit_boxes(
 def sensitivity(boxes: Floats, members: Ints, outlines: Outlines, prior: SizePrior, *, scale: float) -> Sensitivity:
     """About fitted (b, 6) boxes; the arguments are those of `fit_boxes`."""
     return _Problem(members, outlines, prior, scale).sensitivity(boxes)
+
+
+def compared(boxes: Floats, members: Ints, outlines: Outlines, prior: SizePrior) -> Compared:
+    """Boxes and their silhouettes as they are; the arguments are those of `fit_boxes`."""
+    return _Problem(members, outlines, prior, 1.0).compared(boxes)
 
 
 def turned_across(normal: Floats, pixels: Floats, focal: Floats) -> Floats:
@@ -262,6 +288,21 @@ class _Problem:
             gradient += np.einsum("bvpi,bvi->bp", both, step)
             information += np.einsum("bvpi,bviq->bpq", both, step_slope)
         return _State(boxes, cost, gradient, information, residual, shifts, step, step_slope)
+
+    def compared(self, boxes: Floats) -> Compared:
+        """The outlines' points beside the boxes' edges."""
+        spread = np.broadcast_to(boxes[:, None, :], (*self.present.shape[:2], PARAMETERS))
+        edges = outline_edges(spread, self.views.position)
+        lines = outline_lines(project(corners(spread), self.views))
+        distance, nearest = signed_distances(lines, edges, self.pixels)
+        return Compared(
+            distance,
+            self._slopes(spread, nearest, distance),
+            np.take_along_axis(lines[0], nearest[..., None], axis=-2),
+            self.present & (self.own | (distance > 0)),
+            self.prior_information(boxes),
+            self._prior_gradient(boxes),
+        )
 
     def sensitivity(self, boxes: Floats) -> Sensitivity:
         """How the boxes answer to errors of their silhouettes."""

@@ -4,12 +4,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
+import numpy as np
+
 from bays import BayConfig
 from fusion.blocks import Placed, fused_blocks
 from fusion.occlusion import known_outlines
 from fusion.plans import fitted_plans
 from fusion.pose_check import out_of_pose
-from fusion.scene import Frame, build_scene
+from fusion.scene import Frame, Scene, build_scene
 from fusion.search import FINAL_SCALE_PX, Search, find_blocks
 from fusion.types import FusionResult
 from fusion.uncertainty import measure
@@ -57,7 +59,13 @@ def fuse(observation: Observation, bay: BayConfig) -> FusionResult:
         missing_cameras=tuple(sorted({camera.name for camera in bay.fusion_cameras} - set(working))),
         out_of_pose=out,
         captured_at=_middle_of_times(scene.frames),
+        pose_disagreement_deg=_as_angle(placed.shift_px, scene) if len(placed.found) else None,
     )
+
+
+def _as_angle(pixels: float, scene: Scene) -> float:
+    """Degrees that this many pixels are in the middle of a usual image of the scene."""
+    return float(np.degrees(np.arctan(pixels / np.median(scene.views.focal))))
 
 
 def _middle_of_times(frames: Sequence[Frame]) -> datetime | None:
@@ -78,4 +86,6 @@ def _placed(search: Search) -> Placed:
     measured = measure(search.chosen, scene, outlines, FINAL_SCALE_PX)
     certain = measured.doubts.typical <= _NOWHERE_M
     measured = measured.take(certain)
-    return Placed(measured.found, search.missed[certain], fitted_plans(measured, scene, outlines))
+    return Placed(
+        measured.found, search.missed[certain], fitted_plans(measured, scene, outlines), measured.shifts.shift_px
+    )

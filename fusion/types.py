@@ -10,6 +10,8 @@ from shapely import MultiPolygon, Polygon
 
 from bays import slot_of
 
+UNKNOWN_WORK = "unknown"  # in `FusedBlock.work`, beside the classes of equipment
+
 
 @dataclass(frozen=True, eq=False)
 class FusedBlock:
@@ -23,7 +25,8 @@ class FusedBlock:
         stage: assembly stage by weighted vote; None when no camera gave one.
         confidence: 0 to 1.
         cameras: names of the cameras that saw it.
-        work: equipment standing on its footprint, counted by class.
+        work: equipment on its deck, counted by class; {} for none. `UNKNOWN_WORK` counts pieces that may
+            stand on it or elsewhere, and is 1 where the deck is hidden and nothing else is seen on it.
         position_std_m: standard deviation of the footprint's centre along x and y (root of the mean variance),
             metres: some 68 % of the errors lie within it.
         missed_by: working cameras that must have seen it and did not.
@@ -52,6 +55,13 @@ class FusedBlock:
     height_std_m: float = 0.0
     sides_std_m: tuple[float, float] = (0.0, 0.0)
 
+    @property
+    def working(self) -> bool | None:
+        """Whether equipment stands on it; None where that is not known."""
+        if any(name != UNKNOWN_WORK for name in self.work):
+            return True
+        return None if self.work else False
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class FusionResult:
@@ -65,6 +75,10 @@ class FusionResult:
 
     `captured_at` is when the frames that took part were taken (aware, the median); None without any, and in
     results of before it was given. The slot names the batch and is not when anything was seen.
+
+    `pose_disagreement_deg` is by how much the cameras' silhouettes usually lie beside the blocks that they agree
+    on, as an angle: large where many poses are wrong, though none stands out. None without any block, and in
+    results of before it was given.
     """
 
     batch_id: str
@@ -75,6 +89,7 @@ class FusionResult:
     missing_cameras: tuple[str, ...] = ()
     out_of_pose: tuple[str, ...] = ()
     captured_at: datetime | None = None
+    pose_disagreement_deg: float | None = None
 
     def __repr__(self) -> str:
         return f"<FusionResult {self.batch_id}, {len(self.blocks)} blocks, {len(self.cameras)} cameras>"

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from artifacts import data_path
 from bay_observation import settings
 from bay_observation.commands import program, run_command
-from bay_observation.errors import BayObservationError, ConfigError
+from bay_observation.errors import ArtifactError, BayObservationError, ConfigError, HistoryError
 from bay_observation.files import write_atomically
 from bays import BayConfig, load_bay
 from legacy.checking import check, check_message, problem_lines, problem_list
@@ -28,6 +28,7 @@ from legacy.records import OldBatch, Problems
 from legacy.sources import batches_of, dump_line, live_batches
 
 if TYPE_CHECKING:
+    from legacy.bridge import BridgeState
     from tracking.history import History
 
 _OK, _NOT_SO, _WRONG_USE, _NO_SERVER = 0, 1, 2, 3
@@ -140,19 +141,25 @@ def _own(options: argparse.Namespace) -> int:
     from legacy.ownership import Ownership
 
     mapping, store = load_mapping(options.mapping), ArtifactStore()
-    author = options.author or getuser()
+    author = options.author or _login()
     with _history() as history, OldSide() as old:
 
-        def publish(bay: BayConfig) -> Any:
+        def publish(bay: BayConfig) -> "BridgeState":
             return Bridge(bay, mapping, store, history=history, old=old).step()
 
         ownership = Ownership(mapping, history, old, publish=publish)
-        change = ownership.change(options.bay, options.owner, author, options.why, at_once=options.now)
+        try:
+            change = ownership.change(options.bay, options.owner, author, options.why, at_once=options.now)
+        except (ArtifactError, HistoryError):
+            print("nothing was changed; --now does without store and history:", file=sys.stderr)
+            raise
     print(f"{change.bay_id}: {change.former} → {change.owner}, by {author}; last published: {change.last or 'nothing'}")
-    if change.missed is not None:
-        print(f"{change.bay_id}: slot {change.missed} was not published by the side that had it", file=sys.stderr)
-        return _NOT_SO
-    return _OK
+    if change.missed:
+        missed = ", ".join(change.missed)
+        print(f"{change.bay_id}: not published by the side that had it: {missed}", file=sys.stderr)
+    if not change.is_noted:
+        print(f"{change.bay_id}: the history does not have this change: say it again when it is back", file=sys.stderr)
+    return _NOT_SO if change.missed or not change.is_noted else _OK
 
 
 def _status(options: argparse.Namespace) -> int:
@@ -161,10 +168,16 @@ def _status(options: argparse.Namespace) -> int:
     from legacy.running import state_of
 
     mapping, store = load_mapping(options.mapping), ArtifactStore()
+    states, is_well = [], True
     with _history() as history, OldSide() as old:
-        states = [state_of(name, mapping, store, history=history, old=old) for name in _chosen(mapping, options.bay)]
+        for name in _chosen(mapping, options.bay):
+            try:
+                states.append(state_of(name, mapping, store, history=history, old=old))
+            except (ConfigError, ArtifactError, HistoryError) as error:  # of one bay: the others are shown
+                print(f"{name}: {error}", file=sys.stderr)
+                is_well = False
     _print(options, {one.bay_id: one.to_dict() for one in states}, (line for one in states for line in one.lines()))
-    return _OK if all(one.is_well for one in states) else _NOT_SO
+    return _OK if is_well and all(one.is_well for one in states) else _NOT_SO
 
 
 # -- inside -----------------------------------------------------------------------------------------
@@ -178,6 +191,13 @@ def _chosen(mapping: Mapping, names: Sequence[str]) -> list[str]:
     if unknown := sorted(set(names) - mapping.bays.keys()):
         raise ConfigError(f"{', '.join(unknown)}: the mapping has {', '.join(mapping.bays)}")
     return list(names or mapping.bays)
+
+
+def _login() -> str:
+    try:
+        return getuser()
+    except (KeyError, OSError):  # a container's user need not have a name
+        raise ConfigError("this login has no name: say who changes the owner, as --author NAME") from None
 
 
 def _read(

@@ -7,6 +7,7 @@ broker is refused as well: by its address, and by what Celery keeps in it.
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -14,6 +15,8 @@ from typing import Any, Self, cast
 from urllib.parse import urlsplit
 
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from bay_observation import settings
 from bay_observation.errors import BayObservationError, ConfigError
@@ -27,6 +30,18 @@ _SCANNED = 500
 _MOST_VALUE_BYTES = 16 * 2**20
 _BROKER = "AIRFLOW__CELERY__BROKER_URL"
 _CELERY = b"_kombu.binding."
+# By what names a refusal: the error's class, or a word of the server's.
+_REMEDIES = {
+    "WRONGTYPE": "a key of the mapping (redis.owner_key, redis.last_key) holds something else: name another one",
+    "ReadOnlyError": "it is a replica: LEGACY_REDIS is the one that is written to",
+    "NoPermissionError": "its user (LEGACY_REDIS_USER) may not do this: docs/migration.md lists the commands",
+    "OutOfMemoryError": "its memory is full (maxmemory)",
+    "MISCONF": "it cannot write its own files",
+    "ResponseError": "it refuses this",
+}
+
+HELD_S = 60.0
+"""Seconds for which `OldSide.alone` holds a lock."""
 
 
 class LegacyRedisError(BayObservationError):
@@ -39,23 +54,24 @@ class Publication:
 
     Attributes:
         slot: YYYYmmdd-HHMMSS, UTC.
-        owner_key, last_key, key: of the owner, the last slot, the hash.
-        fields: of the hash.
+        owner_key, last_key: of the owner and the last slot.
+        hashes: fields and their values, by key of the hash.
         channel: of the message.
         message: as JSON.
         consumers: that must listen.
-        expires_s: seconds for which the hash stays; 0: for ever.
+        expires_s: seconds for which a hash stays; 0: for ever.
+        is_whole: whether a hash holds this batch and no other, so that what stood in it goes.
     """
 
     slot: str
     owner_key: str
     last_key: str
-    key: str
-    fields: Mapping[str, str]
+    hashes: Mapping[str, Mapping[str, str]]
     channel: str
     message: str
     consumers: int
     expires_s: int
+    is_whole: bool
 
 
 class OldSide:
@@ -82,6 +98,8 @@ class OldSide:
             socket_connect_timeout=timeout_s,
             health_check_interval=30,
             client_name="bay-observation",
+            # A connection that the server closed while it was idle; whoever asks waits by himself for one that is down.
+            retry=Retry(NoBackoff(), 1),
         )
         self._publish = self._client.register_script(SCRIPT.read_bytes())
         self._is_no_broker = False
@@ -112,8 +130,7 @@ class OldSide:
                 f"{self.address}: login refused: set LEGACY_REDIS_USER, and LEGACY_REDIS_PASSWORD or _PASSWORD_FILE"
             ) from error
         except (redis.RedisError, OSError) as error:
-            reason = " ".join(str(error).split())[:200] or type(error).__name__
-            raise LegacyRedisError(f"{self.address}: {reason}: is the old Redis up, and its address right?") from error
+            raise LegacyRedisError(f"{self.address}: {_reason(error)}") from error
 
     def get(self, key: str) -> str | None:
         """A key's text; None where it is not there."""
@@ -121,8 +138,7 @@ class OldSide:
         return None if found is None else found.decode("utf-8", "replace")
 
     def publish(self, side: str, what: "Publication") -> str:
-        """Run `publish.lua`, and have its answer: published, not owner, already, or no consumer."""
-        flat = [part for pair in what.fields.items() for part in pair]
+        """Run `publish.lua`, and have its answer."""
         arguments: list[str | int] = [
             side,
             what.slot,
@@ -130,23 +146,48 @@ class OldSide:
             what.message,
             what.consumers,
             what.expires_s,
-            *flat,
+            "own" if what.is_whole else "shared",
         ]
-        keys = [what.owner_key, what.last_key, what.key]
+        for fields in what.hashes.values():
+            arguments += [2 * len(fields), *(part for pair in fields.items() for part in pair)]
+        keys = [what.owner_key, what.last_key, *what.hashes]
         return bytes(self.call(lambda _: self._publish(keys=keys, args=arguments))).decode()
 
     def hashes(
         self, problems: Problems, most_fields: int, wanted: Callable[[str], bool]
     ) -> Iterator[tuple[str, dict[str, bytes]]]:
-        """Every hash whose key is wanted, in no order."""
-        for raw in self.call(lambda client: list(client.scan_iter(count=_SCANNED))):
+        """Every hash whose key is wanted, once, in no order; one that goes meanwhile is left out."""
+        # A scan may come upon a key more than once.
+        for raw in self.call(lambda client: list(dict.fromkeys(client.scan_iter(count=_SCANNED)))):
             key = raw.decode("utf-8", "surrogateescape")
             if wanted(key):
                 found = self.call(partial(_hash, raw=raw, most_fields=most_fields))
+                if not found:
+                    continue
                 if isinstance(found, str):
                     problems.add(found, f"{self.address} {key[:200]}")
                 else:
                     yield key, {name.decode("utf-8", "surrogateescape"): value for name, value in found.items()}
+
+    @contextmanager
+    def alone(self, key: str) -> Iterator[Callable[[], None]]:
+        """Be the only one that holds a lock, whatever the host. What is handed out holds it for `HELD_S` more.
+
+        Raises:
+            ConfigError: another one holds it.
+            LegacyRedisError: the server does not answer, or has lost the lock.
+        """
+        lock = self._client.lock(key, timeout=HELD_S, blocking=False)
+        if not self.call(lambda _: lock.acquire()):
+            raise ConfigError(
+                f"{self.address}: {key} is held: another such command runs, or one was killed in the last"
+                f" {HELD_S:g} s: end it, or wait"
+            )
+        try:
+            yield lambda: self.call(lambda _: lock.reacquire())
+        finally:
+            with suppress(LegacyRedisError):  # it ends by itself
+                self.call(lambda _: lock.release())
 
     def listen(self, channel: str, seconds: float) -> Iterator[bytes]:
         """Messages of a channel that come within some seconds."""
@@ -170,9 +211,20 @@ class OldSide:
         self._is_no_broker = True
 
 
+def _reason(error: Exception) -> str:
+    """What a server, or the way to it, is at fault for, with the remedy."""
+    said = " ".join(str(error).split())[:200]
+    named = f"{type(error).__name__} {said}"
+    remedies = (remedy for word, remedy in _REMEDIES.items() if word in named)
+    return f"{said or type(error).__name__}: {next(remedies, 'is the old Redis up, and its address right?')}"
+
+
 def _hash(client: "redis.Redis", raw: bytes, most_fields: int) -> dict[bytes, bytes] | str:
-    """A hash, or what speaks against reading it."""
-    if client.type(raw) != b"hash":
+    """A hash, empty where it is gone, or what speaks against reading it."""
+    kind = client.type(raw)
+    if kind == b"none":
+        return {}
+    if kind != b"hash":
         return "a key is no hash"
     if int(client.hlen(raw)) > most_fields:
         return f"a hash of more than {most_fields} fields is not read"
@@ -203,12 +255,13 @@ def _checked(url: str) -> str:
         raise ConfigError(
             "LEGACY_REDIS holds a login: give it without one, and LEGACY_REDIS_USER with LEGACY_REDIS_PASSWORD(_FILE)"
         )
-    if parts.scheme not in ("redis", "rediss") or not host or parts.query:
+    database = parts.path.strip("/")
+    if parts.scheme not in ("redis", "rediss") or not host or parts.query or not (database or "0").isdecimal():
         raise ConfigError("LEGACY_REDIS is no address: give redis://HOST:PORT/DB")
     broker = urlsplit(os.environ.get(_BROKER, ""))
     if broker.hostname and (broker.hostname, broker.port or 6379) == (host, port):
         raise ConfigError(f"LEGACY_REDIS is Airflow's broker ({_BROKER}): give the old system's Redis")
-    return f"{parts.scheme}://{host}:{port}/{parts.path.strip('/') or '0'}"
+    return f"{parts.scheme}://{host}:{port}/{database or '0'}"
 
 
 def _password() -> str | None:

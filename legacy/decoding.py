@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 from bays import BayConfig
 from inference.types import CLASSES, STAGES
 from legacy.mapping import FloorFrame, Mapping
-from legacy.records import OldBatch, OldBlock, OldFrame, OldObject, Problems, Ring
+from legacy.records import FloorBlock, OldBatch, OldFrame, OldObject, Problems, Ring
 from legacy.templates import OldNames
 
 MOST_RECORD_BYTES = 16 * 2**20
@@ -53,7 +53,7 @@ class Decoder:
 
     Args:
         mapping: of the old system.
-        bays: ours, by id; those that the mapping names.
+        bays: ours, by id; records of others are left out.
         problems: where to note what does not fit.
     """
 
@@ -67,6 +67,9 @@ class Decoder:
         if mapping.floor is not None and mapping.floor.key is not None:
             self._floor_key = self.names.pattern(mapping.floor.key)
             self._floor_field = None if mapping.floor.field is None else self.names.pattern(mapping.floor.field)
+        self._old_names = {old.name or bay_id: bay_id for bay_id, old in mapping.bays.items()}
+        # Of a record that names none. With several bays there is no telling.
+        self._only_bay = next(iter(self._old_names)) if len(self._old_names) == 1 else None
         self._length = _METRES[mapping.units.length]
         self._zone = ZoneInfo(mapping.time_zone)
         self._classes = mapping.names.classes
@@ -101,7 +104,7 @@ class Decoder:
             self._problems.add("a document names no batch: neither its fields nor its folder (batch_id.form)", where)
             return
         bay_id, slot = place
-        if (bay := self._known(bay_id, where)) is None:
+        if (bay := self._bays.get(bay_id)) is None:
             return
         frames = self._frame_list(where, bay, value) if self._mapping.frame.frames is not None else None
         floor = self._mapping.floor
@@ -121,7 +124,7 @@ class Decoder:
             self._problems.add("a row names no batch of a bay of the mapping: floor.batch_id, floor.time, bays", where)
             return None
         bay_id, slot = place
-        if (bay := self._known(bay_id, where)) is None:
+        if (bay := self._bays.get(bay_id)) is None:
             return None
         if not str(row.get(floor.block.id) or "").strip():
             return OldBatch(bay_id, slot, None, ())
@@ -129,14 +132,6 @@ class Decoder:
         return OldBatch(bay_id, slot, None, () if block is None else (block,))
 
     # -- inside --------------------------------------------------------------------------------------
-
-    def _known(self, bay_id: str, where: str) -> _Bay | None:
-        bay = self._bays.get(bay_id)
-        if bay is None:
-            self._problems.add(
-                f"bay {bay_id} has no file here: add it to the bays, or take it out of the mapping", where
-            )
-        return bay
 
     def _frames(self, where: str, groups: AnyMapping[str, str], value: Any) -> Iterator[OldBatch]:
         place = self.names.slot(groups)
@@ -146,7 +141,7 @@ class Decoder:
             )
             return
         bay_id, slot = place
-        if (bay := self._known(bay_id, where)) is None:
+        if (bay := self._bays.get(bay_id)) is None:
             return
         record = self._record(where, value)
         if record is _MISSING:
@@ -179,7 +174,7 @@ class Decoder:
                 raise _UnfitError("frame.camera: neither the record nor the field's name says it")
             camera = bay.cameras.get(old_camera)
             if camera is None:
-                raise _UnfitError(f"camera {old_camera} is none of the bay's: name it under bays, cameras")
+                raise _UnfitError(f"camera {old_camera[:60]} is none of the bay's: name it under bays, cameras")
             captured_at = None
             if paths.captured_at is not None:
                 captured_at = self._time("frame.captured_at", _value(record, "frame.captured_at", paths.captured_at))
@@ -269,7 +264,7 @@ class Decoder:
                 self._problems.add(
                     "a key names no batch of a bay of the mapping: batch_id.form, batch_id.time, bays", where
                 )
-            elif record is not _MISSING and (bay := self._known(place[0], where)) is not None:
+            elif record is not _MISSING and (bay := self._bays.get(place[0])) is not None:
                 found = _at(record, floor.blocks)
                 if found is _MISSING:
                     self._problems.add(f"floor.blocks: there is no {floor.blocks}", where)
@@ -277,8 +272,8 @@ class Decoder:
                 blocks = self._block_list(where, bay, found)
                 yield OldBatch(*place, None, blocks, self._published(where, record, floor.published_at))
 
-    def _block_list(self, where: str, bay: _Bay, found: Any) -> tuple[OldBlock, ...]:
-        blocks: dict[str, OldBlock] = {}
+    def _block_list(self, where: str, bay: _Bay, found: Any) -> tuple[FloorBlock, ...]:
+        blocks: dict[str, FloorBlock] = {}
         for number, item in enumerate(self._items(where, "floor.blocks", found)):
             block = self._block(f"{where} block {number}", bay, item)
             if block is None:
@@ -289,7 +284,7 @@ class Decoder:
             blocks[block.block_id] = block
         return tuple(blocks.values())
 
-    def _block(self, where: str, bay: _Bay, item: Any) -> OldBlock | None:
+    def _block(self, where: str, bay: _Bay, item: Any) -> FloorBlock | None:
         assert self._mapping.floor is not None  # noqa: S101 - the caller asked
         paths = self._mapping.floor.block
         try:
@@ -316,7 +311,7 @@ class Decoder:
             if paths.yaw is not None:
                 turned = _number("floor.block.yaw", _value(item, "floor.block.yaw", paths.yaw))
                 yaw = bay.yaw(turned if self._mapping.units.angle == "deg" else math.degrees(turned))
-            return OldBlock(
+            return FloorBlock(
                 _identity(item, paths.id, _LONGEST_TRACK_ID - len(f"{bay.config.bay_id}-.old")),
                 self._class(_text(item, "floor.block.class_name", paths.class_name)),
                 self._stage(bay, item, "floor.block.stage", paths.stage),
@@ -348,7 +343,7 @@ class Decoder:
     def _class(self, old: str) -> str:
         ours = self._classes.get(old, old)
         if ours not in self._known_classes:
-            raise _UnfitError(f"class {old[:60]!a} is none of ours: name it under names.classes")
+            raise _UnfitError(f"class {old[:60]!r} is none of ours: name it under names.classes")
         return ours
 
     def _stage(self, bay: _Bay, item: Any, name: str, path: str | None) -> str | None:
@@ -359,7 +354,7 @@ class Decoder:
             raise _UnfitError(f"{name}: {type(found).__name__} where a text is wanted")
         ours = self._mapping.names.stages.get(found, found)
         if ours not in bay.stages:
-            raise _UnfitError(f"stage {found[:60]!a} is none of the bay's: name it under names.stages")
+            raise _UnfitError(f"stage {found[:60]!r} is none of the bay's: name it under names.stages")
         return ours
 
     def _published(self, where: str, record: Any, path: str | None) -> datetime | None:
@@ -398,18 +393,15 @@ class Decoder:
             return None
         if floor.batch_id is not None and isinstance(batch := _at(record, floor.batch_id), str) and batch:
             return self.names.slot({"batch_id": batch})
-        bay = _at(record, floor.bay) if floor.bay is not None else next(iter(self._old_names), None)
         time = _at(record, floor.time) if floor.time is not None else _MISSING
-        if bay not in self._old_names or time is _MISSING:
+        bay = _at(record, floor.bay) if floor.bay is not None else self._only_bay
+        bay_id = self._old_names.get(bay) if isinstance(bay, str) else None
+        if bay_id is None or time is _MISSING:
             return None
         try:
-            return self._old_names[str(bay)], self._time("floor.time", time)
+            return bay_id, self._time("floor.time", time)
         except _UnfitError:
             return None
-
-    @property
-    def _old_names(self) -> dict[str, str]:
-        return {old.name or bay_id: bay_id for bay_id, old in self._mapping.bays.items()}
 
     def _record(self, where: str, value: Any, *, plain: bool = False) -> Any:
         """A value of Redis as plain data; `_MISSING` where it is none. A `plain` one may be text, as a status is."""

@@ -1,12 +1,12 @@
 """What the models saw of a batch, as the old system's hash and message hold it: `legacy.decoding` the other way."""
 
-import json
 from collections.abc import Mapping as AnyMapping
 from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import numpy as np
+import orjson
 
 from bays import BayConfig, slot_of
 from inference.types import CameraObservation, DetectedObject, Observation
@@ -15,6 +15,7 @@ from legacy.mapping import Mapping
 from legacy.templates import OldNames
 
 _PIXEL_DIGITS, _SHARE_DIGITS = 2, 4
+_SLOT_FORMAT = "%Y%m%d-%H%M%S"
 
 
 class Encoder:
@@ -42,12 +43,12 @@ class Encoder:
             slot=slot_text(slot),
             owner_key=self._names.fill(redis.owner_key, bay_id),
             last_key=self._names.fill(redis.last_key, bay_id),
-            key=self._names.fill(redis.key, bay_id, slot),
-            fields=self._fields(observation, slot),
+            hashes=self._hashes(observation, slot),
             channel=redis.channel,
             message=self._message(observation, slot),
             consumers=self._mapping.bridge.consumers,
             expires_s=redis.expires_s or 0,
+            is_whole=redis.is_of_one_batch,
         )
 
     def _message(self, observation: Observation, slot: datetime) -> str:
@@ -61,16 +62,21 @@ class Encoder:
             _put(message, paths.count, len(observation.cameras))
         return _json(message)
 
-    def _fields(self, observation: Observation, slot: datetime) -> dict[str, str]:
-        redis, bay_id = self._mapping.redis, self._bay.bay_id
+    def _hashes(self, observation: Observation, slot: datetime) -> dict[str, dict[str, str]]:
+        """Fields and their values by key: of one hash, but where every camera has one."""
+        redis, bay_id, paths = self._mapping.redis, self._bay.bay_id, self._mapping.frame
         frames = {self._old_camera(frame.camera_name): self._frame(frame, slot) for frame in observation.cameras}
-        if self._mapping.frame.frames is None:
-            return {self._names.fill(redis.field, bay_id, slot, camera): _json(one) for camera, one in frames.items()}
+        hashes: dict[str, dict[str, str]] = {}
+        if paths.frames is None:
+            for camera, frame in frames.items():
+                fields = hashes.setdefault(self._names.fill(redis.key, bay_id, slot, camera), {})
+                fields[self._names.fill(redis.field, bay_id, slot, camera)] = _json(frame)
+            return hashes
         record: dict[str, Any] = {}
-        _put(record, self._mapping.frame.frames, list(frames.values()))
-        if self._mapping.frame.published_at is not None:
-            _put(record, self._mapping.frame.published_at, self._time(datetime.now(UTC)))
-        return {self._names.fill(redis.field, bay_id, slot): _json(record)}
+        _put(record, paths.frames, list(frames.values()))
+        if paths.published_at is not None:
+            _put(record, paths.published_at, self._time(datetime.now(UTC)))
+        return {self._names.fill(redis.key, bay_id, slot): {self._names.fill(redis.field, bay_id, slot): _json(record)}}
 
     def _frame(self, frame: CameraObservation, slot: datetime) -> dict[str, Any]:
         paths, camera, record = self._mapping.frame, self._old_camera(frame.camera_name), dict[str, Any]()
@@ -94,7 +100,7 @@ class Encoder:
         if paths.polygon is not None:
             points = None
             if found.polygon is not None:
-                points = (found.polygon.astype(np.float64) * scale).round(self._digits).tolist()
+                points = (found.polygon.astype(np.float64) * scale).round(self._digits)
             _put(record, paths.polygon, points)
         if paths.stage is not None:
             _put(record, paths.stage, None if found.stage is None else self._stages.get(found.stage, found.stage))
@@ -134,8 +140,8 @@ class Encoder:
             return round(moment.timestamp() * 1000)
         if form == "epoch_s":
             return round(moment.timestamp(), 3)
-        local = moment.astimezone(self._zone).replace(tzinfo=None)
-        return local.isoformat(timespec="milliseconds") if form == "iso" else local.strftime(form)
+        local = moment.astimezone(self._zone)
+        return local.replace(tzinfo=None).isoformat(timespec="milliseconds") if form == "iso" else local.strftime(form)
 
     def _old_camera(self, name: str) -> str:
         return self._cameras.get(name, name)
@@ -143,7 +149,16 @@ class Encoder:
 
 def slot_text(slot: datetime) -> str:
     """A slot as both sides compare it: YYYYmmdd-HHMMSS in UTC."""
-    return f"{slot.astimezone(UTC):%Y%m%d-%H%M%S}"
+    return slot.astimezone(UTC).strftime(_SLOT_FORMAT)
+
+
+def slot_of_text(text: str) -> datetime | None:
+    """The other way (aware, UTC); None where it is no slot."""
+    try:
+        slot = datetime.strptime(text, _SLOT_FORMAT).replace(tzinfo=UTC)
+    except ValueError:
+        return None
+    return slot if slot_text(slot) == text else None
 
 
 def _reversed(theirs_to_ours: AnyMapping[str, str]) -> dict[str, str]:
@@ -162,4 +177,6 @@ def _put(record: dict[str, Any], path: str, value: Any) -> None:
 
 
 def _json(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    # An outline is written from its array: as lists of lists it would take ten times as long, and rouse the
+    # collector of garbage.
+    return orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY).decode()

@@ -18,8 +18,9 @@ import shapely
 from bay_observation.errors import HistoryError
 from bays import BayConfig
 from fusion.blocks import area_of
+from legacy.areas import footprint
 from legacy.checking import problem_lines, problem_list
-from legacy.records import OldBatch, OldBlock, Problems
+from legacy.records import FloorBlock, OldBatch, Problems
 from tracking.history import History
 from tracking.history.imports import Imported, first_own_slot, write_imported
 from tracking.history.schema import span_of
@@ -113,6 +114,8 @@ def import_batches(
         slots = held.get(batch.bay_id)
         if slots is not None:
             known = slots.get(batch.slot)
+            if known is not None and None not in (known.blocks, batch.blocks) and known.blocks != batch.blocks:
+                problems.add("two floors of one slot differ: the one that is read last counts", _place(batch))
             slots[batch.slot] = _slim(batch if known is None else known.joined(batch))
     reports: dict[str, BayImport] = {}
     for bay_id, slots in held.items():
@@ -122,6 +125,10 @@ def import_batches(
     if not reports and not len(problems):
         raise HistoryError("nothing was read: no key is one of the mapping's; `bay-observation legacy check` says more")
     return ImportReport(reports, problems)
+
+
+def _place(batch: OldBatch) -> str:
+    return f"{batch.bay_id} {batch.slot:%Y-%m-%d %H:%M} UTC"
 
 
 def _slim(batch: OldBatch) -> OldBatch:
@@ -162,7 +169,7 @@ def _import_bay(bay: BayConfig, slots: AnyMapping[datetime, OldBatch], history: 
 class _Standing:
     """An open stay."""
 
-    block: OldBlock
+    block: FloorBlock
     since: datetime
     standing_since: datetime
     last_seen: datetime
@@ -183,7 +190,7 @@ class _Fold:
     counts: dict[datetime, tuple[int, int]] = field(default_factory=dict)
     ignored: int = 0
     _open: dict[str, _Standing] = field(default_factory=dict)
-    _areas: dict[str, tuple[OldBlock, str | None]] = field(default_factory=dict)
+    _areas: dict[str, tuple[FloorBlock, str | None]] = field(default_factory=dict)
 
     def follow(self, batch: OldBatch) -> None:
         """Take a batch, later than those before."""
@@ -206,7 +213,7 @@ class _Fold:
             standing = self._open[block_id]
             self._close(block_id, standing.absent_since or end)
 
-    def _see(self, block: OldBlock, area: str, slot: datetime, *, is_first: bool) -> None:
+    def _see(self, block: FloorBlock, area: str, slot: datetime, *, is_first: bool) -> None:
         standing = self._open.get(block.block_id)
         if standing is None:
             self._begin(block, area, slot, "initial" if is_first else "appeared")
@@ -224,7 +231,7 @@ class _Fold:
         if block.stage != old.stage:
             self._happened("stage_changed", block.block_id, slot, standing, block, area=area)
 
-    def _begin(self, block: OldBlock, area: str, slot: datetime, kind: str) -> None:
+    def _begin(self, block: FloorBlock, area: str, slot: datetime, kind: str) -> None:
         self._open[block.block_id] = _Standing(block, slot, slot, slot, area)
         track = self.tracks.get(block.block_id)
         if track is None:
@@ -282,7 +289,7 @@ class _Fold:
         block_id: str,
         slot: datetime,
         before: _Standing | None = None,
-        after: OldBlock | None = None,
+        after: FloorBlock | None = None,
         *,
         area: str | None = None,
         time: datetime | None = None,
@@ -308,7 +315,7 @@ class _Fold:
         # Not to end in a number: the tracker counts on from the highest of them.
         return f"{self.bay.bay_id}-{block_id}.old"
 
-    def _area(self, block: OldBlock) -> str | None:
+    def _area(self, block: FloorBlock) -> str | None:
         """The area that a block stands in; None where tracking ignores it. Looked up again only where it moved."""
         known = self._areas.get(block.block_id)
         if known is not None and math.hypot(block.x - known[0].x, block.y - known[0].y) <= _CREEP_M:
@@ -318,15 +325,6 @@ class _Fold:
             name = None
         self._areas[block.block_id] = (block, name)
         return name
-
-
-def footprint(block: OldBlock) -> shapely.Polygon:
-    """The outline on the floor, metres."""
-    c, s = math.cos(math.radians(block.yaw)), math.sin(math.radians(block.yaw))
-    a, b = block.length / 2, block.width / 2
-    return shapely.Polygon(
-        [(block.x + c * u - s * v, block.y + s * u + c * v) for u, v in ((-a, -b), (a, -b), (a, b), (-a, b))]
-    )
 
 
 def _plain(value: object) -> object:

@@ -6,6 +6,9 @@ is turned into `legacy.records` by `legacy.decoding`, and the other way by `lega
 
 import json
 import re
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -22,6 +25,10 @@ PLACEHOLDERS = ("batch_id", "bay", "time", "camera")
 
 _MOST_BYTES = 1_000_000
 _PLACEHOLDER = re.compile(r"\{(\w*)\}")
+_A_WEEK_S = 7 * 86_400
+_TEN_YEARS_S = 3650 * 86_400
+# Of both halves of a day; day, month and the year's digits all differ.
+_SAMPLE_TIMES = (datetime(2025, 7, 12, 4, 50, tzinfo=UTC), datetime(2031, 11, 28, 16, 10, tzinfo=UTC))
 
 
 def _template(value: str) -> str:
@@ -83,14 +90,19 @@ class OldBay(_Strict):
 
 
 class OldRedis(_Strict):
-    """Where records lie in the old Redis, and the keys by which both sides take turns."""
+    """Where records lie in the old Redis, and the keys by which both sides take turns.
+
+    `old_side` is how the old producer keeps to them: it publishes through the script (`script`), or it is
+    stopped and started with each change of owner and knows nothing of them (`by_hand`).
+    """
 
     key: Template
     field: Template
     channel: Annotated[str, Field(min_length=1, max_length=200)]
-    expires_s: Annotated[int, Field(ge=1)] | None = None
+    expires_s: Annotated[int, Field(ge=1, le=_TEN_YEARS_S)] | None = None
     owner_key: Template
     last_key: Template
+    old_side: Literal["script", "by_hand"] = "script"
 
     @model_validator(mode="after")
     def _a_record_names_its_batch(self) -> Self:
@@ -100,9 +112,16 @@ class OldRedis(_Strict):
         for name in ("owner_key", "last_key"):
             if _PLACEHOLDER.findall(getattr(self, name)) != ["bay"]:
                 raise ValueError(f"{name}: {{bay}} is its one placeholder")
+        if self.owner_key == self.last_key:
+            raise ValueError("last_key: owner_key is the same key")
         if self.expires_s is not None and not {"batch_id", "time"} & set(_PLACEHOLDER.findall(self.key)):
             raise ValueError("expires_s: a hash that holds every batch must not expire; write null")
         return self
+
+    @property
+    def is_of_one_batch(self) -> bool:
+        """Whether a hash holds one batch, or a part of it, and no other."""
+        return "{batch_id}" in self.key or ("{bay}" in self.key and "{time}" in self.key)
 
 
 class BatchName(_Strict):
@@ -118,6 +137,8 @@ class BatchName(_Strict):
             raise ValueError("form: {bay} and {time} are its placeholders")
         if any(part not in self.time for part in ("%H", "%M", "%d", "%m")) or not re.search("%[Yy]", self.time):
             raise ValueError("time: a slot needs %Y (or %y), %m, %d, %H and %M")
+        if not _is_read_back(self.time):
+            raise ValueError("time: what it writes it does not read back")
         return self
 
 
@@ -130,6 +151,11 @@ class Message(_Strict):
     done: str = "completed"
     constants: dict[Path_, str] = Field(default_factory=dict)
 
+    @model_validator(mode="after")
+    def _paths_are_apart(self) -> Self:
+        _refuse_shared((self.batch_id, self.status, self.count, *self.constants))
+        return self
+
 
 class FrameRecord(_Strict):
     """Paths within a record of a frame, or of all frames of a batch."""
@@ -141,6 +167,14 @@ class FrameRecord(_Strict):
     published_at: Path_ | None = None
     constants: dict[Path_, Template] = Field(default_factory=dict)
 
+    @model_validator(mode="after")
+    def _paths_are_apart(self) -> Self:
+        of_frame = (self.camera, self.captured_at, self.objects, *self.constants)
+        of_record = (self.frames, self.published_at)
+        for paths in ((*of_frame, *of_record),) if self.frames is None else (of_frame, of_record):
+            _refuse_shared(paths)
+        return self
+
 
 class ObjectRecord(_Strict):
     """Paths within a detection."""
@@ -151,6 +185,11 @@ class ObjectRecord(_Strict):
     polygon: Path_ | None = None
     stage: Path_ | None = None
     stage_confidence: Path_ | None = None
+
+    @model_validator(mode="after")
+    def _paths_are_apart(self) -> Self:
+        _refuse_shared(self.model_dump().values())
+        return self
 
 
 class BlockRecord(_Strict):
@@ -193,8 +232,12 @@ class Units(_Strict):
 
     @model_validator(mode="after")
     def _time_is_known(self) -> Self:
-        if self.time not in ("iso", "epoch_s", "epoch_ms") and "%" not in self.time:
+        if self.time in ("iso", "epoch_s", "epoch_ms"):
+            return self
+        if "%" not in self.time:
             raise ValueError(f"time: {self.time!r} is none of iso, epoch_s, epoch_ms, and no pattern of strftime")
+        if not _is_read_back(self.time):
+            raise ValueError(f"time: {self.time!r} names no whole time: day and minute cannot be read back from it")
         return self
 
 
@@ -208,10 +251,10 @@ class Names(_Strict):
 class Bridge(_Strict):
     """How the bridge takes its turns; see `legacy.bridge`."""
 
-    consumers: Annotated[int, Field(ge=0)] = 1
-    wait_s: Annotated[float, Field(ge=0)] = 1800.0
+    consumers: Annotated[int, Field(ge=0, le=10_000)] = 1
+    wait_s: Annotated[float, Field(ge=0, le=_A_WEEK_S)] = 1800.0
     backlog: Annotated[int, Field(ge=1, le=100_000)] = 1008
-    behind_s: Annotated[float, Field(gt=0)] = 1200.0
+    behind_s: Annotated[float, Field(gt=0, le=_A_WEEK_S)] = 1200.0
 
 
 class Thresholds(_Strict):
@@ -247,8 +290,13 @@ class Mapping(_Strict):
 
     @model_validator(mode="after")
     def _parts_fit(self) -> Self:
-        if self.frame.camera is None and "{camera}" not in self.redis.key + self.redis.field:
+        is_camera_s = "{camera}" in self.redis.key + self.redis.field
+        if self.frame.camera is None and not is_camera_s:
             raise ValueError("frame.camera: neither a field of the record nor redis.field names the camera")
+        if self.frame.frames is None and not is_camera_s:
+            raise ValueError("redis.field: without {camera} the frames of a batch have one place; or name frame.frames")
+        if self.frame.frames is not None and is_camera_s:
+            raise ValueError("frame.frames: a record that holds all frames is no camera's: take {camera} out of redis")
         names = [old.name or bay_id for bay_id, old in self.bays.items()]
         if doubled := sorted({name for name in names if names.count(name) > 1}):
             raise ValueError(f"bays: two of them have the old name {', '.join(doubled)}")
@@ -263,6 +311,30 @@ class Mapping(_Strict):
         if bay_id not in self.bays:
             raise ConfigError(f"the mapping has no bay {bay_id}: add it under bays; it has {', '.join(self.bays)}")
         return self.bays[bay_id].name or bay_id
+
+
+def _refuse_shared(paths: Iterable[str | None]) -> None:
+    """Refuse a place of a record that has two meanings, or lies within another one.
+
+    Raises:
+        ValueError: with both.
+    """
+    places = sorted(tuple(path.split(".")) for path in paths if path is not None)
+    for one, other in pairwise(places):
+        if other[: len(one)] == one:
+            raise ValueError(
+                f"{'.'.join(other)} is the same place as {'.'.join(one)}, or lies within it:"
+                " write null for what the old side does not have"
+            )
+
+
+def _is_read_back(pattern: str) -> bool:
+    """Whether times, to the minute, come back from a pattern of strftime."""
+    try:
+        read = [datetime.strptime(time.strftime(pattern), pattern).replace(tzinfo=UTC) for time in _SAMPLE_TIMES]
+    except ValueError:
+        return False
+    return all(abs(back - time) < timedelta(minutes=1) for back, time in zip(read, _SAMPLE_TIMES, strict=True))
 
 
 def mapping_path() -> Path:

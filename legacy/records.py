@@ -7,6 +7,10 @@ from datetime import datetime
 
 Ring = tuple[tuple[float, float], ...]
 
+_LONGEST_WHAT, _LONGEST_WHERE = 400, 300
+_MOST_KINDS = 300
+_MORE_KINDS = "more kinds of faults than are listed: mend the first ones, then run it again"
+
 
 @dataclass(frozen=True, slots=True)
 class OldObject:
@@ -30,8 +34,8 @@ class OldFrame:
 
 
 @dataclass(frozen=True, slots=True)
-class OldBlock:
-    """A block on the floor: centre, sides and height in metres, floor frame.
+class FloorBlock:
+    """A block on the floor, of either side: centre, sides and height in metres, floor frame.
 
     `length` runs along `yaw`, which is in degrees counter-clockwise from x.
     """
@@ -58,7 +62,7 @@ class OldBatch:
     bay_id: str
     slot: datetime
     frames: tuple[OldFrame, ...] | None = None
-    blocks: tuple[OldBlock, ...] | None = None
+    blocks: tuple[FloorBlock, ...] | None = None
     published_at: datetime | None = None
 
     def joined(self, other: "OldBatch") -> "OldBatch":
@@ -84,7 +88,10 @@ class Problem:
 
 @dataclass
 class Problems:
-    """What does not fit, counted by kind: a month of a wrong unit is one line."""
+    """What does not fit, counted by kind: a month of a wrong unit is one line.
+
+    Texts of the old system are part of both; a terminal gets nothing of them that it would obey, nor endless ones.
+    """
 
     _counts: Counter[str] = field(default_factory=Counter)
     _first: dict[str, str] = field(default_factory=dict)
@@ -96,11 +103,23 @@ class Problems:
             what: the fault and its remedy, in words that are the same for every one of its kind.
             where: key, line, field.
         """
+        what = printable(what, _LONGEST_WHAT)
+        if what not in self._counts and len(self._counts) >= _MOST_KINDS:
+            what = _MORE_KINDS
         self._counts[what] += 1
-        self._first.setdefault(what, where)
+        self._first.setdefault(what, printable(where, _LONGEST_WHERE))
 
     def __iter__(self) -> Iterator[Problem]:
         return iter([Problem(what, count, self._first[what]) for what, count in self._counts.items()])
 
     def __len__(self) -> int:
         return len(self._counts)
+
+
+def printable(text: str, longest: int) -> str:
+    """A text of the old system for a person: cut to a length, escaped where it does not print."""
+    if len(text) > longest:
+        text = text[: longest - 1] + "…"
+    if text.isprintable():
+        return text
+    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)

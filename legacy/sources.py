@@ -7,19 +7,21 @@ are no text. `bay-observation legacy dump` writes the second form.
 
 import base64
 import binascii
+import codecs
 import csv
 import json
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from collections.abc import Mapping as AnyMapping
+from datetime import datetime
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from bay_observation.errors import ConfigError
+from bay_observation.errors import BayObservationError, ConfigError
 from legacy.decoding import MOST_RECORD_BYTES, Decoder
 from legacy.mapping import Mapping
 from legacy.pickles import read_pickle
-from legacy.records import OldBatch, Problems
+from legacy.records import FloorBlock, OldBatch, Problems
 
 if TYPE_CHECKING:
     from legacy.connection import OldSide
@@ -27,11 +29,14 @@ if TYPE_CHECKING:
 _MOST_DOCUMENT_BYTES = 512 * 2**20
 _MOST_LINE_BYTES = 2 * MOST_RECORD_BYTES
 _MOST_FIELDS = 100_000
+_LOOKED_AT_BYTES = 2**20
 _SUFFIXES = (".json", ".jsonl", ".csv", ".pkl", ".pickle")
 
 
 def batches_of(sources: Iterable[Path], decoder: Decoder, mapping: Mapping, problems: Problems) -> Iterator[OldBatch]:
     """What files hold, record for record; a batch may come in several parts.
+
+    A file that cannot be read at all is noted and left out, as a record is.
 
     Args:
         sources: files, or folders that are searched for them.
@@ -40,23 +45,25 @@ def batches_of(sources: Iterable[Path], decoder: Decoder, mapping: Mapping, prob
         problems: where to note what does not fit.
 
     Raises:
-        ConfigError: a file cannot be read at all, with the remedy.
+        ConfigError: a source is not there, or is no file of these kinds.
     """
+    tables: list[Path] = []
     for path in _files(sources):
-        suffix = path.suffix.lower()
+        if path.suffix.lower() == ".csv":
+            tables.append(path)
+            continue
         try:
-            if suffix == ".csv":
-                yield from _rows(path, decoder, mapping, problems)
-            elif suffix in (".pkl", ".pickle"):
+            if path.suffix.lower() in (".pkl", ".pickle"):
                 yield from _documents(path, decoder)
-            else:
-                for key, fields in _hashes(path, problems):
-                    if not decoder.knows_key(key):
-                        problems.add("a key is none of the mapping's: redis.key, floor.key", f"{path}: {key[:200]}")
-                    else:
-                        yield from decoder.hash(key, fields)
-        except OSError as error:
-            raise ConfigError(f"{path}: cannot be read: {error.strerror or error}") from error
+                continue
+            for key, fields in _hashes(path, problems):
+                if not decoder.knows_key(key):
+                    problems.add("a key is none of the mapping's: redis.key, floor.key", f"{path}: {key}")
+                else:
+                    yield from decoder.hash(key, fields)
+        except (_UnreadableError, BayObservationError, OSError) as error:
+            problems.add(_fault(path, error), str(path))
+    yield from _rows(tables, decoder, mapping, problems)
 
 
 def live_batches(old: "OldSide", decoder: Decoder, problems: Problems) -> Iterator[OldBatch]:
@@ -71,7 +78,7 @@ def live_batches(old: "OldSide", decoder: Decoder, problems: Problems) -> Iterat
 
 def dump_line(key: str, fields: AnyMapping[str, bytes]) -> str:
     """A hash as one line of a dump."""
-    return json.dumps({"key": key, "value": {name: _text(value) for name, value in fields.items()}}, ensure_ascii=False)
+    return json.dumps({"key": key, "value": {name: _text(value) for name, value in fields.items()}})
 
 
 def _text(value: bytes) -> str | dict[str, str]:
@@ -81,14 +88,27 @@ def _text(value: bytes) -> str | dict[str, str]:
         return {"base64": base64.b64encode(value).decode()}
 
 
+class _UnreadableError(Exception):
+    """Why a file cannot be read at all, with the remedy."""
+
+
+def _fault(path: Path, error: Exception) -> str:
+    """The same words for every file that has it."""
+    said = error.strerror or str(error) if isinstance(error, OSError) else str(error)
+    return f"a file cannot be read: {said.removeprefix(f'{path}: ')}"
+
+
 def _files(sources: Iterable[Path]) -> Iterator[Path]:
     for source in sources:
         if source.is_dir():
-            yield from (path for path in sorted(source.rglob("*")) if path.suffix.lower() in _SUFFIXES)
-        elif source.suffix.lower() in _SUFFIXES:
-            yield source
-        else:
+            found = sorted(path for path in source.rglob("*") if path.suffix.lower() in _SUFFIXES)
+            yield from (path for path in found if path.is_file())
+        elif source.suffix.lower() not in _SUFFIXES:
             raise ConfigError(f"{source}: {', '.join(_SUFFIXES)} are read: name a dump as one of them, or a folder")
+        elif not source.is_file():
+            raise ConfigError(f"{source}: No such file")
+        else:
+            yield source
 
 
 def _hashes(path: Path, problems: Problems) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -97,17 +117,21 @@ def _hashes(path: Path, problems: Problems) -> Iterator[tuple[str, dict[str, Any
         if first is None:
             return
         document = _json(first)
-        if isinstance(document, dict) and isinstance(document.get("key"), str) and "value" in document:
+        if path.suffix.lower() == ".jsonl" or (
+            isinstance(document, dict) and isinstance(document.get("key"), str) and "value" in document
+        ):
             yield from _lines(path, file, first, problems)
             return
-        size = path.stat().st_size
-        if size > _MOST_DOCUMENT_BYTES:
-            raise ConfigError(f"{path}: one document of {size} bytes: write it as lines (bay-observation legacy dump)")
-        document = _json(path.read_bytes())
+    size = path.stat().st_size
+    if size > _MOST_DOCUMENT_BYTES:
+        raise _UnreadableError("one document of more than 512 MB: write it as lines (bay-observation legacy dump)")
+    document = _json(path.read_bytes())
     if not isinstance(document, dict):
-        raise ConfigError(f"{path}: no dump: an object {{key: {{field: value}}}}, or a line for each key")
+        raise _UnreadableError(
+            "no dump, or half of one: an object {key: {field: value}}, or a line for each key, is wanted"
+        )
     for key, value in document.items():
-        if (found := _fields(f"{path}: {key[:200]}", value, problems)) is not None:
+        if (found := _fields(f"{path}: {key}", value, problems)) is not None:
             yield key, found
 
 
@@ -117,7 +141,7 @@ def _first_line(path: Path, file: IO[bytes]) -> bytes | None:
             return line.removeprefix(b"\xef\xbb\xbf")
     if path.stat().st_size:
         return None
-    raise ConfigError(f"{path}: is empty")
+    raise _UnreadableError("it is empty")
 
 
 def _lines(path: Path, file: IO[bytes], first: bytes, problems: Problems) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -133,7 +157,7 @@ def _lines(path: Path, file: IO[bytes], first: bytes, problems: Problems) -> Ite
             key = document.get("key") if isinstance(document, dict) else None
             if not isinstance(key, str):
                 problems.add('a line is no JSON object {"key": ..., "value": ...}', where)
-            elif (found := _fields(f"{where} {key[:200]}", document.get("value"), problems)) is not None:
+            elif (found := _fields(f"{where} {key}", document.get("value"), problems)) is not None:
                 yield key, found
         number, line = number + 1, file.readline(_MOST_LINE_BYTES + 1)
 
@@ -167,21 +191,41 @@ def _json(content: bytes) -> Any:
         return None
 
 
-def _rows(path: Path, decoder: Decoder, mapping: Mapping, problems: Problems) -> Iterator[OldBatch]:
-    """Rows that follow one another and name the same batch come as one."""
+def _rows(paths: Sequence[Path], decoder: Decoder, mapping: Mapping, problems: Problems) -> Iterator[OldBatch]:
+    """Rows of all tables, in whatever order they are, batch for batch."""
+    floors: dict[tuple[str, datetime], dict[str, FloorBlock]] = {}
+    for path in paths:
+        try:
+            for where, row in _rows_of(path, mapping, problems):
+                part = decoder.row(where, row)
+                if part is not None:
+                    _add(floors.setdefault((part.bay_id, part.slot), {}), part.blocks or (), where, problems)
+        except (_UnreadableError, OSError) as error:
+            problems.add(_fault(path, error), str(path))
+    for (bay_id, slot), blocks in floors.items():
+        yield OldBatch(bay_id, slot, None, tuple(blocks.values()))
+
+
+def _add(floor: dict[str, FloorBlock], blocks: Iterable[FloorBlock], where: str, problems: Problems) -> None:
+    for block in blocks:
+        if floor.setdefault(block.block_id, block) != block:
+            problems.add("floor.block.id: two blocks of a batch have the same; the first one counts", where)
+
+
+def _rows_of(path: Path, mapping: Mapping, problems: Problems) -> Iterator[tuple[str, dict[str, str]]]:
+    """The rows of one table, with their place."""
     if mapping.floor is None:
-        raise ConfigError(f"{path}: the mapping has no floor, whose paths are the columns of a CSV file")
+        raise _UnreadableError("the mapping has no floor, whose paths are the columns of a CSV file")
     csv.field_size_limit(min(sys.maxsize, 2**24))
+    if not _is_utf8(path):
+        problems.add("a CSV file is not UTF-8 (is it a spreadsheet's export in CP949?): save it as UTF-8", str(path))
     # What is not UTF-8 becomes surrogates, which no name has: the row is reported, and the next one read.
     with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
         reader = csv.DictReader(file, restval="")
         columns = [name for name in mapping.floor.block.model_dump().values() if name is not None]
         missing = [name for name in columns if name not in (reader.fieldnames or ())]
         if missing:
-            raise ConfigError(
-                f"{path}: no column {', '.join(missing)}: name the columns under floor.block in the mapping"
-            )
-        held: OldBatch | None = None
+            raise _UnreadableError(f"no column {', '.join(missing)}: name the columns under floor.block in the mapping")
         while True:
             try:
                 row = next(reader, None)
@@ -189,26 +233,18 @@ def _rows(path: Path, decoder: Decoder, mapping: Mapping, problems: Problems) ->
                 problems.add(f"a row is no CSV: {error}", f"{path}:{reader.line_num}")
                 continue
             if row is None:
-                break
-            part = decoder.row(f"{path}:{reader.line_num}", row)
-            if part is None:
-                continue
-            if held is not None and (held.bay_id, held.slot) == (part.bay_id, part.slot):
-                held = OldBatch(held.bay_id, held.slot, None, _both(held, part, problems, f"{path}:{reader.line_num}"))
-                continue
-            if held is not None:
-                yield held
-            held = part
-        if held is not None:
-            yield held
+                return
+            yield f"{path}:{reader.line_num}", row
 
 
-def _both(held: OldBatch, part: OldBatch, problems: Problems, where: str) -> Any:
-    known = held.blocks or ()
-    added = tuple(block for block in part.blocks or () if all(block.block_id != other.block_id for other in known))
-    if len(added) < len(part.blocks or ()):
-        problems.add("floor.block.id: two blocks of a batch have the same; the first one counts", where)
-    return (*known, *added)
+def _is_utf8(path: Path) -> bool:
+    """Whether the beginning of a file is."""
+    with path.open("rb") as file:
+        try:
+            codecs.getincrementaldecoder("utf-8")().decode(file.read(_LOOKED_AT_BYTES))
+        except UnicodeDecodeError:
+            return False
+    return True
 
 
 def _documents(path: Path, decoder: Decoder) -> Iterator[OldBatch]:

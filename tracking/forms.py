@@ -64,7 +64,7 @@ def sightings_of(blocks: Sequence[FusedBlock], slot: datetime, parameters: Track
             block.class_name,
             block.stage,
             float(block.stage_confidence),
-            bool(block.work),
+            block.working,
             _shape_weight(block),
         )
         for (x, y, long, short, yaw), block in zip(values, blocks, strict=True)

@@ -35,7 +35,7 @@ def joined(
         count += after.stage_readings
         streaks = (Streak(after.stage, count, float(count), since),)
     work = after.work_streaks
-    if after.working != before.working:
+    if after.working is not None and before.working not in (None, after.working):
         work = (Streak("work" if after.working else "rest", after.hits, float(after.hits), after.standing_since),)
     form, recent = (
         (after.form, after.recent) if reshaped else joined_form(before, after, parameters, moved=not same_place)
@@ -48,7 +48,7 @@ def joined(
         stage=stage,
         stage_streaks=streaks,
         stage_readings=max(before.stage_readings, after.stage_readings),
-        working=before.working,
+        working=after.working if before.working is None else before.working,
         work_streaks=work,
         first_seen=before.first_seen,
         hits=before.hits + after.hits,

@@ -46,6 +46,7 @@ from tracking.model import Model
 from tracking.outline import Outline, outline_of, smooth
 from tracking.parameters import TrackerParameters
 from tracking.plausibility import implausible
+from tracking.pose_drift import with_pose_drift
 from tracking.stopovers import stopover
 from tracking.types import (
     EventKind,
@@ -119,6 +120,9 @@ class Tracker:
         """
         self._refuse_what_does_not_follow(fusion_result)
         self._batch_id = fusion_result.batch_id
+        return with_pose_drift(self._followed(fusion_result), self.state.drift, fusion_result)
+
+    def _followed(self, fusion_result: FusionResult) -> TrackingResult:
         blocks = sorted(fusion_result.blocks, key=_order)
         ignored = [not self._is_tracked(block.area) for block in blocks]
         slot = self._slot(fusion_result)
@@ -212,7 +216,7 @@ class Tracker:
             last_seen=slot.time,
             stage_readings=int(block.stage is not None),
             work=dict(block.work),
-            working=bool(block.work),
+            working=block.working,
             recent=(sighting,),
             initial=first,
             not_before=self.state.believed,
@@ -222,6 +226,7 @@ class Tracker:
         time = slot.time
         area = block.area if self._is_tracked(block.area) else None
         stage = track.stage or block.stage
+        working = block.working if track.working is None else track.working
         # A confidence of 0 is one that fusion did not give.
         weight = float(block.stage_confidence) or 1.0
         outline = smooth(
@@ -236,7 +241,8 @@ class Tracker:
             class_streaks=evidence.vote(track.class_streaks, track.class_name, block.class_name, 1.0, time),
             area_streaks=evidence.vote(track.area_streaks, track.area, area, 1.0, time),
             stage_streaks=evidence.vote(track.stage_streaks, stage, block.stage, weight, time),
-            work_streaks=evidence.vote(track.work_streaks, _reading(track.working), _reading(block.work), 1.0, time),
+            work_streaks=evidence.vote(track.work_streaks, _reading(working), _reading(block.working), 1.0, time),
+            working=working,
             stage_readings=track.stage_readings + int(block.stage is not None and block.stage == stage),
             confidence=float(block.confidence),
             cameras=tuple(block.cameras),
@@ -606,7 +612,7 @@ class Tracker:
         )
 
     def _with_believed_work(self, track: Track, slot: _Slot) -> Track:
-        needed = evidence.work_readings(slot.model.rates, self.parameters, working=track.working)
+        needed = evidence.work_readings(slot.model.rates, self.parameters, working=bool(track.working))
         streak = evidence.strongest(track.work_streaks, needed)
         if streak is None:
             return track
@@ -630,14 +636,15 @@ class Tracker:
         earlier = {track.track_id: track for track in self.state.tracks}
         pairs = [(earlier[track.track_id], track.recent[-1]) for track in seen if track.track_id in earlier]
         read = [(track, one.stage) for track, one in pairs if track.stage is not None and one.stage is not None]
-        work = [(track, one) for track, one in pairs if track.working]
-        rest = [(track, one) for track, one in pairs if not track.working]
+        known = [(track, one) for track, one in pairs if None not in (track.working, one.working)]
+        work = [(track, one) for track, one in known if track.working]
+        rest = [(track, one) for track, one in known if not track.working]
         standing = sum(track.on_floor for track in self.state.tracks)
         return Lesson(
             found=slot.found,
             given_up=given_up,
             misread=(sum(bool(track.stage_streaks) and stage == track.stage for track, stage in read), len(read)),
-            overlooked=(sum(bool(track.work_streaks) and one.working for track, one in work), len(work)),
+            overlooked=(sum(bool(track.work_streaks) and bool(one.working) for track, one in work), len(work)),
             imagined=(sum(bool(track.work_streaks) and not one.working for track, one in rest), len(rest)),
             left=slot.left,
             came=slot.came,
@@ -762,5 +769,5 @@ def _outlined(track: Track, outline: Outline) -> Track:
     return changed(track, footprint=outline.footprint, height_m=outline.height_m, position_std_m=float(outline.std_m))
 
 
-def _reading(work: object) -> str:
-    return _WORK if work else _REST
+def _reading(working: bool | None) -> str | None:
+    return None if working is None else _WORK if working else _REST

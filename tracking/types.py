@@ -44,7 +44,8 @@ class EventKind(StrEnum):
     the bay's very first slot showed. CORRECTED: the block never left, though it was
     reported to have exited at the event's `time`. FLOOR_DOUBTED: the floor plan of this
     slot cannot be right (`reason` says why), and the tracks are held as they were; it
-    has no track.
+    has no track. POSE_DRIFT: a camera, or all of them, no longer hang as the bay's file
+    says, for several slots in a row (`reason` says which); it has no track.
     """
 
     INITIAL = "initial"
@@ -59,6 +60,7 @@ class EventKind(StrEnum):
     DISMISSED = "dismissed"
     CORRECTED = "corrected"
     FLOOR_DOUBTED = "floor_doubted"
+    POSE_DRIFT = "pose_drift"
 
 
 @dataclass(frozen=True)
@@ -93,7 +95,7 @@ class Sighting:
         height_m: top above the floor, metres.
         std_m: claimed standard deviation of the centre, metres.
         class_name, stage, stage_confidence: as fusion read them.
-        working: whether equipment was seen at it.
+        working: whether equipment was seen at it; None where its deck was hidden.
         shape_weight: what its sides and height count for, beside those of a block that is seen well: 0 to 1.
     """
 
@@ -108,7 +110,7 @@ class Sighting:
     class_name: str
     stage: str | None
     stage_confidence: float
-    working: bool
+    working: bool | None
     shape_weight: float = 1.0
 
 
@@ -209,8 +211,9 @@ class Track:
         confidence: of its latest sighting, 0 to 1.
         position_std_m: standard deviation of the footprint's centre, metres.
         cameras: those that saw it in its latest sighting.
-        work: equipment on it in its latest sighting, counted by class.
-        working: whether equipment is held to be on it; changes only when read otherwise several times.
+        work: equipment on it in its latest sighting, counted by class (see `FusedBlock.work`).
+        working: whether equipment is held to be on it; changes only when read otherwise several times. None while
+            its deck was never seen.
         first_seen: slot of its first sighting (aware, UTC).
         standing_since: first slot at its present place.
         last_seen: slot of its latest sighting.
@@ -249,7 +252,7 @@ class Track:
     stage_streaks: tuple[Streak, ...] = ()
     work_streaks: tuple[Streak, ...] = ()
     work: Mapping[str, int] = field(default_factory=dict)
-    working: bool = False
+    working: bool | None = False
     hits: int = 1
     misses: int = 0
     missed_since: datetime | None = None
@@ -331,6 +334,8 @@ class TrackerState:
     new track; `began` is the very first slot; `believed` the latest one whose floor plan is
     not doubted, and `doubted_since` the first of the doubted ones in a row after it. `captures` are slots, each
     with the time at which its frames were taken: the latest, and those that tracks refer to.
+    `drift` counts the slots in a row that showed a camera to be out of its pose, by its name
+    (`*` for all of them).
     """
 
     bay_id: str
@@ -342,6 +347,7 @@ class TrackerState:
     believed: datetime | None = None
     doubted_since: datetime | None = None
     captures: tuple[tuple[datetime, datetime], ...] = ()
+    drift: Mapping[str, int] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         slot = "before the first slot" if self.slot is None else f"after {self.slot:%Y-%m-%d %H:%M}"

@@ -11,7 +11,7 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from artifacts import ArtifactReference, ArtifactStore, guard_for, report_backlog
 from bay_observation import clock
-from bay_observation.errors import BayObservationError, ConfigError
+from bay_observation.errors import BayObservationError, ConfigError, InferenceError
 from bays import BayConfig, load_bay, slot_of
 from bays.capture_window import capture_window
 from capture_async.publication import Capture, publish_capture, published_capture
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 # A shared storage that hangs must not hold up the event of a capture that is published.
 _HEALTH_LIMIT_S = 10.0
+_SERVER_LIMIT_S = 2.0
 
 
 class CaptureTrigger(BaseTrigger):
@@ -152,17 +153,18 @@ class CaptureTrigger(BaseTrigger):
     async def _note_observer(self, store: ArtifactStore) -> None:
         """Leave word of this host on the store, which must neither fail nor hold up a capture."""
         from capture_async.observer_note import observer_note, write_observer_note
-        from inference.serving.client import InferenceClient, NoServerError
+        from inference.serving.client import InferenceClient
 
         try:
-            await InferenceClient(self.bay_id).health()
+            async with asyncio.timeout(_SERVER_LIMIT_S):
+                await InferenceClient(self.bay_id).health()
             served = True
-        except NoServerError:
+        except (InferenceError, TimeoutError):
             served = False
-        offsets, root = self._clock_offsets, store.root
+        offsets = self._clock_offsets
 
         def write() -> None:
-            now = datetime.now(UTC)
+            now, root = datetime.now(UTC), store.root
             note = observer_note(store.spool, self.bay_id, now, inference_server=served, clock_offsets=offsets)
             guard_for(str(root)).call(lambda: write_observer_note(root, self.bay_id, note), _HEALTH_LIMIT_S)
 

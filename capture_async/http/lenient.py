@@ -70,17 +70,33 @@ async def request_leniently(
     reader, writer = await asyncio.open_connection(address.host, address.port, ssl=address.tls, limit=_BLOCK)
     try:
         writer.write(_request(address, method, target, headers, body))
-        head, rest = await _read_head(reader, address)
-        received_at = datetime.now(UTC)
-        status, values = _parse_head(head, address)
-        collected = Body(str(address), values, max_bytes, first_part=method == "GET")
-        whole = True
-        if status not in _WITHOUT_BODY:
-            whole = await _read_body(reader, rest, values, collected)
-        return Reply(status, values, collected.content(), received_at, whole=whole)
+        return await read_reply(reader, address, max_bytes=max_bytes, first_part=method == "GET")
     finally:
         # At once: what is still under way is of no use, and a camera allows few connections.
         writer.transport.abort()
+
+
+async def read_reply(reader: asyncio.StreamReader, address: Address, *, max_bytes: int, first_part: bool) -> Reply:
+    """What comes, as far as it can be read.
+
+    Args:
+        reader: of the connection.
+        address: of the camera, for errors.
+        max_bytes: a larger answer is not read on.
+        first_part: take the first part of a multipart answer.
+
+    Raises:
+        CameraError: see `request_leniently`.
+        OSError: of the socket.
+    """
+    head, rest = await _read_head(reader, address)
+    received_at = datetime.now(UTC)
+    status, values = _parse_head(head, address)
+    collected = Body(str(address), values, max_bytes, first_part=first_part)
+    whole = True
+    if status not in _WITHOUT_BODY:
+        whole = await _read_body(reader, rest, values, collected)
+    return Reply(status, values, collected.content(), received_at, whole=whole)
 
 
 def _request(address: Address, method: str, target: str, headers: Mapping[str, str], body: bytes | None) -> bytes:

@@ -9,6 +9,7 @@ import asyncio
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import count
+from typing import Protocol
 from urllib.parse import urlsplit
 
 from capture_async.addresses import encoded_target, path_of
@@ -54,7 +55,7 @@ async def read_key_frame(
             service (no such stream), not an image, truncated, too large.
     """
     where = f"{host}:{port}"
-    connection: _Connection | None = None
+    connection: Connection | None = None
     try:
         async with asyncio.timeout(timeout):
             try:
@@ -62,7 +63,7 @@ async def read_key_frame(
                     reader, writer = await asyncio.open_connection(host, port, limit=_MAX_LINE)
             except TimeoutError as error:
                 raise CameraError(FailureReason.UNREACHABLE, f"{where}: no connection in time") from error
-            connection = _Connection(reader, writer, where, f"rtsp://{where}", authenticator)
+            connection = Connection(reader, writer, where, f"rtsp://{where}", authenticator)
             return await connection.key_frame(target)
     except TimeoutError as error:
         detail = f"{where}: no whole key frame of {path_of(target)} within {timeout:g} s"
@@ -92,11 +93,33 @@ class _Answer:
         return next((value for key, value in self.headers if key == name), "")
 
 
-class _Connection:
+class Outgoing(Protocol):
+    """What is needed of a connection's stream to the server."""
+
+    def write(self, data: bytes) -> None:
+        """Send."""
+
+    def close(self) -> None:
+        """End the connection."""
+
+    def is_closing(self) -> bool:
+        """Whether it has ended."""
+
+
+class Connection:
+    """The conversation with one server.
+
+    Args:
+        reader, writer: the two directions of the connection.
+        where: the server, for errors.
+        base: its address without path.
+        authenticator: of its streams.
+    """
+
     def __init__(
         self,
         reader: asyncio.StreamReader,
-        writer: asyncio.StreamWriter,
+        writer: Outgoing,
         where: str,
         base: str,
         authenticator: HttpAuthenticator,
@@ -111,6 +134,7 @@ class _Connection:
         self._address = base
 
     async def key_frame(self, target: str) -> KeyFrame:
+        """The first whole key frame; see `read_key_frame`, which names the errors of the connection."""
         self._address = self._base + target
         described = await self._ask("DESCRIBE", self._address, Accept="application/sdp")
         track = video_track(described.body.decode("utf-8", "replace"))

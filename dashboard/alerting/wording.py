@@ -17,7 +17,7 @@ from tracking.history.messages import BEGAN, ENDED, Outgoing
 
 _SLOT = timedelta(minutes=10)
 _LONGEST_SUBJECT = 150
-_EVENT_SEVERITY = {"camera_down": "warning", "floor_doubted": "warning"}
+_EVENT_SEVERITY = {"camera_down": "warning", "floor_doubted": "warning", "pose_drift": "warning"}
 
 
 @dataclass(frozen=True)

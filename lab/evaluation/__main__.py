@@ -53,6 +53,7 @@ _HEADINGS = (
     "height",
     "area",
     "stage",
+    "work",
     "s",
 )
 
@@ -165,6 +166,7 @@ def _cells(score: FloorScore) -> list[str]:
         number(score.height_error_m, 3, " m"),
         percent(score.area_accuracy),
         percent(score.stage_accuracy),
+        percent(score.work_accuracy),
     ]
 
 

@@ -27,6 +27,9 @@ FIGURES = (
     "class_accuracy",
     "area_accuracy",
     "stage_accuracy",
+    "work_accuracy",
+    "idle_called_worked",
+    "work_unknown",
 )
 _NEARLY_SQUARE = 1.15  # long side over short side, below which a quarter turn cannot be told
 _LEAST_STD_M = 1e-6  # where a block comes with no uncertainty
@@ -47,6 +50,8 @@ class FloorMatch:
         yaw_error_deg: 0 to 90; a quarter turn of a nearly square footprint is none.
         height_error_m: without sign, metres.
         class_right, area_right, stage_right: whether the fused block says so.
+        worked_on: whether equipment stands on it.
+        working: what the fused block says of that; None where it does not know.
     """
 
     block_id: str
@@ -60,6 +65,8 @@ class FloorMatch:
     class_right: bool
     area_right: bool
     stage_right: bool
+    worked_on: bool
+    working: bool | None
 
 
 @dataclass(frozen=True)
@@ -130,6 +137,23 @@ class FloorScore:
         """Share of the matches with the right stage."""
         return _share(sum(match.stage_right for match in self.matches), len(self.matches))
 
+    @property
+    def work_accuracy(self) -> float:
+        """Share of the matches said to be worked on or idle of which that is right."""
+        said = [match for match in self.matches if match.working is not None]
+        return _share(sum(match.working == match.worked_on for match in said), len(said))
+
+    @property
+    def idle_called_worked(self) -> float:
+        """Share of the matched idle blocks that are said to be worked on."""
+        idle = [match for match in self.matches if not match.worked_on]
+        return _share(sum(bool(match.working) for match in idle), len(idle))
+
+    @property
+    def work_unknown(self) -> float:
+        """Share of the matches of which it is not known whether they are worked on."""
+        return _share(sum(match.working is None for match in self.matches), len(self.matches))
+
     def __add__(self, other: Self) -> "FloorScore":
         return FloorScore(
             self.truth_count + other.truth_count, self.fused_count + other.fused_count, self.matches + other.matches
@@ -155,6 +179,9 @@ class FloorScore:
             ("class accuracy", percent(self.class_accuracy)),
             ("area accuracy", percent(self.area_accuracy)),
             ("stage accuracy", percent(self.stage_accuracy)),
+            ("work present or absent, right", percent(self.work_accuracy)),
+            ("idle blocks called worked on", percent(self.idle_called_worked)),
+            ("work unknown", percent(self.work_unknown)),
         ]
 
 
@@ -219,6 +246,8 @@ def _compare(true: TruthBlock, fused: FusedBlock, index: int, iou: float) -> Flo
         class_right=fused.class_name == true.class_name,
         area_right=fused.area == true.area,
         stage_right=fused.stage == true.stage,
+        worked_on=bool(true.work),
+        working=fused.working,
     )
 
 

@@ -20,12 +20,15 @@ from lab.simulation.truth import BlockTruth
 FIRST_SEED = 800
 _HOURS = (10, 13, 16)  # bay-local, one per yard in turn
 BARS = (
-    ("precision", ">=", 0.95),
-    ("recall", ">=", 0.95),
-    ("mean_iou", ">=", 0.80),
-    ("centre_error_m", "<=", 0.30),
+    ("precision", ">=", 0.98),
+    ("recall", ">=", 0.98),
+    ("mean_iou", ">=", 0.95),
+    ("centre_error_m", "<=", 0.06),
+    ("class_accuracy", ">=", 0.98),
     ("area_accuracy", ">=", 0.97),
     ("stage_accuracy", ">=", 0.95),
+    ("work_accuracy", ">=", 0.97),
+    ("idle_called_worked", "<=", 0.02),
 )
 
 

@@ -24,6 +24,7 @@ from lab.evaluation.silhouette_yard import (
     YardBlock,
     best_view,
     crowded_blocks,
+    equipped,
     placed,
     random_yard,
     with_focal,
@@ -48,6 +49,7 @@ class Case:
         off: cameras without a frame, drawn by chance.
         plans: of `silhouette_yard.PLANS`.
         crowded: small blocks close together (`silhouette_yard.crowded_blocks`).
+        equipped: equipment on decks and on the floor (`silhouette_yard.equipped`).
     """
 
     name: str
@@ -58,6 +60,7 @@ class Case:
     off: int = 0
     plans: tuple[str, ...] = ("box",)
     crowded: bool = False
+    equipped: bool = False
 
     def yard(self, seed: int) -> SilhouetteYard:
         """The yard of this kind with that seed."""
@@ -69,7 +72,8 @@ class Case:
             degraded = replace(degraded, off=tuple(str(name) for name in chosen))
         if self.crowded:
             return SilhouetteYard(bay, crowded_blocks(bay, self.count, seed), seed=seed, degraded=degraded)
-        return random_yard(bay, seed, count=self.count, degraded=degraded, plans=self.plans)
+        yard = random_yard(bay, seed, count=self.count, degraded=degraded, plans=self.plans)
+        return equipped(yard) if self.equipped else yard
 
     def counted(self, yard: SilhouetteYard) -> tuple[Sequence[YardBlock], Sequence[YardBlock]]:
         """The yard's blocks that must be found, and those that need not."""
@@ -100,6 +104,7 @@ def _bars(
     return (*bars, *_HONEST)
 
 
+_WORK_BARS = (("work_accuracy", ">=", 0.97), ("idle_called_worked", "<=", 0.02))
 _PLAN_BARS = _bars(0.97, 0.97, 0.92, 0.08)
 
 CASES = (
@@ -118,6 +123,11 @@ CASES = (
     Case("f = 2500 px, poses wrong by 0.25°", _bars(0.96, 0.96), Degraded(pose_error_deg=0.25), focal=2500.0),
     *(Case(f"plan {plan}", _PLAN_BARS, plans=(plan,)) for plan in PLANS if plan != "box"),
     Case("65 blocks close together", _bars(0.97, 0.92), count=65, crowded=True),
+    Case("equipment", _WORK_BARS, equipped=True),
+    Case("equipment, two cameras off", _WORK_BARS, off=2, equipped=True),
+    Case("equipment, poses wrong by 0.25°", _WORK_BARS, Degraded(pose_error_deg=0.25), equipped=True),
+    Case("equipment, 25 % missed", _WORK_BARS, Degraded(piece_missed=0.25), equipped=True),
+    Case("equipment, 40 blocks of any plan", _WORK_BARS, count=40, plans=PLANS, equipped=True),
 )
 
 

@@ -5,6 +5,7 @@ written out here again, from the pose convention's words and from OpenCV's disto
 formula, so that a slip on either side shows.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -39,6 +40,16 @@ _TRIES = 200_000
 _STRIP_PARTS = 8
 _SMOOTH_OVER_PX = 60.0  # along the outline: one standard deviation of the kernel that makes noise smooth
 _VERTEX_EVERY_PX = 12.0
+_PIECES = {  # metres: width, depth, height
+    "grinder": ((0.7, 1.5), (0.5, 1.0), (0.5, 1.0)),
+    "welder": ((0.8, 1.7), (0.6, 1.2), (0.8, 1.6)),
+    "step_board": ((1.2, 2.8), (0.6, 1.3), (0.8, 2.0)),
+    "pipe": ((2.0, 5.0), (0.4, 1.0), (0.3, 0.7)),
+}
+_ON_DECK = {0: 0.35, 1: 0.30, 2: 0.22, 3: 0.13}  # pieces at a block, and how often
+_ON_FLOOR, _BESIDE_BLOCKS, _NEXT_M = 36, 0.6, (0.1, 1.5)  # pieces, share of them next to a block, and how near
+_BOX_NOISE_PX = 2.0
+_LEAST_PIECE_PX2, _LEAST_PIECE_SHARE = 80.0, 0.4  # visible area and share below which a detector sees none
 _CROWD_SIDES, _CROWD_HEIGHTS = (2.0, 3.0), (3.0, 6.0)  # metres
 _CROWD_GAPS = (0.5, 0.7)  # to the nearest neighbour, as shares of a side
 _CROWD_GROUP = 4
@@ -136,6 +147,31 @@ class YardBlock:
 
 
 @dataclass(frozen=True)
+class YardPiece:
+    """A piece of equipment: an upright box on the floor or on a block's deck; metres, radians.
+
+    Attributes:
+        base: height of what it stands on.
+        on: id of the block on whose deck it stands; None for the floor.
+    """
+
+    class_name: str
+    x: float
+    y: float
+    width: float
+    depth: float
+    yaw: float
+    base: float
+    height: float
+    on: str | None = None
+
+    @property
+    def outline(self) -> YardBlock:
+        """A block on the same ground."""
+        return YardBlock(self.class_name, self.x, self.y, self.width, self.depth, self.yaw, self.height)
+
+
+@dataclass(frozen=True)
 class Degraded:
     """How the silhouettes are spoilt.
 
@@ -146,6 +182,8 @@ class Degraded:
         false: detections of nothing, as a share of the true ones.
         pose_error_deg: every camera really looks that far off the bay's file, in a direction of its own.
         off: names of cameras that gave no frame.
+        piece_missed, piece_misread: shares of the boxes of equipment that are not detected, or as another class.
+        piece_false: boxes of equipment a frame where there is none, in the mean.
     """
 
     noise_px: float = 2.0
@@ -154,19 +192,19 @@ class Degraded:
     false: float = 0.0
     pose_error_deg: float = 0.0
     off: tuple[str, ...] = ()
+    piece_missed: float = 0.1
+    piece_misread: float = 0.03
+    piece_false: float = 0.3
 
 
 @dataclass(frozen=True)
 class SilhouetteYard:
-    """Blocks on a bay's floor, and what the models would say of them.
-
-    `equipment` is class, x, y, z of each ground point, metres.
-    """
+    """Blocks and equipment on a bay's floor, and what the models would say of them."""
 
     bay: BayConfig
     blocks: tuple[YardBlock, ...]
     cranes: tuple[YardBlock, ...] = ()
-    equipment: tuple[tuple[str, float, float, float], ...] = ()
+    equipment: tuple[YardPiece, ...] = ()
     seed: int = 0
     degraded: Degraded = field(default_factory=Degraded)
 
@@ -193,13 +231,25 @@ class SilhouetteYard:
                 objects.append(detected(block.class_name, outline, rng.uniform(0.7, 0.98), block.stage))
         false = rng.binomial(len(objects), self.degraded.false)
         objects += [detected("block", _blob(lens, rng), rng.uniform(0.3, 0.7), STAGES[1]) for _ in range(false)]
-        for name, x, y, z in self.equipment:
-            pixel = project(camera, np.array([[x, y, z]]))[0]
-            if shapely.contains_xy(frame, *pixel):
-                box = np.array([pixel[0] - 9, pixel[1] - 24, pixel[0] + 9, pixel[1]])
-                objects.append(DetectedObject(name, 0.8, box.astype(np.float32)))
+        if self.equipment:
+            objects += self._equipment(camera, rng, frame)
         captured = datetime(2025, 7, 2, 1, 0, tzinfo=UTC)
         return CameraObservation(camera.name, captured, (lens.width, lens.height), tuple(objects))
+
+    def _equipment(self, camera: Camera, rng: np.random.Generator, frame: Polygon) -> list[DetectedObject]:
+        found, spoilt = [], self.degraded
+        for piece, (whole, seen) in zip(self.equipment, visible_pieces(self, camera), strict=True):
+            least = max(_LEAST_PIECE_PX2, _LEAST_PIECE_SHARE * whole.area)
+            if seen.area < least or rng.random() < spoilt.piece_missed:
+                continue
+            name = str(rng.choice(list(_PIECES))) if rng.random() < spoilt.piece_misread else piece.class_name
+            found.append(_boxed(name, np.array(seen.bounds), rng, frame))
+        for _ in range(rng.poisson(spoilt.piece_false)):
+            centre = rng.uniform((100, 100), np.array(frame.bounds[2:]) - 100)
+            half = rng.uniform(12, 50, 2)
+            box = np.concatenate([centre - half, centre + half])
+            found.append(_boxed(str(rng.choice(list(_PIECES))), box, rng, frame, most=0.6))
+        return found
 
 
 def random_yard(
@@ -281,6 +331,41 @@ def crowded_blocks(bay: BayConfig, count: int, seed: int) -> tuple[YardBlock, ..
     raise SimulationError(f"{count} blocks do not fit on {bay.layout.width:g} x {bay.layout.height:g} m of floor")
 
 
+def equipped(yard: SilhouetteYard) -> SilhouetteYard:
+    """The yard with equipment on decks, up to their edges, and on the floor, much of it right beside blocks."""
+    rng = np.random.default_rng([yard.seed, 13])
+    pieces: list[YardPiece] = []
+    blocks = []
+    for block in yard.blocks:
+        count = int(rng.choice(list(_ON_DECK), p=list(_ON_DECK.values())))
+        on_deck = [piece for _ in range(count) if (piece := _piece_on(block, rng)) is not None]
+        own = _apart(on_deck, ())
+        blocks.append(replace(block, work=dict(Counter(piece.class_name for piece in own))))
+        pieces += own
+    loose = [_piece_on_floor(yard, rng) for _ in range(_ON_FLOOR)]
+    return replace(yard, blocks=tuple(blocks), equipment=(*pieces, *_apart(loose, yard.blocks)))
+
+
+def visible_pieces(yard: SilhouetteYard, camera: Camera) -> list[tuple[BaseGeometry, Polygon]]:
+    """For every piece of equipment its whole outline, and the largest part of it that no block hides."""
+    pose, lens = placed(camera)
+    frame, eye = shapely.box(0, 0, lens.width, lens.height), np.array([pose.x, pose.y])
+    standing = [(block, silhouette(camera, block)) for block in (*yard.blocks, *yard.cranes)]
+    result: list[tuple[BaseGeometry, Polygon]] = []
+    for piece in yard.equipment:
+        whole = _hull(camera, piece.outline.parts()[0], piece.base + piece.height, piece.base)
+        seen: BaseGeometry = whole.intersection(frame)
+        for block, outline in standing:
+            if (
+                (piece.on is None or block.block_id != piece.on)
+                and seen.intersects(outline)
+                and _stands_in_front(block, piece.outline, eye)
+            ):
+                seen = seen.difference(outline)
+        result.append((whole, _largest(seen)))
+    return result
+
+
 def with_focal(bay: BayConfig, focal: float, *, distortion: bool = True) -> BayConfig:
     """The bay with other lenses: focal length in pixels, and without distortion where asked."""
     change: dict[str, object] = {"focal_px": focal} | ({} if distortion else {"distortion": (0.0,) * 5})
@@ -326,6 +411,9 @@ def project(camera: Camera, points: Floats) -> Floats:
     depth = ahead * np.cos(tilt) - offset[:, 2] * np.sin(tilt)
     down = -ahead * np.sin(tilt) - offset[:, 2] * np.cos(tilt)
     depth = np.where(depth > 0.1, depth, np.nan)
+    # Rolled clockwise, the camera sees the world turned the other way.
+    roll = np.radians(pose.roll)
+    right, down = right * np.cos(roll) + down * np.sin(roll), down * np.cos(roll) - right * np.sin(roll)
     x, y = right / depth, down / depth
     k1, k2, p1, p2, k3 = lens.distortion
     r2 = x**2 + y**2
@@ -390,8 +478,8 @@ def shaken(camera: Camera, degrees: float, rng: np.random.Generator) -> Camera:
     return camera.model_copy(update={"pose": moved})
 
 
-def _hull(camera: Camera, ring: Floats, height: float) -> Polygon:
-    low = np.column_stack([ring, np.zeros(len(ring))])
+def _hull(camera: Camera, ring: Floats, height: float, base: float = 0.0) -> Polygon:
+    low = np.column_stack([ring, np.full(len(ring), base)])
     high = np.column_stack([ring, np.full(len(ring), height)])
     starts = np.concatenate([low, high, low])
     ends = np.concatenate([np.roll(low, -1, axis=0), np.roll(high, -1, axis=0), high])
@@ -413,6 +501,55 @@ def _stands_in_front(nearer: YardBlock, farther: YardBlock, eye: Floats) -> bool
             if near.min() >= far.max() and eye @ axis > far.max():
                 return True
     return False
+
+
+def _piece_on(block: YardBlock, rng: np.random.Generator) -> YardPiece | None:
+    """A piece somewhere on the block's deck; None where it finds no room."""
+    name, (width, depth, height) = _new_piece(rng)
+    along = np.array([np.cos(block.yaw), np.sin(block.yaw)])
+    across = np.array([-along[1], along[0]])
+    for _ in range(20):
+        reach = rng.uniform(-0.5, 0.5, 2) * [block.width, block.depth]
+        x, y = np.array([block.x, block.y]) + reach[0] * along + reach[1] * across
+        piece = YardPiece(name, x, y, width, depth, rng.uniform(0, np.pi), block.height, height, block.block_id)
+        if block.footprint.contains(piece.outline.footprint):
+            return piece
+    return None
+
+
+def _piece_on_floor(yard: SilhouetteYard, rng: np.random.Generator) -> YardPiece:
+    name, (width, depth, height) = _new_piece(rng)
+    x, y = rng.uniform((1.5, 1.5), (yard.bay.layout.width - 1.5, yard.bay.layout.height - 1.5))
+    if yard.blocks and rng.random() < _BESIDE_BLOCKS:
+        rim = yard.blocks[rng.integers(len(yard.blocks))].footprint.exterior
+        reach = rng.uniform(*_NEXT_M) + max(width, depth) / 2
+        outer = Polygon(rim).buffer(reach).exterior
+        spot = outer.interpolate(rng.random(), normalized=True)
+        x, y = spot.x, spot.y
+    return YardPiece(name, float(x), float(y), width, depth, rng.uniform(0, np.pi), 0.0, height)
+
+
+def _new_piece(rng: np.random.Generator) -> tuple[str, list[float]]:
+    name = str(rng.choice(list(_PIECES)))
+    return name, [float(rng.uniform(*limits)) for limits in _PIECES[name]]
+
+
+def _apart(pieces: Sequence[YardPiece], blocks: Sequence[YardBlock]) -> list[YardPiece]:
+    """Those that touch neither a block nor one before them."""
+    taken = [block.footprint for block in blocks]
+    kept = []
+    for piece in pieces:
+        outline = piece.outline.footprint
+        if not any(outline.intersects(place) for place in taken):
+            taken.append(outline.buffer(0.05))
+            kept.append(piece)
+    return kept
+
+
+def _boxed(name: str, bounds: Floats, rng: np.random.Generator, frame: Polygon, most: float = 0.95) -> DetectedObject:
+    """A detection with these bounds, pixels, each side a little off."""
+    box = np.clip(bounds + rng.normal(0, _BOX_NOISE_PX, 4), 0, np.tile(frame.bounds[2:], 2))
+    return DetectedObject(name, float(rng.uniform(0.3, most)), box.astype(np.float32))
 
 
 def _area(footprint: Polygon, bay: BayConfig) -> str | None:

@@ -4,11 +4,13 @@ A target is a function of bytes. `SEEDS` gives each one a few inputs to start fr
 that the repository holds no corpus.
 """
 
+import asyncio
 import json
 import zlib
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import get_args
@@ -19,9 +21,17 @@ from artifacts.format import from_bytes
 from artifacts.schemas import SCHEMAS
 from bay_observation.errors import ArtifactError, CaptureError, ConfigError, InferenceError
 from bays.loading import parse_bay
+from capture_async.credentials import Credentials
+from capture_async.errors import CameraError
+from capture_async.frames.exif import read_exif
 from capture_async.frames.jpeg import read_jpeg
-from capture_async.http.authentication import parse_challenges
-from capture_async.onvif.replies import read_clock, read_media_address, read_profiles, read_reply, read_services
+from capture_async.http.authentication import HttpAuthenticator, parse_challenges
+from capture_async.http.lenient import Address, read_reply
+from capture_async.onvif import replies
+from capture_async.onvif.replies import read_clock, read_media_address, read_profiles, read_services
+from capture_async.providers.live import frame_of
+from capture_async.refusals import refusal_in
+from capture_async.rtsp.client import Connection
 from capture_async.rtsp.frame_reader import FrameReader
 from capture_async.rtsp.sdp import VideoTrack, video_track
 from inference.serving.messages import Reply, from_line
@@ -29,6 +39,7 @@ from inference.serving.messages import Reply, from_line
 Target = Callable[[bytes], None]
 
 _BATCH = "yard_20250702-071000"
+_MOST_OF_A_REPLY = 1024 * 1024
 _CAPTURE: ArtifactReference = ArtifactReference(
     "capture", "yard", _BATCH, f"observation/yard/{_BATCH}/capture.pkl", "0" * 64, 1, SCHEMAS["capture"].version
 )
@@ -81,7 +92,7 @@ def soap(data: bytes) -> None:
     )
     operation, read = readers[(data[0] if data else 0) % len(readers)]
     with suppress(CaptureError):
-        read(read_reply(operation, 200, "application/soap+xml; charset=utf-8", data[1:]))
+        read(replies.read_reply(operation, 200, "application/soap+xml; charset=utf-8", data[1:]))
 
 
 def challenges(data: bytes) -> None:
@@ -95,15 +106,51 @@ def sdp(data: bytes) -> None:
         video_track(data.decode("latin-1"))
 
 
+def http(data: bytes) -> None:
+    """The bytes of an HTTP answer, as far as they can be read; the first byte chooses whether it may have parts."""
+
+    async def read() -> None:
+        address = Address("10.0.0.1", 80)
+        reply = await read_reply(_arrived(data[1:]), address, max_bytes=_MOST_OF_A_REPLY, first_part=data[:1] < b"\x80")
+        refusal_in(reply.text)
+        _ = reply.retry_after_s, parse_challenges(reply.challenges)
+        with suppress(CameraError):
+            frame_of(reply, address)
+
+    with suppress(CaptureError, OSError):
+        _loop().run_until_complete(read())
+
+
+def rtsp(data: bytes) -> None:
+    """All that an RTSP server says on one connection, the packets too."""
+
+    async def read() -> None:
+        reader, login = _arrived(data), HttpAuthenticator(Credentials("yard", "secret"))
+        connection = Connection(reader, _Unheard(), "10.0.0.1:554", "rtsp://10.0.0.1:554", login)
+        try:
+            await connection.key_frame("/stream")
+        finally:
+            connection.close()
+
+    # As `read_key_frame` takes them for the camera's.
+    with suppress(CaptureError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, ValueError, OSError):
+        _loop().run_until_complete(read())
+
+
+def exif(data: bytes) -> None:
+    """The EXIF segment of a frame."""
+    read_exif(data)
+
+
 def rtp(data: bytes) -> None:
-    """RTP packets of a stream: a length of one byte before each; the first byte chooses the codec."""
+    """RTP packets of a stream: a length of two bytes before each; the first byte chooses the codec."""
     tracks = (VideoTrack("H264", 96, "*"), VideoTrack("H265", 96, "*"), VideoTrack("JPEG", 26, "*"))
     reader = FrameReader(tracks[(data[0] if data else 0) % len(tracks)])
     at = 1
     with suppress(CaptureError):
         while at < len(data):
-            end = at + 1 + data[at]
-            reader.push(data[at + 1 : end])
+            end = at + 2 + int.from_bytes(data[at : at + 2])
+            reader.push(data[at + 2 : end])
             at = end
 
 
@@ -121,10 +168,37 @@ TARGETS: dict[str, Target] = {
     "inference_message": inference_message,
     "soap": soap,
     "challenges": challenges,
+    "http": http,
     "sdp": sdp,
+    "rtsp": rtsp,
     "rtp": rtp,
+    "exif": exif,
     "jpeg": jpeg,
 }
+
+
+class _Unheard:
+    """A connection's other direction, of which nothing is read."""
+
+    def write(self, data: bytes) -> None: ...
+
+    def close(self) -> None: ...
+
+    def is_closing(self) -> bool:
+        return False
+
+
+def _arrived(data: bytes) -> asyncio.StreamReader:
+    """All of it has come, and the connection has ended."""
+    reader = asyncio.StreamReader(limit=64 * 1024, loop=_loop())
+    reader.feed_data(data)
+    reader.feed_eof()
+    return reader
+
+
+@cache
+def _loop() -> asyncio.AbstractEventLoop:
+    return asyncio.new_event_loop()
 
 
 def seeds(name: str) -> list[bytes]:
@@ -152,7 +226,27 @@ def _artifact_seeds() -> list[bytes]:
     return [plain_pickle.dumps(encode(value)) for value in values]
 
 
+_SDP = b"v=0\r\nm=video 0 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\na=control:trackID=1\r\n"
+_OK = b"RTSP/1.0 200 OK\r\n"
 _SEEDS: dict[str, list[bytes]] = {
+    "http": [
+        b"\x00HTTP/1.1 200 OK\r\nContent-Type: multipart/x-mixed-replace; boundary=a\r\n\r\n"
+        b"--a\r\n\r\n\xff\xd8\xff\xd9\r\n--a",
+        b'\x80HTTP/1.1 401 No\r\nTransfer-Encoding: chunked\r\nWWW-Authenticate: Basic realm="a"\r\n\r\n'
+        b"3\r\nabc\r\n0\r\n\r\n",
+        b"\x80HTTP/1.1 503 No\r\nRetry-After: 3\r\nContent-Encoding: gzip\r\nContent-Length: 3\r\n\r\nabc",
+    ],
+    "rtsp": [
+        _OK
+        + b"CSeq: 1\r\nContent-Length: %d\r\n\r\n" % len(_SDP)
+        + _SDP
+        + _OK
+        + b"CSeq: 2\r\nSession: 1\r\n\r\n"
+        + _OK
+        + b"CSeq: 3\r\n\r\n$\x00\x00\x10\x80\xe0\x00\x01\0\0\0\1\0\0\0\0\x65\x88\x84\0",
+        b'RTSP/1.0 401 No\r\nCSeq: 1\r\nWWW-Authenticate: Digest realm="a", nonce="b"\r\n\r\n',
+    ],
+    "exif": [b"Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0"],
     "reference": [
         b'{"stage": "fusion", "bay_id": "yard", "batch_id": "yard_20250702-071000", "result_path":'
         b' "fusion/yard/yard_20250702-071000/result.pkl", "sha256": "' + b"0" * 64 + b'", "size": 1, "schema": 2}'
@@ -163,7 +257,7 @@ _SEEDS: dict[str, list[bytes]] = {
         b"<Profiles token='a'><Name>m</Name></Profiles></GetProfilesResponse></s:Body></s:Envelope>"
     ],
     "challenges": [b'Digest realm="a", nonce="b", qop="auth", algorithm=MD5\nBasic realm="c"'],
-    "sdp": [b"v=0\r\nm=video 0 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\na=control:trackID=1\r\n"],
-    "rtp": [b"\x00\x10\x80\x60\x00\x01\x00\x00\x00\x01\x00\x00\x00\x00\x65\x88\x84\x00"],
+    "sdp": [_SDP],
+    "rtp": [b"\x00\x00\x10\x80\x60\x00\x01\x00\x00\x00\x01\x00\x00\x00\x00\x65\x88\x84\x00"],
     "jpeg": [b"\xff\xd8\xff\xc0\x00\x11\x08\x00\x10\x00\x10\x03\x01\x22\x00\x02\x11\x01\x03\x11\x01\xff\xd9"],
 }

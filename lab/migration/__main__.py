@@ -1,7 +1,8 @@
 """`make migration-demo`: one bay from the old system to this one and back, and every figure beside its bar.
 
     turns       shadow, new, back, new; a killed bridge and a killed Redis in between; the old consumer counts
-    comparison  simulated days with one difference planted in each
+    comparison  simulated days with one difference planted in each: both sides alike but for small errors, and a
+                real tracker's day with its own errors, each of which the truth has to bear out
     import      a month of ten bays, twice
     cost        of the bridge, for each batch, and for the DAGs without it
 
@@ -13,8 +14,9 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -24,16 +26,21 @@ from bay_observation.commands import program, run_command
 from bay_observation.errors import ConfigError, SimulationError
 from bays import load_bay
 from lab.bars import Bar, bars_table
+from lab.evaluation.tracking_days import SLOT
+from lab.evaluation.tracking_yard import Pace
+from lab.migration.borne_out import BorneOut
 from lab.migration.cost import bridge_cost, modules_without_bridge
 from lab.migration.month import import_month
-from lab.migration.planted import plant, planted_kinds, world
+from lab.migration.planted import Day, World, plant, planted_kinds, without, world
+from lab.migration.tracked import tracked_world
 from lab.migration.turns import run_turns
-from legacy.comparison import compare
+from legacy.comparison import Difference, compare
 from legacy.mapping import Thresholds
 
-_START, _STEP = datetime(2025, 7, 2, tzinfo=UTC), timedelta(minutes=10)
+_START = datetime(2025, 7, 2, tzinfo=UTC)
 _DAY = 144
-_SEEDS = (301, 302)
+_SEEDS, _TRACKED_SEEDS = (301, 302), (401, 402)
+_PACE = Pace(factor=0.5)  # so that some blocks stand all day: differences are planted in these
 
 Bars = list[Bar]
 
@@ -87,32 +94,65 @@ def _turns(folder: Path, console: Console) -> Bars:
 
 
 def _comparison(console: Console) -> Bars:
-    bay, slots = load_bay("3bay_north"), [_START + number * _STEP for number in range(_DAY)]
-    period, wanted = (slots[0], slots[-1] + _STEP), Thresholds(slots=_DAY // 2)
-    planted = named = false = impossible = 0
-    for seed in _SEEDS:
-        seen = world(bay, seed, slots)
-        false += len(compare(seen.old, seen.new, bay, wanted, period).differences)
+    bay, slots = load_bay("3bay_north"), [_START + number * SLOT for number in range(_DAY)]
+    found = {
+        "alike": _found([world(bay, seed, slots) for seed in _SEEDS], console),
+        "tracked": _found(
+            [tracked_world(bay, seed, slots, Pace(factor=0.5)) for seed in _TRACKED_SEEDS], console, errs=True
+        ),
+    }
+    bars = [Bar("kinds of planted differences", len(planted_kinds()), ">=", 20)]
+    for name, one in found.items():
+        bars += [
+            Bar(f"{name}: named, of {one.planted} planted in {one.days} days", one.named, ">=", one.planted),
+            Bar(f"{name}: differences named that are not there", one.false, "<=", 0),
+        ]
+    errors = found["tracked"].borne_out
+    console.print(f"of the tracker's own errors {errors} were named, and the truth bears them out", highlight=False)
+    return bars
+
+
+@dataclass
+class _Found:
+    """What comparisons of days came to; `borne_out` are differences that nobody planted and that are there."""
+
+    days: int
+    planted: int = 0
+    named: int = 0
+    false: int = 0
+    borne_out: int = 0
+
+
+def _found(days: Sequence[World], console: Console, *, errs: bool = False) -> _Found:
+    """Compare days as they are, then with a difference of each kind; `errs`: the new side has errors that last."""
+    result = _Found(len(days))
+    for day in days:
+        is_there = BorneOut(day).holds if errs else lambda _: False
+        said = {(one.kind, one.subject): is_there(one) for one in _compared(day.old, day.new, day)}
+        known = {difference for difference, there in said.items() if there}
+        result.borne_out += len(known)
+        result.false += len(said) - len(known)
+        apart = without(day, {subject for _, subject in said})
         for kind in planted_kinds():
+            result.planted += 1
             try:
-                made = plant(kind, seen, seed)
+                made = plant(kind, apart, result.planted)
             except SimulationError as error:
-                impossible += 1
                 console.print(f"{kind}: {error}", style="red")
                 continue
-            found = {(one.kind, one.subject) for one in compare(made.old, made.new, bay, wanted, period).differences}
-            planted += 1
-            named += (kind, made.subject) in found
-            wrong = found - {(kind, made.subject)}
-            false += len(wrong)
-            if wrong or (kind, made.subject) not in found:
-                said = "; ".join(f"{one} {subject}" for one, subject in sorted(found)) or "nothing"
-                console.print(f"seed {seed}: {kind} {made.subject} is called: {said}", style="red")
-    return [
-        Bar("kinds of planted differences", len(planted_kinds()), ">=", 20),
-        Bar(f"named, of {planted} planted in {len(_SEEDS)} days", named, ">=", planted + impossible),
-        Bar("differences named that were not planted", false, "<=", 0),
-    ]
+            named = {(one.kind, one.subject) for one in _compared(made.old, made.new, day)}
+            wrong = named - known - {(kind, made.subject)}
+            result.named += (kind, made.subject) in named
+            result.false += len(wrong)
+            if wrong or (kind, made.subject) not in named:
+                words = "; ".join(f"{one} {subject}" for one, subject in sorted(named - known)) or "nothing"
+                console.print(f"{kind} {made.subject} is called: {words}", style="red")
+    return result
+
+
+def _compared(old: Day, new: Day, day: World) -> Sequence[Difference]:
+    period = day.old[0].slot, day.old[-1].slot + SLOT
+    return compare(old, new, day.bay, Thresholds(slots=_DAY // 2), period).differences
 
 
 def _month(folder: Path, console: Console) -> Bars:

@@ -5,7 +5,7 @@ and one block in a hundred missed by chance. What is planted is known, so that w
 named, or false.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -16,26 +16,36 @@ from bays import BayConfig
 from bays.camera_model import CameraModel
 from lab.evaluation.tracking_yard import Pace, YardDays, yard_days
 from lab.simulation.objects import SimulatedBlock
-from legacy.comparison import Kind, SeenBlock, SeenFrame, SeenSlot
+from legacy.areas import TrackedFloor
+from legacy.comparison import Kind, SeenFrame, SeenSlot
+from legacy.records import FloorBlock
 
 _TAKEN = timedelta(seconds=12)
-_OLD_DONE, _NEW_DONE = timedelta(seconds=95), timedelta(seconds=140)
+OLD_DONE, NEW_DONE = timedelta(seconds=95), timedelta(seconds=140)
 _MISSED = 0.01
 _CENTRE_M, _SIDE, _HEIGHT_M, _YAW_DEG, _PIXELS = 0.08, 0.02, 0.08, 1.0, 3.0
 _LEAST_PX = 40.0
+_CONFIDENCE = 0.9
 
 Day = list[SeenSlot]
 
 
 @dataclass(frozen=True)
 class World:
-    """What both sides saw of a bay: `still` are blocks (as the yard names them) that stand all day and never change."""
+    """What both sides saw of a bay.
+
+    Attributes:
+        bay: which.
+        old, new: what each side has of each slot.
+        yard: what was there.
+        still: blocks, by the yard's names, that stand all day, never change, and have one id on each side: `ours`.
+    """
 
     bay: BayConfig
     old: Day
     new: Day
     yard: YardDays
-    still: tuple[str, ...]
+    still: Mapping[str, str]
 
     @property
     def slots(self) -> list[datetime]:
@@ -58,9 +68,9 @@ def world(bay: BayConfig, seed: int, slots: Sequence[datetime], population: int 
     pace = Pace(hourly={"appeared": 0.4, "moved": 0.5, "stage_changed": 0.4, "exited": 0.4}, daily={})
     yard = yard_days(bay, seed, slots, pace, population)
     dice = np.random.default_rng([seed, 19])
-    old = _side(bay, yard, slots, dice, prefix="O", done=_OLD_DONE)
-    new = _side(bay, yard, slots, dice, prefix="n", done=_NEW_DONE)
-    return World(bay, old, new, yard, _still(yard, slots))
+    old = side(bay, yard, slots, dice, prefix="O", done=OLD_DONE)
+    new = side(bay, yard, slots, dice, prefix="n", done=NEW_DONE)
+    return World(bay, old, new, yard, {name: f"n{name}" for name in standing_still(yard, slots)})
 
 
 def plant(kind: Kind, seen: World, seed: int) -> Planted:
@@ -73,6 +83,12 @@ def plant(kind: Kind, seen: World, seed: int) -> Planted:
     return Planted(kind, subject, old, new)
 
 
+def without(seen: World, subjects: Container[str]) -> World:
+    """The same days; in these blocks nothing is planted."""
+    still = {name: ours for name, ours in seen.still.items() if f"O{name}" not in subjects and ours not in subjects}
+    return replace(seen, still=still)
+
+
 def planted_kinds() -> tuple[Kind, ...]:
     """The kinds that can be planted."""
     return tuple(_PLANTS)
@@ -81,7 +97,7 @@ def planted_kinds() -> tuple[Kind, ...]:
 # -- two sides of one yard --------------------------------------------------------------------------
 
 
-def _side(
+def side(
     bay: BayConfig,
     yard: YardDays,
     slots: Sequence[datetime],
@@ -90,6 +106,7 @@ def _side(
     prefix: str,
     done: timedelta,
 ) -> Day:
+    """What a side has that sees everything a little wrong: `prefix` begins its ids, `done` is when it is ready."""
     models = {camera.name: CameraModel.of(camera) for camera in bay.fusion_cameras}
     boxes: dict[tuple[object, ...], dict[str, tuple[float, float, float, float]]] = {}
     seen: Day = []
@@ -110,12 +127,13 @@ def _side(
     return seen
 
 
-def _measured(block: SimulatedBlock, dice: np.random.Generator, prefix: str) -> SeenBlock:
+def _measured(block: SimulatedBlock, dice: np.random.Generator, prefix: str) -> FloorBlock:
     shift, sides = dice.normal(0, _CENTRE_M, 2), dice.normal(1, _SIDE, 2)
-    return SeenBlock(
+    return FloorBlock(
         f"{prefix}{block.block_id}",
         block.class_name,
         block.stage,
+        _CONFIDENCE,
         block.center[0] + float(shift[0]),
         block.center[1] + float(shift[1]),
         block.width_m * float(sides[0]),
@@ -140,7 +158,8 @@ def _box(model: CameraModel, block: SimulatedBlock) -> tuple[float, float, float
     return float(left), float(top), float(right), float(bottom)
 
 
-def _still(yard: YardDays, slots: Sequence[datetime]) -> tuple[str, ...]:
+def standing_still(yard: YardDays, slots: Sequence[datetime]) -> tuple[str, ...]:
+    """Blocks in an area that stand all day and never change."""
     first = {block.block_id: block for block in yard.blocks[slots[0]] if block.area is not None}
     for slot in slots[1:]:
         here = {block.block_id: block for block in yard.blocks[slot]}
@@ -163,7 +182,7 @@ def _one(seen: World, dice: np.random.Generator, *, long: bool = False) -> str:
     if long:
         shapes = {block.block_id: block for block in seen.yard.blocks[seen.slots[0]]}
         names = [one for one in names if _ratio(shapes[one]) > 1.5]
-    if len(names) < 2:
+    if not names:
         raise SimulationError("no block stands all day: give another seed")
     return str(dice.choice(names))
 
@@ -172,7 +191,7 @@ def _ratio(block: SimulatedBlock) -> float:
     return max(block.width_m, block.depth_m) / min(block.width_m, block.depth_m)
 
 
-def _with_blocks(day: Day, change: Callable[[int, SeenBlock], SeenBlock | None]) -> Day:
+def _with_blocks(day: Day, change: Callable[[int, FloorBlock], FloorBlock | None]) -> Day:
     """A day with other blocks; None takes one away."""
     return [
         replace(seen, blocks=tuple(kept for block in seen.blocks or () if (kept := change(number, block)) is not None))
@@ -195,22 +214,22 @@ def _with_frames(day: Day, change: Callable[[int, str, SeenFrame], SeenFrame | N
 
 
 def _only(
-    name: str, change: Callable[[SeenBlock], SeenBlock | None], first: int = 0, last: int = 10_000
-) -> Callable[[int, SeenBlock], SeenBlock | None]:
+    name: str, change: Callable[[FloorBlock], FloorBlock | None], first: int = 0, last: int = 10_000
+) -> Callable[[int, FloorBlock], FloorBlock | None]:
     return lambda number, block: change(block) if block.block_id == name and first <= number < last else block
 
 
 def _changed_in_new(
-    change: Callable[[SeenBlock], SeenBlock], *, long: bool = False
+    change: Callable[[FloorBlock], FloorBlock], *, long: bool = False
 ) -> Callable[[World, np.random.Generator], _Made]:
     def make(seen: World, dice: np.random.Generator) -> _Made:
         name = _one(seen, dice, long=long)
-        return f"O{name}", seen.old, _with_blocks(seen.new, _only(f"n{name}", change))
+        return f"O{name}", seen.old, _with_blocks(seen.new, _only(seen.still[name], change))
 
     return make
 
 
-def _all_old(change: Callable[[SeenBlock], SeenBlock]) -> Callable[[World, np.random.Generator], _Made]:
+def _all_old(change: Callable[[FloorBlock], FloorBlock]) -> Callable[[World, np.random.Generator], _Made]:
     return lambda seen, _: ("", _with_blocks(seen.old, lambda _, block: change(block)), seen.new)
 
 
@@ -224,11 +243,14 @@ def _middle(seen: World) -> tuple[int, int]:
 
 
 def _free_place(seen: World, first: int) -> tuple[float, float]:
-    """Floor on which nothing stands from a slot on, 8 m around."""
-    taken = np.array([(block.x, block.y) for one in seen.old[first:] for block in one.blocks or ()])
-    layout = seen.bay.layout
+    """Floor that tracking looks at, and on which no side has anything from a slot on, 8 m around."""
+    days = (*seen.old[first:], *seen.new[first:])
+    taken = np.array([(block.x, block.y) for one in days for block in one.blocks or ()])
+    layout, tracked = seen.bay.layout, TrackedFloor(seen.bay)
+    any_block = next(block for one in seen.old for block in one.blocks or ())
+    places = ((x, y) for x in np.arange(8, layout.width - 8, 2.0) for y in np.arange(5, layout.height - 5, 2.0))
     best = max(
-        ((x, y) for x in np.arange(8, layout.width - 8, 2.0) for y in np.arange(5, layout.height - 5, 2.0)),
+        (place for place in places if tracked.surely_holds(replace(any_block, x=place[0], y=place[1]))),
         key=lambda place: float(np.hypot(*(taken - place).T).min()),
     )
     return float(best[0]), float(best[1])
@@ -260,7 +282,7 @@ def _frame_missing(seen: World, dice: np.random.Generator) -> _Made:
 
 
 def _frame_extra(seen: World, dice: np.random.Generator) -> _Made:
-    name, old, new = _frame_missing(World(seen.bay, seen.new, seen.old, seen.yard, seen.still), dice)
+    name, old, new = _frame_missing(replace(seen, old=seen.new, new=seen.old), dice)
     return name, new, old
 
 
@@ -300,7 +322,7 @@ def _boxes_off(seen: World, _: np.random.Generator) -> _Made:
     return "all cameras", _with_frames(seen.old, halved), seen.new
 
 
-def _scaled(block: SeenBlock) -> SeenBlock:
+def _scaled(block: FloorBlock) -> FloorBlock:
     sides = {name: getattr(block, name) * 1000 for name in ("x", "y", "length", "width", "height")}
     return replace(block, **sides)
 
@@ -319,7 +341,7 @@ def _renamed(attribute: str) -> Callable[[World, np.random.Generator], _Made]:
         chosen = str(dice.choice(sorted(value for value, names in blocks.items() if len(names) >= 4)))
         theirs = f"old {chosen}"
 
-        def rename(_: int, block: SeenBlock) -> SeenBlock:
+        def rename(_: int, block: FloorBlock) -> FloorBlock:
             if getattr(block, attribute) != chosen:
                 return block
             return replace(block, class_name=theirs) if attribute == "class_name" else replace(block, stage=theirs)
@@ -331,27 +353,27 @@ def _renamed(attribute: str) -> Callable[[World, np.random.Generator], _Made]:
 
 def _block_missed(seen: World, dice: np.random.Generator) -> _Made:
     name = _one(seen, dice)
-    return f"O{name}", seen.old, _with_blocks(seen.new, _only(f"n{name}", lambda _: None))
+    return f"O{name}", seen.old, _with_blocks(seen.new, _only(seen.still[name], lambda _: None))
 
 
 def _block_extra(seen: World, dice: np.random.Generator) -> _Made:
     name = _one(seen, dice)
-    return f"n{name}", _with_blocks(seen.old, _only(f"O{name}", lambda _: None)), seen.new
+    return seen.still[name], _with_blocks(seen.old, _only(f"O{name}", lambda _: None)), seen.new
 
 
 def _block_stage(seen: World, dice: np.random.Generator) -> _Made:
     name, (first, last) = _one(seen, dice), _middle(seen)
     stages = sorted({block.stage for one in seen.new for block in one.blocks or () if block.stage})
 
-    def other(block: SeenBlock) -> SeenBlock:
+    def other(block: FloorBlock) -> FloorBlock:
         return replace(block, stage=next(stage for stage in stages if stage != block.stage))
 
-    return f"O{name}", seen.old, _with_blocks(seen.new, _only(f"n{name}", other, first, last))
+    return f"O{name}", seen.old, _with_blocks(seen.new, _only(seen.still[name], other, first, last))
 
 
 def _identity(seen: World, dice: np.random.Generator) -> _Made:
     name, (first, _) = _one(seen, dice), _middle(seen)
-    renamed = _only(f"n{name}", lambda block: replace(block, block_id=f"{block.block_id}bis"), first)
+    renamed = _only(seen.still[name], lambda block: replace(block, block_id=f"{block.block_id}bis"), first)
     return f"O{name}", seen.old, _with_blocks(seen.new, renamed)
 
 
@@ -366,39 +388,39 @@ def _move_missed(seen: World, dice: np.random.Generator) -> _Made:
 
 def _move_extra(seen: World, dice: np.random.Generator) -> _Made:
     name, (first, _) = _one(seen, dice), _middle(seen)
-    return f"O{name}", seen.old, _moved(seen.new, f"n{name}", _free_place(seen, 0), first)
+    return f"O{name}", seen.old, _moved(seen.new, seen.still[name], _free_place(seen, 0), first)
 
 
 def _move_time(seen: World, dice: np.random.Generator) -> _Made:
     name, (first, _) = _one(seen, dice), _middle(seen)
     place = _free_place(seen, 0)
-    return f"O{name}", _moved(seen.old, f"O{name}", place, first), _moved(seen.new, f"n{name}", place, first + 5)
+    return f"O{name}", _moved(seen.old, f"O{name}", place, first), _moved(seen.new, seen.still[name], place, first + 5)
 
 
 def _move_elsewhere(seen: World, dice: np.random.Generator) -> _Made:
     name, (first, _) = _one(seen, dice), _middle(seen)
     x, y = _free_place(seen, 0)
     far = (x + (5.0 if x < seen.bay.layout.width / 2 else -5.0), y)
-    return f"O{name}", _moved(seen.old, f"O{name}", (x, y), first), _moved(seen.new, f"n{name}", far, first)
+    return f"O{name}", _moved(seen.old, f"O{name}", (x, y), first), _moved(seen.new, seen.still[name], far, first)
 
 
 def _arrival(seen: World, dice: np.random.Generator) -> _Made:
     name, (first, _) = _one(seen, dice), _middle(seen)
     old = _with_blocks(seen.old, _only(f"O{name}", lambda _: None, 0, first))
-    return f"O{name}", old, _with_blocks(seen.new, _only(f"n{name}", lambda _: None, 0, first + 5))
+    return f"O{name}", old, _with_blocks(seen.new, _only(seen.still[name], lambda _: None, 0, first + 5))
 
 
 def _exit(seen: World, dice: np.random.Generator) -> _Made:
     name, (first, _) = _one(seen, dice), _middle(seen)
     old = _with_blocks(seen.old, _only(f"O{name}", lambda _: None, first + 5))
-    return f"O{name}", old, _with_blocks(seen.new, _only(f"n{name}", lambda _: None, first))
+    return f"O{name}", old, _with_blocks(seen.new, _only(seen.still[name], lambda _: None, first))
 
 
 def _late(seen: World, _: np.random.Generator) -> _Made:
     return "", seen.old, [replace(one, done_at=one.slot + timedelta(minutes=14)) for one in seen.new]
 
 
-def _other_class(block: SeenBlock) -> SeenBlock:
+def _other_class(block: FloorBlock) -> FloorBlock:
     return replace(block, class_name="panel" if block.class_name != "panel" else "block")
 
 

@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 
 from bays import BayConfig
+from legacy.areas import TrackedFloor
 from legacy.comparison.blocks import Sides, attribute_differences, life_differences, shared_moves
 from legacy.comparison.floors import aligned
 from legacy.comparison.kinds import SYSTEMATIC, Difference, Kind
-from legacy.comparison.seen import SeenBlock, SeenFrame, SeenSlot, new_side, old_side
+from legacy.comparison.seen import SeenFrame, SeenSlot, new_side, old_side
 from legacy.comparison.slots import (
     LASTING,
     Slots,
@@ -35,7 +36,6 @@ __all__ = [
     "Difference",
     "Figure",
     "Kind",
-    "SeenBlock",
     "SeenFrame",
     "SeenSlot",
     "compare",
@@ -163,7 +163,7 @@ def _sides(old: Slots, new: Slots, bay: BayConfig, thresholds: Thresholds) -> tu
     theirs = {slot: seen.blocks for slot, seen in old.items() if seen.blocks is not None}
     ours = {slot: seen.blocks for slot, seen in new.items() if seen.blocks is not None}
     turned = aligned(theirs, ours, bay, thresholds.match_m, thresholds.offset_m)
-    return Sides.of(turned.floors, ours, thresholds.match_m), turned.differences
+    return Sides.of(turned.floors, ours, thresholds.match_m, TrackedFloor(bay)), turned.differences
 
 
 def _lateness(old: Slots, new: Slots) -> float | None:
@@ -203,5 +203,5 @@ def _figures(
     )
 
 
-def _share(part: int, whole: int) -> float | None:
+def _share(part: float, whole: float) -> float | None:
     return part / whole if whole else None

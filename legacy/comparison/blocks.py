@@ -9,16 +9,17 @@ from itertools import pairwise
 
 import numpy as np
 
+from legacy.areas import TrackedFloor
 from legacy.comparison.floors import Floors, Pairs, matched
 from legacy.comparison.kinds import Difference, Kind
-from legacy.comparison.seen import SeenBlock
 from legacy.comparison.slots import LASTING, runs
+from legacy.records import FloorBlock
 
 _SIZE, _TALLER_M, _TURNED_DEG, _LONG = 0.15, 0.6, 15.0, 1.25
 _RENAMED, _FEW_RENAMED = 0.9, 3
 _NEAR_SLOTS = 2
 
-Life = dict[datetime, SeenBlock]
+Life = dict[datetime, FloorBlock]
 
 
 @dataclass
@@ -36,13 +37,16 @@ class Sides:
     new_partner: dict[str, dict[datetime, str]] = field(default_factory=lambda: defaultdict(dict))
 
     @classmethod
-    def of(cls, old: Floors, new: Floors, gate_m: float) -> "Sides":
-        """Match every slot that both sides have a floor of."""
+    def of(cls, old: Floors, new: Floors, gate_m: float, tracked: TrackedFloor) -> "Sides":
+        """Match every slot that both sides have a floor of.
+
+        A block on floor that tracking ignores counts where both sides have it, and is nobody's fault where one has.
+        """
         slots = sorted(old.keys() & new.keys())
-        sides = cls(slots, _lives(old, slots), _lives(new, slots), {})
+        pairs = {slot: matched(old[slot], new[slot], gate_m) for slot in slots}
+        sides = cls(slots, _lives(old, pairs, 0, tracked), _lives(new, pairs, 1, tracked), pairs)
         for slot in slots:
-            sides.pairs[slot] = matched(old[slot], new[slot], gate_m)
-            for theirs, ours in sides.pairs[slot]:
+            for theirs, ours in pairs[slot]:
                 sides.old_partner[theirs.block_id][slot] = ours.block_id
                 sides.new_partner[ours.block_id][slot] = theirs.block_id
         return sides
@@ -91,10 +95,10 @@ def life_differences(sides: Sides, move_m: float, gate_m: float) -> Iterator[Dif
             yield _lone(sides, name, life, sides.new_partner[name], run, is_old=False)
 
 
-def moves_of(life: Life, move_m: float) -> list[tuple[datetime, SeenBlock]]:
+def moves_of(life: Life, move_m: float) -> list[tuple[datetime, FloorBlock]]:
     """Where a block moved to, and when: a place that the next slot confirms."""
     slots = sorted(life)
-    found: list[tuple[datetime, SeenBlock]] = []
+    found: list[tuple[datetime, FloorBlock]] = []
     if not slots:
         return found
     anchor = life[slots[0]]
@@ -130,7 +134,7 @@ def shared_moves(sides: Sides, move_m: float, gate_m: float) -> tuple[int, int]:
 
 
 def _shape(
-    name: str, slots: Sequence[datetime], pairs: Sequence[tuple[SeenBlock, SeenBlock]], displaced_m: float
+    name: str, slots: Sequence[datetime], pairs: Sequence[tuple[FloorBlock, FloorBlock]], displaced_m: float
 ) -> Iterator[Difference]:
     values = np.array(
         [
@@ -156,9 +160,9 @@ def _shape(
         yield Difference(Kind.BLOCK_TURNED, name, first, count, f"{turned:.0f} degrees apart")
 
 
-def _of_pairs(sides: Sides) -> dict[str, list[tuple[datetime, SeenBlock, SeenBlock]]]:
+def _of_pairs(sides: Sides) -> dict[str, list[tuple[datetime, FloorBlock, FloorBlock]]]:
     """The pairs of each old block, in order."""
-    found: dict[str, list[tuple[datetime, SeenBlock, SeenBlock]]] = defaultdict(list)
+    found: dict[str, list[tuple[datetime, FloorBlock, FloorBlock]]] = defaultdict(list)
     for slot in sides.slots:
         for theirs, ours in sides.pairs[slot]:
             found[theirs.block_id].append((slot, theirs, ours))
@@ -196,11 +200,13 @@ def _differ(old: str | None, new: str | None, renamed: Mapping[str, str]) -> boo
 # -- lives ------------------------------------------------------------------------------------------
 
 
-def _lives(floors: Floors, slots: Sequence[datetime]) -> dict[str, Life]:
+def _lives(floors: Floors, pairs: Pairs, side: int, tracked: TrackedFloor) -> dict[str, Life]:
     lives: dict[str, Life] = defaultdict(dict)
-    for slot in slots:
+    for slot, found in pairs.items():
+        paired = {pair[side].block_id for pair in found}
         for block in floors[slot]:
-            lives[block.block_id][slot] = block
+            if block.block_id in paired or tracked.surely_holds(block):
+                lives[block.block_id][slot] = block
     return dict(lives)
 
 
@@ -226,7 +232,7 @@ def _moved_apart(
     ours: str,
     run: Sequence[datetime],
     *,
-    moves: Mapping[str, Sequence[tuple[datetime, SeenBlock]]],
+    moves: Mapping[str, Sequence[tuple[datetime, FloorBlock]]],
     gate_m: float,
 ) -> Difference:
     """Both blocks are there, and not at one place."""
@@ -303,15 +309,15 @@ def _stretches(partner: Mapping[datetime, str]) -> list[tuple[str, list[datetime
     return found
 
 
-def _distance(one: SeenBlock, other: SeenBlock) -> float:
+def _distance(one: FloorBlock, other: FloorBlock) -> float:
     return math.hypot(one.x - other.x, one.y - other.y)
 
 
-def _long(block: SeenBlock) -> float:
+def _long(block: FloorBlock) -> float:
     return max(block.length, block.width)
 
 
-def _short(block: SeenBlock) -> float:
+def _short(block: FloorBlock) -> float:
     return min(block.length, block.width)
 
 
@@ -319,7 +325,7 @@ def _unlike(one: float, other: float) -> float:
     return abs(one - other) / max(one, other)
 
 
-def _angle(one: SeenBlock, other: SeenBlock) -> float:
+def _angle(one: FloorBlock, other: FloorBlock) -> float:
     """Between both long sides, degrees; 0 for blocks that are nearly square, of which none is the long one."""
     if min(_long(one) / _short(one), _long(other) / _short(other)) < _LONG:
         return 0.0
@@ -327,5 +333,5 @@ def _angle(one: SeenBlock, other: SeenBlock) -> float:
     return min(turned, 180 - turned)
 
 
-def _long_yaw(block: SeenBlock) -> float:
+def _long_yaw(block: FloorBlock) -> float:
     return block.yaw if block.length >= block.width else block.yaw + 90

@@ -11,11 +11,11 @@ from scipy.optimize import linear_sum_assignment
 
 from bays import BayConfig
 from legacy.comparison.kinds import Difference, Kind
-from legacy.comparison.seen import SeenBlock
+from legacy.records import FloorBlock
 
-Floor = tuple[SeenBlock, ...]
+Floor = tuple[FloorBlock, ...]
 Floors = Mapping[datetime, Floor]
-Pairs = dict[datetime, list[tuple[SeenBlock, SeenBlock]]]
+Pairs = dict[datetime, list[tuple[FloorBlock, FloorBlock]]]
 
 _AGREE, _DO_NOT = 0.7, 0.5  # shares of the blocks that are matched
 _SCALES = {"mm": 1000.0, "cm": 100.0, "ft": 1 / 0.3048, "m where ours are mm": 0.001, "m where ours are cm": 0.01}
@@ -32,7 +32,7 @@ class Aligned:
     differences: list[Difference]
 
 
-def matched(old: Floor, new: Floor, gate_m: float) -> list[tuple[SeenBlock, SeenBlock]]:
+def matched(old: Floor, new: Floor, gate_m: float) -> list[tuple[FloorBlock, FloorBlock]]:
     """Blocks of both sides at one place: the assignment of least distance, none beyond the gate."""
     if not old or not new:
         return []
@@ -71,9 +71,9 @@ def aligned(old: Floors, new: Floors, bay: BayConfig, gate_m: float, offset_m: f
 
 def _turns(
     old: Floors, new: Floors, bay: BayConfig, sample: Sequence[datetime]
-) -> list[tuple[Kind, str, Callable[[SeenBlock], SeenBlock]]]:
+) -> list[tuple[Kind, str, Callable[[FloorBlock], FloorBlock]]]:
     width, height = bay.layout.width, bay.layout.height
-    turns: list[tuple[Kind, str, Callable[[SeenBlock], SeenBlock]]] = [
+    turns: list[tuple[Kind, str, Callable[[FloorBlock], FloorBlock]]] = [
         (
             Kind.FLOOR_MIRRORED,
             "the old floor counts x from the other end: bays, floor, along: -x",
@@ -137,10 +137,10 @@ def _voted_shift(old: Floors, new: Floors, slots: Sequence[datetime]) -> NDArray
     return np.asarray(np.median(np.array(around), axis=0))
 
 
-def _mirrored(width: float | None, height: float | None) -> Callable[[SeenBlock], SeenBlock]:
+def _mirrored(width: float | None, height: float | None) -> Callable[[FloorBlock], FloorBlock]:
     turned_back = (width is None) != (height is None)
 
-    def turn(block: SeenBlock) -> SeenBlock:
+    def turn(block: FloorBlock) -> FloorBlock:
         x = block.x if width is None else width - block.x
         y = block.y if height is None else height - block.y
         return replace(block, x=x, y=y, yaw=-block.yaw if turned_back else block.yaw)
@@ -148,11 +148,11 @@ def _mirrored(width: float | None, height: float | None) -> Callable[[SeenBlock]
     return turn
 
 
-def _exchanged(block: SeenBlock) -> SeenBlock:
+def _exchanged(block: FloorBlock) -> FloorBlock:
     return replace(block, x=block.y, y=block.x, yaw=90 - block.yaw)
 
 
-def _scaled(factor: float) -> Callable[[SeenBlock], SeenBlock]:
+def _scaled(factor: float) -> Callable[[FloorBlock], FloorBlock]:
     return lambda block: replace(
         block,
         x=block.x * factor,
@@ -163,7 +163,7 @@ def _scaled(factor: float) -> Callable[[SeenBlock], SeenBlock]:
     )
 
 
-def _shifted(by: NDArray[np.float64]) -> Callable[[SeenBlock], SeenBlock]:
+def _shifted(by: NDArray[np.float64]) -> Callable[[FloorBlock], FloorBlock]:
     return lambda block: replace(block, x=block.x + float(by[0]), y=block.y + float(by[1]))
 
 

@@ -6,31 +6,16 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import shapely
-from shapely import Polygon
 
 from artifacts import ArtifactStore
 from bay_observation.errors import MissingArtifactError, WrongArtifactError
 from bays import BayConfig, batch_id
-from legacy.records import OldBatch
-from tracking.history import History
+from inference.types import Observation
+from legacy.records import FloorBlock, OldBatch
+from tracking.history import History, Stay
 from tracking.history.stays import stays_between
 
 Box = tuple[float, float, float, float]
-
-
-@dataclass(frozen=True, slots=True)
-class SeenBlock:
-    """A block on the floor: centre and sides in metres, floor frame; `length` runs along `yaw` (degrees)."""
-
-    block_id: str
-    class_name: str
-    stage: str | None
-    x: float
-    y: float
-    length: float
-    width: float
-    yaw: float
-    height: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,23 +39,25 @@ class SeenSlot:
 
     slot: datetime
     frames: Mapping[str, SeenFrame] | None = None
-    blocks: tuple[SeenBlock, ...] | None = None
+    blocks: tuple[FloorBlock, ...] | None = None
     done_at: datetime | None = None
 
 
 def old_side(batches: Iterable[OldBatch], bay_id: str, start: datetime, end: datetime) -> list[SeenSlot]:
-    """What the old side saw within [start, end), in order; a batch with two floors is there twice."""
+    """What the old side saw within [start, end), in order; a batch with two floors that differ is there twice."""
     whole: dict[tuple[datetime, int], OldBatch] = {}
-    floors: dict[datetime, int] = {}
+    floors: dict[datetime, list[tuple[FloorBlock, ...]]] = {}
     for batch in batches:
         if batch.bay_id != bay_id or not start <= batch.slot < end:
             continue
         number = 0
         if batch.blocks is not None:
-            number = floors.get(batch.slot, 0)
-            floors[batch.slot] = number + 1
-        known = whole.get((batch.slot, number))
-        whole[batch.slot, number] = batch if known is None else known.joined(batch)
+            known = floors.setdefault(batch.slot, [])
+            if batch.blocks not in known:  # dumps overlap
+                known.append(batch.blocks)
+            number = known.index(batch.blocks)
+        joined = whole.get((batch.slot, number))
+        whole[batch.slot, number] = batch if joined is None else joined.joined(batch)
     return [_of_old(whole[key]) for key in sorted(whole)]
 
 
@@ -88,7 +75,7 @@ def new_side(bay: BayConfig, store: ArtifactStore, history: History, start: date
             continue
         slot = batch.slot
         standing = [one for one in floors if one.since <= slot and (one.until is None or one.until > slot)]
-        blocks = tuple(_block(one.track_id, one.class_name, one.stage, one.footprint, one.height_m) for one in standing)
+        blocks = tuple(map(_block, standing))
         name = batch_id(bay.bay_id, slot)
         done = store.published("observation", bay.bay_id, name)
         slots.append(
@@ -104,23 +91,16 @@ def _of_old(batch: OldBatch) -> SeenSlot:
             frame.camera: SeenFrame(frame.captured_at, tuple((one.class_name, one.box) for one in frame.objects))
             for frame in batch.frames
         }
-    blocks = None
-    if batch.blocks is not None:
-        blocks = tuple(
-            SeenBlock(b.block_id, b.class_name, b.stage, b.x, b.y, b.length, b.width, b.yaw, b.height)
-            for b in batch.blocks
-        )
-    return SeenSlot(batch.slot, frames, blocks, batch.published_at)
+    return SeenSlot(batch.slot, frames, batch.blocks, batch.published_at)
 
 
 def _frames(store: ArtifactStore, bay_id: str, name: str) -> dict[str, SeenFrame] | None:
     try:
-        reference = store.find("observation", bay_id, name)
-        if reference is None:
-            return None
-        observation = store.load(reference)
+        observation = store.fetch("observation", bay_id, name)
     except (MissingArtifactError, WrongArtifactError):
-        return None  # deleted by the bay's retention, or damaged: the floor is compared all the same
+        return None  # damaged: the floor is compared all the same
+    if not isinstance(observation, Observation):
+        return None  # deleted by the bay's retention
     return {
         camera.camera_name: SeenFrame(
             camera.captured_at, tuple((found.class_name, tuple(found.box.tolist())) for found in camera.objects)
@@ -129,21 +109,22 @@ def _frames(store: ArtifactStore, bay_id: str, name: str) -> dict[str, SeenFrame
     }
 
 
-def _block(block_id: str, class_name: str, stage: str | None, footprint: Polygon, height: float) -> SeenBlock:
+def _block(stay: Stay) -> FloorBlock:
     """With the smallest rectangle around its footprint."""
-    centre = footprint.centroid
-    ring = shapely.get_coordinates(shapely.oriented_envelope(footprint)).tolist()
+    centre = stay.footprint.centroid
+    ring = shapely.get_coordinates(shapely.oriented_envelope(stay.footprint)).tolist()
     (ax, ay), (bx, by), (cx, cy) = ring[:3]
     first, second = math.hypot(bx - ax, by - ay), math.hypot(cx - bx, cy - by)
     yaw = math.atan2(by - ay, bx - ax) if first >= second else math.atan2(cy - by, cx - bx)
-    return SeenBlock(
-        block_id,
-        class_name,
-        stage,
+    return FloorBlock(
+        stay.track_id,
+        stay.class_name,
+        stay.stage,
+        stay.confidence,
         centre.x,
         centre.y,
         max(first, second),
         min(first, second),
         math.degrees(yaw),
-        height,
+        stay.height_m,
     )

@@ -96,7 +96,7 @@ def slot_differences(old: Slots, new: Slots) -> Iterator[Difference]:
 
 def frame_differences(old: Slots, new: Slots) -> Iterator[Difference]:
     """Frames that one side has alone, of another time, or the same again."""
-    common = [slot for slot in sorted(old.keys() & new.keys()) if _frames(old[slot]) and _frames(new[slot])]
+    common = _with_frames(old, new)
     cameras = sorted({camera for slot in common for side in (old, new) for camera in _frames(side[slot])})
     for camera in cameras:
         theirs = {slot: _frames(old[slot]).get(camera) for slot in common}
@@ -121,7 +121,7 @@ def frame_differences(old: Slots, new: Slots) -> Iterator[Difference]:
 
 def camera_differences(old: Slots, new: Slots) -> list[Difference]:
     """Cameras whose detections are another camera's, or nobody's."""
-    common = [slot for slot in sorted(old.keys() & new.keys()) if _frames(old[slot]) and _frames(new[slot])]
+    common = _with_frames(old, new)
     common = common[:: max(1, len(common) // _SAMPLES)]
     cameras = sorted({camera for slot in common for camera in _frames(old[slot]) if camera in _frames(new[slot])})
     own = {camera: _agreement(old, new, common, camera, camera) for camera in cameras}
@@ -157,15 +157,20 @@ def runs(slots: Sequence[datetime], holds: Callable[[datetime], bool]) -> Iterat
         yield run
 
 
-def shared_frames(old: Slots, new: Slots) -> float:
-    """Share of the frames that both sides have, of slots of which both know their frames; 1 where there is none."""
+def shared_frames(old: Slots, new: Slots) -> float | None:
+    """Share of the frames that both sides have, of slots of which both know their frames; None where there is none."""
     both = every = 0
-    for slot in old.keys() & new.keys():
+    for slot in _with_frames(old, new):
         theirs, ours = _frames(old[slot]), _frames(new[slot])
-        if theirs and ours:
-            both += len(theirs.keys() & ours.keys())
-            every += len(theirs.keys() | ours.keys())
-    return both / every if every else 1.0
+        both += len(theirs.keys() & ours.keys())
+        every += len(theirs.keys() | ours.keys())
+    return both / every if every else None
+
+
+def _with_frames(old: Slots, new: Slots) -> list[datetime]:
+    """Slots of which both sides know their frames, be it that they have none."""
+    common = sorted(old.keys() & new.keys())
+    return [slot for slot in common if old[slot].frames is not None and new[slot].frames is not None]
 
 
 def _presence(

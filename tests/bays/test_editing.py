@@ -153,6 +153,15 @@ def test_a_read_only_folder_is_told(block_bay, monkeypatch):
     assert block_bay.read_text(encoding="utf-8") == BLOCK_STYLE
 
 
+def test_a_block_list_no_deeper_than_its_key_is_replaced_by_one_line(bays_folder: Path) -> None:
+    """As YAML libraries write it."""
+    text = BLOCK_STYLE.replace("        - ", "      - ")
+    changed = with_calibration(text, "yard", "C_2", POSE, LENS)
+    (bays_folder / "yard.yaml").write_text(changed, encoding="utf-8")
+    assert load_bay("yard").camera("C_2").intrinsics == LENS
+    assert "distortion: [-0.11, 0.025, 1.0e-05, -2.0e-07, 0.0]" in changed
+
+
 # -- areas ------------------------------------------------------------------------------------------
 
 AREA = Area(x=(2, 10.5), y=(0, 20))

@@ -8,6 +8,7 @@ import pytest
 import bays
 from bay_observation.errors import ConfigError
 from bays.__main__ import main
+from bays.loading import read_strictly
 
 SHIPPED = Path(bays.__file__).parent
 
@@ -174,3 +175,18 @@ def test_commands(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "camera_quorum" in printed.err
     assert "demo_bay: ok" in printed.out
     assert main(["validate", "9bay"]) == 2
+
+
+@pytest.mark.parametrize("number", ["010", "0x50", "0b1010000", "1:20", "1_000", "+080", "00", "1:20.5", "8_0.0"])
+def test_a_number_that_is_not_decimal_is_refused(folder: Path, number: str) -> None:
+    """YAML 1.1 takes 010 for 8 and 1:20 for 80."""
+    edit(folder, "port: 80", f"port: {number}")
+    with pytest.raises(ConfigError, match=r"3bay_north\.yaml:\d+: .*(no decimal number|valid integer)"):
+        bays.load_bay("3bay_north")
+
+
+@pytest.mark.parametrize(
+    ("written", "read"), [("0", 0), ("-1.5", -1.5), ("+2", 2), (".5", 0.5), ("1.0e+1", 10.0), ("007.5", 7.5)]
+)
+def test_decimal_numbers_are_read(written: str, read: float) -> None:
+    assert read_strictly(Path("x.yaml"), f"a: {written}")[1] == {"a": read}

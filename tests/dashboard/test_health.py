@@ -103,6 +103,17 @@ def test_a_damaged_note_is_not_known(ask: Callable[..., Any]) -> None:
     assert _checks(ask("bays/yard/health"))["observer"]["state"] == "unknown"
 
 
+def test_a_store_that_is_no_folder_says_nothing_of_cameras(yard: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from dashboard.observer import facts_of
+
+    monkeypatch.setenv("DATA_PATH", "s3://yard/bays")
+
+    facts, note = facts_of(yard)
+
+    assert note is None
+    assert {one.latency_s for one in facts.values()} == {None}
+
+
 def test_triggers_that_no_living_triggerer_runs_are_counted(
     ask: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:

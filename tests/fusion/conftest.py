@@ -10,7 +10,7 @@ from shapely import Polygon
 
 from bays import BayConfig, load_bay
 from lab.evaluation import silhouette_yard
-from lab.evaluation.silhouette_yard import Degraded, SilhouetteYard, YardBlock
+from lab.evaluation.silhouette_yard import Degraded, SilhouetteYard, YardBlock, YardPiece
 
 
 @dataclass(frozen=True)
@@ -63,6 +63,7 @@ def geometry() -> SimpleNamespace:
     """Functions and types for the tests: `geometry.Box`, `geometry.score`, ..."""
     return SimpleNamespace(
         Box=YardBlock,
+        Piece=YardPiece,
         best_view=silhouette_yard.best_view,
         detected=silhouette_yard.detected,
         iou=_iou,
@@ -90,7 +91,7 @@ def make_yard(demo_bay: BayConfig) -> Callable[..., SilhouetteYard]:
         seed: int = 0,
         bay: BayConfig | None = None,
         cranes: tuple[YardBlock, ...] = (),
-        equipment: tuple[tuple[str, float, float, float], ...] = (),
+        equipment: tuple[YardPiece, ...] = (),
         plans: tuple[str, ...] = ("box",),
         **degraded: object,
     ) -> SilhouetteYard:

@@ -32,23 +32,6 @@ def test_area_across_two_nested_halves_is_the_one_that_holds_both(demo_bay):
     assert area_of(shapely.box(31, 4, 37, 16), bay) == "A12"
 
 
-def test_equipment_on_a_block_is_its_work_once_per_item(geometry, make_yard, demo_bay):
-    tall = geometry.Box("block", 48.0, 20.0, 10.0, 7.0, 0.0, 4.0)
-    low = geometry.Box("panel", 24.0, 20.0, 9.0, 6.0, 0.0, 0.6)
-    equipment = (
-        ("grinder", 46.0, 20.0, 4.0),  # on the deck
-        ("grinder", 51.0, 21.5, 4.0),
-        ("welder", 49.0, 18.0, 4.0),
-        ("pipe", 24.0, 20.0, 0.6),
-        ("step_board", 36.0, 20.0, 0.0),  # on the floor between them
-    )
-    blocks = fuse(make_yard(boxes=(tall, low), equipment=equipment, missed=0.0).observe(), demo_bay).blocks
-    assert [block.class_name for block in blocks] == ["panel", "block"]
-    assert blocks[0].work == {"pipe": 1}
-    assert blocks[1].work == {"grinder": 2, "welder": 1}
-    assert len(blocks[1].cameras) >= 3  # several cameras saw each grinder
-
-
 @pytest.mark.slow(1)
 def test_descriptors_are_kept_by_camera(geometry, make_yard, demo_bay):
     box = geometry.Box("block", 48.0, 20.0, 10.0, 7.0, 0.0, 4.0)

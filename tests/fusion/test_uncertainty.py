@@ -68,3 +68,10 @@ def test_a_shift_is_what_a_turn_of_the_camera_does(demo_bay):
         moved = focal * turned[..., :2] / turned[..., 2:]
         change = ((moved - pixels) * normal).sum(axis=-1) / (focal * step)
         np.testing.assert_allclose(slopes[..., parameter], change, atol=1e-4)
+
+
+@pytest.mark.slow(3)
+def test_cameras_that_are_all_off_alike_are_seen_to_disagree(make_yard, demo_bay):
+    right, off = (fuse(make_yard(count=14, seed=2110, pose_error_deg=off).observe(), demo_bay) for off in (0.0, 0.25))
+    assert right.pose_disagreement_deg < 0.05
+    assert off.pose_disagreement_deg > 0.1

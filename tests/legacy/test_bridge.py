@@ -12,15 +12,16 @@ from datetime import timedelta
 import pytest
 import redis
 
-from bay_observation.errors import ConfigError
-from bays import batch_id, load_bay
+from bay_observation.errors import ConfigError, HistoryUnavailableError, StoreUnavailableError
+from bays import batch_id, bays_path, load_bay
 from lab.services.redis import redis_at
-from legacy.bridge import Bridge, BridgeLog
+from legacy.bridge import Bridge, BridgeLog, BridgeState
 from legacy.connection import LegacyRedisError, OldSide
 from legacy.encoding import slot_text
 from legacy.ownership import Ownership, slot_in_work
+from legacy.running import _Bridges, run_bridge
 from tracking.history import BatchOutcome, History
-from tracking.history.owners import owner_changes
+from tracking.history.owners import last_published, note_published, owner_changes
 
 from .conftest import SLOT, STEP
 from .test_encoding import observation
@@ -133,7 +134,7 @@ def test_every_slot_comes_once_and_in_order(bridge, owned, consumer, store, clie
 def test_a_late_batch_is_waited_for_and_passed_over_in_the_end(bridge, owned, consumer, store):
     save(store, 0, 2)
     state = bridge(at(2), wait_s=1800).step()
-    assert (state.published, state.waiting, state.oldest) == ((at(0),), 1, at(2))
+    assert (state.published, state.left) == ((at(0),), (at(2),))
     assert "20250702-011000 has no observation yet" in state.why
     assert bridge(at(4), wait_s=1800).step().published == (at(2),)
     save(store, 1)
@@ -152,7 +153,8 @@ def test_a_slot_that_ended_without_an_observation_is_not_waited_for(bridge, owne
 def test_without_a_consumer_nothing_is_lost(bridge, owned, store, client):
     save(store, 0)
     state = bridge().step()
-    assert (state.published, state.why) == ((), "fewer consumers listen than bridge.consumers")
+    assert state.published == ()
+    assert state.why.startswith("fewer consumers listen than bridge.consumers")
     assert client.keys("cctv_image_state:*") == []
     late = Consumer(client)
     assert bridge().step().published == (at(0),)
@@ -184,21 +186,161 @@ def test_what_the_old_redis_lost_is_put_back(bridge, owned, consumer, store, cli
     assert consumer.take() == ids(1)
 
 
-def test_more_than_the_backlog_is_not_kept_and_said(bridge, owned, consumer, store, caplog):
+def test_more_than_the_backlog_is_not_kept_and_said(bridge, owned, consumer, store):
     save(store, *range(5))
-    assert bridge(backlog=2).step().published == (at(3), at(4))
-    assert "3 slots from" in caplog.text
+    state = bridge(backlog=2).step()
+    assert state.published == (at(3), at(4))
+    assert "3 slots from 20250702-010000 on will not be published" in state.faults[0]
     assert consumer.take() == ids(3, 4)
 
 
-def test_a_damaged_artifact_stops_itself_alone(bridge, owned, consumer, store, caplog):
+def test_a_damaged_artifact_is_waited_for_and_stops_itself_alone(bridge, owned, consumer, store):
     save(store, 0, 1)
     path = store.root / "observation" / "yard" / batch_id("yard", at(0)) / "result.pkl"
+    whole = path.read_bytes()
     path.chmod(0o640)
-    path.write_bytes(path.read_bytes()[:-40])
-    assert bridge().step().published == (at(1),)
-    assert "a slot is not published" in caplog.text
-    assert consumer.take() == ids(1)
+    path.write_bytes(whole[:-40])
+    state = bridge(at(1), wait_s=1800).step()
+    assert (state.published, state.left) == ((), (at(0), at(1)))
+    assert "slot 20250702-010000 cannot be published" in state.why
+    path.write_bytes(whole)
+    assert bridge(at(1), wait_s=1800).step().published == (at(0), at(1))
+    save(store, 2, 3)
+    path = store.root / "observation" / "yard" / batch_id("yard", at(2)) / "result.pkl"
+    path.chmod(0o640)
+    path.write_bytes(whole[:-40])
+    state = bridge().step()
+    assert (state.published, len(state.faults)) == ((at(3),), 1)
+    assert consumer.take() == ids(0, 1, 3)
+
+
+def test_a_foreign_folder_in_the_store_stops_nothing(bridge, owned, consumer, store):
+    save(store, 0)
+    (store.root / "observation" / "yard" / "yard_copy").mkdir()
+    (store.root / "observation" / "yard" / "yard_copy" / "result.pkl").write_bytes(b"x")
+    (store.root / "observation" / "yard" / ".days" / "other").mkdir()
+    (store.root / "observation" / "yard" / ".days" / "other" / "yard_copy").touch()
+    assert bridge().step().published == (at(0),)
+
+
+def test_a_redis_that_comes_back_without_its_last_writes_gets_nothing_twice(bridge, owned, consumer, store, client):
+    save(store, 0, 1)
+    bridge().step()
+    assert consumer.take() == ids(0, 1)
+    client.set("bay_observation:last_published:yard", slot_text(at(-1)))
+    save(store, 2)
+    assert bridge().look().left == (at(2),)
+    assert bridge().step().published == (at(2),)
+    assert consumer.take() == ids(2)
+
+
+def test_a_publication_whose_answer_was_lost_is_noted(
+    bridge, owned, consumer, store, client, old, history, monkeypatch
+):
+    """As where the script runs, and the connection breaks before its answer; the next try hears `already`."""
+    publish = old.publish
+
+    def twice(side, what):
+        publish(side, what)
+        return publish(side, what)
+
+    monkeypatch.setattr(old, "publish", twice)
+    save(store, 0, 1)
+    state = bridge().step()
+    assert (state.published, state.last) == ((), at(1))
+    assert last_published(history, "yard") == at(1)
+    assert consumer.take() == ids(0, 1)
+
+
+def test_what_was_published_is_noted_though_the_one_who_did_it_was_killed(bridge, owned, client, history, consumer):
+    client.set("bay_observation:last_published:yard", slot_text(at(5)))
+    bridge(at(6)).step()
+    client.flushall()
+    assert bridge(at(6)).step().last == at(5)
+
+
+def test_the_note_never_goes_back(history):
+    for number in (1, 3, 2):
+        note_published(history, "yard", at(number))
+    assert last_published(history, "yard") == at(3)
+
+
+def test_a_history_that_cannot_be_used_stops_no_publication(bridge, owned, consumer, store, history, monkeypatch):
+    def gone(*_):
+        raise HistoryUnavailableError("history: gone")
+
+    monkeypatch.setattr("legacy.bridge.last_published", gone)
+    monkeypatch.setattr("legacy.bridge.note_published", gone)
+    save(store, 0)
+    state = bridge().step()
+    assert state.published == (at(0),)
+    assert any("cannot be" in fault for fault in state.faults)
+    assert consumer.take() == ids(0)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("owner", "old", "its file says new"),
+        ("owner", "ours", "its file says new"),
+        ("last_published", "2025-07-02 01:00", "is no slot: delete the key"),
+        ("last_published", "zzz", "is no slot: delete the key"),
+        ("last_published", slot_text(LATER + timedelta(hours=9)), "lies ahead"),
+    ],
+)
+def test_keys_that_would_silence_the_bridge_are_named(bridge, owned, consumer, store, client, key, value, said):
+    save(store, 0)
+    note_published(bridge()._history, "yard", at(-1))
+    client.set(f"bay_observation:{key}:yard", value)
+    for state in (bridge().step(), bridge().look()):
+        assert said in state.why
+        assert state.faults == (state.why,)
+        assert state.left == (() if said == "lies ahead" else (at(0),))
+    assert consumer.take() == []
+
+
+@pytest.mark.parametrize(
+    ("key", "said"), [("owner", "WRONGTYPE"), ("last_published", "WRONGTYPE"), (None, "holds no hash")]
+)
+def test_a_key_of_another_type_stops_the_bridge_and_is_named(bridge, owned, consumer, store, client, key, said):
+    save(store, 0)
+    name = f"cctv_image_state:{ids(0)[0]}" if key is None else f"bay_observation:{key}:yard"
+    client.delete(name)
+    client.lpush(name, "x")
+    if key is None:
+        assert said in bridge().step().why
+    else:
+        with pytest.raises(LegacyRedisError, match=f"{said}.*name another one"):
+            bridge().step()
+    assert consumer.take() == []
+    assert client.lrange(name, 0, -1) == ["x"]
+
+
+def test_what_a_half_written_hash_left_goes(bridge, owned, consumer, store, client):
+    client.hset(f"cctv_image_state:{ids(0)[0]}", mapping={"C_99": "{}", "C_4": "half"})
+    save(store, 0)
+    bridge().step()
+    assert consumer.take() == ids(0)
+    assert sorted(client.hgetall(f"cctv_image_state:{ids(0)[0]}")) == ["C_4", "D_7"]
+
+
+def test_a_hash_that_holds_several_batches_keeps_the_others(bridge, owned, store, client, make_mapping):
+    shared = {"redis": {"key": "state", "field": "{batch_id}:{camera}", "expires_s": None}}
+    client.hset("state", "other", "1")
+    save(store, 0)
+    mapping = make_mapping(bridge={"wait_s": 0, "consumers": 0}, **shared)
+    one = bridge()
+    Bridge(one._bay, mapping, store, history=one._history, old=one._old, clock=lambda: LATER).step()
+    assert sorted(client.hgetall("state")) == ["other", f"{ids(0)[0]}:C_4", f"{ids(0)[0]}:D_7"]
+
+
+def test_every_camera_may_have_a_hash(bridge, owned, store, client, make_mapping):
+    of_camera = {"redis": {"key": "state:{camera}", "field": "{batch_id}", "expires_s": None}}
+    save(store, 0)
+    mapping = make_mapping(bridge={"wait_s": 0, "consumers": 0}, **of_camera)
+    one = bridge()
+    Bridge(one._bay, mapping, store, history=one._history, old=one._old, clock=lambda: LATER).step()
+    assert [client.hkeys(f"state:{camera}") for camera in ("C_4", "D_7")] == [ids(0), ids(0)]
 
 
 def test_two_bridges_publish_each_slot_once(bridge, owned, consumer, store):
@@ -246,6 +388,42 @@ def test_falling_behind_is_said_once_and_so_is_catching_up(bridge, owned, store,
     assert late.take() == ids(0)
 
 
+def test_what_is_wrong_is_said_once_and_that_it_goes_on(caplog):
+    log, wrong = BridgeLog("yard", behind_s=1200), BridgeState("new", None, faults=("its key is gone",))
+    for state in (wrong, wrong, BridgeState("new", at(0)), wrong):
+        log.take(state, at(1))
+    log.fail(LegacyRedisError("down"))
+    log.fail(LegacyRedisError("down"))
+    said = [record.getMessage() for record in caplog.records]
+    assert said == [
+        "bay yard: " + one for one in ("its key is gone", "goes on", "its key is gone", "down; tried again")
+    ]
+
+
+def test_a_bay_s_file_is_read_again_when_it_was_written(yard, make_mapping, store, history, old, monkeypatch):
+    yard("shadow")
+    bridges = _Bridges(make_mapping(), store, history, old)
+    first = bridges.of("yard")
+    assert bridges.of("yard") is first
+    yard("new")
+    assert bridges.of("yard") is not first
+    (bays_path() / "yard.yaml").unlink()
+    with pytest.raises(ConfigError, match="there is no bay yard"):
+        bridges.of("yard")
+
+
+def test_a_look_at_all_bays_goes_on_past_one_that_fails(
+    make_bay, make_mapping, store, history, old, client, owned, consumer, bays_folder
+):
+    mapping = make_mapping(bays={"a_wrong": {}, "yard": {}}, bridge={"wait_s": 0})
+    make_bay("yard", operating_hours=[], skip_times=[], migration={"owner": "new"})
+    (bays_folder / "a_wrong.yaml").write_text("cameras: 7\n")
+    save(store, 0)
+    with pytest.raises(ConfigError, match=r"a_wrong\.yaml"):
+        run_bridge(["a_wrong", "yard"], mapping, store, history=history, old=old, every_s=1, once=True)
+    assert consumer.take() == ids(0)
+
+
 # -- who owns a bay ---------------------------------------------------------------------------------
 
 
@@ -291,7 +469,7 @@ def test_the_slot_in_work_is_published_before_the_bay_changes_hands(yard, owners
     yard("new")
     save(store, 0, 1, 2)
     change = ownership(at(2) + timedelta(seconds=90)).change("yard", "shadow", "kim", "back")
-    assert (change.last, change.missed) == (slot_text(at(2)), None)
+    assert (change.last, change.missed) == (slot_text(at(2)), ())
     assert client.get("bay_observation:owner:yard") == "old"
     assert consumer.take() == ids(0, 1, 2)
 
@@ -299,7 +477,7 @@ def test_the_slot_in_work_is_published_before_the_bay_changes_hands(yard, owners
 def test_a_side_that_does_not_come_to_an_end_is_waited_for_until_the_next_slot(yard, ownership, client, owned):
     yard("new")
     change = ownership(at(2) + timedelta(seconds=90)).change("yard", "old", "kim", "back")
-    assert (change.missed, client.get("bay_observation:owner:yard")) == (slot_text(at(2)), "old")
+    assert (change.missed, client.get("bay_observation:owner:yard")) == ((slot_text(at(2)),), "old")
     assert load_bay("yard").enabled is False
 
 
@@ -341,6 +519,127 @@ def test_the_slot_in_work_ends_with_the_next_one_and_with_the_opening_hours(make
     bay = make_bay("yard", operating_hours=["10:00-10:20"], skip_times=[])
     assert slot_in_work(bay, at(1) + timedelta(minutes=9)) == at(1)
     assert slot_in_work(bay, at(2) + timedelta(minutes=10)) is None
+
+
+def test_what_is_ready_goes_out_before_the_bay_is_given_back_at_once(yard, ownership, owned, store, consumer, client):
+    yard("new")
+    save(store, 0, 1)
+    change = ownership().change("yard", "shadow", "kim", "broken", at_once=True)
+    assert (change.missed, consumer.take()) == ((), ids(0, 1))
+
+
+def test_a_backlog_that_nobody_took_is_named_when_the_bay_is_given_back(yard, ownership, owned, store, client):
+    yard("new")
+    save(store, 0, 1)
+    change = ownership().change("yard", "shadow", "kim", "broken", at_once=True)
+    assert change.missed == (slot_text(at(0)), slot_text(at(1)))
+    assert client.get("bay_observation:owner:yard") == "old"
+
+
+def test_a_store_that_is_down_holds_no_roll_back_up(yard, ownership, owned, client):
+    yard("new")
+
+    def broken(_):
+        raise StoreUnavailableError("gone", "hanging")
+
+    with pytest.raises(StoreUnavailableError):
+        ownership(publish=broken).change("yard", "shadow", "kim", "broken")
+    assert (load_bay("yard").migration.owner, client.get("bay_observation:owner:yard")) == ("new", "new")
+    ownership(publish=broken).change("yard", "shadow", "kim", "broken", at_once=True)
+    assert (load_bay("yard").migration.owner, client.get("bay_observation:owner:yard")) == ("shadow", "old")
+
+
+def test_a_history_that_is_down_holds_no_roll_back_up_and_has_it_later(yard, ownership, owned, history, monkeypatch):
+    yard("new")
+
+    def broken(*_):
+        raise HistoryUnavailableError("gone")
+
+    with monkeypatch.context() as down:
+        down.setattr("legacy.ownership.note_owner", broken)
+        with pytest.raises(HistoryUnavailableError):
+            ownership(LATER).change("yard", "shadow", "kim", "broken")
+        assert load_bay("yard").migration.owner == "new"
+        assert not ownership().change("yard", "shadow", "kim", "broken", at_once=True).is_noted
+    assert load_bay("yard").migration.owner == "shadow"
+    assert ownership().change("yard", "shadow", "kim", "again").is_noted
+    assert [one.owner for one in owner_changes(history, "yard")] == ["shadow"]
+
+
+def test_two_commands_at_one_moment_do_not_change_one_bay(yard, ownership, client, owned, old):
+    yard("new")
+    with old.alone("bay_observation:owner:yard:changing"), pytest.raises(ConfigError, match="another such command"):
+        ownership().change("yard", "shadow", "kim", "back")
+    assert load_bay("yard").migration.owner == "new"
+    ownership().change("yard", "shadow", "kim", "back", at_once=True)
+    assert client.keys("*changing") == []
+
+
+def test_a_lock_that_the_redis_lost_stops_the_change(yard, ownership, client, owned):
+    yard("new")
+
+    def publish(_):
+        client.delete("bay_observation:owner:yard:changing")
+        return BridgeState("new", at(2))
+
+    with pytest.raises(LegacyRedisError):
+        ownership(publish=publish).change("yard", "shadow", "kim", "back")
+    assert (load_bay("yard").migration.owner, client.get("bay_observation:owner:yard")) == ("new", "new")
+
+
+@pytest.mark.parametrize("owner", ["new", "shadow"])
+def test_a_change_that_is_cut_off_leaves_the_bay_to_the_old_side(yard, ownership, client, owned, monkeypatch, owner):
+    """Not to neither: that would be the blind hour."""
+    yard("new" if owner == "shadow" else "shadow")
+    client.set("bay_observation:owner:yard", "new" if owner == "shadow" else "old")
+    with monkeypatch.context() as cut_off:
+        cut_off.setattr("legacy.ownership.write_owner", lambda *_: (_ for _ in ()).throw(ConfigError("disk full")))
+        with pytest.raises(ConfigError, match="disk full"):
+            ownership().change("yard", owner, "kim", "x", at_once=True)
+    assert client.get("bay_observation:owner:yard") == "old"
+    ownership().change("yard", owner, "kim", "x", at_once=True)
+    assert (load_bay("yard").migration.owner, client.get("bay_observation:owner:yard") == "new") == (
+        owner,
+        owner == "new",
+    )
+
+
+@pytest.mark.parametrize("last", ["soon", slot_text(NOW + timedelta(hours=9))])
+def test_a_last_slot_of_another_clock_keeps_the_bay_from_being_taken(yard, ownership, client, last):
+    yard("shadow")
+    client.set("bay_observation:last_published:yard", last)
+    with pytest.raises(ConfigError, match="the old producer gives its slot in UTC"):
+        ownership().change("yard", "new", "kim", "ready", at_once=True)
+    assert load_bay("yard").migration.owner == "shadow"
+
+
+def test_an_old_side_that_is_hours_behind_is_taken_over_at_once_only(yard, ownership, client, owned):
+    yard("shadow")
+    client.set("bay_observation:owner:yard", "old")
+    client.set("bay_observation:last_published:yard", slot_text(NOW - timedelta(hours=5)))
+    with pytest.raises(ConfigError, match=r"30 slots ago: is it down, or is its slot not in UTC\?"):
+        ownership().change("yard", "new", "kim", "ready")
+    assert ownership().change("yard", "new", "kim", "ready", at_once=True).owner == "new"
+
+
+def test_what_an_old_side_published_by_hand_is_not_published_again(
+    yard, make_mapping, history, old, client, bridge, store
+):
+    """It knows nothing of the key of the last slot, which the bridge left when the bay was given back."""
+    yard("shadow")
+    client.set("bay_observation:owner:yard", "old")
+    client.set("bay_observation:last_published:yard", slot_text(at(-9)))
+    save(store, *range(-9, 3))
+    by_hand = make_mapping(redis={"old_side": "by_hand"})
+    changes = Ownership(by_hand, history, old, publish=lambda _: BridgeState("old", None), clock=lambda: NOW)
+    change = changes.change("yard", "new", "kim", "it is stopped")
+    assert (change.last, change.missed) == (slot_text(NOW), ())
+
+
+def test_a_bay_that_the_mapping_does_not_have_is_refused(yard, ownership, make_bay):
+    make_bay("other", migration={"owner": "old"})
+    with pytest.raises(ConfigError, match="the mapping has no bay other"):
+        ownership().change("other", "new", "kim", "x")
 
 
 # -- as processes -----------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from lab.migration.planted import plant, planted_kinds, world
 from legacy.comparison import Comparison, Kind, SeenSlot, compare, new_side, old_side
 from legacy.comparison.page import page_of
 from legacy.mapping import Thresholds
-from legacy.records import OldBatch, OldBlock, OldFrame, OldObject
+from legacy.records import FloorBlock, OldBatch, OldFrame, OldObject
 
 START = datetime(2025, 7, 2, 0, 0, tzinfo=UTC)
 STEP = timedelta(minutes=10)
@@ -71,12 +71,34 @@ def test_a_side_that_knows_no_floor_or_no_frames_is_compared_in_the_rest(seen):
 
 
 def test_a_difference_of_one_slot_counts_in_the_share_alone(seen):
-    name = f"n{seen.still[0]}"
+    name = next(iter(seen.still.values()))
     new = [
         replace(one, blocks=tuple(block for block in one.blocks if number != 20 or block.block_id != name))
         for number, one in enumerate(seen.new)
     ]
     assert compared(seen.old, new, seen.bay).differences == ()
+
+
+def test_a_side_that_had_no_frame_at_all_has_not_the_frames_of_the_other(seen):
+    blind = [replace(one, frames={}) if 10 <= number < 20 else one for number, one in enumerate(seen.new)]
+    result = compared(seen.old, blind, seen.bay)
+    (figure,) = [one for one in result.figures if one.name == "frames that both have"]
+    assert figure.value == pytest.approx(38 / 48)
+    assert {one.kind for one in result.differences} == {Kind.FRAME_MISSING}
+    none = [replace(one, frames=None) for one in seen.old]
+    (figure,) = [one for one in compared(none, seen.new, seen.bay).figures if one.name == "frames that both have"]
+    assert figure.value is None
+
+
+def test_blocks_where_tracking_looks_at_none_are_held_against_no_side(seen):
+    """The tracker leaves out what stands in the turn-over area, the aisle and outside; the old side need not."""
+    far = FloorBlock("O-out", "block", "sub_assembly", 0.9, 71, 30, 8, 5, 0, 3)
+    old = [replace(one, blocks=(*one.blocks, far)) for one in seen.old]
+    assert compared(old, seen.new, seen.bay).differences == ()
+    beside = replace(far, x=50, y=30, block_id="O-in")
+    crowd = [one for one in seen.new[0].blocks if abs(one.x - 50) < 9 and abs(one.y - 30) < 6]
+    old = [replace(one, blocks=(*one.blocks, beside)) for one in seen.old]
+    assert crowd or {one.kind for one in compared(old, seen.new, seen.bay).differences} == {Kind.BLOCK_MISSED}
 
 
 def test_the_page_holds_all_and_loads_nothing(seen):
@@ -92,13 +114,14 @@ def test_the_page_holds_all_and_loads_nothing(seen):
 
 
 def test_the_old_side_of_records(bay):
-    block = OldBlock("B-1", "block", "sub_assembly", 0.9, 20, 10, 8, 5, 0, 3)
+    block = FloorBlock("B-1", "block", "sub_assembly", 0.9, 20, 10, 8, 5, 0, 3)
     frame = OldFrame("C_4", START, (OldObject("block", 0.9, (1, 2, 3, 4)),))
     parts = [
         OldBatch("yard", START, (frame,), None),
         OldBatch("yard", START, None, (block,), START + STEP),
         OldBatch("yard", START + STEP, None, (block,)),
         OldBatch("yard", START + STEP, None, ()),
+        OldBatch("yard", START + STEP, None, (block,)),  # of a dump that overlaps another one
         OldBatch("other", START, None, ()),
         OldBatch("yard", START - STEP, None, ()),
     ]

@@ -12,7 +12,7 @@ from legacy.decoding import Decoder
 from legacy.encoding import Encoder, slot_text
 from legacy.records import Problems
 
-from .conftest import SLOT, merged
+from .conftest import SLOT, key, merged
 
 
 def observation(cameras=("C_4", "D_7"), slot=SLOT, size=(1920, 1080)):
@@ -37,6 +37,8 @@ LAYOUTS = [
     {"names": {"classes": {"블록": "block", "그라인더": "grinder"}, "stages": {"소조립": "sub_assembly"}}},
     {"batch_id": {"form": "{time}@{bay}", "time": "%y%m%d%H%M%S", "time_zone": "America/New_York"}},
     {"time_zone": "America/New_York", "frame": {"published_at": "done_at"}},
+    {"redis": {"key": "state:{camera}", "field": "{batch_id}", "expires_s": None}},
+    {"units": {"time": "%Y-%m-%d %H:%M:%S%z"}},
 ]
 
 
@@ -45,7 +47,7 @@ def test_it_is_read_back(make_mapping, bay, changes):
     mapping, problems = make_mapping(**changes), Problems()
     written = Encoder(mapping, bay).publication(observation())
     decoder = Decoder(mapping, {"yard": bay}, problems)
-    batches = list(decoder.hash(written.key, written.fields))
+    batches = [batch for key, fields in written.hashes.items() for batch in decoder.hash(key, fields)]
     assert [one.what for one in problems] == []
     read = batches[0]
     for other in batches[1:]:
@@ -73,10 +75,10 @@ def test_fields_that_only_consumers_know_are_filled(make_mapping, bay):
     constants = {"image.path": "/old/{bay}/{camera}/{time}.jpg"}
     changes = merged({"message": {"constants": {"source": "airflow"}}}, {"frame": {"constants": constants}})
     written = Encoder(make_mapping(**changes), bay).publication(observation())
-    assert json.loads(written.fields["C_4"])["image"] == {"path": "/old/yard/C_4/20250702-100000.jpg"}
+    assert json.loads(written.hashes[key()]["C_4"])["image"] == {"path": "/old/yard/C_4/20250702-100000.jpg"}
     assert json.loads(written.message)["source"] == "airflow"
 
 
 def test_a_batch_without_a_frame_is_a_message_all_the_same(make_mapping, bay):
     written = Encoder(make_mapping(), bay).publication(observation(cameras=()))
-    assert (dict(written.fields), json.loads(written.message)["count"]) == ({}, 0)
+    assert (written.hashes, json.loads(written.message)["count"]) == ({}, 0)

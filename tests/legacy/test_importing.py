@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from bays import batch_id
 from legacy.importing import import_batches
-from legacy.records import OldBatch, OldBlock, OldFrame, Problems
+from legacy.records import FloorBlock, OldBatch, OldFrame, Problems
 from tracking.history import BatchOutcome, History
 from tracking.history.imports import first_own_slot
 from tracking.history.schema import batches, events, positions, tracks
@@ -30,7 +30,7 @@ def at(number):
 
 
 def standing(block_id="B-1", x=20.0, y=10.0, stage="sub_assembly", class_name="block"):
-    return OldBlock(block_id, class_name, stage, 0.8, x, y, 8.0, 5.0, 0.0, 3.0)
+    return FloorBlock(block_id, class_name, stage, 0.8, x, y, 8.0, 5.0, 0.0, 3.0)
 
 
 def batch(number, *blocks, bay_id="yard", frames=None):

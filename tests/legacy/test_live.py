@@ -38,7 +38,8 @@ def published(client, bay):
     names = [camera.name for camera in bay.cameras]
     written = [encoder.publication(observation(names, SLOT + n * STEP)) for n in range(2)]
     for one in written:
-        client.hset(one.key, mapping=one.fields)
+        for key, fields in one.hashes.items():
+            client.hset(key, mapping=fields)
     return written
 
 
@@ -110,6 +111,6 @@ def test_a_bay_s_way_by_the_commands(legacy, client, make_bay, store, monkeypatc
     client.set("bay_observation:owner:yard", "old")
     status, out, _ = legacy("status")
     assert status == 1
-    assert "file and key differ" in out
+    assert "its file says new, bay_observation:owner:yard says 'old'" in out
     assert legacy("own", "8bay", "new", "--why", "x")[0] == 2
     assert legacy("bridge", "8bay", "--once")[0] == 2

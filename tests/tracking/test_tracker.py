@@ -9,6 +9,7 @@ import shapely
 from artifacts.format import from_bytes, to_bytes
 from bay_observation.errors import TrackingError
 from bays import load_bay
+from fusion import UNKNOWN_WORK
 from tracking import EventKind, Rates, Tracker, TrackerParameters, TrackerState, TrackingResult, TrackStatus, replay
 
 
@@ -436,6 +437,21 @@ class TestWork:
         history = follow(bay, self.read(fused, block, [welder, welder, None, welder, {}, None, {}]))
         (event,) = later_events(history)
         assert (event.kind, event.time) == (EventKind.WORK_STOPPED, fused(4, []).slot)
+
+    def test_a_hidden_deck_tells_nothing_of_work(self, bay, fused, block):
+        welder, hidden = {"welder": 1}, {UNKNOWN_WORK: 1}
+        history = follow(bay, self.read(fused, block, [welder, hidden, hidden, welder, hidden, hidden, welder]))
+        assert later_events(history) == []
+        assert all(result.tracks[0].working for result in history)
+        history = follow(bay, self.read(fused, block, [{}, hidden, welder, hidden, welder]))
+        (event,) = later_events(history)
+        assert (event.kind, event.time) == (EventKind.WORK_STARTED, fused(2, []).slot)
+
+    def test_work_that_was_there_before_its_deck_was_seen_did_not_start(self, bay, fused, block):
+        welder, hidden = {"welder": 1}, {UNKNOWN_WORK: 1}
+        history = follow(bay, self.read(fused, block, [hidden, hidden, welder, welder, welder]))
+        assert later_events(history) == []
+        assert [result.tracks[0].working for result in history] == [None, None, True, True, True]
 
     def test_how_many_readings_it_takes_is_a_parameter(self, bay, fused, block):
         results = self.read(fused, block, [{}, {"pipe": 1}, {"pipe": 1}, {"pipe": 1}])

@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from bay_observation.errors import ConfigError
 from bays import batch_id
 from capture_async.health import health_path, read_health
 from capture_async.observer_note import read_observer_note
@@ -68,6 +69,18 @@ async def test_the_observer_leaves_word_of_itself(make_bay, store, scripted_came
     note = read_observer_note(store.root, "yard")
     assert (note.spool, note.replicator, note.inference_server, note.clock_offsets) == (False, None, False, {})
     assert abs((datetime.now(UTC) - note.at).total_seconds()) < 60
+
+
+async def test_a_store_that_is_no_folder_stops_no_capture(make_bay, store, scripted_cameras, monkeypatch, capsys):
+    """An object store takes no word of the observer."""
+
+    def no_folder(_):
+        raise ConfigError("s3://yard is no folder")
+
+    make_bay(**SCRIPTED)
+    monkeypatch.setattr("artifacts.ArtifactStore.root", property(no_folder))
+    assert await fire() == "captured"
+    assert "s3://yard is no folder" in capsys.readouterr().out
 
 
 async def test_metrics_go_through_airflows_stats_tagged_with_the_bay(

@@ -109,10 +109,15 @@ def enter_notices(
     """Enter a bay's pending notices and record, in the same transaction, that their listener has them.
 
     `entries` have an empty step: it is the number of times that the item was entered for the channel before, since what
-    a late batch withdrew another one may bring back.
+    a late batch withdrew another one may bring back. What another service has entered meanwhile is left out.
     """
     with history.database.writing() as connection, connection.begin():
-        numbered = [_numbered(connection, entry) for entry in entries]
+        of_listener = sa.and_(delivered.c.bay_id == bay_id, delivered.c.listener == listener)
+        asked = sa.select(delivered.c.notice, delivered.c.withdrawn).where(of_listener)
+        among = delivered.c.notice.in_([one.key for one in notices])
+        has = {(notice, withdrawn) for notice, withdrawn in connection.execute(asked.where(among))}
+        new = {item_of(bay_id, one) for one in notices if (one.key, one.withdrawn) not in has}
+        numbered = [_numbered(connection, entry) for entry in entries if entry.item in new]
         upsert(connection, delivered, delivery_rows(bay_id, listener, notices))
         return _enter(connection, numbered, now)
 

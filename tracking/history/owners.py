@@ -2,9 +2,11 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import sqlalchemy as sa
 
+from bay_observation.errors import HistoryError, HistoryUnavailableError
 from tracking.history.history import History
 from tracking.history.schema import listeners, owners
 from tracking.history.writing import upsert
@@ -51,23 +53,48 @@ def owner_changes(history: History, bay_id: str) -> list[OwnerChange]:
         return [OwnerChange(*row) for row in connection.execute(asked)]
 
 
+def owner_now(history: History, bay_id: str) -> str | None:
+    """The owner that the latest change made; None where there was none.
+
+    Raises:
+        HistoryUnavailableError: the database cannot be used.
+    """
+    try:
+        changes = owner_changes(history, bay_id)
+    except HistoryUnavailableError:
+        raise
+    except HistoryError:
+        return None
+    return changes[-1].owner if changes else None
+
+
 def note_published(history: History, bay_id: str, slot: datetime) -> None:
-    """Note the last slot of a bay that the bridge published for the old consumers.
+    """Note that a slot of a bay, and those before it, were published for the old consumers.
 
     Raises:
         HistoryUnavailableError: the database cannot be used.
     """
     with history.database.writing() as connection, connection.begin():
-        upsert(connection, listeners, [{"bay_id": bay_id, "listener": _BRIDGE, "since": slot}])
+        known = connection.execute(_published(bay_id)).scalar()
+        if known is None or known < slot:
+            upsert(connection, listeners, [{"bay_id": bay_id, "listener": _BRIDGE, "since": slot}])
 
 
 def last_published(history: History, bay_id: str) -> datetime | None:
-    """That slot (aware, UTC); None where the bridge published none.
+    """The last slot that was noted (aware, UTC); None where none was.
 
     Raises:
         HistoryUnavailableError: the database cannot be used.
     """
-    asked = sa.select(listeners.c.since).where(listeners.c.bay_id == bay_id, listeners.c.listener == _BRIDGE)
-    with history.database.writing() as connection, connection.begin():
-        slot: datetime | None = connection.execute(asked).scalar()
+    try:
+        with history.database.reading() as connection:
+            slot: datetime | None = connection.execute(_published(bay_id)).scalar()
+    except HistoryUnavailableError:
+        raise
+    except HistoryError:
+        return None  # nothing was written yet
     return slot
+
+
+def _published(bay_id: str) -> sa.Select[Any]:
+    return sa.select(listeners.c.since).where(listeners.c.bay_id == bay_id, listeners.c.listener == _BRIDGE)

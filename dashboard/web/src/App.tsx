@@ -30,7 +30,7 @@ const PAGES: [Word, (props: { bay: BayDetail }) => ReactNode][] = [
 export function App(): ReactNode {
   const { t } = useLanguage();
   const [place, setPlace] = usePlace();
-  const bays = useLoaded("bays", (signal) => ask<BayList>("bays", {}, signal), MINUTE);
+  const bays = useLoaded("bays", (signal) => ask<BayList>("bays", {}, signal), MINUTE, "bays");
   const chosen = place("bay") ?? bays.value?.bays[0]?.bay_id ?? null;
   if (bays.error && !bays.value) return <Frame><Failure error={bays.error} again={bays.again} t={t} /></Frame>;
   if (chosen === null) return <Frame>{bays.value ? <Strip /> : <p>{t("loading")}</p>}</Frame>;
@@ -60,7 +60,8 @@ export function App(): ReactNode {
 
 export function OneBay({ bayId, Page }: { bayId: string; Page: (props: { bay: BayDetail }) => ReactNode }): ReactNode {
   const { t } = useLanguage();
-  const bay = useLoaded(bayId, (signal) => ask<BayDetail>(`bays/${encodeURIComponent(bayId)}`, {}, signal));
+  const path = `bays/${encodeURIComponent(bayId)}`;
+  const bay = useLoaded(path, (signal) => ask<BayDetail>(path, {}, signal), 0, path);
   if (bay.error) return <Failure error={bay.error} again={bay.again} t={t} />;
   if (!bay.value) return <p role="status">{t("loading")}</p>;
   return <Page bay={bay.value} />;

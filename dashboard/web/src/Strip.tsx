@@ -10,7 +10,7 @@ import type { BayList, BaySummary } from "./types";
 
 export function Strip(): ReactNode {
   const { t } = useLanguage();
-  const bays = useLoaded("bays", (signal) => ask<BayList>("bays", {}, signal), MINUTE);
+  const bays = useLoaded("bays", (signal) => ask<BayList>("bays", {}, signal), MINUTE, "bays");
   return (
     <section className="bay" style={{ minHeight: 0, marginBottom: 16 }} aria-label={t("bays")}>
       <h2>{t("bays")}</h2>

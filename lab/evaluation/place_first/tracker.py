@@ -150,7 +150,7 @@ class Tracker:
             last_seen=slot.time,
             stage_readings=int(block.stage is not None),
             work=dict(block.work),
-            working=bool(block.work),
+            working=bool(block.working),
         )
 
     def _seen(self, track: Track, block: FusedBlock, slot: _Slot) -> Track:
@@ -166,7 +166,7 @@ class Tracker:
             class_streaks=evidence.vote(track.class_streaks, track.class_name, block.class_name, 1.0, time),
             area_streaks=evidence.vote(track.area_streaks, track.area, area, 1.0, time),
             stage_streaks=evidence.vote(track.stage_streaks, stage, block.stage, weight, time),
-            work_streaks=evidence.vote(track.work_streaks, _reading(track.working), _reading(block.work), 1.0, time),
+            work_streaks=evidence.vote(track.work_streaks, _reading(track.working), _reading(block.working), 1.0, time),
             stage_readings=track.stage_readings + int(block.stage is not None and block.stage == stage),
             confidence=float(block.confidence),
             cameras=tuple(block.cameras),

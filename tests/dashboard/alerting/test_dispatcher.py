@@ -7,8 +7,9 @@ import pytest
 
 from bay_observation.errors import HistoryUnavailableError
 from dashboard.alerting.dispatcher import Dispatcher
+from tracking.history import pending_notices
 from tracking.history.alerts import Mute, acknowledge, add_mute, alerts_of
-from tracking.history.messages import CLAIM, backlog, claim_next
+from tracking.history.messages import CLAIM, backlog, claim_next, enter_notices
 
 NIGHT = {"quiet": {"start": "22:00", "end": "06:00"}}
 
@@ -254,6 +255,20 @@ def test_events_are_sent_once_and_taken_back(dispatch, receiver, slots, yard, cl
             dispatch(route).tick()
         assert receiver.kinds[-1] == ("mail", "camera_down", step)
     assert len(receiver.got) == 3
+
+
+def test_events_that_two_services_find_at_once_are_entered_once(dispatch, receiver, slots, yard, history, clock):
+    route = {"match": {"kinds": ["camera_down"]}}
+    slots.track(0)
+    dispatch(route).tick()
+    for number in (1, 2, 3):
+        slots.track(number, [yard.cameras[0].name])
+    notices = pending_notices(history, yard, "route r0", ["camera_down"])
+    for _ in range(2):  # both have found them before either has entered them
+        entries = list(dispatch(route)._event_entries(yard, dispatch(route)._routes.routes[0], notices, clock.now))
+        enter_notices(history, "yard", "route r0", notices, entries=entries, now=clock.now)
+    dispatch(route).tick()
+    assert receiver.kinds == [("mail", "camera_down", "happened")]
 
 
 def test_events_are_sent_only_where_a_route_names_them(dispatch, receiver, slots, yard):
