@@ -174,6 +174,13 @@ def _heads() -> dict[str, Answer]:
         "chunks of nothing": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
         "a chunk of 2^64": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffff\r\n",
         "a chunk of no number": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+        "two lengths": b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\nContent-Length: 5\r\n\r\nabcde",
+        "a length and chunks": b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        "a folded line": b"HTTP/1.1 200 OK\r\nX: a\r\n  b\r\nContent-Length: 0\r\n\r\n",
+        "a NUL in a line": b"HTTP/1.1 200 OK\r\nX: a\0b\r\nContent-Length: 0\r\n\r\n",
+        "many cookies": b"HTTP/1.1 200 OK\r\n" + b"Set-Cookie: a=b; Domain=.; Path=%2e\r\n" * 200 + b"\r\n",
+        "a proxy's challenge": b"HTTP/1.1 407 X\r\nProxy-Authenticate: Basic realm=a\r\nContent-Length: 0\r\n\r\n",
+        "an upgrade": b"HTTP/1.1 426 X\r\nUpgrade: h2c\r\nConnection: upgrade\r\nContent-Length: 0\r\n\r\n",
         "many lines": b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 30_000 + b"\r\n",
         "a long line": b"HTTP/1.1 200 OK\r\nX: " + b"y" * 1_000_000 + b"\r\n\r\n",
         "a redirection to itself": b"HTTP/1.1 302 Found\r\nLocation: /\r\nContent-Length: 0\r\n\r\n",
@@ -199,6 +206,7 @@ def _bodies() -> dict[str, Answer]:
         "entities": http(soap.xml_bomb()),
         "an outer entity": http('<!DOCTYPE a [<!ENTITY b SYSTEM "file:///dev/zero">]><a>&b;</a>'),
         "a charset that is none": http("<a/>", kind="application/soap+xml; charset=\x00none"),
+        "punycode": http("<" + "b-" * 300_000, kind="application/soap+xml; charset=punycode"),
         "UTF-7": http(b"\xff\xfe\x00", kind="application/soap+xml; charset=utf-7"),
         "a long duration": http(envelope.format("<PT>PT99999999999999999999S</PT>")),
         "a far date": http(envelope.format("<Year>99999999999</Year><Month>99</Month>")),
@@ -220,6 +228,9 @@ def _endings() -> dict[str, Answer]:
         "a byte at a time": _sender(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n", b"x"),
         "header lines for ever": _sender(b"HTTP/1.1 200 OK\r\n", b"X: y\r\n"),
         "chunks for ever": _sender(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"1\r\nx\r\n"),
+        "many small chunks": _sender(
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nbad line\r\n\r\n", b"2\r\nab\r\n" * 5000, pause_s=0.001
+        ),
         "pieces of 100 kB for ever": _sender(b"HTTP/1.1 200 OK\r\n\r\n", b"x" * 100_000, pause_s=0.001),
     }
 
@@ -229,6 +240,7 @@ def _challenges() -> Iterator[tuple[str, Answer]]:
         b'Digest realm="Kamera S\xfcd", nonce="n"', b"Digest", b"Basic", b"Bearer", b"Negotiate", b",,,",
         b'Digest realm="',
         b'Digest realm="a", nonce="b", qop="auth-int,none", algorithm=SHA-999', b'Digest realm="a"' + b", a=b" * 20_000,
+        b"Digest realm=Bay camera 3, qop=auth,auth-int, nonce=n", b"Digest a=" + b"b " * 20_000,
         b'Digest realm="a", nonce="\x01\x02", stale=true', b"\xff\xff\xff", b'Digest nonce="' + b"n" * 60_000 + b'"',
     )  # fmt: skip
     for number, field in enumerate(fields):
