@@ -104,11 +104,18 @@ def _entries() -> Iterator[Entry]:
     yield entry("bay new", "bays", "new", "write the file of a new bay, from another bay's", "add_a_bay.md")
     yield entry("bay check", "bays", "check", "what cannot be right, or is not meant", "add_a_bay.md")
     yield entry("bay plan", "bays", "plan", "draw a bay, and which floor is seen by how many", "add_a_bay.md")
+    yield entry("bay place-cameras", "bays", "place-cameras", "where cameras would see most", "add_a_bay.md")
     yield entry("bay env", "bays", "env", "write the env files that a bay's hosts are started with", "add_a_bay.md")
     yield entry("camera probe", "capture_async", "probe", "ask every camera of a bay now", "at_the_camera_cabinet.md")
     yield entry("camera health", "capture_async", "health", "how they did in the last day", "at_the_camera_cabinet.md")
     yield entry(
         "camera check-poses", "fusion", "check-poses", "which camera is out of its pose", "calibrate_a_camera.md"
+    )
+    yield entry(
+        "camera keep-witnesses", "fusion", "keep-witnesses", "keep how floor marks look now", "calibrate_a_camera.md"
+    )
+    yield entry(
+        "camera overlay", "capture_async", "overlay", "draw the bay over a camera's frame", "calibrate_a_camera.md"
     )
     yield entry(
         "camera refine-poses",
@@ -183,8 +190,11 @@ def _entries() -> Iterator[Entry]:
         ("try", "send a message of no alert through a channel"),
     ):
         yield entry(f"alerts {word}", "dashboard.alerting", word, text, "alerting.md")
-    yield entry("simulate serve", "lab.simulation", "serve", "let a bay's simulated cameras listen")
-    yield entry("simulate render", "lab.simulation", "render", "write one frame of one camera")
+    yield entry("simulate serve", "lab.simulation", "serve", "let a bay's simulated cameras listen", "add_a_bay.md")
+    yield entry("simulate render", "lab.simulation", "render", "write one frame of one camera", "add_a_bay.md")
+    yield entry(
+        "simulate twin", "lab.simulation", "twin", "write a bay's twin, to try it on this machine", "add_a_bay.md"
+    )
     yield entry("demo", "lab.demo", "", "six slots through a real Airflow, beside the truth")
     yield entry("backtest run", "lab.backtest", "run", "run a stored period again, and compare", "backtest.md")
     yield entry("backtest compare", "lab.backtest", "compare", "compare a trial that was run", "backtest.md")

@@ -8,23 +8,27 @@ from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from typing import Any
 
+import click
+import yaml
 from rich.console import Console
 from rich.table import Table
 
 from bay_observation.commands import DONE, FAILED, failed, program, run_command
 from bay_observation.errors import ConfigError
-from bays.checking import Finding, check_bay, worst
-from bays.drafting import draft_bay
+from bays.checking import Finding, check_bay, floor_view, worst
+from bays.drafting import draft_bay, free_network
 from bays.env_files import MAIN_SERVER, write_env_files
 from bays.loading import bay_ids, bays_path, load_bay
 from bays.models import BayConfig
 from bays.naming import observer_queue, processor_queue
 from bays.notifications import check_notifier
-from bays.plan import lines, write_plan
+from bays.placing import Wall, place_cameras, with_placed
+from bays.plan import figures, lines, write_plan
 
 _LISTED = ("bay", "enabled", "cameras", "subnet", "observer_queue", "processor_queue", "description")
 # Of a table that is written where no terminal says how wide it is.
 _COLUMNS = 160
+_OF_PLACED = {"name", "host", "pose", "intrinsics"}
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -57,10 +61,11 @@ def make_parser() -> argparse.ArgumentParser:
     plan.set_defaults(run=_plan)
     new = commands.add_parser("new", help="write the file of a new bay, from another bay's")
     new.add_argument("bay", help="its id: lower-case letters, digits and underscores")
-    new.add_argument("--from", dest="source", required=True, metavar="BAY", help="the bay to begin from")
+    new.add_argument("--from", dest="source", metavar="BAY", help="the bay to begin from; asked for when left out")
     new.add_argument("--subnet", type=IPv4Network, help="of its cameras; the next free one when left out")
     new.add_argument("--description", help="shown in Airflow's UI; the id when left out")
     new.set_defaults(run=_new)
+    _add_placing(commands)
     env = commands.add_parser("env", help="write the env files that a bay's observer and processor are started with")
     env.add_argument("bay", help="a bay's id, as 3bay_north")
     env.add_argument("--environment", choices=["dev", "prod"], default="prod", help="default: prod")
@@ -68,6 +73,36 @@ def make_parser() -> argparse.ArgumentParser:
     env.add_argument("--main-server", type=IPv4Address, default=MAIN_SERVER, help=f"its address ({MAIN_SERVER})")
     env.set_defaults(run=_env)
     return parser
+
+
+def _add_placing(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    place = commands.add_parser("place-cameras", help="where cameras would see most of the floor")
+    place.add_argument("bay", help="a bay's id, as 3bay_north")
+    number = place.add_mutually_exclusive_group(required=True)
+    number.add_argument("--add", type=int, metavar="N", help="so many further cameras")
+    number.add_argument("--instead", type=int, metavar="N", help="so many cameras in place of the bay's")
+    place.add_argument("--like", metavar="CAMERA", help="with this camera's lens; else the first one's")
+    place.add_argument("--height", type=float, metavar="M", help="of all; else that of the bay's cameras")
+    place.add_argument(
+        "--wall",
+        type=_wall,
+        action="append",
+        default=[],
+        metavar="X,Y,X,Y",
+        help="from where to where they may hang, metres; may be repeated; else both long sides",
+    )
+    place.add_argument("--plan", type=Path, metavar="FILE", help="draw the bay with them: .svg, .html or .png")
+    place.add_argument("--json", action="store_true", help="one JSON document in place of the lines")
+    place.set_defaults(run=_place)
+
+
+def _wall(text: str) -> Wall:
+    """For argparse."""
+    try:
+        x, y, to_x, to_y = (float(part) for part in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no wall: write it as 0,40,150,40") from None
+    return (x, y), (to_x, to_y)
 
 
 def _list(options: argparse.Namespace) -> int:
@@ -172,12 +207,61 @@ def _plan(options: argparse.Namespace) -> int:
     return DONE
 
 
+def _place(options: argparse.Namespace) -> int:
+    bay = load_bay(options.bay)
+    if options.like is not None and options.like not in {camera.name for camera in bay.cameras}:
+        raise ConfigError(f"bay {bay.bay_id} has no camera {options.like}")
+    placed = place_cameras(
+        bay,
+        options.add or options.instead or 0,
+        instead=options.instead is not None,
+        like=None if options.like is None else bay.camera(options.like),
+        height_m=options.height,
+        walls=options.wall,
+    )
+    after = with_placed(bay, placed, instead=options.instead is not None)
+    before, now = (figures(one, floor_view(one)) for one in (bay, after))
+    if options.plan is not None:
+        write_plan(after, options.plan)
+    if options.json:
+        document = {
+            "bay_id": bay.bay_id,
+            "cameras": [camera.model_dump(mode="json", include=_OF_PLACED) for camera in after.cameras[-len(placed) :]],
+            "before": asdict(before),
+            "after": asdict(now),
+        }
+        print(json.dumps(document, indent=1))
+        return DONE
+    print("# for the bay's file, with the names and hosts that they get")
+    for camera, one in zip(after.cameras[-len(placed) :], placed, strict=True):
+        print(f"# sees {one.gained_m2:.0f} m² that fewer than two others see")
+        values = camera.model_dump(mode="json", include=_OF_PLACED, exclude_defaults=True)
+        print(yaml.safe_dump([values], sort_keys=False, default_flow_style=None, width=_COLUMNS), end="")
+    print(f"seen by no camera: {before.blind_m2:.0f} m² before, {now.blind_m2:.0f} m² with them")
+    print(f"seen by one alone: {before.alone_m2:.0f} m² before, {now.alone_m2:.0f} m² with them")
+    return DONE
+
+
 def _new(options: argparse.Namespace) -> int:
+    if options.source is None:
+        _ask(options)
     path = draft_bay(options.bay, options.source, options.subnet, options.description)
     print(f"{path}: written from {options.source}, not enabled. Next: its floor, areas and cameras, then")
     print(f"  bay-observation bay check {options.bay}")
     print(f"  bay-observation bay plan {options.bay} --out plan.html")
     return DONE
+
+
+def _ask(options: argparse.Namespace) -> None:
+    """What was not given, on the terminal."""
+    if not sys.stdin.isatty():
+        raise ConfigError("--from BAY: which bay is the new one like? There are " + ", ".join(bay_ids()))
+    options.source = click.prompt("Like which bay", type=click.Choice(bay_ids()), err=True)
+    if options.description is None:
+        options.description = click.prompt("Description, shown in Airflow's UI", default=options.bay, err=True)
+    if options.subnet is None:
+        free = free_network(options.source)
+        options.subnet = click.prompt("Network of its cameras", default=free, type=IPv4Network, err=True)
 
 
 def _checked(bay_id: str) -> BayConfig:

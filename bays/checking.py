@@ -28,7 +28,7 @@ _VIEWS_DEG = (8.0, 125.0)  # angle across the image: a telephoto lens, a very wi
 _LEAST_SEEN = 0.01  # of the floor, by one camera
 _MOST_BLIND = 0.25  # of an area that is tracked
 _MOST_ALONE = 0.5  # of all tracked floor, that a single camera sees
-_COARSE_M = 0.25  # of floor under one pixel
+COARSE_M = 0.25  # of floor under one pixel
 _HOLE_M2 = 20.0
 _MOST_UNNAMED = 0.1  # of the floor, in no area
 _SMALL_AREA_M = 3.0
@@ -99,14 +99,18 @@ def floor_view(bay: BayConfig) -> FloorView:
     seen = np.zeros((len(cameras), rows, columns), dtype=bool)
     scale = np.full((len(cameras), rows, columns), np.nan)
     for number, camera in enumerate(cameras):
-        model = CameraModel.of(camera)
-        pixels, ahead = model.project(places)
-        seen[number] = ahead & model.inside(pixels)
-        away = np.linalg.norm(places - model.position, axis=-1)
-        # A pixel covers more of the floor the flatter the view is.
-        along = away**2 / (model.intrinsics.focal_px * model.position[2])
-        scale[number] = np.where(seen[number], along, np.nan)
+        seen[number], scale[number] = seen_from(CameraModel.of(camera), places)
     return FloorView(centres, tuple(camera.name for camera in cameras), seen, scale)
+
+
+def seen_from(model: CameraModel, places: NDArray[np.float64]) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
+    """Which places (..., 3) a camera sees, and metres of floor under one pixel there, NaN where it does not."""
+    pixels, ahead = model.project(places)
+    seen = ahead & model.inside(pixels)
+    away = np.linalg.norm(places - model.position, axis=-1)
+    # A pixel covers more of the floor the flatter the view is.
+    along = away**2 / (model.intrinsics.focal_px * model.position[2])
+    return seen, np.where(seen, along, np.nan)
 
 
 def _of_others(bay: BayConfig, others: Sequence[BayConfig]) -> Iterator[Finding]:
@@ -336,10 +340,10 @@ def _of_floor(bay: BayConfig) -> Iterator[Finding]:
             "warning", "cameras", f"one camera alone sees {alone:.0%} of the tracked floor: heights stay unsure"
         )
     best = np.nanmin(np.where(view.seen, view.metres_per_pixel, np.inf), axis=0)[tracked]
-    coarse = float((np.isfinite(best) & (best > _COARSE_M)).mean())
+    coarse = float((np.isfinite(best) & (best > COARSE_M)).mean())
     if coarse > _MOST_BLIND:
         yield Finding(
-            "warning", "cameras", f"a pixel covers more than {_COARSE_M:g} m on {coarse:.0%} of the tracked floor"
+            "warning", "cameras", f"a pixel covers more than {COARSE_M:g} m on {coarse:.0%} of the tracked floor"
         )
 
 

@@ -9,7 +9,6 @@ from bay_observation.errors import ConfigError
 from bay_observation.files import write_atomically
 from bays.editing import read_text
 from bays.loading import bay_file, bay_ids, load_bay, parse_bay
-from bays.models import BayConfig
 
 _ADDRESS = re.compile(r"\b\d{1,3}(?:\.\d{1,3}){3}\b")
 
@@ -30,7 +29,7 @@ def draft_bay(bay_id: str, source: str, subnet: IPv4Network | None, description:
     if path.exists():
         raise ConfigError(f"{path}: is there already: choose another id, or edit it")
     before = load_bay(source)
-    chosen = subnet or _free_network(before)
+    chosen = subnet or free_network(source)
     _refuse_taken(chosen, source)
     text = _moved(read_text(bay_file(source)), before.network.camera_subnet, chosen)
     named = json.dumps(description or bay_id, ensure_ascii=False)
@@ -39,6 +38,16 @@ def draft_bay(bay_id: str, source: str, subnet: IPv4Network | None, description:
     parse_bay(path, text, bay_id)
     write_atomically(path, text.encode())
     return path
+
+
+def free_network(source: str) -> IPv4Network:
+    """The next network after a bay's that no bay has, of the same size."""
+    taken = [load_bay(name).network.camera_subnet for name in bay_ids()]
+    network = load_bay(source).network.camera_subnet
+    while True:
+        network = IPv4Network((int(network.network_address) + network.num_addresses, network.prefixlen))
+        if not any(network.overlaps(one) for one in taken):
+            return network
 
 
 def _moved(text: str, old: IPv4Network, new: IPv4Network) -> str:
@@ -54,15 +63,6 @@ def _moved(text: str, old: IPv4Network, new: IPv4Network) -> str:
         return str(new[int(address) - int(old.network_address)]) if address in old else match[0]
 
     return _ADDRESS.sub(like, text.replace(str(old), str(new)))
-
-
-def _free_network(before: BayConfig) -> IPv4Network:
-    taken = [load_bay(name).network.camera_subnet for name in bay_ids()]
-    network = before.network.camera_subnet
-    while True:
-        network = IPv4Network((int(network.network_address) + network.num_addresses, network.prefixlen))
-        if not any(network.overlaps(one) for one in taken):
-            return network
 
 
 def _refuse_taken(network: IPv4Network, source: str) -> None:

@@ -35,6 +35,7 @@ _ANY_TIME = datetime(2025, 1, 1, tzinfo=UTC)
 
 Metres = Annotated[float, Field(ge=-1000, le=1000)]
 Degrees = Annotated[float, Field(ge=-360, le=360)]
+WitnessName = Annotated[str, Field(min_length=1, max_length=32)]
 
 
 class _Strict(BaseModel):
@@ -276,6 +277,14 @@ class Layout(_Strict):
         return self
 
 
+class Witness(_Strict):
+    """A place that shows sharply in frames and stays, metres: a corner of painted lines, a mark on a pillar."""
+
+    x: Metres
+    y: Metres
+    z: Annotated[float, Field(ge=-10, le=100)] = 0.0
+
+
 class BayConfig(_Strict):
     """One bay, as its YAML file describes it. Times are `timezone`'s, dates of Airflow are UTC.
 
@@ -307,6 +316,7 @@ class BayConfig(_Strict):
     notifications: tuple[Notification, ...] = ()
     camera_down_after: Annotated[int, Field(ge=1, le=144)] = 3
     layout: Annotated[Layout, Field(alias="factory_layout")]
+    witnesses: dict[WitnessName, Witness] = Field(default_factory=dict)
     migration: Migration | None = None
 
     @field_validator("image_provider")

@@ -1,4 +1,4 @@
-"""`python -m capture_async probe BAY` and `python -m capture_async health BAY`.
+"""`python -m capture_async probe BAY`, `health BAY` and `overlay BAY --camera NAME --out FILE`.
 
 For the person in front of a camera cabinet, and for the people who look after a bay.
 """
@@ -19,9 +19,10 @@ from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
-from bay_observation.commands import FAILED, WRONG_USE, failed, program, run_command
-from bay_observation.errors import ArtifactError, BayObservationError, ConfigError
-from bays import BayConfig, load_bay
+from bay_observation.commands import DONE, FAILED, WRONG_USE, failed, program, run_command
+from bay_observation.errors import ArtifactError, BayObservationError, CaptureError, ConfigError
+from bays import BayConfig, Camera, load_bay
+from bays.overlay import draw_overlay
 from capture_async.credentials import Credentials, login_from_environment
 
 if TYPE_CHECKING:
@@ -36,13 +37,13 @@ def main(arguments: list[str] | None = None) -> int:
     """Run a command.
 
     Returns:
-        0 when the bay's camera quorum holds; 1 when it does not, or the health cannot be
-        read; 2 for wrong use: arguments, bay, login.
+        0 when the bay's camera quorum holds, or the overlay is drawn; 1 when it does not, or the health cannot
+        be read, or there is no frame; 2 for wrong use: arguments, bay, login.
     """
     options = make_parser().parse_args(arguments)
     try:
         bay = load_bay(options.bay)
-        status = _health(bay, options) if options.command == "health" else _probe(bay, options)
+        status = {"health": _health, "probe": _probe, "overlay": _overlay}[options.command](bay, options)
     except BayObservationError as error:
         return failed(error)
     except EOFError:
@@ -71,6 +72,15 @@ def make_parser() -> argparse.ArgumentParser:
         command.add_argument("bay", help="a bay's id, as 3bay_north")
         command.add_argument("--json", action="store_true", help="one JSON document in place of the table")
     health.add_argument("--data", type=Path, metavar="DIR", help="the store's root (DATA_PATH)")
+    overlay = commands.add_parser("overlay", help="draw areas, axes, verticals and witnesses over a camera's frame")
+    overlay.add_argument("bay", help="a bay's id, as 3bay_north")
+    overlay.add_argument("--camera", required=True, metavar="NAME", help="as the bay's file names it")
+    overlay.add_argument("--out", required=True, type=Path, metavar="FILE", help="overlay.png or overlay.jpg")
+    source = overlay.add_mutually_exclusive_group()
+    source.add_argument("--frame", type=Path, metavar="FILE", help="an image of the camera")
+    source.add_argument("--live", action="store_true", help="ask the camera now; the login is found as by probe")
+    source.add_argument("--data", type=Path, metavar="DIR", help="the store of its newest capture (DATA_PATH)")
+    overlay.add_argument("--no-login", action="store_true", help="with --live: the camera wants no login")
     return parser
 
 
@@ -257,6 +267,56 @@ def _health_row(bay: BayConfig, camera: "CameraHealth", now: datetime) -> list[T
 
 def _milliseconds(seconds: float | None) -> str:
     return "" if seconds is None else f"{1000 * seconds:.0f} ms"
+
+
+# -- overlay ----------------------------------------------------------------------------------
+
+
+def _overlay(bay: BayConfig, options: argparse.Namespace) -> int:
+    try:
+        camera = bay.camera(options.camera)
+    except KeyError:
+        names = ", ".join(one.name for one in bay.cameras) or "none"
+        raise ConfigError(f"bay {bay.bay_id} has no camera {options.camera}; it has: {names}") from None
+    frame, source = _overlaid_frame(bay, camera, options)
+    shown = draw_overlay(bay, camera, frame, options.out)
+    print(f"{options.out}: {shown} lines over {source} of {camera.name}")
+    if not shown:
+        print(f"nothing of the bay shows: by its file, {camera.name} looks elsewhere", file=sys.stderr)
+    return DONE if shown else FAILED
+
+
+def _overlaid_frame(bay: BayConfig, camera: Camera, options: argparse.Namespace) -> tuple[bytes, str]:
+    """The frame to draw on, and where it comes from."""
+    if options.frame is not None:
+        try:
+            return options.frame.read_bytes(), f"{options.frame}, given as a frame"
+        except OSError as error:
+            raise ConfigError(f"--frame {options.frame}: cannot be read: {error.strerror or error}") from error
+    if options.live:
+        return asyncio.run(_live_frame(bay, camera, None if options.no_login else _login(bay))), "a live frame"
+    from artifacts import ArtifactStore
+    from capture_async.stored import newest_frames
+
+    store = ArtifactStore(options.data)
+    found = newest_frames(store, bay.bay_id, [camera.name])
+    if camera.name not in found:
+        raise ArtifactError(
+            f"{store.location}: no capture of {bay.bay_id} with a frame of {camera.name}: give --live or --frame"
+        )
+    return found[camera.name], f"the newest frame in {store.location}"
+
+
+async def _live_frame(bay: BayConfig, camera: Camera, credentials: Credentials | None) -> bytes:
+    from capture_async.service import CaptureService
+
+    alone = bay.model_copy(update={"cameras": (camera,), "camera_quorum": 1})
+    async with CaptureService(alone, credentials=credentials) as service:
+        batch = await service.capture(datetime.now(UTC))
+    if batch.failures:
+        failure = batch.failures[0]
+        raise CaptureError(f"camera {camera.name} gave no frame: {failure.reason}: {failure.detail}")
+    return bytes(batch.images[0].jpeg)
 
 
 def _console(*, stderr: bool = False) -> Console:

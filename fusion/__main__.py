@@ -1,19 +1,16 @@
-"""`python -m fusion calibrate BAY --camera NAME`, `check-poses BAY` and `refine-poses BAY`."""
+"""`python -m fusion calibrate BAY --camera NAME`, `check-poses`, `refine-poses` and `keep-witnesses BAY`."""
 
 import argparse
 import difflib
-import json
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
 from artifacts import ArtifactStore
-from bay_observation.commands import CANNOT_TELL, DONE, FAILED, failed, program, run_command
+from bay_observation.commands import failed, program, run_command
 from bay_observation.errors import (
-    ArtifactError,
     BayObservationError,
     CalibrationError,
     ConfigError,
@@ -22,13 +19,23 @@ from bay_observation.errors import (
 from bays import BayConfig, Camera, Intrinsics, load_bay
 from bays.editing import read_text, write_calibration
 from bays.loading import bay_file
-from fusion.calibration import Calibration, FloorPoint, calibrate, doubts, image_size, resized
+from capture_async.stored import newest_frames
+from fusion.calibration import (
+    FOCAL_STD,
+    Calibration,
+    FloorPoint,
+    calibrate,
+    calibrate_without_lens,
+    doubts,
+    image_size,
+    resized,
+)
 from fusion.clicking import ClickingPage
 from fusion.point_files import read_points, read_survey
-from fusion.pose_check import TOLERANCE_DEG, PoseCheck, PoseVerdict, check_poses, seen_batch
-from fusion.refine_command import add_refine, refine
+from fusion.pose_commands import add_commands
+from fusion.refine_command import add_refine
 
-_LOOKED_BACK = 20  # captures in which a frame of the camera is looked for
+_DATA_SHEET_STD = 0.05  # of a focal length that a person gives, as a share of it
 _UNITS = {"x": "m", "y": "m", "z": "m", "pan": "deg", "tilt": "deg", "roll": "deg", "focal_px": "px"}
 
 
@@ -41,9 +48,7 @@ def main(arguments: list[str] | None = None) -> int:
     """
     options = make_parser().parse_args(arguments)
     try:
-        bay = load_bay(options.bay)
-        command = {"calibrate": _calibrate, "check-poses": _check_poses, "refine-poses": refine}[options.command]
-        return command(options, bay)
+        return int(options.run(options, load_bay(options.bay)))
     except BayObservationError as error:
         return failed(error)
 
@@ -65,16 +70,12 @@ def make_parser() -> argparse.ArgumentParser:
     calibration.add_argument("--size", type=_size, metavar="WxH", help="of the image, where there is no frame of it")
     calibration.add_argument("--survey", type=Path, help="named points to click on: name,x,y,z as .csv or .json")
     calibration.add_argument("--port", type=int, default=0, help="of the page; default: a free one")
-    calibration.add_argument("--focal", type=float, help="pixels, to start from where the file has no intrinsics")
+    calibration.add_argument("--focal", type=float, help="pixels, to start from; estimated without it")
     calibration.add_argument("--dry-run", action="store_true", help="print the change and write nothing")
     calibration.add_argument("--force", action="store_true", help="write a result above the limits too")
     calibration.add_argument("--data", type=Path, help="the store; default: DATA_PATH")
-    poses = commands.add_parser("check-poses", help="find a camera that was knocked out of its pose")
-    poses.add_argument("bay", help="a bay's id, as 3bay_north")
-    poses.add_argument("--batches", type=int, default=6, help="newest batches to look at")
-    poses.add_argument("--tolerance", type=float, default=TOLERANCE_DEG, help="degrees that a camera may be turned")
-    poses.add_argument("--json", action="store_true", help="one JSON document in place of the table")
-    poses.add_argument("--data", type=Path, help="the store; default: DATA_PATH")
+    calibration.set_defaults(run=_calibrate)
+    add_commands(commands)
     add_refine(commands)
     return parser
 
@@ -88,9 +89,9 @@ def _calibrate(options: argparse.Namespace, bay: BayConfig) -> int:
     frame = _frame(options, bay, camera)
     if options.click and frame is None:
         raise CalibrationError(f"no capture of {bay.bay_id} with a frame of {camera.name}: give an image with --frame")
-    given = _given(camera, options, None if frame is None else image_size(frame))
-    points = _clicked(options, camera, given, frame) if options.click and frame else read_points(options.points)
-    result = calibrate(points, given, camera.pose)
+    lens = _lens(camera, options, None if frame is None else image_size(frame))
+    points = _clicked(options, camera, lens, frame) if options.click and frame else read_points(options.points)
+    result = _estimated(points, lens, camera)
     _print_report(camera.name, result)
     if reasons := doubts(result):
         print("\n".join(f"DOUBT: {reason}" for reason in reasons))
@@ -117,37 +118,43 @@ def _size(text: str) -> tuple[int, int]:
     return int(width), int(height)
 
 
-def _given(camera: Camera, options: argparse.Namespace, frame: tuple[int, int] | None) -> Intrinsics:
-    """The lens to start from, for the image's own size."""
+def _lens(camera: Camera, options: argparse.Namespace, frame: tuple[int, int] | None) -> Intrinsics | tuple[int, int]:
+    """The lens to start from, for the image's own size; the size alone where no lens is known."""
     size = options.size or frame
     if size and frame and size != frame:
         raise ConfigError(f"--size {size[0]}x{size[1]}: the frame of {camera.name} is {frame[0]} x {frame[1]}")
     if camera.intrinsics is not None:
         given = camera.intrinsics if size is None else resized(camera.intrinsics, size)
         return given.model_copy(update={"focal_px": options.focal}) if options.focal else given
-    if options.focal is None:
-        raise ConfigError(
-            f"camera {camera.name} has no intrinsics to start from: give --focal in pixels "
-            "(image width x focal length in mm / sensor width in mm)"
-        )
     if size is None:
         raise ConfigError(
             f"the size of {camera.name}'s image is not known: give a frame of it with --frame, or --size 2560x1440"
         )
+    if options.focal is None:
+        return (size[0], size[1])
     return Intrinsics(width=size[0], height=size[1], focal_px=options.focal)
 
 
-def _clicked(options: argparse.Namespace, camera: Camera, given: Intrinsics, frame: bytes) -> list[FloorPoint]:
+def _estimated(points: Sequence[FloorPoint], lens: Intrinsics | tuple[int, int], camera: Camera) -> Calibration:
+    if isinstance(lens, Intrinsics):
+        of_the_file = camera.intrinsics is not None
+        return calibrate(points, lens, camera.pose, FOCAL_STD if of_the_file else _DATA_SHEET_STD)
+    return calibrate_without_lens(points, lens, camera.pose)
+
+
+def _clicked(
+    options: argparse.Namespace, camera: Camera, lens: Intrinsics | tuple[int, int], frame: bytes
+) -> list[FloorPoint]:
     survey = read_survey(options.survey) if options.survey else []
     before = read_points(options.points) if options.points.exists() else []
 
     def judge(points: Sequence[FloorPoint]) -> str:
-        return "\n".join(_lines(calibrate(points, given, camera.pose)))
+        return "\n".join(_lines(_estimated(points, lens, camera)))
 
     with ClickingPage(
         camera.name,
         frame,
-        (given.width, given.height),
+        (lens.width, lens.height) if isinstance(lens, Intrinsics) else lens,
         options.points,
         points=before,
         survey=survey,
@@ -171,14 +178,7 @@ def _frame(options: argparse.Namespace, bay: BayConfig, camera: Camera) -> bytes
             raise CalibrationError(f"{options.frame}: cannot be read: {error.strerror or error}") from error
     if options.size and not options.click:
         return None
-    store = ArtifactStore(options.data)
-    for batch in reversed(store.batch_ids("capture", bay.bay_id)[-_LOOKED_BACK:]):
-        reference = store.find("capture", bay.bay_id, batch)
-        images = store.load(reference).images if reference else ()
-        for image in images:
-            if image.camera_name == camera.name:
-                return bytes(image.jpeg)
-    return None
+    return newest_frames(ArtifactStore(options.data), bay.bay_id, [camera.name]).get(camera.name)
 
 
 def _lines(result: Calibration) -> list[str]:
@@ -218,55 +218,6 @@ def _print_report(name: str, result: Calibration) -> None:
         )
     console.print(residuals)
     print("\n".join(_lines(result)))
-
-
-def _check_poses(options: argparse.Namespace, bay: BayConfig) -> int:
-    if options.batches < 1 or not 0 < options.tolerance < 90:
-        raise ConfigError("--batches must be at least 1, and --tolerance between 0 and 90 degrees")
-    store = ArtifactStore(options.data)
-    batches = store.batch_ids("observation", bay.bay_id)[-options.batches :]
-    if not batches:
-        raise ArtifactError(
-            f"{store.location}: no observation of bay {bay.bay_id}: run its batches first, or give --data"
-        )
-    seen = []
-    for batch in batches:
-        observation = store.find("observation", bay.bay_id, batch)
-        fused = store.find("fusion", bay.bay_id, batch)
-        if observation is not None:
-            seen.append(seen_batch(store.load(observation), bay, store.load(fused) if fused else None))
-    checks = check_poses(seen, bay, options.tolerance)
-    if options.json:
-        print(json.dumps({"bay_id": bay.bay_id, "batches": batches, "cameras": [asdict(c) for c in checks]}, indent=1))
-    else:
-        _print_checks(checks, batches)
-    if any(check.verdict is PoseVerdict.OUT_OF_POSE for check in checks):
-        return FAILED
-    undecided = sum(check.verdict is PoseVerdict.UNDECIDED for check in checks)
-    return CANNOT_TELL if 2 * undecided > len(checks) else DONE
-
-
-def _print_checks(checks: Sequence[PoseCheck], batches: Sequence[str]) -> None:
-    table = Table("camera", "verdict", "blocks", "residual", "turned", "pan", "tilt", "roll")
-    table.title = f"{len(batches)} batches, {batches[0]} to {batches[-1]}"
-    for check in checks:
-        table.add_row(
-            check.camera,
-            check.verdict.value,
-            str(check.blocks),
-            *(_shown(value, " px") for value in (check.residual_px, check.turned_px)),
-            *(_shown(value, "°", sign=True) for value in (check.pan_deg, check.tilt_deg, check.roll_deg)),
-        )
-    Console().print(table)
-    for check in checks:
-        if check.verdict is not PoseVerdict.OK:
-            print(f"{check.camera}: {check.verdict}: {check.reason}")
-
-
-def _shown(value: float | None, unit: str, *, sign: bool = False) -> str:
-    if value is None:
-        return "-"
-    return f"{value:+.2f}{unit}" if sign else f"{value:.1f}{unit}"
 
 
 if __name__ == "__main__":

@@ -10,28 +10,37 @@ it is not taken. `doubts` has the limits above which a result is not to be used.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import shapely
-from numpy.typing import NDArray
-from scipy.optimize import least_squares
-from scipy.spatial.transform import Rotation
 
 from bay_observation.errors import CalibrationError, UncertainCalibrationError
 from bays import Intrinsics, Pose
-from bays.camera_model import CameraModel, angles_of, rotation
-from fusion.consensus import Agreement, Problem, agreements
-
-Floats = NDArray[np.float64]
-Bools = NDArray[np.bool_]
+from bays.camera_model import CameraModel, angles_of
+from fusion.consensus import Agreements, Problem, agreements
+from fusion.resection import (
+    CLICK_PX,
+    LENS_NAMES,
+    POSE_NAMES,
+    Bools,
+    Fit,
+    Floats,
+    Guesses,
+    Ints,
+    Known,
+    Points,
+    lens_values,
+    pixel_scale,
+    refined,
+    robust_cost,
+    step_of,
+)
 
 LEAST_POINTS = 4
-CLICK_PX = 1.5  # what a careful click is off by, as long as the points do not show otherwise
+FOCAL_STD = 0.01
+"""How well the focal length of a bay's file is known, as a share of it: it was measured once."""
 
-_POSE_NAMES = ("x", "y", "z", "turn_1", "turn_2", "turn_3")
-_LENS_NAMES = ("focal_px", "k1", "k2", "p1", "p2", "k3")
 # In this order: what is freed, points needed, how far out in the image they must reach (share of the
 # half diagonal), and the largest standard deviation at which it is worth freeing.
 _STAGES: tuple[tuple[tuple[str, ...], int, float, float], ...] = (
@@ -41,25 +50,24 @@ _STAGES: tuple[tuple[tuple[str, ...], int, float, float], ...] = (
     (("p1", "p2"), 16, 0.7, 0.002),
     (("k3",), 24, 0.85, 0.05),
 )
-_PRIOR_WEIGHT = 4.0  # degrees of freedom that CLICK_PX counts as
 _COLLINEAR = 0.02  # smaller over larger extent of the points, under which they lie on a line
 _OUTLIER_STD = 5.0
 _OUTLIER_PX = 6.0
 _MOST_OUTLIERS = 1 / 3
 _AGREEING_PX = 20.0  # what a lens held wrong may put a good point off by; a wrong one is off by more
+_CONTRADICTED = 2.0  # standard deviations from which the points contradict what is known beforehand
 _SAMPLE = 4  # points that fix a pose
-_USUAL_WIDTH = 1920  # of the image that the pixels above are meant for
 # Limits of a result that is to be used.
-_MOST_TURN_DEG = 0.2  # standard deviation of pan, tilt and roll
+_MOST_TURN_DEG = 0.25  # standard deviation of a turn about any axis: two of them are half a degree
 _MOST_FLOOR_CM = 25.0
 _MOST_RMS_PX = 5.0
-_FAR_PX = 1e4  # stands in for the error of a point behind the camera
 _AS_GOOD = 4.0  # cost by which a second pose may be worse and still be possible
 _ELSEWHERE = 0.2  # of the distance to the points, from which it is another pose
 _STARTS_KEPT = 8
 _DISTANCES = (0.7, 1.0, 1.5, 2.2, 3.5)  # of what the points' extent suggests
 _TILTS = (15.0, 30.0, 45.0, 60.0, 80.0)
 _PANS = 16
+_FOCAL_SHARES = (0.45, 0.6, 0.8, 1.05, 1.4, 1.9)  # of the image's width: a view of 96 to 29 degrees
 
 
 @dataclass(frozen=True)
@@ -115,6 +123,8 @@ class Calibration:
         unseen_cm: the same for each point by a camera calibrated without it; None where too few points allow it.
         floor_std_cm: standard deviation of a floor position, in the median over the floor between the points;
             of the estimated values alone, what is held taken as exact.
+        turn_std_deg: standard deviation of the camera's turn about the axis about which it is known least. Pan and roll
+            of a camera that looks down steeply are each known badly, and together well.
         notes: what a person should know of it.
     """
 
@@ -127,6 +137,7 @@ class Calibration:
     rms_cm: float
     unseen_cm: float | None
     floor_std_cm: float
+    turn_std_deg: float
     notes: tuple[str, ...] = field(default_factory=tuple)
 
     @property
@@ -135,7 +146,12 @@ class Calibration:
         return tuple(residual for residual in self.residuals if residual.left_out)
 
 
-def calibrate(points: Sequence[FloorPoint], intrinsics: Intrinsics, pose: Pose | None = None) -> Calibration:
+def calibrate(
+    points: Sequence[FloorPoint],
+    intrinsics: Intrinsics,
+    pose: Pose | None = None,
+    focal_std: float | None = FOCAL_STD,
+) -> Calibration:
     """Estimate a camera from its points.
 
     Args:
@@ -143,6 +159,8 @@ def calibrate(points: Sequence[FloorPoint], intrinsics: Intrinsics, pose: Pose |
         intrinsics: image size and principal point, which are taken as they are; focal
             length and distortion where the points do not fix them.
         pose: the file's, one of the starts; None when it is not known.
+        focal_std: how well the given focal length is known, as a share of it (standard deviation). It counts beside
+            the points as long as they do not contradict it; None where it is a guess.
 
     Raises:
         CalibrationError: too few points, points on a line, outside of the image, above the
@@ -151,152 +169,51 @@ def calibrate(points: Sequence[FloorPoint], intrinsics: Intrinsics, pose: Pose |
             them equally well.
     """
     _check(points, intrinsics)
-    data = _Data.of(points)
-    agreed = _agreed(data, intrinsics, pose)
-    solution, held = _freed(data, agreed, intrinsics)
+    seen = _arrays(points)
+    agreed = _agreed(seen, intrinsics, pose)
+    known = None if focal_std is None else Known(intrinsics.focal_px, focal_std * intrinsics.focal_px)
+    solution, held = _freed(seen, agreed, intrinsics, known)
     _refuse_above_horizon(points, solution.camera.exact())
-    return _report(points, data, solution, held)
+    return _report(points, seen, solution, held)
 
 
-@dataclass(frozen=True)
-class _Data:
-    pixels: Floats  # (n, 2)
-    places: Floats  # (n, 3) metres
+def calibrate_without_lens(
+    points: Sequence[FloorPoint], size: tuple[int, int], pose: Pose | None = None
+) -> Calibration:
+    """Estimate a camera of whose lens nothing is known, from focal lengths of a very wide to a long lens.
 
-    @classmethod
-    def of(cls, points: Sequence[FloorPoint]) -> "_Data":
-        return cls(np.array([(p.u, p.v) for p in points]), np.array([(p.x, p.y, p.z) for p in points]))
+    Args:
+        points: as for `calibrate`.
+        size: (width, height) of the image.
+        pose: as for `calibrate`.
 
-    def take(self, rows: Bools) -> "_Data":
-        return _Data(self.pixels[rows], self.places[rows])
-
-    def __len__(self) -> int:
-        return len(self.pixels)
-
-
-@dataclass(frozen=True)
-class _Camera:
-    """A camera while it is estimated: rotation as a matrix, so that no direction is special."""
-
-    position: Floats
-    rotation: Floats
-    intrinsics: Intrinsics
-
-    def moved(self, names: Sequence[str], step: Floats) -> "_Camera":
-        """Changed by a step in these parameters; the turn is about the camera's own axes."""
-        change = dict(zip(names, step, strict=True))
-        position = self.position + [change.get(name, 0.0) for name in _POSE_NAMES[:3]]
-        vector = np.array([change.get(name, 0.0) for name in _POSE_NAMES[3:]])
-        turned = Rotation.from_rotvec(vector).as_matrix() @ self.rotation
-        if not set(_LENS_NAMES) & change.keys():
-            return _Camera(position, turned, self.intrinsics)
-        lens = np.array([self.intrinsics.focal_px, *_lens_order(self.intrinsics.distortion)])
-        lens += [change.get(name, 0.0) for name in _LENS_NAMES]
-        k1, k2, p1, p2, k3 = (float(value) for value in lens[1:])
-        intrinsics = self.intrinsics.model_copy(
-            update={"focal_px": float(max(lens[0], 11.0)), "distortion": (k1, k2, p1, p2, k3)}
-        )
-        return _Camera(position, turned, intrinsics)
-
-    def exact(self) -> CameraModel:
-        """Its geometry, nothing rounded."""
-        pan, tilt, roll = angles_of(self.rotation)
-        x, y, z = (float(value) for value in self.position)
-        return CameraModel(Pose(x=x, y=y, z=z, pan=pan, tilt=tilt, roll=roll), self.intrinsics)
-
-    def model(self) -> CameraModel:
-        """As the bay's file can hold it, angles and metres rounded far below what can be known."""
-        pan, tilt, roll = angles_of(self.rotation)
-        x, y, z = (round(float(value), 4) for value in self.position)
-        pose = Pose(x=x, y=y, z=z, pan=round(pan % 360, 4), tilt=round(tilt, 4), roll=round(roll, 4))
-        k1, k2, p1, p2, k3 = (round(value, 7) for value in self.intrinsics.distortion)
-        update = {"focal_px": round(self.intrinsics.focal_px, 2), "distortion": (k1, k2, p1, p2, k3)}
-        return CameraModel(pose, self.intrinsics.model_copy(update=update))
-
-    def residuals(self, data: _Data) -> Floats:
-        """(2n,) pixels."""
-        camera = (data.places - self.position) @ self.rotation.T
-        ahead = camera[:, 2] > 0.05
-        depth = np.where(ahead, camera[:, 2], 1.0)
-        k1, k2, p1, p2, k3 = self.intrinsics.distortion
-        x, y = camera[:, 0] / depth, camera[:, 1] / depth
-        r2 = x * x + y * y
-        radial = 1 + r2 * (k1 + r2 * (k2 + r2 * k3))
-        across = x * radial + 2 * p1 * x * y + p2 * (r2 + 2 * x * x)
-        down = y * radial + p1 * (r2 + 2 * y * y) + 2 * p2 * x * y
-        pixels = np.stack([across, down], axis=1) * self.intrinsics.focal_px + self.intrinsics.principal_point
-        error = np.where(ahead[:, None], pixels - data.pixels, _FAR_PX)
-        return np.asarray(np.clip(error, -_FAR_PX, _FAR_PX).ravel())
-
-
-def _lens_order(distortion: tuple[float, float, float, float, float]) -> tuple[float, ...]:
-    k1, k2, p1, p2, k3 = distortion
-    return k1, k2, p1, p2, k3
-
-
-_SCALES = dict(
-    zip(
-        (*_POSE_NAMES, *_LENS_NAMES), (1.0, 1.0, 1.0, 0.03, 0.03, 0.03, 30.0, 0.05, 0.05, 1e-3, 1e-3, 0.05), strict=True
+    Raises:
+        CalibrationError: as for `calibrate`.
+        UncertainCalibrationError: the points do not fix the focal length.
+    """
+    found: list[Calibration] = []
+    refused: CalibrationError | None = None
+    for share in _FOCAL_SHARES:
+        given = Intrinsics(width=size[0], height=size[1], focal_px=share * size[0])
+        try:
+            result = calibrate(points, given, pose, focal_std=None)
+        except CalibrationError as error:
+            refused = error
+        else:
+            if "focal_px" in result.std:
+                found.append(result)
+    if found:
+        return min(found, key=lambda result: (len(result.left_out), result.rms_px))
+    if refused is not None:
+        raise refused
+    raise UncertainCalibrationError(
+        "the points do not fix the focal length: add points, nearer to the image's corners, or give --focal in pixels"
+        " (image width x focal length in mm / sensor width in mm)"
     )
-)
 
 
-def _refined(
-    data: _Data,
-    start: _Camera,
-    names: Sequence[str],
-    loss: Literal["linear", "soft_l1"] = "linear",
-    *,
-    most: int = 60,
-) -> _Camera:
-    scale = np.array([_SCALES[name] for name in names])
-
-    def residuals(step: Floats) -> Floats:
-        return start.moved(names, step * scale).residuals(data)
-
-    solution = least_squares(
-        residuals,
-        np.zeros(len(names)),
-        loss=loss,
-        f_scale=2 * CLICK_PX,
-        max_nfev=most,
-    )
-    return start.moved(names, solution.x * scale)
-
-
-@dataclass(frozen=True)
-class _Fit:
-    """A solution's covariance and noise; `names` are the freed parameters."""
-
-    names: tuple[str, ...]
-    covariance: Floats
-    sigma_px: float
-
-    @classmethod
-    def of(cls, data: _Data, camera: _Camera, names: tuple[str, ...]) -> "_Fit":
-        residual, slope = camera.residuals(data), _slopes(data, camera, names)
-        freedom = max(0, len(residual) - len(names))
-        sigma = np.sqrt((residual @ residual + _PRIOR_WEIGHT * CLICK_PX**2) / (freedom + _PRIOR_WEIGHT))
-        scale = np.array([_SCALES[name] for name in names])
-        normal = (slope * scale).T @ (slope * scale)
-        return cls(names, np.linalg.pinv(normal, hermitian=True) * np.outer(scale, scale) * sigma**2, float(sigma))
-
-    def std(self, name: str) -> float:
-        """Of one parameter."""
-        index = self.names.index(name)
-        return float(np.sqrt(self.covariance[index, index]))
-
-
-def _slopes(data: _Data, camera: _Camera, names: tuple[str, ...]) -> Floats:
-    """(2n, parameters) change of the residuals."""
-    steps = np.array([1e-4 * _SCALES[name] for name in names])
-    return np.stack(
-        [
-            (camera.moved(names, change).residuals(data) - camera.moved(names, -change).residuals(data)) / (2 * step)
-            for change, step in zip(np.diag(steps), steps, strict=True)
-        ],
-        axis=1,
-    )
+def _arrays(points: Sequence[FloorPoint]) -> Points:
+    return Points(np.array([(p.u, p.v) for p in points]), np.array([(p.x, p.y, p.z) for p in points]))
 
 
 def _check(points: Sequence[FloorPoint], intrinsics: Intrinsics) -> None:
@@ -314,9 +231,9 @@ def _check(points: Sequence[FloorPoint], intrinsics: Intrinsics) -> None:
                 f"point {point.name}: pixel ({point.u:g}, {point.v:g}) lies outside of the image of "
                 f"{intrinsics.width} x {intrinsics.height}"
             )
-    data = _Data.of(points)
-    _refuse_line(data.places, "on the floor", 1e-3)
-    _refuse_line(data.pixels, "in the image", 1.0)
+    seen = _arrays(points)
+    _refuse_line(seen.places, "on the floor", 1e-3)
+    _refuse_line(seen.pixels, "in the image", 1.0)
 
 
 def _refuse_line(coordinates: Floats, where: str, least: float) -> None:
@@ -331,12 +248,11 @@ def doubts(result: Calibration) -> list[str]:
     """Why a result is not to be used: what exceeds the limits, in words; empty where nothing does."""
     found = []
     left_out, used = len(result.left_out), len(result.residuals) - len(result.left_out)
-    worst = max(result.std[name] for name in ("pan", "tilt", "roll"))
-    if worst > _MOST_TURN_DEG:
-        found.append(f"its direction is known to ± {worst:.2f}° only, and {_MOST_TURN_DEG}° is wanted")
+    if result.turn_std_deg > _MOST_TURN_DEG:
+        found.append(f"its direction is known to ± {result.turn_std_deg:.2f}° only, and {_MOST_TURN_DEG}° is wanted")
     if result.floor_std_cm > _MOST_FLOOR_CM:
         found.append(f"a place is known to ± {result.floor_std_cm:.0f} cm only, and {_MOST_FLOOR_CM:.0f} cm is wanted")
-    most = _MOST_RMS_PX * _scale(result.intrinsics)
+    most = _MOST_RMS_PX * pixel_scale(result.intrinsics)
     if result.rms_px > most:
         found.append(f"the points are {result.rms_px:.1f} px off, and {most:.1f} px is the most")
     if used < _SAMPLE + 1 or (left_out and used < _SAMPLE + 1 + left_out):
@@ -386,173 +302,194 @@ def _principal(intrinsics: Intrinsics) -> dict[str, float | None]:
     return {"cx": intrinsics.cx, "cy": intrinsics.cy}
 
 
-def _scale(intrinsics: Intrinsics) -> float:
-    """Of limits in pixels, for an image of another width."""
-    return intrinsics.width / _USUAL_WIDTH
-
-
-def _agreed(data: _Data, intrinsics: Intrinsics, pose: Pose | None) -> "_Solution":
+def _agreed(points: Points, intrinsics: Intrinsics, pose: Pose | None) -> "_Solution":
     """The pose of the largest agreement, the lens as given, and the points that agree."""
-    count = len(data)
-    problem = Problem[_Camera](
+    count = len(points)
+    problem = Problem[Guesses](
         count,
-        refined=lambda camera, rows: _refined(data.take(rows), camera, _POSE_NAMES, "soft_l1", most=20),
-        errors=lambda camera: np.linalg.norm(camera.residuals(data).reshape(-1, 2), axis=1),
-        tolerance=_AGREEING_PX * _scale(intrinsics),
+        refined=lambda guesses, rows: refined(guesses, points, POSE_NAMES, rows, robust=True, most=20),
+        errors=lambda guesses: guesses.errors(points),
+        tolerance=_AGREEING_PX * pixel_scale(intrinsics),
         sample=_SAMPLE,
     )
-    found = [one for one in agreements(problem, _solved_poses(data, intrinsics, pose)) if _possible(one.model)]
-    if not found:
+    found = agreements(problem, _solved_poses(points, intrinsics, pose))
+    found = found.take(np.flatnonzero(_possible(found.models)))
+    if not len(found.models):
         raise CalibrationError("no camera above the floor sees these points so: check their order and their units")
-    best = found[0]
-    if count - best.count > _MOST_OUTLIERS * count:
+    best = int(found.count[0])
+    if count - best > _MOST_OUTLIERS * count:
         raise UncertainCalibrationError(
-            f"only {best.count} of {count} points agree on one pose: more than a third is mis-clicked, or has wrong"
+            f"only {best} of {count} points agree on one pose: more than a third is mis-clicked, or has wrong"
             " coordinates, or the image is of another camera or lens: look at all of them again"
         )
-    _refuse_rivals(data, best, found)
-    return _Solution(best.model, best.agree, _POSE_NAMES)
+    _refuse_rivals(points, found)
+    return _Solution(found.models.take(np.array([0])), found.agree[0], POSE_NAMES)
 
 
-def _refuse_rivals(data: _Data, best: "Agreement[_Camera]", found: "Sequence[Agreement[_Camera]]") -> None:
+def _refuse_rivals(points: Points, found: Agreements[Guesses]) -> None:
     """Another pose with nearly as many points on its side: the points do not decide."""
-    elsewhere = _ELSEWHERE * np.linalg.norm(best.model.position - data.places.mean(axis=0))
-    slack = 0 if best.count == len(data) else 1
-    for one in found:
-        if one.count < best.count - slack or np.linalg.norm(one.model.position - best.model.position) <= elsewhere:
-            continue
-        if _robust_cost(one.model.residuals(data)) > _robust_cost(best.model.residuals(data)) + _AS_GOOD and not slack:
-            continue
-        (x, y, z), ours = one.model.position, best.model.position
+    ours = found.models.position[0]
+    away = np.linalg.norm(found.models.position - ours, axis=1)
+    elsewhere = away > _ELSEWHERE * np.linalg.norm(ours - points.places.mean(axis=0))
+    if found.count[0] == len(points):
+        costs = robust_cost(found.models.residuals(points), _loss_px(found.models.given))
+        as_good = (found.count == len(points)) & (costs <= costs[0] + _AS_GOOD)
+    else:
+        as_good = found.count >= found.count[0] - 1
+    rivals = np.flatnonzero(elsewhere & as_good)
+    if len(rivals):
+        x, y, z = found.models.position[rivals[0]]
         raise UncertainCalibrationError(
             f"two poses explain these points: at ({ours[0]:.1f}, {ours[1]:.1f}, {ours[2]:.1f}) and at "
             f"({x:.1f}, {y:.1f}, {z:.1f}): add points, spread over the whole image"
         )
 
 
-def _solved_poses(data: _Data, intrinsics: Intrinsics, pose: Pose | None) -> list[_Camera]:
+def _solved_poses(points: Points, intrinsics: Intrinsics, pose: Pose | None) -> Guesses:
     """Poses from many starts, the lens as given, the best first."""
-    starts = _starts(data, intrinsics)
+    starts = _starts(points, intrinsics)
     if pose is not None:
-        starts.insert(0, _Camera(np.array([pose.x, pose.y, pose.z]), rotation(pose), intrinsics))
-    solved = [_refined(data, start, _POSE_NAMES, "soft_l1") for start in starts]
-    solved = [camera for camera in solved if _possible(camera)]
-    if not solved:
+        starts = Guesses.of([pose], intrinsics).joined(starts)
+    solved = refined(starts, points, POSE_NAMES, robust=True, most=60)
+    solved = solved.take(_possible(solved))
+    if not len(solved):
         raise CalibrationError("no camera above the floor sees these points so: check their order and their units")
-    return sorted(solved, key=lambda camera: _robust_cost(camera.residuals(data)))
+    return solved.take(np.argsort(robust_cost(solved.residuals(points), _loss_px(intrinsics)), kind="stable"))
 
 
-def _possible(camera: _Camera) -> bool:
-    """Whether a bay's file could hold the position."""
-    x, y, z = camera.position
-    return bool(0 < z <= 200 and max(abs(x), abs(y)) <= 1000)
+def _loss_px(intrinsics: Intrinsics) -> float:
+    return 2 * CLICK_PX * pixel_scale(intrinsics)
 
 
-def _robust_cost(residual: Floats) -> float:
-    return float(2 * (np.sqrt(1 + (residual / (2 * CLICK_PX)) ** 2) - 1).sum())
+def _possible(guesses: Guesses) -> Bools:
+    """(k,) whether a bay's file could hold the position."""
+    x, y, z = guesses.position.T
+    return np.asarray((z > 0) & (z <= 200) & (np.maximum(np.abs(x), np.abs(y)) <= 1000))
 
 
-def _starts(data: _Data, intrinsics: Intrinsics) -> list[_Camera]:
+def _starts(points: Points, intrinsics: Intrinsics) -> Guesses:
     """Cameras all round that look at the middle of the points, the most fitting ones."""
-    middle, centre = data.places.mean(axis=0), data.pixels.mean(axis=0)
-    extent = np.linalg.norm(data.places - middle, axis=1).mean()
-    seen = np.linalg.norm(data.pixels - centre, axis=1).mean()
+    middle, centre = points.places.mean(axis=0), points.pixels.mean(axis=0)
+    extent = np.linalg.norm(points.places - middle, axis=1).mean()
+    seen = np.linalg.norm(points.pixels - centre, axis=1).mean()
     usual = intrinsics.focal_px * extent / max(seen, 1.0)
-    found: list[tuple[float, _Camera]] = []
-    for pan in np.arange(_PANS) * 360 / _PANS:
-        for tilt in _TILTS:
-            looks = rotation(Pose(x=0, y=0, z=1, pan=float(pan), tilt=tilt))
-            ray = np.array([*((centre - intrinsics.principal_point) / intrinsics.focal_px), 1.0])
-            direction = ray / np.linalg.norm(ray) @ looks
-            if direction[2] > -0.05:
-                continue
-            for share in _DISTANCES:
-                camera = _Camera(middle - direction * usual * share, looks, intrinsics)
-                found.append((_robust_cost(camera.residuals(data)), camera))
-    found.sort(key=lambda pair: pair[0])
-    return [camera for _, camera in found[:_STARTS_KEPT]]
+    ray = np.array([*((centre - intrinsics.principal_point) / intrinsics.focal_px), 1.0])
+    found = Guesses.of(
+        [
+            Pose(x=0, y=0, z=1, pan=float(pan), tilt=tilt)
+            for pan in np.arange(_PANS) * 360 / _PANS
+            for tilt in _TILTS
+            for _ in _DISTANCES
+        ],
+        intrinsics,
+    )
+    direction = ray / np.linalg.norm(ray) @ found.rotation
+    share = np.tile(_DISTANCES, _PANS * len(_TILTS))
+    found = replace(found, position=middle - direction * (usual * share)[:, None]).take(direction[:, 2] <= -0.05)
+    costs = robust_cost(found.residuals(points), _loss_px(intrinsics))
+    return found.take(np.argsort(costs, kind="stable")[:_STARTS_KEPT])
 
 
 @dataclass(frozen=True)
 class _Solution:
     """A fit that leaves out the points that contradict the others."""
 
-    camera: _Camera
+    camera: Guesses  # one
     used: Bools
     free: tuple[str, ...]
+    known: Known | None = None
+
+    def fit(self, points: Points) -> Fit:
+        """Covariance and noise, by the points that are used."""
+        return Fit.of(self.camera, points.take(self.used), self.free, known=self.known)
 
 
-def _freed(data: _Data, agreed: _Solution, given: Intrinsics) -> tuple[_Solution, tuple[Held, ...]]:
+def _freed(
+    points: Points, agreed: _Solution, given: Intrinsics, known: Known | None
+) -> tuple[_Solution, tuple[Held, ...]]:
     """Free as much of the lens as the points fix, the most first: a lens held wrong makes good points look bad."""
     held: list[Held] = []
     for last in range(len(_STAGES), 0, -1):
         names, least, reach, largest = _STAGES[last - 1]
-        reason = _why_not(data.take(agreed.used), given, least, reach)
+        reason = _why_not(points.take(agreed.used), given, least, reach)
         if reason is None:
-            solution = _consistent(
-                data, agreed, (*_POSE_NAMES, *(name for stage in _STAGES[:last] for name in stage[0]))
-            )
-            fit = _Fit.of(data.take(solution.used), solution.camera, solution.free)
-            focal = solution.camera.intrinsics.focal_px
+            free = (*POSE_NAMES, *(name for stage in _STAGES[:last] for name in stage[0]))
+            solution = _by_what_is_known(points, _consistent(points, agreed, free), known)
+            fit = solution.fit(points)
+            focal = float(solution.camera.lens[0, 0])
             std = max(fit.std(name) / (focal if name == "focal_px" else 1.0) for name in names)
-            if std <= largest and _sound(solution, data):
+            if std <= largest and _sound(solution, points):
                 return solution, tuple(reversed(held))
             reason = f"the points leave it at ± {std:.2g}, and ± {largest:g} is wanted"
         held += [Held(name, _lens_value(given, name), reason) for name in reversed(names)]
-    return _consistent(data, agreed, _POSE_NAMES), tuple(reversed(held))
+    return _consistent(points, agreed, POSE_NAMES), tuple(reversed(held))
 
 
-def _why_not(data: _Data, given: Intrinsics, least: int, reach: float) -> str | None:
-    if len(data) < least:
-        return f"{len(data)} points, and {least} are needed"
+def _by_what_is_known(points: Points, alone: _Solution, known: Known | None) -> _Solution:
+    """The fit with what is known beforehand, unless the points alone contradict it."""
+    if known is None:
+        return alone
+    off = abs(float(alone.camera.lens[0, 0]) - known.focal_px)
+    if off > _CONTRADICTED * np.hypot(alone.fit(points).std("focal_px"), known.std_px):
+        return alone
+    return _consistent(points, alone, alone.free, known)
+
+
+def _why_not(points: Points, given: Intrinsics, least: int, reach: float) -> str | None:
+    if len(points) < least:
+        return f"{len(points)} points, and {least} are needed"
     half_diagonal = np.hypot(given.width, given.height) / 2
-    farthest = float(np.sort(np.linalg.norm(data.pixels - given.principal_point, axis=1))[-2:].min() / half_diagonal)
+    outwards = np.linalg.norm(points.pixels - given.principal_point, axis=1)
+    farthest = float(np.sort(outwards)[-2:].min() / half_diagonal)
     if farthest < reach:
         return f"the points reach {farthest:.0%} of the way to the image's corners, and {reach:.0%} is needed"
     return None
 
 
-def _sound(solution: _Solution, data: _Data) -> bool:
+def _sound(solution: _Solution, points: Points) -> bool:
     """Whether the lens does not fold the image over within the points."""
-    _, valid = solution.camera.exact().project(data.take(solution.used).places)
+    _, valid = solution.camera.exact().project(points.take(solution.used).places)
     return bool(valid.all())
 
 
 def _lens_value(intrinsics: Intrinsics, name: str) -> float:
-    values = (intrinsics.focal_px, *_lens_order(intrinsics.distortion))
-    return dict(zip(_LENS_NAMES, values, strict=True))[name]
+    return float(lens_values(intrinsics)[LENS_NAMES.index(name)])
 
 
-def _consistent(data: _Data, agreed: _Solution, free: tuple[str, ...]) -> _Solution:
+def _consistent(points: Points, agreed: _Solution, free: tuple[str, ...], known: Known | None = None) -> _Solution:
     """Fit, and leave out points that the others contradict, one by one, the worst first."""
-    used = agreed.used
-    camera = _refined(data.take(used), _refined(data.take(used), agreed.camera, free, "soft_l1"), free)
-    while (~used).sum() < int(_MOST_OUTLIERS * len(data)) and _spare(used.sum() - 1, free):
-        judged = [
-            (_contradiction(data, _Solution(camera, used, free), int(row)), int(row)) for row in np.flatnonzero(used)
-        ]
-        worst, row = max(judged)
-        if worst <= 1:
+    solution = replace(agreed, free=free, known=known)
+    solution = replace(solution, camera=_fitted(points, solution, solution.used[None]))
+    while (~solution.used).sum() < int(_MOST_OUTLIERS * len(points)) and _spare(solution.used.sum() - 1, free):
+        rows = np.flatnonzero(solution.used)
+        judged = _contradictions(points, solution, rows)
+        worst = int(judged.argmax())
+        if judged[worst] <= 1:
             break
-        used = used & (np.arange(len(data)) != row)
-        camera = _refined(data.take(used), _refined(data.take(used), camera, free, "soft_l1"), free)
-    return _Solution(camera, used, free)
+        used = solution.used & (np.arange(len(points)) != rows[worst])
+        solution = replace(solution, camera=_fitted(points, solution, used[None]), used=used)
+    return solution
 
 
-def _contradiction(data: _Data, solution: _Solution, row: int) -> float:
-    """How far a point is from where the others put it, as a multiple of what is still likely."""
-    alone = np.arange(len(data)) == row
-    one, rest = data.take(alone), data.take(solution.used & ~alone)
-    camera = _refined(rest, solution.camera, solution.free, "soft_l1")
-    # Squares in which other mis-clicked points do not drown this one.
-    squares = np.minimum(camera.residuals(rest) ** 2, (4 * CLICK_PX) ** 2).sum()
-    freedom = max(0, 2 * len(rest) - len(solution.free))
-    sigma = np.sqrt((squares + _PRIOR_WEIGHT * CLICK_PX**2) / (freedom + _PRIOR_WEIGHT))
-    fit = _Fit.of(rest, camera, solution.free)
-    slope = _slopes(one, camera, solution.free)
-    covariance = slope @ fit.covariance @ slope.T * (sigma / fit.sigma_px) ** 2
-    likely = np.sqrt(np.linalg.eigvalsh(covariance)[-1] + sigma**2)
-    return float(np.linalg.norm(camera.residuals(one)) / max(_OUTLIER_PX, _OUTLIER_STD * likely))
+def _fitted(points: Points, solution: _Solution, rows: Bools, *, robust: bool = False) -> Guesses:
+    """The camera by each of some choices (k, n) of points."""
+    free, known = solution.free, solution.known
+    starts = solution.camera.take(np.zeros(len(rows), dtype=np.int64))
+    found = refined(starts, points, free, rows, known=known, robust=True)
+    return found if robust else refined(found, points, free, rows, known=known)
+
+
+def _contradictions(points: Points, solution: _Solution, rows: Ints) -> Floats:
+    """How far each of these points is from where the others put it, as a multiple of what is still likely."""
+    rest = solution.used & ~np.eye(len(points), dtype=bool)[rows]
+    cameras = _fitted(points, solution, rest, robust=True)
+    fit = Fit.of(cameras, points, solution.free, rest, solution.known)
+    each = np.arange(len(rows))
+    slope = cameras.slopes(points, solution.free)[each, rows]
+    covariance = slope @ fit.covariance @ np.swapaxes(slope, -1, -2)
+    likely = np.sqrt(np.linalg.eigvalsh(covariance)[:, -1] + fit.sigma_px**2)
+    least = _OUTLIER_PX * pixel_scale(cameras.given)
+    return np.asarray(cameras.errors(points)[each, rows] / np.maximum(least, _OUTLIER_STD * likely))
 
 
 def _spare(count: int, names: tuple[str, ...]) -> bool:
@@ -569,16 +506,16 @@ def _refuse_above_horizon(points: Sequence[FloorPoint], model: CameraModel) -> N
             )
 
 
-def _report(points: Sequence[FloorPoint], data: _Data, solution: _Solution, held: tuple[Held, ...]) -> Calibration:
-    camera, used, free = solution.camera, solution.used, solution.free
-    fit = _Fit.of(data.take(used), camera, free)
-    model = camera.model()
-    pixels = np.linalg.norm(camera.residuals(data).reshape(-1, 2), axis=1)
-    floor = _floor_cm(data, model)
-    unseen = _unseen_cm(data, solution)
+def _report(given: Sequence[FloorPoint], points: Points, solution: _Solution, held: tuple[Held, ...]) -> Calibration:
+    camera, used = solution.camera, solution.used
+    fit = solution.fit(points)
+    model = camera.rounded()
+    pixels = camera.errors(points)[0]
+    floor = _floor_cm(points, model)
+    unseen = _unseen_cm(points, solution)
     residuals = tuple(
         PointResidual(point, float(pixels[row]), float(floor[row]), unseen[row], left_out=not used[row])
-        for row, point in enumerate(points)
+        for row, point in enumerate(given)
     )
     unseen_cm = [one.unseen_cm for one in residuals if one.unseen_cm is not None and not one.left_out]
     return Calibration(
@@ -590,8 +527,9 @@ def _report(points: Sequence[FloorPoint], data: _Data, solution: _Solution, held
         rms_px=_rms(pixels[used]),
         rms_cm=_rms(floor[used]),
         unseen_cm=_rms(np.array(unseen_cm)) if unseen_cm else None,
-        floor_std_cm=_floor_std_cm(data.take(used), camera, fit),
-        notes=_notes(data, solution),
+        floor_std_cm=_floor_std_cm(points.take(used), camera, fit),
+        turn_std_deg=_turn_std_deg(fit),
+        notes=_notes(points, solution),
     )
 
 
@@ -599,66 +537,63 @@ def _rms(values: Floats) -> float:
     return float(np.sqrt(np.mean(values**2)))
 
 
-def _floor_cm(data: _Data, model: CameraModel) -> Floats:
+def _floor_cm(points: Points, model: CameraModel) -> Floats:
     """(n,) how far from its place each point's pixel meets the plane at the point's height."""
-    met = np.array([model.to_plane(uv, place[2]) for uv, place in zip(data.pixels, data.places, strict=True)])
-    return np.asarray(np.linalg.norm(met - data.places[:, :2], axis=1) * 100)
+    met = np.array([model.to_plane(uv, place[2]) for uv, place in zip(points.pixels, points.places, strict=True)])
+    return np.asarray(np.linalg.norm(met - points.places[:, :2], axis=1) * 100)
 
 
-def _unseen_cm(data: _Data, solution: _Solution) -> list[float | None]:
+def _unseen_cm(points: Points, solution: _Solution) -> list[float | None]:
     """For each point its floor error by the camera that the other points give."""
+    rest = solution.used & ~np.eye(len(points), dtype=bool)
+    cameras = _fitted(points, solution, rest)
     result: list[float | None] = []
-    for row in range(len(data)):
-        alone = np.arange(len(data)) == row
-        rest = data.take(solution.used & ~alone)
-        if not _spare(len(rest), solution.free):
-            result.append(None)
-            continue
-        error = float(_floor_cm(data.take(alone), _refined(rest, solution.camera, solution.free).exact())[0])
-        result.append(error if np.isfinite(error) else None)
+    for row, others in enumerate(rest):
+        alone = np.arange(len(points)) == row
+        error = float(_floor_cm(points.take(alone), cameras.exact(row))[0])
+        result.append(error if _spare(others.sum(), solution.free) and np.isfinite(error) else None)
     return result
 
 
-def _stds(fit: _Fit, camera: _Camera) -> dict[str, float]:
+def _stds(fit: Fit, camera: Guesses) -> dict[str, float]:
     """By the names of the bay's file: the turn about the camera's own axes becomes pan, tilt and roll."""
     std = {name: fit.std(name) for name in fit.names if not name.startswith("turn_")}
-    turns = [fit.names.index(name) for name in _POSE_NAMES[3:]]
+    turns = [fit.names.index(name) for name in POSE_NAMES[3:]]
     step = 1e-6
-    here = np.array(angles_of(camera.rotation))
-    slope = np.stack(
-        [
-            (np.array(angles_of(camera.moved([name], np.array([step])).rotation)) - here + 180) % 360 - 180
-            for name in _POSE_NAMES[3:]
-        ],
-        axis=1,
-    )
-    angles = np.sqrt(np.diag(slope @ fit.covariance[np.ix_(turns, turns)] @ slope.T)) / step
+    here = np.array(angles_of(camera.rotation[0]))
+    around = camera.take(np.zeros(3, dtype=np.int64)).moved(POSE_NAMES[3:], step * np.eye(3))
+    slope = np.stack([(np.array(angles_of(one)) - here + 180) % 360 - 180 for one in around.rotation], axis=1)
+    angles = np.sqrt(np.diag(slope @ fit.covariance[0][np.ix_(turns, turns)] @ slope.T)) / step
     return std | {name: float(value) for name, value in zip(("pan", "tilt", "roll"), angles, strict=True)}
 
 
-def _floor_std_cm(data: _Data, camera: _Camera, fit: _Fit) -> float:
+def _turn_std_deg(fit: Fit) -> float:
+    turns = [fit.names.index(name) for name in POSE_NAMES[3:]]
+    return float(np.degrees(np.sqrt(np.linalg.eigvalsh(fit.covariance[0][np.ix_(turns, turns)])[-1])))
+
+
+def _floor_std_cm(points: Points, camera: Guesses, fit: Fit) -> float:
     """Median over places between the points: by how much the camera's uncertainty moves them on the floor."""
-    corner = shapely.MultiPoint(data.places[:, :2]).convex_hull
+    corner = shapely.MultiPoint(points.places[:, :2]).convex_hull
     low_x, low_y, high_x, high_y = corner.bounds
     x, y = (grid.ravel() for grid in np.meshgrid(np.linspace(low_x, high_x, 9), np.linspace(low_y, high_y, 9)))
     inside = shapely.intersects_xy(corner, x, y)
     places = np.stack([x[inside], y[inside], np.zeros(int(inside.sum()))], axis=1)
     pixels, seen = camera.exact().project(places)
     pixels, places = pixels[seen], places[seen]
-    slopes = []
-    for name in fit.names:
-        step = 1e-4 * _SCALES[name]
-        moved = camera.moved([name], np.array([step])).exact().to_plane(pixels)
-        slopes.append((moved - places[:, :2]) / step)
-    slope = np.stack(slopes, axis=-1)
-    variance = np.einsum("nij,jk,nik->n", slope, fit.covariance, slope)
+    steps = [1e-4 * step_of(name) for name in fit.names]
+    moved = camera.take(np.zeros(len(steps), dtype=np.int64)).moved(fit.names, np.diag(steps))
+    slope = np.stack(
+        [(moved.exact(row).to_plane(pixels) - places[:, :2]) / step for row, step in enumerate(steps)], axis=-1
+    )
+    variance = np.einsum("nij,jk,nik->n", slope, fit.covariance[0], slope)
     return float(np.median(np.sqrt(variance)) * 100)
 
 
-def _notes(data: _Data, solution: _Solution) -> tuple[str, ...]:
+def _notes(points: Points, solution: _Solution) -> tuple[str, ...]:
     notes = []
-    if not _spare(len(data) - 1, solution.free):
-        notes.append(f"{len(data)} points are too few to single out a mis-clicked one")
-    if (~solution.used).sum() == int(_MOST_OUTLIERS * len(data)) > 0:
+    if not _spare(len(points) - 1, solution.free):
+        notes.append(f"{len(points)} points are too few to single out a mis-clicked one")
+    if (~solution.used).sum() == int(_MOST_OUTLIERS * len(points)) > 0:
         notes.append("a third of the points contradict the rest: look at all of them again")
     return tuple(notes)

@@ -56,6 +56,7 @@ class PoseCheck:
         verdict: of the check.
         reason: for the verdict, to be read.
         blocks: places on the floor that it was judged by.
+        marks: witnesses that it was judged by (`fusion.witness_check`).
         residual_px: median distance of its outlines from those of the blocks, pose as in the file.
         turned_px: the same once the camera is turned by the estimate.
         angle_deg: size of the turn; None where it is unknown.
@@ -70,6 +71,7 @@ class PoseCheck:
     verdict: PoseVerdict
     reason: str
     blocks: int = 0
+    marks: int = 0
     residual_px: float | None = None
     turned_px: float | None = None
     angle_deg: float | None = None

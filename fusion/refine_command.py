@@ -38,6 +38,7 @@ def add_refine(commands: "argparse._SubParsersAction[Any]") -> None:
     )
     parser.add_argument("--json", action="store_true", help="one JSON document in place of the table")
     parser.add_argument("--data", type=Path, help="the store; default: DATA_PATH")
+    parser.set_defaults(run=refine)
 
 
 def refine(options: argparse.Namespace, bay: BayConfig) -> int:

@@ -5,6 +5,8 @@
     loop         from a stored day to better models: how long it takes, how much better they see
     drift        changed cameras: are they found, and healthy ones left alone?
     calibration  random calibrations with wrong points: is a wrong pose ever written, is a good one?
+    examples     the fenced examples of the pages: does each run?
+    witnesses    each camera in turn is knocked in an empty hall: do its floor marks say so, and of no other?
 
 Exits with 1 where a bar does not hold.
 """
@@ -14,8 +16,10 @@ import statistics
 import subprocess
 import sys
 import time
+import xml.etree.ElementTree as ET
 from collections.abc import Callable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from rich.console import Console
 
@@ -27,11 +31,14 @@ from lab.bars import Bar, bars_table
 from lab.benchmarks.bay_cases import cases as bay_cases
 from lab.benchmarks.bay_cases import told
 from lab.benchmarks.calibration_cases import cases, outcome
+from lab.benchmarks.witness_cases import knocked_cameras
 
+_PROJECT = Path(__file__).parents[2]
 _HELP_S = 0.5
 _HELP_RUNS = 9
 _CALIBRATIONS = 200
 _SEED = 20260
+_KNOCKED_DEG = 1.5
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -110,6 +117,36 @@ def _of_bays(console: Console) -> list[Bar]:
     ]
 
 
+def _of_witnesses(console: Console) -> list[Bar]:
+    bay = load_bay("demo_bay")
+    outcomes = list(knocked_cameras(bay, _SEED, _KNOCKED_DEG))
+    accused = {name for one in outcomes for name in one.accused}
+    for one in outcomes:
+        if not one.found or one.undecided:
+            console.print(f"{one.camera}: found: {one.found}; undecided: {', '.join(one.undecided) or 'none'}")
+    count = len(bay.fusion_cameras)
+    name = f"cameras knocked by {_KNOCKED_DEG:g}°, told by witnesses without blocks"
+    return [
+        Bar(name, sum(one.found for one in outcomes), ">=", count, "", f"of {count}"),
+        Bar("good cameras told as knocked", len(accused), "<=", 0),
+    ]
+
+
+def _of_examples(console: Console) -> list[Bar]:
+    """By the tests that run them: a page's commands in their order, its Python, the DAGs."""
+    with TemporaryDirectory() as folder:
+        report = Path(folder) / "examples.xml"
+        command = [sys.executable, "-m", "pytest", "-q", "tests/docs", f"--junitxml={report}"]
+        done = subprocess.run(command, cwd=_PROJECT, check=False, capture_output=True, text=True)
+        suite = ET.parse(report).getroot()[0].attrib  # noqa: S314 - pytest's own
+    count, failed = int(suite["tests"]), int(suite["failures"]) + int(suite["errors"])
+    if failed or done.returncode:
+        console.print(done.stdout[-4000:])
+    return [
+        Bar("tests of fenced examples that pass", 100 * (count - failed) / max(count, 1), ">=", 100, "%", f"{count}")
+    ]
+
+
 def _of_loop(_: Console) -> list[Bar]:
     from lab.benchmarks import model_loop
 
@@ -128,6 +165,8 @@ PARTS: dict[str, Callable[[Console], list[Bar]]] = {
     "loop": _of_loop,
     "drift": _of_drift,
     "calibration": _of_calibration,
+    "witnesses": _of_witnesses,
+    "examples": _of_examples,
 }
 
 

@@ -1,4 +1,4 @@
-"""`make demo`: six slots of the simulated day, through real Airflow, beside the truth."""
+"""`make demo`: six slots of the simulated day of a bay, through real Airflow, beside the truth."""
 
 import argparse
 import os
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 PROJECT = Path(__file__).resolve().parents[2]
 BAY_ID = "demo_bay"
-FIRST_SLOT = datetime(2025, 7, 2, 1, 0, tzinfo=UTC)  # 10:00 in the bay
+FIRST_SLOT = datetime(2025, 7, 2, 10, 0)  # noqa: DTZ001 - in the bay's own zone
 SLOT_LENGTH = timedelta(minutes=10)
 DEFAULT_PORT = 8793
 DEFAULT_SEED = 13  # an hour in which each kind of event happens
@@ -48,6 +48,11 @@ def main(arguments: list[str] | None = None) -> int:
 def make_parser() -> argparse.ArgumentParser:
     """The commands and their arguments."""
     parser = argparse.ArgumentParser(prog=program("python -m lab.demo"), description=__doc__)
+    parser.add_argument(
+        "--bay",
+        metavar="BAY",
+        help="of the folder of bays, of which a twin on this machine is made; else the demo's own",
+    )
     parser.add_argument("--slots", type=int, default=6, help="how many ten-minute slots (6)")
     parser.add_argument("--seed", type=int, default=DEFAULT_SEED, help=f"of the simulated yard ({DEFAULT_SEED})")
     parser.add_argument("--off", default="", help="cameras that are switched off, as 'C_4 D_7'")
@@ -59,8 +64,10 @@ def make_parser() -> argparse.ArgumentParser:
 
 def _run(options: argparse.Namespace, console: Console) -> int:
     # One bay, no cron: every run of the demo is started by hand.
-    os.environ |= {"BAYS_ENABLED": BAY_ID, "BAYS_SCHEDULE": "off"}
-    os.environ.pop("BAYS_PATH", None)
+    bay_id = options.bay or BAY_ID
+    os.environ |= {"BAYS_ENABLED": bay_id, "BAYS_SCHEDULE": "off"}
+    if options.bay is None:
+        os.environ.pop("BAYS_PATH", None)
     from artifacts import ArtifactStore
     from bays import load_bay
     from lab.demo import preflight
@@ -68,31 +75,42 @@ def _run(options: argparse.Namespace, console: Console) -> int:
     from lab.demo.report import DemoDay, print_report, write_pictures
     from lab.demo.yard_process import YardProcess
     from lab.services.embedded_airflow import EmbeddedAirflow
+    from lab.simulation.twin import write_twin
+    from lab.simulation.yard import DEFAULT_START, Yard, blocks_for
 
     started = time.monotonic()
-    bay = load_bay(BAY_ID)
+    bay = load_bay(bay_id)
     offline = options.off.replace(",", " ").split()
     if unknown := sorted(set(offline) - {camera.name for camera in bay.cameras}):
-        raise ConfigError(f"bay {BAY_ID} has no camera {', '.join(unknown)}")
+        raise ConfigError(f"bay {bay_id} has no camera {', '.join(unknown)}")
     if options.slots < 1:
         raise ConfigError(f"--slots {options.slots}: give at least 1")
     output = options.output.resolve()
     preflight.check_opencv()
-    preflight.check_can_listen(bay, options.port)
     preflight.prepare_output(output)
-    slots = [FIRST_SLOT + index * SLOT_LENGTH for index in range(options.slots)]
+    if options.bay is not None:
+        write_twin(bay, output / "bays")
+        os.environ["BAYS_PATH"] = str(output / "bays")
+        bay = load_bay(bay_id)
+    preflight.check_can_listen(bay, options.port)
+    first = FIRST_SLOT.replace(tzinfo=bay.zone).astimezone(UTC)
+    if first <= DEFAULT_START:
+        first += timedelta(days=1)
+    slots = [first + index * SLOT_LENGTH for index in range(options.slots)]
     data = output / "data"
 
     with ExitStack() as stack:
         console.print(f"starting {len(bay.cameras)} simulated cameras and an embedded Airflow in {output} …")
         cameras = stack.enter_context(
-            YardProcess(BAY_ID, seed=options.seed, moment=slots[0], offline=offline, log=output / "cameras.log")
+            YardProcess(bay_id, seed=options.seed, moment=slots[0], offline=offline, log=output / "cameras.log")
         )
-        environment = {"DATA_PATH": str(data), "BAYS_ENABLED": BAY_ID, "BAYS_SCHEDULE": "off", "CLOCK": "slot"}
+        environment = {"DATA_PATH": str(data), "BAYS_ENABLED": bay_id, "BAYS_SCHEDULE": "off", "CLOCK": "slot"}
+        if options.bay is not None:
+            environment["BAYS_PATH"] = str(output / "bays")
         airflow = EmbeddedAirflow(output / "airflow", dags_folder=PROJECT / "dags", env=environment, port=options.port)
-        airflow.add_connection(f"onvif_{BAY_ID}", kind="generic", login=cameras.username, password=cameras.password)
+        airflow.add_connection(f"onvif_{bay_id}", kind="generic", login=cameras.username, password=cameras.password)
         stack.enter_context(airflow)
-        airflow.wait_for_dags(f"{stage}_{BAY_ID}_dag" for stage in ("observation", "fusion", "tracking"))
+        airflow.wait_for_dags(f"{stage}_{bay_id}_dag" for stage in ("observation", "fusion", "tracking"))
         console.print(f"Airflow is up at {airflow.url} ({time.monotonic() - started:.0f} s)")
         for number, slot in enumerate(slots, start=1):
             label = f"slot {number}/{len(slots)} {slot.astimezone(bay.zone):%H:%M}"
@@ -103,12 +121,10 @@ def _run(options: argparse.Namespace, console: Console) -> int:
                     if console.is_terminal
                     else (lambda where, label=label: console.print(f"  {label}  {where}"))
                 )
-                travelled = send_slot(airflow, BAY_ID, slot, say)
+                travelled = send_slot(airflow, bay_id, slot, say)
             console.print(f"{label}  tracked after {travelled.seconds:.1f} s")
 
-        from lab.simulation.yard import Yard
-
-        day = DemoDay.read(ArtifactStore(data), bay, Yard(bay, seed=options.seed), slots)
+        day = DemoDay.read(ArtifactStore(data), bay, Yard(bay, seed=options.seed, blocks=blocks_for(bay)), slots)
         report = day.compare()
         verdict = day.judge(report)
         print_report(console, day, report, verdict)
@@ -117,14 +133,16 @@ def _run(options: argparse.Namespace, console: Console) -> int:
         console.print(f"artifacts: {data}   logs: {output / 'airflow' / 'logs'}", soft_wrap=True)
         console.print(f"{time.monotonic() - started:.0f} s in total")
         if options.keep:
-            floor = f"{airflow.url}/plugin/bays?bay={BAY_ID}"
+            floor = f"{airflow.url}/plugin/bays?bay={bay_id}"
             console.print(f"the floor: {floor}", soft_wrap=True, highlight=False)
             console.print(f"Airflow stays up at {airflow.url}, a slot a minute; Ctrl-C stops it")
-            _go_on(airflow, cameras, slots[-1], console)
+            _go_on(airflow, cameras, bay_id, slots[-1], console)
     return 0 if verdict.holds else 1
 
 
-def _go_on(airflow: "EmbeddedAirflow", cameras: "YardProcess", slot: datetime, console: Console) -> NoReturn:
+def _go_on(
+    airflow: "EmbeddedAirflow", cameras: "YardProcess", bay_id: str, slot: datetime, console: Console
+) -> NoReturn:
     """Let simulated time go on, until a person stops it. A slot that fails is shown, and the next one comes."""
     from lab.demo.day import send_slot
 
@@ -132,7 +150,7 @@ def _go_on(airflow: "EmbeddedAirflow", cameras: "YardProcess", slot: datetime, c
         began, slot = time.monotonic(), slot + SLOT_LENGTH
         cameras.set_time(slot)
         try:
-            send_slot(airflow, BAY_ID, slot, lambda _: None)
+            send_slot(airflow, bay_id, slot, lambda _: None)
         except BayObservationError as error:
             console.print(f"slot {slot:%Y-%m-%d %H:%M} UTC: {error}", style="yellow", markup=False, soft_wrap=True)
         time.sleep(max(0.0, _SLOT_EVERY_S - (time.monotonic() - began)))

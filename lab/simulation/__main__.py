@@ -1,4 +1,4 @@
-"""`python -m lab.simulation serve BAY` and `python -m lab.simulation render BAY`.
+"""`python -m lab.simulation serve BAY`, `render BAY` and `twin BAY`.
 
 The cameras' login comes from `SIMULATED_CAMERA_USER` and `SIMULATED_CAMERA_PASSWORD`.
 Without them, and only on loopback, it is the documented one: `yard`, password `yard`.
@@ -23,6 +23,7 @@ from lab.simulation.cameras import CameraFarm
 from lab.simulation.clock import SimulatedClock
 from lab.simulation.control import ControlServer
 from lab.simulation.faults import FAULTS
+from lab.simulation.twin import is_on_this_machine, write_twin
 
 _DEFAULT_LOGIN = "yard"
 _BEFORE_FIRST_FRAME = timedelta(minutes=10)
@@ -33,10 +34,10 @@ def main(arguments: list[str] | None = None) -> int:
     options = make_parser().parse_args(arguments)
     try:
         bay = load_bay(options.bay)
-        if options.command == "render":
-            _render(bay, options)
-        else:
+        if options.command == "serve":
             asyncio.run(_serve(bay, options))
+        else:
+            {"render": _render, "twin": _twin}[options.command](bay, options)
     except BayObservationError as error:
         return failed(error)
     except OSError as error:
@@ -64,13 +65,17 @@ def make_parser() -> argparse.ArgumentParser:
     )
     serve.add_argument("--fault", action="append", default=[], metavar="CAMERA=FAULT", help="see below; repeatable")
     serve.add_argument("--latency", type=_seconds, default=0.2, metavar="S", help="seconds a snapshot takes (0.2)")
+    serve.add_argument("--speed", type=float, default=1.0, help="simulated seconds in a second, while time runs (1)")
     serve.add_argument("--port", type=int, help="one port for all cameras, in place of the bay file's")
     serve.add_argument("--control", metavar="HOST:PORT", help="loopback address that sets time and faults")
     render = commands.add_parser("render", help="write one frame of one camera")
     render.add_argument("--camera", required=True, help="its name, such as C_4")
     render.add_argument("--out", required=True, type=Path, help="the JPEG file to write")
-    for command in (serve, render):
+    twin = commands.add_parser("twin", help="write a bay's twin that can be tried on this machine")
+    twin.add_argument("--folder", required=True, type=Path, help="a folder of bays, for BAYS_PATH")
+    for command in (serve, render, twin):
         command.add_argument("bay", help="a bay's id, as demo_bay")
+    for command in (serve, render):
         command.add_argument(
             "--blocks", type=int, help="mean number of blocks; as many as the floor has room for when left out"
         )
@@ -90,7 +95,7 @@ async def _serve(bay: BayConfig, options: argparse.Namespace) -> None:
 
     yard = Yard(bay, seed=options.seed, blocks=_blocks(bay, options))
     moment = _moment(options.time, bay)
-    clock = SimulatedClock(moment or yard.start + _BEFORE_FIRST_FRAME, running=moment is None)
+    clock = SimulatedClock(moment or yard.start + _BEFORE_FIRST_FRAME, running=moment is None, speed=options.speed)
     yard.at(clock.now())  # a moment that the yard does not know is refused here, not at the first frame
     username, password = _login(bay, os.environ)
     farm = CameraFarm(
@@ -152,6 +157,12 @@ def _render(bay: BayConfig, options: argparse.Namespace) -> None:
     print(f"{options.out}: {options.camera} of {bay.bay_id} at {moment.isoformat()}, {len(jpeg)} bytes")
 
 
+def _twin(bay: BayConfig, options: argparse.Namespace) -> None:
+    path = write_twin(bay, options.folder)
+    print(f"{path}: cameras on loopback addresses, enabled, with the shipped models. Next:")
+    print(f"  BAYS_PATH={options.folder} bay-observation simulate serve {bay.bay_id}")
+
+
 def _announcement(farm: CameraFarm) -> str:
     bay = farm.bay
     ports = sorted({camera.port for camera in bay.cameras})
@@ -169,9 +180,10 @@ def _login(bay: BayConfig, environment: Mapping[str, str]) -> tuple[str, str]:
         return username, password
     if username or password:
         raise ConfigError("set both SIMULATED_CAMERA_USER and SIMULATED_CAMERA_PASSWORD, or neither")
-    if not all(camera.host.is_loopback for camera in bay.cameras):
+    if not is_on_this_machine(bay):
         raise ConfigError(
-            f"bay {bay.bay_id} is not on loopback: set SIMULATED_CAMERA_USER and SIMULATED_CAMERA_PASSWORD"
+            f"bay {bay.bay_id} is not on loopback: serve its twin (simulate twin {bay.bay_id} --folder twins), or set"
+            " SIMULATED_CAMERA_USER and SIMULATED_CAMERA_PASSWORD"
         )
     return _DEFAULT_LOGIN, _DEFAULT_LOGIN
 

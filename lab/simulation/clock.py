@@ -15,21 +15,25 @@ class SimulatedClock:
 
     Args:
         start: the moment to begin with (aware); the machine's time when left out.
-        running: run on from there at the speed of real time.
+        running: run on from there.
+        speed: simulated seconds in a second of real time.
 
     Raises:
-        SimulationError: `start` has no time zone.
+        SimulationError: `start` has no time zone, or the speed is not positive.
     """
 
-    def __init__(self, start: datetime | None = None, *, running: bool = False) -> None:
+    def __init__(self, start: datetime | None = None, *, running: bool = False, speed: float = 1.0) -> None:
+        if not 0 < speed < float("inf"):
+            raise SimulationError(f"speed {speed:g} of simulated time: give a positive number")
         self.running = running
+        self.speed = speed
         self.set(start if start is not None else datetime.now(UTC))
 
     def now(self) -> datetime:
         """The simulated moment (aware, UTC), to the second: a frame belongs to a whole second."""
         if not self.running:
             return self._moment
-        passed = timedelta(seconds=time.monotonic() - self._set_at)
+        passed = timedelta(seconds=self.speed * (time.monotonic() - self._set_at))
         return (self._moment + passed).replace(microsecond=0)
 
     def set(self, moment: datetime) -> None:

@@ -1,5 +1,7 @@
 """A new bay's file from another's: its own network, not enabled, and nothing to be told of it."""
 
+from ipaddress import IPv4Network
+
 import pytest
 
 from bays import load_bay
@@ -41,3 +43,20 @@ def test_what_cannot_be_drafted_makes_no_file(make_bay, bays_folder, capsys, arg
     assert main(["new", *arguments]) == 2
     assert words in capsys.readouterr().err
     assert [path.name for path in bays_folder.iterdir()] == ["yard.yaml"]
+
+
+def test_what_was_not_given_is_asked(make_bay, monkeypatch, capsys):
+    make_bay("yard")
+    answers = iter(["yard", "The second hall", IPv4Network("10.9.0.0/24")])
+    monkeypatch.setattr("bays.__main__.sys.stdin.isatty", lambda: True, raising=False)
+    monkeypatch.setattr("bays.__main__.click.prompt", lambda *_, **__: next(answers))
+    assert main(["new", "yard_2"]) == 0
+    new = load_bay("yard_2")
+    assert (new.description, str(new.network.camera_subnet)) == ("The second hall", "10.9.0.0/24")
+
+
+def test_without_a_terminal_it_says_what_to_give(make_bay, bays_folder, capsys):
+    make_bay("yard")
+    assert main(["new", "yard_2"]) == 2
+    assert "--from BAY: which bay is the new one like? There are yard" in capsys.readouterr().err
+    assert not (bays_folder / "yard_2.yaml").exists()

@@ -239,3 +239,31 @@ def test_a_full_disk_behind_the_output_is_one_line(device, status, tmp_path):
             check=False,
         )
     assert (done.returncode, done.stderr) == (status, "the output cannot be written: No space left on device\n")
+
+
+def test_the_bay_is_drawn_over_a_live_frame_and_over_a_stored_one(serve, login, store, make_capture, tmp_path, capsys):
+    serve()
+    live = tmp_path / "live.jpg"
+    assert main(["overlay", "yard", "--camera", "C_4", "--live", "--out", str(live)]) == 0
+    assert "lines over a live frame of C_4" in capsys.readouterr().out
+    assert live.stat().st_size > 10_000
+    bay = load_bay("yard")
+    store.save("capture", "yard", batch_id("yard", SLOT), make_capture(bay, SLOT, grey=[90, 90, 90]))
+    stored = tmp_path / "stored.png"
+    assert main(["overlay", "yard", "--camera", "C_4", "--out", str(stored)]) == 0
+    assert "lines over the newest frame in" in capsys.readouterr().out
+    again = tmp_path / "again.png"
+    assert main(["overlay", "yard", "--camera", "C_4", "--frame", str(live), "--out", str(again)]) == 0
+
+
+def test_no_overlay_is_drawn_where_there_is_no_frame(serve, login, store, tmp_path, capsys):
+    serve({"C_4": "offline"})
+    out = ["--out", str(tmp_path / "none.jpg")]
+    assert main(["overlay", "yard", "--camera", "X_1", *out]) == 2
+    assert "it has: C_2, C_4, C_6" in capsys.readouterr().err
+    assert main(["overlay", "yard", "--camera", "C_4", *out]) == 1
+    assert "give --live or --frame" in capsys.readouterr().err
+    assert main(["overlay", "yard", "--camera", "C_4", "--live", *out]) == 1
+    assert "camera C_4 gave no frame: unreachable" in capsys.readouterr().err
+    assert main(["overlay", "yard", "--camera", "C_4", "--frame", str(tmp_path / "no.jpg"), *out]) == 2
+    assert not (tmp_path / "none.jpg").exists()

@@ -1,6 +1,7 @@
 """The bay and the day that the documentation's examples speak of."""
 
-from dataclasses import dataclass
+import hashlib
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from bays import BayConfig, batch_id
 from fusion.types import FusedBlock, FusionResult
 from inference.types import CameraObservation, DetectedObject, Observation
 from tracking import Tracker
+from tracking.history import History, TrackedBatch
 
 SLOT = datetime(2025, 7, 2, 7, 10, tzinfo=UTC)
 BATCH = "3bay_north_20250702-071000"
@@ -53,6 +55,31 @@ def day(make_bay, store, make_capture, tmp_path) -> Day:
     )
 
 
+@pytest.fixture
+def kept_history(day, store, monkeypatch) -> None:
+    """The history of that day, of yesterday's evening and of now."""
+    monkeypatch.delenv("HISTORY_DB", raising=False)
+    now = datetime.now(UTC).replace(second=0, microsecond=0)
+    now -= timedelta(minutes=now.minute % 10)
+    evening = now.astimezone(day.bay.zone).replace(hour=0, minute=0) - timedelta(hours=2)
+    starts = (
+        SLOT.replace(hour=0, minute=0) - timedelta(hours=1),
+        SLOT.replace(hour=3, minute=0),
+        SLOT,
+        evening.astimezone(UTC),
+    )
+    slots = [start + number * timedelta(minutes=10) for start in starts for number in range(-4, 1)]
+    state, before = None, None
+    with History.at(store.root) as history, history.writer(day.bay.bay_id) as writer:
+        for slot in [*slots, now]:
+            floor = _floor(day.bay, slot, moved=slot >= SLOT - timedelta(minutes=10))
+            floor = replace(floor, blocks=(*floor.blocks, *_others(day.bay)))
+            result = Tracker(day.bay, state).update(floor)
+            sha256 = hashlib.sha256(floor.batch_id.encode()).hexdigest()
+            writer.replace(before, [TrackedBatch(result, sha256, floor.cameras, floor.missing_cameras)])
+            state, before = result.state, result
+
+
 def _write_grey_frames(bay: BayConfig, folder: Path) -> None:
     """In place of the bay's cameras, taken now."""
     frame = cv2.imencode(".jpg", np.full((1080, 1920, 3), 128, np.uint8))[1].tobytes()
@@ -70,6 +97,16 @@ def _floor(bay: BayConfig, slot: datetime, *, moved: bool) -> FusionResult:
     return FusionResult(
         batch_id(bay.bay_id, slot), bay.bay_id, (block, panel), unseen, cameras=names, missing_cameras=("C_4",)
     )
+
+
+def _others(bay: BayConfig) -> list[FusedBlock]:
+    """Ten panels, so that the pages' block has its number."""
+    names = ("A1D", "A1E", "A1F", "A1G", "A14", "A19", "A1A", "A1B", "A1C", "A26")
+    areas = {name: bay.layout.areas[name] for name in names}
+    return [
+        FusedBlock("panel", _box(sum(a.x) / 2, sum(a.y) / 2, 8, 6), 0.8, name, "fit_up", 0.9, ("C_2", "D_2"))
+        for name, a in areas.items()
+    ]
 
 
 def _box(x: float, y: float, length: float, width: float) -> Any:

@@ -132,12 +132,21 @@ def test_the_size_comes_from_the_frame(points, knocked_pose, demo_bay, tmp_path,
     assert "the frame is 640 x 640, the file's intrinsics are of 1280 x 720" in capsys.readouterr().err
 
 
+@pytest.mark.slow(2)
+def test_a_camera_without_intrinsics_needs_only_its_images_size(points, knocked_pose, demo_bay):
+    command = ["calibrate", "yard", "--camera", "D_2", "--points", str(points), "--size", "1920x1080", "--force"]
+    assert main(command) == 0
+    found, true = load_bay("yard").camera("D_2"), demo_bay.camera("C_4")  # whose points they are
+    assert found.intrinsics.focal_px == pytest.approx(true.intrinsics.focal_px, rel=0.03)
+    assert found.pose.pan == pytest.approx(true.pose.pan, abs=0.6)  # its distortion stays unknown
+
+
 @pytest.mark.parametrize(
     ("arguments", "status", "reason"),
     [
         (["calibrate", "nowhere", "--camera", "C_4"], 2, "there is no bay nowhere"),
         (["calibrate", "yard", "--camera", "X_1"], 2, "bay yard has no camera X_1; it has: C_2, C_4"),
-        (["calibrate", "yard", "--camera", "D_2"], 2, "no intrinsics to start from: give --focal"),
+        (["calibrate", "yard", "--camera", "D_2"], 2, "the size of D_2's image is not known"),
         (["calibrate", "yard", "--camera", "D_2", "--focal", "1400"], 2, "the size of D_2's image is not known"),
         (["calibrate", "yard", "--camera", "C_4", "--click"], 1, "with a frame of C_4: give an image with --frame"),
         (["calibrate", "yard", "--camera", "C_4", "--click", "--frame", "none.jpg"], 1, "none.jpg: cannot be read"),

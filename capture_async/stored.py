@@ -1,0 +1,60 @@
+"""Frames that were captured before: of the newest captures in a store, or files of a folder."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bay_observation.errors import ConfigError
+
+if TYPE_CHECKING:
+    from artifacts import ArtifactStore
+
+_LOOKED_BACK = 20  # captures in which a camera's newest frame is looked for
+
+
+def newest_frames(store: "ArtifactStore", bay_id: str, cameras: Iterable[str]) -> dict[str, bytes]:
+    """Each camera's newest frame, as it was sent; a camera without one in the newest captures is left out.
+
+    Raises:
+        ArtifactError: the store fails, or a capture is damaged.
+    """
+    missing, found = set(cameras), dict[str, bytes]()
+    for batch in reversed(store.batch_ids("capture", bay_id)[-_LOOKED_BACK:]):
+        for camera, frames in frames_of(store, bay_id, [batch]).items():
+            if camera in missing:
+                found[camera] = frames[0]
+                missing.remove(camera)
+        if not missing:
+            break
+    return found
+
+
+def frames_of(store: "ArtifactStore", bay_id: str, batches: Iterable[str]) -> dict[str, list[bytes]]:
+    """The frames of these batches by camera, in the batches' order.
+
+    Raises:
+        ArtifactError: the store fails, or a capture is damaged.
+    """
+    found: dict[str, list[bytes]] = {}
+    for batch in batches:
+        reference = store.find("capture", bay_id, batch)
+        for image in store.load(reference).images if reference else ():
+            found.setdefault(image.camera_name, []).append(bytes(image.jpeg))
+    return found
+
+
+def frames_in_folder(folder: Path, bay_id: str, cameras: Iterable[str]) -> dict[str, bytes]:
+    """Each camera's newest file `{bay}_{camera}_{time}.jpg`, as `camera probe --save` and the file provider have them.
+
+    Raises:
+        ConfigError: there is no such folder, or no such file in it.
+    """
+    if not folder.is_dir():
+        raise ConfigError(f"{folder}: there is no such folder")
+    found = {}
+    for camera in cameras:
+        if paths := sorted(folder.rglob(f"{bay_id}_{camera}_*.jpg"), key=lambda path: path.name):
+            found[camera] = paths[-1].read_bytes()
+    if not found:
+        raise ConfigError(f"{folder}: holds no file {bay_id}_CAMERA_TIME.jpg of a camera of {bay_id}")
+    return found

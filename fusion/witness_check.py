@@ -1,0 +1,161 @@
+"""Which cameras no longer look where they looked when their witnesses were kept: without any block.
+
+The marks that are found again give the camera's turn against its bay's file, by the largest agreement among them
+(`fusion.consensus`): a mark that is hidden or mistaken for another has no say.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial.transform import Rotation
+
+from bays import BayConfig, Camera
+from bays.camera_model import angles_of
+from fusion.consensus import Problem, agreements
+from fusion.pose_check import TOLERANCE_DEG, PoseCheck, PoseVerdict
+from fusion.resection import Fit, Guesses, Points, pixel_scale, refined
+from fusion.witnesses import FARTHEST_DEG, KeptMark, Picture, find_mark, search_px
+
+LEAST_MARKS = 3
+
+_TURN = ("turn_1", "turn_2", "turn_3")
+_AGREEING_PX = 4.0  # in an image 1920 wide
+_SAMPLE = 2  # marks that fix a turn
+_LIKELY = 3.0  # standard deviations
+_MOST_ASTRAY = 1 / 3  # of the marks found, that may contradict the others
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """Where marks are now: names, (n, 2) pixels, (n, 3) metres."""
+
+    names: tuple[str, ...]
+    points: Points
+
+
+def check_witnesses(
+    bay: BayConfig,
+    kept: Mapping[str, Sequence[KeptMark]],
+    frames: Mapping[str, Sequence[Picture]],
+    tolerance_deg: float = TOLERANCE_DEG,
+) -> tuple[PoseCheck, ...]:
+    """Judge every camera that has a pose by its marks, by name.
+
+    Args:
+        bay: whose poses are judged.
+        kept: marks by camera, from `read_witnesses`.
+        frames: of each camera, in grey; a mark's place is its median over them.
+        tolerance_deg: a camera that is surely turned by more is out of pose.
+    """
+    cameras = [camera for camera in bay.cameras if camera.pose is not None and camera.intrinsics is not None]
+    checks = [_judged(bay, one, kept.get(one.name, ()), frames.get(one.name, ()), tolerance_deg) for one in cameras]
+    return tuple(sorted(checks, key=lambda check: check.camera))
+
+
+def with_witnesses(by_blocks: Iterable[PoseCheck], by_marks: Iterable[PoseCheck]) -> tuple[PoseCheck, ...]:
+    """Each camera's verdict by its marks where they decide, else by the blocks."""
+    found = {check.camera: check for check in by_blocks}
+    for check in by_marks:
+        before = found.get(check.camera)
+        if check.verdict is not PoseVerdict.UNDECIDED or before is None:
+            found[check.camera] = check
+        elif before.verdict is PoseVerdict.UNDECIDED:
+            found[check.camera] = replace(before, marks=check.marks, reason=f"{before.reason}; {check.reason}")
+    return tuple(found[name] for name in sorted(found))
+
+
+def _judged(
+    bay: BayConfig, camera: Camera, marks: Sequence[KeptMark], frames: Sequence[Picture], tolerance: float
+) -> PoseCheck:
+    def unknown(reason: str, count: int = 0) -> PoseCheck:
+        return PoseCheck(camera.name, PoseVerdict.UNDECIDED, reason, marks=count)
+
+    known = [mark for mark in marks if mark.name in bay.witnesses]
+    if len(known) < LEAST_MARKS:
+        return unknown(f"{len(known)} witnesses of it are kept, and {LEAST_MARKS} are needed")
+    if not frames:
+        return unknown("no frame of it in these batches")
+    seen = _found(bay, camera, known, frames)
+    count = len(seen.names)
+    if count < LEAST_MARKS:
+        return unknown(
+            f"{count} of {len(known)} witnesses found: hidden, dark, or turned by more than {FARTHEST_DEG:g} degrees",
+            count,
+        )
+    return _by_turn(camera, seen, tolerance)
+
+
+def _found(bay: BayConfig, camera: Camera, marks: Sequence[KeptMark], frames: Sequence[Picture]) -> _Seen:
+    """Each mark's median place over the frames in which it is found."""
+    radius = search_px(camera)
+    names, pixels, places = [], [], []
+    for mark in marks:
+        found = [one.pixel for frame in frames if (one := find_mark(mark, frame, radius)) is not None]
+        if found:
+            place = bay.witnesses[mark.name]
+            names.append(mark.name)
+            pixels.append(np.median(found, axis=0))
+            places.append((place.x, place.y, place.z))
+    return _Seen(tuple(names), Points(np.array(pixels).reshape(-1, 2), np.array(places).reshape(-1, 3)))
+
+
+def _by_turn(camera: Camera, seen: _Seen, tolerance: float) -> PoseCheck:
+    assert camera.pose is not None and camera.intrinsics is not None  # noqa: S101, PT018 - the caller looked
+    start, points = Guesses.of([camera.pose], camera.intrinsics), seen.points
+    problem = Problem[Guesses](
+        len(points),
+        refined=lambda guesses, rows: refined(guesses, points, _TURN, rows, robust=True, most=20),
+        errors=lambda guesses: guesses.errors(points),
+        tolerance=_AGREEING_PX * pixel_scale(camera.intrinsics),
+        sample=_SAMPLE,
+    )
+    best = agreements(problem, start.joined(refined(start, points, _TURN, robust=True))).take(np.array([0]))
+    agree, count = best.agree[0], int(best.count[0])
+    astray = [name for name, agrees in zip(seen.names, agree, strict=True) if not agrees]
+    if count < LEAST_MARKS or len(astray) > _MOST_ASTRAY * len(points):
+        reason = f"{count} of {len(points)} witnesses agree: hidden, moved, or mistaken for another place"
+        return PoseCheck(camera.name, PoseVerdict.UNDECIDED, reason, marks=len(points))
+    turned = refined(best.models, points.take(agree), _TURN)
+    return _check(camera, start, turned, points.take(agree), tolerance)
+
+
+def _check(camera: Camera, before: Guesses, after: Guesses, points: Points, tolerance: float) -> PoseCheck:
+    """The verdict on a turn, in degrees."""
+    fit = Fit.of(after, points, _TURN)
+    vector = _turn_between(before, after)
+    angle = float(np.degrees(np.linalg.norm(vector)))
+    along = vector / max(float(np.linalg.norm(vector)), 1e-12)
+    covariance = fit.covariance[0]
+    std = float(np.degrees(np.sqrt(max(0.0, along @ covariance @ along))))
+    # Roll moves what lies in the middle of the image little: what matters is where the camera looks.
+    across = float(np.degrees(np.sqrt(np.linalg.eigvalsh(covariance[:2, :2])[-1])))
+    least = max(0.0, angle - _LIKELY * std)
+    measured = f"turned by {angle:.2f} ± {std:.2f} degrees by {len(points)} witnesses"
+    verdict, reason = PoseVerdict.OK, measured
+    if least > tolerance:
+        verdict, reason = PoseVerdict.OUT_OF_POSE, f"{measured}, surely by more than {tolerance:g}"
+    elif across > tolerance / 2:
+        verdict, reason = PoseVerdict.UNDECIDED, f"{measured}, too uncertain for {tolerance:g}"
+    old, new = angles_of(before.rotation[0]), angles_of(after.rotation[0])
+    pan, tilt, roll = ((b - a + 180) % 360 - 180 for a, b in zip(old, new, strict=True))
+    return PoseCheck(
+        camera.name,
+        verdict,
+        reason,
+        marks=len(points),
+        residual_px=float(np.median(before.errors(points)[0])),
+        turned_px=float(np.median(after.errors(points)[0])),
+        angle_deg=angle,
+        least_deg=least,
+        across_std_deg=across,
+        pan_deg=pan,
+        tilt_deg=tilt,
+        roll_deg=roll,
+    )
+
+
+def _turn_between(before: Guesses, after: Guesses) -> NDArray[np.float64]:
+    """(3,) rotation vector about the camera's own axes, radians."""
+    return np.asarray(Rotation.from_matrix(after.rotation[0] @ before.rotation[0].T).as_rotvec())

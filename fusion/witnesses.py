@@ -1,0 +1,218 @@
+"""Floor marks as lasting witnesses of where a camera looks: how each looks in a frame is kept, and found again later.
+
+A mark is a place of the bay's file (`witnesses`) that shows sharply and stays: a corner of painted lines, a survey
+mark, the foot of a pillar. Its surroundings in a frame are compared with those that were kept by normalised
+cross-correlation (Lewis, "Fast normalized cross-correlation", 1995), so that light does not matter.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from zipfile import BadZipFile
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.fft import irfft2, next_fast_len, rfft2
+from scipy.ndimage import gaussian_filter, maximum_filter, uniform_filter
+
+from bay_observation.errors import CalibrationError, ConfigError
+from bay_observation.files import write_atomically
+from bays import BayConfig, Camera
+from bays.camera_model import CameraModel
+from bays.loading import bay_file
+
+Floats = NDArray[np.float64]
+Picture = NDArray[np.float32]
+
+PATCH_PX = 73  # side of what is kept around a mark
+FARTHEST_DEG = 5.0  # of a turn that is looked for
+
+_HALF = PATCH_PX // 2
+_SMOOTH_PX = 1.0
+_LEAST_LIKENESS = 0.6  # correlation from which a place is the mark
+_RUNNER_UP = 0.85  # of the best one's, from which a second place makes the mark doubtful
+_APART_PX = 6  # places nearer than this are the same
+_LEAST_CONTRAST = 3.0  # grey levels (standard deviation) under which there is nothing to find again
+_MOST_BYTES = 64 * 2**20
+
+
+@dataclass(frozen=True)
+class KeptMark:
+    """How a mark looks to a camera: its pixel, and (PATCH_PX, PATCH_PX) grey values around it."""
+
+    camera: str
+    name: str
+    pixel: tuple[float, float]
+    patch: NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class FoundMark:
+    """A mark in a later frame: where it is now, and how alike it looks, from 0 to 1."""
+
+    name: str
+    pixel: tuple[float, float]
+    likeness: float
+
+
+def witnesses_file(bay_id: str) -> Path:
+    """Where a bay's kept marks lie: beside its YAML file."""
+    return bay_file(bay_id).with_suffix(".witnesses.npz")
+
+
+def grey(frame: bytes) -> Picture:
+    """(H, W) float32 of a JPEG or PNG.
+
+    Raises:
+        CalibrationError: it is no image.
+    """
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with Image.open(BytesIO(frame)) as image:
+            return np.asarray(image.convert("L"), dtype=np.float32)
+    except (UnidentifiedImageError, OSError, ValueError) as error:
+        raise CalibrationError(f"the frame is no image that can be read ({len(frame)} bytes)") from error
+
+
+def keep_marks(bay: BayConfig, camera: Camera, picture: Picture) -> tuple[list[KeptMark], dict[str, str]]:
+    """The marks of a frame that can be found again, and why the others cannot.
+
+    Raises:
+        CalibrationError: the frame has another size than the camera's intrinsics.
+    """
+    _check_size(camera, picture)
+    kept, refused = [], {}
+    for name, pixel in _expected(bay, camera):
+        column, row = (round(value) for value in pixel)
+        patch = picture[row - _HALF : row + _HALF + 1, column - _HALF : column + _HALF + 1]
+        if patch.shape != (PATCH_PX, PATCH_PX):
+            refused[name] = "it lies at the frame's edge"
+        elif patch.std() < _LEAST_CONTRAST:
+            refused[name] = "nothing shows there: is it hidden?"
+        else:
+            mark = KeptMark(camera.name, name, (float(column), float(row)), patch.astype(np.uint8))
+            if find_mark(mark, picture, search_px(camera)) is None:
+                refused[name] = "it looks like another place near it"
+            else:
+                kept.append(mark)
+    return kept, refused
+
+
+def find_mark(mark: KeptMark, picture: Picture, radius: int) -> FoundMark | None:
+    """Where a mark is, up to `radius` pixels from where it was; None where nothing is like it, or two places are."""
+    column, row = (round(value) for value in mark.pixel)
+    top, left = max(0, row - radius - _HALF), max(0, column - radius - _HALF)
+    window = picture[top : row + radius + _HALF + 1, left : column + radius + _HALF + 1]
+    if min(window.shape) <= PATCH_PX:
+        return None
+    likeness = _correlation(gaussian_filter(window, _SMOOTH_PX), gaussian_filter(mark.patch.astype(np.float32), 1.0))
+    peaks = (likeness == maximum_filter(likeness, size=2 * _APART_PX + 1)) & (likeness > 0)
+    places = np.argwhere(peaks)
+    if not len(places):
+        return None
+    order = np.argsort(-likeness[peaks])
+    best = float(likeness[tuple(places[order[0]])])
+    second = float(likeness[tuple(places[order[1]])]) if len(order) > 1 else 0.0
+    if best < _LEAST_LIKENESS or second > _RUNNER_UP * best:
+        return None
+    down, across = _between(likeness, *(int(value) for value in places[order[0]]))
+    return FoundMark(mark.name, (left + across + _HALF, top + down + _HALF), best)
+
+
+def search_px(camera: Camera) -> int:
+    """How far a mark moves in the image when its camera turns by `FARTHEST_DEG`, at most."""
+    focal = CameraModel.of(camera).intrinsics.focal_px
+    return int(np.ceil(focal * np.tan(np.radians(FARTHEST_DEG))))
+
+
+def write_witnesses(bay_id: str, marks: Sequence[KeptMark]) -> Path:
+    """Keep marks, in place of those of the same cameras that were kept before; the file's path."""
+    path = witnesses_file(bay_id)
+    renewed = {mark.camera for mark in marks}
+    before = read_witnesses(bay_id) if path.exists() else {}
+    everything = [mark for name, old in before.items() if name not in renewed for mark in old] + list(marks)
+    content = BytesIO()
+    np.savez_compressed(
+        content,
+        cameras=np.array([mark.camera for mark in everything], dtype=str),
+        names=np.array([mark.name for mark in everything], dtype=str),
+        pixels=np.array([mark.pixel for mark in everything], dtype=float).reshape(-1, 2),
+        patches=np.array([mark.patch for mark in everything], dtype=np.uint8).reshape(-1, PATCH_PX, PATCH_PX),
+    )
+    write_atomically(path, content.getvalue())
+    return path
+
+
+def read_witnesses(bay_id: str) -> Mapping[str, list[KeptMark]]:
+    """The kept marks by camera.
+
+    Raises:
+        ConfigError: there are none, or the file is damaged.
+    """
+    path = witnesses_file(bay_id)
+    try:
+        if path.stat().st_size > _MOST_BYTES:
+            raise ValueError("it is larger than any such file")
+        with np.load(BytesIO(path.read_bytes()), allow_pickle=False) as content:
+            cameras, names, pixels, patches = (content[key] for key in ("cameras", "names", "pixels", "patches"))
+    except FileNotFoundError:
+        raise ConfigError(
+            f"{path}: is not there: run bay-observation camera keep-witnesses {bay_id} while all cameras hang right"
+        ) from None
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
+        raise ConfigError(f"{path}: cannot be read ({error}): write it again with camera keep-witnesses") from error
+    count = len(cameras)
+    if names.shape != (count,) or pixels.shape != (count, 2) or patches.shape != (count, PATCH_PX, PATCH_PX):
+        raise ConfigError(f"{path}: its parts do not belong together: write it again with camera keep-witnesses")
+    found: dict[str, list[KeptMark]] = {}
+    for camera, name, (u, v), patch in zip(cameras, names, pixels, patches, strict=True):
+        mark = KeptMark(str(camera), str(name), (float(u), float(v)), patch.astype(np.uint8))
+        found.setdefault(mark.camera, []).append(mark)
+    return found
+
+
+def _check_size(camera: Camera, picture: Picture) -> None:
+    width, height = CameraModel.of(camera).size
+    if picture.shape != (height, width):
+        raise CalibrationError(
+            f"the frame of {camera.name} is {picture.shape[1]} x {picture.shape[0]}, the file's intrinsics are of"
+            f" {width} x {height}: calibrate the camera with this frame first"
+        )
+
+
+def _expected(bay: BayConfig, camera: Camera) -> Iterator[tuple[str, tuple[float, float]]]:
+    """Pixels of the marks that the camera sees by its pose."""
+    model = CameraModel.of(camera)
+    for name, mark in bay.witnesses.items():
+        pixel, valid = model.project((mark.x, mark.y, mark.z))
+        if valid and model.inside(pixel):
+            yield name, (float(pixel[0]), float(pixel[1]))
+
+
+def _correlation(window: Picture, patch: Picture) -> Picture:
+    """Normalised cross-correlation of the patch at each place of the window that holds it whole."""
+    patch = patch - patch.mean()
+    shape = [next_fast_len(size, real=True) for size in window.shape]
+    flat = window - window.mean()
+    product = irfft2(rfft2(flat, shape) * np.conj(rfft2(patch, shape)), shape)
+    rows, columns = window.shape[0] - PATCH_PX + 1, window.shape[1] - PATCH_PX + 1
+    inside = np.s_[_HALF : _HALF + rows, _HALF : _HALF + columns]
+    mean = uniform_filter(flat, PATCH_PX)[inside]
+    spread = np.sqrt(np.maximum(uniform_filter(flat**2, PATCH_PX)[inside] - mean**2, 1e-3))
+    likeness = product[:rows, :columns] / (spread * np.sqrt((patch**2).mean()) * PATCH_PX**2)
+    return np.asarray(likeness, dtype=np.float32)
+
+
+def _between(likeness: Picture, row: int, column: int) -> tuple[float, float]:
+    """The peak between the pixels, by a parabola along each axis."""
+
+    def along(before: float, at: float, after: float) -> float:
+        bend = before - 2 * at + after
+        return float(np.clip((before - after) / (2 * bend), -0.5, 0.5)) if bend < 0 else 0.0
+
+    rows, columns = likeness.shape
+    down = along(*likeness[row - 1 : row + 2, column]) if 0 < row < rows - 1 else 0.0
+    across = along(*likeness[row, column - 1 : column + 2]) if 0 < column < columns - 1 else 0.0
+    return row + down, column + across

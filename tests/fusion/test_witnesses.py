@@ -1,0 +1,166 @@
+"""Floor marks are kept as they look, found again in other light, and say by how much a camera was turned."""
+
+import json
+
+import numpy as np
+import pytest
+from scipy.ndimage import gaussian_filter
+
+from bay_observation.errors import CalibrationError, ConfigError
+from bays.camera_model import CameraModel
+from fusion.pose_check import PoseCheck, PoseVerdict
+from fusion.witness_check import check_witnesses, with_witnesses
+from fusion.witnesses import PATCH_PX, KeptMark, find_mark, keep_marks, read_witnesses, witnesses_file, write_witnesses
+from lab.evaluation.pose_check import turned
+
+NAMES = ("C_4", "D_4")
+
+
+@pytest.fixture
+def bay(make_bay):
+    """Cameras C_4 and D_4 only, and marks that both see."""
+    marks = {f"M{n}": {"x": x, "y": y} for n, (x, y) in enumerate([(26, 16), (32, 21), (38, 17), (42, 22), (29, 24)])}
+    whole = make_bay(witnesses=marks)
+    return whole.model_copy(update={"cameras": tuple(whole.camera(name) for name in NAMES)})
+
+
+def picture(bay, camera, hidden=(), light=(1.0, 0.0), seed=0):
+    """A frame in which each mark is a spot of noise of its own."""
+    rng = np.random.default_rng(seed)
+    image = gaussian_filter(rng.normal(120, 4, (1080, 1920)), 2) + rng.normal(0, 1, (1080, 1920))
+    model = CameraModel.of(camera)
+    for number, (name, mark) in enumerate(bay.witnesses.items()):
+        u, v = (round(value) for value in model.project((mark.x, mark.y, mark.z))[0])
+        spot = gaussian_filter(np.random.default_rng([7, number]).normal(0, 120, (61, 61)), 2.5)
+        if name not in hidden and 31 <= u < 1889 and 31 <= v < 1049:
+            image[v - 30 : v + 31, u - 30 : u + 31] += spot
+    return np.clip(image * light[0] + light[1], 0, 255).astype(np.float32)
+
+
+@pytest.fixture
+def kept(bay):
+    return {name: keep_marks(bay, bay.camera(name), picture(bay, bay.camera(name)))[0] for name in NAMES}
+
+
+def judged(bay, kept, frames):
+    return {check.camera: check for check in check_witnesses(bay, kept, frames)}
+
+
+def test_a_mark_is_found_where_it_moved_to_in_other_light(bay, kept):
+    mark = kept["C_4"][0]
+    later = np.roll(picture(bay, bay.camera("C_4"), light=(0.6, 40.0), seed=5), (-17, 33), axis=(0, 1))
+    found = find_mark(mark, later, 100)
+    assert found.pixel == pytest.approx((mark.pixel[0] + 33, mark.pixel[1] - 17), abs=0.7)
+    assert found.likeness > 0.8
+
+
+def test_a_mark_that_is_hidden_is_not_found(bay, kept):
+    mark = kept["C_4"][0]
+    assert find_mark(mark, picture(bay, bay.camera("C_4"), hidden=[mark.name]), 100) is None
+    assert find_mark(mark, np.zeros((1080, 1920), np.float32), 100) is None
+
+
+def test_what_looks_like_another_place_is_not_kept(bay):
+    camera = bay.camera("C_4")
+    doubled = picture(bay, camera)
+    doubled = np.maximum(doubled, np.roll(doubled, 80, axis=1))
+    kept, refused = keep_marks(bay, camera, doubled)
+    assert kept == []
+    assert "looks like another place" in " ".join(refused.values())
+
+
+@pytest.mark.parametrize("angle", [0.5, 1.5, 4.0])
+def test_a_turned_camera_is_told_and_the_other_is_not(bay, kept, angle):
+    moved = turned(bay.camera("C_4"), np.array([0.6, 0.8, 0.0]) * angle)
+    frames = {"C_4": [picture(bay, moved, seed=3)], "D_4": [picture(bay, bay.camera("D_4"), seed=4)]}
+    checks = judged(bay, kept, frames)
+    assert checks["C_4"].verdict is PoseVerdict.OUT_OF_POSE
+    assert checks["C_4"].angle_deg == pytest.approx(angle, abs=0.1)
+    assert checks["C_4"].marks >= 3
+    assert checks["D_4"].verdict is PoseVerdict.OK
+
+
+def test_hidden_marks_have_no_say(bay, kept):
+    hidden = [mark.name for mark in kept["C_4"][:2]]
+    check = judged(bay, kept, {"C_4": [picture(bay, bay.camera("C_4"), hidden)]})["C_4"]
+    assert (check.verdict, check.marks) == (PoseVerdict.OK, len(kept["C_4"]) - 2)
+
+
+def test_it_says_why_it_cannot_tell(bay, kept):
+    hidden = [mark.name for mark in kept["C_4"][:-2]]
+    checks = judged(bay, kept, {"C_4": [picture(bay, bay.camera("C_4"), hidden)]})
+    assert checks["C_4"].verdict is PoseVerdict.UNDECIDED
+    assert "witnesses found: hidden, dark, or turned" in checks["C_4"].reason
+    assert checks["D_4"].reason == "no frame of it in these batches"
+    assert "0 witnesses of it are kept" in judged(bay, {}, {})["D_4"].reason
+
+
+def test_marks_decide_before_blocks_and_blocks_where_marks_do_not():
+    def check(verdict, reason="", marks=0):
+        return PoseCheck("C_4", verdict, reason, marks=marks)
+
+    ok, out, unknown = PoseVerdict.OK, PoseVerdict.OUT_OF_POSE, PoseVerdict.UNDECIDED
+    assert with_witnesses([check(out)], [check(ok)])[0].verdict is ok
+    assert with_witnesses([check(out)], [check(unknown)])[0].verdict is out
+    assert with_witnesses([], [check(unknown)])[0].verdict is unknown
+    assert (
+        with_witnesses([check(unknown, "no blocks")], [check(unknown, "no marks")])[0].reason == "no blocks; no marks"
+    )
+
+
+def test_marks_are_read_as_they_were_written(bay, kept):
+    write_witnesses(bay.bay_id, [*kept["C_4"], *kept["D_4"]])
+    patch = np.full((PATCH_PX, PATCH_PX), 7, np.uint8)
+    write_witnesses(bay.bay_id, [KeptMark("D_4", "M1", (40.0, 50.0), patch)])  # those of C_4 stay
+    read = read_witnesses(bay.bay_id)
+    assert [mark.name for mark in read["C_4"]] == [mark.name for mark in kept["C_4"]]
+    assert (read["C_4"][0].patch == kept["C_4"][0].patch).all()
+    assert [(mark.name, mark.pixel) for mark in read["D_4"]] == [("M1", (40.0, 50.0))]
+
+
+def test_a_file_that_is_missing_or_damaged_is_named(bay):
+    path = witnesses_file(bay.bay_id)
+    with pytest.raises(ConfigError, match="keep-witnesses yard"):
+        read_witnesses(bay.bay_id)
+    for content in (b"", b"PK\x03\x04 broken", b"\x80\x04."):
+        path.write_bytes(content)
+        with pytest.raises(ConfigError, match=r"witnesses\.npz: cannot be read"):
+            read_witnesses(bay.bay_id)
+    np.savez(path, cameras=["C_4"], names=["M1"], pixels=np.zeros((2, 2)), patches=np.zeros((1, 3, 3), np.uint8))
+    with pytest.raises(ConfigError, match="do not belong together"):
+        read_witnesses(bay.bay_id)
+
+
+def test_a_frame_of_another_size_is_refused(bay):
+    with pytest.raises(CalibrationError, match="the frame of C_4 is 640 x 360"):
+        keep_marks(bay, bay.camera("C_4"), np.zeros((360, 640), np.float32))
+
+
+def test_the_commands_keep_and_judge(bay, store, tmp_path, capsys, monkeypatch):
+    """From frames in a folder to a verdict on a capture in the store, no block anywhere."""
+    from datetime import UTC, datetime
+
+    import cv2
+
+    from bays import batch_id
+    from capture_async.types import CaptureBatch, CapturedImage
+    from fusion import __main__ as command
+
+    monkeypatch.setattr(command, "load_bay", lambda _: bay)
+
+    def jpeg(camera, seed):
+        return cv2.imencode(".jpg", picture(bay, camera, seed=seed).astype(np.uint8))[1].tobytes()
+
+    for name in NAMES:
+        (tmp_path / f"yard_{name}_20250702010000.jpg").write_bytes(jpeg(bay.camera(name), 1))
+    assert command.main(["check-poses", "yard"]) == 1  # nothing in the store yet
+    assert command.main(["keep-witnesses", "yard", "--frames", str(tmp_path)]) == 0
+    slot = datetime(2025, 7, 2, 1, 10, tzinfo=UTC)
+    moved = {"C_4": turned(bay.camera("C_4"), np.array([0.0, 1.5, 0.0])), "D_4": bay.camera("D_4")}
+    images = tuple(CapturedImage(name, "yard", slot, jpeg(camera, 2)) for name, camera in moved.items())
+    batch = batch_id("yard", slot)
+    store.save("capture", "yard", batch, CaptureBatch(batch, "yard", images))
+    capsys.readouterr()
+    assert command.main(["check-poses", "yard", "--json"]) == 1
+    verdicts = {c["camera"]: c["verdict"] for c in json.loads(capsys.readouterr().out)["cameras"]}
+    assert verdicts == {"C_4": "out of pose", "D_4": "ok"}
