@@ -242,18 +242,27 @@ def _middle(seen: World) -> tuple[int, int]:
     return count // 3, 2 * count // 3
 
 
-def _free_place(seen: World, first: int) -> tuple[float, float]:
-    """Floor that tracking looks at, and on which no side has anything from a slot on, 8 m around."""
-    days = (*seen.old[first:], *seen.new[first:])
-    taken = np.array([(block.x, block.y) for one in days for block in one.blocks or ()])
+def _free_places(seen: World, apart_m: float = 0.0) -> tuple[tuple[float, float], tuple[float, float]]:
+    """Two places so far apart along the bay, on floor that tracking looks at and where no side has anything all day."""
+    taken = np.array([(block.x, block.y) for one in (*seen.old, *seen.new) for block in one.blocks or ()])
     layout, tracked = seen.bay.layout, TrackedFloor(seen.bay)
     any_block = next(block for one in seen.old for block in one.blocks or ())
-    places = ((x, y) for x in np.arange(8, layout.width - 8, 2.0) for y in np.arange(5, layout.height - 5, 2.0))
-    best = max(
-        (place for place in places if tracked.surely_holds(replace(any_block, x=place[0], y=place[1]))),
-        key=lambda place: float(np.hypot(*(taken - place).T).min()),
+
+    def is_tracked(x: float, y: float) -> bool:
+        return tracked.surely_holds(replace(any_block, x=x, y=y))
+
+    def nearest(x: float, y: float) -> float:
+        return float(np.hypot(*(taken - (x, y)).T).min())
+
+    pairs = [
+        ((float(x), float(y)), (float(x) + apart_m, float(y)))
+        for x in np.arange(8, layout.width - 8 - apart_m, 2.0)
+        for y in np.arange(5, layout.height - 5, 2.0)
+    ]
+    return max(
+        (pair for pair in pairs if all(is_tracked(*place) for place in pair)),
+        key=lambda pair: min(nearest(*place) for place in pair),
     )
-    return float(best[0]), float(best[1])
 
 
 def _slot_missing(seen: World, dice: np.random.Generator) -> _Made:
@@ -383,25 +392,24 @@ def _moved(day: Day, name: str, place: tuple[float, float], first: int) -> Day:
 
 def _move_missed(seen: World, dice: np.random.Generator) -> _Made:
     name, (first, _) = _one(seen, dice), _middle(seen)
-    return f"O{name}", _moved(seen.old, f"O{name}", _free_place(seen, 0), first), seen.new
+    return f"O{name}", _moved(seen.old, f"O{name}", _free_places(seen)[0], first), seen.new
 
 
 def _move_extra(seen: World, dice: np.random.Generator) -> _Made:
     name, (first, _) = _one(seen, dice), _middle(seen)
-    return f"O{name}", seen.old, _moved(seen.new, seen.still[name], _free_place(seen, 0), first)
+    return f"O{name}", seen.old, _moved(seen.new, seen.still[name], _free_places(seen)[0], first)
 
 
 def _move_time(seen: World, dice: np.random.Generator) -> _Made:
     name, (first, _) = _one(seen, dice), _middle(seen)
-    place = _free_place(seen, 0)
+    place = _free_places(seen)[0]
     return f"O{name}", _moved(seen.old, f"O{name}", place, first), _moved(seen.new, seen.still[name], place, first + 5)
 
 
 def _move_elsewhere(seen: World, dice: np.random.Generator) -> _Made:
     name, (first, _) = _one(seen, dice), _middle(seen)
-    x, y = _free_place(seen, 0)
-    far = (x + (5.0 if x < seen.bay.layout.width / 2 else -5.0), y)
-    return f"O{name}", _moved(seen.old, f"O{name}", (x, y), first), _moved(seen.new, seen.still[name], far, first)
+    place, far = _free_places(seen, 5.0)
+    return f"O{name}", _moved(seen.old, f"O{name}", place, first), _moved(seen.new, seen.still[name], far, first)
 
 
 def _arrival(seen: World, dice: np.random.Generator) -> _Made:

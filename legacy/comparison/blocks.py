@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import pairwise
@@ -90,8 +90,7 @@ def life_differences(sides: Sides, move_m: float, gate_m: float) -> Iterator[Dif
             else:
                 yield _lone(sides, name, life, sides.old_partner[name], run, is_old=True)
     for name, life in sides.new.items():
-        alone = {slot: block for slot, block in life.items() if slot not in explained[name]}
-        for run in _alone(alone, sides.new_partner[name]):
+        for run in _alone(life, sides.new_partner[name].keys() | explained[name]):
             yield _lone(sides, name, life, sides.new_partner[name], run, is_old=False)
 
 
@@ -210,9 +209,9 @@ def _lives(floors: Floors, pairs: Pairs, side: int, tracked: TrackedFloor) -> di
     return dict(lives)
 
 
-def _alone(life: Life, partner: Mapping[datetime, str]) -> Iterator[list[datetime]]:
+def _alone(life: Life, partnered: Container[datetime]) -> Iterator[list[datetime]]:
     """Runs of slots in which a block has none of the other side at its place."""
-    for run in runs(sorted(life), lambda slot: slot not in partner):
+    for run in runs(sorted(life), lambda slot: slot not in partnered):
         if len(run) >= LASTING:
             yield run
 

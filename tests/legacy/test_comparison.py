@@ -101,6 +101,18 @@ def test_blocks_where_tracking_looks_at_none_are_held_against_no_side(seen):
     assert crowd or {one.kind for one in compared(old, seen.new, seen.bay).differences} == {Kind.BLOCK_MISSED}
 
 
+def test_slots_that_one_side_misses_here_and_there_are_no_difference_that_lasts(seen):
+    made = plant(Kind.MOVE_MISSED, seen, 5)
+    old = [
+        replace(one, blocks=tuple(block for block in one.blocks if block.block_id != made.subject))
+        if number in (22, 28, 34)
+        else one
+        for number, one in enumerate(made.old)
+    ]
+    named = {(one.kind, one.subject) for one in compared(old, made.new, seen.bay).differences}
+    assert named == {(Kind.MOVE_MISSED, made.subject)}
+
+
 def test_the_page_holds_all_and_loads_nothing(seen):
     planted = plant(Kind.BLOCK_MISSED, seen, 5)
     odd = [

@@ -54,7 +54,7 @@ def test_a_good_file(write):
         ("15m", "15 minutes", "no duration"),
         ("after: 1h", "after: 15m", "let `after` grow"),
         ('"22:00"', '"25:00"', "no time of day"),
-        ('"22:00"', "22:00", "start"),
+        ('"22:00"', "22:00", "put it in quotes"),
         ('"22:00"', '"06:00"', "are the same"),
         ("Asia/Seoul", "Seoul", "no time zone"),
         ("office@yard.example]", '"a@b\\nBcc: c@d"]', "to"),
