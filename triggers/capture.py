@@ -23,6 +23,7 @@ from triggers.stats import airflow_stats
 if TYPE_CHECKING:
     from capture_async import Credentials
     from capture_async.types import CaptureBatch
+    from inference.serving.client import InferenceClient
 
 # A shared storage that hangs must not hold up the event of a capture that is published.
 _HEALTH_LIMIT_S = 10.0
@@ -152,18 +153,19 @@ class CaptureTrigger(BaseTrigger):
 
     async def _note_observer(self, store: ArtifactStore) -> None:
         """Leave word of this host on the store, which must neither fail nor hold up a capture."""
-        from capture_async.observer_note import observer_note, write_observer_note
-        from inference.serving.client import InferenceClient
-
+        # What it imports takes a process half a second the first time, and not on the loop.
+        client = await asyncio.to_thread(_inference_client, self.bay_id)
         try:
             async with asyncio.timeout(_SERVER_LIMIT_S):
-                await InferenceClient(self.bay_id).health()
+                await client.health()
             served = True
         except (InferenceError, TimeoutError):
             served = False
         offsets = self._clock_offsets
 
         def write() -> None:
+            from capture_async.observer_note import observer_note, write_observer_note
+
             now, root = datetime.now(UTC), store.root
             note = observer_note(store.spool, self.bay_id, now, inference_server=served, clock_offsets=offsets)
             guard_for(str(root)).call(lambda: write_observer_note(root, self.bay_id, note), _HEALTH_LIMIT_S)
@@ -198,6 +200,12 @@ def captured_event(reference: ArtifactReference, batch: "CaptureBatch", bay: Bay
             lateness = round(lateness + main_clock.offset().total_seconds(), 1)
     counts, reasons = _counts(batch, bay), _reasons(batch)
     return CaptureEvent("captured", batch.batch_id, reference, counts, reasons, lateness, spread)
+
+
+def _inference_client(bay_id: str) -> "InferenceClient":
+    from inference.serving.client import InferenceClient
+
+    return InferenceClient(bay_id)
 
 
 def _counts(batch: "CaptureBatch", bay: BayConfig) -> dict[str, int]:
