@@ -24,7 +24,7 @@ _TOKEN = "of-this-run-alone"  # noqa: S105 - there is no other side
 _BEFORE, _AFTER = timedelta(minutes=30), timedelta(minutes=40)
 _REPEAT = timedelta(minutes=5)
 _HEALTHY_STEP = 2 * MINUTE
-_OPEN = {"start": "06:00", "end": "23:00"}
+_OPEN = ["06:00-23:00"]
 
 ROUTES = Routes.model_validate(
     {
