@@ -26,6 +26,7 @@ const KINDS = [
   "dismissed",
   "corrected",
   "floor_doubted",
+  "pose_drift",
 ] as const;
 const PAGE = 200;
 
