@@ -62,7 +62,8 @@ def draw_overlay(bay: BayConfig, camera: Camera, frame: bytes, path: Path) -> in
     try:
         with Image.open(BytesIO(frame)) as opened:
             image = opened.convert("RGB")
-    except (UnidentifiedImageError, OSError, ValueError) as error:
+    # ImportError: where ultralytics is imported too, its own `Image.open` looks for a further plugin.
+    except (UnidentifiedImageError, OSError, ValueError, ImportError) as error:
         raise ConfigError(f"the frame of {camera.name} is no image that can be read ({len(frame)} bytes)") from error
     ratio = _ratio(camera, model, image.size)
     draw = ImageDraw.Draw(image)

@@ -18,7 +18,7 @@ def written_time(text: str, zone: ZoneInfo) -> datetime:
     try:
         time = datetime.fromisoformat(text)
     except ValueError:
-        raise ConfigError(f'{text!r} is no time: write "2025-07-02 16:10", or with an offset') from None
+        raise ConfigError(f'{text!r} is not a time: write "2025-07-02 16:10", or with an offset') from None
     return (time if time.tzinfo else time.replace(tzinfo=zone)).astimezone(UTC)
 
 

@@ -273,7 +273,8 @@ def image_size(frame: bytes) -> tuple[int, int]:
     try:
         with Image.open(BytesIO(frame)) as image:
             return image.size
-    except (UnidentifiedImageError, OSError) as error:
+    # ImportError: where ultralytics is imported too, its own `Image.open` looks for a further plugin.
+    except (UnidentifiedImageError, OSError, ImportError) as error:
         raise CalibrationError(f"the frame is no image that can be read ({len(frame)} bytes)") from error
 
 

@@ -72,7 +72,8 @@ def grey(frame: bytes) -> Picture:
     try:
         with Image.open(BytesIO(frame)) as image:
             return np.asarray(image.convert("L"), dtype=np.float32)
-    except (UnidentifiedImageError, OSError, ValueError) as error:
+    # ImportError: where ultralytics is imported too, its own `Image.open` looks for a further plugin.
+    except (UnidentifiedImageError, OSError, ValueError, ImportError) as error:
         raise CalibrationError(f"the frame is no image that can be read ({len(frame)} bytes)") from error
 
 

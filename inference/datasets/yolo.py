@@ -76,7 +76,8 @@ def picture_size(path: Path) -> tuple[int, int]:
     try:
         with Image.open(path) as image:
             return image.size
-    except (UnidentifiedImageError, OSError, Image.DecompressionBombError) as error:
+    # ImportError: where ultralytics is imported too, its own `Image.open` looks for a further plugin.
+    except (UnidentifiedImageError, OSError, ImportError, Image.DecompressionBombError) as error:
         raise DatasetError(f"{path}: is no readable picture: {error}") from error
 
 

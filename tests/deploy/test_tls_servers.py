@@ -8,6 +8,7 @@ import shutil
 import signal
 import ssl
 import subprocess
+import tempfile
 import time
 from contextlib import contextmanager
 from pathlib import Path
@@ -85,13 +86,17 @@ def debian_postgresql():
 
 
 @pytest.fixture(scope="module")
-def postgresql(secrets, tmp_path_factory):
+def postgresql(secrets):
     programs = debian_postgresql()
     if programs is None:
         pytest.skip("the distribution's PostgreSQL is not installed (apt-get install postgresql)")
-    folder, port, user = tmp_path_factory.mktemp("postgresql"), free_port(), account()
-    for parent in (folder, folder.parent, folder.parent.parent):
-        parent.chmod(0o755)  # root gives up its rights below
+    port, user = free_port(), account()
+    with tempfile.TemporaryDirectory(prefix="tls-postgresql-") as made:  # pytest's folders are root's alone
+        yield from _postgresql(Path(made), programs, port, user, secrets)
+
+
+def _postgresql(folder, programs, port, user, secrets):
+    folder.chmod(0o755)  # root gives up its rights below
     sockets = folder / "run"
     sockets.mkdir()
     initialise(folder, programs, user, PASSWORD, superuser="postgres")
