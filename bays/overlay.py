@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from bay_observation.errors import ConfigError
 from bay_observation.files import write_atomically
+from bay_observation.pictures import opened_picture
 from bays.camera_model import CameraModel
 from bays.models import BayConfig, Camera
 
@@ -52,7 +53,7 @@ def draw_overlay(bay: BayConfig, camera: Camera, frame: bytes, path: Path) -> in
         ConfigError: another ending, no such folder, a camera without a pose, a frame that is no image or of another
             shape than the camera's intrinsics.
     """
-    from PIL import Image, ImageDraw, UnidentifiedImageError
+    from PIL import ImageDraw
 
     if path.suffix.lower() not in _FORMATS:
         raise ConfigError(f"--out {path}: an overlay is {', '.join(_FORMATS)}")
@@ -60,10 +61,9 @@ def draw_overlay(bay: BayConfig, camera: Camera, frame: bytes, path: Path) -> in
         raise ConfigError(f"--out {path}: there is no folder {path.parent}")
     model = _model(camera)
     try:
-        with Image.open(BytesIO(frame)) as opened:
+        with opened_picture(frame) as opened:
             image = opened.convert("RGB")
-    # ImportError: where ultralytics is imported too, its own `Image.open` looks for a further plugin.
-    except (UnidentifiedImageError, OSError, ValueError, ImportError) as error:
+    except OSError as error:
         raise ConfigError(f"the frame of {camera.name} is no image that can be read ({len(frame)} bytes)") from error
     ratio = _ratio(camera, model, image.size)
     draw = ImageDraw.Draw(image)

@@ -12,6 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
+from artifacts.hang_guard import HangGuard, guard_for
 from artifacts.spool import Spool
 from bay_observation.errors import ArtifactError
 from bay_observation.files import read_regular_file, write_atomically
@@ -20,6 +21,7 @@ from capture_async.health import health_path
 Note = TypeVar("Note")
 Subject = Literal["observer", "brightness"]
 
+_LIMIT_S = 10.0  # a shared storage that hangs holds up no capture, no task and no page for longer
 _LARGEST = 200_000  # bytes; a hundred cameras take 5000
 
 
@@ -132,10 +134,15 @@ def _path(root: Path | str | None, bay_id: str, subject: Subject) -> Path:
     return health_path(root, bay_id).with_name(f"{subject}.json")
 
 
+def _guard(path: Path) -> HangGuard:
+    return guard_for(str(path.parents[2]))
+
+
 def _write(root: Path, bay_id: str, subject: Subject, values: Mapping[str, Any]) -> None:
     path = _path(root, bay_id, subject)
     try:
-        write_atomically(path, json.dumps(values, ensure_ascii=False).encode() + b"\n")
+        content = json.dumps(values, ensure_ascii=False).encode() + b"\n"
+        _guard(path).call(lambda: write_atomically(path, content), _LIMIT_S)
     except OSError as error:
         raise ArtifactError(f"{path}: cannot be written: {error.strerror or error}") from error
 
@@ -143,7 +150,7 @@ def _write(root: Path, bay_id: str, subject: Subject, values: Mapping[str, Any])
 def _read(root: Path | str | None, bay_id: str, subject: Subject, make: Callable[[Any], Note]) -> Note | None:
     path = _path(root, bay_id, subject)
     try:
-        content = read_regular_file(path, _LARGEST)
+        content = _guard(path).call(lambda: read_regular_file(path, _LARGEST), _LIMIT_S)
     except FileNotFoundError:
         return None
     except OSError as error:

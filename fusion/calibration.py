@@ -16,6 +16,7 @@ import numpy as np
 import shapely
 
 from bay_observation.errors import CalibrationError, UncertainCalibrationError
+from bay_observation.pictures import opened_picture
 from bays import Intrinsics, Pose
 from bays.camera_model import CameraModel, angles_of
 from fusion.consensus import Agreements, Problem, agreements
@@ -266,15 +267,10 @@ def image_size(frame: bytes) -> tuple[int, int]:
     Raises:
         CalibrationError: the bytes are no image.
     """
-    from io import BytesIO
-
-    from PIL import Image, UnidentifiedImageError
-
     try:
-        with Image.open(BytesIO(frame)) as image:
+        with opened_picture(frame) as image:
             return image.size
-    # ImportError: where ultralytics is imported too, its own `Image.open` looks for a further plugin.
-    except (UnidentifiedImageError, OSError, ImportError) as error:
+    except OSError as error:
         raise CalibrationError(f"the frame is no image that can be read ({len(frame)} bytes)") from error
 
 

@@ -5,7 +5,7 @@ import difflib
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from bay_observation.errors import ArtifactError, ConfigError
 from bays import BayConfig, slot_of
 from bays.editing import read_text, write_calibrations
 from bays.loading import bay_file
+from bays.zones import written_time
 from fusion.refining import Refinement, Survey, refine_poses
 
 _DAY = timedelta(days=1)
@@ -72,8 +73,8 @@ def _chosen(store: ArtifactStore, bay: BayConfig, options: argparse.Namespace) -
         raise ArtifactError(
             f"{store.location}: no observation of bay {bay.bay_id}: run its batches first, or give --data"
         )
-    end = _time(bay, options.end) if options.end else slot_of(known[-1])
-    start = _time(bay, options.start) if options.start else end - _DAY
+    end = written_time(options.end, bay.zone) if options.end else slot_of(known[-1])
+    start = written_time(options.start, bay.zone) if options.start else end - _DAY
     within = [batch for batch in known if start <= slot_of(batch) <= end]
     if not within:
         raise ArtifactError(
@@ -82,14 +83,6 @@ def _chosen(store: ArtifactStore, bay: BayConfig, options: argparse.Namespace) -
         )
     count = min(options.batches, len(within))
     return [within[round(number * (len(within) - 1) / max(1, count - 1))] for number in range(count)]
-
-
-def _time(bay: BayConfig, text: str) -> datetime:
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise ConfigError(f'{text!r} is not a time: write "2025-07-02 10:00", or with an offset') from None
-    return (moment if moment.tzinfo else moment.replace(tzinfo=bay.zone)).astimezone(UTC)
 
 
 def _print_result(result: Refinement, batches: Sequence[str]) -> None:

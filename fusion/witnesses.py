@@ -18,6 +18,7 @@ from scipy.ndimage import gaussian_filter, maximum_filter, uniform_filter
 
 from bay_observation.errors import CalibrationError, ConfigError
 from bay_observation.files import write_atomically
+from bay_observation.pictures import opened_picture
 from bays import BayConfig, Camera
 from bays.camera_model import CameraModel
 from bays.loading import bay_file
@@ -67,13 +68,10 @@ def grey(frame: bytes) -> Picture:
     Raises:
         CalibrationError: it is no image.
     """
-    from PIL import Image, UnidentifiedImageError
-
     try:
-        with Image.open(BytesIO(frame)) as image:
+        with opened_picture(frame) as image:
             return np.asarray(image.convert("L"), dtype=np.float32)
-    # ImportError: where ultralytics is imported too, its own `Image.open` looks for a further plugin.
-    except (UnidentifiedImageError, OSError, ValueError, ImportError) as error:
+    except OSError as error:
         raise CalibrationError(f"the frame is no image that can be read ({len(frame)} bytes)") from error
 
 

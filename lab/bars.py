@@ -2,10 +2,12 @@
 
 import operator
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from rich.table import Table
+
+from bay_observation.errors import ConfigError
 
 _RELATIONS: dict[str, Callable[[float, float], bool]] = {"<=": operator.le, ">=": operator.ge, ">": operator.gt}
 
@@ -25,6 +27,18 @@ class Bar:
     def holds(self) -> bool:
         """Whether the figure is on its side of the bar; what could not be measured is on neither."""
         return _RELATIONS[self.relation](self.figure, self.bar)
+
+
+def chosen_parts(text: str, known: Iterable[str]) -> list[str]:
+    """What `--parts` names, with commas between them.
+
+    Raises:
+        ConfigError: a part that there is not.
+    """
+    chosen, parts = text.split(","), list(known)
+    if unknown := set(chosen) - set(parts):
+        raise ConfigError(f"--parts: {', '.join(sorted(unknown))}: there are {', '.join(parts)}")
+    return chosen
 
 
 def bars_table(bars: Sequence[Bar], title: str = "Bars") -> Table:

@@ -21,6 +21,7 @@ from bay_observation.commands import program, run_command
 from bay_observation.errors import ArtifactError, BayObservationError, ConfigError, HistoryError
 from bay_observation.files import write_atomically
 from bays import BayConfig, load_bay
+from bays.zones import written_time
 from legacy.checking import check, check_message, problem_lines, problem_list
 from legacy.decoding import Decoder
 from legacy.mapping import Mapping, load_mapping
@@ -213,19 +214,11 @@ def _read(
 
 def _period(bay: BayConfig, options: argparse.Namespace) -> tuple[datetime, datetime]:
     """From and to of the options, by the bay's own clock where they name no zone; up to now by default."""
-    start = _time(bay, options.start)
-    end = datetime.now(UTC) if options.end is None else _time(bay, options.end)
+    start = written_time(options.start, bay.zone)
+    end = datetime.now(UTC) if options.end is None else written_time(options.end, bay.zone)
     if start >= end:
         raise ConfigError("the period is empty: --from must lie before --to")
     return start, end
-
-
-def _time(bay: BayConfig, text: str) -> datetime:
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise ConfigError(f'{text!r} is no time: write "2025-07-02 16:10", or with an offset') from None
-    return (moment if moment.tzinfo else moment.replace(tzinfo=bay.zone)).astimezone(UTC)
 
 
 def _history() -> "History":

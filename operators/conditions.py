@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from airflow.sdk.definitions.context import Context
 
-from artifacts import ArtifactReference, ArtifactStore, guard_for
+from artifacts import ArtifactReference, ArtifactStore
 from bay_observation.errors import ArtifactError, BayObservationError, CaptureError
 from bays import BayConfig, batch_id, load_bay, slot_of
 from operators._common import captured, run_slot, task_errors
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from capture_async.types import CaptureBatch, CapturedImage
 
 _log = logging.getLogger(__name__)
-# A shared storage that hangs must not hold up the task.
-_NOTE_LIMIT_S = 10.0
 
 
 def check_execution_conditions(bay_id: str, reference: Mapping[str, Any] | None, **context: Any) -> bool:
@@ -109,8 +107,7 @@ def _noted_greys(bay: BayConfig, capture: "ArtifactReference[CaptureBatch]") -> 
     greys = greys_of(store.load(capture).images)
     readable = {camera: grey for camera, grey in greys.items() if grey is not None}
     try:
-        note = BrightnessNote(slot_of(capture.batch_id), readable)
-        guard_for(str(store.root)).call(lambda: write_brightness(store.root, bay.bay_id, note), _NOTE_LIMIT_S)
+        write_brightness(store.root, bay.bay_id, BrightnessNote(slot_of(capture.batch_id), readable))
     except BayObservationError as error:
         _log.warning("batch %s: how bright its frames are is not noted: %s", capture.batch_id, error)
     return greys

@@ -166,9 +166,9 @@ class CaptureTrigger(BaseTrigger):
         def write() -> None:
             from capture_async.observer_note import observer_note, write_observer_note
 
-            now, root = datetime.now(UTC), store.root
+            now = datetime.now(UTC)
             note = observer_note(store.spool, self.bay_id, now, inference_server=served, clock_offsets=offsets)
-            guard_for(str(root)).call(lambda: write_observer_note(root, self.bay_id, note), _HEALTH_LIMIT_S)
+            write_observer_note(store.root, self.bay_id, note)
 
         try:
             await asyncio.to_thread(write)

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import yaml
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
 
 from bay_observation.errors import DatasetError
+from bay_observation.pictures import opened_picture
 from inference.datasets.files import Pictures, read_text
 from inference.datasets.types import Dataset, LabelledFrame, LabelledObject, box_of, class_order
 
@@ -74,10 +74,9 @@ def picture_size(path: Path) -> tuple[int, int]:
         DatasetError: it is none.
     """
     try:
-        with Image.open(path) as image:
+        with opened_picture(path) as image:
             return image.size
-    # ImportError: where ultralytics is imported too, its own `Image.open` looks for a further plugin.
-    except (UnidentifiedImageError, OSError, ImportError, Image.DecompressionBombError) as error:
+    except OSError as error:
         raise DatasetError(f"{path}: is no readable picture: {error}") from error
 
 

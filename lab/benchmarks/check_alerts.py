@@ -20,8 +20,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bay_observation.commands import DONE, FAILED, program, run_command
-from bay_observation.errors import ConfigError
-from lab.bars import Bar, bars_table, progress
+from lab.bars import Bar, bars_table, chosen_parts, progress
 from lab.benchmarks.alert_faults import FAULTS
 from lab.benchmarks.alert_once import repeated
 from lab.benchmarks.alert_rules import alertmanager, required_programs
@@ -34,9 +33,7 @@ _SEED = 20261
 def main(arguments: list[str] | None = None) -> int:
     """Measure, print, and return 0 when every bar holds."""
     options = make_parser().parse_args(arguments)
-    chosen = options.parts.split(",")
-    if unknown := set(chosen) - PARTS.keys():
-        raise ConfigError(f"--parts: {', '.join(sorted(unknown))}: there are {', '.join(PARTS)}")
+    chosen = chosen_parts(options.parts, PARTS)
     required_programs()
     logging.disable(logging.CRITICAL)  # what breaks on purpose is no news
     console = Console(width=None if sys.stdout.isatty() else 160)

@@ -19,8 +19,8 @@ from rich.console import Console
 from rich.table import Table
 
 from bay_observation.commands import run_command
-from bay_observation.errors import ConfigError
 from bays import load_bay
+from lab.bars import chosen_parts
 from lab.benchmarks import disk_year
 from lab.benchmarks.slot_sequences import run_sequences
 from lab.benchmarks.slot_year import measure_year
@@ -46,9 +46,7 @@ def main(arguments: list[str] | None = None) -> int:
         "year": lambda: _of_year(console),
         "disk": lambda: _of_disk(options.picture, console),
     }
-    chosen = options.parts.split(",")
-    if unknown := set(chosen) - parts.keys():
-        raise ConfigError(f"--parts: {', '.join(sorted(unknown))}: there are {', '.join(parts)}")
+    chosen = chosen_parts(options.parts, parts)
     table, holds = Table("", "measured", "bar", ""), True
     for name in chosen:
         # Sequences, year and disk are of days in the past; Airflow's cases need the clock.

@@ -24,10 +24,9 @@ from tempfile import TemporaryDirectory
 from rich.console import Console
 
 from bay_observation.commands import DONE, FAILED, program, run_command
-from bay_observation.errors import ConfigError
 from bays import bay_ids, load_bay
 from bays.checking import check_bay
-from lab.bars import Bar, bars_table
+from lab.bars import Bar, bars_table, chosen_parts
 from lab.benchmarks.bay_cases import cases as bay_cases
 from lab.benchmarks.bay_cases import told
 from lab.benchmarks.calibration_cases import cases, outcome
@@ -44,9 +43,7 @@ _KNOCKED_DEG = 1.5
 def main(arguments: list[str] | None = None) -> int:
     """Measure, print, and return 0 when every bar holds."""
     options = make_parser().parse_args(arguments)
-    chosen = options.parts.split(",")
-    if unknown := set(chosen) - PARTS.keys():
-        raise ConfigError(f"--parts: {', '.join(sorted(unknown))}: there are {', '.join(PARTS)}")
+    chosen = chosen_parts(options.parts, PARTS)
     console = Console(width=None if sys.stdout.isatty() else 140)
     bars = [bar for name in chosen for bar in PARTS[name](console)]
     console.print(bars_table(bars))

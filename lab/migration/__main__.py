@@ -23,9 +23,9 @@ import numpy as np
 from rich.console import Console
 
 from bay_observation.commands import program, run_command
-from bay_observation.errors import ConfigError, SimulationError
+from bay_observation.errors import SimulationError
 from bays import load_bay
-from lab.bars import Bar, bars_table
+from lab.bars import Bar, bars_table, chosen_parts
 from lab.evaluation.tracking_days import SLOT
 from lab.evaluation.tracking_yard import Pace
 from lab.migration.borne_out import BorneOut
@@ -55,9 +55,7 @@ def main(arguments: list[str] | None = None) -> int:
         "import": lambda folder: _month(folder, console),
         "cost": lambda folder: _cost(folder, console),
     }
-    chosen = options.parts.split(",")
-    if unknown := set(chosen) - parts.keys():
-        raise ConfigError(f"--parts: {', '.join(sorted(unknown))}: there are {', '.join(parts)}")
+    chosen = chosen_parts(options.parts, parts)
     bars: Bars = []
     before = dict(os.environ)
     with tempfile.TemporaryDirectory(prefix="migration-demo-") as temporary:
