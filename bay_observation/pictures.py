@@ -19,10 +19,12 @@ def opened_picture(source: bytes | Path) -> "Iterator[Image]":
     """
     from PIL import Image, UnidentifiedImageError
 
-    # ImportError: where ultralytics is imported too, its own `Image.open` looks for a further plugin.
-    no_picture = (ValueError, SyntaxError, ImportError, Image.DecompressionBombError)
+    no_picture = (ValueError, SyntaxError, Image.DecompressionBombError)
     try:
         with Image.open(BytesIO(source) if isinstance(source, bytes) else source) as image:
             yield image
+    except ImportError as error:
+        # Where ultralytics is imported too, its own `Image.open` looks for a plugin for what Pillow does not know.
+        raise UnidentifiedImageError("cannot identify image file") from error
     except no_picture as error:
         raise UnidentifiedImageError(str(error)) from error

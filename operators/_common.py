@@ -59,7 +59,7 @@ def slot_of_text(slot: object) -> datetime:
     try:
         return datetime.fromisoformat(slot)  # type: ignore[arg-type]  # what is no text is refused below
     except (TypeError, ValueError) as error:
-        raise ConfigError(f"slot {slot!r} is no time: write it as 2025-07-02T07:10:00+00:00") from error
+        raise ConfigError(f"slot {slot!r} is not a time: write it as 2025-07-02T07:10:00+00:00") from error
 
 
 def stage_reference(given: object, stage: Stage, bay_id: str, context: Context) -> ArtifactReference:

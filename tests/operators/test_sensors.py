@@ -61,7 +61,7 @@ def test_of_another_slot_than_the_runs(capture, airflow_context, slot):
 
 
 @pytest.mark.parametrize(
-    ("slot", "reason"), [("soon", "'soon' is no time"), ("2025-07-02 07:10", "no time zone"), (7, "7 is no time")]
+    ("slot", "reason"), [("soon", "'soon' is not a time"), ("2025-07-02 07:10", "no time zone"), (7, "7 is not a time")]
 )
 def test_a_slot_that_is_none(capture, airflow_context, slot, reason):
     with pytest.raises(AirflowFailException, match=reason):

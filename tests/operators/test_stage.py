@@ -248,7 +248,7 @@ def test_takes_what_is_published_for_a_slot(task, reference, airflow_context):
 
 
 @pytest.mark.parametrize(
-    ("slot", "reason"), [("soon", "is no time"), (7, "is no time"), ("2025-07-02", "no time zone")]
+    ("slot", "reason"), [("soon", "is not a time"), (7, "is not a time"), ("2025-07-02", "no time zone")]
 )
 def test_a_slot_in_conf_that_is_none(task, reference, airflow_context, slot, reason):
     with pytest.raises(AirflowFailException, match=reason):

@@ -202,7 +202,7 @@ def test_prune_and_migrate(yard, capsys):
         (["export", "4bay"], 1, "no history yet of bay 4bay"),
         (["show", "demo_bay", "--track", "demo_bay-000999"], 1, "has no track demo_bay-000999"),
         (["show", "demo_bay", "--area", "A99"], 1, "has no area A99; it has A25"),
-        (["show", "demo_bay", "--at", "noon"], 2, "'noon' is no time"),
+        (["show", "demo_bay", "--at", "noon"], 2, "'noon' is not a time"),
         (
             ["show", "demo_bay", "--at", "2024-02-01 10:00"],
             3,
