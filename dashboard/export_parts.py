@@ -63,13 +63,18 @@ class Group:
         """Wait for the end of the round, at most so long."""
         self._done.wait(max(0.0, seconds))
 
+    @property
+    def hangs(self) -> bool:
+        """Whether the part that is being asked hangs."""
+        return not self._done.is_set() and time.monotonic() - self._part_began >= self._hangs_s
+
     def answers(self) -> dict[str, Answer]:
         """The newest answer of each part that has given one; while the server hangs, a failure of every part."""
         with self._lock:
             answers = dict(self._answers)
-        seconds = time.monotonic() - self._part_began
-        if self._done.is_set() or seconds < self._hangs_s:
+        if not self.hangs:
             return answers
+        seconds = time.monotonic() - self._part_began
         return {part: Answer((), failed=True, seconds=seconds) for part in {*answers, self._part} if part}
 
     def _round(self, parts: Mapping[str, Ask]) -> None:

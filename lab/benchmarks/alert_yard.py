@@ -143,6 +143,12 @@ class AlertYard:
         for queue in (observer_queue(bay_id), processor_queue(bay_id)):
             self.queues[queue] = QueueState()
 
+    def enable(self, bay_id: str, enabled: bool) -> None:
+        """Put a bay into service, or take it out."""
+        file = self.bays_folder / f"{bay_id}.yaml"
+        content = yaml.safe_load(file.read_text(encoding="utf-8")) | {"enabled": enabled}
+        file.write_text(yaml.safe_dump(content), encoding="utf-8")
+
     def minute(self) -> dict[str, float]:
         """One minute of the yard, then what the exporter says: values by series; empty while it is away."""
         self.now += MINUTE

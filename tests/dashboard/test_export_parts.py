@@ -50,9 +50,7 @@ def test_each_part_has_its_answer():
 def test_who_asks_waits_no_longer_than_its_patience_for_all_groups(hanging):
     groups = {"slow": Group("slow"), "slow too": Group("slow too"), "quick": Group("quick")}
     began = time.monotonic()
-    ask_all(
-        groups, {"slow": {"x": hanging}, "slow too": {"y": hanging}, "quick": {"z": lambda: [("z", (), 1.0)]}}, 0.3
-    )
+    ask_all(groups, {"slow": {"x": hanging}, "slow too": {"y": hanging}, "quick": {"z": lambda: [("z", (), 1.0)]}}, 0.3)
     assert time.monotonic() - began < PATIENCE_S / 2
     assert groups["slow"].answers() == {}  # it may still answer in time
     assert not groups["quick"].answers()["z"].failed
