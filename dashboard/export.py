@@ -108,12 +108,13 @@ class BayCollector(Collector):
                 "tasks": lambda: of_tasks(now),
                 "airflow": lambda: of_airflow(now),
             },
-            "history": {"messages": lambda: of_messages(now)}
-            | {f"history {bay.bay_id}": partial(of_bay, bay, now) for bay in bays},
+            "history": {"messages": lambda: of_messages(now)},
             "store": {"store": of_store},
-            "disk": {"disk": lambda: self._of_disk(now, bays)}
-            | {f"drift {bay.bay_id}": partial(self._of_drift, bay) for bay in bays},
+            "disk": {"disk": lambda: self._of_disk(now, bays)},
         }
+        for bay in bays:
+            parts["history"][f"history {bay.bay_id}"] = partial(of_bay, bay, now)
+            parts["disk"][f"drift {bay.bay_id}"] = partial(self._of_drift, bay)
         ask_all(self._groups, parts, self._patience_s)
 
     def _of_disk(self, now: datetime, bays: Sequence[BayConfig]) -> list[Value]:
