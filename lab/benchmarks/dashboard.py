@@ -282,6 +282,8 @@ def _ask(airflow: PageServer, options: argparse.Namespace) -> Asked:
                 (f"{bay}/cameras", day),
                 (f"{bay}/health", {}),
                 (f"{bay}/reviews", day),
+                (f"{bay}/report", day),
+                (f"{bay}/tracks", day),
                 (f"{bay}/calendar", {**day, "end": (start + 30 * _DAY).isoformat()}),
             ]
             times = [_time(client, path, query) for path, query in questions]
