@@ -15,6 +15,9 @@ from capture_async import CaptureService, Credentials, FailureReason
 from lab.simulation import soap
 from lab.simulation.odd_camera import HOST, OddCamera, http, jpeg_answer
 
+# Whatever a camera does has the same outcome whichever way it is asked.
+pytestmark = pytest.mark.parametrize("sent_by", ["aiohttp", "first capture"], indirect=True)
+
 SLOT = datetime(2025, 7, 2, 7, 10, tzinfo=UTC)
 FRAME = None
 LOGIN = Credentials("yard", "secret")
