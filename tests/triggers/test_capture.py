@@ -238,7 +238,9 @@ asyncio.run(ask())
 print(where)
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines()[-1] == "{'triggers.capture': True, 'capture_async.onvif.replies': False}", done.stderr
+    assert done.stdout.splitlines()[-1] == "{'triggers.capture': True, 'capture_async.onvif.replies': False}", (
+        done.stderr
+    )
 
 
 def test_airflow_finds_nothing_to_do_on_kill():
