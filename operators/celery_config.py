@@ -1,43 +1,32 @@
-"""Celery's configuration: Airflow's own, with results that can name no code.
+"""Celery's configuration: Airflow's own, with a column of results that nothing is written to or read from.
 
 Celery keeps a task's result as a pickle, which the scheduler reads and any bay's worker may write: whoever has
-taken a worker could run code beside Airflow's own keys. Here such a pickle holds plain data, and what is none is read
-as no result at all; the task's state stands in a column of its own. Airflow finds this module by
-`AIRFLOW__CELERY__CELERY_CONFIG_OPTIONS` (env/base.env), in the scheduler, the workers and Flower.
+taken a worker could run code beside Airflow's own keys, or end the scheduler by a result that is no error's. Airflow
+uses the state alone. It finds this module by `AIRFLOW__CELERY__CELERY_CONFIG_OPTIONS` (env/base.env), in the
+scheduler, the workers and Flower.
 """
 
-import json
-import logging
 from typing import Any
 
 from airflow.providers.celery.executors.default_celery import DEFAULT_CELERY_CONFIG
 from celery.backends.database.models import Task, TaskSet
-from sqlalchemy.types import PickleType
-
-from artifacts import plain_pickle
-
-logger = logging.getLogger(__name__)
+from sqlalchemy.types import LargeBinary, TypeDecorator
 
 
-class PlainPickle:
-    """In place of Python's `pickle`, for SQLAlchemy's `PickleType`."""
+class _NoResult(TypeDecorator[None]):
+    """In place of SQLAlchemy's `PickleType`."""
 
-    @staticmethod
-    def dumps(value: Any, _protocol: int = 0) -> bytes:
-        """A result, as far as JSON can say it; the rest of it in words."""
-        return plain_pickle.dumps(json.loads(json.dumps(value, default=str)))
+    impl = LargeBinary
+    cache_ok = True
 
-    @staticmethod
-    def loads(content: bytes) -> Any:
-        """The value; None for what is no pickle of plain data, so that one forged result hides no other."""
-        try:
-            return plain_pickle.loads(bytes(content))
-        except plain_pickle.PlainPickleError as error:
-            logger.warning("a result of Celery is not read: %s", error)
-            return None
+    def process_bind_param(self, value: Any, dialect: Any) -> None:
+        """Nothing is kept."""
+
+    def process_result_value(self, value: Any, dialect: Any) -> None:
+        """Whatever stands there is not looked at."""
 
 
 for table in (Task, TaskSet):
-    table.__table__.c.result.type = PickleType(pickler=PlainPickle)
+    table.__table__.c.result.type = _NoResult()
 
 CELERY_CONFIG: dict[str, Any] = DEFAULT_CELERY_CONFIG
