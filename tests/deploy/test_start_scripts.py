@@ -60,7 +60,7 @@ def test_a_secret_that_the_database_was_made_with_is_not_made_anew(host, name):
 )
 def test_an_insecure_secret_keeps_production_from_starting(host, value, complaint):
     host.provide_secrets()
-    path = host.secrets / "airflow_db_password"
+    path = host.secrets / "redis_obs_3bay_north"
     path.write_text(value)
     for script, arguments in (("start-main.sh", ()), ("start-observers.sh", ("3bay_north",))):
         result = host.run(script, "prod", *arguments, **host.on_local_disk)
