@@ -111,7 +111,8 @@ class CameraHttp:
             if error.reason is FailureReason.REFUSED_CREDENTIALS and login_in_body:
                 error.login_refused = True
             raise
-        reply = replace(reply, login_sent=reply.login_sent or login_in_body)
+        if login_in_body:
+            reply = replace(reply, login_sent=True)
         self._refuse_errors(reply)
         if not reply.whole and not reply.body:
             raise self._error(FailureReason.TRUNCATED, "the connection ended within the answer")
@@ -198,7 +199,8 @@ class _Exchange:
         except OSError as error:
             raise connection_error(self._address, error) from error
         (self._http.kept.add if reply.at_end else self._http.kept.discard)(self._address.port)
-        reply = replace(reply, login_sent=authorization is not None)
+        if authorization is not None:
+            reply = replace(reply, login_sent=True)
         if reply.status == _UNAUTHORIZED:
             self._refuse_other_reasons(reply)
         return reply

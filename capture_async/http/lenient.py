@@ -27,7 +27,7 @@ _MAX_CHUNK_LINE = 1024
 _IDLE_S = 0.5
 # A connection that carries no request for so long is closed, as aiohttp does.
 _KEPT_S = 15.0
-_STATUS_LINE = re.compile(rb"\s*(?:HTTP|ICY|RTSP)\S*[ \t]+(\d{3})(?!\d)")
+_STATUS_LINE = re.compile(rb"(?i)(?:\xef\xbb\xbf)?\s*(?:HTTP|ICY|RTSP)\S*[ \t]+(\d{3})(?!\d)")
 _HEADER = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+)[ \t]*:[ \t]*(.*)")
 _HEAD_END = re.compile(rb"\r?\n\r?\n")
 _MAY_BE_KEPT = b"HTTP/1.1"

@@ -11,7 +11,9 @@ from multidict import CIMultiDict, CIMultiDictProxy
 from capture_async.errors import CameraError
 from capture_async.types import FailureReason
 
-_EOI = b"\xff\xd9"
+_SOI, _EOI = b"\xff\xd8", b"\xff\xd9"
+# Behind a JPEG's end some send their own mark, or old memory.
+_LONGEST_TRAILER = 4096
 _END_OF_XML = b">"
 _LINE_ENDS = b"\r\n"
 _MAX_PART_HEAD = 16 * 1024
@@ -106,7 +108,9 @@ class Body:
     @property
     def looks_whole(self) -> bool:
         """Whether it ends as a JPEG or XML does: then it is not waited for more for long."""
-        if self._part is not None or not self.size:
+        if self._part is not None:
+            return self._part.looks_whole
+        if not self.size:
             return False
         last = self._small[-16:] if self._small else self._pieces[-1][-16:]
         return last.rstrip().endswith((_EOI, _END_OF_XML))
@@ -177,6 +181,10 @@ class Body:
         return CameraError(FailureReason.TOO_LARGE, detail)
 
 
+def _ends_as_jpeg(data: bytes | bytearray) -> bool:
+    return data[-4:].rstrip(_LINE_ENDS).endswith(_EOI)
+
+
 class _FirstPart:
     """The first part of a multipart body (RFC 2046), also of one that never ends."""
 
@@ -198,13 +206,23 @@ class _FirstPart:
             return len(self._data) > _MAX_PART_HEAD
         if self._length is not None:
             self._ends_at = self._begin + self._length
-            return len(self._data) >= self._ends_at
+            if len(self._data) < self._ends_at:
+                return False
+            part = self._data[self._begin : self._ends_at]
+            if not part.startswith(_SOI) or _EOI in part[-_LONGEST_TRAILER:]:
+                return True
+            self._length = self._ends_at = None  # counted wrongly: the part is longer
         found = self._end.search(self._data, max(self._begin, self._searched - 128))
         self._searched = len(self._data)
         if found is not None:
             self._ends_at = found.start()
             return True
-        return self._data[-4:].rstrip(_LINE_ENDS).endswith(_EOI)
+        return _ends_as_jpeg(self._data)
+
+    @property
+    def looks_whole(self) -> bool:
+        """Whether it ends as a JPEG, though its announced length is not there."""
+        return self._begin >= 0 and _ends_as_jpeg(self._data)
 
     def content(self) -> bytes:
         """What has come of the part; all that came where there is no part."""

@@ -88,6 +88,7 @@ def test_an_encoding_that_is_not_read_is_named():
     [
         ("multipart/x-mixed-replace; boundary=b", b"--b\r\nContent-Length: LENGTH\r\n\r\nPICTURE\r\n--b\r\n"),
         ("multipart/x-mixed-replace; boundary=b", b"--b\r\n\r\nPICTURE\r\n--b\r\n"),
+        ("multipart/x-mixed-replace; boundary=b", b"--b\r\nContent-Length: 3\r\n\r\nPICTURE\r\n--b\r\n"),
         ("multipart/x-mixed-replace; boundary=--b", b"--b\r\n\r\nPICTURE\r\n--b\r\n"),
         ('multipart/x-mixed-replace; boundary="b"', b"\r\n--b\nContent-Type: image/jpeg\n\nPICTURE\n--b\n"),
         ("multipart/x-mixed-replace", b"--b\r\n\r\nPICTURE\r\n--b\r\n"),
