@@ -111,7 +111,7 @@ class Model:
         """
         away = np.maximum(away, within) + 1e-3
         before = away - np.maximum(within, 1e-3)
-        share = _RETURN_HOURS * self.parameters.return_per_hour
+        share = min(1.0, _RETURN_HOURS * self.parameters.return_per_hour)
         return np.asarray(np.log(share * (_still_away(before) - _still_away(away))))
 
     def comes(self, hours: Floats) -> Floats:
