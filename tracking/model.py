@@ -166,10 +166,10 @@ class Model:
     def alike_off(self, known: Forms, seen: Forms) -> Floats:
         """(n,) log of how much less likely deviations that recur are than `paired_shape` says; pairs in order.
 
-        That holds a mean, whose tail is of a single sighting that is far off. Where each one is, alike, each counts.
+        That holds a mean, whose tail is of a single sighting that is far off. Where even the nearest ones of both are,
+        each counts.
         """
-        value = known.values[:, SHAPE]
-        least = np.maximum(np.maximum(seen.low - value, value - seen.high), 0.0)
+        least = np.maximum(np.maximum(seen.low - known.high, known.low - seen.high), 0.0)
         spread = self._scatter() ** 2 * (1 + 1 / known.shape_count[:, None]) + _ALIKE_M**2
         again = np.clip(np.minimum(known.shape_count, seen.shape_count), 1.0, _MOST_ALIKE) - 1
         return np.asarray(-again * (_TAIL + 1) / 2 * np.log1p(least**2 / (_TAIL * spread)).sum(axis=-1))
