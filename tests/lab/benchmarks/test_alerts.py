@@ -27,8 +27,9 @@ OTHER = labels(alertname="BaySilent", bay="south", severity="critical")
 @needs
 def test_what_the_rules_make_of_series(tmp_path):
     up = {'up{job="bays"}': 1.0}
-    broken = up | {'bay_quorum_margin{bay="north"}': -2.0}
-    found = firing([up, up, broken, broken, up], MINUTE, tmp_path)
+    below = up | {'bay_quorum_margin{bay="north"}': -2.0}
+    failures = 'bay_camera_failures_in_row{bay="north",camera="C_2"}'
+    found = firing([up, below | {failures: 1.0}, below | {failures: 2.0}, below | {failures: 3.0}, up], MINUTE, tmp_path)
     assert found == [set(), set(), {QUORUM}, {QUORUM}, set()]
 
 
