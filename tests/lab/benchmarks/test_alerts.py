@@ -29,7 +29,8 @@ def test_what_the_rules_make_of_series(tmp_path):
     up = {'up{job="bays"}': 1.0}
     below = up | {'bay_quorum_margin{bay="north"}': -2.0}
     failures = 'bay_camera_failures_in_row{bay="north",camera="C_2"}'
-    found = firing([up, below | {failures: 1.0}, below | {failures: 2.0}, below | {failures: 3.0}, up], MINUTE, tmp_path)
+    captures = [below | {failures: in_row} for in_row in (1.0, 2.0, 3.0)]
+    found = firing([up, *captures, up], MINUTE, tmp_path)
     assert found == [set(), set(), {QUORUM}, {QUORUM}, set()]
 
 
