@@ -15,6 +15,8 @@ from bay_observation.commands import DONE, failed, program, run_command
 from bay_observation.errors import BayObservationError
 from dashboard.serving import address
 
+_ONCE_PATIENCE_S = 60.0
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command.
@@ -50,7 +52,7 @@ def _print() -> int:
     from dashboard.export import BayCollector
 
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(BayCollector())
+    registry.register(BayCollector(patience_s=_ONCE_PATIENCE_S))
     print(generate_latest(registry).decode(), end="")
     return DONE
 

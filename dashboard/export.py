@@ -1,8 +1,9 @@
 """The exporter for Prometheus: what Airflow's database, the history and the storage say of every bay.
 
-Values are asked anew at most every `every` seconds, however often they are scraped: four questions to
+Values are asked at most every `every` seconds, however often they are scraped: four questions to
 Airflow's database for all bays, five to the history for each bay. Each part has a wall around it: one that
-fails is absent from the answer, `bay_export_failed` names it, and the others are there.
+fails is absent from the answer, `bay_export_failed` names it, and the others are there. A scrape does not wait
+for one that hangs.
 """
 
 import hmac
@@ -13,6 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from prometheus_client import CollectorRegistry, make_wsgi_app
@@ -25,14 +27,12 @@ from bay_observation.metrics import EXPORTED
 from bays import BayConfig, sound_bays
 from dashboard.airflow_processes import heartbeats
 from dashboard.api.history import history
+from dashboard.export_parts import Ask, Group, Value, ask_all
 from housekeeping.forecast import forecast
 from inference.stored_drift import DriftWatch
 from tracking.history import Batch, BatchOutcome, GapOutcome, MarkKind
 from tracking.history.messages import backlog
 from triggers.status import queued_tasks, triggerer_status
-
-Value = tuple[str, tuple[str, ...], float]
-"""Name of a metric, its labels' values in the order of its tags, and the value."""
 
 _log = logging.getLogger(__name__)
 
@@ -46,6 +46,8 @@ _FAILURES = (
 )
 _NEVER_FULL = 3650.0
 _FORECAST_KEPT_S = 3600.0
+_PATIENCE_S = 5.0
+"""A scrape waits so long for what is asked: half of what Prometheus gives it."""
 
 
 class BayCollector(Collector):
@@ -54,12 +56,19 @@ class BayCollector(Collector):
     Args:
         every: seconds for which they are kept.
         now: the time (aware); for tests.
+        patience_s: seconds that a caller waits for what is asked; a part that takes longer is in a later answer.
     """
 
-    def __init__(self, every: float = 30.0, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
-        self._every, self._now = every, now
+    def __init__(
+        self,
+        every: float = 30.0,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        patience_s: float = _PATIENCE_S,
+    ) -> None:
+        self._every, self._now, self._patience_s = every, now, patience_s
         self._lock = threading.Lock()
-        self._kept: list[Value] = []
+        self._of_bays: list[Value] = []
+        self._groups = {name: Group(name) for name in ("airflow", "history", "store", "disk")}
         self._asked_at: float | None = None
         self._forecast: list[Value] = []
         self._forecast_at: float | None = None
@@ -75,40 +84,38 @@ class BayCollector(Collector):
         return [family for family in families.values() if family.samples]
 
     def values(self) -> list[Value]:
-        """The values, as they are kept or anew."""
+        """The values, as they are kept or as they are now."""
         with self._lock:
             if self._asked_at is None or time.monotonic() - self._asked_at >= self._every:
-                self._kept = self._ask()
+                self._ask()
                 self._asked_at = time.monotonic()
-            return self._kept
-
-    def _ask(self) -> list[Value]:
-        now, found = self._now(), list[Value]()
-        bays, faulty = _bays()
-        found += [("bay_config_faulty", (bay_id,), 1.0) for bay_id in faulty]
-        found += [("bay_config_faulty", (bay.bay_id,), 0.0) for bay in bays]
-        parts: dict[str, Callable[[], Iterable[Value]]] = {
-            "triggerers": of_triggerers,
-            "tasks": lambda: of_tasks(now),
-            "store": of_store,
-            "disk": lambda: self._of_disk(now, bays),
-            "airflow": lambda: of_airflow(now),
-            "messages": lambda: of_messages(now),
-        }
-        parts |= {f"history {bay.bay_id}": lambda bay=bay: of_bay(bay, now) for bay in bays}  # type: ignore[misc]
-        parts |= {f"drift {bay.bay_id}": lambda bay=bay: self._of_drift(bay) for bay in bays}  # type: ignore[misc]
-        for part, ask in parts.items():
-            began, failed = time.monotonic(), 0.0
-            try:
-                found += list(ask())
-            except (BayObservationError, OSError) as error:
-                failed = 1.0
-                _log.warning("%s cannot be exported: %s", part, error)
-            except Exception:  # noqa: BLE001 - a part may fail in any way; the others are exported
-                failed = 1.0
-                _log.exception("%s cannot be exported", part)
-            found += [("bay_export_failed", (part,), failed), ("bay_export_seconds", (part,), time.monotonic() - began)]
+            found = list(self._of_bays)
+        for group in self._groups.values():
+            for part, answer in group.answers().items():
+                found += answer.values
+                found.append(("bay_export_failed", (part,), float(answer.failed)))
+                found.append(("bay_export_seconds", (part,), answer.seconds))
         return found
+
+    def _ask(self) -> None:
+        now = self._now()
+        bays, faulty = _bays()
+        self._of_bays = [("bay_config_faulty", (bay_id,), 1.0) for bay_id in faulty]
+        self._of_bays += [("bay_config_faulty", (bay.bay_id,), 0.0) for bay in bays]
+        parts: dict[str, dict[str, Ask]] = {
+            "airflow": {
+                "triggerers": of_triggerers,
+                "tasks": lambda: of_tasks(now),
+                "airflow": lambda: of_airflow(now),
+            },
+            "history": {"messages": lambda: of_messages(now)},
+            "store": {"store": of_store},
+            "disk": {"disk": lambda: self._of_disk(now, bays)},
+        }
+        for bay in bays:
+            parts["history"][f"history {bay.bay_id}"] = partial(of_bay, bay, now)
+            parts["disk"][f"drift {bay.bay_id}"] = partial(self._of_drift, bay)
+        ask_all(self._groups, parts, self._patience_s)
 
     def _of_disk(self, now: datetime, bays: Sequence[BayConfig]) -> list[Value]:
         if self._forecast_at is None or time.monotonic() - self._forecast_at >= _FORECAST_KEPT_S:

@@ -11,7 +11,9 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,12 +23,16 @@ from rich.table import Table
 
 from bay_observation.commands import DONE, failed, program, run_command
 from bay_observation.errors import BayObservationError, ConfigError
+from dashboard.export_parts import HANGS_S, Group
 from dashboard.serving import address
 
 if TYPE_CHECKING:
     from bays import BayConfig
+    from dashboard.alerting.dispatcher import Dispatcher
 
 _TICK_S = 10.0
+_WATCH_S = 15.0
+_ASKED = "history"
 _OF_LATE = timedelta(days=1)
 
 _log = logging.getLogger(__name__)
@@ -104,8 +110,29 @@ def _serve(options: argparse.Namespace) -> int:
     host, port = options.listen
     with serving(app, host, port) as chosen:
         print(f"takes alerts at http://{host}:{chosen}/alerts", file=sys.stderr, flush=True)
+        watch = threading.Thread(target=_watch_history, args=(dispatcher,), name="history", daemon=True)
+        watch.start()
         _tick_for_ever(dispatcher.tick)
     return DONE
+
+
+def _watch_history(dispatcher: "Dispatcher", every_s: float = _WATCH_S, hangs_s: float = HANGS_S) -> None:
+    """Ask the history's database every few seconds, in a thread, and let the dispatcher know while it hangs."""
+    history, waiter = Group("history", hangs_s), threading.Event()
+    while True:
+        history.ask({_ASKED: partial(_asked, dispatcher)})
+        waiter.wait(every_s)
+        if history.hangs:
+            try:
+                dispatcher.history_hangs()
+            except Exception:  # noqa: BLE001 - a service that ends sends nothing any more
+                _log.exception("that the history hangs could not be sent; it is tried again")
+
+
+def _asked(dispatcher: "Dispatcher") -> tuple[()]:
+    with suppress(BayObservationError):  # `tick` meets it as well
+        dispatcher.ask_history()
+    return ()
 
 
 def _tick_for_ever(tick: Callable[[], int]) -> None:

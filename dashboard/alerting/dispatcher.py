@@ -5,8 +5,11 @@ All that must not be lost or doubled stands in the history's database (`tracking
 """
 
 import logging
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+
+import sqlalchemy as sa
 
 from bay_observation.errors import DeliveryError, HistoryError, HistoryUnavailableError
 from bays import BayConfig
@@ -60,6 +63,7 @@ class Dispatcher:
         self._send, self._now = send_message, now
         self._away_since: datetime | None = None
         self._to_notify: list[str] = []
+        self._away_lock = threading.Lock()
 
     def begin(self, alert: Alert) -> None:
         """Take an alert that lasts, for the first time or again.
@@ -121,8 +125,26 @@ class Dispatcher:
             sent += 1
         return sent
 
+    def ask_history(self) -> None:
+        """Ask the history's database for a sign of life. Hangs where that hangs.
+
+        Raises:
+            HistoryUnavailableError: it does not answer.
+        """
+        with self._history.database.reading() as connection:
+            connection.execute(sa.select(1))
+
+    def history_hangs(self) -> None:
+        """Take note that the database hangs: no error says so, and `tick` does not return."""
+        _log.warning("the history's database hangs")
+        self._without_history()
+
     def _without_history(self) -> None:
         """Notify of that alone, once: nothing else can be recorded, and so nothing else is sent."""
+        with self._away_lock:
+            self._notify_without_history()
+
+    def _notify_without_history(self) -> None:
         now = self._now()
         if self._away_since is None:
             self._away_since, self._to_notify = now, list(self._routes.without_history)

@@ -107,6 +107,13 @@ FAULTS: tuple[Fault, ...] = (
     Fault("a triggerer is full", "DeferredTaskUnclaimed", _queue("obs_north", full=True), _NORTH),
     Fault("an observer's worker dies", "NoWorkerTakesTasks", _queue("obs_north", worker=False), _NORTH),
     Fault("a processor's worker dies", "NoWorkerTakesTasks", _queue("proc_north", worker=False), _NORTH),
+    Fault(
+        "an observer's host dies",
+        "QueueWithoutTriggerer",
+        _queue("obs_north", triggerer=False, worker=False),
+        _NORTH,
+        False,
+    ),
     Fault("the scheduler dies", "AirflowProcessSilent", _process("scheduler"), {"process": "scheduler"}, False),
     Fault(
         "the DAG processor dies", "AirflowProcessSilent", _process("dag_processor"), {"process": "dag_processor"}, False

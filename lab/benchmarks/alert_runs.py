@@ -17,7 +17,7 @@ from dashboard.alerting.routes import Channel, Routes
 from dashboard.alerting.wording import Message
 from lab.benchmarks.alert_faults import Fault
 from lab.benchmarks.alert_rules import Alertmanager, Labels, firing
-from lab.benchmarks.alert_yard import MINUTE, SLOT, AlertYard
+from lab.benchmarks.alert_yard import MINUTE, SLOT, START, AlertYard
 from tracking.history import BatchOutcome, Database, History
 
 _TOKEN = "of-this-run-alone"  # noqa: S105 - there is no other side
@@ -25,6 +25,7 @@ _BEFORE, _AFTER = timedelta(minutes=30), timedelta(minutes=40)
 _REPEAT = timedelta(minutes=5)
 _HEALTHY_STEP = 2 * MINUTE
 _OPEN = ["06:00-23:00"]
+_OUT_OF_SERVICE = {START + timedelta(hours=30): False, START + timedelta(hours=35): True}
 
 ROUTES = Routes.model_validate(
     {
@@ -80,18 +81,23 @@ def run_fault(fault: Fault, manager: Alertmanager, folder: Path, seed: int) -> F
 def healthy_week(folder: Path, seed: int, days: int) -> tuple[set[Labels], int]:
     """Run the yard with what is usual in a week: the alerts that fire all the same, and how many batches were tracked.
 
-    Usual are cameras that start again and miss one slot, a triggerer that is restarted, tasks that wait for some
-    seconds, a storage that is slow for two minutes, a capture that is late, a slot that fails once, and an exporter
-    that is restarted.
+    Usual are cameras that start again and miss one slot, a switch that does so with all of a bay's cameras, a triggerer
+    that is restarted, tasks that wait for some seconds, a storage that is slow for two minutes, a capture that is late,
+    a slot that fails once, an exporter that is restarted, operating hours, a bay that needs all of its cameras, and one
+    that is taken out of service for some hours.
     """
     yard, dice = AlertYard(folder), random.Random(seed)
     with yard.standing():
         yard.add_bay("south", operating_hours=_OPEN)
+        cameras = yard.bays["south"].config.cameras
+        yard.add_bay("west", camera_quorum=len(cameras))
         samples = []
         end = yard.now + timedelta(days=days)
         while yard.now < end:
             if yard.now.minute % 10 == 0:
                 _usual_slot(yard, dice)
+            if yard.now in _OUT_OF_SERVICE:
+                yard.enable("west", _OUT_OF_SERVICE[yard.now])
             _usual_minute(yard, dice)
             values = [yard.minute() for _ in range(int(_HEALTHY_STEP / MINUTE))]
             samples.append(values[-1])
@@ -107,9 +113,11 @@ def healthy_week(folder: Path, seed: int, days: int) -> tuple[set[Labels], int]:
 
 def _usual_slot(yard: AlertYard, dice: random.Random) -> None:
     for state in yard.bays.values():
-        missed = {camera.name for camera in state.config.cameras if dice.random() < 0.004}
-        # A camera that starts again is back for the next slot.
-        state.down = missed - state.down
+        switch = dice.random() < 0.002
+        missed = {camera.name for camera in state.config.cameras if switch or dice.random() < 0.004}
+        # A camera that starts again is back for the next slot. Two slots in a row that a bay loses are not usual.
+        spare = len(state.config.cameras) - state.config.camera_quorum
+        state.down = missed - state.down if spare >= len(missed) or not state.down else set()
         state.late_s = 75.0 if dice.random() < 0.001 else dice.uniform(5, 40)
         failed = state.failing is None and dice.random() < 0.003
         state.failing = BatchOutcome.INFERENCE_FAILED if failed else None

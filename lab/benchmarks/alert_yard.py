@@ -35,6 +35,9 @@ DEMO_BAY = Path(__file__).parents[2] / "bays" / "demo_bay.yaml"
 _SUCCESS_S = 80
 """A batch is tracked so many seconds after its slot; the next sample shows it."""
 
+_PATIENCE_S = 120.0
+"""What is asked has this time, on a machine that does something else as well."""
+
 _HISTORY_AWAY = "postgresql://nobody@127.0.0.1:1/none"
 
 
@@ -140,6 +143,12 @@ class AlertYard:
         for queue in (observer_queue(bay_id), processor_queue(bay_id)):
             self.queues[queue] = QueueState()
 
+    def enable(self, bay_id: str, enabled: bool) -> None:
+        """Put a bay into service, or take it out."""
+        file = self.bays_folder / f"{bay_id}.yaml"
+        content = yaml.safe_load(file.read_text(encoding="utf-8")) | {"enabled": enabled}
+        file.write_text(yaml.safe_dump(content), encoding="utf-8")
+
     def minute(self) -> dict[str, float]:
         """One minute of the yard, then what the exporter says: values by series; empty while it is away."""
         self.now += MINUTE
@@ -154,7 +163,7 @@ class AlertYard:
             self._end_slot(self.now - timedelta(seconds=since_slot))
         if self.exporter_away:
             return {'up{job="bays"}': 0.0}
-        collector = export.BayCollector(every=0.0, now=lambda: self.now)
+        collector = export.BayCollector(every=0.0, now=lambda: self.now, patience_s=_PATIENCE_S)
         values = {_series(name, labels): value for name, labels, value in collector.values()}
         return values | {'up{job="bays"}': 1.0}
 

@@ -3,6 +3,8 @@
 import os
 import subprocess
 import sys
+import threading
+import time
 import urllib.error
 import urllib.request
 from datetime import UTC, datetime, timedelta
@@ -77,7 +79,7 @@ def yard(make_bay, store, monkeypatch, asked):
 def exported(collector=None):
     """Values by name and labels, as Prometheus reads them."""
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(collector or BayCollector(now=lambda: NOW))
+    registry.register(collector or BayCollector(now=lambda: NOW, patience_s=60.0))
     families = text_string_to_metric_families(generate_latest(registry).decode())
     return {(sample.name, *sample.labels.values()): sample.value for family in families for sample in family.samples}
 
@@ -167,6 +169,20 @@ def test_a_part_that_fails_is_absent_and_named(yard, monkeypatch, caplog):
     assert not [key for key in values if key[0] == "bay_triggerers_alive"]
     assert values["bay_tracked_age_seconds", "yard"] == 35 * 60
     assert "the database is away" in caplog.text
+
+
+def test_a_database_that_hangs_holds_up_no_scrape(yard, monkeypatch):
+    hangs = threading.Event()
+    monkeypatch.setattr(export, "triggerer_status", lambda: hangs.wait(20))
+    began = time.monotonic()
+    try:
+        values = exported(BayCollector(now=lambda: NOW, patience_s=2.0))
+        assert time.monotonic() - began < 10
+    finally:
+        hangs.set()
+    assert values["bay_tracked_age_seconds", "yard"] == 35 * 60
+    assert values["bay_store_answers",] == 1
+    assert ("bay_triggerers_alive", "obs_yard") not in values
 
 
 def test_a_store_that_is_away_is_a_value(yard, monkeypatch, tmp_path):

@@ -310,5 +310,14 @@ def test_a_history_that_is_away_is_said_once_and_everything_else_later(dispatch,
     assert receiver.kinds[1:] == [("mail", "BaySilent", "began")]
 
 
+def test_a_history_that_hangs_is_said_once(dispatch, receiver, clock):
+    dispatcher = dispatch({}, without_history=["phone"])
+    dispatcher.ask_history()
+    for _ in range(12):
+        dispatcher.history_hangs()
+        clock.forward(minutes=1)
+    assert receiver.kinds == [("apprise", "HistoryAway", "began")]
+
+
 def away(*_):
     raise HistoryUnavailableError("away")

@@ -1,6 +1,7 @@
 """The commands of a person: list, acknowledge, mute, check, try."""
 
 import json
+import threading
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -115,3 +116,28 @@ def test_a_fault_ends_no_service(monkeypatch, caplog):
     with pytest.raises(Ended):
         commands._tick_for_ever(tick)
     assert "unforeseen" in caplog.text
+
+
+def test_a_database_that_hangs_is_noticed_beside_the_tick_that_waits_for_it(monkeypatch):
+    class Ended(BaseException):
+        pass
+
+    class Hanging:
+        noticed = 0
+
+        def ask_history(self):
+            hangs.wait(20)
+
+        def history_hangs(self):
+            Hanging.noticed += 1
+            if Hanging.noticed == 1:
+                raise ZeroDivisionError  # of a channel: it is tried again
+            raise Ended
+
+    hangs = threading.Event()
+    try:
+        with pytest.raises(Ended):
+            commands._watch_history(Hanging(), every_s=0.05, hangs_s=0.01)
+    finally:
+        hangs.set()
+    assert Hanging.noticed == 2
