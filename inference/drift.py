@@ -2,10 +2,10 @@
 
 Each frame is a handful of *measures*: light, colours, contrast and focus of the whole frame
 (`inference.frame_look`), how sure the models are of what is in it, each object held against its class, and
-of the stages of its blocks. What all cameras show at the same time (the time of day, the weather) is taken off. The median of the last slots is then held
-against how far the medians of as many slots went in the reference: a camera drifts where one of its
-measures is farther off than they ever were, by half as much again, and by more than a least amount that
-is worth a person's look.
+of the stages of its blocks. What all cameras show at the same time (the time of day, the weather) is taken
+off. The median of the last slots is then held against how far the medians of as many slots went in the
+reference: a camera drifts where one of its measures is farther off than they ever were, by half as much
+again, and by more than a least amount that is worth a person's look.
 
 By class, for a report: confidences, counts, and the distance of the paints (`inference.descriptors`).
 """
