@@ -41,6 +41,7 @@ NOT_RUN = {
     r"airflow connections add .*": "Airflow's own command, on its database",
     r"openssl .*": "another program's",
     r"bay-observation camera (probe|overlay .*--live).*": "asks cameras: tests/capture_async/test_main.py",
+    r"bay-observation bay check .* --cameras.*": "asks cameras: tests/bays/test_asking.py",
     r"bay-observation calibrate .* --click.*": "a person clicks: tests/fusion/test_clicking.py",
     r"bay-observation models serve.*|bay-observation models health.*": "a service: tests/inference/serving",
     r"bay-observation simulate serve.*|.* bay-observation simulate serve.*": "a service: tests/lab/simulation",
