@@ -55,7 +55,8 @@ def _asked(command: Sequence[str], arguments: Iterable[str]) -> tuple[dict[str, 
 def _of_models(checked: Iterable[dict[str, Any]]) -> Iterator[Finding]:
     for one in checked:
         for finding in one["findings"]:
-            yield Finding(finding["severity"], f"models.{one['key']}", finding["text"])
+            where = f"models.{one['key']}"
+            yield Finding(finding["severity"], where, finding["text"].removeprefix(f"{where}: "))
 
 
 def _of_cameras(report: dict[str, Any]) -> Iterator[Finding]:

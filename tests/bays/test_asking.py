@@ -59,7 +59,9 @@ def test_cameras_are_errors_where_the_quorum_does_not_hold(answer):
 
 def test_models_that_do_not_load_or_know_other_classes(make_bay, answer, capsys):
     make_bay("yard")
-    refused = CheckedModel("classification", "x.pt", None, {}, (ModelFinding("error", "x.pt is not there"),))
+    refused = CheckedModel(
+        "classification", "x.pt", None, {}, (ModelFinding("error", "models.classification: x.pt is not there"),)
+    )
     other = CheckedModel("yolo_detection", "y.pt", "ab", {}, (ModelFinding("warning", "knows no crane"),))
     answer(1, json.dumps({"yard": [asdict(refused), asdict(other)]}))
     assert main(["check", "yard", "--models"]) == 1
