@@ -33,8 +33,11 @@ class BatchCost:
         tasks: in their order.
         scheduler_s, api_s, database_s, worker_s: seconds of CPU for one start of a task: of the scheduler, of the API
             server, of PostgreSQL with Redis, of the task's own process without its stage's work.
+        triggerer_s: seconds of CPU of the bay's triggerer for one capture.
         idle_cores: cores that the services of the main server take while nothing happens.
         cores: of the machine on which all of this ran.
+        simulated_s: seconds of CPU of the simulated cameras for one capture, on that machine.
+        all_idle_cores: cores that everything on that machine takes while nothing happens.
         totals_s: seconds from the slot until all are tracked, by the number of bays.
         transactions, wal_bytes: of PostgreSQL, for one batch.
         idle_transactions_s: of PostgreSQL in a second while nothing happens.
@@ -46,8 +49,11 @@ class BatchCost:
     api_s: float
     database_s: float
     worker_s: float
+    triggerer_s: float
     idle_cores: float
     cores: int
+    simulated_s: float
+    all_idle_cores: float
     totals_s: Mapping[int, float]
     transactions: float
     wal_bytes: float
@@ -109,8 +115,11 @@ def _cost(case: Mapping[str, Any], cores: int) -> BatchCost:
         api_s=cpu("api-server") / starts,
         database_s=cpu("postgresql", "redis") / starts,
         worker_s=max(0.0, cpu("observer-", "processor-") - worked) / starts,
+        triggerer_s=cpu("triggerer"),
         idle_cores=sum(case["idle_cpu"][name] for name in _ON_MAIN),
         cores=cores,
+        simulated_s=cpu("cameras-"),
+        all_idle_cores=sum(case["idle_cpu"].values()),
         totals_s={bays: statistics.mean(slot["total_s"] for slot in case[kind]) for kind, bays in _KINDS.items()},
         transactions=database("transactions"),
         wal_bytes=database("wal_bytes"),

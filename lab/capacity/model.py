@@ -124,6 +124,10 @@ class _Run:
         self._schedulers = simpy.Resource(env, yard.schedulers)
         self._lock = simpy.Resource(env, 1)
         self._api = simpy.Resource(env, yard.api_servers)
+        cost = model.cost
+        self._idle_cores = cost.all_idle_cores if yard.one_machine else cost.idle_cores
+        # Cameras that are simulated on the machine of the measurement are elsewhere in a yard.
+        self._capture_s = cost.triggerer_s + (cost.simulated_s if yard.one_machine else 0.0)
         self.slot = Slot()
         batches = [
             env.process(self._batch(self._main if yard.one_machine else _Cores(env, yard.observer_cores)))
@@ -136,7 +140,7 @@ class _Run:
     def _idling(self) -> Steps:
         while True:
             began = self._env.now
-            yield from self._main.compute(self._cost.idle_cores * _IDLE_EVERY_S)
+            yield from self._main.compute(self._idle_cores * _IDLE_EVERY_S)
             yield self._env.timeout(max(0.0, began + _IDLE_EVERY_S - self._env.now))
 
     def _batch(self, observer: _Cores) -> Steps:
@@ -150,9 +154,10 @@ class _Run:
             yield from self._start(host)
             if task.name != _CAPTURE:
                 yield from host.compute(task.work_s)
-            elif number == 0:  # deferred: the cameras are waited for, and no core
+            elif number == 0:  # deferred: the cameras are waited for
                 self.slot.asked_s.append(self._env.now)
-                yield self._env.timeout(task.work_s)
+                yield from host.compute(self._capture_s)
+                yield self._env.timeout(max(0.0, task.work_s - self._capture_s))
 
     def _start(self, host: _Cores) -> Steps:
         cost = self._cost

@@ -7,7 +7,18 @@ import pytest
 from lab.capacity.measured import batch_cost
 
 STARTS = 8
-SERVICES = ("scheduler", "api-server", "postgresql", "redis", "dag-processor", "triggerer", "observer-a", "processor-a")
+SERVICES = (
+    "scheduler",
+    "api-server",
+    "postgresql",
+    "redis",
+    "dag-processor",
+    "triggerer",
+    "observer-a",
+    "processor-a",
+    "triggerer-a",
+    "cameras-a",
+)
 
 
 def slot(total_s, over_s=10.0):
@@ -17,6 +28,8 @@ def slot(total_s, over_s=10.0):
     used = dict.fromkeys(SERVICES, 0.1 * over_s)
     for name in ("scheduler", "api-server", "postgresql"):
         used[name] += 0.05 * STARTS
+    used["triggerer-a"] += 0.2
+    used["cameras-a"] += 0.4
     used["observer-a"] += 2.0 + 0.1 * STARTS
     used["processor-a"] += 1.0 + 0.1 * STARTS
     return {

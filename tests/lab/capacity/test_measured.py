@@ -15,7 +15,8 @@ def test_what_a_batch_costs(cost):
         assert seconds == pytest.approx(0.05)
     assert cost.worker_s == pytest.approx(0.2)  # without the stages' own three seconds
     assert cost.main_cpu_s == pytest.approx(8 * 0.15)
-    assert cost.idle_cores == pytest.approx(0.6)
+    assert (cost.triggerer_s, cost.simulated_s) == (pytest.approx(0.2), pytest.approx(0.4))
+    assert (cost.idle_cores, cost.all_idle_cores) == (pytest.approx(0.6), pytest.approx(1.0))
     assert (cost.transactions, cost.wal_bytes, cost.connections) == (pytest.approx(400), pytest.approx(1e6), 36)
 
 
