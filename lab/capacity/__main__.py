@@ -107,6 +107,7 @@ def _cost_table(cost: BatchCost, rounds_s: float) -> Table:
         "CPU of a start: the task's process": f"{cost.worker_s:.3f} s",
         "rounds that a start waits for (fitted to one bay)": f"{rounds_s:.3f} s",
         "transactions of PostgreSQL": f"{cost.transactions:.0f}",
+        "and in a second while nothing happens": f"{cost.idle_transactions_s:.0f}",
         "cores that an idle main server takes": f"{cost.idle_cores:.2f}",
     }
     for name, value in rows.items():
@@ -128,9 +129,9 @@ def _plans_table(plans: Sequence[Plan]) -> Table:
         "last bay tracked after": [f"{one.tracked_s:.0f} s" for one in plans],
         "main server busy": [f"{100 * one.main_busy:.0f} %" for one in plans],
         "processors busy": [f"{100 * one.processors_busy:.0f} %" for one in plans],
-        "PostgreSQL: transactions a second": [f"{one.transactions_s:.0f}" for one in plans],
+        "PostgreSQL: transactions a second, for batches": [f"{one.transactions_s:.0f}" for one in plans],
         "PostgreSQL: WAL a day": [f"{one.wal_gb_day:.1f} GB" for one in plans],
-        "PostgreSQL: connections without a pooler": [f"{one.connections}" for one in plans],
+        "PostgreSQL: connections without a pooler, at most": [f"{one.connections}" for one in plans],
     }
     for name, cells in rows.items():
         table.add_row(name, *cells)

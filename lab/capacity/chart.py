@@ -15,6 +15,9 @@ from lab.capacity.plan import Plan
 IMAGE = "bay-observation"
 _CONCURRENCY = 4
 _MOST_PROCESSORS = 3
+_CONNECTIONS = 300
+"""PostgreSQL bears so many without a pooler."""
+
 _SHARED = "bay-observation-data"
 _ENVIRONMENT = {"DATA_PATH": "/opt/airflow/data", "BAYS_PATH": "/opt/airflow/bays", "STORE_MARKER": "required"}
 
@@ -46,13 +49,21 @@ def values(plan: Plan, bay_ids: Sequence[str], tag: str) -> dict[str, Any]:
         "images": {"airflow": {"repository": IMAGE, "tag": tag}},
         "env": [{"name": name, "value": value} for name, value in _ENVIRONMENT.items()],
         # Where the chart would make secrets of its own, it is given those of a deployment (docs/deploy.md).
-        "data": {"metadataSecretName": "bay-observation-database", "brokerUrlSecretName": "bay-observation-broker"},
+        "data": {
+            "metadataSecretName": "bay-observation-database",
+            "resultBackendSecretName": "bay-observation-results",
+            "brokerUrlSecretName": "bay-observation-broker",
+        },
         "fernetKeySecretName": "bay-observation-fernet-key",
         "apiSecretKeySecretName": "bay-observation-api-secret-key",
         "jwtSecretName": "bay-observation-jwt-secret",
         "postgresql": {"enabled": False},
         "redis": {"enabled": False},
-        "pgbouncer": {"enabled": True, "maxClientConn": 2 * plan.connections, "metadataPoolSize": 40},
+        "pgbouncer": {
+            "enabled": plan.connections > _CONNECTIONS,
+            "configSecretName": "bay-observation-pgbouncer",
+            "maxClientConn": max(100, 2 * plan.connections),
+        },
         "config": {
             "core": {"parallelism": 4 * len(queues), "load_examples": "False"},
             "celery": {"worker_concurrency": _CONCURRENCY},

@@ -40,7 +40,7 @@ class BatchCost:
         all_idle_cores: cores that everything on that machine takes while nothing happens.
         totals_s: seconds from the slot until all are tracked, by the number of bays.
         transactions, wal_bytes: of PostgreSQL, for one batch.
-        idle_transactions_s: of PostgreSQL in a second while nothing happens.
+        idle_transactions_s: of PostgreSQL in a second while nothing happens, with three bays.
         connections: to PostgreSQL, with three bays.
     """
 

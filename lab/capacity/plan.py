@@ -21,6 +21,7 @@ BAYS_A_TRIGGERER = 100
 """Of those that one triggerer serves where one network reaches all (`make bench-triggerer`)."""
 
 _SLOT_S = 600.0
+_MEASURED_BAYS = 3
 _MOST = 512
 _PARTS = ("schedulers", "api_servers", "main_cores", "processor_cores")
 
@@ -34,9 +35,9 @@ class Plan:
         asked_s, tracked_s: until the last bay's cameras are asked, and until the last bay is tracked.
         main_busy, processors_busy: share of the cores over ten minutes.
         main_triggerers: of the queues of processors, with one to take over.
-        transactions_s: of PostgreSQL in a second while a slot is worked on.
+        transactions_s: of PostgreSQL in a second for the batches, while a slot is worked on.
         wal_gb_day: written by PostgreSQL in a day.
-        connections: to PostgreSQL without a pooler.
+        connections: to PostgreSQL without a pooler, at most.
     """
 
     yard: Yard
@@ -112,15 +113,15 @@ def _shrunk(yard: Yard) -> Iterator[Yard]:
 
 def _described(model: Model, yard: Yard, slot: Slot) -> Plan:
     cost, busy = model.cost, _busy(yard, slot)
-    # Three bays were measured: what they had beyond the main server's own is theirs.
-    per_bay = cost.connections / 3
+    # As if all that were open with three bays were the bays': the main server's own do not grow.
+    per_bay = cost.connections / _MEASURED_BAYS
     return Plan(
         yard,
         max(slot.asked_s),
         max(slot.tracked_s),
         *busy,
         main_triggerers=1 + math.ceil(yard.bays / BAYS_A_TRIGGERER),
-        transactions_s=yard.bays * cost.transactions / max(slot.tracked_s) + cost.idle_transactions_s * yard.bays / 3,
+        transactions_s=yard.bays * cost.transactions / max(slot.tracked_s),
         wal_gb_day=yard.bays * cost.wal_bytes * SLOTS_A_DAY / 1e9,
         connections=math.ceil(per_bay * yard.bays),
     )
