@@ -23,9 +23,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
+from artifacts.hang_guard import guard_for
 from artifacts.location import data_path
 from bay_observation.errors import ArtifactError, ConfigError
-from bay_observation.files import file_lock, remove_abandoned, write_atomically
+from bay_observation.files import file_lock, read_regular_file, remove_abandoned, write_atomically
 from bays.naming import BAY_ID
 from capture_async.types import Attempt, CameraFailure, CaptureBatch, CapturedImage, FailureReason
 
@@ -37,6 +38,8 @@ SLOTS_KEPT = 144
 _VERSION = 1
 _DETAIL_SHOWN = 160
 _LOCK_WAIT_S = 5.0
+_LARGEST = 32_000_000  # bytes; a hundred cameras that all fail take 4 million
+_LIMIT_S = 10.0  # a shared storage that hangs holds up no page for longer
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,10 +174,10 @@ def read_health(root: Path | str | None, bay_id: str) -> BayHealth:
 
     Raises:
         ConfigError: the text is no bay id.
-        ArtifactError: the file is there and cannot be read.
+        ArtifactError: the file is there and cannot be read, or the store hangs.
     """
     path = health_path(root, bay_id)
-    state = _read(path, bay_id)
+    state = guard_for(str(path.parents[2])).call(lambda: _read(path, bay_id), _LIMIT_S)
     try:
         return _State(bay_id).health() if state is None else state.health()
     except (ValueError, TypeError) as error:
@@ -362,7 +365,7 @@ def _outcome_of(row: _Row) -> SlotOutcome:
 
 def _read(path: Path, bay_id: str) -> _State | None:
     try:
-        content = path.read_bytes()
+        content = read_regular_file(path, _LARGEST)
     except FileNotFoundError:
         return None
     except OSError as error:

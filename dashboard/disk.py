@@ -7,9 +7,11 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime
 
 from artifacts import ArtifactStore
+from artifacts.hang_guard import guard_for, store_timeout
 from bay_observation.errors import BayObservationError
 from bays import sound_bays
 from dashboard.api.models import Check
+from dashboard.facts import check, fact
 from housekeeping.forecast import Forecast, forecast
 
 _LOW, _FULL = 0.10, 0.02
@@ -22,16 +24,19 @@ _log = logging.getLogger(__name__)
 def disk_check() -> Check:
     """What is free now, and when it is full as far as that is known yet."""
     try:
-        usage = shutil.disk_usage(ArtifactStore().root)
+        root = ArtifactStore().root
+        # Of a store that hangs, the question for its free space hangs too.
+        usage = guard_for(str(root)).call(lambda: shutil.disk_usage(root), store_timeout())
     except (BayObservationError, OSError) as error:
-        return Check(name="disk", state="unknown", detail=str(error))
+        return check("disk", "unknown", fact("said", words=error))
     free = usage.free / usage.total
+    facts = [fact("free", gib=round(usage.free / 2**30), share=f"{free:.0%}")]
     known = _forecasts.latest()
     days = None if known is None else known.days_left
-    lasts = "" if known is None else "; not full within ten years" if days is None else f"; full in {days} days"
+    if known is not None:
+        facts.append(fact("lasts") if days is None else fact("full_in", days=days))
     soon = days is not None and days <= _SOON_DAYS
-    state = "failed" if free < _FULL else "warning" if free < _LOW or soon else "ok"
-    return Check(name="disk", state=state, detail=f"{usage.free / 2**30:.0f} GiB free ({free:.0%}){lasts}")
+    return check("disk", "failed" if free < _FULL else "warning" if free < _LOW or soon else "ok", *facts)
 
 
 class _Forecasts:

@@ -462,6 +462,14 @@ class QueueHealth(_Model):
     triggerers: Annotated[int, Field(description="triggerers that live and serve the queue")] = 0
 
 
+class Fact(_Model):
+    """A part of what a check found."""
+
+    name: Annotated[str, Field(description="which fact: a page may have its own words for it")]
+    values: dict[str, str]
+    text: str
+
+
 class Check(_Model):
     """One thing that was looked at. The page says in words what to do about each."""
 
@@ -470,7 +478,8 @@ class Check(_Model):
         Field(description="floor, cameras, observer, spool, replicator, inference, store, disk, or queue:NAME"),
     ]
     state: Literal["ok", "warning", "failed", "unknown"]
-    detail: str
+    detail: Annotated[str, Field(description="the facts in one line")]
+    facts: list[Fact]
 
 
 class Health(_Model):

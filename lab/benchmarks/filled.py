@@ -25,7 +25,7 @@ from tracking.history import History
 from tracking.history.schema import SCHEMA_VERSION, metadata
 
 START = datetime(2025, 1, 1, tzinfo=UTC)
-"""First slot of every bay."""
+"""First slot of every bay, unless another is asked for."""
 
 BAY = "3bay_north"
 """The bay of which all are copies."""
@@ -53,6 +53,7 @@ class Fill:
     Attributes:
         bays: how many.
         blocks: that stand in each.
+        start: first slot of every bay, as ISO 8601.
         days: that each was watched.
         seed: of the first bay; the others count on from it.
         years: how many of the bays have a year of their own; the others repeat one of them.
@@ -65,6 +66,7 @@ class Fill:
 
     bays: int
     blocks: int
+    start: str
     days: int
     seed: int
     years: int
@@ -118,6 +120,7 @@ def fill(
     blocks: int,
     days: int,
     seed: int,
+    start: datetime = START,
     years: int | None = None,
     on_progress: Callable[[str], None] = lambda _: None,
 ) -> Fill:
@@ -129,6 +132,7 @@ def fill(
         blocks: that stand in each.
         days: that each is watched.
         seed: of the first bay.
+        start: its first slot (aware).
         years: how many bays have a year of their own; the others repeat them, which costs less to make.
             All of them by default.
         on_progress: called with how far it came.
@@ -138,7 +142,7 @@ def fill(
         history.database.migrate()
     bay, rows, many = load_bay(BAY), Rows(), min(bays, years or bays)
     lived = [
-        Year(bay, _name(number), rows, seed=seed + number, blocks=blocks, start=START, days=days)
+        Year(bay, _name(number), rows, seed=seed + number, blocks=blocks, start=start, days=days)
         for number in range(many)
     ]
     repeated = [(_name(number % many), _name(number)) for number in range(many, bays)]
@@ -164,7 +168,19 @@ def fill(
         counted = {table: _count(connection, table) for table in _TABLES}
     tracks = {one.bay_id: one.tracks for one in lived}
     tracks |= {name: tracks[of] for of, name in repeated}
-    return Fill(bays, blocks, days, seed, many, SCHEMA_VERSION, _source(), tracks, counted, time.monotonic() - began)
+    return Fill(
+        bays=bays,
+        blocks=blocks,
+        start=start.isoformat(),
+        days=days,
+        seed=seed,
+        years=many,
+        schema=SCHEMA_VERSION,
+        source=_source(),
+        tracks=tracks,
+        rows=counted,
+        seconds=time.monotonic() - began,
+    )
 
 
 def _name(number: int) -> str:

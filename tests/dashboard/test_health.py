@@ -1,17 +1,23 @@
 """How a bay is, from its history, its store, its observer's word and Airflow's database."""
 
 import json
+import re
 import subprocess
+import threading
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 from fastapi import HTTPException
 
+import dashboard
 from artifacts import data_path
 from capture_async.observer_note import BrightnessNote, ObserverNote, write_brightness, write_observer_note
 from dashboard import poses
+from dashboard.facts import FACTS
 from dashboard.poses import _judged as judge
 
 
@@ -101,6 +107,50 @@ def test_a_damaged_note_is_not_known(ask: Callable[..., Any]) -> None:
         (folder / f"{name}.json").write_text("{")
 
     assert _checks(ask("bays/yard/health"))["observer"]["state"] == "unknown"
+
+
+def test_a_store_that_hangs_holds_up_no_page(ask: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first question waits for its limit, and every other one has its answer at once."""
+    released = threading.Event()
+
+    def hang(*_: object) -> None:
+        assert released.wait(60)
+
+    monkeypatch.setattr("capture_async.health._LIMIT_S", 0.2)
+    monkeypatch.setattr("capture_async.health.read_regular_file", hang)
+    try:
+        began = time.monotonic()
+        checks = _checks(ask("bays/yard/health"))
+        assert time.monotonic() - began < 5
+    finally:
+        released.set()
+    assert [checks[name]["state"] for name in ("observer", "store", "disk")] == ["unknown", "failed", "unknown"]
+    assert "hang" in checks["disk"]["detail"]
+
+
+def test_free_space_is_asked_under_the_stores_guard(ask: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    released = threading.Event()
+
+    def hang(_: object) -> None:
+        assert released.wait(60)
+
+    monkeypatch.setenv("STORE_TIMEOUT", "0.5")
+    monkeypatch.setattr("dashboard.disk.shutil.disk_usage", hang)
+    try:
+        assert _checks(ask("bays/yard/health"))["disk"]["state"] == "unknown"
+    finally:
+        released.set()
+
+
+def test_the_page_has_korean_for_every_fact() -> None:
+    """Facts that are but a value need none."""
+    page = (Path(dashboard.__file__).parent / "web" / "src" / "facts.ts").read_text(encoding="utf-8")
+
+    for name, english in FACTS.items():
+        if re.sub(r"\{\w+\}", "", english).strip(" :"):
+            found = re.search(rf'^  {name}: "(.*)",$', page, re.MULTILINE)
+            assert found is not None, name
+            assert set(re.findall(r"\{\w+\}", found[1])) == set(re.findall(r"\{\w+\}", english)), name
 
 
 def test_a_store_that_is_no_folder_says_nothing_of_cameras(yard: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,6 +23,7 @@ from dashboard.api.routes.cameras import camera_states
 from dashboard.api.routes.floor import newest_slot
 from dashboard.api.times import slot_length
 from dashboard.disk import disk_check
+from dashboard.facts import State, check, fact
 from dashboard.observer import CameraFacts, ObserverNote, facts_of
 from dashboard.plans import loaded
 from dashboard.poses import poses_of
@@ -116,72 +117,71 @@ def _out_of_pose(bay: BayConfig, newest: datetime | None) -> tuple[str, ...] | N
 
 def _floor(bay: BayConfig, newest: datetime | None, now: datetime) -> Check:
     if newest is None:
-        return Check(name="floor", state="unknown", detail="no batch was tracked yet")
+        return check("floor", "unknown", fact("untracked"))
     late = _stale(bay, newest, now)
-    return Check(name="floor", state="failed" if late else "ok", detail=_local(bay, newest))
+    return check("floor", "failed" if late else "ok", fact("newest", time=_local(bay, newest)))
 
 
 def _of_cameras(bay: BayConfig, cameras: Sequence[CameraHealth]) -> Check:
     failing = [one.name for one in cameras if one.state in ("down", "failing")]
-    doubtful = [
-        f"{word}: {', '.join(names)}"
-        for word, names in (
-            ("dark", [one.name for one in cameras if one.dark]),
-            ("clock wrong", [one.name for one in cameras if one.clock_wrong]),
-            ("out of pose", [one.name for one in cameras if one.out_of_pose]),
-        )
-        if names
-    ]
+    doubtful = {
+        "dark": [one.name for one in cameras if one.dark],
+        "clock_wrong": [one.name for one in cameras if one.clock_wrong],
+        "out_of_pose": [one.name for one in cameras if one.out_of_pose],
+    }
     left = len(cameras) - len(failing)
-    words = [f"{left} of {len(cameras)}", f"quorum {bay.camera_quorum}", *([", ".join(failing)] if failing else [])]
-    state = "failed" if left < bay.camera_quorum else "warning" if failing or doubtful else "ok"
-    return Check(name="cameras", state=state, detail="; ".join([*words, *doubtful]))
+    facts = [fact("working", n=left, all=len(cameras)), fact("quorum", n=bay.camera_quorum)]
+    facts += [fact(name, names=", ".join(of)) for name, of in {"failing": failing, **doubtful}.items() if of]
+    doubted = failing or any(doubtful.values())
+    return check("cameras", "failed" if left < bay.camera_quorum else "warning" if doubted else "ok", *facts)
 
 
 def _of_observer(bay: BayConfig, note: ObserverNote | None, batches: Sequence[Batch], now: datetime) -> list[Check]:
     """The observer's host, by its own word; what it said long ago is not known now."""
     inference = _inference(bay, note, batches)
     if note is None:
-        return [Check(name="observer", state="unknown", detail="no capture of it has left word yet"), inference]
+        return [check("observer", "unknown", fact("no_word")), inference]
     late = _stale(bay, note.at, now)
-    word = Check(name="observer", state="failed" if late else "ok", detail=f"heard at {_local(bay, note.at)}")
+    word = check("observer", "failed" if late else "ok", fact("heard", time=_local(bay, note.at)))
     if not note.spool:
-        return [word, Check(name="spool", state="unknown", detail="the observer has none"), inference]
-    waits = f"{note.pending} wait" + ("" if note.oldest_s is None else f", the first for {note.oldest_s / 60:.0f} min")
-    aside = f"; {note.aside} set aside" if note.aside else ""
-    waiting = note.oldest_s is not None and note.oldest_s > _WAITS_LONG_S
-    spool = "unknown" if late else "failed" if waiting else "warning" if note.pending or note.aside else "ok"
-    replicator = "unknown" if late else "ok" if note.replicator else "failed"
-    runs = "publishes what waits" if note.replicator else "does not run"
-    return [
-        word,
-        Check(name="spool", state=spool, detail=waits + aside),
-        Check(name="replicator", state=replicator, detail=runs),
-        inference,
-    ]
+        return [word, check("spool", "unknown", fact("no_spool")), inference]
+    runs = fact("publishes" if note.replicator else "not_running")
+    replicator = check("replicator", "unknown" if late else "ok" if note.replicator else "failed", runs)
+    return [word, _spool(note, late=late), replicator, inference]
+
+
+def _spool(note: ObserverNote, *, late: bool) -> Check:
+    waits_long = note.oldest_s is not None and note.oldest_s > _WAITS_LONG_S
+    minutes = None if note.oldest_s is None else f"{note.oldest_s / 60:.0f}"
+    facts = [fact("wait", n=note.pending) if minutes is None else fact("wait_since", n=note.pending, minutes=minutes)]
+    if note.aside:
+        facts.append(fact("set_aside", n=note.aside))
+    state: State = "failed" if waits_long else "warning" if note.pending or note.aside else "ok"
+    return check("spool", "unknown" if late else state, *facts)
 
 
 def _inference(bay: BayConfig, note: ObserverNote | None, batches: Sequence[Batch]) -> Check:
     """What became of the newest batch in the models, and whether a server has them."""
-    server = "" if note is None else "; a server has the models" if note.inference_server else "; no server"
+    server = [] if note is None else [fact("has_server" if note.inference_server else "no_server")]
     for batch in reversed(batches):
+        time = _local(bay, batch.slot)
         if batch.outcome == BatchOutcome.INFERENCE_FAILED:
-            return Check(name="inference", state="failed", detail=f"{_local(bay, batch.slot)}: {batch.reason}{server}")
+            return check("inference", "failed", fact("inference_failed", time=time, reason=batch.reason), *server)
         if batch.outcome in (BatchOutcome.INFERRED, BatchOutcome.FUSED, BatchOutcome.TRACKED):
-            return Check(name="inference", state="ok", detail=f"{_local(bay, batch.slot)}{server}")
-    return Check(name="inference", state="unknown", detail=f"nothing in the last day{server}")
+            return check("inference", "ok", fact("inferred", time=time), *server)
+    return check("inference", "unknown", fact("not_inferred"), *server)
 
 
 def _of_queue(queue: QueueHealth) -> Check:
     name = f"queue:{queue.queue}"
-    detail = f"waiting {queue.waiting}, running {queue.running}, deferred {queue.deferred}"
+    tasks = fact("tasks", waiting=queue.waiting, running=queue.running, deferred=queue.deferred)
     if queue.unclaimed:
-        return Check(name=name, state="failed", detail=f"{detail}; no triggerer runs {queue.unclaimed} of its triggers")
+        return check(name, "failed", tasks, fact("unclaimed", n=queue.unclaimed))
     if queue.oldest_s is not None and queue.oldest_s > _WAITS_LONG_S:
-        return Check(name=name, state="warning", detail=f"{detail}; the oldest waits {queue.oldest_s / 60:.0f} min")
+        return check(name, "warning", tasks, fact("waits_long", minutes=f"{queue.oldest_s / 60:.0f}"))
     if not queue.triggerers:
-        return Check(name=name, state="warning", detail=f"{detail}; no triggerer that lives serves it")
-    return Check(name=name, state="ok", detail=detail)
+        return check(name, "warning", tasks, fact("unserved"))
+    return check(name, "ok", tasks)
 
 
 def _queues(names: Sequence[str], now: datetime) -> list[QueueHealth]:
@@ -215,8 +215,8 @@ def _store() -> Check:
         store = ArtifactStore()
         store.check()
     except BayObservationError as error:
-        return Check(name="store", state="failed", detail=str(error))
-    return Check(name="store", state="ok", detail=store.location)
+        return check("store", "failed", fact("said", words=error))
+    return check("store", "ok", fact("location", where=store.location))
 
 
 def _stale(bay: BayConfig, since: datetime, now: datetime) -> bool:

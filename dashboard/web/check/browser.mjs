@@ -98,63 +98,72 @@ const looks = [
   ["home", "", ".bay-card", {}],
   ["home_dark", "", ".bay-card", { dark: true, korean: true }],
 ];
-for (const one of looks) await look(...one);
+if (config.part === "pages") for (const one of looks) await look(...one);
+else await measure();
+await browser.close();
+writeFileSync(config.result, JSON.stringify(result));
+
+async function measure() {
+  const large = await open({});
+  await firstFloors(large);
+  await scrub(large);
+}
 
 /** From the click on *Bays* in a page that is there until the floor is drawn; and from nothing at all. */
-const large = await open({});
-for (let round = 0; round < config.rounds; round += 1) {
-  await large.goto(`${config.url}/`);
-  await large.waitForSelector(".bay-card", { timeout: config.patience_ms });
-  await large.waitForLoadState("networkidle");
-  await large.evaluate(() => performance.clearMarks());
-  const began = await large.evaluate(() => performance.now());
-  await large.click(`a[href$="/plugin/bays"]`);
-  const drawn = await large.waitForFunction(() => performance.getEntriesByName("bay-floor")[0]?.startTime, undefined, {
-    timeout: config.patience_ms,
-  });
-  result.first.push((await drawn.jsonValue()) - began);
-  await large.goto(`${config.url}/plugin/bays?bay=${config.large}&at=${config.large_at}`);
-  const cold = await large.waitForFunction(() => performance.getEntriesByName("bay-floor")[0]?.startTime, undefined, {
-    timeout: config.patience_ms,
-  });
-  result.cold.push(await cold.jsonValue());
+async function firstFloors(large) {
+  for (let round = 0; round < config.rounds; round += 1) {
+    await large.goto(`${config.url}/`);
+    await large.waitForSelector(".bay-card", { timeout: config.patience_ms });
+    await large.waitForLoadState("networkidle");
+    await large.evaluate(() => performance.clearMarks());
+    const began = await large.evaluate(() => performance.now());
+    await large.click(`a[href$="/plugin/bays"]`);
+    const drawn = await large.waitForFunction(() => performance.getEntriesByName("bay-floor")[0]?.startTime, undefined, {
+      timeout: config.patience_ms,
+    });
+    result.first.push((await drawn.jsonValue()) - began);
+    await large.goto(`${config.url}/plugin/bays?bay=${config.large}&at=${config.large_at}`);
+    const cold = await large.waitForFunction(() => performance.getEntriesByName("bay-floor")[0]?.startTime, undefined, {
+      timeout: config.patience_ms,
+    });
+    result.cold.push(await cold.jsonValue());
+  }
 }
 
 /** A whole day of the bay with the most blocks, slot by slot, one step a frame; beside it, frames without any work. */
-await large.waitForLoadState("networkidle");
-await large.evaluate(() => {
-  window.frame = () => new Promise((done) => requestAnimationFrame(done));
-  window.rest = async () => {
-    for (let wait = 0; wait < 30; wait += 1) await window.frame();
-  };
-  window.press = (key) =>
-    document.querySelector('[role="slider"]').dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true }));
-});
-Object.assign(
-  result,
-  await large.evaluate(async (selector) => {
-    const { dataset } = document.querySelector(selector);
-    const paced = async (work) => {
-      const times = [await window.frame()];
-      for (let step = 0; step < 143; step += 1) {
-        work();
-        times.push(await window.frame());
-      }
-      return times.slice(1).map((time, index) => time - times[index]);
+async function scrub(large) {
+  await large.waitForLoadState("networkidle");
+  await large.evaluate(() => {
+    window.frame = () => new Promise((done) => requestAnimationFrame(done));
+    window.rest = async () => {
+      for (let wait = 0; wait < 30; wait += 1) await window.frame();
     };
-    window.press("Home");
-    await window.rest();
-    const empty = await paced(() => undefined);
-    const drawn = [];
-    const steps = await paced(() => {
+    window.press = (key) =>
+      document.querySelector('[role="slider"]').dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true }));
+  });
+  Object.assign(
+    result,
+    await large.evaluate(async (selector) => {
+      const { dataset } = document.querySelector(selector);
+      const paced = async (work) => {
+        const times = [await window.frame()];
+        for (let step = 0; step < 143; step += 1) {
+          work();
+          times.push(await window.frame());
+        }
+        return times.slice(1).map((time, index) => time - times[index]);
+      };
+      window.press("Home");
+      await window.rest();
+      const empty = await paced(() => undefined);
+      const drawn = [];
+      const steps = await paced(() => {
+        drawn.push([dataset.moment, Number(dataset.blocks)]);
+        window.press("ArrowRight");
+      });
       drawn.push([dataset.moment, Number(dataset.blocks)]);
-      window.press("ArrowRight");
-    });
-    drawn.push([dataset.moment, Number(dataset.blocks)]);
-    const undrawn = drawn.slice(1).filter(([moment], index) => moment === drawn[index][0]).length;
-    return { empty, steps, undrawn, blocks: drawn.slice(1).map(([, count]) => count) };
-  }, FLOOR),
-);
-
-await browser.close();
-writeFileSync(config.result, JSON.stringify(result));
+      const undrawn = drawn.slice(1).filter(([moment], index) => moment === drawn[index][0]).length;
+      return { empty, steps, undrawn, blocks: drawn.slice(1).map(([, count]) => count) };
+    }, FLOOR),
+  );
+}

@@ -2,6 +2,7 @@
 import { useState, type ReactNode } from "react";
 
 import { ask } from "./api";
+import { reasonIn } from "./facts";
 import { useLanguage } from "./i18n";
 import { useLoaded } from "./load";
 import { Failure } from "./Notes";
@@ -82,13 +83,13 @@ export function CalendarPage({ bay }: { bay: BayDetail }): ReactNode {
 }
 
 function Day({ bay, date, day }: { bay: BayDetail; date: string; day: CalendarDay | undefined }): ReactNode {
-  const { t } = useLanguage();
+  const { t, locale } = useLanguage();
   const [, setPlace] = usePlace();
   const number = Number(date.slice(8));
   if (!day || day.due === 0) return <span className="bay-day bay-muted">{number}</span>;
   const share = day.missing / day.due;
   const look = day.missing === 0 ? "bay-whole-day" : share < 0.1 ? "bay-some-gaps" : "bay-many-gaps";
-  const why = Object.entries(day.outcomes).map(([outcome, count]) => `${outcome}: ${count}`);
+  const why = Object.entries(day.outcomes).map(([outcome, count]) => `${reasonIn(locale, outcome)}: ${count}`);
   const [start, end] = dayOf(date, bay.timezone);
   return (
     <button

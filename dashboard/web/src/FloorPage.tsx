@@ -6,6 +6,7 @@ import { BlockPanel } from "./BlockPanel";
 import { colourOf, stageColours } from "./colours";
 import { matches, standing, toStay, trails, type Stay } from "./day";
 import type { Layers } from "./draw";
+import { reasonIn } from "./facts";
 import { FloorCanvas } from "./FloorCanvas";
 import type { View } from "./geometry";
 import { age, useLanguage, type Translate } from "./i18n";
@@ -210,7 +211,7 @@ function Day({ bay, newest, first, follow }: DayProps): ReactNode {
       </div>
       {failed?.error && <Failure error={failed.error} again={failed.again} t={t} />}
       {stale && <Note>{t("stale", { age: age(t, old) })}</Note>}
-      {gap && <Note>{t("gap", { outcome: gap.outcome, reason: gap.reason })}</Note>}
+      {gap && <Note>{t("gap", { outcome: reasonIn(locale, gap.outcome), reason: gap.reason })}</Note>}
       <Cameras floor={unseenFloor.value} wanted={layers.unseen} t={t} />
       <Timeline
         start={start}

@@ -2,6 +2,7 @@
 import { useEffect, useState, type ReactNode } from "react";
 
 import { api, ask } from "./api";
+import { reasonIn } from "./facts";
 import { useLanguage, word, type Translate } from "./i18n";
 import { Tool } from "./Icon";
 import { useLoaded } from "./load";
@@ -74,6 +75,7 @@ interface FrameProps {
 function Small({ bay, frame, slot, drawn, onOpen, t }: FrameProps & { onOpen: () => void }): ReactNode {
   const [gone, setGone] = useState(false);
   const there = frame.captured_at !== null && !gone;
+  const failure = reasonIn(useLanguage().locale, frame.failure);
   const counts = `${frame.objects.length} ${t("objects")} · ${frame.blocks.length} ${t("blocks")}`;
   return (
     <figure className="bay-frame">
@@ -90,11 +92,11 @@ function Small({ bay, frame, slot, drawn, onOpen, t }: FrameProps & { onOpen: ()
           {drawn && <Overlay frame={frame} />}
         </button>
       ) : (
-        <div className="bay-picture bay-nothing">{frame.failure || t("noFrame")}</div>
+        <div className="bay-picture bay-nothing">{failure || t("noFrame")}</div>
       )}
       <figcaption>
         <span className="bay-strong">{frame.camera}</span>{" "}
-        {there ? <span className="bay-muted">{counts}</span> : <span className="bay-alarm">✕ {frame.failure}</span>}
+        {there ? <span className="bay-muted">{counts}</span> : <span className="bay-alarm">✕ {failure}</span>}
         {frame.out_of_pose && <span className="bay-warn"> {t("outOfPose", { names: frame.camera })}</span>}
       </figcaption>
     </figure>

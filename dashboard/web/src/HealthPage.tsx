@@ -2,6 +2,7 @@
 import { useState, type ReactNode } from "react";
 
 import { ask } from "./api";
+import { factsIn, reasonIn } from "./facts";
 import { adviceFor, useLanguage, word, type Translate, type Word } from "./i18n";
 import { useLoaded } from "./load";
 import { Failure, Note } from "./Notes";
@@ -42,7 +43,7 @@ export function HealthPage({ bay }: { bay: BayDetail }): ReactNode {
         rows={checks.map((check) => [
           title(check, t),
           <State key="state" state={check.state} t={t} />,
-          check.detail,
+          factsIn(locale, check.facts),
           check.state === "warning" || check.state === "failed" ? advice(check, bay, t) : "–",
         ])}
       />
@@ -67,7 +68,7 @@ export function HealthPage({ bay }: { bay: BayDetail }): ReactNode {
           at(camera.last_frame),
           `${camera.failures} / ${camera.failures + camera.frames}`,
           ...measures(camera, t),
-          camera.detail || camera.reason || "–",
+          reasonOf(camera, locale),
           toDo(camera, t).join(" ") || "–",
         ])}
       />
@@ -100,6 +101,11 @@ function measures(camera: Camera, t: Translate): ReactNode[] {
     offset === null ? "–" : <Alarm key="clock" quiet={!camera.clock_wrong}>{t("clockOff", { n: signed(offset, 0) })}</Alarm>,
     camera.out_of_pose === null ? "–" : <Alarm key="pose" quiet={!camera.out_of_pose}>{t(camera.out_of_pose ? "leftOut" : "inPose")}</Alarm>,
   ];
+}
+
+/** Why its newest slot has no frame, and what exactly it answered. */
+function reasonOf({ reason, detail }: Camera, locale: string): string {
+  return [reason && reasonIn(locale, reason), detail].filter(Boolean).join(": ") || "–";
 }
 
 function toDo(camera: Camera, t: Translate): string[] {

@@ -4,6 +4,7 @@ import { useState, type ReactNode } from "react";
 import { api, ask } from "./api";
 import { change } from "./BlockPanel";
 import { short } from "./day";
+import { reasonIn } from "./facts";
 import { useLanguage, word } from "./i18n";
 import { useLoaded } from "./load";
 import { Failure, Note } from "./Notes";
@@ -111,7 +112,7 @@ export function ReportPage({ bay }: { bay: BayDetail }): ReactNode {
             <Table
               name={t("gaps")}
               columns={[t("slot"), t("outcome"), t("reason")]}
-              rows={report.value.missing.map((gap) => [at(gap.slot), gap.outcome, gap.reason])}
+              rows={report.value.missing.map((gap) => [at(gap.slot), reasonIn(locale, gap.outcome), gap.reason])}
             />
           ) : (
             <p className="bay-muted">{t("allSlots")}</p>

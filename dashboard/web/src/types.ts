@@ -1,4 +1,5 @@
 /** What the REST API answers (dashboard/api/models.py). */
+import type { Fact } from "./facts";
 
 export type Point = [number, number];
 export type Ring = Point[];
@@ -182,7 +183,7 @@ export interface Report {
 
 export interface Health {
   checked_at: string;
-  checks: { name: string; state: "ok" | "warning" | "failed" | "unknown"; detail: string }[];
+  checks: { name: string; state: "ok" | "warning" | "failed" | "unknown"; detail: string; facts: Fact[] }[];
   cameras: {
     name: string;
     state: "ok" | "failing" | "down" | "unknown";

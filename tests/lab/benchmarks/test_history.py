@@ -11,7 +11,19 @@ from lab.benchmarks.filled import Fill, _source
 from lab.benchmarks.history import main
 from tracking.history.schema import SCHEMA_VERSION
 
-FILL = Fill(2, 5, 8, 2000, 2, SCHEMA_VERSION, _source(), {"bay00": 9, "bay01": 8}, {"events": 40}, 0.5)
+FILL = Fill(
+    2,
+    5,
+    "2025-01-01T00:00:00+00:00",
+    8,
+    2000,
+    2,
+    SCHEMA_VERSION,
+    _source(),
+    {"bay00": 9, "bay01": 8},
+    {"events": 40},
+    0.5,
+)
 
 
 def asked(folder, capsys):
