@@ -1,11 +1,4 @@
-"""`python -m lab.capacity`: what a yard of many bays needs, and values for Airflow's Helm chart. See docs/capacity.md.
-
-    python -m lab.capacity                     the model beside the cluster, and a plan for 10, 50 and 200 bays
-    python -m lab.capacity --bays 30           a plan for other numbers
-    python -m lab.capacity values --tag 1.0    values for the chart, of this yard's enabled bays
-
-Exits with 1 where the model does not foresee what was measured within its bar.
-"""
+"""`python -m lab.capacity`: what a yard of many bays needs, and values for Airflow's chart. See docs/capacity.md."""
 
 import argparse
 import sys
@@ -39,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = make_parser().parse_args(arguments)
     try:
         model = Model.fitted(batch_cost(options.results))
-        return _values(model, options) if options.command == "values" else _plans(model, options)
+        return int(options.run(model, options))
     except BayObservationError as error:
         return failed(error)
 
@@ -47,16 +40,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def make_parser() -> argparse.ArgumentParser:
     """The command's arguments."""
     parser = argparse.ArgumentParser(
-        prog=program("python -m lab.capacity"),
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        prog=program("python -m lab.capacity"), description="What a yard of many bays needs, by a model of a slot."
     )
-    parser.add_argument("--results", type=Path, default=RESULTS, help="what `make bench-pipeline` wrote")
-    parser.add_argument("--bays", type=_counts, default=_BAYS, help="numbers of bays, with commas (10,50,200)")
-    commands = parser.add_subparsers(dest="command")
-    chart = commands.add_parser("values", help="values for Airflow's Helm chart, as YAML")
+    measured = argparse.ArgumentParser(add_help=False)
+    measured.add_argument("--results", type=Path, default=RESULTS, help="what `make bench-pipeline` wrote")
+    commands = parser.add_subparsers(dest="command", required=True, help="what to do")
+    plans = commands.add_parser(
+        "plan",
+        parents=[measured],
+        help="the model beside the cluster, and a plan for yards of several sizes",
+        description="The model beside the cluster, and a plan. Exits with 1 where the model is off by more than its bar.",
+    )
+    plans.add_argument("--bays", type=_counts, default=_BAYS, help="numbers of bays, with commas (10,50,200)")
+    plans.set_defaults(run=_plans)
+    chart = commands.add_parser(
+        "values",
+        parents=[measured],
+        help="values for Airflow's Helm chart, of this yard's enabled bays",
+        description="Values for Airflow's Helm chart, as YAML. Exits with 1 where the chart's schema is against them.",
+    )
     chart.add_argument("--tag", required=True, help="of the image in the registry of the cluster")
     chart.add_argument("--schema", type=Path, help="the chart's values.schema.json: they are checked by it")
+    chart.set_defaults(run=_values)
     return parser
 
 

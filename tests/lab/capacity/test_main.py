@@ -33,12 +33,12 @@ def schema_file(tmp_path, content, **changes):
 def content(results, make_bay, capsys):
     make_bay("north", enabled=True)
     make_bay("south", enabled=True)
-    assert main(["--results", str(results), "values", "--tag", "1.0"]) == 0
+    assert main(["values", "--results", str(results), "--tag", "1.0"]) == 0
     return yaml.safe_load(capsys.readouterr().out)
 
 
 def test_the_table_and_the_bars(results, capsys, document):
-    status = main(["--results", str(results), "--bays", "2,4"])
+    status = main(["plan", "--results", str(results), "--bays", "2,4"])
     said = capsys.readouterr().out
     assert "3 bays at once: model beside cluster" in said
     assert "4 bays" in said
@@ -62,9 +62,9 @@ def test_no_secret_stands_in_the_values(content):
 def test_the_charts_schema_is_asked(content, tmp_path, results, capsys):
     path = schema_file(tmp_path, content)
     assert faults_of(content, path) == []
-    assert main(["--results", str(results), "values", "--tag", "1.0", "--schema", str(path)]) == 0
+    assert main(["values", "--results", str(results), "--tag", "1.0", "--schema", str(path)]) == 0
     path = schema_file(tmp_path, content, executor={"type": "integer"})
-    assert main(["--results", str(results), "values", "--tag", "1.0", "--schema", str(path)]) == 1
+    assert main(["values", "--results", str(results), "--tag", "1.0", "--schema", str(path)]) == 1
     assert "$.executor" in capsys.readouterr().err
 
 
@@ -81,12 +81,12 @@ def test_names_that_the_chart_does_not_know(content, tmp_path):
 @pytest.mark.parametrize("text", ["0", "x", "2,,3", "1001"])
 def test_numbers_of_bays_that_are_none(text):
     with pytest.raises(SystemExit):
-        main(["--bays", text])
+        main(["plan", "--bays", text])
 
 
 def test_a_schema_that_is_none(tmp_path, results, make_bay, capsys):
     make_bay("north", enabled=True)
     (tmp_path / "schema.json").write_text("no")
-    arguments = ["--results", str(results), "values", "--tag", "1", "--schema", str(tmp_path / "schema.json")]
+    arguments = ["values", "--results", str(results), "--tag", "1", "--schema", str(tmp_path / "schema.json")]
     assert main(arguments) == 2
     assert "no JSON schema" in capsys.readouterr().err
