@@ -49,7 +49,7 @@ def make_parser() -> argparse.ArgumentParser:
         "plan",
         parents=[measured],
         help="the model beside the cluster, and a plan for yards of several sizes",
-        description="The model beside the cluster, and a plan. Exits with 1 where the model is off by more than its bar.",
+        description="The model beside the cluster, and a plan. Exits with 1 where the model is off by too much.",
     )
     plans.add_argument("--bays", type=_counts, default=_BAYS, help="numbers of bays, with commas (10,50,200)")
     plans.set_defaults(run=_plans)
