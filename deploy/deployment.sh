@@ -180,7 +180,7 @@ check_secret() {
 
 # What a bay's worker and its triggerer use: worker_secrets ROLE BAY
 worker_secrets() {
-  echo airflow_db_password results_db_password
+  echo airflow_db_password
   if [[ "$1" == observer ]]; then echo api_secret_key "redis_obs_$2"; else echo "redis_proc_$2"; fi
 }
 
@@ -201,7 +201,8 @@ make_secret() {
   echo "made $SECRETS_PATH/$1"
 }
 
-# On the main server: makes the missing secrets, except those of a database that exists already, and Redis's users.
+# On the main server: makes the missing secrets, except those of a database that exists already, and the workers' users
+# of Redis and PostgreSQL.
 # provide_main_secrets ENVIRONMENT
 provide_main_secrets() {
   local name bay also="" first=yes queues=() names=("${MAIN_SECRETS[@]}")
@@ -223,7 +224,8 @@ provide_main_secrets() {
   done
   check_secrets "${names[@]}"
   (umask 077 && "$PROJECT/deploy/redis-acl.sh" "$SECRETS_PATH" "${queues[@]}" >"$SECRETS_PATH/redis_acl")
-  [[ "$(id -u)" -ne 0 ]] || chown "$AIRFLOW_UID:0" "$SECRETS_PATH/redis_acl"
+  (umask 077 && for name in "${queues[@]}"; do echo "${name%%,*} $(cat "$SECRETS_PATH/redis_${name%%,*}")"; done >"$SECRETS_PATH/queue_logins")
+  [[ "$(id -u)" -ne 0 ]] || chown "$AIRFLOW_UID:0" "$SECRETS_PATH/redis_acl" "$SECRETS_PATH/queue_logins"
 }
 
 # On the main server: the deployment's own certificate authority, and a certificate for each server with every name by

@@ -71,7 +71,7 @@ SECRETS = {
     "redis": {"redis_acl", "redis_password", "tls_redis_key", "tls_redis_certificate"},
     "init": {
         "postgres_password", "airflow_db_password", "results_db_password", "history_db_password", "admin_password",
-        *KEYS,
+        "queue_logins", *KEYS,
     },
     "api-server": {
         "airflow_db_password", "history_db_password", "admin_password", "tls_api_key", "tls_api_certificate", *KEYS,
@@ -81,12 +81,12 @@ SECRETS = {
     "triggerer": {"airflow_db_password", *KEYS},
     "main-worker": {"airflow_db_password", "results_db_password", "redis_password"},
     "flower": {"results_db_password", "redis_password", "flower_password"},
-    "observer-worker": {"results_db_password", "api_secret_key", "redis_worker_password"},
+    "observer-worker": {"api_secret_key", "queue_password"},
     "observer-triggerer": {"airflow_db_password", "api_secret_key", "camera_login"},
     "inference": set(),
     "replicator": set(),
     "cameras": set(),
-    "processor-worker": {"results_db_password", "redis_worker_password"},
+    "processor-worker": {"queue_password"},
     "processor-triggerer": {"airflow_db_password"},
     "exporter": {"airflow_db_password", "fernet_key", "metrics_token"},
     "alerts": {"airflow_db_password", "fernet_key", "alerts_token"},
@@ -263,6 +263,8 @@ def test_airflow_config_prints_each_setting_once_asked(tmp_path):
     assert ask("database") == "postgresql+psycopg://airflow:airflow_db_password-_=@db:55432/airflow"
     assert ask("database-async") == "postgresql+psycopg_async://airflow:airflow_db_password-_=@db:55432/airflow"
     assert ask("results") == "db+postgresql+psycopg://results:results_db_password-_=@db:55432/celery_results"
+    variables["RESULTS_USER"] = "obs_a"
+    assert ask("results") == "db+postgresql+psycopg://obs_a:results_db_password-_=@db:55432/celery_results"
     assert ask("history") == "postgresql://history:history_db_password-_=@db:55432/bay_history"
     assert ask("broker") == "rediss://obs_a:redis_password-_=@queue:56379/0"
     assert ask("flower-login") == "admin:flower_password-_="

@@ -14,7 +14,7 @@ MAIN_SECRETS = {
 }  # fmt: skip
 TLS_FILES = {f"tls_{name}_{kind}" for name in ("ca", "postgres", "redis", "api") for kind in ("key", "certificate")}
 OBSERVER_SECRETS = (
-    "airflow_db_password", "results_db_password", "api_secret_key", "redis_obs_demo_bay", "tls_ca_certificate",
+    "airflow_db_password", "api_secret_key", "redis_obs_demo_bay", "tls_ca_certificate",
 )  # fmt: skip
 
 
@@ -22,7 +22,7 @@ def test_the_first_start_of_main_makes_secrets_for_their_owner_alone(host):
     result = host.run("start-main.sh", "dev")
     assert result.status == 0, result.said
     made = {path.name: path for path in host.secrets.iterdir()}
-    assert set(made) == MAIN_SECRETS | TLS_FILES | {"redis_acl"}
+    assert set(made) == MAIN_SECRETS | TLS_FILES | {"redis_acl", "queue_logins"}
     assert all(stat.S_IMODE(path.stat().st_mode) == 0o600 for path in made.values())
     values = [path.read_text() for path in made.values()]
     assert len(set(values)) == len(values)
@@ -72,7 +72,7 @@ def test_a_secret_that_the_database_was_made_with_is_not_made_anew(host, name):
 )
 def test_an_insecure_secret_keeps_production_from_starting(host, value, complaint):
     host.provide_secrets()
-    path = host.secrets / "results_db_password"
+    path = host.secrets / "redis_obs_3bay_north"
     path.write_text(value)
     for script, arguments in (("start-main.sh", ()), ("start-observers.sh", ("3bay_north",))):
         result = host.run(script, "prod", *arguments, **host.on_local_disk)
@@ -101,7 +101,7 @@ def test_what_is_no_fernet_key_is_refused(host):
 def test_an_observer_without_secrets_is_told_where_they_come_from(host):
     result = host.run("start-observers.sh", "dev", "demo_bay")
     assert result.status == 1
-    names = "airflow_db_password results_db_password api_secret_key redis_obs_demo_bay"
+    names = "airflow_db_password api_secret_key redis_obs_demo_bay"
     assert f"copy {names} from the main server" in result.said
     assert " up " not in result.calls
 
@@ -130,6 +130,13 @@ def test_redis_knows_each_worker_by_its_queue_and_by_a_digest(host):
         "~proc_4bay", "~proc_4bay\x06\x16*", "~_kombu.binding.proc_4bay", "~_kombu.binding_permanent.proc_4bay",
         "~unacked.proc_4bay", "~unacked_index.proc_4bay", "~unacked_mutex.proc_4bay",
     }  # fmt: skip
+
+
+def test_postgresql_knows_each_worker_by_its_queue_and_the_same_password(host):
+    host.provide_secrets()
+    logins = dict(line.split() for line in (host.secrets / "queue_logins").read_text().splitlines())
+    assert {f"redis_{queue}" for queue in logins} == REDIS_USERS
+    assert all((host.secrets / f"redis_{queue}").read_text() == password for queue, password in logins.items())
 
 
 def test_the_queue_default_is_an_observer_s_in_development_alone(host):

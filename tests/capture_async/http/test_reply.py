@@ -21,7 +21,7 @@ JPEG = b"\xff\xd8 a picture \xff\xd9"
 def collect(pieces, *, max_bytes=10_000, first_part=True, **headers):
     """(content, pieces taken) of a body that comes in these pieces."""
     named = CIMultiDict({name.replace("_", "-"): value for name, value in headers.items()})
-    body = Body("10.0.0.1:80", named, max_bytes, first_part=first_part)
+    body = Body("10.0.0.1:80", 200, named, max_bytes, first_part=first_part)
     for number, piece in enumerate(pieces, 1):
         if body.push(piece):
             return body.content(), number
@@ -33,7 +33,7 @@ def test_pieces_are_joined():
 
 
 def test_small_pieces_cost_no_more_memory_than_their_bytes():
-    body = Body("10.0.0.1:80", CIMultiDict(), 10_000_000)
+    body = Body("10.0.0.1:80", 200, CIMultiDict(), 10_000_000)
     tracemalloc.start()
     try:
         for number in range(300_000):
@@ -88,6 +88,7 @@ def test_an_encoding_that_is_not_read_is_named():
     [
         ("multipart/x-mixed-replace; boundary=b", b"--b\r\nContent-Length: LENGTH\r\n\r\nPICTURE\r\n--b\r\n"),
         ("multipart/x-mixed-replace; boundary=b", b"--b\r\n\r\nPICTURE\r\n--b\r\n"),
+        ("multipart/x-mixed-replace; boundary=b", b"--b\r\nContent-Length: 3\r\n\r\nPICTURE\r\n--b\r\n"),
         ("multipart/x-mixed-replace; boundary=--b", b"--b\r\n\r\nPICTURE\r\n--b\r\n"),
         ('multipart/x-mixed-replace; boundary="b"', b"\r\n--b\nContent-Type: image/jpeg\n\nPICTURE\n--b\n"),
         ("multipart/x-mixed-replace", b"--b\r\n\r\nPICTURE\r\n--b\r\n"),
