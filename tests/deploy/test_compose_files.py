@@ -213,6 +213,7 @@ def test_the_image_is_built_of_named_folders_alone():
     assert not {"!secrets", "!env", "!data", "!tests", "!."} & set(lines)
 
 
+@pytest.mark.slow(0.8)
 @pytest.mark.skipif(shutil.which("docker-compose") is None, reason="no docker-compose here")
 @pytest.mark.parametrize("environment", ["dev", "prod"])
 def test_docker_compose_reads_the_files(environment):

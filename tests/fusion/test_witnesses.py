@@ -13,6 +13,8 @@ from fusion.witness_check import check_witnesses, with_witnesses
 from fusion.witnesses import PATCH_PX, KeptMark, find_mark, keep_marks, read_witnesses, witnesses_file, write_witnesses
 from lab.evaluation.pose_check import turned
 
+pytestmark = pytest.mark.slow(0.5)
+
 NAMES = ("C_4", "D_4")
 
 

@@ -59,6 +59,7 @@ def reference() -> Reference:
     return Reference(week())
 
 
+@pytest.mark.slow(2)
 def test_another_week_of_the_same_kind_is_healthy(reference: Reference) -> None:
     other = week(seed=1)
     for end in range(1, len(other) + 1):
