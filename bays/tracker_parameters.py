@@ -34,7 +34,8 @@ class TrackerParameters(BaseModel):
         slack_m: standard deviation by which a standing block's place may drift, beside the claimed one.
         twin_share: share of the new blocks that are of the size of one that is known.
         reuse_share: share of the lifts that set a block down where another has just left.
-        return_per_hour: share of the blocks that left which come back within an hour.
+        return_per_hour: share of the blocks that left which come back in the first hour; of those that are still
+            away fewer and fewer do.
         bad_view: share of the sightings whose shape is not the block's: a part of it, or two in one.
         class_misread: share of the readings of a class that are another one.
         stages: assembly stages in their order: a block goes on, never back. Others have no order.
@@ -86,7 +87,7 @@ class TrackerParameters(BaseModel):
     slack_m: Metres = 0.03
     twin_share: Chance = 0.05
     reuse_share: Chance = 0.3
-    return_per_hour: Rate = 0.02
+    return_per_hour: Rate = 0.04
     bad_view: Chance = 0.003
     class_misread: Chance = 0.05
     stages: tuple[str, ...] = ("sub_assembly", "unit_assembly", "grand_assembly", "pre_outfitting")

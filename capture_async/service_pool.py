@@ -13,14 +13,15 @@ import asyncio
 import gc
 import logging
 import sys
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from bays import BayConfig
 from capture_async.credentials import Credentials
+from capture_async.http.transports import aiohttp_is_loaded, load_aiohttp
 
 if TYPE_CHECKING:
     from capture_async.service import CaptureService
@@ -32,7 +33,7 @@ _MAX_BAYS = 256
 # A full collection walks all that is known of a thousand cameras, for a tenth of a second: while cameras are asked it
 # waits for so many of the next smaller ones. A second after the last camera it harms nothing.
 _SMALLER_COLLECTIONS = 1000
-_COLLECT_AFTER_S = 1.0
+_TIDY_AFTER_S = 1.0
 # Threads encode and write captures meanwhile. One that computes gives the loop its turn after this time; Python's own
 # five milliseconds are waited for at each socket that is read.
 _SWITCH_S = 0.001
@@ -73,7 +74,10 @@ async def close_pool() -> None:
 
 
 async def warm_up(provider: str = "onvif") -> None:
-    """Import what a provider needs, in a thread: aiohttp takes a tenth of a second of a cold process's time.
+    """Import what a provider's first capture needs, in a thread.
+
+    aiohttp, which takes several times as long, is imported a second after the first capture: see
+    `capture_async.http.transports`. Where another part of the process has it already, at once.
 
     All that the process has loaded by then is kept out of its garbage collections
     (`gc.freeze`): it stays anyway, and walking it blocks the loop for a tenth of a second
@@ -95,11 +99,20 @@ async def warm_up(provider: str = "onvif") -> None:
         sys.setswitchinterval(_SWITCH_S)
 
 
+async def load_the_rest() -> None:
+    """Import what the captures after the first one use, in a thread."""
+    if not aiohttp_is_loaded():
+        await asyncio.to_thread(load_aiohttp)
+        gc.freeze()
+
+
 def _load(provider: str) -> None:
     from capture_async.providers.factory import ImageProviderFactory
     from capture_async.service import CaptureService  # noqa: F401  imported here, so that the loop finds it loaded
 
     ImageProviderFactory.provider_class(provider)
+    if "aiohttp" in sys.modules:
+        load_aiohttp()
 
 
 @dataclass(slots=True, eq=False)
@@ -120,9 +133,9 @@ class _Pool:
 
     max_bays: int = _MAX_BAYS
     leases: dict[str, _Lease] = field(default_factory=dict)
-    closing: set[asyncio.Task[None]] = field(default_factory=set)
+    under_way: set[asyncio.Task[None]] = field(default_factory=set)
     guardian: AsyncGenerator[None, None] | None = None
-    collection: asyncio.TimerHandle | None = None
+    tidying: asyncio.TimerHandle | None = None
 
     async def guard(self) -> None:
         """Have `loop.shutdown_asyncgens` close the pool: it ends every generator that is not at its end."""
@@ -142,7 +155,7 @@ class _Pool:
 
             lease = self.leases[bay.bay_id] = _Lease(bay, credentials, CaptureService(bay, credentials=credentials))
         lease.users += 1
-        self._put_off_collection()
+        self._put_off_tidying()
         if lease.timer is not None:
             lease.timer.cancel()
             lease.timer = None
@@ -156,8 +169,8 @@ class _Pool:
         if lease.users:
             return
         if not any(one.users for one in self.leases.values()):
-            self._put_off_collection()
-            self.collection = asyncio.get_running_loop().call_later(_COLLECT_AFTER_S, gc.collect)
+            self._put_off_tidying()
+            self.tidying = asyncio.get_running_loop().call_later(_TIDY_AFTER_S, self._tidy)
         if lease.retired:
             await lease.service.close()
         else:
@@ -165,19 +178,30 @@ class _Pool:
 
     async def close(self) -> None:
         """Close what is idle, and leave the rest to its last user."""
-        self._put_off_collection()
+        self._put_off_tidying()
         for lease in list(self.leases.values()):
             self._retire(lease)
-        if self.closing:
-            await asyncio.wait(self.closing)
+        if self.under_way:
+            await asyncio.wait(self.under_way)
         guardian, self.guardian = self.guardian, None
         if guardian is not None:
             await guardian.aclose()
 
-    def _put_off_collection(self) -> None:
-        if self.collection is not None:
-            self.collection.cancel()
-            self.collection = None
+    def _put_off_tidying(self) -> None:
+        if self.tidying is not None:
+            self.tidying.cancel()
+            self.tidying = None
+
+    def _tidy(self) -> None:
+        """No camera is asked: what would hold up a capture is done now."""
+        gc.collect()
+        if not aiohttp_is_loaded():
+            self._start(load_the_rest(), "load aiohttp")
+
+    def _start(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        task = asyncio.get_running_loop().create_task(work, name=name)
+        self.under_way.add(task)
+        task.add_done_callback(self.under_way.discard)
 
     def _retire(self, lease: _Lease) -> None:
         """No new capture gets it; it is closed now, or by its last user."""
@@ -188,9 +212,7 @@ class _Pool:
             lease.timer.cancel()
             lease.timer = None
         if not lease.users:
-            task = asyncio.get_running_loop().create_task(lease.service.close(), name="close idle cameras")
-            self.closing.add(task)
-            task.add_done_callback(self.closing.discard)
+            self._start(lease.service.close(), "close idle cameras")
 
     async def _until_the_loop_ends(self) -> AsyncGenerator[None, None]:
         try:

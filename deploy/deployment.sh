@@ -9,7 +9,8 @@ BAYS_FOLDER="${BAYS_FOLDER:-$PROJECT/bays}"
 export SECRETS_PATH BAYS_FOLDER
 
 readonly MAIN_SECRETS=(postgres_password airflow_db_password results_db_password history_db_password redis_password
-  fernet_key api_secret_key jwt_secret admin_password flower_password)
+  fernet_key api_secret_key jwt_secret admin_password flower_password metrics_token alerts_token grafana_password
+  grafana_secret_key)
 # The values of examples, which an attacker tries first.
 readonly KNOWN_DEFAULTS=" airflow admin administrator postgres redis password secret changeme change-me default test yard "
 readonly SHORTEST_SECRET=20
@@ -149,6 +150,14 @@ choose_user() {
   export AIRFLOW_UID
 }
 
+# Where the programs of the monitoring keep what they know: monitoring_path ENV_FILE
+monitoring_path() {
+  local path
+  path="$(setting "$1" LOGS_PATH)"
+  [[ "$path" == /* ]] || path="$PROJECT/${path:-logs}"
+  echo "$path/monitoring"
+}
+
 make_folder() {
   mkdir -p "$1"
   [[ "$(id -u)" -ne 0 ]] || chown "$AIRFLOW_UID:0" "$1"
@@ -171,7 +180,7 @@ check_secret() {
 
 # What a bay's worker and its triggerer use: worker_secrets ROLE BAY
 worker_secrets() {
-  echo airflow_db_password results_db_password
+  echo airflow_db_password
   if [[ "$1" == observer ]]; then echo api_secret_key "redis_obs_$2"; else echo "redis_proc_$2"; fi
 }
 
@@ -192,7 +201,8 @@ make_secret() {
   echo "made $SECRETS_PATH/$1"
 }
 
-# On the main server: makes the missing secrets, except those of a database that exists already, and Redis's users.
+# On the main server: makes the missing secrets, except those of a database that exists already, and the workers' users
+# of Redis and PostgreSQL.
 # provide_main_secrets ENVIRONMENT
 provide_main_secrets() {
   local name bay also="" first=yes queues=() names=("${MAIN_SECRETS[@]}")
@@ -214,7 +224,8 @@ provide_main_secrets() {
   done
   check_secrets "${names[@]}"
   (umask 077 && "$PROJECT/deploy/redis-acl.sh" "$SECRETS_PATH" "${queues[@]}" >"$SECRETS_PATH/redis_acl")
-  [[ "$(id -u)" -ne 0 ]] || chown "$AIRFLOW_UID:0" "$SECRETS_PATH/redis_acl"
+  (umask 077 && for name in "${queues[@]}"; do echo "${name%%,*} $(cat "$SECRETS_PATH/redis_${name%%,*}")"; done >"$SECRETS_PATH/queue_logins")
+  [[ "$(id -u)" -ne 0 ]] || chown "$AIRFLOW_UID:0" "$SECRETS_PATH/redis_acl" "$SECRETS_PATH/queue_logins"
 }
 
 # On the main server: the deployment's own certificate authority, and a certificate for each server with every name by
@@ -334,6 +345,7 @@ compose_with() {
   options=(--project-directory "$PROJECT" --file "$PROJECT/docker-compose.yaml")
   [[ "$environment" == dev ]] || options+=(--file "$PROJECT/deploy/docker-compose.prod.yaml")
   options+=(--env-file "$file" --project-name "$name" --profile "$profile")
+  [[ "$profile" != main || "$(setting "$file" MONITORING)" != yes ]] || options+=(--profile monitoring)
   [[ "$profile" != observer || "$(setting "$file" SIMULATED_CAMERAS)" != yes ]] || options+=(--profile cameras)
   "${COMPOSE[@]}" "${options[@]}" "$@"
 }

@@ -59,7 +59,7 @@ def _odds(stack: Stack, gone: Forms, hours: float, count: int, model: Model) -> 
         return result
     before, latest = before.take(fit), latest.take(fit)
     time = np.array([hours])
-    own_shape = model.paired_shape(before, latest, moved=False)
+    own_shape = model.paired_shape(before, latest, moved=False) + model.alike_off(before, latest)
     stays = float(model.stands(time)[0]) + model.place(before, latest) + own_shape
     leaves, moves, arrives = (float(of(time)[0]) for of in (model.leaves, model.moves, model.comes))
     # Nothing else can be likelier than this. Most blocks stand, and are not looked into any further.

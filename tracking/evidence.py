@@ -15,15 +15,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tracking.forms import HEIGHT, LONG, SHORT, TENTHS, Forms, X, Y, tenth_of
-from tracking.model import CHANGES_PER_HOUR, RUN_PRIOR
+from tracking.model import CHANGES_PER_HOUR, RUN_PRIOR, SHIFT_HOURS
 from tracking.parameters import TrackerParameters
 from tracking.types import Rates, Streak, Track
 
+WORK, REST = "work", "rest"  # readings of the equipment at a block
 _PRIOR = 50  # sightings that the rates of the very beginning stand for
 _MOST = 1500  # sightings that count at most: two days of a dozen slots' worth of two dozen blocks
 _SLOTS = 36  # that the mean of false detections remembers
+_CERTAIN_HOURS = 0.5  # that it takes in the mean until a lift is certain
 _BLOCK_HOURS, _HOURS = 1500.0, 60.0  # that the rates of lifts remember
-_WORK_DOUBT = 5e-4  # chance of a run of wrong readings of equipment below which it is believed
+_WORK_HOURS = 2.0  # in the mean, that equipment stays at a block, or away from it
+_WORK_CERTAIN = 0.98  # probability from which on it is believed to have come or gone: what is false comes twice
+_GAP_HOURS, _FEWEST_STAGES = 1.0, 2  # between two sightings, from which on they are no slots in a row; see there
 _FAR = 9.0  # squared deviations that a single measurement counts for at most: outliers teach nothing
 _OTHER_STAGES = 2  # over which misreadings spread, at the least
 _SHARE = (0.005, 0.5)
@@ -57,8 +61,15 @@ class Lesson:
     hours: float
 
 
-def stage_readings(rates: Rates, parameters: TrackerParameters) -> int:
-    """Readings of another stage, less those of the believed one, that make a change."""
+def stage_readings(rates: Rates, parameters: TrackerParameters, hours: float) -> int:
+    """Readings of another stage, less those of the believed one, that make a change within so many hours.
+
+    After a closure a change is nothing unlikely, and there are fewer occasions to be wrong.
+    """
+    if hours > _GAP_HOURS:
+        misread = _clipped(rates.misread, _SHARE)
+        odds = _odds(-math.expm1(-CHANGES_PER_HOUR * hours)) / _odds(parameters.certain)
+        return max(_FEWEST_STAGES, _readings(odds, (1 - misread) / (misread / _OTHER_STAGES)))
     return max(parameters.reading_slots, _run(rates.misread / _OTHER_STAGES, parameters))
 
 
@@ -76,16 +87,39 @@ def many_misread(rates: Rates, parameters: TrackerParameters) -> bool:
     return _run(rates.misread, parameters) > parameters.confirm_slots
 
 
-def work_readings(rates: Rates, parameters: TrackerParameters, *, working: bool) -> int:
-    """Readings of equipment, or of none where a block is worked on, less those against it, that make a change."""
-    wrong = _clipped(rates.overlooked if working else rates.imagined, _SHARE)
-    return max(parameters.work_slots, math.ceil(math.log(_WORK_DOUBT) / math.log(wrong)))
+def work_readings(rates: Rates, parameters: TrackerParameters, *, working: bool, hours: float) -> int:
+    """Readings of equipment, or of none where a block is worked on, less those against it, that make a change.
+
+    By Bayes' rule: a change within so many hours against so many wrong readings.
+    """
+    overlooked, imagined = _clipped(rates.overlooked, _SHARE), _clipped(rates.imagined, _SHARE)
+    likelier = (1 - imagined) / overlooked if working else (1 - overlooked) / imagined
+    odds = _odds(-math.expm1(-hours / _WORK_HOURS)) / _odds(_WORK_CERTAIN)
+    return max(parameters.work_slots, _readings(odds, likelier))
+
+
+def _readings(odds: float, likelier: float) -> int:
+    """How many, each so much likelier, make odds of 1."""
+    return max(1, math.ceil(-math.log(odds) / math.log(max(likelier, 1.1))))
+
+
+def _odds(chance: float) -> float:
+    return max(chance, 1e-6) / max(1 - chance, 1e-6)
 
 
 def vote(
-    streaks: Sequence[Streak], believed: str | None, value: str | None, weight: float, slot: datetime
+    streaks: Sequence[Streak],
+    believed: str | None,
+    value: str | None,
+    weight: float,
+    slot: datetime,
+    *,
+    after: datetime | None = None,
 ) -> tuple[Streak, ...]:
-    """The readings against what is believed, after one more; None says nothing and ends nothing."""
+    """The readings against what is believed, after one more; None says nothing and ends nothing.
+
+    `after` is the latest slot before this one in which the block was seen.
+    """
     if value is None:
         return tuple(streaks)
     if value == believed:
@@ -94,10 +128,21 @@ def vote(
             for streak in streaks
             if streak.count > 1
         )
-    own = next((streak for streak in streaks if streak.value == value), Streak(value, 0, 0.0, slot))
+    own = next((streak for streak in streaks if streak.value == value), Streak(value, 0, 0.0, slot, after))
     others = [streak for streak in streaks if streak.value != value]
     voted = replace(own, count=own.count + 1, weight=own.weight + weight)
     return tuple(sorted([*others, voted], key=lambda streak: streak.value))
+
+
+def without(streaks: Sequence[Streak], since: datetime, values: Sequence[str | None]) -> tuple[Streak, ...]:
+    """The readings against what is believed, but for those values, which were read from that slot on."""
+    kept = [replace(streak, count=streak.count - values.count(streak.value)) for streak in streaks]
+    return tuple(streak for streak in kept if streak.since < since and streak.count > 0)
+
+
+def reading(working: bool | None) -> str | None:
+    """What was read of the equipment at a block."""
+    return None if working is None else WORK if working else REST
 
 
 def strongest(streaks: Sequence[Streak], count: int, weight: float = 0.0) -> Streak | None:
@@ -112,6 +157,8 @@ def learned(rates: Rates, lesson: Lesson) -> Rates:
     long = [misses for misses in runs if misses > 1]
     seen = sum(track.hits for track in lesson.given_up)
     run_slots = sum(long) - len(long)
+    awaited = rates.lifts_awaited + rates.leave_per_hour * lesson.block_hours + rates.come_per_hour * lesson.hours
+    still, fades = math.exp(-lesson.hours / _CERTAIN_HOURS), math.exp(-lesson.hours / SHIFT_HOURS)
     return replace(
         rates,
         missed=_mean(rates.missed, rates.observed, len(runs), found),
@@ -129,6 +176,9 @@ def learned(rates: Rates, lesson: Lesson) -> Rates:
             + (lesson.left - rates.leave_per_hour * lesson.block_hours) / (_BLOCK_HOURS + lesson.block_hours),
             (0.01, 2.0),
         ),
+        lifts=(rates.lifts + lesson.left + lesson.came) * fades,
+        lifts_expected=(rates.lifts_expected + awaited * (1 - still)) * fades,
+        lifts_awaited=awaited * still,
         come_per_hour=_clipped(
             rates.come_per_hour + (lesson.came - rates.come_per_hour * lesson.hours) / (_HOURS + lesson.hours),
             (0.2, 60.0),

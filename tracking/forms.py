@@ -36,12 +36,17 @@ _RESTORED_COUNT = 24
 
 @dataclass(frozen=True, eq=False)
 class Forms:
-    """Means of measurements: (n, 6) `values`, and (n,) how many stand behind place and shape, and their claimed std."""
+    """Means of measurements: (n, 6) `values`, and (n,) how many stand behind place and shape, and their claimed std.
+
+    `low`, `high`: (n, 3) the least and the greatest of sides and height among them; what is settled counts as one.
+    """
 
     values: Floats
     count: Floats
     shape_count: Floats
     std_m: Floats
+    low: Floats
+    high: Floats
 
     def __len__(self) -> int:
         return len(self.values)
@@ -49,7 +54,10 @@ class Forms:
     def take(self, rows: Sequence[int] | NDArray[np.int64]) -> "Forms":
         """Those rows."""
         chosen = np.asarray(rows, dtype=int)
-        return Forms(self.values[chosen], self.count[chosen], self.shape_count[chosen], self.std_m[chosen])
+        return Forms(*(every[chosen] for every in self._all()))
+
+    def _all(self) -> tuple[Floats, ...]:
+        return self.values, self.count, self.shape_count, self.std_m, self.low, self.high
 
 
 def sightings_of(blocks: Sequence[FusedBlock], slot: datetime, parameters: TrackerParameters) -> list[Sighting]:
@@ -210,7 +218,10 @@ def _means(rows: Floats, weights: Floats) -> Forms:
     turn = (rows[..., YAW] - some[:, None] + np.pi / 2) % np.pi - np.pi / 2
     yaw = (some + (of_place * turn).sum(axis=1)) % np.pi
     std_m = np.where(count > 0, values[:, 6], 1.0)
-    return Forms(np.column_stack([values[:, :YAW], yaw]), count, shape_count, std_m)
+    some_of = (shape > 0)[..., None]
+    low = np.where(some_of, rows[..., SHAPE], np.inf).min(axis=1, initial=np.inf)
+    high = np.where(some_of, rows[..., SHAPE], -np.inf).max(axis=1, initial=-np.inf)
+    return Forms(np.column_stack([values[:, :YAW], yaw]), count, shape_count, std_m, low, high)
 
 
 def _measured(footprints: Sequence[Polygon]) -> Floats:

@@ -45,6 +45,7 @@ class Claim:
         alternatives: what else is possible: a track's id or one of these words, the likeliest first.
         track: the other track of a pair.
         initial: whether a new block most likely stood in the bay from the beginning, and was missed.
+        away: whether a block that was lifted was most likely out of the bay in between.
     """
 
     what: str
@@ -52,6 +53,7 @@ class Claim:
     alternatives: tuple[tuple[str, float], ...] = ()
     track: Track | None = None
     initial: bool = False
+    away: bool = False
 
     def said(self) -> dict[str, Any]:
         """What an event that rests on it says of it."""
@@ -69,6 +71,7 @@ class Hypotheses:
     alone_ends: Floats  # (ends, 2) log probabilities: exited, missed
     alone_begins: Floats  # (begins, 2): new, false
     initial: NDArray[np.bool_]
+    away: NDArray[np.bool_]  # (ends, begins)
 
     def of_begin(self, begin: Track) -> Claim:
         """What a tentative track is most likely."""
@@ -82,7 +85,8 @@ class Hypotheses:
             return Claim(what, float(options[what]), _others(options, what), initial=bool(self.initial[column]))
         chosen = self.ends[row]
         way = _WAYS[int(self.ways[row, column])]
-        return Claim(way, float(options[chosen.track_id]), _others(options, chosen.track_id), chosen)
+        away = bool(self.away[row, column])
+        return Claim(way, float(options[chosen.track_id]), _others(options, chosen.track_id), chosen, away=away)
 
     def as_new(self, begin: Track) -> Claim:
         """What is believed of a tentative track as a block of its own."""
@@ -153,7 +157,7 @@ def weigh(tracks: Sequence[Track], slot: datetime, began: datetime | None, model
     false = false + model.false_confidence(begins)
     alone_begins = np.column_stack([np.logaddexp(new, before), false]).reshape(-1, 2)
 
-    ways = _pairs(ends, begins, (known, seen), landing, slot=slot, model=model, same_place=same_place)
+    ways, away = _pairs(ends, begins, (known, seen), landing, slot=slot, model=model, same_place=same_place)
     for row, column in _passing_views(ends, begins):
         alone_begins[column, 1] = np.logaddexp(alone_begins[column, 1], ways[1, row, column])
         ways[1, row, column] = -np.inf
@@ -167,6 +171,7 @@ def weigh(tracks: Sequence[Track], slot: datetime, began: datetime | None, model
         alone_ends,
         alone_begins,
         before > new,
+        away,
     )
 
 
@@ -238,12 +243,15 @@ def _pairs(
     slot: datetime,
     same_place: NDArray[np.bool_],
     model: Model,
-) -> Floats:
-    """(3, ends, begins) log likelihood of each way in which an end goes on in a begin: stands, bad view, moves."""
+) -> tuple[Floats, NDArray[np.bool_]]:
+    """(3, ends, begins) log likelihood of each way in which an end goes on in a begin: stands, bad view, moves.
+
+    And (ends, begins) whether one that moves was most likely out of the bay in between.
+    """
     known, seen = forms
     ways = np.full((3, len(ends), len(begins)), -np.inf)
     if not ends or not begins:
-        return ways
+        return ways, np.zeros(ways.shape[1:], dtype=bool)
     hours = np.array([[model.hours(end.last_seen, begin.standing_since) for begin in begins] for end in ends])
     left = np.array([model.hours(end.last_seen, end.missed_since or slot) for end in ends])
     aloft = np.array([[float(end.misses - begin.hits - begin.misses) for begin in begins] for end in ends])
@@ -252,10 +260,11 @@ def _pairs(
     reads = model.reads(ends, begins)
     # What left the bay is back within the time in which the begin came, whenever it left.
     within = np.array([model.hours(begin.not_before, begin.standing_since) for begin in begins])
-    # It left before the first slot that missed it, or it was overlooked in those between, and left later.
-    later = np.where(aloft > 0, model.missed(np.maximum(aloft, 0).ravel()).reshape(aloft.shape), -np.inf)
-    moved = np.logaddexp(model.moves(left)[:, None] + model.aloft(aloft), later + model.moves(hours))
-    lifted = np.where(absent, model.returns(within)[None, :], moved)
+    gone = [end.missed_since or slot for end in ends]
+    absence = np.array([[model.hours(since, begin.standing_since) for begin in begins] for since in gone])
+    returns = model.returns(absence, within[None, :])
+    lifted, away = _lifted(left, hours, aloft, returns, model)
+    lifted = np.where(absent, returns, lifted)
     ways[2] = lifted + landing[None, :] + model.shape(known, seen, moved=True) + reads
     rows, columns = np.nonzero(same_place & apart)
     pairs = known.take(rows), seen.take(columns)
@@ -272,7 +281,24 @@ def _pairs(
     ]
     badly = stays + _BADLY_PLACED + model.bad_view(seen_slots(begins)[columns]) + model.same_height(*pairs)
     ways[1, rows, columns] = np.where(np.array(partly, dtype=bool), badly, -np.inf)
-    return np.where(apart[None], ways, -np.inf)
+    return np.where(apart[None], ways, -np.inf), away
+
+
+def _lifted(
+    left: Floats, hours: Floats, slots: Floats, returns: Floats, model: Model
+) -> tuple[Floats, NDArray[np.bool_]]:
+    """(ends, begins) log probability of a lift from place to place, and whether the block was likely out of the bay.
+
+    It left before the first slot that missed it, and hung in the crane in the slots between, or was out of the bay in
+    these; or it was overlooked in them, and was lifted in the last one.
+    """
+    between = np.maximum(slots, 0.0)
+    hung = model.moves(left)[:, None] + model.aloft(between)
+    out = np.where(between > 0, model.exits(left)[:, None] + returns, -np.inf)
+    missed = model.missed(between.ravel()).reshape(between.shape)
+    later = np.where(between > 0, missed + model.moves(hours / (between + 1)), -np.inf)
+    away = (model.aloft(between) == model.aloft(np.array(np.inf))) & (np.logaddexp(hung, out) > later)
+    return np.logaddexp(np.logaddexp(hung, out), later), away
 
 
 def _is_part(first: Polygon, second: Polygon) -> bool:

@@ -1,15 +1,16 @@
 """Two tracks that turn out to be one block, several that become one, and one that becomes several."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
+from tracking.evidence import reading, vote
 from tracking.forms import joined_form, known_forms
 from tracking.matching import cover
 from tracking.model import Model
 from tracking.outline import Outline
 from tracking.parameters import TrackerParameters
-from tracking.types import Shape, Streak, Track, TrackStatus
+from tracking.types import Shape, Sighting, Streak, Track, TrackStatus
 
 _SIGMAS = 3.0  # by which the plan of a block may be measured otherwise with another upon it
 
@@ -29,14 +30,16 @@ def joined(
     A bad view changes neither its outline nor its form.
     """
     stage, streaks = before.stage or after.stage, after.stage_streaks
-    if after.stage is not None and after.stage != stage:
-        earlier = next((streak for streak in before.stage_streaks if streak.value == after.stage), None)
-        count, since = (earlier.count, earlier.since) if earlier else (0, after.standing_since)
-        count += after.stage_readings
-        streaks = (Streak(after.stage, count, float(count), since),)
-    work = after.work_streaks
-    if after.working is not None and before.working not in (None, after.working):
-        work = (Streak("work" if after.working else "rest", after.hits, float(after.hits), after.standing_since),)
+    working, work = before.working if before.working is not None else after.working, after.work_streaks
+    if after.hits <= len(after.recent) and not reshaped:
+        streaks = _voted(before, after, before.stage_streaks, stage, lambda one: one.stage)
+        work = _voted(before, after, before.work_streaks, reading(working), lambda one: reading(one.working))
+    elif after.stage is not None and after.stage != stage:
+        readings = after.stage_readings
+        streaks = (Streak(after.stage, readings, float(readings), after.standing_since, before.last_seen),)
+    if after.hits > len(after.recent) and after.working is not None and after.working != working:
+        value = reading(after.working) or ""
+        work = (Streak(value, after.hits, float(after.hits), after.standing_since, before.last_seen),)
     form, recent = (
         (after.form, after.recent) if reshaped else joined_form(before, after, parameters, moved=not same_place)
     )
@@ -48,7 +51,7 @@ def joined(
         stage=stage,
         stage_streaks=streaks,
         stage_readings=max(before.stage_readings, after.stage_readings),
-        working=after.working if before.working is None else before.working,
+        working=working,
         work_streaks=work,
         first_seen=before.first_seen,
         hits=before.hits + after.hits,
@@ -70,6 +73,21 @@ def joined(
             recent=before.recent,
         )
     return track
+
+
+def _voted(
+    before: Track,
+    after: Track,
+    streaks: tuple[Streak, ...],
+    believed: str | None,
+    value: Callable[[Sighting], str | None],
+) -> tuple[Streak, ...]:
+    """What speaks against what was believed of `before`, with every sighting of `after`."""
+    last = before.last_seen
+    for one in after.recent:
+        streaks = vote(streaks, believed, value(one), float(one.stage_confidence) or 1.0, one.slot, after=last)
+        last = one.slot
+    return streaks
 
 
 def places_of(before: Track, after: Track) -> dict[str, str | None]:

@@ -30,7 +30,8 @@ Floats = NDArray[np.float64]
 
 _TAIL = 6.0  # degrees of freedom of Student's t
 _NORM = math.lgamma((_TAIL + 1) / 2) - math.lgamma(_TAIL / 2) - 0.5 * math.log(_TAIL * math.pi)
-_ALIKE_M = 0.25  # standard deviation by which several sightings of a side or a height are wrong alike
+_ALIKE_M = 0.03  # standard deviation by which all sightings of a side or a height are wrong alike
+_MOST_ALIKE = 4.0  # sightings that count, of those that are off alike: one cause may last
 _SIZES_M3 = 560.0  # range of long side x short side x height over which unknown blocks are spread
 _JIG_STD_M, _SPOT_STD_M = 0.25, 1.5  # how exactly a block is set down where another has left
 _LIKE_OTHERS = 0.7  # share of the unknown blocks that are of a size that is usual in the bay
@@ -40,10 +41,13 @@ _LEAST_STAND = 0.05  # a block may stand through any closure
 _ADVANCES = 0.2  # of the blocks that are lifted, those that are seen at a later stage afterwards
 CHANGES_PER_HOUR = 0.04  # share of the blocks that stand which reach their next stage within an hour
 _OTHER_STAGES = 3  # over which misreadings spread
+SHIFT_HOURS = 2.0  # for which a bay stays as busy as it is
+_SHIFT_LIFTS = 2.0  # that the mean of day and night stands for; blocks are lifted in shifts, hardly at night
 RUN_PRIOR = 6.0  # slots that what is known of runs at the very beginning stands for
 _UNKNOWN = 4.0  # sightings that what is known of confidences at the very beginning stands for
 _AS_HIGH, _HEIGHTS_M = 0.8, 8.0  # share of the bad views that show the block's height; range of the heights of others
 _ALOFT, _AWAY = 0.2, 0.006  # share of the lifts that show a block at neither place for a slot more, and the least
+_RETURN_HOURS = 6.0  # in which half of the blocks that come back are back
 _MOVES = 0.6  # of the blocks that leave their place, those that go to another one of the bay
 
 
@@ -69,9 +73,19 @@ class Model:
 
     # -- what a block does ---------------------------------------------------------------
 
+    def busy_hours(self, hours: Floats) -> Floats:
+        """Hours of a bay as busy as the mean of day and night that bring as much as the latest so many hours.
+
+        How busy it is has a gamma distribution about 1, narrowed by the lifts of late (a doubly stochastic Poisson
+        process, Cox 1955); it goes back to 1 over `SHIFT_HOURS`, so that a night or a closure counts as itself.
+        """
+        busy = (_SHIFT_LIFTS + self.rates.lifts) / (_SHIFT_LIFTS + self.rates.lifts_expected)
+        return np.asarray(hours - (busy - 1) * SHIFT_HOURS * np.expm1(-np.maximum(hours, 0.0) / SHIFT_HOURS))
+
     def stands(self, hours: Floats) -> Floats:
         """Log probability that a block is still at its place after so long."""
-        return np.asarray(np.log(np.maximum(np.exp(-self.rates.leave_per_hour * hours), _LEAST_STAND)))
+        expected = self.rates.leave_per_hour * self.busy_hours(hours)
+        return np.asarray(np.log(np.maximum(np.exp(-expected), _LEAST_STAND)))
 
     def leaves(self, hours: Floats) -> Floats:
         """Log probability that it is not."""
@@ -90,13 +104,19 @@ class Model:
         """Log probability that it has left the bay."""
         return self.leaves(hours) + math.log(1 - _MOVES)
 
-    def returns(self, hours: Floats) -> Floats:
-        """Log probability that a block that left the bay is back within so long."""
-        return np.asarray(np.log(-np.expm1(-self.parameters.return_per_hour * np.maximum(hours, 1e-3))))
+    def returns(self, away: Floats, within: Floats) -> Floats:
+        """Log probability that a block comes back so many hours after it left the bay, within the last of these.
+
+        Turned over or painted, blocks come back within hours; one that is long gone hardly does (a Pareto tail).
+        """
+        away = np.maximum(away, within) + 1e-3
+        before = away - np.maximum(within, 1e-3)
+        share = min(1.0, _RETURN_HOURS * self.parameters.return_per_hour)
+        return np.asarray(np.log(share * (_still_away(before) - _still_away(away))))
 
     def comes(self, hours: Floats) -> Floats:
         """Log of the expected number of blocks that come to the bay within so long."""
-        return np.asarray(np.log(self.rates.come_per_hour * np.maximum(hours, 1e-3)))
+        return np.asarray(np.log(self.rates.come_per_hour * self.busy_hours(np.maximum(hours, 1e-3))))
 
     # -- what cameras do -----------------------------------------------------------------
 
@@ -146,11 +166,13 @@ class Model:
     def alike_off(self, known: Forms, seen: Forms) -> Floats:
         """(n,) log of how much less likely deviations that recur are than `paired_shape` says; pairs in order.
 
-        A single sighting may be far off. Two and more are not, alike.
+        That holds a mean, whose tail is of a single sighting that is far off. Where even the nearest ones of both are,
+        each counts.
         """
-        apart = seen.values[:, SHAPE] - known.values[:, SHAPE]
-        recur = np.minimum(known.shape_count, seen.shape_count) > 1
-        return np.asarray(-(apart**2).sum(axis=-1) / (2 * _ALIKE_M**2) * recur)
+        least = np.maximum(np.maximum(seen.low - known.high, known.low - seen.high), 0.0)
+        spread = self._scatter() ** 2 * (1 + 1 / known.shape_count[:, None]) + _ALIKE_M**2
+        again = np.clip(np.minimum(known.shape_count, seen.shape_count), 1.0, _MOST_ALIKE) - 1
+        return np.asarray(-again * (_TAIL + 1) / 2 * np.log1p(least**2 / (_TAIL * spread)).sum(axis=-1))
 
     def likeliest_shape(self, seen: Forms) -> Floats:
         """(n,) the log density of the same that no known block, moved or not, can exceed."""
@@ -240,7 +262,7 @@ class Model:
         wrong, misread = self.parameters.class_misread, self.rates.misread
         same_class = _equal([t.class_name for t in known], [t.class_name for t in seen])
         of_class = np.where(same_class, math.log(3 * (1 - wrong)), math.log(1.5 * wrong))
-        step = _steps([t.stage for t in known], [t.stage for t in seen], self.parameters.stages)
+        step = _steps([_most_read(t) for t in known], [_most_read(t) for t in seen], self.parameters.stages)
         readings = np.array([[min(2.0, max(1.0, float(t.stage_readings))) for t in seen]])
         on: Floats | float = _ADVANCES
         if stood_hours is not None:
@@ -249,6 +271,11 @@ class Model:
         ahead, back, same = np.log(4 * (on / 2 + erred)), np.log(4 * erred), np.log(4 * (1 - on - misread))
         of_stage = np.select([np.isnan(step), step == 0, step > 0], [np.zeros_like(step), same + 0 * step, ahead], back)
         return np.asarray(of_class + of_stage)
+
+
+def _still_away(hours: Floats) -> Floats:
+    """Of the blocks that come back, the share that has not yet."""
+    return np.asarray(1 / (1 + hours / _RETURN_HOURS))
 
 
 def _goes_on(share: float, known: float, slots: Floats) -> Floats:
@@ -260,6 +287,12 @@ def _goes_on(share: float, known: float, slots: Floats) -> Floats:
     known += RUN_PRIOR
     on, more = share * known, np.maximum(slots, 0.0)
     return np.asarray(gammaln(on + more) - gammaln(on) - gammaln(known + more) + gammaln(known))
+
+
+def _most_read(track: Track) -> str | None:
+    """The stage that a block was read at most often of late, which is not believed yet where the first was misread."""
+    other = max(track.stage_streaks, key=lambda streak: streak.count, default=None)
+    return other.value if other is not None and other.count > track.stage_readings else track.stage
 
 
 def _equal(first: Sequence[str], second: Sequence[str]) -> NDArray[np.bool_]:

@@ -61,7 +61,6 @@ from tracking.types import (
     changed,
 )
 
-_WORK, _REST = "work", "rest"  # readings of the equipment at a block
 _RATHER = 0.6  # probability of an identity below which it is not taken, though it is the likeliest
 _DISPLACED = 4  # misses that another sighting on the floor of a tentative track counts for
 
@@ -79,6 +78,10 @@ class _Slot:
     came: int = 0
     found: list[Track] = field(default_factory=list)  # tracks before the slot that it showed at their place
     false: list[Track] = field(default_factory=list)  # tracks that turned out to be false detections
+
+    def hours_before(self, streak: Streak) -> float:
+        """Time within which what is read otherwise since must have changed."""
+        return self.model.hours(streak.after or streak.since, streak.since)
 
     def report(self, kind: EventKind, track: Track, time: datetime, **details: Any) -> None:
         captured_at = self.model.captures.of(time)
@@ -240,8 +243,15 @@ class Tracker:
             stage=stage,
             class_streaks=evidence.vote(track.class_streaks, track.class_name, block.class_name, 1.0, time),
             area_streaks=evidence.vote(track.area_streaks, track.area, area, 1.0, time),
-            stage_streaks=evidence.vote(track.stage_streaks, stage, block.stage, weight, time),
-            work_streaks=evidence.vote(track.work_streaks, _reading(working), _reading(block.working), 1.0, time),
+            stage_streaks=evidence.vote(track.stage_streaks, stage, block.stage, weight, time, after=track.last_seen),
+            work_streaks=evidence.vote(
+                track.work_streaks,
+                evidence.reading(working),
+                evidence.reading(block.working),
+                1.0,
+                time,
+                after=track.last_seen,
+            ),
             working=working,
             stage_readings=track.stage_readings + int(block.stage is not None and block.stage == stage),
             confidence=float(block.confidence),
@@ -283,6 +293,10 @@ class Tracker:
             misses=track.misses + count,
             missed_since=since,
             status=track.status if track.status is TrackStatus.TENTATIVE else TrackStatus.MISSED,
+            stage_streaks=evidence.without(track.stage_streaks, since, [one.stage for one in doubtful[:-1]]),
+            work_streaks=evidence.without(
+                track.work_streaks, since, [evidence.reading(one.working) for one in doubtful[:-1]]
+            ),
         )
         after = self._start(block, doubtful[-1], slot, number)
         stage = evidence.majority(one.stage for one in doubtful)
@@ -436,6 +450,14 @@ class Tracker:
                 slot.found.append(changed(before, misses=before.misses - begin.hits))
                 after[before.track_id] = self._as_if_it_stood(track, before)
                 slot.report(kind, track, before.missed_since or slot.time, to_area=track.area, **said)
+        elif claim.away and claim.what == "moves" and self._has_moved(before, begin):
+            slot.left += 1
+            slot.came += 1
+            gone = before.missed_since or begin.standing_since
+            slot.report(EventKind.EXITED, before, gone, from_area=before.area, from_stage=before.stage, **said)
+            said["after"] = begin.not_before
+            came = {"to_area": track.area, "to_stage": track.stage}
+            slot.report(EventKind.APPEARED, track, begin.standing_since, **came, **said)
         elif not same_place and claim.what != "bad view" and self._has_moved(before, begin):
             slot.left += 1
             via = stopover(begin, before, list(after.values()), slot.model)
@@ -573,16 +595,18 @@ class Tracker:
 
     def _with_believed_stage(self, track: Track, slot: _Slot) -> Track:
         rates = slot.model.rates
-        needed = evidence.stage_readings(rates, self.parameters)
         proven = track.stage_readings >= self.parameters.confirm_slots
+        streak = evidence.strongest(track.stage_streaks, 1, self.parameters.reading_weight)
+        if streak is None:
+            return track
+        needed = evidence.stage_readings(rates, self.parameters, slot.hours_before(streak))
         if not proven:
             needed += self.parameters.confirm_slots
-        streak = evidence.strongest(track.stage_streaks, needed, self.parameters.reading_weight)
-        if streak is None:
+        if streak.count < needed:
             return track
         order = self.parameters.stages
         back = track.stage in order and streak.value in order and order.index(streak.value) < order.index(track.stage)
-        if back and streak.count < 2 * needed:
+        if back and proven and streak.count < 2 * needed:
             return track  # blocks go on, never back: it takes more to see that the believed one was wrong
         # What was read but once may have been a misreading to begin with: nothing has changed then.
         if not back and (proven or not evidence.many_misread(rates, self.parameters)):
@@ -612,11 +636,14 @@ class Tracker:
         )
 
     def _with_believed_work(self, track: Track, slot: _Slot) -> Track:
-        needed = evidence.work_readings(slot.model.rates, self.parameters, working=bool(track.working))
-        streak = evidence.strongest(track.work_streaks, needed)
+        streak = evidence.strongest(track.work_streaks, 1)
         if streak is None:
             return track
-        working = streak.value == _WORK
+        hours = slot.hours_before(streak)
+        needed = evidence.work_readings(slot.model.rates, self.parameters, working=bool(track.working), hours=hours)
+        if streak.count < needed:
+            return track
+        working = streak.value == evidence.WORK
         kind = EventKind.WORK_STARTED if working else EventKind.WORK_STOPPED
         slot.report(kind, track, streak.since, **places_of(track, track))
         return changed(track, working=working, work_streaks=())
@@ -767,7 +794,3 @@ def _by_id(track: Track) -> str:
 
 def _outlined(track: Track, outline: Outline) -> Track:
     return changed(track, footprint=outline.footprint, height_m=outline.height_m, position_std_m=float(outline.std_m))
-
-
-def _reading(working: bool | None) -> str | None:
-    return None if working is None else _WORK if working else _REST

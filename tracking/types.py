@@ -75,12 +75,14 @@ class Streak:
         count: readings of it, less those of the believed value; at least 1.
         weight: sum of their confidences, likewise.
         since: slot of the first of them (aware, UTC).
+        after: the latest slot before it in which the block was seen; None where that is not known.
     """
 
     value: str
     count: int
     weight: float
     since: datetime
+    after: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -169,6 +171,9 @@ class Rates:
         claim: true variance of a centre over the claimed one.
         leave_per_hour: share of the blocks that leave their place within an hour.
         come_per_hour: blocks that come to the bay within an hour.
+        lifts, lifts_expected: blocks that left their place or came of late, and as many as those two rates expect;
+            what lies `tracking.model.SHIFT_HOURS` back counts for a third.
+        lifts_awaited: as many as they expect of the latest slots, of which most lifts are not certain yet.
         observed: sightings behind the rates, as far as they count.
         false_slots: sightings of false detections after the first that `false_again` was learned from, likewise.
         block_confidences, false_confidences: sightings of blocks and of false detections by the tenth that their
@@ -188,6 +193,9 @@ class Rates:
     claim: float = 1.5
     leave_per_hour: float = 0.06
     come_per_hour: float = 0.8
+    lifts: float = 0.0
+    lifts_expected: float = 0.0
+    lifts_awaited: float = 0.0
     observed: int = 0
     runs: float = 0.0
     run_slots: float = 0.0

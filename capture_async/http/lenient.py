@@ -1,82 +1,155 @@
-"""HTTP/1 as some firmwares speak it: one request per connection, read as far as it can be.
+"""HTTP/1 as some firmwares speak it, read as far as it can be.
 
 aiohttp rightly refuses a header line without a name, a length counted in characters, or a
-header that is no UTF-8. A camera that sends these has a frame all the same. Only
-cameras at which aiohttp has failed are asked this way.
+header that is no UTF-8. A camera that sends these has a frame all the same. Asked this way are
+cameras at which aiohttp has failed, over a new connection each time, and all cameras in the first
+capture of a process, which need not wait for aiohttp to be imported.
 """
 
 import asyncio
 import re
 import ssl
-from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import TypeAlias
 
 from multidict import CIMultiDict
 
 from capture_async.errors import CameraError
 from capture_async.http.reply import Body, Reply
+from capture_async.http.request import Address, NoConnectionError, Request
 from capture_async.types import FailureReason
 
 _BLOCK = 64 * 1024
 _MAX_HEAD = 64 * 1024
 _MAX_CHUNK_LINE = 1024
 _IDLE_S = 0.5
-_STATUS_LINE = re.compile(rb"\s*(?:HTTP|ICY|RTSP)\S*[ \t]+(\d{3})(?!\d)")
+# A connection that carries no request for so long is closed, as aiohttp does.
+_KEPT_S = 15.0
+_STATUS_LINE = re.compile(rb"(?i)(?:\xef\xbb\xbf)?\s*(?:HTTP|ICY|RTSP)\S*[ \t]+(\d{3})(?!\d)")
 _HEADER = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+)[ \t]*:[ \t]*(.*)")
 _HEAD_END = re.compile(rb"\r?\n\r?\n")
+_MAY_BE_KEPT = b"HTTP/1.1"
 _WITHOUT_BODY = frozenset({101, 204, 205, 304})
-_CONTINUE = 100
+_SWITCHING = 101
+# Informational answers, which another one follows.
+_INTERIM = frozenset(range(100, 200)) - {_SWITCHING}
+_LONGEST_LENGTH = 16
 _SOI = b"\xff\xd8"
 _TLS_RECORDS = (b"\x15\x03", b"\x16\x03")
 _SHOWN = 24
 
 
-@dataclass(frozen=True, slots=True)
-class Address:
-    """Where a request goes; `tls` is the context of an `https` camera."""
+class LenientTransport:
+    """Sends over connections of its own; one is kept for the next request where both sides want that."""
 
-    host: str
-    port: int
-    tls: ssl.SSLContext | None = None
+    def __init__(self) -> None:
+        self._idle: dict[_Key, list[_Connection]] = {}
 
-    def __str__(self) -> str:
-        return f"{self.host}:{self.port}"
+    async def send(self, request: Request) -> Reply:
+        """See `Transport.send`."""
+        connection, is_kept = (self._kept(request), True) if request.keep else (None, False)
+        if connection is None:
+            connection, is_kept = await _connected(request), False
+        try:
+            connection.writer.write(_written(request))
+            reply = await _reply(connection.reader, request, is_kept=is_kept)
+        except BaseException:
+            connection.close()
+            raise
+        if reply.at_end and request.keep:
+            self._keep(request, connection)
+        else:
+            # At once: what is still under way is of no use, and a camera allows few connections.
+            connection.close()
+        return reply
+
+    async def close(self) -> None:
+        """See `Transport.close`."""
+        for connections in self._idle.values():
+            for connection in connections:
+                connection.close()
+        self._idle.clear()
+
+    def _kept(self, request: Request) -> "_Connection | None":
+        connections = self._idle.get(_key(request), [])
+        while connections:
+            connection = connections.pop()
+            if not connection.has_ended:
+                connection.is_used()
+                return connection
+            connection.close()
+        return None
+
+    def _keep(self, request: Request, connection: "_Connection") -> None:
+        connections = self._idle.setdefault(_key(request), [])
+        connections.append(connection)
+
+        def end() -> None:
+            connections.remove(connection)
+            connection.close()
+
+        connection.timer = asyncio.get_running_loop().call_later(_KEPT_S, end)
 
 
-async def request_leniently(
-    address: Address,
-    method: str,
-    target: str,
-    headers: Mapping[str, str],
-    body: bytes | None,
-    *,
-    max_bytes: int,
-) -> Reply:
-    """Send one request and read what comes. Has no timeout: the caller sets one.
+_Key: TypeAlias = tuple[str, int, ssl.SSLContext | None]
 
-    Args:
-        address: of the camera.
-        method, target: as they are sent.
-        headers: those besides Host, Connection and Content-Length.
-        body: what to send.
-        max_bytes: a larger answer is not read on.
 
-    Raises:
-        CameraError: a faulty reply, which says how; too large; unreachable: it speaks TLS.
-        OSError: of the socket.
-    """
-    reader, writer = await asyncio.open_connection(address.host, address.port, ssl=address.tls, limit=_BLOCK)
+def _key(request: Request) -> _Key:
+    return request.address.host, request.address.port, request.address.tls
+
+
+@dataclass(slots=True, eq=False)
+class _Connection:
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+    timer: asyncio.TimerHandle | None = None
+
+    @property
+    def has_ended(self) -> bool:
+        return self.reader.at_eof() or self.reader.exception() is not None or self.writer.transport.is_closing()
+
+    def is_used(self) -> None:
+        if self.timer is not None:
+            self.timer.cancel()
+            self.timer = None
+
+    def close(self) -> None:
+        self.is_used()
+        self.writer.transport.abort()
+
+
+async def _connected(request: Request) -> _Connection:
+    address = request.address
     try:
-        writer.write(_request(address, method, target, headers, body))
-        return await read_reply(reader, address, max_bytes=max_bytes, first_part=method == "GET")
-    finally:
-        # At once: what is still under way is of no use, and a camera allows few connections.
-        writer.transport.abort()
+        async with asyncio.timeout(request.connect_s):
+            return _Connection(
+                *await asyncio.open_connection(address.host, address.port, ssl=address.tls, limit=_BLOCK)
+            )
+    except TimeoutError as error:
+        raise NoConnectionError from error
 
 
-async def read_reply(reader: asyncio.StreamReader, address: Address, *, max_bytes: int, first_part: bool) -> Reply:
+async def _reply(reader: asyncio.StreamReader, request: Request, *, is_kept: bool) -> Reply:
+    try:
+        return await read_reply(
+            reader,
+            request.address,
+            max_bytes=request.max_bytes,
+            first_part=request.method == "GET",
+            trust_length=request.keep,
+        )
+    except CameraError as error:
+        if is_kept and error.reason is FailureReason.FAULTY_REPLY:
+            # Perhaps the end of the answer before, whose length is counted wrongly.
+            raise ConnectionResetError from error
+        raise
+
+
+async def read_reply(
+    reader: asyncio.StreamReader, address: Address, *, max_bytes: int, first_part: bool, trust_length: bool = False
+) -> Reply:
     """What comes, as far as it can be read.
 
     Args:
@@ -84,30 +157,50 @@ async def read_reply(reader: asyncio.StreamReader, address: Address, *, max_byte
         address: of the camera, for errors.
         max_bytes: a larger answer is not read on.
         first_part: take the first part of a multipart answer.
+        trust_length: wait for nothing behind the announced length, though what came does not look whole.
 
     Raises:
-        CameraError: see `request_leniently`.
-        OSError: of the socket.
+        CameraError: a faulty reply, which says how; too large; unreachable: it speaks TLS.
+        OSError: of the socket, or of one that ends before an answer.
     """
     head, rest = await _read_head(reader, address)
     received_at = datetime.now(UTC)
     status, values = _parse_head(head, address)
-    collected = Body(str(address), values, max_bytes, first_part=first_part)
-    whole = True
-    if status not in _WITHOUT_BODY:
-        whole = await _read_body(reader, rest, values, collected)
-    return Reply(status, values, collected.content(), received_at, whole=whole)
+    collected = Body(address, status, values, max_bytes, first_part=first_part)
+    if status in _WITHOUT_BODY:
+        ending = _Ending(whole=True, at_end=status != _SWITCHING and not rest)
+    else:
+        ending = await _read_body(reader, rest, values, collected, trust_length=trust_length)
+    says_close = "close" in values.get("Connection", "").lower()
+    at_end = ending.at_end and head.startswith(_MAY_BE_KEPT) and not says_close
+    return Reply(status, values, collected.content(), received_at, whole=ending.whole, at_end=at_end)
 
 
-def _request(address: Address, method: str, target: str, headers: Mapping[str, str], body: bytes | None) -> bytes:
+@dataclass(frozen=True, slots=True)
+class _Ending:
+    """Whether a body came whole, and whether nothing came behind its announced end."""
+
+    whole: bool
+    at_end: bool = False
+
+
+def _written(request: Request) -> bytes:
+    address = request.address
     default = 80 if address.tls is None else 443
-    host = address.host if address.port == default else str(address)
-    fields = {"Host": host, "Connection": "close", **headers}
-    if body is not None:
-        fields["Content-Length"] = str(len(body))
-    lines = [f"{method} {target} HTTP/1.1", *(f"{name}: {value}" for name, value in fields.items()), "", ""]
+    fields = {"Host": address.host if address.port == default else str(address)}
+    if not request.keep:
+        fields["Connection"] = "close"
+    fields |= request.headers
+    if request.body is not None:
+        fields["Content-Length"] = str(len(request.body))
+    lines = [
+        f"{request.method} {request.target} HTTP/1.1",
+        *(f"{name}: {value}" for name, value in fields.items()),
+        "",
+        "",
+    ]
     # What a camera sent as Latin-1 in its challenge goes back as the same bytes.
-    return "\r\n".join(lines).encode("utf-8", "surrogateescape") + (body or b"")
+    return "\r\n".join(lines).encode("utf-8", "surrogateescape") + (request.body or b"")
 
 
 async def _read_head(reader: asyncio.StreamReader, address: Address) -> tuple[bytes, bytes]:
@@ -117,7 +210,7 @@ async def _read_head(reader: asyncio.StreamReader, address: Address) -> tuple[by
         end = _HEAD_END.search(data)
         if end is not None:
             status = _STATUS_LINE.match(data)
-            if status is None or int(status[1]) != _CONTINUE:
+            if status is None or int(status[1]) not in _INTERIM:
                 return data[: end.start()], data[end.end() :]
             data = data[end.end() :]
             continue
@@ -129,8 +222,8 @@ async def _read_head(reader: asyncio.StreamReader, address: Address) -> tuple[by
         if not piece:
             if data:
                 return data, b""
-            raise CameraError(FailureReason.UNREACHABLE, f"{address}: it closes the connection without an answer")
-        data += piece
+            raise ConnectionResetError
+        data = (data + piece).lstrip(b"\r\n")
 
 
 def _parse_head(head: bytes, address: Address) -> tuple[int, CIMultiDict[str]]:
@@ -149,33 +242,41 @@ def _parse_head(head: bytes, address: Address) -> tuple[int, CIMultiDict[str]]:
     return int(status[1]), headers
 
 
-async def _read_body(reader: asyncio.StreamReader, begun: bytes, headers: CIMultiDict[str], body: Body) -> bool:
-    """Read until the body's end; whether it came whole."""
+async def _read_body(
+    reader: asyncio.StreamReader, begun: bytes, headers: CIMultiDict[str], body: Body, *, trust_length: bool
+) -> _Ending:
     if "chunked" in headers.get("Transfer-Encoding", "").lower():
         return await _read_chunks(reader, begun, body)
-    text = headers.get("Content-Length", "").strip()
-    length = int(text) if text.isascii() and text.isdigit() and len(text) < 16 else None
+    length = _length(headers)
+    body.announce(length)
     size, piece = 0, begun
     while True:
         size += len(piece)
         if piece and body.push(piece):
-            return True
+            return _Ending(whole=True)
         announced = length is not None and size >= length
-        if announced and (body.looks_whole or not length):
-            return True
+        if announced and (trust_length or body.looks_whole or not length):
+            return _Ending(whole=True, at_end=size == length)
         try:
-            # What is announced is not trusted either way: it may be counted in characters.
+            # The length may be counted in characters.
             async with asyncio.timeout(_IDLE_S if announced or body.looks_whole else None):
                 piece = await reader.read(_BLOCK)
         except TimeoutError:
-            return True
+            return _Ending(whole=True)
         except (ConnectionError, ssl.SSLError):
-            return announced
+            return _Ending(whole=announced)
         if not piece:
-            return length is None or size >= length or body.looks_whole
+            return _Ending(whole=length is None or size >= length or body.looks_whole)
 
 
-async def _read_chunks(reader: asyncio.StreamReader, begun: bytes, body: Body) -> bool:
+def _length(headers: CIMultiDict[str]) -> int | None:
+    text = headers.get("Content-Length", "").strip()
+    if not (text.isascii() and text.isdigit()):
+        return None
+    return int(text) if len(text) < _LONGEST_LENGTH else 10**_LONGEST_LENGTH
+
+
+async def _read_chunks(reader: asyncio.StreamReader, begun: bytes, body: Body) -> _Ending:
     data = bytearray(begun)
 
     async def more() -> bool:
@@ -188,7 +289,7 @@ async def _read_chunks(reader: asyncio.StreamReader, begun: bytes, body: Body) -
     while True:
         while (end := data.find(b"\n")) < 0:
             if len(data) > _MAX_CHUNK_LINE or not await more():
-                return False
+                return _Ending(whole=False)
         line = bytes(data[:end]).partition(b";")[0].strip()
         del data[: end + 1]
         if not line:
@@ -196,17 +297,18 @@ async def _read_chunks(reader: asyncio.StreamReader, begun: bytes, body: Body) -
         try:
             left = int(line, 16)
         except ValueError:
-            return False
+            return _Ending(whole=False)
         if left <= 0:
-            return left == 0
+            # Trailers may follow: such a connection carries no other request.
+            return _Ending(whole=left == 0)
         while left:
             if not data and not await more():
-                return False
+                return _Ending(whole=False)
             piece = bytes(data[:left])
             del data[: len(piece)]
             left -= len(piece)
             if body.push(piece):
-                return True
+                return _Ending(whole=True)
 
 
 def _faulty(address: Address, what: str) -> CameraError:

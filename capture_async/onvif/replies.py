@@ -139,8 +139,8 @@ def read_profiles(response: Any) -> list[Profile]:
 
 
 def read_uri(response: Any) -> str | None:
-    """Of GetSnapshotUri and GetStreamUri."""
-    return _text(next(_named(response, "Uri"), None)) or None
+    """Of GetSnapshotUri and GetStreamUri. Some escape its `&` twice."""
+    return _text(next(_named(response, "Uri"), None)).replace("&amp;", "&") or None
 
 
 def _decoded(content_type: str, body: bytes) -> str:

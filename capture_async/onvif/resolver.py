@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
-from capture_async.addresses import encoded_target, target_of
+from capture_async.addresses import encoded_target, named_port, target_of
 from capture_async.credentials import Credentials
 from capture_async.errors import CameraError
 from capture_async.http.client import CameraHttp
@@ -346,16 +346,15 @@ class _Resolver:
         try:
             target = target_of(address)
             parts = urlsplit(address.strip())
-            named_host, named_port = parts.hostname, parts.port
         except ValueError as error:
             detail = f"{self.http}: its {what} is {error}"
             raise CameraError(FailureReason.NO_SNAPSHOT_SERVICE, detail) from error
-        self._warn_of_host(named_host, what)
-        own = self.http.port
-        if named_port is None or named_port == own or not named_port > 0 or parts.scheme.lower() != "http":
+        self._warn_of_host(parts.hostname, what)
+        own, port = self.http.port, named_port(address)
+        if port is None or port == own or parts.scheme.lower() != "http":
             return _Endpoint(target, (own,))
         # A camera knows the ports of its host; behind NAT it rarely knows those outside.
-        return _Endpoint(target, (named_port, own) if named_host == self.http.host else (own, named_port))
+        return _Endpoint(target, (port, own) if parts.hostname == self.http.host else (own, port))
 
     def _rtsp_endpoint(self, address: str, what: str) -> _Endpoint:
         try:

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import ClassVar
 
-import aiohttp
 from asyncio_throttle.throttler import Throttler
 
 from bay_observation.errors import ConfigError
@@ -20,9 +19,10 @@ from bays.provider_configs import LiveConfig, SnapshotConfig
 from capture_async.credentials import Credentials
 from capture_async.errors import CameraError, unexpected_error
 from capture_async.frames.jpeg import JpegHeader, check_frame
-from capture_async.http.client import CameraHttp, new_session
+from capture_async.http.client import CameraHttp
 from capture_async.http.reply import Reply
 from capture_async.http.tls import tls_context
+from capture_async.http.transports import Transports
 from capture_async.limits import Admission
 from capture_async.providers.camera_state import CameraConnection, CameraState, rtsp_port, state_of
 from capture_async.providers.provider import ImageProvider, Outcome
@@ -32,7 +32,7 @@ from capture_async.types import Attempt, CameraFailure, CapturedImage, FailureRe
 logger = logging.getLogger(__name__)
 
 SNAPSHOT_HEADERS = {"Accept": "image/jpeg, */*"}
-_OK = 200
+_OK, _SUCCESS = 200, range(200, 300)
 _LONGEST_PAGE = 64 * 1024
 _LARGE_FRAME = 2 * 1024 * 1024
 _SOI = b"\xff\xd8"
@@ -94,7 +94,7 @@ class LiveImageProvider(ImageProvider):
         self._tls = snapshots.tls
         self._tls_context: ssl.SSLContext | None = None
         self._tls_lock = asyncio.Lock()
-        self._session: aiohttp.ClientSession | None = None
+        self._transports = Transports()
         self._clients: dict[str, tuple[Camera, CameraHttp]] = {}
 
     async def get_images(self, reference_time: datetime, cameras: Sequence[Camera], bay_id: str) -> list[Outcome]:
@@ -121,9 +121,7 @@ class LiveImageProvider(ImageProvider):
     async def close(self) -> None:
         """Close every connection."""
         self._clients.clear()
-        if self._session is not None:
-            session, self._session = self._session, None
-            await session.close()
+        await self._transports.close()
 
     @abstractmethod
     async def _grab(self, camera: Camera, state: CameraState, attempts: Attempts) -> Frame:
@@ -243,10 +241,8 @@ class LiveImageProvider(ImageProvider):
         known = self._clients.get(camera.name)
         if known is not None and known[0] is camera:
             return known[1]
-        if self._session is None:
-            self._session = new_session()
         tls = await self._context() if camera.scheme == "https" else None
-        client = CameraHttp(self._session, camera, state.login.authenticator, self._timeout, tls)
+        client = CameraHttp(self._transports, camera, state.login.authenticator, self._timeout, tls)
         self._clients[camera.name] = (camera, client)
         return client
 
@@ -298,7 +294,7 @@ def frame_of(reply: Reply, where: object) -> Frame:
         if refusal is not None and reply.login_sent:
             detail = f"{where}: its answer {reply.status} says that {refusal.value}"
             raise CameraError(FailureReason.REFUSED_CREDENTIALS, detail, final=True, login_refused=True)
-    if reply.status != _OK:
+    if reply.status not in _SUCCESS or (reply.status != _OK and not reply.body.startswith(_SOI)):
         raise CameraError(FailureReason.NOT_AN_IMAGE, f"{where}: the snapshot is answered {reply.status}")
     return Frame(reply.body, reply.received_at)
 

@@ -271,10 +271,11 @@ def _pooled_service(bay: "BayConfig", cameras: Cameras) -> "AbstractAsyncContext
 
 
 async def _warm_up() -> None:
-    """What `pooled_service` does before a process's first capture."""
-    from capture_async.service_pool import warm_up
+    """What a process has done before its second capture."""
+    from capture_async.service_pool import load_the_rest, warm_up
 
     await warm_up()
+    await load_the_rest()
 
 
 def _own_service(bay: "BayConfig", cameras: Cameras) -> "CaptureService":

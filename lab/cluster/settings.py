@@ -66,7 +66,7 @@ class Settings:
     Args:
         home: of the cluster; its secrets are kept there.
         leave_out: variables of `env/base.env` that are not set.
-        queues: whose workers have a login of Redis.
+        queues: whose workers have a login of Redis and of Celery's results.
     """
 
     def __init__(self, home: Path, leave_out: Collection[str] = (), queues: Iterable[str] = ()) -> None:
@@ -79,10 +79,11 @@ class Settings:
         """The content of a file of `secrets`."""
         return (self.secrets / name).read_text(encoding="ascii")
 
-    def database(self, name: str, scheme: str = "postgresql") -> str:
-        """Address of one of `DATABASES`, as the role that owns it."""
-        role = DATABASES[name]
-        return f"{scheme}://{role}:{self.secret(f'{role}_db_password')}@{MAIN_ADDRESS}:{POSTGRESQL_PORT}/{name}"
+    def database(self, name: str, scheme: str = "postgresql", queue: str | None = None) -> str:
+        """Address of one of `DATABASES`, as the role that owns it, or as that of a queue."""
+        role = DATABASES[name] if queue is None else queue
+        password = self.secret(f"{role}_db_password" if queue is None else f"redis_{queue}")
+        return f"{scheme}://{role}:{password}@{MAIN_ADDRESS}:{POSTGRESQL_PORT}/{name}"
 
     def everywhere(self) -> dict[str, str]:
         """The environment of every Airflow service: no secret."""
@@ -127,7 +128,7 @@ class Settings:
 
     def scheduler(self) -> dict[str, str]:
         """Celery's side of the scheduler: it writes every queue."""
-        return self._celery("airflow", "redis_password")
+        return self._celery("airflow", "redis_password", None)
 
     def worker(self, queue: str) -> dict[str, str]:
         """Celery's side of the worker of one queue."""
@@ -135,22 +136,31 @@ class Settings:
             f"AIRFLOW__CELERY_BROKER_TRANSPORT_OPTIONS__{key.upper()}_KEY": f"{key}.{queue}"
             for key in ("unacked", "unacked_index", "unacked_mutex")
         }
-        return self._celery(queue, f"redis_{queue}") | own
+        return self._celery(queue, f"redis_{queue}", queue) | own
 
-    def _celery(self, user: str, secret: str) -> dict[str, str]:
+    def _celery(self, user: str, secret: str, queue: str | None) -> dict[str, str]:
+        results = self.database("celery_results", "postgresql+psycopg", queue)
         return {
             "AIRFLOW__CELERY__BROKER_URL": f"redis://{user}:{self.secret(secret)}@{MAIN_ADDRESS}:{REDIS_PORT}/0",
-            "AIRFLOW__CELERY__RESULT_BACKEND": f"db+{self.database('celery_results', 'postgresql+psycopg')}",
+            "AIRFLOW__CELERY__RESULT_BACKEND": f"db+{results}",
         }
 
 
 def _make_secrets(folder: Path, queues: Iterable[str]) -> None:
-    """Those that are missing."""
+    """Those that are missing; and the file of the queues' logins, as the start scripts write it."""
+    queues = list(queues)
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     names = ["postgres_password", *(f"{role}_db_password" for role in DATABASES.values()), "redis_password"]
     names += ["api_secret_key", "jwt_secret", "fernet_key", *(f"redis_{queue}" for queue in queues)]
     for name in names:
         if not (folder / name).exists():
             made = urlsafe_b64encode(secrets.token_bytes(32)).decode()
-            with os.fdopen(os.open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-                file.write(made)
+            _write(folder / name, made)
+    logins = [f"{queue} {(folder / f'redis_{queue}').read_text(encoding='ascii')}\n" for queue in queues]
+    (folder / "queue_logins").unlink(missing_ok=True)
+    _write(folder / "queue_logins", "".join(logins))
+
+
+def _write(path: Path, content: str) -> None:
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(content)

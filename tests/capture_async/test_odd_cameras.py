@@ -15,6 +15,9 @@ from capture_async import CaptureService, Credentials, FailureReason
 from lab.simulation import soap
 from lab.simulation.odd_camera import HOST, OddCamera, http, jpeg_answer
 
+# Whatever a camera does has the same outcome whichever way it is asked.
+pytestmark = pytest.mark.parametrize("sent_by", ["aiohttp", "first capture"], indirect=True)
+
 SLOT = datetime(2025, 7, 2, 7, 10, tzinfo=UTC)
 FRAME = None
 LOGIN = Credentials("yard", "secret")
@@ -181,6 +184,7 @@ REFUSALS = {
 }
 
 
+@pytest.mark.slow(0.1)
 @pytest.mark.parametrize("answer", REFUSALS.values(), ids=REFUSALS.keys())
 @pytest.mark.parametrize("asked", ["every operation", "the profiles"])
 async def test_a_wrong_password_costs_one_failed_login_however_it_is_refused(capture, answer, asked):
@@ -251,22 +255,39 @@ async def test_a_camera_that_was_sent_no_login_is_not_paused(capture):
 # -- C. Good pictures ---------------------------------------------------------------------------
 
 
-async def multipart(jpeg, boundary=b"--frames", length=True, head=b"Content-Type: image/jpeg\r\n"):
+async def multipart(jpeg, boundary=b"--frames", length=True, head=b"Content-Type: image/jpeg\r\n", wrong_by=0):
     yield b"HTTP/1.1 200 OK\r\nContent-Type: multipart/x-mixed-replace; boundary=frames\r\n\r\n"
     while True:
-        size = b"Content-Length: %d\r\n" % len(jpeg) if length else b""
+        size = b"Content-Length: %d\r\n" % (len(jpeg) + wrong_by) if length else b""
         yield boundary + b"\r\n" + head + size + b"\r\n" + jpeg + b"\r\n"
         await asyncio.sleep(0.3)
 
 
 @pytest.mark.parametrize(
     "options",
-    [{}, {"length": False}, {"boundary": b"\r\n----frames"}, {"boundary": b"--other", "length": False}, {"head": b""}],
-    ids=range(5),
-)
+    [
+        {}, {"length": False}, {"boundary": b"\r\n----frames"}, {"boundary": b"--other", "length": False},
+        {"head": b""}, {"wrong_by": -1000},
+    ],
+    ids=range(6),
+)  # fmt: skip
 async def test_of_a_stream_of_pictures_the_first_is_taken(capture, frame_source, options):
     jpeg = frame_source("ODD", SLOT)
     outcome, _ = await capture({"snapshot": lambda *_: multipart(jpeg, **options)})
+    assert outcome.jpeg.rstrip(b"\r\n") == jpeg
+
+
+@pytest.mark.slow(1)
+async def test_a_part_whose_length_is_too_large_is_not_waited_for(capture, frame_source):
+    jpeg = frame_source("ODD", SLOT)
+
+    async def one_part(*_):
+        stream = multipart(jpeg, wrong_by=1000)
+        yield await anext(stream)
+        yield await anext(stream)
+        await asyncio.sleep(60)
+
+    outcome, _ = await capture({"snapshot": one_part})
     assert outcome.jpeg.rstrip(b"\r\n") == jpeg
 
 
@@ -373,6 +394,7 @@ KINDS = [
 ]
 
 
+@pytest.mark.slow(0.1)
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("where", ["snapshot", "services"])
 async def test_sloppy_http_costs_no_frame(capture, frame_source, kind, where):
@@ -453,6 +475,46 @@ async def test_a_port_that_nobody_listens_at_falls_back_to_the_camera_s_own(capt
     outcome, camera = await capture({"GetSnapshotUri": uri}, slots=2)
     assert reason_of(outcome) is FRAME
     assert camera.operations["snapshot"] == 2
+
+
+@pytest.mark.parametrize(
+    ("uri", "target"),
+    [
+        ("/snap.jpg?a=1", "/snap.jpg?a=1"),
+        (f"http://{HOST}:99999/snap.jpg", "/snap.jpg"),
+        (f"http://{HOST}:port/snap.jpg", "/snap.jpg"),
+        (f"http://{HOST}/snap.jpg?a=1&amp;b=2", "/snap.jpg?a=1&b=2"),
+    ],
+    ids=["a path alone", "no port", "no number", "escaped twice"],
+)
+async def test_sloppy_addresses_of_the_snapshot(capture, uri, target):
+    answer = http(soap.media_uri_reply("GetSnapshotUri", uri))
+    outcome, camera = await capture({"GetSnapshotUri": answer})
+    assert reason_of(outcome) is FRAME
+    assert [request.target for request in camera.requests if not request.operation] == [target]
+
+
+@pytest.mark.parametrize(
+    "begin", [b"http/1.1 200 ok", b"\xef\xbb\xbfHTTP/1.1 200 OK", b"HTTP/1.1  200  OK", b"HTTP 200"]
+)
+async def test_status_lines_of_other_kinds(capture, frame_source, begin):
+    answer = jpeg_answer(frame_source("ODD", SLOT)).replace(b"HTTP/1.1 200 OK", begin, 1)
+    outcome, _ = await capture({"snapshot": answer})
+    assert reason_of(outcome) is FRAME
+
+
+@pytest.mark.parametrize(
+    "before", [b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n", b"HTTP/1.1 102 X\r\n\r\n", b"\r\n\r\n"]
+)
+async def test_what_comes_before_an_answer(capture, frame_source, before):
+    outcome, _ = await capture({"snapshot": before + jpeg_answer(frame_source("ODD", SLOT))})
+    assert reason_of(outcome) is FRAME
+
+
+@pytest.mark.parametrize("status", ["201 Created", "203 Other", "206 Partial Content"])
+async def test_a_picture_with_another_status_of_success(capture, frame_source, status):
+    outcome, _ = await capture({"snapshot": http(frame_source("ODD", SLOT), status=status, kind="image/jpeg")})
+    assert reason_of(outcome) is FRAME
 
 
 async def test_a_port_that_the_bay_s_file_names(capture, frame_source):

@@ -10,6 +10,7 @@ import pytest
 
 from bay_observation.errors import ConfigError
 from capture_async import Credentials, close_pool, pooled_service, service_pool, warm_up
+from capture_async.http import transports
 
 SLOT = datetime(2025, 7, 2, 7, 10, tzinfo=UTC)
 
@@ -111,6 +112,7 @@ def test_a_loop_that_ends_closes_what_was_shared_and_warming_up_does_not_hold_it
 import asyncio, gc, sys, threading
 import capture_async
 from bays import load_bay
+from capture_async.service_pool import load_the_rest
 assert not {"aiohttp", "zeep"} & set(sys.modules)
 
 seen = {}
@@ -122,16 +124,14 @@ sys.meta_path.insert(0, Watch())
 
 async def main():
     async with capture_async.pooled_service(load_bay("demo_bay"), capture_async.Credentials("a", "b")) as service:
-        provider = service._provider
-        provider._session = (await opened(provider))
-    return provider
+        assert "aiohttp" not in sys.modules  # the first capture does not wait for it
+        await load_the_rest()
+        transports = service._provider._transports
+        assert type(transports.transport(is_lenient=False)).__name__ == "AiohttpTransport"
+    return transports
 
-async def opened(provider):
-    from capture_async.http.client import new_session
-    return new_session()
-
-provider = asyncio.run(main())
-assert provider._session is None
+transports = asyncio.run(main())
+assert transports._strict is None
 assert seen == {"aiohttp": False}, seen
 gc.collect()
 """
@@ -143,7 +143,7 @@ gc.collect()
 
 async def test_a_full_collection_comes_when_no_camera_is_asked(make_farm, credentials, monkeypatch):
     collected = []
-    monkeypatch.setattr(service_pool, "_COLLECT_AFTER_S", 0.02)
+    monkeypatch.setattr(service_pool, "_TIDY_AFTER_S", 0.02)
     monkeypatch.setattr(service_pool.gc, "collect", lambda: collected.append(1))
     bay = make_farm(cameras=1).bay
     other = bay.model_copy(update={"bay_id": "other"})
@@ -157,6 +157,21 @@ async def test_a_full_collection_comes_when_no_camera_is_asked(make_farm, creden
         assert collected == []
     await asyncio.sleep(0.06)
     assert collected == [1]
+
+
+async def test_aiohttp_is_loaded_once_the_first_capture_is_over(make_farm, credentials, monkeypatch):
+    monkeypatch.setattr(transports, "_loaded", {})
+    monkeypatch.setattr(service_pool, "_TIDY_AFTER_S", 0.0)
+    bay = make_farm(cameras=1).bay
+    async with pooled_service(bay, credentials) as service:
+        await asyncio.sleep(0.02)
+        transport = service._provider._transports.transport
+        assert type(transport(is_lenient=False)).__name__ == "LenientTransport"
+    for _ in range(500):
+        if transports.aiohttp_is_loaded():
+            break
+        await asyncio.sleep(0.01)
+    assert type(transport(is_lenient=False)).__name__ == "AiohttpTransport"
 
 
 @pytest.mark.slow(1)

@@ -10,18 +10,20 @@ REDIS_USERS = {f"redis_{role}_{bay}" for bay in BAYS for role in ("obs", "proc")
 MAIN_SECRETS = {
     "postgres_password", "airflow_db_password", "results_db_password", "history_db_password", "redis_password",
     "fernet_key", "api_secret_key", "jwt_secret", "admin_password", "flower_password", *REDIS_USERS,
+    "metrics_token", "alerts_token", "grafana_password", "grafana_secret_key",
 }  # fmt: skip
 TLS_FILES = {f"tls_{name}_{kind}" for name in ("ca", "postgres", "redis", "api") for kind in ("key", "certificate")}
 OBSERVER_SECRETS = (
-    "airflow_db_password", "results_db_password", "api_secret_key", "redis_obs_demo_bay", "tls_ca_certificate",
+    "airflow_db_password", "api_secret_key", "redis_obs_demo_bay", "tls_ca_certificate",
 )  # fmt: skip
 
 
+@pytest.mark.slow(0.5)
 def test_the_first_start_of_main_makes_secrets_for_their_owner_alone(host):
     result = host.run("start-main.sh", "dev")
     assert result.status == 0, result.said
     made = {path.name: path for path in host.secrets.iterdir()}
-    assert set(made) == MAIN_SECRETS | TLS_FILES | {"redis_acl"}
+    assert set(made) == MAIN_SECRETS | TLS_FILES | {"redis_acl", "queue_logins"}
     assert all(stat.S_IMODE(path.stat().st_mode) == 0o600 for path in made.values())
     values = [path.read_text() for path in made.values()]
     assert len(set(values)) == len(values)
@@ -30,6 +32,19 @@ def test_the_first_start_of_main_makes_secrets_for_their_owner_alone(host):
     assert "network create bay-observation" not in result.calls  # the fake network is there
 
 
+@pytest.mark.slow(0.8)
+def test_the_monitoring_is_started_where_the_env_file_asks_for_it(host):
+    result = host.run("start-main.sh", "dev", MONITORING="yes")
+    assert result.status == 0, result.said
+    assert "--profile main --profile monitoring up -d" in result.calls
+    assert {path.name for path in (host.folder / "logs/monitoring").iterdir()} == {
+        "prometheus", "alertmanager", "grafana",
+    }  # fmt: skip
+    assert "grafana_password" in result.said
+    assert (host.secrets / "grafana_password").read_text() not in result.said + result.calls
+
+
+@pytest.mark.slow(0.8)
 def test_the_second_start_keeps_the_secrets(host):
     host.run("start-main.sh", "dev")
     before = {path.name: path.read_text() for path in host.secrets.iterdir()}
@@ -37,6 +52,7 @@ def test_the_second_start_keeps_the_secrets(host):
     assert {path.name: path.read_text() for path in host.secrets.iterdir()} == before
 
 
+@pytest.mark.slow(0.3)
 @pytest.mark.parametrize("name", ["postgres_password", "fernet_key"])
 def test_a_secret_that_the_database_was_made_with_is_not_made_anew(host, name):
     host.provide_secrets()
@@ -47,6 +63,7 @@ def test_a_secret_that_the_database_was_made_with_is_not_made_anew(host, name):
     assert not (host.secrets / name).exists()
 
 
+@pytest.mark.slow(0.1)
 @pytest.mark.parametrize(
     ("value", "complaint"),
     [
@@ -60,7 +77,7 @@ def test_a_secret_that_the_database_was_made_with_is_not_made_anew(host, name):
 )
 def test_an_insecure_secret_keeps_production_from_starting(host, value, complaint):
     host.provide_secrets()
-    path = host.secrets / "results_db_password"
+    path = host.secrets / "redis_obs_3bay_north"
     path.write_text(value)
     for script, arguments in (("start-main.sh", ()), ("start-observers.sh", ("3bay_north",))):
         result = host.run(script, "prod", *arguments, **host.on_local_disk)
@@ -89,7 +106,7 @@ def test_what_is_no_fernet_key_is_refused(host):
 def test_an_observer_without_secrets_is_told_where_they_come_from(host):
     result = host.run("start-observers.sh", "dev", "demo_bay")
     assert result.status == 1
-    names = "airflow_db_password results_db_password api_secret_key redis_obs_demo_bay"
+    names = "airflow_db_password api_secret_key redis_obs_demo_bay"
     assert f"copy {names} from the main server" in result.said
     assert " up " not in result.calls
 
@@ -120,6 +137,14 @@ def test_redis_knows_each_worker_by_its_queue_and_by_a_digest(host):
     }  # fmt: skip
 
 
+def test_postgresql_knows_each_worker_by_its_queue_and_the_same_password(host):
+    host.provide_secrets()
+    logins = dict(line.split() for line in (host.secrets / "queue_logins").read_text().splitlines())
+    assert {f"redis_{queue}" for queue in logins} == REDIS_USERS
+    assert all((host.secrets / f"redis_{queue}").read_text() == password for queue, password in logins.items())
+
+
+@pytest.mark.slow(0.5)
 def test_the_queue_default_is_an_observer_s_in_development_alone(host):
     host.provide_secrets()
     assert " ~default " in (host.secrets / "redis_acl").read_text()
@@ -221,6 +246,7 @@ def test_an_env_file_that_serves_another_bays_queue_is_refused(host):
     assert "WORKER_QUEUES does not name obs_3bay_north alone" in result.said
 
 
+@pytest.mark.slow(0.1)
 @pytest.mark.parametrize(
     ("line", "complaint"),
     [
@@ -256,6 +282,7 @@ def test_a_line_that_docker_compose_would_read_otherwise_is_refused(host, line, 
     assert " up " not in result.calls
 
 
+@pytest.mark.slow(0.1)
 @pytest.mark.parametrize(
     "line", ["# a $ in a comment costs nothing\n", "TEXT=a#b\n", "TEXT=a=b\n", "EMPTY=\n", "\n", "TEXT=한글\n"]
 )
@@ -373,6 +400,7 @@ def test_an_observer_without_a_camera_login_starts_and_says_so(host):
     assert "chmod 600" in host.run("start-observers.sh", "dev", "demo_bay").said
 
 
+@pytest.mark.slow(0.7)
 def test_the_first_start_of_main_marks_the_store_and_containers_require_the_marker(host):
     environment = host.on_local_disk
     host.marker.unlink()

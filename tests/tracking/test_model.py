@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 
 from tracking import EventKind, Rates, Tracker, TrackerParameters, TrackStatus
+from tracking.forms import Stack, sightings_of
 from tracking.model import Model
-from tracking.types import changed
+from tracking.types import Streak, changed
 
 FEW, MANY = Rates(missed_on=0.5, run_slots=2.0), Rates(missed_on=0.5, run_slots=60.0)
 
@@ -91,3 +92,64 @@ def test_a_block_that_was_overlooked_before_the_night_may_have_been_lifted_in_it
         state = result.state
         kinds += [event.kind for event in result.events if event.kind is not EventKind.INITIAL]
     assert kinds == [EventKind.MOVED]
+
+
+class TestBusy:
+    HOUR, DAY = np.array([1.0]), np.array([24.0])
+
+    def test_a_bay_is_as_busy_as_it_has_been_of_late(self):
+        night, shift = model(Rates(lifts=0.1, lifts_expected=4.0)), model(Rates(lifts=10.0, lifts_expected=4.0))
+        assert night.leaves(self.HOUR)[0] < model(Rates()).leaves(self.HOUR)[0] - 0.5
+        assert shift.leaves(self.HOUR)[0] > model(Rates()).leaves(self.HOUR)[0] + 0.3
+        assert shift.comes(self.HOUR)[0] > night.comes(self.HOUR)[0] + 1
+
+    def test_a_long_time_is_as_busy_as_the_mean(self):
+        night = model(Rates(lifts=0.1, lifts_expected=4.0))
+        assert night.busy_hours(self.HOUR)[0] < 0.6
+        assert night.busy_hours(self.DAY)[0] > 22
+
+    def test_is_learned_once_lifts_can_be_certain(self, bay, fused, block):
+        state = None
+        for number in range(30):
+            state = Tracker(bay, state).update(fused(number, [block("A25", 10, 10)])).state
+            if number == 1:
+                assert state.rates.lifts_expected < 0.1
+        assert state.rates.lifts == 0
+        assert state.rates.lifts_expected > 0.5
+
+
+def test_what_left_comes_back_within_hours_or_hardly():
+    away, slot = np.array([1.0, 6.0, 24.0, 70.0]), np.full(4, 1 / 6)
+    back = model(Rates()).returns(away, slot)
+    assert (np.diff(back) < 0).all()
+    assert back[0] - back[3] > 3
+    assert np.exp(model(Rates()).returns(np.array([1e6]), np.array([1e6])))[0] < 1
+
+
+class TestAlikeOff:
+    def sightings(self, bay, fused, block, heights):
+        floors = [fused(number, [block("A25", 10, 10, height=height)]) for number, height in enumerate(heights)]
+        recent = tuple(sightings_of(one.blocks, one.slot, bay.tracking)[0] for one in floors)
+        return Stack([(None, recent)]).known()
+
+    def test_one_sighting_that_is_far_off_is_no_other_block(self, bay, fused, block):
+        known = self.sightings(bay, fused, block, [4.0] * 4)
+        seen = self.sightings(bay, fused, block, [4.0, 4.02, 4.9])
+        assert model(Rates()).alike_off(known, seen)[0] == pytest.approx(0, abs=0.1)
+
+    def test_several_that_are_off_alike_are(self, bay, fused, block):
+        known = self.sightings(bay, fused, block, [4.0] * 4)
+        off = [model(Rates()).alike_off(known, self.sightings(bay, fused, block, [4.3] * n))[0] for n in (1, 2, 3)]
+        assert off[0] == 0
+        assert off[2] < 1.9 * off[1] < -5
+
+
+def test_a_first_stage_that_was_misread_does_not_speak_against_the_block(bay, fused, block):
+    known, seen = [
+        Tracker(bay).update(fused(0, [block("A25", 10, 10, stage=stage)])).tracks
+        for stage in ("pre_outfitting", "sub_assembly")
+    ]
+    read = changed(known[0], stage_streaks=(Streak("sub_assembly", 4, 3.5, known[0].first_seen),))
+    assert model(Rates()).reads([read], seen)[0, 0] > model(Rates()).reads(known, seen)[0, 0] + 3
+    often = changed(read, stage_readings=20)
+    assert model(Rates()).reads([often], seen)[0, 0] == model(Rates()).reads(known, seen)[0, 0]

@@ -344,6 +344,7 @@ class TestPurity:
                 seen.append(block("A1E", 104 + 8 * dice.random(), 10, length=4 + 6 * dice.random()))
             yield fused(number, seen)
 
+    @pytest.mark.slow(0.6)
     def test_same_input_same_output_whatever_the_order_of_blocks(self, bay, fused, yard, block, noisy):
         results = list(self.busy_day(fused, yard, block, noisy))
         shuffled = [replace(one, blocks=tuple(random.Random(7).sample(one.blocks, len(one.blocks)))) for one in results]
@@ -352,6 +353,7 @@ class TestPurity:
         # The day is busy enough for this test to mean something.
         assert kinds >= {EventKind.APPEARED, EventKind.MOVED, EventKind.STAGE_CHANGED, EventKind.EXITED}
 
+    @pytest.mark.slow(0.6)
     def test_a_state_from_a_file_gives_the_same_bytes(self, bay, fused, yard, block, noisy):
         state, through_files = None, []
         for result in self.busy_day(fused, yard, block, noisy):
@@ -437,6 +439,14 @@ class TestWork:
         history = follow(bay, self.read(fused, block, [welder, welder, None, welder, {}, None, {}]))
         (event,) = later_events(history)
         assert (event.kind, event.time) == (EventKind.WORK_STOPPED, fused(4, []).slot)
+
+    def test_of_a_block_that_was_doubted_work_is_dated_by_what_was_read(self, bay, fused, block):
+        """A block is shifted by half a metre, and doubted for that; two slots later its equipment has gone."""
+        welder = {"welder": 1}
+        places = [(10.0, welder)] * 6 + [(10.5, welder)] * 2 + [(10.5, {})] * 3
+        history = follow(bay, [fused(n, [block("A25", x, 10, work=work)]) for n, (x, work) in enumerate(places)])
+        (event,) = later_events(history)
+        assert (event.kind, event.time) == (EventKind.WORK_STOPPED, fused(8, []).slot)
 
     def test_a_hidden_deck_tells_nothing_of_work(self, bay, fused, block):
         welder, hidden = {"welder": 1}, {UNKNOWN_WORK: 1}
@@ -761,3 +771,28 @@ class TestAnotherBlockAtThePlace:
         floors += [fused(n, [*rest, like]) for n in range(9, 13)]
         kinds = [event.kind for event in later_events(follow(bay, floors))]
         assert EventKind.MOVED not in kinds
+
+
+def test_a_block_that_is_away_for_an_hour_has_left_and_come_back(bay, fused, block):
+    stands = [block("A26", 23, 10, length=7, width=5), block("A13", 51, 10, length=12, width=9)]
+    here, there = block("A25", 10, 10, 9.3, 6.7, 4.4), block("A1B", 124, 30, 9.3, 6.7, 4.4)
+    overlooking = replace(Rates(), missed_again=0.6, missed_on=0.7, run_slots=40.0)
+    state = replace(TrackerState(bay.bay_id), rates=overlooking)
+    floors = [[here, *stands]] * 6 + [stands] * 5 + [[there, *stands]] * 3
+    history = follow(bay, [fused(n, floor) for n, floor in enumerate(floors)], state)
+    gone, back = later_events(history)
+    assert gone.track_id == back.track_id == track_at(history[0], 10, 10).track_id
+    assert (gone.kind, gone.time, gone.from_area) == (EventKind.EXITED, fused(6, []).slot, "A25")
+    assert (back.kind, back.time, back.to_area) == (EventKind.APPEARED, fused(11, []).slot, "A1B")
+    assert back.after == fused(10, []).slot
+    assert track_at(history[-1], 124, 30).status is TrackStatus.PRESENT
+
+
+def test_after_a_night_two_readings_make_a_change_of_stage(bay, fused, block):
+    careful = bay.model_copy(update={"tracking": bay.tracking.model_copy(update={"reading_slots": 3})})
+    floors = [fused(n, [block("A25", 10, 10, stage="sub_assembly")]) for n in range(6)]
+    later = [fused(n, [block("A25", 10, 10, stage="unit_assembly")]) for n in (90, 91)]
+    (event,) = later_events(follow(careful, [*floors, *later]))
+    assert (event.kind, event.time) == (EventKind.STAGE_CHANGED, fused(90, []).slot)
+    at_once = [fused(n, [block("A25", 10, 10, stage="unit_assembly")]) for n in (6, 7)]
+    assert later_events(follow(careful, [*floors, *at_once])) == []

@@ -223,7 +223,7 @@ def test_what_asks_cameras_is_imported_off_the_triggerers_loop():
 import asyncio, sys, threading
 where = {}
 def note(event, arguments):
-    if event == "import" and arguments[0] in ("aiohttp", "triggers.capture"):
+    if event == "import" and arguments[0] in ("capture_async.onvif.replies", "triggers.capture"):
         where.setdefault(arguments[0], threading.current_thread() is threading.main_thread())
 sys.addaudithook(note)
 from bays import load_bay
@@ -238,7 +238,9 @@ asyncio.run(ask())
 print(where)
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines()[-1] == "{'triggers.capture': True, 'aiohttp': False}", done.stderr
+    assert done.stdout.splitlines()[-1] == "{'triggers.capture': True, 'capture_async.onvif.replies': False}", (
+        done.stderr
+    )
 
 
 def test_airflow_finds_nothing_to_do_on_kill():

@@ -1,6 +1,7 @@
 """HTTP as some firmwares speak it; from bytes on a socket to a reply or a named error."""
 
 import asyncio
+import socket
 from contextlib import suppress
 
 import pytest
@@ -9,7 +10,9 @@ from hypothesis import strategies as st
 
 from capture_async import FailureReason
 from capture_async.errors import CameraError
-from capture_async.http.lenient import Address, request_leniently
+from capture_async.http import lenient
+from capture_async.http.lenient import LenientTransport
+from capture_async.http.request import Address, NoConnectionError, Request
 
 
 async def ask(answer, *, hold=False, seconds=5.0, **options):
@@ -27,11 +30,8 @@ async def ask(answer, *, hold=False, seconds=5.0, **options):
 
     async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
         address = Address("127.0.0.1", server.sockets[0].getsockname()[1])
-        options = {"headers": {}, "body": None, "max_bytes": 10_000} | options
         async with asyncio.timeout(seconds):
-            reply = await request_leniently(
-                address, "GET", "/x?y=1", options["headers"], options["body"], max_bytes=options["max_bytes"]
-            )
+            reply = await LenientTransport().send(Request(address, "GET", "/x?y=1", max_bytes=10_000, **options))
     return reply, seen[0]
 
 
@@ -77,7 +77,6 @@ async def test_a_picture_without_an_end_is_not_waited_for_long():
 @pytest.mark.parametrize(
     ("answer", "reason", "said"),
     [
-        (b"", FailureReason.UNREACHABLE, "without an answer"),
         (b"SSH-2.0-x\r\n\r\n", FailureReason.FAULTY_REPLY, "no HTTP"),
         (b"SSH-2.0-x", FailureReason.FAULTY_REPLY, "no HTTP"),
         (b"HTTP/1.1 OK\r\n\r\n", FailureReason.FAULTY_REPLY, "no HTTP"),
@@ -91,12 +90,80 @@ async def test_a_picture_without_an_end_is_not_waited_for_long():
             "",
         ),
     ],
-    ids=range(9),
+    ids=range(8),
 )
 async def test_what_cannot_is_named(answer, reason, said):
     with pytest.raises(CameraError) as caught:
         await ask(answer)
     assert (caught.value.reason, said in caught.value.detail) == (reason, True)
+
+
+async def test_a_connection_that_ends_without_an_answer():
+    with pytest.raises(ConnectionError):
+        await ask(b"")
+
+
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n<a>"
+
+
+@pytest.mark.parametrize(
+    ("answer", "connections"),
+    [
+        (OK, 1),
+        (OK.replace(b"1.1", b"1.0"), 3),
+        (OK.replace(b"\r\n\r\n", b"\r\nConnection: Close\r\n\r\n"), 3),
+        (OK + b"x", 3),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 3),
+        (b"HTTP/1.1 204 No\r\n\r\n", 1),
+    ],
+    ids=range(6),
+)
+async def test_a_connection_is_kept_where_the_answers_end_is_certain(answer, connections):
+    begun = []
+
+    async def serve(reader, writer):
+        begun.append(writer)
+        with suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
+            while await reader.readuntil(b"\r\n\r\n"):
+                writer.write(answer)
+        writer.close()
+
+    transport = LenientTransport()
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        request = Request(Address("127.0.0.1", server.sockets[0].getsockname()[1]), "GET", "/", keep=True)
+        for _ in range(3):
+            assert (await transport.send(request)).at_end is (connections == 1)
+        await transport.close()
+        assert len(begun) == connections
+
+
+async def test_a_kept_connection_ends_by_itself(monkeypatch):
+    monkeypatch.setattr(lenient, "_KEPT_S", 0.02)
+    ended = asyncio.Event()
+
+    async def serve(reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(OK)
+        with suppress(ConnectionError):
+            await reader.read()
+        ended.set()
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        address = Address("127.0.0.1", server.sockets[0].getsockname()[1])
+        await LenientTransport().send(Request(address, "GET", "/", keep=True))
+        await asyncio.wait_for(ended.wait(), 5)
+
+
+async def test_a_connection_that_is_not_taken():
+    with socket.socket() as full, socket.socket() as first, socket.socket() as second:
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        for one in (first, second):  # they fill its queue: what comes then is neither taken nor refused
+            one.setblocking(False)
+            one.connect_ex(full.getsockname())
+        with pytest.raises(NoConnectionError):
+            await LenientTransport().send(Request(Address(*full.getsockname()), "GET", "/", connect_s=0.2))
 
 
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Type: image/jpeg\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"
@@ -108,5 +175,5 @@ def test_whatever_comes_is_a_reply_or_a_named_error(edits):
     answer = ANSWER
     for begin, length, put in edits:
         answer = answer[:begin] + put + answer[begin + length :]
-    with suppress(CameraError):
+    with suppress(CameraError, ConnectionError):
         asyncio.run(ask(answer))

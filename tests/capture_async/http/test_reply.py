@@ -1,6 +1,7 @@
 """A body as it arrives: its bound, its end, its encoding, its first part."""
 
 import gzip
+import time
 import tracemalloc
 import zlib
 from contextlib import suppress
@@ -21,7 +22,7 @@ JPEG = b"\xff\xd8 a picture \xff\xd9"
 def collect(pieces, *, max_bytes=10_000, first_part=True, **headers):
     """(content, pieces taken) of a body that comes in these pieces."""
     named = CIMultiDict({name.replace("_", "-"): value for name, value in headers.items()})
-    body = Body("10.0.0.1:80", named, max_bytes, first_part=first_part)
+    body = Body("10.0.0.1:80", 200, named, max_bytes, first_part=first_part)
     for number, piece in enumerate(pieces, 1):
         if body.push(piece):
             return body.content(), number
@@ -32,8 +33,9 @@ def test_pieces_are_joined():
     assert collect([b"ab", b"c"]) == (b"abc", 2)
 
 
+@pytest.mark.slow(1)
 def test_small_pieces_cost_no_more_memory_than_their_bytes():
-    body = Body("10.0.0.1:80", CIMultiDict(), 10_000_000)
+    body = Body("10.0.0.1:80", 200, CIMultiDict(), 10_000_000)
     tracemalloc.start()
     try:
         for number in range(300_000):
@@ -88,10 +90,18 @@ def test_an_encoding_that_is_not_read_is_named():
     [
         ("multipart/x-mixed-replace; boundary=b", b"--b\r\nContent-Length: LENGTH\r\n\r\nPICTURE\r\n--b\r\n"),
         ("multipart/x-mixed-replace; boundary=b", b"--b\r\n\r\nPICTURE\r\n--b\r\n"),
+        ("multipart/x-mixed-replace; boundary=b", b"--b\r\nContent-Length: 3\r\n\r\nPICTURE\r\n--b\r\n"),
         ("multipart/x-mixed-replace; boundary=--b", b"--b\r\n\r\nPICTURE\r\n--b\r\n"),
         ('multipart/x-mixed-replace; boundary="b"', b"\r\n--b\nContent-Type: image/jpeg\n\nPICTURE\n--b\n"),
         ("multipart/x-mixed-replace", b"--b\r\n\r\nPICTURE\r\n--b\r\n"),
         ("multipart/x-mixed-replace; boundary=other", b"--b\r\n\r\nPICTURE\r\n--b\r\n"),
+        (
+            "multipart/mixed; boundary=b",
+            b"--b\r\nContent-Type: text/plain\r\n\r\nhello\r\n--b\r\n\r\nPICTURE\r\n--b\r\n",
+        ),
+        ("multipart/mixed; boundary=b", b"--b\r\nContent-Length: 5\r\n\r\nhello\r\n--b\r\n\r\nPICTURE\r\n--b\r\n"),
+        ("multipart/mixed; boundary=b", b"--b\r\n\r\n\r\n--b\r\nContent-Type: image/jpeg\r\n\r\nPICTURE\r\n--b\r\n"),
+        ("multipart/mixed; boundary=b", b"--b\r\nPICTURE\r\n--b\r\n"),
         ("Multipart/Mixed; BOUNDARY=b", b"--b\r\ncontent-length:LENGTH\r\n\r\nPICTURE"),
     ],
 )
@@ -101,6 +111,20 @@ def test_the_first_part_of_a_stream(content_type, stream, size):
     pieces = [data[begin : begin + size] for begin in range(0, len(data), size)]
     content, _ = collect(pieces, Content_Type=content_type)
     assert content.rstrip(b"\r\n") == JPEG
+
+
+@pytest.mark.parametrize("size", [1, 7, 1000])
+def test_of_parts_without_a_picture_the_first_is_taken(size):
+    data = b"--b\r\n\r\ntoo many users\r\n--b\r\n\r\nmore\r\n--b--\r\n"
+    pieces = [data[begin : begin + size] for begin in range(0, len(data), size)]
+    assert collect(pieces, Content_Type="multipart/mixed; boundary=b")[0] == b"too many users"
+
+
+def test_many_parts_without_a_picture_take_no_time():
+    began = time.monotonic()
+    data = b"--b\r\n\r\nx\r\n" * 100_000
+    assert collect([data], max_bytes=10_000_000, Content_Type="multipart/mixed; boundary=b")[0] == b"x"
+    assert time.monotonic() - began < 1.0
 
 
 def test_a_multipart_body_of_a_service_is_left_whole():

@@ -123,6 +123,26 @@ def test_no_database_but_its_own_and_no_more_rights_in_that(attempt, worker):
     assert sorted(said) == sorted(2 * ["refused airflow", "refused postgres", "refused template1"])
 
 
+RESULTS = """
+import os, psycopg
+address = os.environ["AIRFLOW__CELERY__RESULT_BACKEND"].removeprefix("db+").replace("+psycopg", "")
+server = psycopg.connect(address, autocommit=True)
+print(sorted({writer for (writer,) in server.execute("SELECT written_by FROM celery_taskmeta")}))
+change = "UPDATE celery_taskmeta SET status = 'FAILURE' WHERE written_by <> current_user"
+print(server.execute(change).rowcount)
+"""
+
+
+def test_the_results_of_other_workers_can_neither_be_read_nor_overwritten(day, attempt):
+    slot = day.slots[-1] if day.slots else day.send()
+    for bay in (A, B):
+        day.cluster.wait_until(
+            lambda bay=bay: day.state(bay, slot, "capture_images") == "success", 300, f"no capture of {bay}"
+        )
+    own = f"obs_{A}"
+    assert attempt(WORKERS[0], RESULTS).splitlines() == [str([own]), "0"]
+
+
 # -- Secrets, the store, the machine --------------------------------------------------------------------
 
 LOOK = """

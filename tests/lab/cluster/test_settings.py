@@ -34,6 +34,8 @@ def test_secrets_are_private_and_made_once_per_home(tmp_path):
 def test_each_service_is_given_its_own_secrets_alone(tmp_path):
     settings = Settings(tmp_path, queues=["obs_a", "proc_a"])
     secrets = {file.name: file.read_text() for file in settings.secrets.iterdir()}
+    logins = secrets.pop("queue_logins")  # of both; make-databases alone reads it
+    assert logins == f"obs_a {secrets['redis_obs_a']}\nproc_a {secrets['redis_proc_a']}\n"
     given = {
         "everywhere": settings.everywhere(),
         "main": settings.main(),
@@ -50,7 +52,7 @@ def test_each_service_is_given_its_own_secrets_alone(tmp_path):
         "main": {"airflow_db_password", "history_db_password", "fernet_key", "api_secret_key", "jwt_secret"},
         "scheduler": {"results_db_password", "redis_password"},
         "triggerer": {"airflow_db_password", "api_secret_key"},
-        "worker": {"results_db_password", "history_db_password", "api_secret_key", "redis_obs_a"},
+        "worker": {"history_db_password", "api_secret_key", "redis_obs_a"},
     }
 
 
