@@ -15,6 +15,7 @@ from rich.table import Table
 
 from bay_observation.commands import DONE, FAILED, failed, program, run_command
 from bay_observation.errors import ConfigError
+from bays.asking import ask_cameras, ask_models
 from bays.checking import Finding, check_bay, floor_view, worst
 from bays.drafting import draft_bay, free_network
 from bays.env_files import MAIN_SERVER, write_env_files
@@ -54,6 +55,11 @@ def make_parser() -> argparse.ArgumentParser:
     check.add_argument("bay", nargs="*", help="a bay's id, as 3bay_north; all of them without one")
     check.add_argument("--strict", action="store_true", help="a warning counts as an error")
     check.add_argument("--json", action="store_true", help="one JSON document in place of the lines")
+    check.add_argument(
+        "--models", action="store_true", help="load the bay's checkpoints too, and look at their classes"
+    )
+    check.add_argument("--cameras", action="store_true", help="ask each camera for one frame too, as camera probe does")
+    check.add_argument("--no-login", action="store_true", help="with --cameras: they want no login")
     check.set_defaults(run=_check)
     plan = commands.add_parser("plan", help="draw a bay: areas, view cones, how many cameras see each square metre")
     plan.add_argument("bay", help="a bay's id, as 3bay_north")
@@ -177,7 +183,9 @@ def _check(options: argparse.Namespace) -> int:
             bays[name] = _checked(name)
         except ConfigError as error:
             broken[name] = str(error)
-    found = {name: check_bay(bays[name], list(bays.values())) for name in names if name in bays}
+    found = {
+        name: [*check_bay(bays[name], list(bays.values())), *_asked(name, options)] for name in names if name in bays
+    }
     if options.json:
         rows = {name: [asdict(one) for one in findings] for name, findings in found.items()}
         faults = {name: text for name, text in broken.items() if name in names}
@@ -188,6 +196,18 @@ def _check(options: argparse.Namespace) -> int:
         _print_findings(names, found, broken)
     fails = worst(one for findings in found.values() for one in findings)
     return FAILED if broken.keys() & set(names) or fails == "error" or (options.strict and fails) else DONE
+
+
+def _asked(bay_id: str, options: argparse.Namespace) -> list[Finding]:
+    """What only the models and the cameras themselves can say."""
+    found = []
+    if options.models:
+        print(f"{bay_id}: loading its models", file=sys.stderr)
+        found += ask_models(bay_id)
+    if options.cameras:
+        print(f"{bay_id}: asking its cameras", file=sys.stderr)
+        found += ask_cameras(bay_id, login=not options.no_login)
+    return found
 
 
 def _print_findings(names: list[str], found: dict[str, list[Finding]], broken: dict[str, str]) -> None:

@@ -1,38 +1,26 @@
 """Which cameras no longer look where they looked when their witnesses were kept: without any block.
 
-The marks that are found again give the camera's turn against its bay's file, by the largest agreement among them
-(`fusion.consensus`): a mark that is hidden or mistaken for another has no say.
+All marks together give the camera's turn against its bay's file (`fusion.witness_turn`): a mark that is hidden has
+no say, and one that looks like its neighbours has little.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
 from bays import BayConfig, Camera
-from bays.camera_model import angles_of
-from fusion.consensus import Problem, agreements
+from bays.camera_model import CameraModel, angles_of
 from fusion.pose_check import TOLERANCE_DEG, PoseCheck, PoseVerdict
-from fusion.resection import Fit, Guesses, Points, pixel_scale, refined
-from fusion.witnesses import FARTHEST_DEG, KeptMark, Picture, find_mark, search_px
+from fusion.resection import Fit, Guesses, Points, refined
+from fusion.witness_turn import TURN, Seen, find_turn
+from fusion.witnesses import FARTHEST_DEG, KeptMark, Picture, likeness, search_px
 
 LEAST_MARKS = 3
 
-_TURN = ("turn_1", "turn_2", "turn_3")
-_AGREEING_PX = 4.0  # in an image 1920 wide
-_SAMPLE = 2  # marks that fix a turn
 _LIKELY = 3.0  # standard deviations
-_MOST_ASTRAY = 1 / 3  # of the marks found, that may contradict the others
-
-
-@dataclass(frozen=True)
-class _Seen:
-    """Where marks are now: names, (n, 2) pixels, (n, 3) metres."""
-
-    names: tuple[str, ...]
-    points: Points
 
 
 def check_witnesses(
@@ -77,53 +65,39 @@ def _judged(
         return unknown(f"{len(known)} witnesses of it are kept, and {LEAST_MARKS} are needed")
     if not frames:
         return unknown("no frame of it in these batches")
-    seen = _found(bay, camera, known, frames)
-    count = len(seen.names)
-    if count < LEAST_MARKS:
-        return unknown(
-            f"{count} of {len(known)} witnesses found: hidden, dark, or turned by more than {FARTHEST_DEG:g} degrees",
-            count,
-        )
-    return _by_turn(camera, seen, tolerance)
+    width, height = CameraModel.of(camera).size
+    frames = [frame for frame in frames if frame.shape == (height, width)]
+    if not frames:
+        return unknown(f"its frames are not of {width} x {height} pixels, as the bay's file says")
+    return _by_turn(bay, camera, known, frames, tolerance)
 
 
-def _found(bay: BayConfig, camera: Camera, marks: Sequence[KeptMark], frames: Sequence[Picture]) -> _Seen:
-    """Each mark's median place over the frames in which it is found."""
-    radius = search_px(camera)
-    names, pixels, places = [], [], []
-    for mark in marks:
-        found = [one.pixel for frame in frames if (one := find_mark(mark, frame, radius)) is not None]
-        if found:
-            place = bay.witnesses[mark.name]
-            names.append(mark.name)
-            pixels.append(np.median(found, axis=0))
-            places.append((place.x, place.y, place.z))
-    return _Seen(tuple(names), Points(np.array(pixels).reshape(-1, 2), np.array(places).reshape(-1, 3)))
-
-
-def _by_turn(camera: Camera, seen: _Seen, tolerance: float) -> PoseCheck:
+def _by_turn(
+    bay: BayConfig, camera: Camera, marks: Sequence[KeptMark], frames: Sequence[Picture], tolerance: float
+) -> PoseCheck:
     assert camera.pose is not None and camera.intrinsics is not None  # noqa: S101, PT018 - the caller looked
-    start, points = Guesses.of([camera.pose], camera.intrinsics), seen.points
-    problem = Problem[Guesses](
-        len(points),
-        refined=lambda guesses, rows: refined(guesses, points, _TURN, rows, robust=True, most=20),
-        errors=lambda guesses: guesses.errors(points),
-        tolerance=_AGREEING_PX * pixel_scale(camera.intrinsics),
-        sample=_SAMPLE,
+    start = Guesses.of([camera.pose], camera.intrinsics)
+    seen = [one for mark in marks if (one := _seen(bay, mark, frames, search_px(camera))).frames]
+    turn = find_turn(start, seen)
+    count = int(turn.speaking.sum())
+    if count >= LEAST_MARKS and turn.believed:
+        return _check(camera, start, refined(turn.guess, turn.points, TURN), turn.points, tolerance)
+    reason = (
+        f"{count} of {len(marks)} witnesses agree, too few to rule out chance or another turn: they are hidden, dark,"
+        f" or turned by more than {FARTHEST_DEG:g} degrees"
     )
-    best = agreements(problem, start.joined(refined(start, points, _TURN, robust=True))).take(np.array([0]))
-    agree, count = best.agree[0], int(best.count[0])
-    astray = [name for name, agrees in zip(seen.names, agree, strict=True) if not agrees]
-    if count < LEAST_MARKS or len(astray) > _MOST_ASTRAY * len(points):
-        reason = f"{count} of {len(points)} witnesses agree: hidden, moved, or mistaken for another place"
-        return PoseCheck(camera.name, PoseVerdict.UNDECIDED, reason, marks=len(points))
-    turned = refined(best.models, points.take(agree), _TURN)
-    return _check(camera, start, turned, points.take(agree), tolerance)
+    return PoseCheck(camera.name, PoseVerdict.UNDECIDED, reason, marks=count)
+
+
+def _seen(bay: BayConfig, mark: KeptMark, frames: Sequence[Picture], radius: int) -> Seen:
+    place = bay.witnesses[mark.name]
+    found = (likeness(mark, frame, radius) for frame in frames)
+    return Seen((place.x, place.y, place.z), [one for one in found if one is not None])
 
 
 def _check(camera: Camera, before: Guesses, after: Guesses, points: Points, tolerance: float) -> PoseCheck:
     """The verdict on a turn, in degrees."""
-    fit = Fit.of(after, points, _TURN)
+    fit = Fit.of(after, points, TURN)
     vector = _turn_between(before, after)
     angle = float(np.degrees(np.linalg.norm(vector)))
     along = vector / max(float(np.linalg.norm(vector)), 1e-12)

@@ -31,8 +31,6 @@ FARTHEST_DEG = 5.0  # of a turn that is looked for
 
 _HALF = PATCH_PX // 2
 _SMOOTH_PX = 1.0
-_LEAST_LIKENESS = 0.6  # correlation from which a place is the mark
-_RUNNER_UP = 0.85  # of the best one's, from which a second place makes the mark doubtful
 _APART_PX = 6  # places nearer than this are the same
 _LEAST_CONTRAST = 3.0  # grey levels (standard deviation) under which there is nothing to find again
 _MOST_BYTES = 64 * 2**20
@@ -49,12 +47,38 @@ class KeptMark:
 
 
 @dataclass(frozen=True)
-class FoundMark:
-    """A mark in a later frame: where it is now, and how alike it looks, from 0 to 1."""
+class Likeness:
+    """How alike a mark is each place of a later frame, around where it was kept.
 
-    name: str
-    pixel: tuple[float, float]
-    likeness: float
+    Attributes:
+        corner: pixel (u, v) of the first value.
+        values: (rows, columns) correlation, -1 to 1.
+    """
+
+    corner: tuple[float, float]
+    values: Picture
+
+    def peaks(self, least: float, most: int) -> Floats:
+        """(p, 2) pixels of the places that are most like it, the best first."""
+        high = (self.values == maximum_filter(self.values, size=2 * _APART_PX + 1)) & (self.values >= least)
+        places = np.argwhere(high)[np.argsort(-self.values[high], kind="stable")][:most]
+        found = [self._between(row, column) for row, column in places]
+        return np.array(found, dtype=float).reshape(-1, 2)
+
+    def peak_near(self, pixel: Floats, near: float, least: float) -> Floats | None:
+        """(2,) pixel most like the mark, at most `near` from a pixel along each axis; None where none is like it."""
+        low = np.ceil(pixel - self.corner - near).astype(int)
+        left, top = np.maximum(low, 0)
+        right, bottom = np.maximum(np.floor(pixel - self.corner + near).astype(int) + 1, 0)
+        window = self.values[top:bottom, left:right]
+        if not window.size or window.max() < least:
+            return None
+        row, column = np.unravel_index(int(window.argmax()), window.shape)
+        return np.array(self._between(top + int(row), left + int(column)))
+
+    def _between(self, row: int, column: int) -> tuple[float, float]:
+        down, across = _between(self.values, row, column)
+        return self.corner[0] + across, self.corner[1] + down
 
 
 def witnesses_file(bay_id: str) -> Path:
@@ -91,33 +115,21 @@ def keep_marks(bay: BayConfig, camera: Camera, picture: Picture) -> tuple[list[K
         elif patch.std() < _LEAST_CONTRAST:
             refused[name] = "nothing shows there: is it hidden?"
         else:
-            mark = KeptMark(camera.name, name, (float(column), float(row)), patch.astype(np.uint8))
-            if find_mark(mark, picture, search_px(camera)) is None:
-                refused[name] = "it looks like another place near it"
-            else:
-                kept.append(mark)
+            kept.append(KeptMark(camera.name, name, pixel, patch.astype(np.uint8)))
     return kept, refused
 
 
-def find_mark(mark: KeptMark, picture: Picture, radius: int) -> FoundMark | None:
-    """Where a mark is, up to `radius` pixels from where it was; None where nothing is like it, or two places are."""
+def likeness(mark: KeptMark, picture: Picture, radius: int) -> Likeness | None:
+    """How alike the mark are the places up to `radius` pixels from where it was; None where the frame has none."""
     column, row = (round(value) for value in mark.pixel)
     top, left = max(0, row - radius - _HALF), max(0, column - radius - _HALF)
     window = picture[top : row + radius + _HALF + 1, left : column + radius + _HALF + 1]
-    if min(window.shape) <= PATCH_PX:
+    if min(window.shape) < PATCH_PX:
         return None
-    likeness = _correlation(gaussian_filter(window, _SMOOTH_PX), gaussian_filter(mark.patch.astype(np.float32), 1.0))
-    peaks = (likeness == maximum_filter(likeness, size=2 * _APART_PX + 1)) & (likeness > 0)
-    places = np.argwhere(peaks)
-    if not len(places):
-        return None
-    order = np.argsort(-likeness[peaks])
-    best = float(likeness[tuple(places[order[0]])])
-    second = float(likeness[tuple(places[order[1]])]) if len(order) > 1 else 0.0
-    if best < _LEAST_LIKENESS or second > _RUNNER_UP * best:
-        return None
-    down, across = _between(likeness, *(int(value) for value in places[order[0]]))
-    return FoundMark(mark.name, (left + across + _HALF, top + down + _HALF), best)
+    patch = gaussian_filter(mark.patch.astype(np.float32), _SMOOTH_PX)
+    # The patch was cut around the pixel that is nearest to the mark.
+    corner = left + _HALF + mark.pixel[0] - column, top + _HALF + mark.pixel[1] - row
+    return Likeness(corner, _correlation(gaussian_filter(window, _SMOOTH_PX), patch))
 
 
 def search_px(camera: Camera) -> int:

@@ -1,16 +1,16 @@
 """Whether a camera's frames, or what the models see in them, became other than in a reference week.
 
 Each frame is a handful of *measures*: light, colours, contrast and focus of the whole frame
-(`inference.frame_look`), how sure the models are of its blocks and of their stages. What all cameras show
-at the same time (the time of day, the weather) is taken off. The median of the last slots is then held
-against how far the medians of as many slots went in the reference: a camera drifts where one of its
-measures is farther off than they ever were, by half as much again, and by more than a least amount that
-is worth a person's look.
+(`inference.frame_look`), how sure the models are of what is in it, each object held against its class, and
+of the stages of its blocks. What all cameras show at the same time (the time of day, the weather) is taken
+off. The median of the last slots is then held against how far the medians of as many slots went in the
+reference: a camera drifts where one of its measures is farther off than they ever were, by half as much
+again, and by more than a least amount that is worth a person's look.
 
 By class, for a report: confidences, counts, and the distance of the paints (`inference.descriptors`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from bay_observation.errors import NotObservedError
 from inference.descriptors import unlikeness
 from inference.frame_look import FrameLook
-from inference.types import TRACKED_CLASSES, CameraObservation, Observation
+from inference.types import TRACKED_CLASSES, CameraObservation, DetectedObject, Observation
 
 WINDOW = 12
 """Slots whose median is looked at."""
@@ -32,10 +32,10 @@ LEAST_REFERENCE = 4 * WINDOW
 MEASURES: dict[str, float] = {
     "lightness": 4.0,
     "red": 2.5,
-    "yellow": 2.5,
-    "contrast": 3.0,
-    "sharpness": 0.1,
-    "confidence": 0.06,
+    "yellow": 4.0,
+    "contrast": 5.0,
+    "sharpness": 0.2,
+    "confidence": 0.08,
     "stage_confidence": 0.08,
 }
 _WIDER = 1.5
@@ -136,7 +136,8 @@ class Reference:
         self.window = window
         self.cameras = sorted({camera.camera_name for seen in observations for camera in seen.cameras})
         self._classes = _by_class(observations)
-        values = _values(observations, self.cameras)
+        self._sure = usual_confidences(observations)
+        values = _values(observations, self.cameras, self._sure)
         self._usual = _median(values)
         windows = _windows(self._own(values), window)
         self._middle = _median(windows)
@@ -154,7 +155,7 @@ class Reference:
         recent = recent[-self.window :]
         if not recent:
             raise NotObservedError("no slot of that time was observed")
-        values = _values(recent, self.cameras)
+        values = _values(recent, self.cameras, self._sure)
         own, now, classes = _enough(self._own(values), self.window), _median(values), _by_class(recent)
         off = own - self._middle
         found = []
@@ -184,23 +185,49 @@ class Reference:
         return result
 
 
-def readings(camera: CameraObservation) -> Floats:
+@dataclass(frozen=True, slots=True)
+class UsualConfidences:
+    """Median confidences in the reference: of all objects, and by class, all cameras together."""
+
+    all_objects: float
+    by_class: Mapping[str, float]
+
+    def of_frame(self, objects: Sequence[DetectedObject]) -> float:
+        """Median of the objects' confidences, what is usual for the class of each taken off; NaN without objects.
+
+        A frame with other things in it is no change: a class that is hard to see has its own usual.
+        """
+        off = [one.confidence - self.by_class.get(one.class_name, self.all_objects) for one in objects]
+        return self.all_objects + float(np.median(off)) if off else np.nan
+
+
+def usual_confidences(observations: Sequence[Observation]) -> UsualConfidences:
+    """How sure the models were of each class in these slots."""
+    found: dict[str, list[float]] = {}
+    for one in (one for seen in observations for camera in seen.cameras for one in camera.objects):
+        found.setdefault(one.class_name, []).append(one.confidence)
+    everything = [value for several in found.values() for value in several]
+    return UsualConfidences(
+        float(np.median(everything)) if everything else np.nan,
+        {name: float(np.median(several)) for name, several in found.items()},
+    )
+
+
+def readings(camera: CameraObservation, usual: UsualConfidences) -> Floats:
     """(len(MEASURES),) the measures of one frame; NaN for what it does not have."""
     look = None if camera.look is None else FrameLook.from_array(camera.look)
-    tracked = [found for found in camera.objects if found.class_name in TRACKED_CLASSES]
-    sure = [found.confidence for found in tracked]
-    stages = [found.stage_confidence for found in tracked if found.stage is not None]
+    stages = [found.stage_confidence for found in camera.objects if found.stage is not None]
     of_frame = [np.nan] * 5 if look is None else [look.lightness, look.red, look.yellow, look.contrast, look.sharpness]
-    return np.array([*of_frame, np.mean(sure) if sure else np.nan, np.mean(stages) if stages else np.nan])
+    return np.array([*of_frame, usual.of_frame(camera.objects), np.mean(stages) if stages else np.nan])
 
 
-def _values(observations: Sequence[Observation], cameras: Sequence[str]) -> Floats:
+def _values(observations: Sequence[Observation], cameras: Sequence[str], usual: UsualConfidences) -> Floats:
     """(slots, cameras, measures)."""
     values = np.full((len(observations), len(cameras), len(MEASURES)), np.nan)
     for row, seen in enumerate(observations):
         for camera in seen.cameras:
             if camera.camera_name in cameras:
-                values[row, cameras.index(camera.camera_name)] = readings(camera)
+                values[row, cameras.index(camera.camera_name)] = readings(camera, usual)
     return values
 
 

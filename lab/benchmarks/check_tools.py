@@ -135,12 +135,22 @@ def _of_examples(console: Console) -> list[Bar]:
         report = Path(folder) / "examples.xml"
         command = [sys.executable, "-m", "pytest", "-q", "tests/docs", f"--junitxml={report}"]
         done = subprocess.run(command, cwd=_PROJECT, check=False, capture_output=True, text=True)
-        suite = ET.parse(report).getroot()[0].attrib  # noqa: S314 - pytest's own
+        root = ET.parse(report).getroot()[0]  # noqa: S314 - pytest's own
+        suite, counted = root.attrib, {one.get("name"): int(one.get("value", 0)) for one in root.iter("property")}
     count, failed = int(suite["tests"]), int(suite["failures"]) + int(suite["errors"])
+    run, skipped = counted.get("examples_run", 0), counted.get("examples_not_run", 0)
     if failed or done.returncode:
         console.print(done.stdout[-4000:])
     return [
-        Bar("tests of fenced examples that pass", 100 * (count - failed) / max(count, 1), ">=", 100, "%", f"{count}")
+        Bar("tests of fenced examples that pass", 100 * (count - failed) / max(count, 1), ">=", 100, "%", f"{count}"),
+        Bar(
+            "lines and blocks of examples that are run",
+            run,
+            ">=",
+            run + skipped,
+            "",
+            f"{skipped} not, each with its reason",
+        ),
     ]
 
 

@@ -3,7 +3,8 @@
 Two weeks of a simulated yard, a slot every two hours, twelve cameras of 960 x 540 pixels, through the shipped
 models: the first week is the reference, the second is healthy. In the second week each camera in turn is changed
 from some slot on, in one way, the other eleven stay: its light (dimmer, another colour), its focus, or its models
-(another checkpoint looks at its frames). Found means: named within twelve slots.
+(another checkpoint looks at its frames: the shipped detector with each weight off a little). Found means: named
+within twelve slots.
 """
 
 from collections.abc import Callable, Iterator
@@ -11,13 +12,15 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from multiprocessing import get_context
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from bays import BayConfig, batch_id, load_bay
+from bays import BayConfig, Models, batch_id, load_bay
 from capture_async.types import CaptureBatch, CapturedImage
 from inference.drift import WINDOW, Reference
 from inference.types import CameraObservation, Observation
@@ -35,7 +38,7 @@ _WEEK = 7 * 24 // _HOURS
 _BEGIN = datetime(2025, 3, 3, 0, 0)  # noqa: DTZ001 - bay-local, its zone is added
 _BLOCKS = 22
 _QUALITY = 90
-_DISTURBED = 0.15
+_DISTURBED = 0.1
 # Of the second week's slots, the first that a change shows: another for each camera.
 _FIRST_CHANGE, _BETWEEN = 12, 5
 
@@ -184,8 +187,10 @@ def _observe(job: tuple[BayConfig, int, range]) -> list[Slot]:
     bay, seed, numbers = job
     begin = _BEGIN.replace(tzinfo=bay.zone)
     yard, renderer = Yard(bay, seed=seed, blocks=_BLOCKS, start=begin - timedelta(hours=12)), Renderer(bay)
-    service, other = (InferenceService(load_models(bay.models, "cpu")) for _ in range(2))
-    disturb(other)
+    service = InferenceService(load_models(bay.models, "cpu"))
+    with TemporaryDirectory() as folder:
+        changed_models = bay.models.model_copy(update={"yolo_detection": another_detector(bay.models, Path(folder))})
+        other = InferenceService(load_models(changed_models, "cpu"))
     names = sorted(camera.name for camera in bay.cameras)
     slots = []
     for number in numbers:
@@ -205,16 +210,22 @@ def _observe(job: tuple[BayConfig, int, range]) -> list[Slot]:
     return slots
 
 
-def disturb(service: "InferenceService") -> None:
-    """Make the detector another checkpoint: each of its weights off by a share of its layer's deviation."""
+def another_detector(models: Models, folder: Path) -> Path:
+    """A checkpoint in that folder: the bay's detector, each weight off by a share of its layer's deviation."""
     import torch
 
+    from inference.loading import load_checkpoint
+
+    detector = load_checkpoint(models, "yolo_detection")
     generator = torch.Generator().manual_seed(1)
     with torch.no_grad():
-        for parameter in service.models.detector.model.parameters():
+        for parameter in detector.model.parameters():
             if parameter.ndim == 4:
                 noise = torch.randn(parameter.shape, generator=generator).to(parameter.dtype)
                 parameter.add_(_DISTURBED * parameter.std() * noise)
+    path = folder / "other.pt"
+    detector.save(path)
+    return path
 
 
 def _seen(

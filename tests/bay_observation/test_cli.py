@@ -40,6 +40,7 @@ def test_help_lists_every_command_and_imports_nothing_of_the_product():
     assert {entry.path[0] for entry in ENTRIES} == set(cli.JOBS)
 
 
+@pytest.mark.slow(0.1)
 @pytest.mark.parametrize("entry", [e for e in ENTRIES if e.has_parser], ids=lambda entry: " ".join(entry.path))
 def test_every_command_is_there_and_is_named_as_it_is_typed(entry):
     parser = entry.parser()

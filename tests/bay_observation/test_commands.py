@@ -150,6 +150,7 @@ def test_streams_that_are_not_there(closed, body, status, said):
     assert (done.returncode, done.stderr.removeprefix("Login: ").strip()) == (status, said)
 
 
+@pytest.mark.slow(0.3)
 @pytest.mark.parametrize("command", ["bays list", "bays validate", "bay_observation.settings"])
 def test_a_command_as_it_is(command):
     with Path("/dev/full").open("w") as full:

@@ -11,6 +11,7 @@ from bays.checking import check_bay, floor_view, worst
 from lab.benchmarks.bay_cases import BayCase, cases, told
 
 
+@pytest.mark.slow(0.5)
 def test_the_shipped_bays_have_nothing_to_be_told():
     bays = [load_bay(name) for name in bay_ids()]
     assert {bay.bay_id: list(map(str, check_bay(bay, bays))) for bay in bays} == {name: [] for name in bay_ids()}
@@ -24,6 +25,7 @@ def test_there_are_sixty_cases():
     assert len({case.name for case in cases()}) == len(cases()) >= 60
 
 
+@pytest.mark.slow(0.2)
 @pytest.mark.parametrize("case", cases(), ids=lambda case: case.name.replace(" ", "_"))
 def test_a_bay_that_cannot_be_right_is_told(case):
     assert case.words in told(case)
@@ -53,6 +55,7 @@ def test_check_ends_with_what_it_found(make_bay, capsys):
     assert main(["check", "nowhere"]) == 2
 
 
+@pytest.mark.slow(0.7)
 def test_a_warning_alone_is_an_error_only_where_that_is_asked(make_bay, bays_folder, capsys):
     make_bay("yard", camera_quorum=1)
     assert main(["check"]) == 0

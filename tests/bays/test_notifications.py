@@ -36,6 +36,7 @@ def test_a_bay_has_its_notifications(make_bay):
     assert "initial" not in everything.events  # what stood there when tracking began is no news
 
 
+@pytest.mark.slow(0.1)
 @pytest.mark.parametrize(
     ("changes", "key", "reason"),
     [

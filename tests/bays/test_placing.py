@@ -29,6 +29,7 @@ def blind(bay):
     return figures(bay, floor_view(bay)).blind_m2
 
 
+@pytest.mark.slow(1)
 def test_each_camera_leaves_less_floor_unseen(bay):
     left = [blind(with_placed(bay, place_cameras(bay, number), instead=False)) for number in (1, 2, 4)]
     assert blind(bay) > left[0] > left[1]
@@ -94,6 +95,7 @@ def test_the_command_prints_what_the_file_takes(make_bay, tmp_path, capsys):
     assert main(["place-cameras", "yard", "--add", "1", "--like", "X_1"]) == 2
 
 
+@pytest.mark.slow(0.5)
 def test_a_placed_bay_is_in_order(bay):
     after = with_placed(bay, place_cameras(bay, 5), instead=False)
     assert [one for one in check_bay(after) if one.level == "error"] == []

@@ -31,6 +31,7 @@ def test_wrong_keys_are_named_with_their_line(make_bay, provider, config, named)
         make_bay(image_provider=provider, image_provider_config=config)
 
 
+@pytest.mark.slow(0.3)
 @pytest.mark.parametrize("key", ["credentials", "password"])
 def test_a_login_in_the_file_is_refused_and_not_repeated(make_bay, key):
     with pytest.raises(ConfigError, match=key) as caught:

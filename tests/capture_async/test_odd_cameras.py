@@ -184,6 +184,7 @@ REFUSALS = {
 }
 
 
+@pytest.mark.slow(0.1)
 @pytest.mark.parametrize("answer", REFUSALS.values(), ids=REFUSALS.keys())
 @pytest.mark.parametrize("asked", ["every operation", "the profiles"])
 async def test_a_wrong_password_costs_one_failed_login_however_it_is_refused(capture, answer, asked):
@@ -393,6 +394,7 @@ KINDS = [
 ]
 
 
+@pytest.mark.slow(0.1)
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("where", ["snapshot", "services"])
 async def test_sloppy_http_costs_no_frame(capture, frame_source, kind, where):

@@ -39,6 +39,7 @@ def test_nothing_answers_without_a_login(api: Any) -> None:
     assert {address for address, code in answers.items() if code != 401} == set()
 
 
+@pytest.mark.slow(0.3)
 @pytest.mark.parametrize("junk", ["Bearer junk", "Bearer " + "a.b.c", "Basic YWRtaW46YWRtaW4="])
 def test_nothing_answers_to_junk(api: Any, junk: str) -> None:
     codes = {send(api, method, path, {"Authorization": junk}).status_code for method, path in routes(api.app)}

@@ -16,6 +16,7 @@ def at(number: int) -> str:
     return (START + number * SLOT).isoformat()
 
 
+@pytest.mark.slow(0.5)
 def test_bays(ask: Callable[..., Any]) -> None:
     bays = {bay["bay_id"]: bay for bay in ask("bays")["bays"]}
 
@@ -168,6 +169,7 @@ def test_the_same_answer_is_sent_once(api: Any, token: Callable[[str], dict[str,
     assert first.headers["cache-control"] == "private, no-cache"
 
 
+@pytest.mark.slow(0.1)
 @pytest.mark.parametrize(
     ("path", "query"),
     [

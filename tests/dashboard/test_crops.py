@@ -57,6 +57,7 @@ def test_before_and_after(ask: Callable[..., Any], blocks: dict[str, str]) -> No
     assert first == later
 
 
+@pytest.mark.slow(0.1)
 @pytest.mark.parametrize(
     ("box", "code"),
     [

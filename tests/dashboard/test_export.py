@@ -135,6 +135,7 @@ def test_processes_and_messages(yard):
     assert exported()["bay_messages_waiting_seconds",] == 20 * 60
 
 
+@pytest.mark.slow(0.9)
 def test_a_camera_that_drifted_and_a_bay_of_which_too_little_is_known(yard, store):
     assert [name for name in exported() if name[0] == "bay_camera_drift"] == []
     slots = week(90, begin=NOW - timedelta(hours=90), bay_id="yard")
@@ -208,6 +209,7 @@ def test_the_database_is_asked_once_for_many_scrapes(yard, asked):
     assert asked == ["triggerers"]
 
 
+@pytest.mark.slow(0.1)
 @pytest.mark.parametrize(
     ("header", "path", "status"),
     [

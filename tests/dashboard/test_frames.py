@@ -59,6 +59,7 @@ def test_no_frame_is_no_picture(api: Any, token: Token, camera: str) -> None:
     assert api.get(f"{FRAMES}/{camera}/thumbnail.jpg", headers=token("boss")).status_code == 404
 
 
+@pytest.mark.slow(0.1)
 @pytest.mark.parametrize("slot", ["20250731-230000", "99999999-999999", "..", "20250701-23000"])
 def test_slots_that_are_none(api: Any, token: Token, slot: str) -> None:
     answer = api.get(f"/api/v1/bays/yard/slots/{slot}/frames", headers=token("boss"))

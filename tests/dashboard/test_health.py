@@ -38,6 +38,7 @@ def test_what_is_checked(ask: Callable[..., Any]) -> None:
     assert {one["out_of_pose"] for one in health["cameras"]} == {False}
 
 
+@pytest.mark.slow(0.1)
 @pytest.mark.parametrize(
     ("note", "states"),
     [

@@ -124,6 +124,7 @@ def test_a_track_that_continues_another_has_its_name(ask: Callable[..., Any], sa
     assert blocks[tracks[0]]["continues"] is None
 
 
+@pytest.mark.slow(0.1)
 @pytest.mark.parametrize(
     ("said", "code"),
     [

@@ -50,12 +50,14 @@ def contents(host):
     return {path.name: path.read_text() for path in host.secrets.glob("tls_*")}
 
 
+@pytest.mark.slow(0.1)
 @pytest.mark.parametrize("server", SERVERS)
 @pytest.mark.parametrize("name", ["localhost", "127.0.0.1", "postgres", "redis", "api-server"])
 def test_each_server_is_recognised_by_each_of_its_names(main, server, name):
     shake_hands(main, server, name)
 
 
+@pytest.mark.slow(0.4)
 def test_another_name_or_another_authority_is_not(main, tmp_path):
     with pytest.raises(ssl.SSLCertVerificationError, match="not valid for"):
         shake_hands(main, "api", "10.150.150.1")
@@ -68,6 +70,7 @@ def test_another_name_or_another_authority_is_not(main, tmp_path):
         shake_hands(main, "api", "localhost", tmp_path / "former")
 
 
+@pytest.mark.slow(0.5)
 def test_production_is_recognised_by_the_addresses_of_its_env_file(host):
     assert host.run("start-main.sh", "prod", **host.on_local_disk).status == 0
     for server in SERVERS:
@@ -81,6 +84,7 @@ def test_keys_are_their_owner_s_and_each_is_another_one(main):
     assert all("PRIVATE KEY" not in main.secrets.joinpath(f"tls_{name}_certificate").read_text() for name in SERVERS)
 
 
+@pytest.mark.slow(0.6)
 def test_another_name_brings_other_certificates_of_the_same_authority(main):
     before = contents(main)
     result = main.run("start-main.sh", "dev", TLS_NAMES="airflow.yard.example 10.0.0.7")
@@ -93,6 +97,7 @@ def test_another_name_brings_other_certificates_of_the_same_authority(main):
         shake_hands(main, "api", name)
 
 
+@pytest.mark.slow(0.4)
 def test_a_certificate_that_ends_soon_is_replaced(main):
     before = contents(main)
     openssl = shutil.which("openssl")
@@ -105,6 +110,7 @@ def test_a_certificate_that_ends_soon_is_replaced(main):
     assert {name for name in before if before[name] != after[name]} == {"tls_redis_key", "tls_redis_certificate"}
 
 
+@pytest.mark.slow(1)
 def test_a_damaged_certificate_is_replaced(main):
     for damage in ("", "x", main.secrets.joinpath("tls_api_certificate").read_text()):
         (main.secrets / "tls_postgres_certificate").write_text(damage)
@@ -114,6 +120,7 @@ def test_a_damaged_certificate_is_replaced(main):
         shake_hands(main, server, "localhost")
 
 
+@pytest.mark.slow(1)
 def test_other_certificates_are_other_containers(main):
     def digest():
         return [line for line in main.run("start-main.sh", "dev").calls.splitlines() if "TLS_DIGEST=" in line][-1]
@@ -132,6 +139,7 @@ def test_an_authority_without_its_key_is_named(main):
     assert " up " not in result.calls
 
 
+@pytest.mark.slow(0.2)
 @pytest.mark.parametrize(
     "names",
     ["a,DNS:b", "x/y", "*.example", "-a", "a b;c", "$(touch x)", "a..", "x" * 300, "IP:1", "\N{HANGUL SYLLABLE GA}"],

@@ -47,6 +47,7 @@ def connect(server, role, database):
     return psycopg.connect(f"{address}/{database}", autocommit=True)
 
 
+@pytest.mark.slow(0.4)
 @pytest.mark.parametrize(("role", "database"), OWNED.items())
 def test_a_role_makes_tables_in_its_own_database(server, role, database):
     with connect(server, role, database) as connection:
@@ -92,6 +93,7 @@ def test_passwords_are_kept_as_verifiers(server):
     assert all(verifier.startswith("SCRAM-SHA-256$") for verifier in kept.values())
 
 
+@pytest.mark.slow(0.7)
 def test_a_missing_secret_is_named(server, tmp_path):
     (tmp_path / "postgres_password").write_text("x")
     done = make(server, tmp_path)

@@ -45,6 +45,7 @@ def test_every_rule_is_tried_and_is_silent_in_a_healthy_hour():
     assert silent == names
 
 
+@pytest.mark.slow(1)
 @pytest.mark.skipif(shutil.which("promtool") is None, reason="no promtool: deploy/install-system-packages.sh")
 def test_promtool_agrees():
     for command in (["check", "config", "--syntax-only", "prometheus.yml"], ["test", "rules", "bays.rules.test.yml"]):

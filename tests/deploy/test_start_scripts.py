@@ -10,6 +10,7 @@ REDIS_USERS = {f"redis_{role}_{bay}" for bay in BAYS for role in ("obs", "proc")
 MAIN_SECRETS = {
     "postgres_password", "airflow_db_password", "results_db_password", "history_db_password", "redis_password",
     "fernet_key", "api_secret_key", "jwt_secret", "admin_password", "flower_password", *REDIS_USERS,
+    "metrics_token", "alerts_token", "grafana_password", "grafana_secret_key",
 }  # fmt: skip
 TLS_FILES = {f"tls_{name}_{kind}" for name in ("ca", "postgres", "redis", "api") for kind in ("key", "certificate")}
 OBSERVER_SECRETS = (
@@ -17,6 +18,7 @@ OBSERVER_SECRETS = (
 )  # fmt: skip
 
 
+@pytest.mark.slow(0.5)
 def test_the_first_start_of_main_makes_secrets_for_their_owner_alone(host):
     result = host.run("start-main.sh", "dev")
     assert result.status == 0, result.said
@@ -30,6 +32,19 @@ def test_the_first_start_of_main_makes_secrets_for_their_owner_alone(host):
     assert "network create bay-observation" not in result.calls  # the fake network is there
 
 
+@pytest.mark.slow(0.8)
+def test_the_monitoring_is_started_where_the_env_file_asks_for_it(host):
+    result = host.run("start-main.sh", "dev", MONITORING="yes")
+    assert result.status == 0, result.said
+    assert "--profile main --profile monitoring up -d" in result.calls
+    assert {path.name for path in (host.folder / "logs/monitoring").iterdir()} == {
+        "prometheus", "alertmanager", "grafana",
+    }  # fmt: skip
+    assert "grafana_password" in result.said
+    assert (host.secrets / "grafana_password").read_text() not in result.said + result.calls
+
+
+@pytest.mark.slow(0.8)
 def test_the_second_start_keeps_the_secrets(host):
     host.run("start-main.sh", "dev")
     before = {path.name: path.read_text() for path in host.secrets.iterdir()}
@@ -37,6 +52,7 @@ def test_the_second_start_keeps_the_secrets(host):
     assert {path.name: path.read_text() for path in host.secrets.iterdir()} == before
 
 
+@pytest.mark.slow(0.3)
 @pytest.mark.parametrize("name", ["postgres_password", "fernet_key"])
 def test_a_secret_that_the_database_was_made_with_is_not_made_anew(host, name):
     host.provide_secrets()
@@ -47,6 +63,7 @@ def test_a_secret_that_the_database_was_made_with_is_not_made_anew(host, name):
     assert not (host.secrets / name).exists()
 
 
+@pytest.mark.slow(0.1)
 @pytest.mark.parametrize(
     ("value", "complaint"),
     [
@@ -127,6 +144,7 @@ def test_postgresql_knows_each_worker_by_its_queue_and_the_same_password(host):
     assert all((host.secrets / f"redis_{queue}").read_text() == password for queue, password in logins.items())
 
 
+@pytest.mark.slow(0.5)
 def test_the_queue_default_is_an_observer_s_in_development_alone(host):
     host.provide_secrets()
     assert " ~default " in (host.secrets / "redis_acl").read_text()
@@ -228,6 +246,7 @@ def test_an_env_file_that_serves_another_bays_queue_is_refused(host):
     assert "WORKER_QUEUES does not name obs_3bay_north alone" in result.said
 
 
+@pytest.mark.slow(0.1)
 @pytest.mark.parametrize(
     ("line", "complaint"),
     [
@@ -263,6 +282,7 @@ def test_a_line_that_docker_compose_would_read_otherwise_is_refused(host, line, 
     assert " up " not in result.calls
 
 
+@pytest.mark.slow(0.1)
 @pytest.mark.parametrize(
     "line", ["# a $ in a comment costs nothing\n", "TEXT=a#b\n", "TEXT=a=b\n", "EMPTY=\n", "\n", "TEXT=한글\n"]
 )
@@ -380,6 +400,7 @@ def test_an_observer_without_a_camera_login_starts_and_says_so(host):
     assert "chmod 600" in host.run("start-observers.sh", "dev", "demo_bay").said
 
 
+@pytest.mark.slow(0.7)
 def test_the_first_start_of_main_marks_the_store_and_containers_require_the_marker(host):
     environment = host.on_local_disk
     host.marker.unlink()

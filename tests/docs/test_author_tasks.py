@@ -19,6 +19,7 @@ OTHERS = {name for kind in (str, dict, list, Path, datetime) for name in dir(kin
 }
 
 
+@pytest.fixture(scope="module")
 def pages() -> str:
     """All pages, and what the page of the code's reference shows: docstrings and signatures."""
     text = "\n".join(page.read_text(encoding="utf-8") for page in DOCS.glob("*.md"))
@@ -36,10 +37,6 @@ def shown(member: object) -> str:
         parts += [f"{name}\n{inspect.getdoc(value) or ''}" for name, value in vars(member).items() if name[0] != "_"]
         parts += list(getattr(member, "__annotations__", {}))
     return "\n".join(parts)
-
-
-PAGES = pages()
-WORDS = set(re.findall(r"\w+", PAGES))
 
 
 def used(path: Path) -> tuple[set[tuple[str, str]], set[str], set[str]]:
@@ -60,21 +57,24 @@ def test_there_is_an_example_of_each_of_the_ten_tasks():
     assert len(EXAMPLES) == 10
 
 
+@pytest.mark.slow(0.5)
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
-def test_what_an_example_uses_is_on_a_page(path):
+def test_what_an_example_uses_is_on_a_page(path, pages):
     from airflow.sdk import BaseOperator, BaseSensorOperator
 
     airflows = {*inspect.signature(BaseOperator.__init__).parameters, *inspect.signature(BaseSensorOperator).parameters}
     imports, arguments, attributes = used(path)
-    assert [f"from {module} import {name}" for module, name in sorted(imports) if name not in WORDS] == []
-    assert sorted(arguments - airflows - WORDS) == []
-    assert sorted(attributes - OTHERS - WORDS) == []
+    words = set(re.findall(r"\w+", pages))
+    assert [f"from {module} import {name}" for module, name in sorted(imports) if name not in words] == []
+    assert sorted(arguments - airflows - words) == []
+    assert sorted(attributes - OTHERS - words) == []
 
 
+@pytest.mark.slow(0.5)
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
-def test_where_it_is_imported_from_is_on_a_page(path):
+def test_where_it_is_imported_from_is_on_a_page(path, pages):
     imports, _, _ = used(path)
     for whole, name in imports:
         module = re.escape(whole)
         written = rf"from {module} import [^\n]*\b{name}\b|`{module}\.{name}\b|^::: {module}\n.*\b{name}\b"
-        assert re.search(written, PAGES, re.MULTILINE), f"no page says that {name} is in {whole}"
+        assert re.search(written, pages, re.MULTILINE), f"no page says that {name} is in {whole}"

@@ -17,13 +17,14 @@ NAMES = sorted(path.stem for path in EXAMPLES.glob("*.py"))
 ELSEWHERE = {"report_moves"}
 NOW = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
 
+pytestmark = pytest.mark.slow(4)
+
 
 def test_every_example_is_on_the_page():
     page = PAGE.read_text(encoding="utf-8")
     assert [name for name in NAMES if f"(examples/{name}.py)" not in page] == []
 
 
-@pytest.mark.slow(2)
 def test_every_example_is_parsed_without_an_error(make_bay):
     from airflow.dag_processing.dagbag import DagBag
 
@@ -95,7 +96,6 @@ def _run(root, orders):
     return json.loads(done.stdout.splitlines()[-1])
 
 
-@pytest.mark.slow(25)
 def test_every_example_is_run(runs):
     assert set(runs) | ELSEWHERE == set(NAMES)
     states = {name: run["state"] for name, run in runs.items()}

@@ -49,6 +49,7 @@ def commands():
                 yield pytest.param(line, id=f"{path.name}: {line}"[:100])
 
 
+@pytest.mark.slow(0.1)
 @pytest.mark.parametrize("line", list(commands()))
 def test_a_command_of_a_page_is_one_that_can_be_typed(line):
     words = tuple(takewhile(lambda word: word not in ("|", ">", "&&"), shlex.split(line, comments=True)))

@@ -57,6 +57,7 @@ def test_a_subcommand_exists(page, command):
 _WORDS = r"(?:[a-z][a-z-]*)"
 
 
+@pytest.mark.slow(0.1)
 @pytest.mark.parametrize(("page", "words"), pages(rf"(?:`|\$ |\"|exec )bay-observation ({_WORDS}(?: {_WORDS})?)"))
 def test_what_a_page_writes_after_bay_observation_is_a_command(page, words):
     typed = tuple(words.split())

@@ -68,6 +68,7 @@ def test_too_few_blocks_are_refused(make_yard, demo_bay, geometry):
         refine_poses([], demo_bay)
 
 
+@pytest.mark.slow(5)
 def test_a_survey_that_is_sure_of_itself_is_believed(half_a_degree, demo_bay):
     sure = Survey(turn_deg=1e-4, place_m=1e-4, focal=1e-6, k1=1e-6)
     result = refine_poses(half_a_degree[1][:1], demo_bay, sure)

@@ -6,6 +6,8 @@ import pytest
 from fusion import UNKNOWN_WORK, FusedBlock, fuse
 from inference.types import DetectedObject
 
+pytestmark = pytest.mark.slow(0.3)
+
 _FLAWLESS = {"missed": 0.0, "piece_missed": 0.0, "piece_misread": 0.0, "piece_false": 0.0}
 
 

@@ -13,6 +13,8 @@ from lab.benchmarks.slot_sequences import fused_floor
 from tracking.history import BatchOutcome, History
 from tracking.ledger import open_ledger, track
 
+pytestmark = pytest.mark.slow(0.4)
+
 START = datetime(2025, 7, 2, tzinfo=UTC)
 SLOTS = 8
 # All keep a day; `keeping(4)` is then a time at which the first four slots are older than that.

@@ -8,7 +8,7 @@ import pytest
 
 from bay_observation.errors import NotObservedError
 from bays import batch_id
-from inference.drift import LEAST_REFERENCE, WINDOW, Reference, readings
+from inference.drift import LEAST_REFERENCE, WINDOW, Reference, readings, usual_confidences
 from inference.frame_look import FrameLook
 from inference.types import CameraObservation, DetectedObject, Observation
 
@@ -59,6 +59,7 @@ def reference() -> Reference:
     return Reference(week())
 
 
+@pytest.mark.slow(2)
 def test_another_week_of_the_same_kind_is_healthy(reference: Reference) -> None:
     other = week(seed=1)
     for end in range(1, len(other) + 1):
@@ -112,6 +113,24 @@ def test_models_that_became_less_sure(reference: Reference) -> None:
     assert block.usual_confidence == pytest.approx(0.85, abs=0.01)
 
 
+def test_other_things_in_a_frame_are_no_other_models() -> None:
+    """A class that is hard to see comes in place of one that is not."""
+    hard = replace(thing(0.5), class_name="pipe", stage=None, stage_confidence=None)
+
+    def with_pipes(seen: list[Observation], camera: str, pipes: int) -> list[Observation]:
+        objects = (*(thing(0.85) for _ in range(4 - pipes)), *(hard for _ in range(pipes)))
+        return [
+            replace(
+                slot,
+                cameras=tuple(replace(c, objects=objects) if c.camera_name == camera else c for c in slot.cameras),
+            )
+            for slot in seen
+        ]
+
+    usual = Reference(with_pipes(week(), "C_1", 2))
+    assert named(usual.compare(with_pipes(week(12, seed=8), "C_3", 4))) == []
+
+
 def test_the_paint_of_a_class_is_compared(reference: Reference) -> None:
     redder = PAINT + np.array([0, 3, 4] * 4, np.float16)
     slots = [
@@ -127,7 +146,7 @@ def test_the_paint_of_a_class_is_compared(reference: Reference) -> None:
 
 def test_artifacts_of_earlier_versions_have_no_look() -> None:
     [seen] = week(1)
-    values = readings(replace(seen.cameras[0], look=None))
+    values = readings(replace(seen.cameras[0], look=None), usual_confidences([seen]))
     assert np.isnan(values[:5]).all()
     assert np.isfinite(values[5:]).all()
     old = [replace(slot, cameras=tuple(replace(c, look=None) for c in slot.cameras)) for slot in week(60)]

@@ -56,6 +56,7 @@ def test_masks_of_jigs_are_drawn_to_the_frame(
     assert jig.mask.inside.mean() > 0.97
 
 
+@pytest.mark.slow(0.8)
 def test_masks_of_the_whole_floor_and_of_specks_are_not_asked_about(
     models: BayModels, picture: np.ndarray, found: list[np.ndarray], monkeypatch: pytest.MonkeyPatch
 ) -> None:

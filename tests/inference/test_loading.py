@@ -30,12 +30,14 @@ def test_loading_keeps_the_threads_of_the_process(checkpoints: Models) -> None:
     assert torch.get_num_threads() == before
 
 
+@pytest.mark.slow(0.3)
 @pytest.mark.parametrize("key", ["yolo_detection", "sam_segmentation", "classification"])
 def test_a_missing_file_is_named(checkpoints: Models, tmp_path: Path, key: str) -> None:
     with pytest.raises(InferenceError, match=rf"models\.{key}: {tmp_path}/away\.pt: there is no such file"):
         load_models(changed(checkpoints, **{key: tmp_path / "away.pt"}), device="cpu")
 
 
+@pytest.mark.slow(0.2)
 @pytest.mark.parametrize("key", ["yolo_detection", "sam_segmentation", "classification"])
 def test_garbage_is_named(checkpoints: Models, tmp_path: Path, key: str) -> None:
     garbage = tmp_path / "garbage.pt"
@@ -124,6 +126,7 @@ def test_the_digest_of_the_bays_file_is_checked(checkpoints: Models) -> None:
         load_models(changed(checkpoints, sha256={"sam_segmentation": "0" * 64}), device="cpu")
 
 
+@pytest.mark.slow(0.2)
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
@@ -141,6 +144,7 @@ def test_a_checkpoint_of_a_training_is_no_state_dict(
         load_models(changed(checkpoints, sam_segmentation=tmp_path / "training.pth"), device="cpu")
 
 
+@pytest.mark.slow(0.3)
 @pytest.mark.parametrize("width", [768, 1024, 1280])
 def test_another_type_of_sam_is_named(checkpoints: Models, tmp_path: Path, width: int) -> None:
     import torch

@@ -69,6 +69,7 @@ def test_every_frame_has_its_observation(service: InferenceService, picture: np.
     assert observation.failures == {}
 
 
+@pytest.mark.slow(1)
 def test_a_frame_that_cannot_be_decoded_is_named_and_the_others_go_on(
     service: InferenceService, picture: np.ndarray
 ) -> None:

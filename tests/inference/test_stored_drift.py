@@ -10,6 +10,8 @@ from inference.__main__ import main
 from inference.stored_drift import DriftWatch, spread_runs
 from tests.inference.test_drift import BEGIN, changed, week
 
+pytestmark = pytest.mark.slow(0.6)
+
 
 @pytest.fixture
 def kept(store: Any) -> Any:

@@ -278,6 +278,7 @@ def test_a_history_that_cannot_be_used_stops_no_publication(bridge, owned, consu
     assert consumer.take() == ids(0)
 
 
+@pytest.mark.slow(0.1)
 @pytest.mark.parametrize(
     ("key", "value", "said"),
     [
@@ -465,6 +466,7 @@ def test_a_change_is_in_the_file_the_key_and_the_history(yard, ownership, client
     ]
 
 
+@pytest.mark.slow(0.7)
 def test_the_slot_in_work_is_published_before_the_bay_changes_hands(yard, ownership, client, owned, store, consumer):
     yard("new")
     save(store, 0, 1, 2)
@@ -549,6 +551,7 @@ def test_a_store_that_is_down_holds_no_roll_back_up(yard, ownership, owned, clie
     assert (load_bay("yard").migration.owner, client.get("bay_observation:owner:yard")) == ("shadow", "old")
 
 
+@pytest.mark.slow(0.5)
 def test_a_history_that_is_down_holds_no_roll_back_up_and_has_it_later(yard, ownership, owned, history, monkeypatch):
     yard("new")
 
@@ -587,6 +590,7 @@ def test_a_lock_that_the_redis_lost_stops_the_change(yard, ownership, client, ow
     assert (load_bay("yard").migration.owner, client.get("bay_observation:owner:yard")) == ("new", "new")
 
 
+@pytest.mark.slow(0.2)
 @pytest.mark.parametrize("owner", ["new", "shadow"])
 def test_a_change_that_is_cut_off_leaves_the_bay_to_the_old_side(yard, ownership, client, owned, monkeypatch, owner):
     """Not to neither: that would be the blind hour."""

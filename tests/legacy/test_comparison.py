@@ -36,6 +36,7 @@ def test_both_sides_alike_are_ready(seen):
     assert result.is_ready
 
 
+@pytest.mark.slow(0.1)
 @pytest.mark.parametrize("kind", planted_kinds())
 def test_a_planted_difference_is_named_and_no_other(seen, kind):
     planted = plant(kind, seen, 5)

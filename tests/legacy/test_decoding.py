@@ -161,6 +161,7 @@ def test_layouts_of_the_hash(decode, layout):
     assert [one.camera for one in joined.frames] == ["C_4", "D_7"]
 
 
+@pytest.mark.slow(0.1)
 @pytest.mark.parametrize(
     ("fields", "said"),
     [
@@ -245,6 +246,7 @@ PLAIN = st.recursive(
 )
 
 
+@pytest.mark.slow(0.7)
 @settings(max_examples=100, deadline=None)
 @given(st.dictionaries(st.sampled_from(["C_4", "blocks", "", "\udc80"]), PLAIN | st.binary(max_size=20), max_size=3))
 def test_whatever_a_hash_holds_is_read_or_named(fields):

@@ -42,6 +42,7 @@ LAYOUTS = [
 ]
 
 
+@pytest.mark.slow(0.1)
 @pytest.mark.parametrize("changes", LAYOUTS)
 def test_it_is_read_back(make_mapping, bay, changes):
     mapping, problems = make_mapping(**changes), Problems()

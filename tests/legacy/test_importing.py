@@ -139,6 +139,7 @@ def random_days(seed, count=60):
     return result
 
 
+@pytest.mark.slow(0.2)
 @pytest.mark.parametrize("seed", range(6))
 def test_an_import_repeats_itself_in_any_order(history, bay, seed):
     days = random_days(seed)
@@ -150,6 +151,7 @@ def test_an_import_repeats_itself_in_any_order(history, bay, seed):
     assert rows(history) == once
 
 
+@pytest.mark.slow(2)
 @pytest.mark.parametrize("seed", range(6))
 def test_imports_that_overlap_leave_one_floor_at_any_time(history, bay, seed):
     days, dice = random_days(seed), np.random.default_rng(seed)

@@ -89,6 +89,7 @@ def test_messages_are_looked_at_as_they_come(legacy, published, client, message,
     assert status == (0 if message is None else 1)
 
 
+@pytest.mark.slow(0.4)
 def test_a_bay_s_way_by_the_commands(legacy, client, make_bay, store, monkeypatch, tmp_path):
     monkeypatch.setenv("HISTORY_DB", f"sqlite:///{tmp_path / 'h.db'}")
     frames = {"base_path": str(tmp_path)}

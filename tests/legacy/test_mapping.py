@@ -20,6 +20,7 @@ def test_the_environment_names_another(tmp_path, monkeypatch):
         load_mapping()
 
 
+@pytest.mark.slow(0.1)
 @pytest.mark.parametrize(
     ("changes", "line_key", "reason"),
     [

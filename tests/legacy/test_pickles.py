@@ -125,6 +125,7 @@ def test_hostile_bytes_are_named_or_read_and_nothing_else(tmp_path, content):
     read_plain_or_named(written(tmp_path, content))
 
 
+@pytest.mark.slow(1)
 def test_what_unfolds_without_end_is_refused(tmp_path):
     value = []
     value.append(value)

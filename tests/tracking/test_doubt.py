@@ -22,6 +22,7 @@ def later_events(history):
     return [event for result in history[1:] for event in result.events]
 
 
+@pytest.mark.slow(0.1)
 @pytest.mark.parametrize(
     ("length", "width", "height"),
     [(12, 8, 6), (12, 8, 4), (15, 8, 5), (9, 7, 3.5), (10.5, 9.5, 6), (13.5, 7, 4), (14, 10, 5), (11, 9, 2.5)],

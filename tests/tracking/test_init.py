@@ -3,10 +3,15 @@
 import subprocess
 import sys
 
+import pytest
 
+
+@pytest.mark.slow(1)
 def test_the_types_and_the_history_load_nothing_heavy():
     code = """
 import sys
+
+import pytest
 import fusion, tracking, tracking.history
 heavy = {"scipy", "cv2", "torch"} & set(sys.modules)
 assert not heavy, heavy

@@ -289,6 +289,7 @@ def test_durations_name_their_unit(yard, capsys):
     assert document["units"] == {"total": "s", "longest": "s", "mean": "s"}
 
 
+@pytest.mark.slow(0.8)
 def test_an_answer_as_a_parquet_file(yard, tmp_path, capsys):
     polars = pytest.importorskip("polars")
     path = tmp_path / "stays.parquet"
@@ -312,6 +313,7 @@ def test_without_any_history(store, capsys, monkeypatch):
     assert not ArtifactStore().root.exists()  # a question makes no file
 
 
+@pytest.mark.slow(0.1)
 @pytest.mark.parametrize(
     "command", ["show demo_bay", "events demo_bay", "rebuild demo_bay", "migrate", "prune --older-than 9"]
 )
@@ -374,6 +376,7 @@ def test_a_block_is_asked_for_by_the_yards_own_number(yard, capsys, tmp_path):
     assert len(rows(capsys, "names", "demo_bay")) == 1
 
 
+@pytest.mark.slow(0.2)
 @pytest.mark.parametrize(
     ("arguments", "status", "words"),
     [

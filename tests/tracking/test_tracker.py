@@ -344,6 +344,7 @@ class TestPurity:
                 seen.append(block("A1E", 104 + 8 * dice.random(), 10, length=4 + 6 * dice.random()))
             yield fused(number, seen)
 
+    @pytest.mark.slow(0.6)
     def test_same_input_same_output_whatever_the_order_of_blocks(self, bay, fused, yard, block, noisy):
         results = list(self.busy_day(fused, yard, block, noisy))
         shuffled = [replace(one, blocks=tuple(random.Random(7).sample(one.blocks, len(one.blocks)))) for one in results]
@@ -352,6 +353,7 @@ class TestPurity:
         # The day is busy enough for this test to mean something.
         assert kinds >= {EventKind.APPEARED, EventKind.MOVED, EventKind.STAGE_CHANGED, EventKind.EXITED}
 
+    @pytest.mark.slow(0.6)
     def test_a_state_from_a_file_gives_the_same_bytes(self, bay, fused, yard, block, noisy):
         state, through_files = None, []
         for result in self.busy_day(fused, yard, block, noisy):

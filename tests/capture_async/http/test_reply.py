@@ -32,6 +32,7 @@ def test_pieces_are_joined():
     assert collect([b"ab", b"c"]) == (b"abc", 2)
 
 
+@pytest.mark.slow(1)
 def test_small_pieces_cost_no_more_memory_than_their_bytes():
     body = Body("10.0.0.1:80", 200, CIMultiDict(), 10_000_000)
     tracemalloc.start()

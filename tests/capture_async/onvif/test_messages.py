@@ -16,6 +16,7 @@ WSDL = {"device": ("devicemgmt.wsdl", "DeviceBinding"), "media": ("media.wsdl", 
 SETUP = {"Stream": "RTP-Unicast", "Transport": {"Protocol": "RTSP"}}
 
 
+@pytest.mark.slow(0.1)
 @pytest.mark.parametrize(
     ("service", "operation", "profile", "parameters"),
     [

@@ -66,6 +66,7 @@ def looks_like_the_test_picture(jpeg):
     return blue.tolist() == [1, 0, 0] and green.tolist() == [0, 1, 0] and red.tolist() == [0, 0, 1]
 
 
+@pytest.mark.slow(0.1)
 @pytest.mark.parametrize(
     ("path", "codec"), [("/h264", "H264"), ("/h264-inband", "H264"), ("/h265", "H265"), ("/jpeg", "JPEG")]
 )

@@ -76,6 +76,7 @@ def test_a_frame_of_many_small_units_is_too_large():
     assert caught.value.reason is FailureReason.TOO_LARGE
 
 
+@pytest.mark.slow(0.2)
 @pytest.mark.parametrize("units", [b"\0\0" * 32_000, b"\0\1\x65" * 21_000])
 def test_a_packet_of_empty_units_takes_no_time(units):
     began = time.process_time()

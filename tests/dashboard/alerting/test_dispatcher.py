@@ -209,6 +209,7 @@ def test_what_ended_is_not_escalated(dispatch, receiver, silent, clock):
     assert [channel for channel, *_ in receiver.kinds] == ["mail"]
 
 
+@pytest.mark.slow(0.8)
 def test_a_mute_holds_back_what_it_covers(dispatch, receiver, silent, clock, history):
     add_mute(history, Mute(clock.now, clock.now + timedelta(hours=1), "kim", "yard", "CameraDown", "it is exchanged"))
     camera = replace(silent, fingerprint="b2" * 8, name="CameraDown", severity="warning")

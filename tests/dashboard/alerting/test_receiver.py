@@ -63,6 +63,7 @@ def test_odd_texts_become_one_line(post, receiver):
     assert "../" not in message.text
 
 
+@pytest.mark.slow(0.1)
 @pytest.mark.parametrize(
     ("body", "how", "status"),
     [

@@ -35,6 +35,7 @@ def test_the_observation_is_published_and_counted(bay, store, capture):
     assert observed.seconds > 0
 
 
+@pytest.mark.slow(0.8)
 def test_a_server_and_a_task_publish_the_same(bay, store, capture):
     by_task = observe_capture(capture, bay, store, device="cpu")
     work = StoredBatches("cpu")

@@ -27,8 +27,10 @@ OTHER = labels(alertname="BaySilent", bay="south", severity="critical")
 @needs
 def test_what_the_rules_make_of_series(tmp_path):
     up = {'up{job="bays"}': 1.0}
-    broken = up | {'bay_quorum_margin{bay="north"}': -2.0}
-    found = firing([up, up, broken, broken, up], MINUTE, tmp_path)
+    below = up | {'bay_quorum_margin{bay="north"}': -2.0}
+    failures = 'bay_camera_failures_in_row{bay="north",camera="C_2"}'
+    captures = [below | {failures: in_row} for in_row in (1.0, 2.0, 3.0)]
+    found = firing([up, *captures, up], MINUTE, tmp_path)
     assert found == [set(), set(), {QUORUM}, {QUORUM}, set()]
 
 

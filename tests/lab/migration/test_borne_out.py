@@ -32,6 +32,7 @@ def seen():
     return world(load_bay("3bay_north"), 3, SLOTS)
 
 
+@pytest.mark.slow(0.3)
 @pytest.mark.parametrize("kind", IN_NEW_SIDE)
 def test_what_the_new_side_has_wrong_is_borne_out_and_what_it_has_right_is_not(seen, kind):
     made = plant(kind, seen, 5)
@@ -51,6 +52,7 @@ def test_a_ghost_is_borne_out(seen):
     assert not BorneOut(seen).holds(difference)
 
 
+@pytest.mark.slow(0.1)
 @pytest.mark.parametrize("kind", [Kind.SLOT_MISSING, Kind.FRAME_TIME, Kind.FLOOR_SHIFTED, Kind.LATE])
 def test_what_no_block_does_is_never_borne_out(seen, kind):
     assert not BorneOut(seen).holds(Difference(kind, "", SLOTS[0], 3, ""))

@@ -31,6 +31,7 @@ def errors(seen):
     return compare(seen.old, seen.new, seen.bay, WANTED, PERIOD).differences
 
 
+@pytest.mark.slow(3)
 def test_the_tracker_s_errors_are_named_and_the_truth_bears_them_out(seen, errors):
     judge = BorneOut(seen)
     assert errors

@@ -124,6 +124,7 @@ def test_a_number_is_taken_away(names):
         names.find("4412P")
 
 
+@pytest.mark.slow(0.1)
 @pytest.mark.parametrize("name", ["", "-4412", "4412 P", "x" * 33, "a\nb", "4412'; --"])
 def test_what_is_no_number_is_refused(names, name):
     with pytest.raises(ConfigError, match="block number"):

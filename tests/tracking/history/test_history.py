@@ -572,6 +572,7 @@ def counted(stays, start, end):
 # -- the schedule -----------------------------------------------------------------------------------
 
 
+@pytest.mark.slow(0.1)
 @pytest.mark.parametrize(
     "cron", ["*/10 * * * *", "5,35 8-10 * * *", "0 */6 1,15 * *", "*/20 0-4 * * 1-5", "0 12 1 * 0", "7 3 * 2-4 *"]
 )
@@ -622,6 +623,7 @@ def test_migrations_make_what_the_code_knows(tmp_path):
     engine.dispose()
 
 
+@pytest.mark.slow(0.7)
 def test_an_older_schema_is_migrated_at_first_use_and_a_newer_one_refused(history, tracked, tmp_path):
     file = tmp_path / "history.db"
     sqlite3.connect(file).close()  # a database without a schema
