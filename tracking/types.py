@@ -182,7 +182,7 @@ class Rates:
 
     missed: float = 0.02
     missed_again: float = 0.05
-    missed_on: float = 0.3
+    missed_on: float = 0.4
     misread: float = 0.04
     overlooked: float = 0.02
     imagined: float = 0.02
