@@ -180,13 +180,14 @@ class _Exchange:
                 elif isinstance(error, MalformedReplyError):
                     logger.info("%s: %s; it is read leniently from now on", where, error)
                     self._http.read_leniently()
-                elif isinstance(error, OSError) and error.errno:
+                elif isinstance(error, ConnectionRefusedError):
                     raise connection_error(where, error) from error
                 else:
                     # Some answer a wrong login so: it is not sent again with each try.
                     is_doubtful = self._login_sent and not authenticator.worked_before
                     detail = "it closes the connection without an answer"
                     if is_doubtful:
+                        authenticator.forget()
                         detail += " to a login, which may be wrong"
                     raise self._error(FailureReason.UNREACHABLE, detail, final=is_doubtful) from error
 
