@@ -49,12 +49,11 @@ class LenientTransport:
 
     async def send(self, request: Request) -> Reply:
         """See `Transport.send`."""
-        connection, is_kept = (self._kept(request), True) if request.keep else (None, False)
-        if connection is None:
-            connection, is_kept = await _connected(request), False
+        kept = self._kept(request) if request.keep else None
+        connection = kept or await _connected(request)
         try:
             connection.writer.write(_written(request))
-            reply = await _reply(connection.reader, request, is_kept=is_kept)
+            reply = await _reply(connection.reader, request, is_kept=kept is not None)
         except BaseException:
             connection.close()
             raise
