@@ -18,8 +18,12 @@ names="$(tls_names "$env_file")"
 # shellcheck disable=SC2086 # names of hosts, without blanks
 provide_certificates $names
 make_folder "$PROJECT/logs"
+if [[ "$(setting "$env_file" MONITORING)" == yes ]]; then
+  for name in prometheus alertmanager grafana; do make_folder "$(monitoring_path "$env_file")/$name"; done
+fi
 ensure_network
 
 compose_with main "$environment" "$env_file" airflow-main up -d
 echo "Airflow: https, port 8080, user admin, password in $SECRETS_PATH/admin_password (Flower: port 5555 of this host alone, flower_password)"
+[[ "$(setting "$env_file" MONITORING)" != yes ]] || echo "Grafana: port 3000 of this host alone, user admin, password in $SECRETS_PATH/grafana_password"
 echo "Browsers trust it with $SECRETS_PATH/tls_ca_certificate"

@@ -216,6 +216,8 @@ def _entries() -> Iterator[Entry]:
     yield entry(
         "lab migration", "lab.migration", "", "one bay from the old system to this one and back", "migration.md"
     )
+    yield entry("lab capacity plan", "lab.capacity", "plan", "what a yard of many bays needs", "capacity.md")
+    yield entry("lab capacity values", "lab.capacity", "values", "values for Airflow's Helm chart", "capacity.md")
     yield entry("lab fuzz", "lab.fuzzing", "", "arbitrary bytes for every reader of foreign data")
 
 

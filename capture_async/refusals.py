@@ -55,7 +55,7 @@ _REFUSED = re.compile(
     rf"|\bcould not be authenticated\b|\bauthority failure\b"
     rf"|\b(?:access|permission) (?:is |was )?denied\b"
     rf"|\b(?:no|not have(?: the)?) (?:permission|privilege|authority|rights?\b)"
-    rf"|\b(?:access|operation|action|request) (?:is )?(?:forbidden|prohibited|not permitted)\b|\bno such user\b"
+    rf"|\b(?:access|request) (?:is )?(?:forbidden|prohibited|not permitted)\b|\bno such user\b"
     rf"|\b(?:not|need|needs) (?:to )?log(?:ged)? ?in\b|\b(?:wsse|username ?token)\b|\bnonce (?:is |has )?{_WRONG}\b"
     rf"|\btoken (?:\w+ )?(?:verif\w*|check\w*) (?:fail\w*|error)|\bmessage (?:is |has )?expired\b"
     rf"|\binsufficient (?:\w+ )?(?:privilege|permission|right)"

@@ -9,7 +9,8 @@ BAYS_FOLDER="${BAYS_FOLDER:-$PROJECT/bays}"
 export SECRETS_PATH BAYS_FOLDER
 
 readonly MAIN_SECRETS=(postgres_password airflow_db_password results_db_password history_db_password redis_password
-  fernet_key api_secret_key jwt_secret admin_password flower_password)
+  fernet_key api_secret_key jwt_secret admin_password flower_password metrics_token alerts_token grafana_password
+  grafana_secret_key)
 # The values of examples, which an attacker tries first.
 readonly KNOWN_DEFAULTS=" airflow admin administrator postgres redis password secret changeme change-me default test yard "
 readonly SHORTEST_SECRET=20
@@ -147,6 +148,14 @@ choose_user() {
   fi
   [[ "$AIRFLOW_UID" =~ ^[1-9][0-9]{0,9}$ ]] || fail "AIRFLOW_UID=$AIRFLOW_UID: give the number of a user who is not root"
   export AIRFLOW_UID
+}
+
+# Where the programs of the monitoring keep what they know: monitoring_path ENV_FILE
+monitoring_path() {
+  local path
+  path="$(setting "$1" LOGS_PATH)"
+  [[ "$path" == /* ]] || path="$PROJECT/${path:-logs}"
+  echo "$path/monitoring"
 }
 
 make_folder() {
@@ -336,6 +345,7 @@ compose_with() {
   options=(--project-directory "$PROJECT" --file "$PROJECT/docker-compose.yaml")
   [[ "$environment" == dev ]] || options+=(--file "$PROJECT/deploy/docker-compose.prod.yaml")
   options+=(--env-file "$file" --project-name "$name" --profile "$profile")
+  [[ "$profile" != main || "$(setting "$file" MONITORING)" != yes ]] || options+=(--profile monitoring)
   [[ "$profile" != observer || "$(setting "$file" SIMULATED_CAMERAS)" != yes ]] || options+=(--profile cameras)
   "${COMPOSE[@]}" "${options[@]}" "$@"
 }

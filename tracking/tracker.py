@@ -61,7 +61,7 @@ from tracking.types import (
     changed,
 )
 
-_RATHER = 0.6  # probability of an identity below which it is not taken, though it is the likeliest
+_RATHER = 0.8
 _DISPLACED = 4  # misses that another sighting on the floor of a tentative track counts for
 
 
@@ -434,7 +434,7 @@ class Tracker:
         """A track that was gone from its place goes on in a tentative one."""
         same_place = claim.what == "stands"
         track = joined(before, begin, self.parameters, same_place=same_place, bad_view=claim.what == "bad view")
-        track = changed(track, probability=before.probability * claim.probability)
+        track = changed(track, probability=_probability(before, claim))
         if begin.misses:
             track = changed(track, status=TrackStatus.MISSED)
         del after[begin.track_id]
@@ -774,12 +774,22 @@ def _as_likeliest(tracks: Sequence[Track], hypotheses: Hypotheses, parameters: T
             continue
         begin, claim = waiting[track.track_id]
         if claim.what != "moves" or known[begin].doubts == track.track_id:
-            yield changed(track, status=TrackStatus.PRESENT, probability=track.probability * claim.probability)
+            yield changed(track, status=TrackStatus.PRESENT, probability=_probability(track, claim))
             continue
         after = joined(
             track, known[begin], parameters, same_place=claim.what == "stands", bad_view=claim.what == "bad view"
         )
-        yield changed(after, status=TrackStatus.MOVED, probability=track.probability * claim.probability)
+        yield changed(after, status=TrackStatus.MOVED, probability=_probability(track, claim))
+
+
+def _probability(track: Track, claim: Claim) -> float:
+    """That a track that goes on is the block that first had its id.
+
+    Doubts of a block that stands are of the same few sightings, slot after slot: the gravest counts, and not each.
+    """
+    if claim.what == "moves":
+        return track.probability * claim.probability
+    return min(track.probability, claim.probability)
 
 
 def _order(block: FusedBlock) -> tuple[float, ...]:

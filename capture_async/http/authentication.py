@@ -28,6 +28,7 @@ _TOKEN68 = re.compile(r"[A-Za-z0-9\-._~+/]+=*\s*(?=,|$)")
 _HASHES: dict[str, Callable[[bytes], "hashlib._Hash"]] = {
     "MD5": lambda data: hashlib.md5(data, usedforsecurity=False),
     "SHA-256": hashlib.sha256,
+    "SHA256": hashlib.sha256,  # as some firmwares write it
     "SHA-512-256": lambda data: hashlib.new("sha512_256", data),
 }
 _SESSION = "-SESS"
@@ -186,7 +187,7 @@ def parse_challenges(headers: Iterable[str]) -> list[Challenge]:
     for header in headers:
         position = 0
         while position < len(header):
-            if header[position] in ", \t":
+            if header[position] in ",; \t":
                 position += 1
                 continue
             parameter = _PARAMETER.match(header, position)
@@ -291,16 +292,16 @@ def _usable_digest(challenge: Challenge) -> _Digest | None:
     algorithm = parameters.get("algorithm")
     if (algorithm or "MD5").upper().removesuffix(_SESSION) not in _HASHES:
         return None
-    qop = parameters.get("qop")
-    options = [] if qop is None else [option.strip().lower() for option in qop.split(",")]
-    if qop is not None and "auth" not in options:
+    # An empty list is none.
+    options = [option for option in re.split(r"[\s,]+", parameters.get("qop", "").lower()) if option]
+    if options and "auth" not in options:
         return None
     return _Digest(
         realm=parameters.get("realm", ""),
         nonce=parameters["nonce"],
         algorithm=algorithm,
         opaque=parameters.get("opaque"),
-        with_qop=qop is not None,
+        with_qop=bool(options),
         stale=parameters.get("stale", "").lower() == "true",
     )
 

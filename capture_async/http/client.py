@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import re
 import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -22,6 +23,7 @@ logger = logging.getLogger(__name__)
 MAX_FRAME_BYTES = 20 * 1024 * 1024
 _CONNECT_S = 5.0
 _HEADERS = {"Accept": "*/*", "Accept-Encoding": "identity"}
+_LOGIN_PAGE = re.compile(r"log[-_]?(?:in|on)\b|sign[-_]?in\b|\bauth", re.IGNORECASE)
 _MULTIPLE_CHOICES, _BAD_REQUEST = 300, 400
 _UNAUTHORIZED, _FORBIDDEN = 401, 403
 _TOO_MANY_REQUESTS, _UNAVAILABLE = 429, 503
@@ -121,6 +123,8 @@ class CameraHttp:
     def _refuse_errors(self, reply: Reply) -> None:
         status = reply.status
         if _MULTIPLE_CHOICES <= status < _BAD_REQUEST:
+            if reply.login_sent and _LOGIN_PAGE.search(reply.headers.get("Location", "")):
+                raise self.refused(f"answered {status}: it redirects to its login page", login_refused=True)
             detail = f"answered {status}: a redirect, which is not followed"
             if reply.headers.get("Location", "").lower().startswith("https:") and self._scheme == "http":
                 detail = f"answered {status}: it redirects to https: set the camera's `scheme: https`"
@@ -161,6 +165,7 @@ class _Exchange:
         self._address = request.address
         self._seconds = seconds
         self._was_dropped = False
+        self._login_sent = False
 
     async def run(self, authenticator: HttpAuthenticator) -> Reply:
         """The answer to the request, its challenges answered; once more where a kept connection was dropped."""
@@ -175,14 +180,20 @@ class _Exchange:
                 elif isinstance(error, MalformedReplyError):
                     logger.info("%s: %s; it is read leniently from now on", where, error)
                     self._http.read_leniently()
-                elif isinstance(error, OSError) and error.errno:
+                elif isinstance(error, ConnectionRefusedError):
                     raise connection_error(where, error) from error
                 else:
+                    # Some answer a wrong login so: it is not sent again with each try.
+                    is_doubtful = self._login_sent and not authenticator.worked_before
                     detail = "it closes the connection without an answer"
-                    raise self._error(FailureReason.UNREACHABLE, detail) from error
+                    if is_doubtful:
+                        authenticator.forget()
+                        detail += " to a login, which may be wrong"
+                    raise self._error(FailureReason.UNREACHABLE, detail, final=is_doubtful) from error
 
     async def _send(self, authorization: str | None) -> Reply:
         headers = self._request.headers
+        self._login_sent = authorization is not None
         if authorization is not None:
             headers = headers | {"Authorization": authorization}
         keep = not (self._http.is_lenient or self._was_dropped or is_crowded())

@@ -32,7 +32,9 @@ _HEADER = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+)[ \t]*:[ \t]*(.*)")
 _HEAD_END = re.compile(rb"\r?\n\r?\n")
 _MAY_BE_KEPT = b"HTTP/1.1"
 _WITHOUT_BODY = frozenset({101, 204, 205, 304})
-_SWITCHING, _CONTINUE = 101, 100
+_SWITCHING = 101
+# Informational answers, which another one follows.
+_INTERIM = frozenset(range(100, 200)) - {_SWITCHING}
 _LONGEST_LENGTH = 16
 _SOI = b"\xff\xd8"
 _TLS_RECORDS = (b"\x15\x03", b"\x16\x03")
@@ -47,12 +49,11 @@ class LenientTransport:
 
     async def send(self, request: Request) -> Reply:
         """See `Transport.send`."""
-        connection, is_kept = (self._kept(request), True) if request.keep else (None, False)
-        if connection is None:
-            connection, is_kept = await _connected(request), False
+        kept = self._kept(request) if request.keep else None
+        connection = kept or await _connected(request)
         try:
             connection.writer.write(_written(request))
-            reply = await _reply(connection.reader, request, is_kept=is_kept)
+            reply = await _reply(connection.reader, request, is_kept=kept is not None)
         except BaseException:
             connection.close()
             raise
@@ -208,7 +209,7 @@ async def _read_head(reader: asyncio.StreamReader, address: Address) -> tuple[by
         end = _HEAD_END.search(data)
         if end is not None:
             status = _STATUS_LINE.match(data)
-            if status is None or int(status[1]) != _CONTINUE:
+            if status is None or int(status[1]) not in _INTERIM:
                 return data[: end.start()], data[end.end() :]
             data = data[end.end() :]
             continue
@@ -221,7 +222,7 @@ async def _read_head(reader: asyncio.StreamReader, address: Address) -> tuple[by
             if data:
                 return data, b""
             raise ConnectionResetError
-        data += piece
+        data = (data + piece).lstrip(b"\r\n")
 
 
 def _parse_head(head: bytes, address: Address) -> tuple[int, CIMultiDict[str]]:

@@ -23,7 +23,9 @@ _LONGEST_REFUSAL = 64 * 1024
 # Smaller pieces, as chunks of a byte or two, are put together: each piece costs memory of its own.
 _SMALL_PIECE, _PUT_TOGETHER = 512, 64 * 1024
 _BOUNDARY = re.compile(r'boundary\s*=\s*(?:"([^"]*)"|([^\s;]+))', re.IGNORECASE)
-_DELIMITER = re.compile(rb"--[^\r\n]+")
+_MOST_SKIPPED = 4
+_DELIMITER = re.compile(rb"(--[^\r\n]+)(\r?\n)?")
+_CLOSING = re.compile(rb"\s*--\S+--\s*\Z")
 _PART_LENGTH = re.compile(rb"^content-length\s*:\s*(\d{1,9})\s*$", re.IGNORECASE | re.MULTILINE)
 
 
@@ -186,7 +188,7 @@ def _ends_as_jpeg(data: bytes | bytearray) -> bool:
 
 
 class _FirstPart:
-    """The first part of a multipart body (RFC 2046), also of one that never ends."""
+    """The first part of a multipart body (RFC 2046) that is a picture, also of one that never ends; else the first."""
 
     def __init__(self, content_type: str) -> None:
         found = _BOUNDARY.search(content_type)
@@ -194,6 +196,8 @@ class _FirstPart:
         name = "" if found is None else (found[1] or found[2] or "").strip("-")
         self._end = re.compile(rb"\r?\n--+" + (re.escape(name.encode("utf-8", "replace")) if name else rb"[^\r\n]"))
         self._data = bytearray()
+        self._no_picture: bytes | None = None
+        self._skipped = 0
         self._begin = -1
         self._length: int | None = None
         self._searched = 0
@@ -208,16 +212,28 @@ class _FirstPart:
             self._ends_at = self._begin + self._length
             if len(self._data) < self._ends_at:
                 return False
-            part = self._data[self._begin : self._ends_at]
-            if not part.startswith(_SOI) or _EOI in part[-_LONGEST_TRAILER:]:
+            if not self._data.startswith(_SOI, self._begin):
+                return not self._skip(self._ends_at)
+            if _EOI in self._data[max(self._begin, self._ends_at - _LONGEST_TRAILER) : self._ends_at]:
                 return True
             self._length = self._ends_at = None  # counted wrongly: the part is longer
-        found = self._end.search(self._data, max(self._begin, self._searched - 128))
+        found = self._end.search(self._data, max(self._begin - 2, self._searched - 128))
         self._searched = len(self._data)
-        if found is not None:
-            self._ends_at = found.start()
-            return True
-        return _ends_as_jpeg(self._data)
+        if found is None:
+            return _ends_as_jpeg(self._data)
+        self._ends_at = max(self._begin, found.start())
+        return self._data.startswith(_SOI, self._begin) or not self._skip(found.start())
+
+    def _skip(self, end: int) -> bool:
+        """Go on to the next part, where there may be one; whether more is needed of it."""
+        if self._no_picture is None:
+            self._no_picture = self.content()
+        self._skipped += 1
+        del self._data[:end]
+        if self._skipped > _MOST_SKIPPED or _CLOSING.match(self._data):
+            return False
+        self._begin, self._searched, self._length, self._ends_at = -1, 0, None, None
+        return not self.push(b"")
 
     @property
     def looks_whole(self) -> bool:
@@ -226,18 +242,21 @@ class _FirstPart:
 
     def content(self) -> bytes:
         """What has come of the part; all that came where there is no part."""
-        if self._begin < 0:
-            return bytes(self._data)
+        if self._begin < 0 or (self._no_picture is not None and not self._data.startswith(_SOI, self._begin)):
+            return bytes(self._data) if self._no_picture is None else self._no_picture
         return bytes(self._data[self._begin : self._ends_at])
 
     def _read_head(self) -> bool:
+        skipped = len(self._data) - len(self._data.lstrip(_LINE_ENDS))
+        written = _DELIMITER.match(self._data, skipped)
+        if written is not None and written[2]:
+            self._end = re.compile(rb"\r?\n" + re.escape(written[1]))
+            if self._data.startswith(_SOI, written.end()):  # without any head
+                self._begin = written.end()
+                return True
         head = re.search(rb"\r?\n\r?\n", self._data.lstrip(_LINE_ENDS))
         if head is None:
             return False
-        skipped = len(self._data) - len(self._data.lstrip(_LINE_ENDS))
-        written = _DELIMITER.match(self._data, skipped)
-        if written is not None:
-            self._end = re.compile(rb"\r?\n" + re.escape(written[0]))
         self._begin = skipped + head.end()
         length = _PART_LENGTH.search(self._data[: self._begin].replace(b"\r", b""))
         self._length = int(length[1]) if length is not None and int(length[1]) else None

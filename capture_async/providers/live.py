@@ -32,7 +32,7 @@ from capture_async.types import Attempt, CameraFailure, CapturedImage, FailureRe
 logger = logging.getLogger(__name__)
 
 SNAPSHOT_HEADERS = {"Accept": "image/jpeg, */*"}
-_OK = 200
+_OK, _SUCCESS = 200, range(200, 300)
 _LONGEST_PAGE = 64 * 1024
 _LARGE_FRAME = 2 * 1024 * 1024
 _SOI = b"\xff\xd8"
@@ -294,7 +294,7 @@ def frame_of(reply: Reply, where: object) -> Frame:
         if refusal is not None and reply.login_sent:
             detail = f"{where}: its answer {reply.status} says that {refusal.value}"
             raise CameraError(FailureReason.REFUSED_CREDENTIALS, detail, final=True, login_refused=True)
-    if reply.status != _OK:
+    if reply.status not in _SUCCESS or (reply.status != _OK and not reply.body.startswith(_SOI)):
         raise CameraError(FailureReason.NOT_AN_IMAGE, f"{where}: the snapshot is answered {reply.status}")
     return Frame(reply.body, reply.received_at)
 

@@ -86,6 +86,7 @@ class BayDetail(_Model):
     writable: Annotated[bool, Field(description="the person may correct this bay")]
     newest_slot: datetime | None
     slot_s: float | None
+    simulated: Annotated[bool, Field(description="a simulated or stored day runs: its newest slot is now")]
 
 
 class BlockStay(_Model):

@@ -6,6 +6,7 @@ from typing import Annotated
 from fastapi import HTTPException
 from pydantic import AfterValidator, AwareDatetime, BaseModel, Field
 
+from bay_observation.clock import every_slot_is_now
 from bays import BayConfig
 from tracking.history import scheduled_slots
 
@@ -53,6 +54,17 @@ def slot_length(bay: BayConfig) -> timedelta | None:
             return None
         length = _lengths[bay.schedule.observation] = second - first
     return length
+
+
+def now_of(bay: BayConfig, newest: datetime | None) -> datetime:
+    """The time by which a bay is judged. A simulated day has its own: with `CLOCK=slot` the end of its newest slot.
+
+    Raises:
+        ConfigError: `CLOCK` is wrong.
+    """
+    if newest is None or not every_slot_is_now():
+        return datetime.now(UTC)
+    return newest + (slot_length(bay) or timedelta())
 
 
 _lengths: dict[str | None, timedelta] = {}

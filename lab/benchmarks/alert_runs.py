@@ -126,10 +126,11 @@ def _usual_slot(yard: AlertYard, dice: random.Random) -> None:
 def _usual_minute(yard: AlertYard, dice: random.Random) -> None:
     yard.store_latency_s = 6.0 if dice.random() < 0.002 else dice.uniform(0.01, 0.8)
     yard.exporter_away = dice.random() < 0.0005
+    looked = yard.now + _HEALTHY_STEP  # so long have tasks waited when the exporter is asked
     for queue in yard.queues.values():
         queue.triggerer = dice.random() >= 0.0005
-        queue.queued_since = yard.now - timedelta(seconds=dice.uniform(0, 40)) if dice.random() < 0.1 else None
-        queue.deferred_since = yard.now - timedelta(seconds=dice.uniform(0, 20)) if dice.random() < 0.1 else None
+        queue.queued_since = looked - timedelta(seconds=dice.uniform(0, 40)) if dice.random() < 0.1 else None
+        queue.deferred_since = looked - timedelta(seconds=dice.uniform(0, 20)) if dice.random() < 0.1 else None
 
 
 def _sent(

@@ -2,7 +2,7 @@
 
 Builds the cluster of `cluster` twice (three bays, each on a host of its own): with Airflow's
 defaults, that is `env/base.env` without its section on speed, and with `env/base.env` as it is.
-In each, slots are sent to one bay alone and to all three at the same moment. Where the seconds
+In each, slots are sent to one bay alone, to two, and to all three at the same moment. Where the seconds
 went is read from the logs of Airflow's own services; see `lab.benchmarks.timeline`. Prints every
 figure beside its bar, writes `lab/benchmarks/results/pipeline.json`, and exits with 1 when a bar
 does not hold, with 2 when nothing can be measured.
@@ -22,6 +22,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import sqlalchemy as sa
 from rich.console import Console
 from rich.table import Table
 
@@ -64,10 +65,11 @@ class _Sent:
 
 @dataclass(frozen=True)
 class _Slot:
-    """Its batches, and the seconds of CPU of each service, idling included, over `over_s` seconds."""
+    """Its batches; seconds of CPU of each service and what PostgreSQL did, idling included, in `over_s` seconds."""
 
     batches: tuple[_Sent, ...]
     cpu_s: Mapping[str, float]
+    database: Mapping[str, float]
     over_s: float
 
 
@@ -124,7 +126,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
 
 def _case(home: Path, leave_out: Collection[str], options: argparse.Namespace) -> dict[str, Any]:
     """Slots of one bay alone and of all at once, in turn, so that both see the same machine."""
-    sent: dict[str, list[_Slot]] = {"alone": [], "together": []}
+    sent: dict[str, list[_Slot]] = {"alone": [], "two": [], "together": []}
     with Cluster(
         home,
         bays=_BAYS,
@@ -133,27 +135,34 @@ def _case(home: Path, leave_out: Collection[str], options: argparse.Namespace) -
         leave_out=leave_out,
         env={"OMP_NUM_THREADS": "1"},
     ) as cluster:
-        slots = (_FIRST + number * _SLOT for number in range(1 + 2 * options.slots))
+        slots = (_FIRST + number * _SLOT for number in range(1 + len(sent) * options.slots))
         progress("warm-up")
         _send(cluster, next(slots), _BAYS)
-        before = cluster.cpu_s()
+        before, asked = cluster.cpu_s(), _database(cluster)
         time.sleep(_IDLE_S)
         idle = {name: seconds / _IDLE_S for name, seconds in _since(before, cluster.cpu_s()).items()}
+        idle_database = {name: value / _IDLE_S for name, value in _since(asked, _database(cluster)).items()}
         for number in range(options.slots):
-            progress(f"slot {number + 1} of {options.slots}: one bay alone, then all")
+            progress(f"slot {number + 1} of {options.slots}: one bay alone, two, then all")
             sent["alone"].append(_send(cluster, next(slots), [_BAYS[number % len(_BAYS)]]))
+            sent["two"].append(_send(cluster, next(slots), _BAYS[:2]))
             sent["together"].append(_send(cluster, next(slots), _BAYS))
         load = os.getloadavg()[0]
         workers = [name for name in cluster.services() if name.startswith(("observer-", "processor-"))]
         received = messages(cluster.log(name) for name in workers)
-        return {"load_after": load, "idle_cpu": idle} | {
-            kind: [
-                slot_document([_read(cluster, batch, received) for batch in slot.batches])
-                | {"cpu_s": slot.cpu_s, "cpu_over_s": slot.over_s}
-                for slot in slots_of_kind
-            ]
-            for kind, slots_of_kind in sent.items()
-        }
+        idling = {"idle_cpu": idle, "idle_database": idle_database, "connections": _connections(cluster)}
+        return (
+            {"load_after": load}
+            | idling
+            | {
+                kind: [
+                    slot_document([_read(cluster, batch, received) for batch in slot.batches])
+                    | {"cpu_s": slot.cpu_s, "database": slot.database, "cpu_over_s": slot.over_s}
+                    for slot in slots_of_kind
+                ]
+                for kind, slots_of_kind in sent.items()
+            }
+        )
 
 
 def _send(cluster: Cluster, slot: datetime, bays: Sequence[str]) -> _Slot:
@@ -162,7 +171,7 @@ def _send(cluster: Cluster, slot: datetime, bays: Sequence[str]) -> _Slot:
     The artifact store is asked, and Airflow at the end alone: questions cost its API server time.
     """
     cluster.set_time(slot)
-    used, began = cluster.cpu_s(), time.monotonic()
+    used, asked, began = cluster.cpu_s(), _database(cluster), time.monotonic()
     due = datetime.now(UTC) + timedelta(seconds=_LEAD_S)
     first = {bay: cluster.send(bay, slot, due) for bay in bays}
     if datetime.now(UTC) > due:
@@ -178,11 +187,34 @@ def _send(cluster: Cluster, slot: datetime, bays: Sequence[str]) -> _Slot:
         runs = [first[bay], *(_ended(cluster, stage, bay, slot) for stage in ("fusion", "tracking"))]
         sent.append(_Sent(bay, due, tuple(runs)))
     time.sleep(_REST_S)
-    return _Slot(tuple(sent), _since(used, cluster.cpu_s()), time.monotonic() - began)
+    over = time.monotonic() - began
+    return _Slot(tuple(sent), _since(used, cluster.cpu_s()), _since(asked, _database(cluster)), over)
 
 
 def _since(before: Mapping[str, float], now: Mapping[str, float]) -> dict[str, float]:
     return {name: round(now[name] - before[name], 3) for name in now}
+
+
+def _database(cluster: Cluster) -> dict[str, float]:
+    """What PostgreSQL has done so far, for all of its databases."""
+    asked = (
+        "SELECT sum(xact_commit + xact_rollback), pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0') FROM pg_stat_database"
+    )
+    transactions, wal = _ask(cluster, asked)[0]
+    return {"transactions": float(transactions), "wal_bytes": float(wal)}
+
+
+def _connections(cluster: Cluster) -> dict[str, int]:
+    """Connections to PostgreSQL, by database."""
+    asked = "SELECT datname, count(*) FROM pg_stat_activity WHERE datname IS NOT NULL GROUP BY datname"
+    return {str(name): int(count) for name, count in _ask(cluster, asked)}
+
+
+def _ask(cluster: Cluster, question: str) -> list[Any]:
+    address = cluster.history_db.replace("postgresql://", "postgresql+psycopg://", 1)
+    engine = sa.create_engine(address, poolclass=sa.NullPool)
+    with cluster.on_host(), engine.connect() as connection:
+        return list(connection.execute(sa.text(question)).all())
 
 
 def _ended(cluster: Cluster, stage: TaskType, bay: str, slot: datetime) -> str:

@@ -503,6 +503,20 @@ async def test_status_lines_of_other_kinds(capture, frame_source, begin):
     assert reason_of(outcome) is FRAME
 
 
+@pytest.mark.parametrize(
+    "before", [b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n", b"HTTP/1.1 102 X\r\n\r\n", b"\r\n\r\n"]
+)
+async def test_what_comes_before_an_answer(capture, frame_source, before):
+    outcome, _ = await capture({"snapshot": before + jpeg_answer(frame_source("ODD", SLOT))})
+    assert reason_of(outcome) is FRAME
+
+
+@pytest.mark.parametrize("status", ["201 Created", "203 Other", "206 Partial Content"])
+async def test_a_picture_with_another_status_of_success(capture, frame_source, status):
+    outcome, _ = await capture({"snapshot": http(frame_source("ODD", SLOT), status=status, kind="image/jpeg")})
+    assert reason_of(outcome) is FRAME
+
+
 async def test_a_port_that_the_bay_s_file_names(capture, frame_source):
     async with OddCamera(frame_source("ODD", SLOT)) as other:
         outcome, _ = await capture({"snapshot": http("", status="404 Not Found")}, snapshot_port=other.port)

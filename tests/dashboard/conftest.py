@@ -152,6 +152,7 @@ def yard(_written: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
     shutil.copytree(_written, tmp_path, dirs_exist_ok=True)
     monkeypatch.setenv("DATA_PATH", str(tmp_path / "data"))
     monkeypatch.setenv("BAYS_PATH", str(tmp_path / "bays"))
+    monkeypatch.setenv("CLOCK", "real")
     monkeypatch.setenv("DASHBOARD_CACHE", str(tmp_path / "pictures"))
     monkeypatch.delenv("HISTORY_DB", raising=False)
     history.cache_clear()

@@ -122,6 +122,29 @@ def test_events_in_pages(ask: Callable[..., Any]) -> None:
     assert ask("bays/yard/events", area="A13", **DAY)["events"] == moved
 
 
+def test_a_simulated_day_has_its_own_time(ask: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its newest slot is now: the floor is not old, and only what lies within the day can be missing."""
+    monkeypatch.setenv("CLOCK", "slot")
+
+    bay = ask("bays/yard")
+    (summary,) = [one for one in ask("bays")["bays"] if one["bay_id"] == "yard"]
+    checks = {one["name"]: one["state"] for one in ask("bays/yard/health")["checks"]}
+    newest = datetime.fromisoformat(bay["newest_slot"])
+    gaps = ask("bays/yard/gaps", start=(newest - 9 * SLOT).isoformat(), end=(newest + 9 * SLOT).isoformat())["gaps"]
+
+    assert bay["simulated"]
+    assert summary["age_s"] == SLOT.total_seconds()
+    assert checks["floor"] == "ok"
+    assert all(datetime.fromisoformat(gap["slot"]) <= newest for gap in gaps)
+
+
+def test_nothing_was_missed_before_the_first_slot(ask: Callable[..., Any]) -> None:
+    gaps = ask("bays/yard/gaps", start=at(-144), end=at(10))["gaps"]
+
+    assert gaps
+    assert all(datetime.fromisoformat(gap["slot"]) >= START for gap in gaps)
+
+
 def test_gaps_say_why(ask: Callable[..., Any]) -> None:
     gaps = ask("bays/yard/gaps", start=at(6), end=at(10))["gaps"]
 

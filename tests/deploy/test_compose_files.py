@@ -23,6 +23,7 @@ def test_the_profiles():
     }  # fmt: skip
     assert of("observer") == {"observer-worker", "observer-triggerer", "inference", "replicator"}
     assert of("processor") == {"processor-worker", "processor-triggerer"}
+    assert of("monitoring") == {"exporter", "alerts", "prometheus", "alertmanager", "grafana"}
 
 
 @pytest.mark.parametrize("name", SERVICES)
@@ -87,9 +88,14 @@ SECRETS = {
     "cameras": set(),
     "processor-worker": {"queue_password"},
     "processor-triggerer": {"airflow_db_password"},
+    "exporter": {"airflow_db_password", "fernet_key", "metrics_token"},
+    "alerts": {"airflow_db_password", "fernet_key", "alerts_token"},
+    "prometheus": {"metrics_token"},
+    "alertmanager": {"alerts_token"},
+    "grafana": {"grafana_password", "grafana_secret_key"},
 }  # fmt: skip
 # What connects to PostgreSQL, Redis or the API server; the authority's key is nobody's.
-for _name in set(SECRETS) - {"postgres", "inference", "replicator", "cameras"}:
+for _name in set(SECRETS) - {"postgres", "inference", "replicator", "cameras", "prometheus", "alertmanager", "grafana"}:
     SECRETS[_name].add("tls_ca_certificate")
 # Which file each setting comes from.
 ASKED = {
@@ -158,6 +164,27 @@ def test_a_bay_s_containers_write_their_own_folders_of_the_store(role, stages):
             "${SHARED_DATA_PATH:-./data}:/opt/airflow/data:ro",
             *(f"${{SHARED_DATA_PATH:-./data}}/{s}/${{BAY_ID:-}}:/opt/airflow/data/{s}/${{BAY_ID:-}}" for s in stages),
         }
+
+
+def test_what_the_monitoring_is_told_of_itself():
+    """Names, ports and files of the services, in the configurations that they are given."""
+    folder = PROJECT / "deploy/monitoring"
+    prometheus = yaml.safe_load((folder / "prometheus.yml").read_text("utf-8"))
+    [scrape] = prometheus["scrape_configs"]
+    assert scrape["static_configs"] == [{"targets": ["exporter:9470"]}]
+    assert scrape["authorization"]["credentials_file"] == "/run/secrets/metrics_token"
+    assert "--listen 0.0.0.0:9470 --token-file /run/secrets/metrics_token" in SERVICES["exporter"]["command"]
+    assert prometheus["alerting"]["alertmanagers"] == [{"static_configs": [{"targets": ["alertmanager:9093"]}]}]
+    manager = yaml.safe_load((folder / "alertmanager.yml").read_text("utf-8"))
+    [webhook] = manager["receivers"][0]["webhook_configs"]
+    assert webhook["url"] == "http://alerts:9471/alerts"
+    assert webhook["http_config"]["authorization"]["credentials_file"] == "/run/secrets/alerts_token"
+    assert "--listen 0.0.0.0:9471 --token-file /run/secrets/alerts_token" in SERVICES["alerts"]["command"]
+    for name in of("monitoring"):
+        for volume in SERVICES[name]["volumes"]:
+            source = re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", volume).split(":")[0]
+            assert not source.startswith("./deploy") or (PROJECT / source).exists()
+        assert all(port.startswith("127.0.0.1:") for port in SERVICES[name].get("ports", []))
 
 
 def test_production_changes_networks_and_ports_alone():

@@ -10,6 +10,7 @@ REDIS_USERS = {f"redis_{role}_{bay}" for bay in BAYS for role in ("obs", "proc")
 MAIN_SECRETS = {
     "postgres_password", "airflow_db_password", "results_db_password", "history_db_password", "redis_password",
     "fernet_key", "api_secret_key", "jwt_secret", "admin_password", "flower_password", *REDIS_USERS,
+    "metrics_token", "alerts_token", "grafana_password", "grafana_secret_key",
 }  # fmt: skip
 TLS_FILES = {f"tls_{name}_{kind}" for name in ("ca", "postgres", "redis", "api") for kind in ("key", "certificate")}
 OBSERVER_SECRETS = (
@@ -29,6 +30,18 @@ def test_the_first_start_of_main_makes_secrets_for_their_owner_alone(host):
     assert not any(value in result.said + result.calls for value in values)
     assert "--profile main up -d" in result.calls
     assert "network create bay-observation" not in result.calls  # the fake network is there
+
+
+@pytest.mark.slow(0.8)
+def test_the_monitoring_is_started_where_the_env_file_asks_for_it(host):
+    result = host.run("start-main.sh", "dev", MONITORING="yes")
+    assert result.status == 0, result.said
+    assert "--profile main --profile monitoring up -d" in result.calls
+    assert {path.name for path in (host.folder / "logs/monitoring").iterdir()} == {
+        "prometheus", "alertmanager", "grafana",
+    }  # fmt: skip
+    assert "grafana_password" in result.said
+    assert (host.secrets / "grafana_password").read_text() not in result.said + result.calls
 
 
 @pytest.mark.slow(0.8)

@@ -29,6 +29,7 @@ class Overview:
         captured_slot: the newest slot of which the cameras are known; None before the first.
         cameras: that gave a frame in that slot.
         failed_cameras: that did not.
+        first_slot: the first slot of which anything is known; None before there is one.
     """
 
     newest_slot: datetime | None
@@ -39,6 +40,7 @@ class Overview:
     captured_slot: datetime | None
     cameras: tuple[str, ...]
     failed_cameras: tuple[str, ...]
+    first_slot: datetime | None = None
 
 
 def stays_between(history: History, bay_id: str, start: datetime, end: datetime) -> list[Stay]:
@@ -96,6 +98,7 @@ def overviews(
             captured_slot=row.captured_slot,
             cameras=tuple(json.loads(cameras[row.bay_id][0])) if row.bay_id in cameras else (),
             failed_cameras=tuple(sorted(failed.get(row.bay_id, ()))),
+            first_slot=row.first_slot,
         )
         for row in rows
     }
@@ -121,6 +124,7 @@ def _figures(bay_ids: Sequence[str], events_since: datetime, slots_since: dateti
         bay.c.bay_id,
         of_bay(newest, batches, tracked).label("newest_slot"),
         of_bay(newest, batches, captured).label("captured_slot"),
+        of_bay(sa.func.min(batches.c.slot), batches).label("first_slot"),
         of_bay(count, positions, positions.c.until.is_(None)).label("blocks"),
         of_bay(count, events, events.c.time >= events_since).label("events"),
         of_bay(count, batches, batches.c.slot >= slots_since, tracked).label("tracked"),

@@ -8,6 +8,7 @@ import numpy as np
 import shapely
 from fastapi import APIRouter, Request, Response
 
+from bay_observation.clock import every_slot_is_now
 from bay_observation.errors import HistoryError, HistoryUnavailableError
 from bays import BayConfig, Camera
 from bays.camera_model import CameraModel
@@ -15,7 +16,8 @@ from dashboard.api.access import Bay, User, may, readable_bays
 from dashboard.api.answers import answer
 from dashboard.api.history import history
 from dashboard.api.models import AreaOutline, BayDetail, BayFault, Bays, BaySummary, CameraView, Ring
-from dashboard.api.times import slot_length
+from dashboard.api.routes.floor import newest_slot
+from dashboard.api.times import now_of, slot_length
 from tracking.history import scheduled_slots
 from tracking.history.stays import Overview, overviews
 
@@ -30,12 +32,10 @@ _EDGE_STEPS = 6  # points along each edge of the image: a lens bends it
 def list_bays(request: Request, user: User) -> Response:
     """Every enabled bay that you may read: how old its floor is, cameras, events of the last hour, missing slots."""
     bays, faults = readable_bays(user)
-    now = datetime.now(UTC)
-    known = _overviews([bay.bay_id for bay in bays], now)
     return answer(
         request,
         Bays(
-            bays=[_summary(bay, known.get(bay.bay_id, _NOTHING), now) for bay in bays],
+            bays=[_summary(bay, known, now) for bay, known, now in _known(bays)],
             faults=[BayFault(bay_id=bay_id, fault=fault) for bay_id, fault in faults.items()],
         ),
     )
@@ -58,6 +58,7 @@ def show_bay(request: Request, bay: Bay, user: User) -> Response:
             writable=may(user, "PUT", bay.bay_id),
             newest_slot=newest,
             slot_s=_seconds(slot_length(bay)),
+            simulated=every_slot_is_now(),
         ),
     )
 
@@ -70,6 +71,16 @@ def area_outlines(bay: BayConfig) -> list[AreaOutline]:
 def camera_views(bay: BayConfig) -> list[CameraView]:
     """Where a bay's cameras hang, and the floor that each looks at."""
     return [_camera(bay, camera) for camera in bay.cameras]
+
+
+def _known(bays: list[BayConfig]) -> list[tuple[BayConfig, Overview, datetime]]:
+    """How each bay is, and at what time; a simulated day has its own for each."""
+    if not every_slot_is_now():
+        now = datetime.now(UTC)
+        known = _overviews([bay.bay_id for bay in bays], now)
+        return [(bay, known.get(bay.bay_id, _NOTHING), now) for bay in bays]
+    times = [(bay, now_of(bay, newest_slot(bay.bay_id))) for bay in bays]
+    return [(bay, _overviews([bay.bay_id], now).get(bay.bay_id, _NOTHING), now) for bay, now in times]
 
 
 def _overviews(bay_ids: list[str], now: datetime) -> dict[str, Overview]:
@@ -86,7 +97,9 @@ def _summary(bay: BayConfig, known: Overview, now: datetime) -> BaySummary:
     # A slot is missing once the next one has begun: until then it is under way.
     until = now - (length or timedelta())
     slots = _due(bay, now)
-    due = bisect_left(slots, until) - bisect_left(slots, now - _DAY)
+    # What lies before the first slot of which anything is known was not missed.
+    since = max(now - _DAY, known.first_slot or now - _DAY)
+    due = bisect_left(slots, until) - bisect_left(slots, since)
     return BaySummary(
         bay_id=bay.bay_id,
         description=bay.description,

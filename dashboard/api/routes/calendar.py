@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
@@ -14,7 +14,7 @@ from dashboard.api.history import history
 from dashboard.api.models import Calendar, CalendarDay, MissingSlot
 from dashboard.api.routes.events import missing_slots
 from dashboard.api.routes.floor import newest_slot
-from dashboard.api.times import Period, slot_length
+from dashboard.api.times import Period, now_of, slot_length
 from tracking.history import GapOutcome, scheduled_slots
 from tracking.history.stays import first_slot
 
@@ -30,11 +30,12 @@ def show_calendar(request: Request, bay: Bay, wanted: Annotated[Period, Query()]
     What lies before the first slot of which anything is known was not missed.
     """
     wanted.check(_LONGEST)
-    known = first_slot(history(), bay.bay_id) if newest_slot(bay.bay_id) is not None else None
+    newest = newest_slot(bay.bay_id)
+    known = None if newest is None else first_slot(history(), bay.bay_id)
     if known is None or known >= wanted.end:
         return answer(request, Calendar(bay_id=bay.bay_id, start=wanted.start, end=wanted.end, days=[]))
     watched = wanted.model_copy(update={"start": max(wanted.start, known)})
-    over = datetime.now(UTC) - (slot_length(bay) or timedelta())
+    over = now_of(bay, newest) - (slot_length(bay) or timedelta())
     scheduled = list(scheduled_slots(bay, watched.start, min(watched.end, over)))
     days = _days(bay, scheduled, missing_slots(bay, watched))
     return answer(request, Calendar(bay_id=bay.bay_id, start=wanted.start, end=wanted.end, days=days))

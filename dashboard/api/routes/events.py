@@ -1,7 +1,7 @@
 """What happened, and what is missing."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
@@ -15,9 +15,10 @@ from dashboard.api.history import history, said_of
 from dashboard.api.models import PLAIN, TRACK_ID, Events, Gaps, MissingSlot
 from dashboard.api.routes.floor import newest_slot
 from dashboard.api.rows import event_row
-from dashboard.api.times import Period, slot_length
+from dashboard.api.times import Period, now_of, slot_length
 from tracking.history import HistoryEvent
 from tracking.history.reviews import Review, corrections
+from tracking.history.stays import first_slot
 
 router = APIRouter(tags=["events"])
 
@@ -80,11 +81,15 @@ def event_rows(bay_id: str, found: Sequence[HistoryEvent]) -> list[dict[str, Any
 
 
 def missing_slots(bay: BayConfig, wanted: Period) -> list[MissingSlot]:
-    """Slots of the schedule that were not tracked, in order. One is missing once the next has begun."""
-    if newest_slot(bay.bay_id) is None:
+    """Slots of the schedule that were not tracked, in order. One is missing once the next has begun.
+
+    What lies before the first slot of which anything is known was not missed.
+    """
+    newest = newest_slot(bay.bay_id)
+    if newest is None:
         return []
-    end = min(wanted.end, datetime.now(UTC) - (slot_length(bay) or timedelta()))
-    found = history().gaps(bay, wanted.start, end)
+    end = min(wanted.end, now_of(bay, newest) - (slot_length(bay) or timedelta()))
+    found = history().gaps(bay, max(wanted.start, first_slot(history(), bay.bay_id) or wanted.start), end)
     return [MissingSlot(slot=gap.slot, outcome=gap.outcome, reason=gap.reason) for gap in found]
 
 

@@ -21,7 +21,7 @@ from dashboard.api.history import history
 from dashboard.api.models import CameraHealth, Check, Health, Poses, QueueHealth
 from dashboard.api.routes.cameras import camera_states
 from dashboard.api.routes.floor import newest_slot
-from dashboard.api.times import slot_length
+from dashboard.api.times import now_of, slot_length
 from dashboard.disk import disk_check
 from dashboard.facts import State, check, fact
 from dashboard.observer import CameraFacts, ObserverNote, facts_of
@@ -43,12 +43,13 @@ def show_health(request: Request, bay: Bay) -> Response:
     """The bay's cameras over the last day, its observer, the tasks and triggers of its queues, its store, its floor."""
     now = datetime.now(UTC)
     newest = newest_slot(bay.bay_id)
-    batches = [] if newest is None else history().batches(bay.bay_id, now - _DAY, now)
+    seen_at = now_of(bay, newest)
+    batches = [] if newest is None else history().batches(bay.bay_id, seen_at - _DAY, seen_at)
     facts, note = facts_of(bay)
     cameras = _cameras(bay, batches, facts, _out_of_pose(bay, newest))
     queues = _queues([observer_queue(bay.bay_id), processor_queue(bay.bay_id)], now)
     checks = [
-        _floor(bay, newest, now),
+        _floor(bay, newest, seen_at),
         _of_cameras(bay, cameras),
         *_of_observer(bay, note, batches, now),
         *map(_of_queue, queues),

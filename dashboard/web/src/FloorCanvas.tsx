@@ -7,7 +7,7 @@ import { Painter, type Layers } from "./draw";
 import { fit, hit, MARGIN, toFloor, zoom, type View } from "./geometry";
 import { word, type Translate } from "./i18n";
 import { Tool } from "./Icon";
-import type { Moment } from "./moment";
+import { Pace, REST_MS, type Moment } from "./moment";
 import type { BayDetail, CameraState, Point, Ring } from "./types";
 
 interface Props {
@@ -43,6 +43,7 @@ export function FloorCanvas(props: Props): ReactNode {
   const latest = useRef(props);
   latest.current = props;
   const frame = useRef(0);
+  const rest = useRef(0);
   const [tip, setTip] = useState<{ stay: Stay; x: number; y: number } | null>(null);
   const [measuring, setMeasuring] = useState(false);
   const measured = useRef<Point[]>([]);
@@ -56,6 +57,9 @@ export function FloorCanvas(props: Props): ReactNode {
       const { bay, moment, before = 0, view } = latest.current;
       view.current ??= fit(element.clientWidth, element.clientHeight, bay.width, bay.height);
       const at = moment.value - before;
+      const hurried = pace.step(at, performance.now());
+      window.clearTimeout(rest.current);
+      if (hurried) rest.current = window.setTimeout(ask, REST_MS);
       const blocks = painter.paint(element, {
         ...latest.current,
         view: view.current,
@@ -64,6 +68,7 @@ export function FloorCanvas(props: Props): ReactNode {
         moment: at,
         hovered: hovered.current,
         measured: measured.current,
+        hurried,
       });
       // For who measures a scrub: which floor is drawn, and how many blocks stand on it.
       element.dataset.moment = String(at);
@@ -73,7 +78,9 @@ export function FloorCanvas(props: Props): ReactNode {
     };
     const hovered = { current: null as string | null };
     const painter = new Painter();
-    return { paint, ask: () => (frame.current ||= requestAnimationFrame(paint)), hovered };
+    const pace = new Pace();
+    const ask = (): number => (frame.current ||= requestAnimationFrame(paint));
+    return { paint, ask, hovered };
   }, []);
 
   useEffect(() => {
@@ -89,6 +96,7 @@ export function FloorCanvas(props: Props): ReactNode {
       leave();
       resized.disconnect();
       dark.disconnect();
+      window.clearTimeout(rest.current);
       cancelAnimationFrame(frame.current);
       frame.current = 0;
     };

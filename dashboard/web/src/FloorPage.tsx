@@ -124,7 +124,7 @@ function Day({ bay, newest, first, follow }: DayProps): ReactNode {
   const [redraw, setRedraw] = useState(0);
   const now = standing(stays, rested);
   const visible = now.filter(shown);
-  const old = Date.now() - last;
+  const old = bay.simulated ? 0 : Date.now() - last;
   const stale = rested >= last && old > STALE_SLOTS * slot;
   const gap = gaps.get(rested);
   const failed = [stayList, eventList, gapList].find((one) => one.error);

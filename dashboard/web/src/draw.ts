@@ -34,6 +34,8 @@ export interface Picture {
   hovered: string | null;
   measured: readonly Point[];
   stale: boolean;
+  /** The next step is about to come: numbers and names of many blocks wait until a person can read them. */
+  hurried: boolean;
 }
 
 type Brush = CanvasRenderingContext2D;
@@ -41,6 +43,8 @@ type Doubt = ReturnType<typeof doubt>;
 
 const LEAST_LABEL_PX = 26;
 const TRAIL_MS = 60 * 60_000;
+/** The labels of more blocks take longer than there is time for between two steps of a scrub. */
+const MOST_HURRIED = 150;
 const SIGNS = { unobserved: "", missed: "?", moved: "↗", unsure: "±" } as const;
 
 /** Blocks that look the same. */
@@ -129,9 +133,10 @@ export class Painter {
   }
 
   /** Numbers or names of blocks, with the sign of their doubt. */
-  private drawLabels(context: Brush, { standing, view, theme, names, layers, shown, moment, selected }: Picture): void {
+  private drawLabels(context: Brush, { standing, view, theme, names, layers, shown, moment, selected, hurried }: Picture): void {
+    const readable = layers.labels && !(hurried && standing.length > MOST_HURRIED);
     for (const stay of standing) {
-      const wanted = stay.track === selected || (layers.labels && across(stay, view) >= LEAST_LABEL_PX);
+      const wanted = stay.track === selected || (readable && across(stay, view) >= LEAST_LABEL_PX);
       if (!wanted || !shown(stay)) continue;
       const found = doubt(stay, moment);
       const made = this.label(stay, found, () => {
@@ -159,15 +164,27 @@ export class Painter {
   private drawTrails(context: Brush, { trails, layers, moment, selected, view, theme }: Picture): void {
     if (!layers.trails) return;
     context.strokeStyle = context.fillStyle = theme.accent;
-    for (const trail of trails) {
-      const recent = moment >= trail.at && moment - trail.at < TRAIL_MS;
-      if (!recent && (trail.track !== selected || trail.at > moment)) continue;
-      context.globalAlpha = recent ? 0.9 : 0.5;
-      context.lineWidth = 1;
-      context.stroke(this.outline(trail.from, view));
-      arrow(context, toCanvas(view, trail.from.centre), toCanvas(view, trail.to.centre));
-    }
+    const recent = trails.filter((trail) => moment >= trail.at && moment - trail.at < TRAIL_MS);
+    const earlier = trails.filter((trail) => trail.track === selected && moment - trail.at >= TRAIL_MS);
+    this.drawMoves(context, recent, 0.9, view);
+    this.drawMoves(context, earlier, 0.5, view);
     context.globalAlpha = 1;
+  }
+
+  /** Moves that look the same, in one stroke for their old places, one for their lines and one for their heads. */
+  private drawMoves(context: Brush, moves: readonly Trail[], opacity: number, view: View): void {
+    if (!moves.length) return;
+    const [places, lines, heads] = [new Path2D(), new Path2D(), new Path2D()];
+    for (const { from, to } of moves) {
+      places.addPath(this.outline(from, view));
+      arrow(lines, heads, toCanvas(view, from.centre), toCanvas(view, to.centre));
+    }
+    context.globalAlpha = opacity;
+    context.lineWidth = 1;
+    context.stroke(places);
+    context.lineWidth = 2;
+    context.stroke(lines);
+    context.fill(heads);
   }
 
   /** The label of something in one look, made once. */
@@ -225,20 +242,15 @@ function freeCorner(area: Area, view: View, taken: readonly Point[]): number {
   return corners.length ? Math.max(0, corners.findIndex(free)) : -1;
 }
 
-function arrow(context: Brush, [x1, y1]: Point, [x2, y2]: Point): void {
+function arrow(lines: Path2D, heads: Path2D, [x1, y1]: Point, [x2, y2]: Point): void {
   const direction = Math.atan2(y2 - y1, x2 - x1);
-  context.lineWidth = 2;
-  context.beginPath();
-  context.moveTo(x1, y1);
-  context.lineTo(x2, y2);
-  context.stroke();
-  context.beginPath();
-  context.moveTo(x2, y2);
+  lines.moveTo(x1, y1);
+  lines.lineTo(x2, y2);
+  heads.moveTo(x2, y2);
   for (const turn of [-0.4, 0.4]) {
-    context.lineTo(x2 - 11 * Math.cos(direction + turn), y2 - 11 * Math.sin(direction + turn));
+    heads.lineTo(x2 - 11 * Math.cos(direction + turn), y2 - 11 * Math.sin(direction + turn));
   }
-  context.closePath();
-  context.fill();
+  heads.closePath();
 }
 
 function drawCameras(context: Brush, { bay, view, theme, cameras }: Picture): void {

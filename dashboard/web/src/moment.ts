@@ -24,7 +24,26 @@ export class Moment {
 }
 
 /** Longer than a step takes on a busy machine: what React makes must not come between two steps. */
-const REST_MS = 250;
+export const REST_MS = 250;
+
+/** Less than a step of *Play* takes. */
+const HURRY_MS = 120;
+
+/** Whether steps follow one another faster than a person reads. */
+export class Pace {
+  private moment = NaN;
+  private at = -Infinity;
+  private fast = false;
+
+  /** Take a drawing of `moment` at a time (milliseconds): whether it is one of a fast row. */
+  step(moment: number, at: number): boolean {
+    if (moment !== this.moment) this.fast = at - this.at < HURRY_MS;
+    else if (at - this.at >= HURRY_MS) this.fast = false;
+    if (moment !== this.moment) this.at = at;
+    this.moment = moment;
+    return this.fast;
+  }
+}
 
 /** The moment once it has rested. */
 export function useRested(moment: Moment): number {

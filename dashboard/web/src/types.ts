@@ -52,6 +52,7 @@ export interface BayDetail {
   writable: boolean;
   newest_slot: string | null;
   slot_s: number | null;
+  simulated: boolean;
 }
 
 export interface StayRow {

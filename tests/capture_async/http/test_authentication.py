@@ -184,3 +184,26 @@ def test_without_credentials_nothing_is_sent():
     authenticator = HttpAuthenticator(None)
     assert not authenticator.challenged(['Basic realm="r"'], sent=None)
     assert authenticator.authorization("GET", "/") is None
+
+
+@pytest.mark.parametrize(
+    ("challenge", "with_qop", "hashed_by"),
+    [
+        ('Digest realm="r", nonce="n", qop=""', False, "MD5"),
+        ('Digest realm="r", nonce="n", qop="auth auth-int"', True, "MD5"),
+        ('Digest realm="r"; nonce="n"; qop="auth"', True, "MD5"),
+        ('Digest realm="r", nonce="n", qop="auth", algorithm=SHA256', True, "SHA-256"),
+        ('Digest realm="r", nonce="n", algorithm=sha256-sess, qop=auth', True, "SHA-256-sess"),
+    ],
+)
+def test_challenges_as_firmwares_write_them(challenge, with_qop, hashed_by):
+    login = HttpAuthenticator(MUFASA)
+    assert login.challenged([challenge], sent=None)
+    sent = login.authorization("GET", "/x")
+    values = {name: quoted or plain for name, quoted, plain in re.findall(r'(\w+)=(?:"([^"]*)"|([^,\s]+))', sent)}
+    assert ("qop" in values) is with_qop
+    expected = digest_response(
+        MUFASA, method="GET", target="/x", realm="r", nonce="n", algorithm=hashed_by,
+        qop="auth" if with_qop else None, cnonce=values.get("cnonce", ""),
+    )  # fmt: skip
+    assert values["response"] == expected

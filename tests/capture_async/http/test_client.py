@@ -66,6 +66,27 @@ async def test_what_an_answer_means(answer, reason, refused):
     assert caught.value.retry_after_s == (9.0 if b"Retry-After" in answer else None)
 
 
+def after_a_login(answer):
+    return lambda request, _: answer if "authorization" in request.headers else CHALLENGE
+
+
+@pytest.mark.parametrize("location", ["/login.htm", "http://10.0.0.1/doc/page/Login.asp?a=b", "/sign-in", "/auth/"])
+async def test_a_redirect_to_the_login_page_is_a_refusal(location):
+    answer = http("", status="302 Found", Location=location)
+    with pytest.raises(CameraError) as caught:
+        await ask(after_a_login(answer))
+    assert (caught.value.reason, caught.value.login_refused) == (FailureReason.REFUSED_CREDENTIALS, True)
+    with pytest.raises(CameraError) as caught:
+        await ask(answer)
+    assert caught.value.reason is FailureReason.NOT_AN_IMAGE
+
+
+async def test_a_camera_that_drops_a_login_is_not_sent_it_with_each_try():
+    with pytest.raises(CameraError, match="which may be wrong") as caught:
+        await ask(after_a_login(None))
+    assert (caught.value.reason, caught.value.final) == (FailureReason.UNREACHABLE, True)
+
+
 @pytest.mark.parametrize("status", ["401 Unauthorized", "403 Forbidden"])
 async def test_a_login_in_the_body_that_is_refused_counts_as_one(status):
     with pytest.raises(CameraError) as caught:

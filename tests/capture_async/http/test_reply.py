@@ -1,6 +1,7 @@
 """A body as it arrives: its bound, its end, its encoding, its first part."""
 
 import gzip
+import time
 import tracemalloc
 import zlib
 from contextlib import suppress
@@ -94,6 +95,13 @@ def test_an_encoding_that_is_not_read_is_named():
         ('multipart/x-mixed-replace; boundary="b"', b"\r\n--b\nContent-Type: image/jpeg\n\nPICTURE\n--b\n"),
         ("multipart/x-mixed-replace", b"--b\r\n\r\nPICTURE\r\n--b\r\n"),
         ("multipart/x-mixed-replace; boundary=other", b"--b\r\n\r\nPICTURE\r\n--b\r\n"),
+        (
+            "multipart/mixed; boundary=b",
+            b"--b\r\nContent-Type: text/plain\r\n\r\nhello\r\n--b\r\n\r\nPICTURE\r\n--b\r\n",
+        ),
+        ("multipart/mixed; boundary=b", b"--b\r\nContent-Length: 5\r\n\r\nhello\r\n--b\r\n\r\nPICTURE\r\n--b\r\n"),
+        ("multipart/mixed; boundary=b", b"--b\r\n\r\n\r\n--b\r\nContent-Type: image/jpeg\r\n\r\nPICTURE\r\n--b\r\n"),
+        ("multipart/mixed; boundary=b", b"--b\r\nPICTURE\r\n--b\r\n"),
         ("Multipart/Mixed; BOUNDARY=b", b"--b\r\ncontent-length:LENGTH\r\n\r\nPICTURE"),
     ],
 )
@@ -103,6 +111,20 @@ def test_the_first_part_of_a_stream(content_type, stream, size):
     pieces = [data[begin : begin + size] for begin in range(0, len(data), size)]
     content, _ = collect(pieces, Content_Type=content_type)
     assert content.rstrip(b"\r\n") == JPEG
+
+
+@pytest.mark.parametrize("size", [1, 7, 1000])
+def test_of_parts_without_a_picture_the_first_is_taken(size):
+    data = b"--b\r\n\r\ntoo many users\r\n--b\r\n\r\nmore\r\n--b--\r\n"
+    pieces = [data[begin : begin + size] for begin in range(0, len(data), size)]
+    assert collect(pieces, Content_Type="multipart/mixed; boundary=b")[0] == b"too many users"
+
+
+def test_many_parts_without_a_picture_take_no_time():
+    began = time.monotonic()
+    data = b"--b\r\n\r\nx\r\n" * 100_000
+    assert collect([data], max_bytes=10_000_000, Content_Type="multipart/mixed; boundary=b")[0] == b"x"
+    assert time.monotonic() - began < 1.0
 
 
 def test_a_multipart_body_of_a_service_is_left_whole():
