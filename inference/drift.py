@@ -4,7 +4,7 @@ Each frame is a handful of *measures*: light, colours, contrast and focus of the
 (`inference.frame_look`), how sure the models are of what is in it, each object held against its class, and
 of the stages of its blocks. What all cameras show at the same time (the time of day, the weather) is taken
 off. The median of the last slots is then held against how far the medians of as many slots went in the
-reference: a camera drifts where one of its measures is farther off than they ever were, by half as much
+reference: a camera drifts where one of its measures is farther off than any camera's ever was, by half as much
 again, and by more than a least amount that is worth a person's look.
 
 By class, for a report: confidences, counts, and the distance of the paints (`inference.descriptors`).
@@ -251,9 +251,9 @@ def _limits(off: Floats) -> Floats:
     """(cameras, measures): how far each may be off, from how far the runs of the reference were."""
     known = np.isfinite(off).any(axis=0)
     farthest = np.where(known, np.nanmax(np.abs(np.where(known, off, 0.0)), axis=0), np.nan)
-    # A camera whose week was calm is held to what is usual among the cameras.
-    usual = _median(farthest)
-    return np.where(known, np.maximum(_WIDER * np.maximum(farthest, usual), list(MEASURES.values())), np.nan)
+    # A camera whose week was calm may see tomorrow what another saw in it.
+    usual = np.where(known, farthest, 0.0).max(axis=0)
+    return np.where(known, np.maximum(_WIDER * usual, list(MEASURES.values())), np.nan)
 
 
 @dataclass(slots=True)
