@@ -61,7 +61,7 @@ from tracking.types import (
     changed,
 )
 
-_RATHER = 0.8
+_RATHER = 0.8  # probability of an identity below which it is not taken, though it is the likeliest
 _DISPLACED = 4  # misses that another sighting on the floor of a tentative track counts for
 
 
