@@ -11,11 +11,13 @@ import json
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -410,8 +412,7 @@ def test_frozen_in_the_middle_of_a_capture_and_awake_after_another_has_published
     run = Run(yard, yard.a)
     frozen = run.wait_until_the_cameras_are_asked()
     processes = yard.airflow.triggerer_processes(frozen)
-    for process in processes:
-        process.suspend()
+    _suspend(processes, yard.airflow)
     try:
         assert run.end()["try_number"] == 1
         captured, inode = run.captured(), run.files()[0].stat().st_ino
@@ -429,6 +430,15 @@ def test_frozen_in_the_middle_of_a_capture_and_awake_after_another_has_published
     assert run.captured() == captured
     assert run.files()[0].stat().st_ino == inode
     assert run.task()["try_number"] == 1
+
+
+def _suspend(processes: list[psutil.Process], airflow: Any) -> None:
+    """Freeze them while the test alone writes to Airflow's SQLite: one frozen while it writes locks everyone out."""
+    with closing(sqlite3.connect(airflow.home / "airflow.db", timeout=60, isolation_level=None)) as database:
+        database.execute("BEGIN IMMEDIATE")
+        for process in processes:
+            process.suspend()
+        database.execute("ROLLBACK")
 
 
 def _heartbeat(yard: SimpleNamespace, host: str) -> datetime:

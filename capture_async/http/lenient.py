@@ -62,6 +62,7 @@ class LenientTransport:
         else:
             # At once: what is still under way is of no use, and a camera allows few connections.
             connection.close()
+            await asyncio.sleep(0)  # in which the loop closes the file: the next connection would need another one
         return reply
 
     async def close(self) -> None:

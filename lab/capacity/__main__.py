@@ -31,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     options = make_parser().parse_args(arguments)
     try:
-        model = Model.fitted(batch_cost(options.results))
+        model = Model.fitted(batch_cost(options.results or RESULTS))
         return int(options.run(model, options))
     except BayObservationError as error:
         return failed(error)
@@ -43,7 +43,9 @@ def make_parser() -> argparse.ArgumentParser:
         prog=program("python -m lab.capacity"), description="What a yard of many bays needs, by a model of a slot."
     )
     measured = argparse.ArgumentParser(add_help=False)
-    measured.add_argument("--results", type=Path, default=RESULTS, help="what `make bench-pipeline` wrote")
+    measured.add_argument(
+        "--results", type=Path, help="what `make bench-pipeline` wrote (default: lab/benchmarks/results/pipeline.json)"
+    )
     commands = parser.add_subparsers(dest="command", required=True, help="what to do")
     plans = commands.add_parser(
         "plan",

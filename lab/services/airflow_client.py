@@ -1,6 +1,7 @@
 """Airflow's REST API in the words of this project, for an Airflow that is one's own."""
 
 import json
+import re
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
@@ -17,6 +18,9 @@ from bay_observation.errors import BayObservationError
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.25, 2.0
 _PAUSE_PER_LOOK = 9
 _FINISHED = ("success", "failed")
+# Airflow's answers when another process writes to SQLite at the same moment: 500 where already the request's line in
+# the audit log cannot be written.
+_LOCKED = re.compile(r': 503 .*locked|: 500 .*"Database error"', re.DOTALL)
 
 
 class AirflowClientError(BayObservationError):
@@ -120,8 +124,7 @@ class AirflowClient(ABC):
             try:
                 made.append(int(self._ask("POST", "backfills", json=body)["id"]))
             except AirflowClientError as error:
-                # Airflow's answer when its scheduler writes to SQLite at the same moment.
-                if ": 503 " not in str(error) or "locked" not in str(error):
+                if not _LOCKED.search(str(error)):
                     raise
             return bool(made)
 

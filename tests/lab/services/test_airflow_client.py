@@ -67,7 +67,11 @@ def test_no_wait_for_what_has_died(client, clock):
 
 
 def test_a_backfill_waits_for_a_locked_database_and_for_nothing_else(client, clock, monkeypatch):
-    answers = [AirflowClientError('POST backfills: 503 {"detail":"Database is locked."}'), {"id": 7}]
+    answers = [
+        AirflowClientError('POST backfills: 503 {"detail":"Database is locked."}'),
+        AirflowClientError('POST backfills: 500 {"detail":{"reason":"Database error","statement":"hidden"}}'),
+        {"id": 7},
+    ]
 
     def ask(method, *_, **__):
         if method == "GET":
@@ -80,7 +84,7 @@ def test_a_backfill_waits_for_a_locked_database_and_for_nothing_else(client, clo
     monkeypatch.setattr(client, "_ask", ask)
     slot = datetime(2025, 7, 2, tzinfo=UTC)
     assert client.backfill("a_dag", slot, slot) == 7
-    assert len(clock.slept) == 1
+    assert len(clock.slept) == 2
     answers.append(AirflowClientError("POST backfills: 409 there is one"))
     with pytest.raises(AirflowClientError, match="409"):
         client.backfill("a_dag", slot, slot)
