@@ -36,7 +36,7 @@ PROJECT = Path(__file__).parents[1]
 SLOTS = (datetime(2025, 7, 2, 1, 0, tzinfo=UTC) + number * timedelta(minutes=10) for number in range(100))
 CAMERAS = 3
 PASSWORD = "s3cret-of-the-yard"
-DEAD = 6
+DEAD = 10
 SLOW = 4.0  # seconds that a camera takes for a frame while a test strikes
 DAG_FILE = """
 from datetime import datetime, timedelta, timezone
