@@ -23,7 +23,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
-from artifacts.hang_guard import guard_for
+from artifacts.hang_guard import HangGuard, guard_for
 from artifacts.location import data_path
 from bay_observation.errors import ArtifactError, ConfigError
 from bay_observation.files import file_lock, read_regular_file, remove_abandoned, write_atomically
@@ -39,7 +39,7 @@ _VERSION = 1
 _DETAIL_SHOWN = 160
 _LOCK_WAIT_S = 5.0
 _LARGEST = 32_000_000  # bytes; a hundred cameras that all fail take 4 million
-_LIMIT_S = 10.0  # a shared storage that hangs holds up no page for longer
+_LIMIT_S = 10.0  # a shared storage that hangs holds up no page and no capture for longer
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +177,7 @@ def read_health(root: Path | str | None, bay_id: str) -> BayHealth:
         ArtifactError: the file is there and cannot be read, or the store hangs.
     """
     path = health_path(root, bay_id)
-    state = guard_for(str(path.parents[2])).call(lambda: _read(path, bay_id), _LIMIT_S)
+    state = health_guard(path).call(lambda: _read(path, bay_id), _LIMIT_S)
     try:
         return _State(bay_id).health() if state is None else state.health()
     except (ValueError, TypeError) as error:
@@ -195,9 +195,13 @@ def record_health(root: Path | str | None, batch: CaptureBatch, *, slots_kept: i
         slots_kept: outcomes kept per camera.
 
     Raises:
-        ArtifactError: the file cannot be written, or another writer holds it for more than 5 s.
+        ArtifactError: the file cannot be written, another writer holds it for more than 5 s, or the store hangs.
     """
     path = health_path(root, batch.bay_id)
+    health_guard(path).call(lambda: _record(path, batch, slots_kept), _LIMIT_S)
+
+
+def _record(path: Path, batch: CaptureBatch, slots_kept: int) -> None:
     with _named_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         with file_lock(path.with_name(".lock"), _LOCK_WAIT_S):
@@ -216,6 +220,11 @@ def health_path(root: Path | str | None, bay_id: str) -> Path:
     if BAY_ID.fullmatch(bay_id) is None:
         raise ConfigError(f"{bay_id!r} is no bay id: lower-case letters, digits and underscores")
     return (data_path() if root is None else Path(root)) / "health" / bay_id / "state.json"
+
+
+def health_guard(path: Path) -> HangGuard:
+    """The guard of the store that a bay's health, or a note beside it, lies in."""
+    return guard_for(str(path.parents[2]))
 
 
 # As in the file: [slot, when, seconds] of a frame; two more, reason and detail, of a failure. A day of a bay has

@@ -12,11 +12,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from artifacts.hang_guard import HangGuard, guard_for
 from artifacts.spool import Spool
 from bay_observation.errors import ArtifactError
 from bay_observation.files import read_regular_file, write_atomically
-from capture_async.health import health_path
+from capture_async.health import health_guard, health_path
 
 Note = TypeVar("Note")
 Subject = Literal["observer", "brightness"]
@@ -134,15 +133,11 @@ def _path(root: Path | str | None, bay_id: str, subject: Subject) -> Path:
     return health_path(root, bay_id).with_name(f"{subject}.json")
 
 
-def _guard(path: Path) -> HangGuard:
-    return guard_for(str(path.parents[2]))
-
-
 def _write(root: Path, bay_id: str, subject: Subject, values: Mapping[str, Any]) -> None:
     path = _path(root, bay_id, subject)
     try:
         content = json.dumps(values, ensure_ascii=False).encode() + b"\n"
-        _guard(path).call(lambda: write_atomically(path, content), _LIMIT_S)
+        health_guard(path).call(lambda: write_atomically(path, content), _LIMIT_S)
     except OSError as error:
         raise ArtifactError(f"{path}: cannot be written: {error.strerror or error}") from error
 
@@ -150,7 +145,7 @@ def _write(root: Path, bay_id: str, subject: Subject, values: Mapping[str, Any])
 def _read(root: Path | str | None, bay_id: str, subject: Subject, make: Callable[[Any], Note]) -> Note | None:
     path = _path(root, bay_id, subject)
     try:
-        content = _guard(path).call(lambda: read_regular_file(path, _LARGEST), _LIMIT_S)
+        content = health_guard(path).call(lambda: read_regular_file(path, _LARGEST), _LIMIT_S)
     except FileNotFoundError:
         return None
     except OSError as error:
