@@ -97,10 +97,13 @@ def faults_of(content: Mapping[str, Any], schema: Path) -> list[str]:
         Draft7Validator.check_schema(rules)
     except (OSError, ValueError, SchemaError) as error:
         raise ConfigError(f"{schema}: no JSON schema: {str(error).splitlines()[0]}") from None
+    try:
+        known = {**rules["properties"]["workers"]["properties"]["celery"]["properties"], "name": {}}
+    except (KeyError, TypeError):
+        raise ConfigError(f"{schema}: no schema of Airflow's chart, 1.20 or later: it has no workers.celery") from None
     found = [f"{error.json_path}: {error.message}" for error in Draft7Validator(rules).iter_errors(content)]
     found += [f"$.{place}: the chart knows no such value" for place in _unknown(content, rules)]
     sets = content.get("workers", {}).get("celery", {}).get("sets", [])
-    known = {**rules["properties"]["workers"]["properties"]["celery"]["properties"], "name": {}}
     for number, one in enumerate(sets):
         places = _unknown(one, {"properties": known})
         found += [f"$.workers.celery.sets[{number}].{place}: a set knows no such value" for place in places]

@@ -101,7 +101,8 @@ def train_phase(start: Path, folder: Path, name: str, settings: dict[str, Any]) 
     if state is Progress.INTERRUPTED:
         model.train(resume=True, device=settings["device"], workers=settings["workers"])
     else:
-        model.train(**settings, project=str(folder), name=name, exist_ok=True)
+        # ultralytics puts a relative folder into its own one.
+        model.train(**settings, project=str(folder.resolve()), name=name, exist_ok=True)
     return last
 
 

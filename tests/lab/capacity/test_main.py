@@ -84,9 +84,13 @@ def test_numbers_of_bays_that_are_none(text):
         main(["plan", "--bays", text])
 
 
-def test_a_schema_that_is_none(tmp_path, results, make_bay, capsys):
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [("no", "no JSON schema"), ("{}", "no schema of Airflow's chart"), ("true", "no schema of Airflow")],
+)
+def test_a_schema_that_is_none(tmp_path, results, make_bay, capsys, text, said):
     make_bay("north", enabled=True)
-    (tmp_path / "schema.json").write_text("no")
+    (tmp_path / "schema.json").write_text(text)
     arguments = ["values", "--results", str(results), "--tag", "1", "--schema", str(tmp_path / "schema.json")]
     assert main(arguments) == 2
-    assert "no JSON schema" in capsys.readouterr().err
+    assert said in capsys.readouterr().err
