@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
 from datetime import datetime
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Literal, Self, TypeVar
 
 from artifacts.faults import named_errors
 from artifacts.filesystem import FileStatus, FileSystem
@@ -96,6 +96,16 @@ class ArtifactStore:
     def has_locks(self) -> bool:
         """Whether `artifacts.exclusive` can keep two hosts apart here."""
         return self._folder is not None
+
+    def existing(self) -> Self:
+        """This store, for a command that has nothing to do in one that is not there, and makes none.
+
+        Raises:
+            ConfigError: its folder is not there.
+        """
+        if self._folder is not None and not self._folder.is_dir():
+            raise ConfigError(f"{self._folder}: there is no such folder, and so no store; is DATA_PATH right?")
+        return self
 
     def where(self, reference: ArtifactReference) -> str:
         """The artifact's full path or address, for people."""

@@ -22,6 +22,7 @@ from bay_observation.errors import (
     ConfigError,
     HistoryUnavailableError,
     NotObservedError,
+    QuestionError,
     UncertainCalibrationError,
 )
 
@@ -58,7 +59,7 @@ def run_command(main: Callable[[], int]) -> NoReturn:
 
 def status_of(error: BayObservationError) -> int:
     """The exit status of a command that ends with this error."""
-    if isinstance(error, ConfigError):
+    if isinstance(error, (ConfigError, QuestionError)):
         return WRONG_USE
     return CANNOT_TELL if isinstance(error, _UNTOLD) else FAILED
 

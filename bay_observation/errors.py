@@ -113,6 +113,10 @@ class HistoryError(BayObservationError):
     """The history has no answer to a question, or what is to be written does not follow from it."""
 
 
+class QuestionError(HistoryError):
+    """A question names what there is not, or a time that is no moment."""
+
+
 class NotObservedError(HistoryError):
     """Nothing is known of the time that is asked about, which is another answer than that nothing was there."""
 

@@ -39,7 +39,7 @@ def _clean(options: argparse.Namespace) -> Report:
     bays = known_bays(report, options.bay)
     url = settings.HISTORY_DB.read()
     with History(url) if url else History.at(data_path()) as history:
-        found = clean_store(ArtifactStore(), history, bays, dry_run=options.dry_run)
+        found = clean_store(ArtifactStore().existing(), history, bays, dry_run=options.dry_run)
     report.take(found)
     report.forecast = found.forecast
     if options.airflow:

@@ -289,7 +289,7 @@ def _migrate(history: History, _: argparse.Namespace) -> int:
 
 
 def _rebuild(history: History, options: argparse.Namespace) -> int:
-    bay, store = load_bay(options.bay), ArtifactStore()
+    bay, store = load_bay(options.bay), ArtifactStore().existing()
     with open_ledger(store, bay, history) as ledger:
         if options.source == "history":
             print(f"{store.location}: the tracker's state after {ledger.take_history()} restored from the history")
@@ -313,7 +313,7 @@ def _rebuild(history: History, options: argparse.Namespace) -> int:
 
 def _withdraw(history: History, options: argparse.Namespace) -> int:
     bay = load_bay(options.bay)
-    with open_ledger(ArtifactStore(), bay, history) as ledger:
+    with open_ledger(ArtifactStore().existing(), bay, history) as ledger:
         if options.undo:
             replayed = ledger.undo_withdrawal(options.batch).replayed
             print(f"batch {options.batch} is tracked again; {replayed} later batches with it")

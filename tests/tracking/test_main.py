@@ -138,7 +138,15 @@ def test_rebuild_makes_the_same_history_again(yard, capsys):
     assert run(capsys, "export", "demo_bay")[1] == before
 
 
+def test_rebuild_makes_no_store_where_there_is_none(store, bay, capsys):
+    status, _, error = run(capsys, "rebuild", "demo_bay")
+    assert status == 2
+    assert "is DATA_PATH right?" in error
+    assert not store.root.exists()
+
+
 def test_rebuild_says_where_there_is_nothing_to_rebuild_from(store, bay, capsys):
+    store.root.mkdir()
     status, _, error = run(capsys, "rebuild", "demo_bay")
     assert status == 1
     assert "its history is empty: there is nothing to rebuild from" in error
@@ -201,7 +209,7 @@ def test_prune_and_migrate(yard, capsys):
         (["gaps", "4bay"], 1, "no history yet of bay 4bay"),
         (["export", "4bay"], 1, "no history yet of bay 4bay"),
         (["show", "demo_bay", "--track", "demo_bay-000999"], 1, "has no track demo_bay-000999"),
-        (["show", "demo_bay", "--area", "A99"], 1, "has no area A99; it has A25"),
+        (["show", "demo_bay", "--area", "A99"], 2, "has no area A99; it has A25"),
         (["show", "demo_bay", "--at", "noon"], 2, "'noon' is not a time"),
         (
             ["show", "demo_bay", "--at", "2024-02-01 10:00"],
@@ -216,7 +224,7 @@ def test_prune_and_migrate(yard, capsys):
         (["dwell", "demo_bay", "--day", "2024-02-01"], 3, "no slot from 2024-01-31 15:00 to 2024-02-01 15:00 UTC"),
         (["use", "demo_bay", "--day", "2024-02-01"], 3, "no slot from 2024-01-31 15:00"),
         (["diff", "demo_bay", "--day", "2024-02-01"], 3, "was not observed at 2024-02-01 00:00"),
-        (["events", "demo_bay", *DAY, "--kind", "move"], 1, "no kind of event 'move': did you mean moved?"),
+        (["events", "demo_bay", *DAY, "--kind", "move"], 2, "no kind of event 'move': did you mean moved?"),
         (["show", "demo_bay", "--track", "H-203"], 1, "no block of bay demo_bay is called 'H-203'"),
         (["events", "demo_bay", "--day", "tuesday"], 2, "write today, yesterday, or a date"),
         (["dwell", "demo_bay", "--from", "2025-07-03", "--to", "2025-07-02"], 2, "--from must lie before --to"),

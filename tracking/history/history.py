@@ -15,7 +15,7 @@ import shapely
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from bay_observation.errors import ConfigError, HistoryError, NotObservedError
+from bay_observation.errors import ConfigError, HistoryError, NotObservedError, QuestionError
 from bays import BayConfig, load_bay
 from tracking.history.cameras import DOWN_AFTER, camera_changes
 from tracking.history.database import Database, database_url
@@ -562,7 +562,7 @@ class History:
 def _refuse_naive(**times: datetime | None) -> None:
     for name, time in times.items():
         if time is not None and time.tzinfo is None:
-            raise HistoryError(
+            raise QuestionError(
                 f"{name} {time.isoformat(sep=' ')} has no time zone, so that its moment is not known:"
                 " give an aware datetime, as datetime(2025, 7, 2, 7, 10, tzinfo=UTC)"
             )
@@ -574,7 +574,7 @@ def _refuse_unknown_kinds(kinds: Collection[str]) -> None:
         if kind not in known:
             near = get_close_matches(kind, known, 1, 0.5)
             meant = f"did you mean {near[0]}? " if near else ""
-            raise HistoryError(f"there is no kind of event {kind!r}: {meant}kinds are {', '.join(known)}")
+            raise QuestionError(f"there is no kind of event {kind!r}: {meant}kinds are {', '.join(known)}")
 
 
 def _with_nested(bay_id: str, areas: Collection[str]) -> list[str]:
@@ -590,11 +590,11 @@ def nested_areas(bay: BayConfig, area: str) -> list[str]:
     """An area and those that lie within it: a block is named by the smallest that holds it.
 
     Raises:
-        HistoryError: the bay has no such area.
+        QuestionError: the bay has no such area.
     """
     areas = bay.layout.areas
     if area not in areas:
-        raise HistoryError(f"bay {bay.bay_id} has no area {area}; it has {', '.join(areas)}")
+        raise QuestionError(f"bay {bay.bay_id} has no area {area}; it has {', '.join(areas)}")
     outer = areas[area]
     return [
         name
