@@ -8,6 +8,7 @@ import argparse
 import os
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
@@ -19,9 +20,16 @@ from click.shell_completion import CompletionItem
 
 from bay_observation import __version__, settings
 from bay_observation.commands import WRONG_USE, called_as, run_command
+from bay_observation.working import working
 
 NAME = "bay-observation"
 _AIRFLOW = "airflow"
+# Those that compute for seconds before they say anything.
+_COMPUTING = {
+    "bay place-cameras", "bay plan", "bay check", "camera check-poses", "camera keep-witnesses", "camera refine-poses",
+    "history rebuild", "models check", "models drift", "models pick", "models score", "models twins",
+    "simulate render", "store clean", "store convert",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -54,6 +62,11 @@ class Entry:
         return " ".join((NAME, *self.path[: len(self.path) - len(own)]))
 
     @property
+    def computes(self) -> bool:
+        """Whether it may say nothing for seconds, so that a terminal is shown that it works."""
+        return " ".join(self.path) in _COMPUTING
+
+    @property
     def has_parser(self) -> bool:
         """Whether its arguments are this project's own."""
         return self.module != _AIRFLOW
@@ -72,7 +85,7 @@ class Entry:
         if self.module == _AIRFLOW:
             return _airflow(arguments)
         main = import_module(f"{self.module}.__main__").main
-        with called_as(self.usage_name):
+        with called_as(self.usage_name), working(" ".join(self.path)) if self.computes else nullcontext():
             return int(main([*self.words, *arguments]))
 
 

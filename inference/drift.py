@@ -1,11 +1,11 @@
 """Whether a camera's frames, or what the models see in them, became other than in a reference week.
 
 Each frame is a handful of *measures*: light, colours, contrast and focus of the whole frame
-(`inference.frame_look`), how sure the models are of what is in it, each object held against its class, and
-of the stages of its blocks. What all cameras show at the same time (the time of day, the weather) is taken
-off. The median of the last slots is then held against how far the medians of as many slots went in the
-reference: a camera drifts where one of its measures is farther off than any camera's ever was, by half as much
-again, and by more than a least amount that is worth a person's look.
+(`inference.frame_look`), how sure the models are of what is in it, the surest object of each class held against
+what is usual for the class, and of the stages of its blocks. What all cameras show at the same time (the time of
+day, the weather) is taken off. The median of the last slots is then held against how far the medians of as many
+slots went in the reference: a camera drifts where one of its measures is farther off than any camera's ever was,
+by half as much again, and by more than a least amount that is worth a person's look.
 
 By class, for a report: confidences, counts, and the distance of the paints (`inference.descriptors`).
 """
@@ -35,7 +35,7 @@ MEASURES: dict[str, float] = {
     "yellow": 4.0,
     "contrast": 5.0,
     "sharpness": 0.2,
-    "confidence": 0.08,
+    "confidence": 0.06,
     "stage_confidence": 0.08,
 }
 _WIDER = 1.5
@@ -187,30 +187,40 @@ class Reference:
 
 @dataclass(frozen=True, slots=True)
 class UsualConfidences:
-    """Median confidences in the reference: of all objects, and by class, all cameras together."""
+    """Median confidences in the reference of a frame's surest objects: of all classes, and by class, all cameras."""
 
-    all_objects: float
+    all_classes: float
     by_class: Mapping[str, float]
 
     def of_frame(self, objects: Sequence[DetectedObject]) -> float:
-        """Median of the objects' confidences, what is usual for the class of each taken off; NaN without objects.
+        """Median of the classes' surest confidences, what is usual for each class taken off; NaN without objects.
 
-        A frame with other things in it is no change: a class that is hard to see has its own usual.
+        A frame with other things in it is no change: a class that is hard to see has its own usual. Nor are
+        further objects that are hardly seen: half hidden ones and second boxes come and go as things are moved.
         """
-        off = [one.confidence - self.by_class.get(one.class_name, self.all_objects) for one in objects]
-        return self.all_objects + float(np.median(off)) if off else np.nan
+        off = [sure - self.by_class.get(name, self.all_classes) for name, sure in _surest(objects).items()]
+        return self.all_classes + float(np.median(off)) if off else np.nan
 
 
 def usual_confidences(observations: Sequence[Observation]) -> UsualConfidences:
     """How sure the models were of each class in these slots."""
     found: dict[str, list[float]] = {}
-    for one in (one for seen in observations for camera in seen.cameras for one in camera.objects):
-        found.setdefault(one.class_name, []).append(one.confidence)
+    for camera in (camera for seen in observations for camera in seen.cameras):
+        for name, sure in _surest(camera.objects).items():
+            found.setdefault(name, []).append(sure)
     everything = [value for several in found.values() for value in several]
     return UsualConfidences(
         float(np.median(everything)) if everything else np.nan,
         {name: float(np.median(several)) for name, several in found.items()},
     )
+
+
+def _surest(objects: Sequence[DetectedObject]) -> dict[str, float]:
+    """By class, the confidence of the object that the models are surest of."""
+    found: dict[str, float] = {}
+    for one in objects:
+        found[one.class_name] = max(one.confidence, found.get(one.class_name, 0.0))
+    return found
 
 
 def readings(camera: CameraObservation, usual: UsualConfidences) -> Floats:

@@ -131,6 +131,21 @@ def test_other_things_in_a_frame_are_no_other_models() -> None:
     assert named(usual.compare(with_pipes(week(12, seed=8), "C_3", 4))) == []
 
 
+def test_second_boxes_and_half_hidden_objects_are_no_other_models(reference: Reference) -> None:
+    """They are hardly seen, come and go as things are moved, and may be more than the others."""
+    weak = tuple(thing(0.3) for _ in range(9))
+    slots = [
+        replace(
+            slot,
+            cameras=tuple(
+                replace(c, objects=(*c.objects, *weak)) if c.camera_name == "C_3" else c for c in slot.cameras
+            ),
+        )
+        for slot in week(24, seed=7)[12:]
+    ]
+    assert [m.measure for one in reference.compare(slots) for m in one.measures if m.ratio > 1] == []
+
+
 def test_the_paint_of_a_class_is_compared(reference: Reference) -> None:
     redder = PAINT + np.array([0, 3, 4] * 4, np.float16)
     slots = [
