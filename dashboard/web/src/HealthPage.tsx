@@ -1,6 +1,7 @@
 /** Whether the bay's cameras, observer, queues and store work, and what to do where they do not. */
 import { useState, type ReactNode } from "react";
 
+import { Alerts } from "./Alerts";
 import { ask } from "./api";
 import { factsIn, reasonIn } from "./facts";
 import { adviceFor, useLanguage, word, type Translate, type Word } from "./i18n";
@@ -36,10 +37,11 @@ export function HealthPage({ bay }: { bay: BayDetail }): ReactNode {
   const { checks, cameras, queues, checked_at } = health.value;
   return (
     <>
+      <Alerts bay={bay} />
       <h2>{t("checks")}</h2>
       <Table
         name={t("checks")}
-        columns={[t("what"), t("state"), t("detail"), t("whatToDo")]}
+        columns={[t("item"), t("state"), t("detail"), t("whatToDo")]}
         rows={checks.map((check) => [
           title(check, t),
           <State key="state" state={check.state} t={t} />,

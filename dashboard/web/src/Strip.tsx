@@ -51,6 +51,7 @@ function Card({ bay }: { bay: BaySummary }): ReactNode {
         {t("camerasOk", { ok, all: bay.cameras })}
         {bay.cameras_failed.length > 0 && `: ✕ ${bay.cameras_failed.join(", ")}`}
       </span>
+      {bay.alerts > 0 && <span className="bay-alarm">✕ {t("alertsOpen", { n: bay.alerts })}</span>}
       {bay.slots_missing > 0 && (
         <span className="bay-warn">
           {bay.slots_missing} {t("missingSlots")}

@@ -305,6 +305,28 @@ const EN = {
   noChange: "This is the file as it is. It has no faults.",
   difference: "Difference to the file as it is",
   checkedAt: "Checked at {time}",
+  item: "What",
+  alerts: "Alerts",
+  alert: "Alert",
+  noAlerts: "No alert lasts, and none ended within a day.",
+  until: "Until",
+  lasts: "lasts",
+  notRepeated: "lasts, but the monitoring has not repeated it",
+  takenOver: "Taken over",
+  takeOver: "Take over",
+  wholeYard: "whole yard",
+  mute: "Mute",
+  muteHint: "Nothing of it is sent for a while. What still lasts when that ends is sent then.",
+  allAlerts: "all of this bay",
+  howLong: "For how long",
+  mutes: "Mutes",
+  muted: "Muted",
+  mutedBy: "By",
+  endMute: "End",
+  alertsOpen: "{n} alerts",
+  sv_critical: "critical",
+  sv_warning: "warning",
+  sv_info: "information",
 };
 
 export type Word = keyof typeof EN;
@@ -613,6 +635,28 @@ const KO: Record<Word, string> = {
   noChange: "현재 파일 그대로이며 잘못이 없습니다.",
   difference: "현재 파일과의 차이",
   checkedAt: "{time} 점검",
+  item: "항목",
+  alerts: "경보",
+  alert: "경보",
+  noAlerts: "지속 중인 경보도, 하루 안에 끝난 경보도 없습니다.",
+  until: "끝",
+  lasts: "지속 중",
+  notRepeated: "지속 중이나 감시 쪽의 반복 소식이 없음",
+  takenOver: "담당",
+  takeOver: "맡기",
+  wholeYard: "조선소 전체",
+  mute: "알림 끄기",
+  muteHint: "정한 시간 동안 알림을 보내지 않습니다. 그때까지 지속되는 경보는 끝난 뒤에 보냅니다.",
+  allAlerts: "이 베이 전체",
+  howLong: "기간",
+  mutes: "꺼 둔 알림",
+  muted: "꺼 둔 것",
+  mutedBy: "사람",
+  endMute: "다시 켜기",
+  alertsOpen: "경보 {n}건",
+  sv_critical: "심각",
+  sv_warning: "주의",
+  sv_info: "알림",
 };
 
 export type Translate = (word: Word, values?: Record<string, string | number>) => string;
@@ -642,7 +686,7 @@ export function useLanguage(): { t: Translate; locale: string } {
 }
 
 /** An event's or a state's word; one that this page does not know is shown as it is. */
-export function word(t: Translate, prefix: "ev_" | "saw_" | "st_" | "po_" | "", value: string): string {
+export function word(t: Translate, prefix: "ev_" | "saw_" | "st_" | "po_" | "sv_" | "", value: string): string {
   const key = `${prefix}${value}`;
   return key in EN ? t(key as Word) : value.replaceAll("_", " ");
 }

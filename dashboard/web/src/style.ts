@@ -110,6 +110,9 @@ a.bay-card:hover{border-color:var(--bay-accent)}
 @media (max-width:900px){.bay-main{grid-template-columns:minmax(0,1fr)} .bay-panel{max-height:none}.bay-floors{grid-auto-flow:row}}
 @media (max-width:500px){.bay-rows thead{display:none}.bay-rows tr{display:flex;flex-wrap:wrap;border-bottom:1px solid
  var(--bay-line)}.bay-rows td{border:0;padding:3px 8px}.bay-filters{order:3}.bay-main{order:2}.bay{font-size:15px}.bay-field{flex:1 1 45%}}
+@media (max-width:500px){.bay-stacked thead{display:none}.bay-stacked tr{display:block;border-bottom:1px solid var(--bay-line);padding:6px 0}
+ .bay-stacked td{display:grid;grid-template-columns:6.5em minmax(0,1fr);gap:8px;border:0;padding:2px 0}.bay-stacked .bay-none{display:none}
+ .bay-stacked td::before{content:attr(data-label);color:var(--bay-muted)}}
 @media (min-width:2600px){.bay{font-size:20px}.bay-main{grid-template-columns:minmax(0,1fr) 460px}}
 @media (prefers-reduced-motion:reduce){.bay *{transition:none!important}}
 @media print{.bay-noprint{display:none!important}.bay-panel,.bay-scroll{max-height:none;overflow:visible}}
