@@ -2,6 +2,7 @@
 import { useEffect, useState, type ReactNode } from "react";
 
 import { api, ask } from "./api";
+import { CaptureNow } from "./CaptureNow";
 import { reasonIn } from "./facts";
 import { useLanguage, word, type Translate } from "./i18n";
 import { Tool } from "./Icon";
@@ -40,6 +41,7 @@ export function FramesPage({ bay }: { bay: BayDetail }): ReactNode {
         <button type="button" onClick={() => setPlace({ page: "floor", camera: null })}>
           {t("openFloor")}
         </button>
+        <CaptureNow bay={bay} task="run_inference" onSlot={go} />
       </div>
       {frames.error && <Failure error={frames.error} again={frames.again} t={t} />}
       {frames.loading && !frames.value && <p role="status">{t("loading")}</p>}

@@ -327,6 +327,10 @@ const EN = {
   sv_critical: "critical",
   sv_warning: "warning",
   sv_info: "information",
+  captureNow: "Capture now",
+  capturing: "Capturing…",
+  captureHint: "Triggers the observation DAG: the bay's own observer asks its cameras, between two slots.",
+  captureFailed: "No frame came: {reason}. Open the newest run of the observation DAG; a DAG that is paused starts none.",
 };
 
 export type Word = keyof typeof EN;
@@ -657,6 +661,10 @@ const KO: Record<Word, string> = {
   sv_critical: "심각",
   sv_warning: "주의",
   sv_info: "알림",
+  captureNow: "지금 촬영",
+  capturing: "촬영하는 중…",
+  captureHint: "관측 DAG를 실행합니다. 슬롯 사이에 이 베이의 관측 서버가 카메라를 촬영합니다.",
+  captureFailed: "프레임이 오지 않았습니다: {reason}. 관측 DAG의 최근 실행을 여세요. 멈춘(paused) DAG는 시작되지 않습니다.",
 };
 
 export type Translate = (word: Word, values?: Record<string, string | number>) => string;

@@ -112,7 +112,8 @@ a.bay-card:hover{border-color:var(--bay-accent)}
  var(--bay-line)}.bay-rows td{border:0;padding:3px 8px}.bay-filters{order:3}.bay-main{order:2}.bay{font-size:15px}.bay-field{flex:1 1 45%}}
 @media (max-width:500px){.bay-stacked thead{display:none}.bay-stacked tr{display:block;border-bottom:1px solid var(--bay-line);padding:6px 0}
  .bay-stacked td{display:grid;grid-template-columns:6.5em minmax(0,1fr);gap:8px;border:0;padding:2px 0}.bay-stacked .bay-none{display:none}
- .bay-stacked td::before{content:attr(data-label);color:var(--bay-muted)}}
+ .bay-stacked td::before{content:attr(data-label);color:var(--bay-muted)}.bay-stacked td:first-child{display:block;font-weight:600}
+ .bay-stacked td:first-child::before{content:none}}
 @media (min-width:2600px){.bay{font-size:20px}.bay-main{grid-template-columns:minmax(0,1fr) 460px}}
 @media (prefers-reduced-motion:reduce){.bay *{transition:none!important}}
 @media print{.bay-noprint{display:none!important}.bay-panel,.bay-scroll{max-height:none;overflow:visible}}
