@@ -177,8 +177,10 @@ function State({ state, t }: { state: keyof typeof CLASSES; t: Translate }): Rea
   );
 }
 
-function signed(value: number, digits: number): string {
-  return `${value > 0 ? "+" : ""}${value.toFixed(digits)}`;
+/** With its sign; what rounds to nothing has none. */
+export function signed(value: number, digits: number): string {
+  const text = value.toFixed(digits);
+  return Number(text) === 0 ? text.replace("-", "") : `${value > 0 ? "+" : ""}${text}`;
 }
 
 function kindOf({ name }: Check): (typeof KINDS)[number] | undefined {
