@@ -50,7 +50,7 @@ export function Alerts({ bay }: { bay: BayDetail }): ReactNode {
       {found.value && found.value.alerts.length > 0 && (
         <Table
           name={t("alerts")}
-          columns={[t("alert"), t("what"), t("since"), t("until"), t("takenOver")]}
+          columns={[t("alert"), t("item"), t("began"), t("until"), t("takenOver")]}
           rows={found.value.alerts.map((one) => [
             <Kind key="kind" alert={one} t={t} />,
             <What key="what" alert={one} t={t} />,

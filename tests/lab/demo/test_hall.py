@@ -4,8 +4,10 @@ from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
 import pytest
+from rich.console import Console
 
 from bays import BayConfig, load_bay
+from lab.demo.__main__ import _go_on
 from lab.demo.hall import SLOT_LENGTH, DemoSlots
 from lab.demo.report import DemoDay
 from lab.simulation.truth import truth_at
@@ -70,3 +72,38 @@ def test_truth_is_of_the_halls_moment_and_events_of_the_slots_time(
     ]
     assert happened
     assert all(demo.slots[0] <= event.time <= last for event in happened)
+
+
+class _Cameras:
+    """Writes down where the yard is moved."""
+
+    def __init__(self) -> None:
+        self.moved: list[tuple[datetime, bool]] = []
+
+    def set_time(self, moment: datetime, *, running: bool = False) -> None:
+        self.moved.append((moment, running))
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_the_hall_goes_on_with_the_clock_once_it_has_caught_up(
+    late: bool, bay: BayConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    began = datetime.now(UTC)
+    demo, cameras = DemoSlots.before(began - timedelta(minutes=20 if late else 0), bay, 2), _Cameras()
+    sent: list[datetime] = []
+
+    def send(_airflow: object, _bay_id: str, slot: datetime, _say: object) -> None:
+        sent.append(slot)
+        raise KeyboardInterrupt  # as Ctrl-C does
+
+    monkeypatch.setattr("lab.demo.day.send_slot", send)
+    with pytest.raises(KeyboardInterrupt):
+        _go_on(SimpleNamespace(), cameras, bay, demo, Console())  # type: ignore[arg-type]
+
+    (slot,), ((moment, running),) = sent, cameras.moved
+    assert slot == demo.slots[-1] + SLOT_LENGTH
+    assert running is not late
+    if late:
+        assert moment == demo.moment(slot)
+    else:
+        assert demo.moment(began) <= moment <= demo.moment(datetime.now(UTC))
