@@ -49,7 +49,7 @@ async function open({ dark = false, korean = false, size = "desk", person = "bos
 function sideways() {
   const own = [...document.querySelectorAll(".bay, .bay *")].filter((one) => !one.matches(".bay-file, .bay-diff, .bay-hidden, canvas, svg *"));
   return own
-    .filter((one) => one.clientWidth > 0 && one.scrollWidth > one.clientWidth + 1 && getComputedStyle(one).overflowX !== "visible")
+    .filter((one) => one.clientWidth > 0 && one.scrollWidth > one.clientWidth + 1 && ["auto", "scroll"].includes(getComputedStyle(one).overflowX))
     .map((one) => `${one.tagName} ${one.className} ${one.scrollWidth} of ${one.clientWidth}`);
 }
 

@@ -92,7 +92,7 @@ export function EventsPage({ bay }: { bay: BayDetail }): ReactNode {
       {events.error && <Failure error={events.error} again={events.again} t={t} />}
       {events.value?.next_cursor && <Note>{t("tooMany")}</Note>}
       <p className="bay-muted" role="status">
-        {events.loading ? t("loading") : `${rows.length} ${t("events")}`}
+        {events.loading ? t("loading") : rows.length === 0 ? t("noEvents") : t("eventCount", { n: rows.length })}
       </p>
       <div className="bay-scroll" tabIndex={0} role="region" aria-label={t("events")}>
         <table className="bay-table bay-rows">

@@ -171,7 +171,7 @@ function Alarm({ quiet = false, children }: { quiet?: boolean; children: ReactNo
 
 function State({ state, t }: { state: keyof typeof CLASSES; t: Translate }): ReactNode {
   return (
-    <span className={`bay-strong ${CLASSES[state]}`}>
+    <span className={`bay-state ${CLASSES[state]}`}>
       {SIGNS[state]} {word(t, "st_", state)}
     </span>
   );

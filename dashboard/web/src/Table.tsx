@@ -26,7 +26,7 @@ export function Table({ name, columns, rows }: Props): ReactNode {
             <tr key={index}>
               {row.map((cell, column) => (
                 <td key={column} data-label={columns[column]} className={cell === "–" ? "bay-none" : undefined}>
-                  {cell}
+                  <div>{cell}</div>
                 </td>
               ))}
             </tr>
