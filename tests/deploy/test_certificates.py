@@ -9,7 +9,7 @@ import threading
 
 import pytest
 
-SERVERS = ("postgres", "redis", "api")
+SERVERS = ("postgres", "redis", "api", "proxy")
 
 
 @pytest.fixture
