@@ -19,8 +19,12 @@ import pytest
 import yaml
 
 # Databases and stores wait for the disk at each commit; in memory they do not, and a test outlives no power cut.
-_MEMORY, _ROOM = Path("/dev/shm"), 6 * 1024**3  # noqa: S108 - pytest's folder and ours there have random names
-if "TMPDIR" not in os.environ and _MEMORY.is_dir() and shutil.disk_usage(_MEMORY).free > _ROOM:
+_MEMORY, _ROOM = Path("/dev/shm"), 6 * 1024**3
+if (
+    "TMPDIR" not in os.environ
+    and _MEMORY.is_dir()
+    and min(shutil.disk_usage(_MEMORY).free, psutil.virtual_memory().available) > _ROOM
+):
     os.environ["TMPDIR"] = str(_MEMORY)
     tempfile.tempdir = None  # read the environment again
 
