@@ -33,7 +33,7 @@ def working(what: str) -> Iterator[None]:
 
     # Named, so that they live on: `print` holds no reference of the stream that it writes to.
     ending = [_Ending(stream, end) for stream in streams]
-    sys.stdout, sys.stderr = ending  # type: ignore[assignment]
+    sys.stdout, sys.stderr = ending
     shown.start()
     try:
         yield
