@@ -132,7 +132,7 @@ def test_the_old_producer_publishes_through_the_script_while_it_owns_the_bay(tmp
     turn = "def wait_until_next_execution():\n    waited.append(1)\nfor _ in [0]:\n" + textwrap.indent(code, "    ")
     monkeypatch.chdir(PROJECT / "legacy")
     with (
-        redis_at(tmp_path, password="old s3cret") as server,
+        redis_at(tmp_path, password="s3cret") as server,
         redis.Redis(port=server.port, password="s3cret") as old,
     ):
         key = "bay_observation:owner:3bay_north"
