@@ -34,13 +34,13 @@ from lab.cluster.network import MAIN_ADDRESS
 
 _BAY, _CAMERAS = "3bay_north", 4  # drift is said of four cameras and more
 _STATSD_PORT, _EXPORTER_PORT, _PROMETHEUS_PORT = 8125, 9470, 9090
-_SCRAPE_S = 2
+_SCRAPE_S = 10  # longer than the exporter waits for a part that hangs: a scrape has no more time than that
 _SLOT = timedelta(minutes=10)
 _YARD_MOMENT = datetime(
     2025, 7, 2, 1, 0, tzinfo=UTC
 )  # early in the simulated yard's life: the later, the longer to draw
 _LIMIT_S = 240.0
-_SEEN_S = 60.0
+_SEEN_S = 120.0
 _NAME = re.compile(r"\bbay_\w+|\bup\b|\bALERTS\b")
 _REFERENCE_AGE = timedelta(
     days=4
