@@ -160,7 +160,7 @@ class _Prometheus:
 
     def has_data(self, query: str) -> bool:
         """Whether the query had a value at any time since the beginning."""
-        span = {"query": query, "start": self._began, "end": time.time(), "step": _SCRAPE_S}
+        span: dict[str, str | float] = {"query": query, "start": self._began, "end": time.time(), "step": _SCRAPE_S}
         with self._cluster.on_host():
             answer = httpx.get(f"http://{MAIN_ADDRESS}:{_PROMETHEUS_PORT}/api/v1/query_range", params=span, timeout=30)
         if answer.is_error:
