@@ -115,9 +115,7 @@ class _Day:
             self._fails(next(self._slots))
         self._cluster.set_faults(_BAY, {name: [] for name in names})
         self._without_services()
-        progress("the databases stop")
-        self._cluster.stop("postgresql")
-        self._seen("bay_export_failed == 1")
+        self._without_databases()
 
     def _without_services(self) -> None:
         progress("no triggerer, then no worker")
@@ -128,6 +126,15 @@ class _Day:
         self._cluster.stop(f"observer-{_BAY}")
         self._cluster.send(_BAY, next(self._slots))
         self._seen(f'bay_tasks_queued{{queue="{queue}"}} > 0')
+
+    def _without_databases(self) -> None:
+        """The last fault: Airflow's services end and end again, so that none of them is waited for."""
+        progress("the databases stop")
+        self._cluster.stop("postgresql")
+        self._cluster.kill("exporter")  # PostgreSQL lets who is connected go on
+        asked, until = _Prometheus(self._cluster, time.time()), time.monotonic() + _SEEN_S
+        while not asked.has_data("bay_export_failed == 1") and time.monotonic() < until:
+            time.sleep(_SCRAPE_S)
 
     def _tracked(self, slot: datetime) -> None:
         self._show(slot)
