@@ -13,8 +13,9 @@ from scipy.optimize import linear_sum_assignment
 from shapely import Polygon
 
 from tracking.forms import Forms
+from tracking.looks import look_at, look_of
 from tracking.model import Model
-from tracking.types import Track
+from tracking.types import Sighting, Track
 
 Floats = NDArray[np.float64]
 
@@ -22,16 +23,26 @@ _WORST = -60.0  # log likelihood below which one misfit is as good as another
 
 
 def match_places(
-    tracks: Sequence[Track], known: Forms, footprints: Sequence[Polygon], seen: Forms, *, least: Floats, model: Model
+    tracks: Sequence[Track],
+    known: Forms,
+    footprints: Sequence[Polygon],
+    seen: Forms,
+    *,
+    sightings: Sequence[Sighting],
+    least: Floats,
+    hours: float,
+    model: Model,
 ) -> dict[int, int]:
-    """Pair tracks with sightings that overlap them, by how well place and shape fit.
+    """Pair tracks with sightings that overlap them, by how well place, shape and colour fit.
 
     Args:
         tracks: those that have not exited.
         known: their forms.
         footprints: of the sightings.
         seen: their forms.
+        sightings: all that was measured.
         least: for each sighting, the overlap from which it lies at a track's place.
+        hours: since the slot before.
         model: of the bay.
 
     Returns:
@@ -45,7 +56,8 @@ def match_places(
         return {}
     fit = np.zeros(overlap.shape)
     pairs = known.take(rows), seen.take(columns)
-    worth = model.place(*pairs) + model.paired_shape(*pairs, moved=False)
+    looks = [look_of(tracks[int(row)]) for row in rows], [look_at(sightings[int(column)]) for column in columns]
+    worth = model.place(*pairs) + model.paired_shape(*pairs, moved=False) + model.by_colour(*looks, hours)
     # A little for overlap, where two fit equally badly.
     fit[rows, columns] = np.maximum(worth, _WORST) - _WORST + 1 + overlap[rows, columns]
     chosen = linear_sum_assignment(fit, maximize=True)

@@ -136,7 +136,9 @@ class Tracker:
 
         least = np.where(ignored, self.parameters.ignored_overlap, self.parameters.min_overlap)
         outlines = [block.footprint for block in blocks]
-        pairs = match_places(known, forms, outlines, seen, least=least, model=slot.model)
+        pairs = match_places(
+            known, forms, outlines, seen, sightings=sightings, least=least, hours=slot.hours, model=slot.model
+        )
         unseen = self._unseen(known, pairs, fusion_result)
         doubt = implausible(known, pairs, unseen, forms=(forms, seen), hours=slot.hours, model=slot.model)
         if doubt and not self._is_doubted_too_long(slot.time):
@@ -611,7 +613,7 @@ class Tracker:
         # What was read but once may have been a misreading to begin with: nothing has changed then.
         if not back and (proven or not evidence.many_misread(rates, self.parameters)):
             self._report_stage(track, streak, slot)
-        return changed(track, stage=streak.value, stage_streaks=(), stage_readings=streak.count)
+        return changed(track, stage=streak.value, stage_streaks=(), stage_readings=streak.count, paint={})
 
     def _with_last_stage(self, track: Track, slot: _Slot) -> Track:
         """A block that left, with the stage that it was last seen at, if that had but too few slots to be believed."""
@@ -625,7 +627,7 @@ class Tracker:
         if not evidence.likely_last_stage(slot.model.rates, self.parameters, streak.count, hours):
             return track
         self._report_stage(track, streak, slot)
-        return changed(track, stage=streak.value, stage_streaks=())
+        return changed(track, stage=streak.value, stage_streaks=(), paint={})
 
     def _report_stage(self, track: Track, streak: Streak, slot: _Slot) -> None:
         slot.report(
