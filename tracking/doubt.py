@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
 from tracking.forms import KEPT, Forms, Stack, X, Y, known_forms, stack_of
-from tracking.looks import Look, look_of, parted
+from tracking.looks import Look, is_painted, look_of, parted
 from tracking.model import LIKELIEST_LOOK, Model
 from tracking.types import Track, TrackStatus
 
@@ -23,6 +23,7 @@ Floats = NDArray[np.float64]
 
 _POSSIBLE = math.log(0.01)  # odds of another explanation from which on it is looked into
 _LIKELY = math.log(20.0)  # the same for a tentative track
+_NO_LOOK = (Look(None, 0, {}),) * 2
 _ONLY_LIKELY = -40.0  # log density of a shape below which it is not this block's at all
 
 
@@ -42,8 +43,9 @@ def doubted(seen: Sequence[Track], absent: Sequence[Track], hours: float, model:
     # What a tentative track is, is open anyway.
     least = np.array([_LIKELY if track.status is TrackStatus.TENTATIVE else _POSSIBLE for track in seen])
     gone, stack = (known_forms(absent), [look_of(track) for track in absent]), stack_of(seen)
+    painted = any(is_painted(track) for track in seen)
     for count in range(1, KEPT):
-        looks = [parted(track, count) for track in seen]
+        looks = [parted(track, count) if painted else _NO_LOOK for track in seen]
         odds = _odds(stack, looks, gone, hours=hours, count=count, model=model)
         for index in np.flatnonzero(odds > least):
             best = worst.get(int(index))
@@ -76,7 +78,12 @@ def _odds(
     leaves, moves, arrives = (float(of(time)[0]) for of in (model.leaves, model.moves, model.comes))
     # Nothing else can be likelier than this. Most blocks stand, and are not looked into any further.
     comes_near = max(moves, leaves + arrives) + model.set_down(np.zeros(1))
-    most = comes_near + np.maximum(model.likeliest_shape(latest), 0.0) + LIKELIEST_LOOK - stays
+    most = (
+        comes_near
+        + np.maximum(model.likeliest_shape(latest), 0.0)
+        + np.where(own_look != 0, LIKELIEST_LOOK, 0.0)
+        - stays
+    )
     rows = np.flatnonzero(np.maximum(most, model.bad_view(latest.count) - own_shape) > _POSSIBLE)
     if not len(rows):
         return result

@@ -56,8 +56,10 @@ def match_places(
         return {}
     fit = np.zeros(overlap.shape)
     pairs = known.take(rows), seen.take(columns)
-    looks = [look_of(tracks[int(row)]) for row in rows], [look_at(sightings[int(column)]) for column in columns]
-    worth = model.place(*pairs) + model.paired_shape(*pairs, moved=False) + model.by_colour(*looks, hours)
+    worth = model.place(*pairs) + model.paired_shape(*pairs, moved=False)
+    if any(sighting.paint for sighting in sightings):
+        looks = [look_of(tracks[int(row)]) for row in rows], [look_at(sightings[int(column)]) for column in columns]
+        worth += model.by_colour(*looks, hours)
     # A little for overlap, where two fit equally badly.
     fit[rows, columns] = np.maximum(worth, _WORST) - _WORST + 1 + overlap[rows, columns]
     chosen = linear_sum_assignment(fit, maximize=True)

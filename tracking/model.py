@@ -23,7 +23,7 @@ from scipy.special import gammaln
 
 from tracking.captures import Captures
 from tracking.forms import HEIGHT, LONG, SHAPE, SHORT, TENTHS, YAW, Forms, X, Y, tenth_of
-from tracking.looks import Look, look_of, steps, unlikeness, without_colours
+from tracking.looks import Look, look_of, steps, unlikeness
 from tracking.parameters import TrackerParameters
 from tracking.types import Rates, Track
 
@@ -309,18 +309,8 @@ class Model:
         stage; while it stands, for `stood_hours` (known, seen), it reaches that but once in a day. At another stage it
         is painted otherwise, like any block; what makes a stage misread may change the colour as well.
         """
-        misread = self.rates.misread
-        step = steps(known, seen, self.parameters.stages, paired=paired)
-        readings = np.array([min(2.0, max(1.0, float(look.readings))) for look in seen])
-        on: Floats | float = _ADVANCES
-        if stood_hours is not None:
-            on = np.minimum(_ADVANCES, CHANGES_PER_HOUR * stood_hours)
-        paint = _paint(*unlikeness(known, seen, paired=paired), moved=stood_hours is None)
-        erred = (misread / _OTHER_STAGES) ** readings * (_MISREAD_PAINT + (1 - _MISREAD_PAINT) * paint)
-        ahead = np.log(4 * (on ** np.maximum(np.nan_to_num(step), 1.0) / 2 + erred))
-        back, same = np.log(4 * erred), np.log(4 * (1 - on - misread) * paint)
-        unknown = np.log((1 - on) * paint + on)
-        return np.asarray(np.select([np.isnan(step), step == 0, step > 0], [unknown, same, ahead], back))
+        apart, views = unlikeness(known, seen, paired=paired)
+        return self._looks(known, seen, stood_hours, apart, views, paired=paired)
 
     def by_colour(self, known: Sequence[Look], seen: Sequence[Look], stood_hours: float | None = None) -> Floats:
         """The same where a camera saw the colours of both, else 0; of pairs in order where the block stood.
@@ -328,10 +318,33 @@ class Model:
         A stage alone is no reason to doubt a block: its readings are counted first (`tracking.evidence`).
         """
         paired = stood_hours is not None
-        if without_colours(known) or without_colours(seen):
+        if not any(look.colours for look in seen):
             return np.zeros(len(known) if paired else (len(known), len(seen)))
-        views = unlikeness(known, seen, paired=paired)[1]
-        return np.where(views > 0, self.looks(known, seen, stood_hours, paired=paired), 0.0)
+        apart, views = unlikeness(known, seen, paired=paired)
+        return np.where(views > 0, self._looks(known, seen, stood_hours, apart, views, paired=paired), 0.0)
+
+    def _looks(
+        self,
+        known: Sequence[Look],
+        seen: Sequence[Look],
+        stood_hours: Floats | float | None,
+        apart: Floats,
+        views: Floats,
+        *,
+        paired: bool,
+    ) -> Floats:
+        misread = self.rates.misread
+        step = steps(known, seen, self.parameters.stages, paired=paired)
+        readings = np.array([min(2.0, max(1.0, float(look.readings))) for look in seen])
+        on: Floats | float = _ADVANCES
+        if stood_hours is not None:
+            on = np.minimum(_ADVANCES, CHANGES_PER_HOUR * stood_hours)
+        paint = _paint(apart, views, moved=stood_hours is None)
+        erred = (misread / _OTHER_STAGES) ** readings * (_MISREAD_PAINT + (1 - _MISREAD_PAINT) * paint)
+        ahead = np.log(4 * (on ** np.maximum(np.nan_to_num(step), 1.0) / 2 + erred))
+        back, same = np.log(4 * erred), np.log(4 * (1 - on - misread) * paint)
+        unknown = np.log((1 - on) * paint + on)
+        return np.asarray(np.select([np.isnan(step), step == 0, step > 0], [unknown, same, ahead], back))
 
 
 def _paint(apart: Floats, views: Floats, *, moved: bool) -> Floats:
