@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
 from tracking.forms import KEPT, Forms, Stack, X, Y, known_forms, stack_of
-from tracking.looks import Look, is_painted, look_of, parted
+from tracking.looks import Looks, LookStack, looks_of
 from tracking.model import LIKELIEST_LOOK, Model
 from tracking.types import Track, TrackStatus
 
@@ -23,7 +23,6 @@ Floats = NDArray[np.float64]
 
 _POSSIBLE = math.log(0.01)  # odds of another explanation from which on it is looked into
 _LIKELY = math.log(20.0)  # the same for a tentative track
-_NO_LOOK = (Look(None, 0, {}),) * 2
 _ONLY_LIKELY = -40.0  # log density of a shape below which it is not this block's at all
 
 
@@ -42,11 +41,9 @@ def doubted(seen: Sequence[Track], absent: Sequence[Track], hours: float, model:
     worst: dict[int, tuple[float, int]] = {}
     # What a tentative track is, is open anyway.
     least = np.array([_LIKELY if track.status is TrackStatus.TENTATIVE else _POSSIBLE for track in seen])
-    gone, stack = (known_forms(absent), [look_of(track) for track in absent]), stack_of(seen)
-    painted = any(is_painted(track) for track in seen)
+    gone, stack = (known_forms(absent), looks_of(absent)), (stack_of(seen), LookStack(seen))
     for count in range(1, KEPT):
-        looks = [parted(track, count) if painted else _NO_LOOK for track in seen]
-        odds = _odds(stack, looks, gone, hours=hours, count=count, model=model)
+        odds = _odds(stack, gone, hours, count, model)
         for index in np.flatnonzero(odds > least):
             best = worst.get(int(index))
             if best is None or odds[index] > best[0]:
@@ -54,24 +51,16 @@ def doubted(seen: Sequence[Track], absent: Sequence[Track], hours: float, model:
     return {index: count for index, (_, count) in worst.items()}
 
 
-def _odds(
-    stack: Stack,
-    looks: Sequence[tuple[Look, Look]],
-    gone: tuple[Forms, Sequence[Look]],
-    *,
-    hours: float,
-    count: int,
-    model: Model,
-) -> Floats:
+def _odds(stack: tuple[Stack, LookStack], gone: tuple[Forms, Looks], hours: float, count: int, model: Model) -> Floats:
     """(seen,) log odds that so many of a track's latest sightings are not its own; -inf where they are too few."""
-    before, latest = stack.known(without=count), stack.latest(count)
+    before, latest = stack[0].known(without=count), stack[0].latest(count)
     result = np.full(len(before), -np.inf)
     fit = np.flatnonzero((before.count > 0) & (latest.count > 0))
     if not len(fit):
         return result
     before, latest = before.take(fit), latest.take(fit)
     time = np.array([hours])
-    looked, looks_now = ([looks[int(index)][part] for index in fit] for part in (0, 1))
+    looked, looks_now = stack[1].known(without=count).take(fit), stack[1].latest(count).take(fit)
     own_shape = model.paired_shape(before, latest, moved=False) + model.alike_off(before, latest)
     own_look = model.by_colour(looked, looks_now, hours)
     stays = float(model.stands(time)[0]) + model.place(before, latest) + own_shape + own_look
@@ -89,7 +78,7 @@ def _odds(
         return result
     everyone, fit, before, latest = before, fit[rows], before.take(rows), latest.take(rows)
     stays, own_shape = stays[rows], own_shape[rows]
-    looked, looks_now = [looked[row] for row in rows], [looks_now[row] for row in rows]
+    looked, looks_now = looked.take(rows), looks_now.take(rows)
     replaced = leaves - stays
     nearby = model.set_down(np.hypot(*(latest.values[:, [X, Y]] - before.values[:, [X, Y]]).T))
     # Another block has come here: an unknown one, one that is missing, or one that this one has changed places with.

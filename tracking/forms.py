@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from shapely import Polygon
 
 from fusion.types import FusedBlock
-from tracking.looks import Colours, colours_of, look_of, merged, with_colours
+from tracking.looks import Colours, LookStack, colours_of, merged, with_colours
 from tracking.parameters import TrackerParameters
 from tracking.types import Form, Sighting, Track, changed
 
@@ -158,10 +158,7 @@ def joined_form(
 
     Its shape is that of both; where it moved, its place is that of `after`.
     """
-    look = look_of(before)
-    paint = merged(
-        look.colours if look.stage == before.stage else {}, after.paint if after.stage == before.stage else {}
-    )
+    paint = merged(LookStack([before]).known().colours(0), after.paint if after.stage == before.stage else {})
     if moved:
         old = _mean(before.form, before.recent)
         # Of one stay, more than a few sightings say little more about the shape: its bias stays.

@@ -13,7 +13,7 @@ from scipy.optimize import linear_sum_assignment
 from shapely import Polygon
 
 from tracking.forms import Forms
-from tracking.looks import look_at, look_of
+from tracking.looks import looks_at, looks_of
 from tracking.model import Model
 from tracking.types import Sighting, Track
 
@@ -58,8 +58,7 @@ def match_places(
     pairs = known.take(rows), seen.take(columns)
     worth = model.place(*pairs) + model.paired_shape(*pairs, moved=False)
     if any(sighting.paint for sighting in sightings):
-        looks = [look_of(tracks[int(row)]) for row in rows], [look_at(sightings[int(column)]) for column in columns]
-        worth += model.by_colour(*looks, hours)
+        worth += model.by_colour(looks_of(tracks).take(rows), looks_at(sightings).take(columns), hours)
     # A little for overlap, where two fit equally badly.
     fit[rows, columns] = np.maximum(worth, _WORST) - _WORST + 1 + overlap[rows, columns]
     chosen = linear_sum_assignment(fit, maximize=True)

@@ -23,7 +23,7 @@ from scipy.special import gammaln
 
 from tracking.captures import Captures
 from tracking.forms import HEIGHT, LONG, SHAPE, SHORT, TENTHS, YAW, Forms, X, Y, tenth_of
-from tracking.looks import Look, look_of, steps, unlikeness
+from tracking.looks import Looks, looks_of, steps, unlikeness
 from tracking.parameters import TrackerParameters
 from tracking.types import Rates, Track
 
@@ -292,13 +292,12 @@ class Model:
         wrong = self.parameters.class_misread
         same_class = _equal([t.class_name for t in known], [t.class_name for t in seen])
         of_class = np.where(same_class, math.log(3 * (1 - wrong)), math.log(1.5 * wrong))
-        looks = [look_of(track) for track in known], [look_of(track) for track in seen]
-        return np.asarray(of_class + self.looks(*looks, stood_hours))
+        return np.asarray(of_class + self.looks(looks_of(known), looks_of(seen), stood_hours))
 
     def looks(
         self,
-        known: Sequence[Look],
-        seen: Sequence[Look],
+        known: Looks,
+        seen: Looks,
         stood_hours: Floats | float | None = None,
         *,
         paired: bool = False,
@@ -312,21 +311,21 @@ class Model:
         apart, views = unlikeness(known, seen, paired=paired)
         return self._looks(known, seen, stood_hours, apart, views, paired=paired)
 
-    def by_colour(self, known: Sequence[Look], seen: Sequence[Look], stood_hours: float | None = None) -> Floats:
+    def by_colour(self, known: Looks, seen: Looks, stood_hours: float | None = None) -> Floats:
         """The same where a camera saw the colours of both, else 0; of pairs in order where the block stood.
 
         A stage alone is no reason to doubt a block: its readings are counted first (`tracking.evidence`).
         """
         paired = stood_hours is not None
-        if not any(look.colours for look in seen):
+        if not (known.cameras and seen.cameras):
             return np.zeros(len(known) if paired else (len(known), len(seen)))
         apart, views = unlikeness(known, seen, paired=paired)
         return np.where(views > 0, self._looks(known, seen, stood_hours, apart, views, paired=paired), 0.0)
 
     def _looks(
         self,
-        known: Sequence[Look],
-        seen: Sequence[Look],
+        known: Looks,
+        seen: Looks,
         stood_hours: Floats | float | None,
         apart: Floats,
         views: Floats,
@@ -335,7 +334,7 @@ class Model:
     ) -> Floats:
         misread = self.rates.misread
         step = steps(known, seen, self.parameters.stages, paired=paired)
-        readings = np.array([min(2.0, max(1.0, float(look.readings))) for look in seen])
+        readings = np.clip(seen.readings, 1.0, 2.0)
         on: Floats | float = _ADVANCES
         if stood_hours is not None:
             on = np.minimum(_ADVANCES, CHANGES_PER_HOUR * stood_hours)

@@ -17,7 +17,7 @@ import numpy as np
 
 from artifacts.format import from_bytes, to_bytes
 from bay_observation.files import write_atomically
-from bays import BayConfig, batch_id
+from bays import BayConfig, TrackerParameters, batch_id
 from capture_async.types import CaptureBatch, CapturedImage
 from fusion import fuse
 from fusion.types import FusionResult
@@ -26,7 +26,8 @@ from lab.evaluation.overlap import iou_matrix, pair_up
 from lab.evaluation.tracks import MATCH_IOU
 from lab.simulation.objects import BLOCK_CLASSES, STAGES, SimulatedBlock
 from tracking import EventKind, Tracker, TrackingResult
-from tracking.looks import Look, colours_of, unlikeness
+from tracking.forms import sightings_of
+from tracking.looks import Looks, looks_at, unlikeness
 
 if TYPE_CHECKING:
     from inference.service import InferenceService
@@ -228,13 +229,14 @@ def _look_different(change: Change, day: TwinDay, number: int) -> bool:
     if before.stage != after.stage:
         return True
     old, new = (_look_at(block, day.results[at]) for block, at in ((before, number - 1), (after, number)))
-    return bool(np.nan_to_num(unlikeness([old], [new], paired=True)[0])[0] > _TWO_PAINTS)
+    return bool(np.nan_to_num(unlikeness(old, new, paired=True)[0])[0] > _TWO_PAINTS)
 
 
-def _look_at(block: SimulatedBlock, result: FusionResult) -> Look:
+def _look_at(block: SimulatedBlock, result: FusionResult) -> Looks:
     iou = iou_matrix([block.footprint], [one.footprint for one in result.blocks])[0]
-    seen = colours_of(result.blocks[int(iou.argmax())]) if iou.max(initial=0.0) >= MATCH_IOU else {}
-    return Look(block.stage, 1, {camera: (*colour, 1.0) for camera, colour in seen.items()})
+    found = [result.blocks[int(iou.argmax())]] if iou.max(initial=0.0) >= MATCH_IOU else []
+    sighting = sightings_of(found, result.slot, TrackerParameters())
+    return looks_at(sighting) if sighting else Looks((None,), np.zeros(1), (), np.zeros((1, 0, 3)))
 
 
 def _on(history: Sequence[TrackingResult], day: TwinDay, number: int) -> dict[str, str]:

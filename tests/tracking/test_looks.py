@@ -7,7 +7,7 @@ import pytest
 
 from artifacts.format import from_bytes, to_bytes
 from tracking import EventKind, replay
-from tracking.looks import Look, colours_of, look_of, merged, steps, unlikeness
+from tracking.looks import Looks, colours_of, looks_of, merged, steps, unlikeness
 
 RED, GREEN, GREY = (22.0, 14.0), (-12.0, 9.0), (0.0, 3.0)
 CAMERAS = ("C_2", "D_2", "D_4")
@@ -91,16 +91,26 @@ def test_a_descriptor_of_another_kind_is_left_out(block):
 
 
 def test_cameras_that_saw_both_are_compared_and_no_others():
-    one = Look("a", 2, {"C_2": (0.0, 0.0, 3.0), "C_4": (1.0, 0.0, 6.0)})
-    other = Look("a", 2, {"C_2": (3.0, 4.0, 1.0), "C_9": (50.0, 0.0, 2.0)})
-    apart, views = unlikeness([one, other], [other, Look("a", 1, {})], paired=False)
+    sums = np.array([[[0.0, 0.0, 3.0], [6.0, 0.0, 6.0]], [[9.0, 12.0, 3.0], [0.0, 0.0, 0.0]]])
+    known = Looks(("a", "a"), np.ones(2), ("C_2", "C_4"), sums)
+    sums = np.array([[[3.0, 4.0, 1.0], [50.0, 0.0, 1.0]], [[0.0, 0.0, 0.0], [1.0, 1.0, 1.0]]])
+    seen = Looks(("a", "a"), np.ones(2), ("C_2", "C_9"), sums)
+    apart, views = unlikeness(known, seen, paired=False)
     assert apart[:, 0].tolist() == [5.0, 0.0]
     assert np.isnan(apart[:, 1]).all()
-    assert views.tolist() == [[1.0, 0.0], [2.0, 0.0]]
+    assert views.tolist() == [[1.0, 0.0], [1.0, 0.0]]
+    assert unlikeness(known, seen, paired=True)[0][0] == 5.0
+
+
+def test_of_several_cameras_the_median_counts():
+    old, new = ([[[a, 0.0, 1.0] for a in of]] for of in ((0.0, 0.0, 0.0), (1.0, 2.0, 40.0)))
+    looks = [Looks(("a",), np.ones(1), CAMERAS, np.array(sums)) for sums in (old, new)]
+    apart, _ = unlikeness(*looks, paired=True)
+    assert apart.tolist() == [2.0]
 
 
 def test_steps_between_stages():
-    looks = [Look(stage, 1, {}) for stage in ("a", "c", "other", None)]
+    looks = Looks(("a", "c", "other", None), np.ones(4), (), np.zeros((4, 0, 3)))
     table = steps(looks, looks, ("a", "b", "c"), paired=False)
     assert table[:3, :3].tolist() == [[0, 2, 1], [-2, 0, 1], [1, 1, 0]]
     assert np.isnan(table[3]).all()
@@ -118,5 +128,6 @@ def test_the_paint_of_a_stage_is_forgotten_with_the_stage(bay, fused, block):
     worlds = [painted(block("A25", 10, 10), RED)] * 8 + [painted(block("A25", 10, 10, stage="painting"), GREEN)] * 8
     history = replay(bay, None, [fused(number, [world]) for number, world in enumerate(worlds)])
     (track,) = history[-1].state.tracks
-    assert look_of(track).stage == "painting"
-    assert look_of(track).colours["C_2"][:2] == pytest.approx(GREEN, abs=0.1)
+    looks = looks_of([track])
+    assert looks.stages == ("painting",)
+    assert looks.colours(0)["C_2"][:2] == pytest.approx(GREEN, abs=0.1)
