@@ -420,9 +420,14 @@ class Tracker:
         return set_apart(begin, gone, present, slot.model, lifted=hypotheses.lifted())
 
     def _was_lifted_on(self, begin: Track, claim: Claim) -> bool:
-        """Whether a track was most certainly there for a single sighting, and is there no longer."""
-        lifted = claim.what == "moves" and claim.track is not None and claim.track.status is not TrackStatus.EXITED
-        return lifted and begin.misses > 0 and claim.probability >= self.parameters.certain_new
+        """Whether a track was most certainly there for a single sighting, and is there no longer.
+
+        On its own former floor it may have been measured badly instead.
+        """
+        if claim.what != "moves" or claim.track is None or claim.track.track_id == begin.doubts:
+            return False
+        gone = begin.misses > 0 and claim.track.status is not TrackStatus.EXITED
+        return gone and claim.probability >= self.parameters.certain_new
 
     def _is_still_there(self, begin: Track, claim: Claim) -> bool:
         """Whether a track that was doubted is most likely where it was, but for less than a move."""
