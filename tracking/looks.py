@@ -62,8 +62,9 @@ class LookStack:
     def __init__(self, tracks: Sequence[Track]) -> None:
         self._tracks = tracks
         self._length = 1 + max((len(track.recent) for track in tracks), default=0)
-        seen_by = {name for track in tracks for one in (track, *track.recent) for name in one.paint}
-        self._cameras = tuple(sorted(seen_by))
+        settled = {name for track in tracks for name in track.paint}
+        latest = {name for track in tracks for one in track.recent for name in one.paint}
+        self._cameras = tuple(sorted(settled | latest))
         column = {name: number for number, name in enumerate(self._cameras)}
         self._sums = np.zeros((len(tracks), self._length, len(self._cameras), 3))
         for sums, track in zip(self._sums, tracks, strict=True):
@@ -82,9 +83,9 @@ class LookStack:
     def latest(self, count: int) -> Looks:
         """At the stage that is read most often in so many of the latest sightings."""
         read = [[one.stage for one in track.recent[-count:] if one.stage is not None] for track in self._tracks]
-        stages = tuple(max(one, key=one.count, default=None) for one in read)
-        readings = np.array([one.count(stage) for one, stage in zip(read, stages, strict=True)], dtype=float)
-        return self._summed(stages, readings, self._length - count, self._length)
+        most = [max(one, key=one.count) if one else None for one in read]
+        readings = [float(one.count(stage)) if stage else 0.0 for one, stage in zip(read, most, strict=True)]
+        return self._summed(tuple(most), np.array(readings), self._length - count, self._length)
 
     def of_late(self) -> Looks:
         """At the stage that each is read at most often, which is not believed yet where the first one was misread."""
