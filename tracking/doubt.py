@@ -83,7 +83,7 @@ def _odds(stack: tuple[Stack, LookStack], gone: tuple[Forms, Looks], hours: floa
     nearby = model.set_down(np.hypot(*(latest.values[:, [X, Y]] - before.values[:, [X, Y]]).T))
     # Another block has come here: an unknown one, one that is missing, or one that this one has changed places with.
     unknown = model.unknown_shape(latest, everyone)
-    unknown = arrives + np.diag(model.replacing_shape(before, latest, unknown))
+    unknown = arrives + np.diag(model.replacing_shape(before, latest, unknown, time, len(everyone)))
     shape = model.shape(before, latest, moved=True) + model.by_colour(looked, looks_now)
     # (row, column): the block of the row is at the place of the column. On the diagonal it was lifted itself, and
     # set down beside its place, or turned.

@@ -35,7 +35,7 @@ _ALIKE_M = 0.03  # standard deviation by which all sightings of a side or a heig
 _RANGE = 4.0  # standard deviations over which the sightings of one block may spread
 _MOST_ALIKE = 4.0  # sightings that count, of those that are off alike: one cause may last
 _SIZES_M3 = 560.0  # range of long side x short side x height over which unknown blocks are spread
-_JIG_STD_M, _SPOT_STD_M = 0.15, 1.5  # how exactly a block is set down where another has left
+_JIG_STD_M, _SPOT_STD_M = 0.25, 1.5  # how exactly a block is set down where another has left
 _LIKE_OTHERS = 0.7  # share of the unknown blocks that are of a size that is usual in the bay
 _SIDE_SPREAD_M, _HEIGHT_SPREAD = 1.2, 0.25  # how widely: metres, and share of the height
 _YAW_STD = 0.02  # radians
@@ -255,16 +255,21 @@ class Model:
         alike = _log_sum(self.shape(others, seen, moved=True), axis=0) - math.log(len(others))
         return np.asarray(np.logaddexp(anything, math.log(self.parameters.twin_share) + alike))
 
-    def replacing_shape(self, left: Forms, seen: Forms, unknown: Floats) -> Floats:
+    def replacing_shape(self, left: Forms, seen: Forms, unknown: Floats, hours: Floats, blocks: int) -> Floats:
         """(left, seen) log density of sides and height of a block that comes to where another has left.
+
+        A twin comes to one of all the places that are left: after a night these are many.
 
         Args:
             left: blocks that left.
             seen: blocks that came.
             unknown: `unknown_shape` of these.
+            hours: (seen,) or () within which they came.
+            blocks: that stood before.
         """
-        alike = math.log(_JIG_TWINS) + self.shape(left, seen, moved=True)
-        return np.asarray(np.logaddexp(math.log(1 - _JIG_TWINS) + unknown[None, :], alike))
+        twins = _JIG_TWINS / np.maximum(blocks * np.exp(self.leaves(hours)), 1.0)
+        alike = np.log(twins) + self.shape(left, seen, moved=True)
+        return np.asarray(np.logaddexp(np.log1p(-twins) + unknown, alike))
 
     def bad_view(self, sightings: Floats) -> Floats:
         """Log density of a shape that is not the block's, seen so many times: a part of it, or two in one.
