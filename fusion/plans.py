@@ -16,6 +16,7 @@ import shapely
 from shapely import Polygon
 
 from fusion.fitting import Outlines, Shifts
+from fusion.hypotheses import Hypotheses
 from fusion.occlusion import owners
 from fusion.plan_fitting import BlockOutlines, PlanFit, criteria, fit_plan, noise_of
 from fusion.prism import FreePlan, Plan, RightAngledPlan
@@ -83,7 +84,16 @@ def fitted_plans(measured: Measured, scene: Scene, outlines: Outlines) -> Shapes
             shapes[row], heights[row] = best.plan, best.height
         std = _doubts(fits, criterion, shifts, (shapes[row], heights[row]))
         doubts.position[row], doubts.sides[row], doubts.height[row] = std[:2], std[2:4], std[4]
-    return Shapes(shapes, heights, doubts)
+    return Shapes(shapes, heights, doubts.beside(_of_poses(found, scene)))
+
+
+def _of_poses(found: Hypotheses, scene: Scene) -> Doubts:
+    """What the cameras' poses leave open of each block though they agree: of those that see it, in the mean."""
+    told = [frame.model.pose.doubt for frame in scene.frames]
+    table = np.array([[one.x, one.y, one.sides, one.height] if one else [0.0] * 4 for one in told]).reshape(-1, 4)
+    sees = (found.members >= 0).astype(float)
+    std = np.sqrt(sees @ table**2 / np.maximum(sees.sum(axis=1, keepdims=True), 1))
+    return Doubts(std[:, :2], std[:, [2, 2]], std[:, 3])
 
 
 def _fits(box: Floats, hull: Polygon, seen: BlockOutlines, shifts: Shifts) -> list[PlanFit]:
@@ -170,14 +180,15 @@ def _doubts(fits: Sequence[PlanFit], criterion: Floats, shifts: Shifts, said: tu
     noise = np.array([noise_of(fit)[0] for fit in fits])
     # What leaves hardly less noise than the box differs from it by the masks' errors alone.
     possible = (np.arange(len(fits)) == 0) | (noise < _LESS_NOISE * noise[0])
-    likely = np.where(possible, np.exp(-(criterion - criterion[possible].min()) / 2), 0.0)
+    worse = np.where(possible, criterion - criterion[possible].min(), np.inf)
+    likely = np.exp(-worse / 2)
     reference, square = np.append(_described([said[0]])[0], said[1]), np.zeros(5)
-    rows = np.flatnonzero(likely > _UNLIKELY)
-    for row in rows:
-        drawn, height_std = _drawn(fits[row], shifts)
-        off = np.column_stack([_described(drawn), np.full(len(drawn), fits[row].height)]) - reference
-        square += likely[row] * ((off**2).mean(axis=0) + np.array([0, 0, 0, 0, height_std**2]))
-    return np.asarray(np.sqrt(square / likely[rows].sum()))
+    for fit, weight in zip(fits, np.where(likely > _UNLIKELY, likely / likely.sum(), 0.0), strict=True):
+        if weight:
+            drawn, height_std = _drawn(fit, shifts)
+            off = np.column_stack([_described(drawn), np.full(len(drawn), fit.height)]) - reference
+            square += weight * ((off**2).mean(axis=0) + np.array([0, 0, 0, 0, height_std**2]))
+    return np.asarray(np.sqrt(square))
 
 
 def _drawn(fit: PlanFit, shifts: Shifts) -> tuple[np.ndarray, float]:
@@ -192,7 +203,7 @@ def _drawn(fit: PlanFit, shifts: Shifts) -> tuple[np.ndarray, float]:
     normal = np.random.default_rng(size).standard_normal((_DRAWS, size))
     step = (normal * np.sqrt(np.maximum(values, 0.0))) @ axes.T
     rings = fit.ring + np.tensordot(np.concatenate([step, -step]), fit.ring_slopes, axes=(1, 2))
-    return shapely.polygons(rings), float(np.sqrt(covariance[size, size]))
+    return np.asarray(shapely.polygons(rings)), float(np.sqrt(covariance[size, size]))
 
 
 def _described(plans: "Sequence[Polygon] | np.ndarray") -> Floats:

@@ -68,6 +68,14 @@ class Doubts:
         """These rows."""
         return Doubts(self.position[rows], self.sides[rows], self.height[rows])
 
+    def beside(self, others: "Doubts") -> "Doubts":
+        """With further, independent doubts."""
+        return Doubts(
+            np.hypot(self.position, others.position),
+            np.hypot(self.sides, others.sides),
+            np.hypot(self.height, others.height),
+        )
+
     @property
     def typical(self) -> Floats:
         """(h,) root of the mean variance of the centre along x and y."""
