@@ -22,13 +22,14 @@ help:  ## this list
 
 install: $(VENV)/.installed  ## create .venv with exactly what constraints.txt pins
 
-# PIP_FIND_LINKS may name a folder with a CPU build of torch; uv does not read it by itself.
+# PIP_FIND_LINKS may name a folder with a CPU build of torch; uv does not read it by itself. Compiled here once: each of
+# the processes that start side by side, of Airflow or of the tests, would compile the same modules.
 $(VENV)/.installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v <= (3, 13) else "Python 3.11 to 3.13 is needed, $(PYTHON) is %d.%d: make install PYTHON=python3.12" % v)'
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check $(UV)
 	@UV_FIND_LINKS="$${UV_FIND_LINKS:-$$(echo "$$PIP_FIND_LINKS" | tr ' ' ',')}" UV_LINK_MODE=copy \
-		$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable '.[observer,dev]'
+		$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --constraint constraints.txt --editable '.[observer,dev]'
 	@touch $@
 
 lint: install  ## ruff, mypy --strict, import-linter, shellcheck, and the number of entries at the top level

@@ -24,6 +24,7 @@ fi
 ensure_network
 
 compose_with main "$environment" "$env_file" airflow-main up -d
-echo "Airflow: https, port 8080, user admin, password in $SECRETS_PATH/admin_password (Flower: port 5555 of this host alone, flower_password)"
-[[ "$(setting "$env_file" MONITORING)" != yes ]] || echo "Grafana: port 3000 of this host alone, user admin, password in $SECRETS_PATH/grafana_password"
+echo "Airflow: https, port 8080, user admin, password in $SECRETS_PATH/admin_password (Flower: port 5555 of this host alone, path /flower/, flower_password)"
+[[ "$(setting "$env_file" MONITORING)" != yes ]] || echo "Grafana: port 3000 of this host alone, user admin, password in $SECRETS_PATH/grafana_password
+Flower: https, port 8443, path /flower/, users admin and viewer, passwords in $SECRETS_PATH/flower_password and flower_viewer_password"
 echo "Browsers trust it with $SECRETS_PATH/tls_ca_certificate"

@@ -17,6 +17,8 @@ from pydantic import BaseModel, ValidationError
 
 from bay_observation.errors import HistoryError, HistoryUnavailableError
 from dashboard.api.models import (
+    AlertRow,
+    Alerts,
     AreaOutline,
     BayDetail,
     BayFile,
@@ -30,12 +32,15 @@ from dashboard.api.models import (
     Cameras,
     CheckedFile,
     ClickedPoints,
+    EndedMute,
     Events,
     Floor,
     Frames,
     Gaps,
     Health,
     MissingSlot,
+    MuteRow,
+    NewMute,
     NewReview,
     Poses,
     ProposedAreas,
@@ -45,6 +50,7 @@ from dashboard.api.models import (
     ReviewRow,
     Reviews,
     Stays,
+    TakenAlert,
     TrackDetail,
     Tracks,
     TrackSummary,
@@ -153,6 +159,22 @@ class BayClient:
     def health(self, bay_id: str) -> Health:
         """How a bay is now: cameras, observer, queues, store, and what is wrong; errors as of `bays`."""
         return self._ask(Health, f"bays/{bay_id}/health")
+
+    def alerts(self, bay_id: str) -> Alerts:
+        """A bay's alerts that last or ended within a day, and its mutes; errors as of `bays`."""
+        return self._ask(Alerts, f"bays/{bay_id}/alerts")
+
+    def acknowledge(self, bay_id: str, fingerprint: str) -> AlertRow:
+        """Take an alert over, under the name of the token's person, who may edit the bay; errors as of `bays`."""
+        return self._send(AlertRow, f"bays/{bay_id}/alerts/acknowledged", TakenAlert(fingerprint=fingerprint))
+
+    def mute(self, bay_id: str, wanted: NewMute) -> MuteRow:
+        """Send nothing of a bay, or of one kind of it, for a while; errors as of `bays`."""
+        return self._send(MuteRow, f"bays/{bay_id}/mutes", wanted)
+
+    def end_mute(self, bay_id: str, mute_id: str) -> MuteRow:
+        """End a mute of a bay now; errors as of `bays`."""
+        return self._send(MuteRow, f"bays/{bay_id}/mutes/ended", EndedMute(mute_id=mute_id))
 
     def poses(self, bay_id: str) -> Poses:
         """How each camera hangs, by the newest batches. Takes seconds; errors as of `bays`."""

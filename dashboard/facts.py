@@ -14,7 +14,7 @@ FACTS = {
     "untracked": "no batch was tracked yet",
     "working": "{n} of {all}",
     "quorum": "quorum {n}",
-    "failing": "{names}",
+    "failing": "failing: {names}",
     "dark": "dark: {names}",
     "clock_wrong": "clock wrong: {names}",
     "out_of_pose": "out of pose: {names}",

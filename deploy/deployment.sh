@@ -9,13 +9,13 @@ BAYS_FOLDER="${BAYS_FOLDER:-$PROJECT/bays}"
 export SECRETS_PATH BAYS_FOLDER
 
 readonly MAIN_SECRETS=(postgres_password airflow_db_password results_db_password history_db_password redis_password
-  fernet_key api_secret_key jwt_secret admin_password flower_password metrics_token alerts_token grafana_password
-  grafana_secret_key)
+  fernet_key api_secret_key jwt_secret admin_password flower_password flower_viewer_password metrics_token alerts_token
+  grafana_password grafana_secret_key)
 # The values of examples, which an attacker tries first.
 readonly KNOWN_DEFAULTS=" airflow admin administrator postgres redis password secret changeme change-me default test yard "
 readonly SHORTEST_SECRET=20
 # Each has a certificate of its own, by which the others recognise it.
-readonly TLS_SERVERS=(postgres redis api)
+readonly TLS_SERVERS=(postgres redis api proxy)
 readonly AUTHORITY_DAYS=7300 CERTIFICATE_DAYS=825 RENEWED_DAYS_BEFORE=180
 
 fail() {

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Packages of the distribution that some tests need: GStreamer's RTSP server, to capture from a real one; FUSE, for a
 # shared storage that fails; network namespaces and a wrong clock, for the cluster on one machine; Prometheus with Alertmanager; an MQTT
-# broker.
+# broker; a reverse proxy.
 # Installs them where it can (Debian or Ubuntu, as root). Elsewhere it says what is missing and succeeds: the tests
 # that need them are skipped and say so.
 set -euo pipefail
@@ -17,6 +17,7 @@ packages=(
   prometheus                  # promtool
   prometheus-alertmanager
   mosquitto                   # an MQTT broker
+  nginx                       # the proxy before Flower
   python3-gi
   gir1.2-gst-plugins-base-1.0
   gir1.2-gst-rtsp-server-1.0

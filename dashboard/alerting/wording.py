@@ -147,7 +147,10 @@ def _paragraph(content: Mapping[str, Any], routes: Routes) -> str:
     if content.get("runbook"):
         lines.append(f"  what to do: {_page_link(content['runbook'], routes)}")
     if "fingerprint" in content and (content["step"] == BEGAN or content["step"].startswith("escalated")):
-        lines.append(f"  acknowledge: bay-observation alerts acknowledge {content['fingerprint']}")
+        page = _health_link(content, routes)
+        lines.append(
+            f"  acknowledge: bay-observation alerts acknowledge {content['fingerprint']}" + (page and f", or at {page}")
+        )
     return "\n".join(lines)
 
 
@@ -162,6 +165,13 @@ def _slot_link(content: Mapping[str, Any], routes: Routes) -> str:
         return ""
     path = page_path(content["bay_id"], content["page"], datetime.fromisoformat(content["slot"]))
     return str(routes.dashboard).rstrip("/") + path
+
+
+def _health_link(content: Mapping[str, Any], routes: Routes) -> str:
+    """Where a person takes an alert of a bay over; nowhere for one of the whole yard, which no page is about."""
+    if "bay_id" not in content or routes.dashboard is None:
+        return ""
+    return str(routes.dashboard).rstrip("/") + page_path(content["bay_id"], "health")
 
 
 def _page_link(page: str, routes: Routes) -> str:

@@ -20,6 +20,7 @@ from dashboard.api import files
 from dashboard.api.access import refuse_foreign_writes
 from dashboard.api.models import Problem
 from dashboard.api.routes import (
+    alerts,
     bays,
     calendar,
     cameras,
@@ -68,7 +69,7 @@ def create_app() -> FastAPI:
         redoc_url=None,
         openapi_url=None,
     )
-    for part in (bays, floor, slots, crops, events, cameras, reviews, health, reports, calendar, setup, why):
+    for part in (bays, floor, slots, crops, events, cameras, reviews, health, alerts, reports, calendar, setup, why):
         app.include_router(part.router, prefix=API, responses=_PROBLEMS)
     app.include_router(files.router)
     app.add_api_route(f"{API}/openapi.json", _openapi(app), include_in_schema=False)

@@ -15,6 +15,9 @@ PLAIN = r"^[^\x00-\x1f\x7f]*$"
 """A line of text: a database keeps no NUL, and a line break in a name is a mistake."""
 TEXT = r"^[^\x00-\x08\x0b-\x1f\x7f]*$"
 """The same, with line breaks."""
+KIND = r"^([A-Za-z][A-Za-z0-9_]{0,95})?$"
+"""An alert's name, or a kind of event; empty for all."""
+MOST_MUTED_MINUTES = 31 * 24 * 60
 
 
 class _Model(BaseModel):
@@ -36,6 +39,7 @@ class BaySummary(_Model):
     cameras_failed: Annotated[list[str], Field(description="without a frame in the newest capture")]
     events_last_hour: int
     slots_missing: Annotated[int, Field(description="slots of the last 24 hours that were due and not tracked")]
+    alerts: Annotated[int, Field(description="alerts of the bay that last and that nobody has taken over")]
 
 
 class BayFault(_Model):
@@ -491,6 +495,74 @@ class Health(_Model):
     checks: list[Check]
     cameras: list[CameraHealth]
     queues: list[QueueHealth]
+
+
+class AlertRow(_Model):
+    """An alert of the monitoring."""
+
+    fingerprint: Annotated[str, Field(description="of its labels, as the monitoring gives it")]
+    name: Annotated[str, Field(description="of its rule, as in docs/alerts.md")]
+    severity: Annotated[str, Field(description="critical, warning or info")]
+    bay_id: Annotated[str | None, Field(description="null where it belongs to the whole yard")]
+    summary: str
+    labels: dict[str, str]
+    runbook: Annotated[str, Field(description="page of the documentation, with its section")]
+    since: datetime
+    until: Annotated[datetime | None, Field(description="null while it lasts")]
+    seen: Annotated[datetime | None, Field(description="when the monitoring last said that it lasts")]
+    unsure: Annotated[bool, Field(description="the monitoring has not repeated it: it may have ended")]
+    acknowledged_at: datetime | None
+    acknowledged_by: str | None
+    may_acknowledge: Annotated[bool, Field(description="whether this person may take it over")]
+
+
+class MuteRow(_Model):
+    """What is not sent for a while."""
+
+    mute_id: str
+    bay_id: Annotated[str | None, Field(description="null for all bays")]
+    kind: Annotated[str | None, Field(description="name of an alert or kind of event; null for all")]
+    made_at: datetime
+    until: datetime
+    author: str
+    reason: str
+    may_end: Annotated[bool, Field(description="whether this person may end it here")]
+
+
+class Alerts(_Model):
+    """Alerts of a bay, and its mutes."""
+
+    bay_id: str
+    alerts: list[AlertRow]
+    mutes: list[MuteRow]
+
+
+class TakenAlert(BaseModel):
+    """The alert that a person takes over."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    fingerprint: Annotated[str, Field(pattern="^[0-9a-f]{8,32}$")]
+
+
+class NewMute(BaseModel):
+    """What is not to be sent, and for how long."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    minutes: Annotated[int, Field(ge=1, le=MOST_MUTED_MINUTES, description="for how long, at most a month")]
+    kind: Annotated[
+        str, Field(pattern=KIND, description="name of an alert or kind of event; empty for all of the bay")
+    ] = ""
+    reason: Annotated[str, Field(max_length=500, pattern=PLAIN, description="for those who wonder")] = ""
+
+
+class EndedMute(BaseModel):
+    """The mute that a person ends."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    mute_id: Annotated[str, Field(pattern="^[0-9a-f]{32}$")]
 
 
 class CameraPose(_Model):

@@ -50,7 +50,7 @@ def event_row(bay_id: str, event: HistoryEvent, said: Sequence[Review], name: st
 
     A busy day has three thousand: to make a model of each takes longer than all the rest of the answer.
     """
-    judged = [review.kind for review in said if review.kind in JUDGEMENTS]
+    judged = [review.kind for review in said if review.kind in JUDGEMENTS] if said else []
     return {
         "key": event_key(bay_id, event),
         "slot": event.slot,
@@ -65,15 +65,18 @@ def event_row(bay_id: str, event: HistoryEvent, said: Sequence[Review], name: st
         "details": event.details,
         "name": name,
         "judgement": judged[-1].value if judged else None,
-        "comments": sum(1 for review in said if review.comment),
+        "comments": sum(1 for review in said if review.comment) if said else 0,
     }
 
 
 def event_key(bay_id: str, event: HistoryEvent) -> str:
     """Identity of an event: what happened to which block when. The slot that made it certain does not count."""
-    places = (event.from_area, event.to_area, event.from_stage, event.to_stage)
-    identity = (bay_id, event.kind, event.track_id, event.time.isoformat(), *(place or "" for place in places))
-    return hashlib.sha256("\x1f".join((*identity, *event.others)).encode()).hexdigest()[:24]
+    others = "".join(f"\x1f{other}" for other in event.others) if event.others else ""
+    identity = (
+        f"{bay_id}\x1f{event.kind}\x1f{event.track_id}\x1f{event.time.isoformat()}\x1f{event.from_area or ''}"
+        f"\x1f{event.to_area or ''}\x1f{event.from_stage or ''}\x1f{event.to_stage or ''}{others}"
+    )
+    return hashlib.sha256(identity.encode()).hexdigest()[:24]
 
 
 def rings_of(shape: shapely.Geometry) -> list[list[Ring]]:

@@ -57,14 +57,17 @@ def slot_length(bay: BayConfig) -> timedelta | None:
 
 
 def now_of(bay: BayConfig, newest: datetime | None) -> datetime:
-    """The time by which a bay is judged. A simulated day has its own: with `CLOCK=slot` the end of its newest slot.
+    """The time by which a bay is judged.
+
+    A simulated day that is over has its own: with `CLOCK=slot` the end of its newest slot.
 
     Raises:
         ConfigError: `CLOCK` is wrong.
     """
+    now = datetime.now(UTC)
     if newest is None or not every_slot_is_now():
-        return datetime.now(UTC)
-    return newest + (slot_length(bay) or timedelta())
+        return now
+    return min(now, newest + (slot_length(bay) or timedelta()))
 
 
 _lengths: dict[str | None, timedelta] = {}

@@ -32,7 +32,7 @@ from bay_observation.errors import SimulationError
 from bays import load_bay
 from lab.bars import Bar, bars_table, chosen_parts, spread
 from lab.benchmarks.dashboard_server import PageServer
-from lab.benchmarks.dashboard_yard import SLOT, LivelyBay
+from lab.benchmarks.dashboard_yard import SLOT, LivelyBay, raise_alerts
 from lab.benchmarks.filled import BAY, FILLING, Fill, fill
 from lab.services.postgresql import PostgreSQL
 from tracking.history import History
@@ -153,11 +153,12 @@ class _Asking:
 
     def _pages(self, airflow: PageServer) -> list[Bar]:
         seen = _browse(airflow, self._options, self._output, self._track, "pages")
-        self._show([*seen["failures"], *seen["console"], *seen["axe"]])
+        self._show([*seen["failures"], *seen["console"], *seen["axe"], *seen["wide"]])
         return [
             Bar("pages that open", seen["pages"], ">=", seen["pages"] + len(seen["failures"])),
             Bar("errors in the console", len(seen["console"]), "<=", 0),
             Bar("violations of WCAG AA (axe-core)", len(seen["axe"]), "<=", 0),
+            Bar("pages with something to be scrolled sideways", len(seen["wide"]), "<=", 0),
         ]
 
     def _speed(self, airflow: PageServer) -> list[Bar]:
@@ -259,6 +260,7 @@ def _fill_lively(url: str, work: Path, slots: int) -> str:
         with history.writer(LIVELY) as writer:
             writer.clear()  # of an earlier run on a server that was kept
         bay.fill(ArtifactStore(work / "data"), history)
+        raise_alerts(history, LIVELY, now)
         return history.standing(LIVELY)[0].track_id
 
 
@@ -281,6 +283,7 @@ def _ask(airflow: PageServer, options: argparse.Namespace) -> Asked:
                 (f"{bay}/gaps", day),
                 (f"{bay}/cameras", day),
                 (f"{bay}/health", {}),
+                (f"{bay}/alerts", {}),
                 (f"{bay}/reviews", day),
                 (f"{bay}/report", day),
                 (f"{bay}/tracks", day),

@@ -28,12 +28,14 @@ from lab.simulation.rendering import FrameSource, Renderer
 from lab.simulation.yard import Yard, YardState
 from tracking import Tracker
 from tracking.history import BatchOutcome, History, TrackedBatch
+from tracking.history.alerts import Alert, Mute, add_mute, begin_alert, end_alert
 from tracking.types import TrackerState
 
 OFF = "D_7"
 """The camera that is off in the last hours."""
 
 SLOT = timedelta(minutes=10)
+_HOUR = timedelta(hours=1)
 _OFF_SLOTS = 9
 _LOST = 0.03
 _MISSED = 0.02
@@ -192,3 +194,14 @@ def _seen(renderer: Renderer, camera: str, state: YardState, slot: datetime) -> 
         if len(label.polygon) >= 3
     )
     return CameraObservation(camera, slot, _size(renderer.bay, camera), objects)
+
+
+def raise_alerts(history: History, bay_id: str, now: datetime) -> None:
+    """What the monitoring would say now: an alert to be taken over, one that is over, one of the whole yard; a mute."""
+    off = Alert("a1" * 8, now - _HOUR, "CameraDown", "warning", bay_id, {"camera": OFF}, f"{OFF} gives no frame")
+    late = Alert("b2" * 8, now - 3 * _HOUR, "FramesLate", "warning", bay_id, {}, "frames come late")
+    disk = Alert("c3" * 8, now - 2 * _HOUR, "DiskFillsUp", "critical", "", {}, "the store is full in four days")
+    for alert in (off, late, disk):
+        begin_alert(history, alert, now)
+    end_alert(history, late.fingerprint, now - 2 * _HOUR)
+    add_mute(history, Mute(now, now + 8 * _HOUR, "kim", bay_id, "CameraDrifted", "C_4 is exchanged"))

@@ -32,6 +32,7 @@ from bay_observation.errors import BayObservationError
 from bays import batch_id, dag_id
 from bays.naming import TaskType
 from lab.bars import Bar, bars_table, progress, spread
+from lab.benchmarks.pipeline_cpu import cores_line, cpu_table
 from lab.benchmarks.timeline import ACCOUNTS, TASKS, TASKS_OF, Batch, account, messages, read_task
 from lab.cluster import STAGES, Cluster, missing
 from lab.cluster.settings import section_of_base_env
@@ -92,6 +93,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         title = f"{name}: one bay alone, mean seconds of {len(case['alone'])} batches"
         console.print(stages_table(case["alone"], title))
     console.print(comparison_table(results["cases"]))
+    console.print(cpu_table(results["cases"][_AFTER]))
+    console.print(cores_line(results["cases"][_AFTER], results["machine"]["cores"]))
     console.print(bars_table(bars))
     console.print(f"written to {options.out}/pipeline.json")
     return 0 if all(bar.holds for bar in bars) else 1

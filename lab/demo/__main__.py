@@ -6,7 +6,7 @@ import signal
 import sys
 import time
 from contextlib import ExitStack
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, NoReturn
@@ -17,16 +17,15 @@ from bay_observation.commands import program, run_command, status_of
 from bay_observation.errors import BayObservationError, ConfigError
 
 if TYPE_CHECKING:
+    from bays import BayConfig
+    from lab.demo.hall import DemoSlots
     from lab.demo.yard_process import YardProcess
     from lab.services.embedded_airflow import EmbeddedAirflow
 
 PROJECT = Path(__file__).resolve().parents[2]
 BAY_ID = "demo_bay"
-FIRST_SLOT = datetime(2025, 7, 2, 10, 0)  # noqa: DTZ001 - in the bay's own zone
-SLOT_LENGTH = timedelta(minutes=10)
 DEFAULT_PORT = 8793
 DEFAULT_SEED = 13  # an hour in which each kind of event happens
-_SLOT_EVERY_S = 60.0  # with --keep, once the demo is over
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -72,11 +71,12 @@ def _run(options: argparse.Namespace, console: Console) -> int:
     from bays import load_bay
     from lab.demo import preflight
     from lab.demo.day import send_slot
+    from lab.demo.hall import DemoSlots
     from lab.demo.report import DemoDay, print_report, write_pictures
     from lab.demo.yard_process import YardProcess
     from lab.services.embedded_airflow import EmbeddedAirflow
     from lab.simulation.twin import write_twin
-    from lab.simulation.yard import DEFAULT_START, Yard, blocks_for
+    from lab.simulation.yard import Yard, blocks_for
 
     started = time.monotonic()
     bay = load_bay(bay_id)
@@ -93,17 +93,14 @@ def _run(options: argparse.Namespace, console: Console) -> int:
         os.environ["BAYS_PATH"] = str(output / "bays")
         bay = load_bay(bay_id)
     preflight.check_can_listen(bay, options.port)
-    first = FIRST_SLOT.replace(tzinfo=bay.zone).astimezone(UTC)
-    if first <= DEFAULT_START:
-        first += timedelta(days=1)
-    slots = [first + index * SLOT_LENGTH for index in range(options.slots)]
+    demo = DemoSlots.before(datetime.now(UTC), bay, options.slots)
+    slots = demo.slots
     data = output / "data"
 
     with ExitStack() as stack:
         console.print(f"starting {len(bay.cameras)} simulated cameras and an embedded Airflow in {output} …")
-        cameras = stack.enter_context(
-            YardProcess(bay_id, seed=options.seed, moment=slots[0], offline=offline, log=output / "cameras.log")
-        )
+        begin, log = demo.moment(slots[0]), output / "cameras.log"
+        cameras = stack.enter_context(YardProcess(bay_id, seed=options.seed, moment=begin, offline=offline, log=log))
         environment = {"DATA_PATH": str(data), "BAYS_ENABLED": bay_id, "BAYS_SCHEDULE": "off", "CLOCK": "slot"}
         if options.bay is not None:
             environment["BAYS_PATH"] = str(output / "bays")
@@ -114,7 +111,7 @@ def _run(options: argparse.Namespace, console: Console) -> int:
         console.print(f"Airflow is up at {airflow.url} ({time.monotonic() - started:.0f} s)")
         for number, slot in enumerate(slots, start=1):
             label = f"slot {number}/{len(slots)} {slot.astimezone(bay.zone):%H:%M}"
-            cameras.set_time(slot)
+            cameras.set_time(demo.moment(slot))
             with console.status(label) as status:
                 say = (
                     (lambda where, label=label: status.update(f"{label}  {where}"))
@@ -124,7 +121,7 @@ def _run(options: argparse.Namespace, console: Console) -> int:
                 travelled = send_slot(airflow, bay_id, slot, say)
             console.print(f"{label}  tracked after {travelled.seconds:.1f} s")
 
-        day = DemoDay.read(ArtifactStore(data), bay, Yard(bay, seed=options.seed, blocks=blocks_for(bay)), slots)
+        day = DemoDay.read(ArtifactStore(data), bay, Yard(bay, seed=options.seed, blocks=blocks_for(bay)), demo)
         report = day.compare()
         verdict = day.judge(report)
         print_report(console, day, report, verdict)
@@ -135,25 +132,34 @@ def _run(options: argparse.Namespace, console: Console) -> int:
         if options.keep:
             floor = f"{airflow.url}/plugin/bays?bay={bay_id}"
             console.print(f"the floor: {floor}", soft_wrap=True, highlight=False)
-            console.print(f"Airflow stays up at {airflow.url}, a slot a minute; Ctrl-C stops it")
-            _go_on(airflow, cameras, bay_id, slots[-1], console)
+            console.print(
+                f"Airflow stays up at {airflow.url}: a slot every ten minutes, and one at any time by Trigger of"
+                f" observation_{bay_id}_dag; Ctrl-C stops it",
+                soft_wrap=True,
+                highlight=False,
+            )
+            _go_on(airflow, cameras, bay, demo, console)
     return 0 if verdict.holds else 1
 
 
 def _go_on(
-    airflow: "EmbeddedAirflow", cameras: "YardProcess", bay_id: str, slot: datetime, console: Console
+    airflow: "EmbeddedAirflow", cameras: "YardProcess", bay: "BayConfig", demo: "DemoSlots", console: Console
 ) -> NoReturn:
-    """Let simulated time go on, until a person stops it. A slot that fails is shown, and the next one comes."""
+    """Go on with this machine's clock, until a person stops it. A slot that fails is shown, and the next one comes."""
     from lab.demo.day import send_slot
+    from lab.demo.hall import SLOT_LENGTH
 
+    slot = demo.slots[-1]
     while True:
-        began, slot = time.monotonic(), slot + SLOT_LENGTH
-        cameras.set_time(slot)
+        slot += SLOT_LENGTH
+        time.sleep(max(0.0, (slot - datetime.now(UTC)).total_seconds()))
+        now = datetime.now(UTC)
+        live = demo.is_live(slot, bay, now)
         try:
-            send_slot(airflow, bay_id, slot, lambda _: None)
+            cameras.set_time(demo.moment(now if live else slot), running=live)
+            send_slot(airflow, bay.bay_id, slot, lambda _: None)
         except BayObservationError as error:
             console.print(f"slot {slot:%Y-%m-%d %H:%M} UTC: {error}", style="yellow", markup=False, soft_wrap=True)
-        time.sleep(max(0.0, _SLOT_EVERY_S - (time.monotonic() - began)))
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:

@@ -1,7 +1,7 @@
 """What the demo shows at its end: tracks and events beside the truth, and pictures of both."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -16,10 +16,11 @@ from bays import BayConfig, batch_id
 from capture_async.types import CaptureBatch
 from fusion.types import FusionResult
 from inference.types import Observation
+from lab.demo.hall import DemoSlots
 from lab.evaluation import compare_day
 from lab.evaluation.day import DayReport, Sighting
 from lab.evaluation.events import Verdict as EventVerdict
-from lab.simulation.truth import truth_at, whole_views, work_events
+from lab.simulation.truth import BlockTruth, truth_at, whole_views, work_events
 from lab.simulation.yard import Yard
 from tracking.types import TrackingResult
 
@@ -52,14 +53,14 @@ class DemoDay:
 
     bay: BayConfig
     yard: Yard
-    slots: Sequence[datetime]
+    demo: DemoSlots
     captures: dict[datetime, CaptureBatch]
     observations: dict[datetime, Observation]
     floors: dict[datetime, FusionResult]
     trackings: dict[datetime, TrackingResult]
 
     @classmethod
-    def read(cls, store: ArtifactStore, bay: BayConfig, yard: Yard, slots: Sequence[datetime]) -> "DemoDay":
+    def read(cls, store: ArtifactStore, bay: BayConfig, yard: Yard, demo: DemoSlots) -> "DemoDay":
         """Read the slots' artifacts from the store.
 
         Raises:
@@ -70,17 +71,29 @@ class DemoDay:
             return store.load(_published(store, stage, bay.bay_id, batch_id(bay.bay_id, slot)))
 
         captures, observations, floors, trackings = (
-            {slot: load(stage, slot) for slot in slots} for stage in ("capture", "observation", "fusion", "tracking")
+            {slot: load(stage, slot) for slot in demo.slots}
+            for stage in ("capture", "observation", "fusion", "tracking")
         )
-        return cls(bay, yard, slots, captures, observations, floors, trackings)  # type: ignore[arg-type]
+        return cls(bay, yard, demo, captures, observations, floors, trackings)  # type: ignore[arg-type]
+
+    @property
+    def slots(self) -> Sequence[datetime]:
+        """The slots, in order."""
+        return self.demo.slots
+
+    def truth(self, slot: datetime) -> list[BlockTruth]:
+        """What truly stood in the hall when the slot's frames were taken."""
+        return truth_at(self.yard, self.demo.moment(slot))
 
     def compare(self) -> DayReport:
         """The slots against the truth."""
+        period = self.demo.moment(self.slots[0]), self.demo.moment(self.slots[-1])
+        happened = self.yard.events(*period) + work_events(self.yard, *period)
         return compare_day(
-            {slot: truth_at(self.yard, slot) for slot in self.slots},
+            {slot: self.truth(slot) for slot in self.slots},
             self.floors,
             self.trackings,
-            self.yard.events(self.slots[0], self.slots[-1]) + work_events(self.yard, self.slots[0], self.slots[-1]),
+            [replace(event, time=event.time + self.demo.later) for event in happened],
             self.bay,
         )
 
@@ -89,7 +102,7 @@ class DemoDay:
         whole: list[Sighting] = []
         for slot in self.slots:
             working = [image.camera_name for image in self.captures[slot].images]
-            views = whole_views(self.bay, self.yard.at(slot), working)
+            views = whole_views(self.bay, self.yard.at(self.demo.moment(slot)), working)
             whole += [
                 sighting
                 for sighting in report.sightings
@@ -139,7 +152,7 @@ def write_pictures(folder: Path, day: DemoDay) -> list[Path]:
     history = [day.trackings[slot] for slot in day.slots]
     for number, slot in enumerate(day.slots, start=1):
         plan = folder / f"floor_plan_{slot.astimezone(day.bay.zone):%H%M}.png"
-        floor_plan(day.bay, day.floors[slot], history[:number], plan, truth=truth_at(day.yard, slot))
+        floor_plan(day.bay, day.floors[slot], history[:number], plan, truth=day.truth(slot))
     last = day.slots[-1]
     observations = {camera.camera_name: camera for camera in day.observations[last].cameras}
     images = {image.camera_name: image for image in day.captures[last].images}

@@ -74,14 +74,15 @@ class YardProcess:
     ) -> None:
         self._stop()
 
-    def set_time(self, moment: datetime) -> None:
-        """Move the yard to `moment`; returns when the cameras have its pictures ready.
+    def set_time(self, moment: datetime, *, running: bool = False) -> None:
+        """Move the yard to `moment`, where it stands still or runs on; returns when its pictures are ready.
 
         Raises:
             SimulationError: the process does not answer, or refuses.
         """
+        wanted = {"time": moment.isoformat(), "running": running}
         try:
-            answer = httpx.put(f"{self._control}/time", json={"time": moment.isoformat()}, timeout=60)
+            answer = httpx.put(f"{self._control}/time", json=wanted, timeout=60)
         except httpx.HTTPError as error:
             raise SimulationError(f"the simulated yard does not answer ({error!r}); its log: {self._log}") from error
         if answer.is_error:

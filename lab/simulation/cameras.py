@@ -141,9 +141,14 @@ class CameraFarm:
         for name, chosen in self._checked(faults).items():
             await self.cameras[name].set_faults(chosen)
 
-    async def set_time(self, moment: datetime, *, prepare: bool = False) -> None:
-        """Move the simulated time; with `prepare`, return when every frame of it is drawn."""
+    async def set_time(self, moment: datetime, *, prepare: bool = False, running: bool | None = None) -> None:
+        """Move the simulated time; with `prepare`, return when every frame of it is drawn.
+
+        From there it stands still or runs on, as before unless `running` says.
+        """
         self.clock.set(moment)
+        if running is not None:
+            self.clock.running = running
         if prepare:
             await self.prepare()
 

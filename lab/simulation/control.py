@@ -1,7 +1,7 @@
 """A loopback endpoint that moves the simulated time and switches faults while the cameras run.
 
     GET  /state                                      time, faults and counters
-    PUT  /time    {"time": "2025-07-02T16:10:00+09:00", "prepare": true}
+    PUT  /time    {"time": "2025-07-02T16:10:00+09:00", "prepare": true, "running": false}
     PUT  /faults  {"C_4": ["offline"], "D_6": []}
 
 A request that is wrong is answered 400 with a sentence in `error`.
@@ -79,9 +79,12 @@ class ControlServer:
         try:
             wanted = await _json_object(request)
             text, prepare = wanted.get("time"), wanted.get("prepare", True)
-            if not isinstance(text, str) or not isinstance(prepare, bool):
-                raise SimulationError('send {"time": "2025-07-02T16:10:00+09:00"}, and "prepare" true or false')
-            await self._farm.set_time(datetime.fromisoformat(text), prepare=prepare)
+            running = wanted.get("running", self._farm.clock.running)
+            if not isinstance(text, str) or not isinstance(prepare, bool) or not isinstance(running, bool):
+                raise SimulationError(
+                    'send {"time": "2025-07-02T16:10:00+09:00"}, and "prepare" and "running" true or false'
+                )
+            await self._farm.set_time(datetime.fromisoformat(text), prepare=prepare, running=running)
         except (SimulationError, ValueError) as error:
             return web.json_response({"error": str(error)}, status=400)
         return web.json_response(self._state_now())

@@ -8,6 +8,7 @@ import shutil
 import warnings
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -191,12 +192,19 @@ def client_of() -> type[Client]:
 def api(yard: Any, auth: Any, monkeypatch: pytest.MonkeyPatch) -> Client:
     """The application of its own, as a client asks it. It starts no process to judge poses."""
     from dashboard import poses
-    from dashboard.api.app import create_app
     from dashboard.api.models import Poses
 
     monkeypatch.setattr(poses, "_judged", lambda bay_id: Poses(bay_id=bay_id, batches=[], cameras=[]))
     poses._known.clear()
-    return Client(create_app())
+    return Client(_application())
+
+
+@cache
+def _application() -> Any:
+    """It keeps nothing from question to question, and to build it takes a tenth of a second."""
+    from dashboard.api.app import create_app
+
+    return create_app()
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from bay_observation.errors import HistoryError, HistoryUnavailableError
-from dashboard.api.models import ClickedPoints, NewReview
+from dashboard.api.models import ClickedPoints, NewMute, NewReview
 from dashboard.client import BayClient
 
 START = datetime(2025, 7, 1, 22, tzinfo=UTC)
@@ -108,6 +108,10 @@ def test_every_route_of_the_api_has_a_method(api: Any) -> None:
             *(lambda ask=ask: ask("yard", START) for ask in (bays.unseen, bays.frames)),
             *(lambda whole=whole: bays.picture("yard", START, "C_2", whole=whole) for whole in (False, True)),
             lambda: bays.review("yard", said),
+            lambda: bays.alerts("yard"),
+            lambda: bays.acknowledge("yard", "a1" * 8),
+            lambda: bays.mute("yard", NewMute(minutes=60)),
+            lambda: bays.end_mute("yard", "a1" * 16),
             lambda: bays.check_file("yard", ""),
             lambda: bays.check_areas("yard", []),
             lambda: bays.calibrate("yard", "C_2", points),

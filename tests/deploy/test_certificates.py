@@ -9,7 +9,7 @@ import threading
 
 import pytest
 
-SERVERS = ("postgres", "redis", "api")
+SERVERS = ("postgres", "redis", "api", "proxy")
 
 
 @pytest.fixture
@@ -80,7 +80,7 @@ def test_production_is_recognised_by_the_addresses_of_its_env_file(host):
 def test_keys_are_their_owner_s_and_each_is_another_one(main):
     keys = [main.secrets / f"tls_{name}_key" for name in ("ca", *SERVERS)]
     assert all(stat.S_IMODE(key.stat().st_mode) == 0o600 for key in keys)
-    assert len({key.read_text() for key in keys}) == 4
+    assert len({key.read_text() for key in keys}) == len(keys)
     assert all("PRIVATE KEY" not in main.secrets.joinpath(f"tls_{name}_certificate").read_text() for name in SERVERS)
 
 

@@ -23,7 +23,7 @@ def test_the_profiles():
     }  # fmt: skip
     assert of("observer") == {"observer-worker", "observer-triggerer", "inference", "replicator"}
     assert of("processor") == {"processor-worker", "processor-triggerer"}
-    assert of("monitoring") == {"exporter", "alerts", "prometheus", "alertmanager", "grafana"}
+    assert of("monitoring") == {"exporter", "alerts", "prometheus", "alertmanager", "grafana", "proxy"}
 
 
 @pytest.mark.parametrize("name", SERVICES)
@@ -66,6 +66,7 @@ def test_no_service_has_a_capability_or_a_disk_to_write(name):
 
 # docs/security.md has the same table.
 KEYS = {"fernet_key", "api_secret_key", "jwt_secret"}
+FLOWER = {"flower_password", "flower_viewer_password"}
 SECRETS = {
     "postgres": {"postgres_password", "tls_postgres_key", "tls_postgres_certificate"},
     "redis": {"redis_acl", "redis_password", "tls_redis_key", "tls_redis_certificate"},
@@ -80,7 +81,7 @@ SECRETS = {
     "dag-processor": {"airflow_db_password", *KEYS},
     "triggerer": {"airflow_db_password", *KEYS},
     "main-worker": {"airflow_db_password", "results_db_password", "redis_password"},
-    "flower": {"results_db_password", "redis_password", "flower_password"},
+    "flower": {"results_db_password", "redis_password", *FLOWER},
     "observer-worker": {"api_secret_key", "queue_password"},
     "observer-triggerer": {"airflow_db_password", "api_secret_key", "camera_login"},
     "inference": set(),
@@ -93,14 +94,24 @@ SECRETS = {
     "prometheus": {"metrics_token"},
     "alertmanager": {"alerts_token"},
     "grafana": {"grafana_password", "grafana_secret_key"},
+    "proxy": {"tls_proxy_key", "tls_proxy_certificate", *FLOWER},
 }  # fmt: skip
 # What connects to PostgreSQL, Redis or the API server; the authority's key is nobody's.
-for _name in set(SECRETS) - {"postgres", "inference", "replicator", "cameras", "prometheus", "alertmanager", "grafana"}:
+for _name in set(SECRETS) - {
+    "postgres",
+    "inference",
+    "replicator",
+    "cameras",
+    "prometheus",
+    "alertmanager",
+    "grafana",
+    "proxy",
+}:
     SECRETS[_name].add("tls_ca_certificate")
 # Which file each setting comes from.
 ASKED = {
     "database": "airflow_db_password", "database-async": "airflow_db_password", "results": "results_db_password",
-    "broker": "redis_password", "flower-login": "flower_password",
+    "broker": "redis_password", "flower-logins": "flower_password",
 }  # fmt: skip
 
 
@@ -184,7 +195,9 @@ def test_what_the_monitoring_is_told_of_itself():
         for volume in SERVICES[name]["volumes"]:
             source = re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", volume).split(":")[0]
             assert not source.startswith("./deploy") or (PROJECT / source).exists()
-        assert all(port.startswith("127.0.0.1:") for port in SERVICES[name].get("ports", []))
+        # The proxy alone asks for a login over TLS.
+        own = "${PUBLISH_ADDRESS:-127.0.0.1}:" if name == "proxy" else "127.0.0.1:"
+        assert all(port.startswith(own) for port in SERVICES[name].get("ports", []))
 
 
 def test_production_changes_networks_and_ports_alone():
@@ -248,6 +261,7 @@ def test_airflow_config_prints_each_setting_once_asked(tmp_path):
         "history_db_password",
         "redis_password",
         "flower_password",
+        "flower_viewer_password",
     ):
         (tmp_path / name).write_text(f"{name}-_=")
     variables = {
@@ -268,7 +282,7 @@ def test_airflow_config_prints_each_setting_once_asked(tmp_path):
     assert ask("results") == "db+postgresql+psycopg://obs_a:results_db_password-_=@db:55432/celery_results"
     assert ask("history") == "postgresql://history:history_db_password-_=@db:55432/bay_history"
     assert ask("broker") == "rediss://obs_a:redis_password-_=@queue:56379/0"
-    assert ask("flower-login") == "admin:flower_password-_="
+    assert ask("flower-logins") == "admin:flower_password-_=,viewer:flower_viewer_password-_="
     with pytest.raises(subprocess.CalledProcessError):
         ask("fernet_key")  # the file is missing
     with pytest.raises(subprocess.CalledProcessError):

@@ -9,10 +9,13 @@ BAYS = ("3bay_north", "4bay", "5bay", "demo_bay")
 REDIS_USERS = {f"redis_{role}_{bay}" for bay in BAYS for role in ("obs", "proc")}
 MAIN_SECRETS = {
     "postgres_password", "airflow_db_password", "results_db_password", "history_db_password", "redis_password",
-    "fernet_key", "api_secret_key", "jwt_secret", "admin_password", "flower_password", *REDIS_USERS,
-    "metrics_token", "alerts_token", "grafana_password", "grafana_secret_key",
+    "fernet_key", "api_secret_key", "jwt_secret", "admin_password", "flower_password",
+    "flower_viewer_password", *REDIS_USERS, "metrics_token", "alerts_token", "grafana_password",
+    "grafana_secret_key",
 }  # fmt: skip
-TLS_FILES = {f"tls_{name}_{kind}" for name in ("ca", "postgres", "redis", "api") for kind in ("key", "certificate")}
+TLS_FILES = {
+    f"tls_{name}_{kind}" for name in ("ca", "postgres", "redis", "api", "proxy") for kind in ("key", "certificate")
+}
 OBSERVER_SECRETS = (
     "airflow_db_password", "api_secret_key", "redis_obs_demo_bay", "tls_ca_certificate",
 )  # fmt: skip

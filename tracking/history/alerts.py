@@ -150,7 +150,7 @@ def alerts_of(
         return [_alert(row) for row in connection.execute(asked).mappings()]
 
 
-def acknowledge(history: History, fingerprint: str, author: str, at: datetime) -> Alert:
+def acknowledge(history: History, fingerprint: str, author: str, at: datetime, *, bay_id: str | None = None) -> Alert:
     """A person takes an alert over: it is not escalated any more. The first who does so counts.
 
     Args:
@@ -158,13 +158,16 @@ def acknowledge(history: History, fingerprint: str, author: str, at: datetime) -
         fingerprint: the alert's; its first characters do where they name one that lasts.
         author: who.
         at: when (aware).
+        bay_id: an alert of this bay only, or with an empty one of the whole yard.
 
     Raises:
         HistoryError: no such alert lasts, or the characters name several.
     """
     with history.database.writing() as connection, connection.begin():
-        begins = alerts.c.fingerprint.startswith(fingerprint, autoescape=True)
-        found = connection.execute(sa.select(alerts).where(begins, alerts.c.until.is_(None))).mappings().all()
+        wanted = [alerts.c.fingerprint.startswith(fingerprint, autoescape=True), alerts.c.until.is_(None)]
+        if bay_id is not None:
+            wanted.append(alerts.c.bay_id == bay_id)
+        found = connection.execute(sa.select(alerts).where(*wanted)).mappings().all()
         if len(found) != 1 or not fingerprint:
             several = f"{len(found)} alerts that last begin so" if found else "no such alert lasts"
             raise HistoryError(f"alert {fingerprint!a}: {several}: `bay-observation alerts list` has them")

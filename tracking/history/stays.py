@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from tracking.history.history import _STAY, History, _lasting, _over, _read_stays
-from tracking.history.schema import UtcTime, batches, camera_failures, events, positions
+from tracking.history.schema import UtcTime, alerts, batches, camera_failures, events, positions
 from tracking.history.types import Stay
 
 _AN_INSTANT = timedelta(microseconds=1)
@@ -30,6 +30,7 @@ class Overview:
         cameras: that gave a frame in that slot.
         failed_cameras: that did not.
         first_slot: the first slot of which anything is known; None before there is one.
+        alerts: of the bay, that last and that nobody has taken over.
     """
 
     newest_slot: datetime | None
@@ -41,6 +42,7 @@ class Overview:
     cameras: tuple[str, ...]
     failed_cameras: tuple[str, ...]
     first_slot: datetime | None = None
+    alerts: int = 0
 
 
 def stays_between(history: History, bay_id: str, start: datetime, end: datetime) -> list[Stay]:
@@ -99,6 +101,7 @@ def overviews(
             cameras=tuple(json.loads(cameras[row.bay_id][0])) if row.bay_id in cameras else (),
             failed_cameras=tuple(sorted(failed.get(row.bay_id, ()))),
             first_slot=row.first_slot,
+            alerts=row.alerts,
         )
         for row in rows
     }
@@ -128,6 +131,7 @@ def _figures(bay_ids: Sequence[str], events_since: datetime, slots_since: dateti
         of_bay(count, positions, positions.c.until.is_(None)).label("blocks"),
         of_bay(count, events, events.c.time >= events_since).label("events"),
         of_bay(count, batches, batches.c.slot >= slots_since, tracked).label("tracked"),
+        of_bay(count, alerts, alerts.c.until.is_(None), alerts.c.acknowledged_at.is_(None)).label("alerts"),
     )
 
 

@@ -113,6 +113,7 @@ def _summary(bay: BayConfig, known: Overview, now: datetime) -> BaySummary:
         cameras_failed=list(known.failed_cameras),
         events_last_hour=known.events,
         slots_missing=max(0, due - known.tracked),
+        alerts=known.alerts,
     )
 
 

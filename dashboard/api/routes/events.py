@@ -73,6 +73,8 @@ def event_rows(bay_id: str, found: Sequence[HistoryEvent]) -> list[dict[str, Any
     everything = said_of(bay_id)
     for review in everything:
         said.setdefault(review.event, []).append(review)
+    if not everything:  # most bays on most days, and a busy day has three thousand events
+        return [event_row(bay_id, event, (), None) for event in found]
     corrected = corrections(everything)
     return [
         event_row(bay_id, event, said.get((event.kind, event.track_id, event.time), ()), corrected.name(event.track_id))

@@ -4,6 +4,7 @@ import csv
 import io
 from collections import Counter
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal
 
@@ -19,6 +20,7 @@ from dashboard.api.routes.events import EventFilter, event_rows, found_events, m
 from dashboard.api.routes.floor import newest_slot
 from dashboard.api.times import Period
 from dashboard.workbook import workbook
+from tracking.history import Dwell
 
 router = APIRouter(tags=["reports"])
 
@@ -40,6 +42,8 @@ _GAP_COLUMNS = ("slot", "outcome", "reason")
 _DWELL_COLUMNS = ("area", "stage", "blocks", "hours", "longest_hours")
 
 Format = Literal["csv", "xlsx"]
+
+_beside = ThreadPoolExecutor(4, thread_name_prefix="report")
 Rows = list[list[str | float | int]]
 
 
@@ -75,12 +79,9 @@ def download_report(request: Request, bay: Bay, form: Format, wanted: Annotated[
 def _report(bay: BayConfig, wanted: Period) -> dict[str, Any]:
     """The values of a `Report`. To make a model of each of a day's three thousand events takes longer than the rest."""
     wanted.check(_LONGEST)
-    known = newest_slot(bay.bay_id) is not None
+    # The database works on these while the events are made into rows.
+    dwell, missing = _beside.submit(_dwell, bay, wanted), _beside.submit(missing_slots, bay, wanted)
     events = event_rows(bay.bay_id, found_events(bay.bay_id, EventFilter(start=wanted.start, end=wanted.end)))
-    try:
-        dwell = history().dwell(bay.bay_id, wanted.start, wanted.end) if known else []
-    except NotObservedError:
-        dwell = []  # `missing` says that nothing is known of it
     counted = Counter(event["kind"] for event in events if event["judgement"] != "rejected")
     return {
         "bay_id": bay.bay_id,
@@ -98,10 +99,19 @@ def _report(bay: BayConfig, wanted: Period) -> dict[str, Any]:
                 hours=_hours(one.total),
                 longest_hours=_hours(one.longest),
             )
-            for one in dwell
+            for one in dwell.result()
         ],
-        "missing": missing_slots(bay, wanted),
+        "missing": missing.result(),
     }
+
+
+def _dwell(bay: BayConfig, wanted: Period) -> list[Dwell]:
+    if newest_slot(bay.bay_id) is None:
+        return []
+    try:
+        return history().dwell(bay.bay_id, wanted.start, wanted.end)
+    except NotObservedError:
+        return []  # `missing` says that nothing is known of it
 
 
 def _hours(length: timedelta) -> float:

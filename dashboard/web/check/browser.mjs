@@ -17,7 +17,7 @@ const FLAGS = [
 ];
 const FLOOR = ".bay-floor canvas";
 const SIZES = { desk: [1280, 800], wall: [3840, 2160], phone: [390, 844] };
-const result = { console: [], axe: [], pages: 0, cold: [], first: [], failures: [] };
+const result = { console: [], axe: [], wide: [], pages: 0, cold: [], first: [], failures: [] };
 
 const browser = await chromium.launch({ executablePath: config.chromium, args: FLAGS });
 
@@ -45,6 +45,14 @@ async function open({ dark = false, korean = false, size = "desk", person = "bos
   return page;
 }
 
+/** What of ours is wider than its place: a person would have to scroll sideways to read it. A file's text may be. */
+function sideways() {
+  const own = [...document.querySelectorAll(".bay, .bay *")].filter((one) => !one.matches(".bay-file, .bay-diff, .bay-hidden, canvas, svg *"));
+  return own
+    .filter((one) => one.clientWidth > 0 && one.scrollWidth > one.clientWidth + 1 && ["auto", "scroll"].includes(getComputedStyle(one).overflowX))
+    .map((one) => `${one.tagName} ${one.className} ${one.scrollWidth} of ${one.clientWidth}`);
+}
+
 async function look(name, path, selector, options, click) {
   const page = await open(options);
   try {
@@ -58,6 +66,8 @@ async function look(name, path, selector, options, click) {
     await page.waitForTimeout(500);
     result.pages += 1;
     await page.screenshot({ path: `${config.output}/${name}.png` });
+    const over = await page.evaluate(sideways);
+    if (over.length) result.wide.push(`${name}: ${over.join(", ")}`);
     await page.evaluate(axe);
     const found = await page.evaluate(() =>
       window.axe.run(".bay", { runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"] }),
@@ -95,6 +105,19 @@ const looks = [
   ["why", `${bay}&track=${config.track}`, "details", {}, ["details summary", "details[open] .bay-facts dd"]],
   ["health_phone", `${bay}&page=health`, ".bay-table td", { korean: true, size: "phone" }],
   ["reports", `${bay}&page=reports`, ".bay-table td", { korean: true, dark: true }],
+  ["alert", `${bay}&page=health`, ".bay-table td", {}, ["button:text('Take over')", "td:has-text('boss,')"]],
+  ["alerts_viewer", `${bay}&page=health`, ".bay-table td", { person: "looker", korean: true }],
+  ["health_wall", `${bay}&page=health`, ".bay-table td", { korean: true, size: "wall" }],
+  ["frames_phone", `${bay}&page=frames`, ".bay-frame img", { korean: true, dark: true, size: "phone" }],
+  ["frames_wall", `${bay}&page=frames`, ".bay-frame img", { size: "wall" }],
+  ["events_wall", `${bay}&page=events`, ".bay-table td", { dark: true, korean: true, size: "wall" }],
+  ["block_phone", `${bay}&track=${config.track}`, "details", { size: "phone" }, ["summary:text('Correct')", "details[open] input"]],
+  ["reports_phone", `${bay}&page=reports`, ".bay-table td", { korean: true, size: "phone" }],
+  ["reports_wall", `${bay}&page=reports`, ".bay-table td", { size: "wall" }],
+  ["calendar_wall", `${bay}&page=calendar`, "button.bay-day", { korean: true, size: "wall" }],
+  ["setup_phone", `${bay}&page=setup`, "textarea", { korean: true, size: "phone" }],
+  ["areas_phone", `${bay}&page=setup`, "textarea", { dark: true, size: "phone" }, ["button:text('Areas')", ".bay-drawing"]],
+  ["home_phone", "", ".bay-card", { korean: true, size: "phone" }],
   ["home", "", ".bay-card", {}],
   ["home_dark", "", ".bay-card", { dark: true, korean: true }],
 ];

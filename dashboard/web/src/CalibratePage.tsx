@@ -2,6 +2,7 @@
 import { useEffect, useRef, useState, type ReactNode } from "react";
 
 import { api, ask, send } from "./api";
+import { CaptureNow } from "./CaptureNow";
 import { ClickingCanvas } from "./ClickingCanvas";
 import { slotName } from "./FramesPage";
 import { useLanguage, type Translate } from "./i18n";
@@ -46,7 +47,7 @@ function OneCamera({ bay, name, text, onText }: Props & { name: string }): React
   const [found, setFound] = useState<CalibratedCamera | null>(null);
   const [error, setError] = useState<string | null>(null);
   const [busy, setBusy] = useState(false);
-  const { frame, missing, choose } = useFrame(bay, name);
+  const { frame, missing, choose, show } = useFrame(bay, name);
   const change = (after: ClickedPoint[]): void => {
     setPoints(after);
     setFound(null);
@@ -111,6 +112,7 @@ function OneCamera({ bay, name, text, onText }: Props & { name: string }): React
         />
       )}
       <div className="bay-row">
+        <CaptureNow bay={bay} task="capture_images" onSlot={show} />
         <FileButton label={t("otherFrame")} accept="image/jpeg,image/png" onFile={choose} />
         <FileButton label={t("readPoints")} accept=".csv,text/csv" onFile={read} />
         {points.length > 0 && (
@@ -142,7 +144,12 @@ function OneCamera({ bay, name, text, onText }: Props & { name: string }): React
 function useFrame(
   bay: BayDetail,
   name: string,
-): { frame: HTMLImageElement | null; missing: string | null; choose: (file: File | undefined) => void } {
+): {
+  frame: HTMLImageElement | null;
+  missing: string | null;
+  choose: (file: File | undefined) => void;
+  show: (slot: number) => void;
+} {
   const [frame, setFrame] = useState<HTMLImageElement | null>(null);
   const [failed, setFailed] = useState<string | null>(null);
   const own = useRef<string | null>(null);
@@ -156,7 +163,10 @@ function useFrame(
       setFrame(image);
       setFailed(null);
     };
-    image.onerror = () => setFailed("");
+    image.onerror = () => {
+      setFrame(null);
+      setFailed("");
+    };
     image.src = address;
   };
   useEffect(() => {
@@ -177,6 +187,10 @@ function useFrame(
       if (own.current) URL.revokeObjectURL(own.current);
       own.current = URL.createObjectURL(file);
       load(own.current);
+    },
+    show: (moment) => {
+      own.current = "";
+      load(api(`bays/${bay.bay_id}/slots/${slotName(moment)}/frames/${encodeURIComponent(name)}/full.jpg`));
     },
   };
 }

@@ -10,7 +10,7 @@ import { useLoaded } from "./load";
 import { Failure, Note } from "./Notes";
 import { usePlace } from "./query";
 import { EventReviews, Judgement, RightFigures } from "./Reviews";
-import { dateAndClock, dateOf, DAY, dayOf, iso } from "./times";
+import { dateAndClock, dateOf, DAY, dayOf, iso, MINUTE } from "./times";
 import type { BayDetail, BayEvent, EventList } from "./types";
 
 const KINDS = [
@@ -29,14 +29,17 @@ const KINDS = [
   "pose_drift",
 ] as const;
 const PAGE = 200;
+const SHIFT = 8 * 60 * MINUTE;
 
 export function EventsPage({ bay }: { bay: BayDetail }): ReactNode {
   const { t, locale } = useLanguage();
   const newest = bay.newest_slot === null ? Date.now() : Date.parse(bay.newest_slot);
   const [place] = usePlace();
   const asked = Date.parse(place("at") ?? "");
-  const [from, setFrom] = useState(() => dateOf(Number.isNaN(asked) ? newest : asked, bay.timezone));
-  const [to, setTo] = useState(from);
+  const until = Number.isNaN(asked) ? newest : asked;
+  // The shift before as well, or the page is empty soon after midnight.
+  const [from, setFrom] = useState(() => dateOf(until - SHIFT, bay.timezone));
+  const [to, setTo] = useState(() => dateOf(until, bay.timezone));
   const [kind, setKind] = useState("");
   const [area, setArea] = useState("");
   const [shown, setShown] = useState(PAGE);
@@ -89,7 +92,7 @@ export function EventsPage({ bay }: { bay: BayDetail }): ReactNode {
       {events.error && <Failure error={events.error} again={events.again} t={t} />}
       {events.value?.next_cursor && <Note>{t("tooMany")}</Note>}
       <p className="bay-muted" role="status">
-        {events.loading ? t("loading") : `${rows.length} ${t("events")}`}
+        {events.loading ? t("loading") : rows.length === 0 ? t("noEvents") : t("eventCount", { n: rows.length })}
       </p>
       <div className="bay-scroll" tabIndex={0} role="region" aria-label={t("events")}>
         <table className="bay-table bay-rows">

@@ -2,14 +2,18 @@
 import { useEffect, useState, type ReactNode } from "react";
 
 import { api, ask } from "./api";
+import { CaptureNow } from "./CaptureNow";
 import { reasonIn } from "./facts";
 import { useLanguage, word, type Translate } from "./i18n";
 import { Tool } from "./Icon";
 import { useLoaded } from "./load";
 import { Failure, Note } from "./Notes";
 import { usePlace } from "./query";
-import { dateAndClock, iso } from "./times";
+import { dateAndClock, iso, MINUTE } from "./times";
 import type { BayDetail, FrameList, FusedBox, Ring, SlotFrame } from "./types";
+
+const YOUNG_MS = 5 * MINUTE;
+const EVERY_MS = 5000;
 
 /** A slot as an address has it: 20250702-161000. */
 export function slotName(moment: number): string {
@@ -24,7 +28,9 @@ export function FramesPage({ bay }: { bay: BayDetail }): ReactNode {
   const [drawn, setDrawn] = useState(true);
   const slot = Number.isNaN(asked) ? null : slotName(asked);
   const path = `bays/${bay.bay_id}/slots/${slot}/frames`;
-  const frames = useLoaded(slot && path, (signal) => ask<FrameList>(path, {}, signal));
+  // Of a slot that is under way, the floor plan comes later than the frames.
+  const young = Date.now() - asked < YOUNG_MS;
+  const frames = useLoaded(slot && path, (signal) => ask<FrameList>(path, {}, signal), young ? EVERY_MS : 0);
   const open = frames.value?.frames.find((frame) => frame.camera === place("camera"));
   if (slot === null) return <Note>{t("noHistory")}</Note>;
   const go = (to: number): void => setPlace({ at: iso(to) });
@@ -40,6 +46,7 @@ export function FramesPage({ bay }: { bay: BayDetail }): ReactNode {
         <button type="button" onClick={() => setPlace({ page: "floor", camera: null })}>
           {t("openFloor")}
         </button>
+        <CaptureNow bay={bay} task="run_inference" onSlot={go} />
       </div>
       {frames.error && <Failure error={frames.error} again={frames.again} t={t} />}
       {frames.loading && !frames.value && <p role="status">{t("loading")}</p>}
@@ -76,7 +83,7 @@ function Small({ bay, frame, slot, drawn, onOpen, t }: FrameProps & { onOpen: ()
   const [gone, setGone] = useState(false);
   const there = frame.captured_at !== null && !gone;
   const failure = reasonIn(useLanguage().locale, frame.failure);
-  const counts = `${frame.objects.length} ${t("objects")} · ${frame.blocks.length} ${t("blocks")}`;
+  const counts = `${frame.objects.length} ${t("objects")} · ${frame.blocks.length} ${t("blocks").toLowerCase()}`;
   return (
     <figure className="bay-frame">
       {there ? (

@@ -1,6 +1,7 @@
 /** Whether the bay's cameras, observer, queues and store work, and what to do where they do not. */
 import { useState, type ReactNode } from "react";
 
+import { Alerts } from "./Alerts";
 import { ask } from "./api";
 import { factsIn, reasonIn } from "./facts";
 import { adviceFor, useLanguage, word, type Translate, type Word } from "./i18n";
@@ -36,10 +37,11 @@ export function HealthPage({ bay }: { bay: BayDetail }): ReactNode {
   const { checks, cameras, queues, checked_at } = health.value;
   return (
     <>
+      <Alerts bay={bay} />
       <h2>{t("checks")}</h2>
       <Table
         name={t("checks")}
-        columns={[t("what"), t("state"), t("detail"), t("whatToDo")]}
+        columns={[t("item"), t("state"), t("detail"), t("whatToDo")]}
         rows={checks.map((check) => [
           title(check, t),
           <State key="state" state={check.state} t={t} />,
@@ -169,14 +171,16 @@ function Alarm({ quiet = false, children }: { quiet?: boolean; children: ReactNo
 
 function State({ state, t }: { state: keyof typeof CLASSES; t: Translate }): ReactNode {
   return (
-    <span className={`bay-strong ${CLASSES[state]}`}>
+    <span className={`bay-state ${CLASSES[state]}`}>
       {SIGNS[state]} {word(t, "st_", state)}
     </span>
   );
 }
 
-function signed(value: number, digits: number): string {
-  return `${value > 0 ? "+" : ""}${value.toFixed(digits)}`;
+/** With its sign; what rounds to nothing has none. */
+export function signed(value: number, digits: number): string {
+  const text = value.toFixed(digits);
+  return Number(text) === 0 ? text.replace("-", "") : `${value > 0 ? "+" : ""}${text}`;
 }
 
 function kindOf({ name }: Check): (typeof KINDS)[number] | undefined {

@@ -45,15 +45,16 @@ function Card({ bay }: { bay: BaySummary }): ReactNode {
         {bay.closed && ` · ${t("closedNow")}`}
       </span>
       <span>
-        {t("blocks")}: {bay.blocks} · {bay.events_last_hour} {t("eventsHour")}
+        {t("blocks")}: {bay.blocks} · {t("eventsHour", { n: bay.events_last_hour })}
       </span>
       <span className={bay.cameras_failed.length ? "bay-alarm" : "bay-ok"}>
         {t("camerasOk", { ok, all: bay.cameras })}
         {bay.cameras_failed.length > 0 && `: ✕ ${bay.cameras_failed.join(", ")}`}
       </span>
+      {bay.alerts > 0 && <span className="bay-alarm">✕ {t("alertsOpen", { n: bay.alerts })}</span>}
       {bay.slots_missing > 0 && (
         <span className="bay-warn">
-          {bay.slots_missing} {t("missingSlots")}
+          {t("missingSlots", { n: bay.slots_missing })}
         </span>
       )}
     </a>

@@ -31,20 +31,28 @@ export async function ask<Answer>(path: string, query: Query = {}, signal?: Abor
 }
 
 export async function send<Answer>(path: string, body: unknown): Promise<Answer> {
-  return read<Answer>(
-    await fetch(api(path), {
-      method: "POST",
-      credentials: "same-origin",
-      headers: { "Content-Type": "application/json" },
-      body: JSON.stringify(body),
-    }),
-  );
+  return post<Answer>(api(path), body);
 }
 
 /** Airflow's own API, for what a run or a task instance says of itself. */
 export async function askAirflow<Answer>(path: string, signal?: AbortSignal): Promise<Answer> {
   const url = address(`api/v2/${path}`);
   return read<Answer>(await fetch(url, { credentials: "same-origin", ...(signal && { signal }) }));
+}
+
+export async function sendAirflow<Answer>(path: string, body: unknown): Promise<Answer> {
+  return post<Answer>(address(`api/v2/${path}`), body);
+}
+
+async function post<Answer>(url: string, body: unknown): Promise<Answer> {
+  return read<Answer>(
+    await fetch(url, {
+      method: "POST",
+      credentials: "same-origin",
+      headers: { "Content-Type": "application/json" },
+      body: JSON.stringify(body),
+    }),
+  );
 }
 
 async function read<Answer>(response: Response): Promise<Answer> {

@@ -7,7 +7,7 @@ import { colourOf, type Theme } from "./colours";
 import { doubt, short, type Stay, type Trail } from "./day";
 import { toCanvas, type View } from "./geometry";
 import { bitmap, drawGround, hatch, trace } from "./ground";
-import { FONT, label, SMALL_FONT, textWidth, type Label } from "./labels";
+import { FONT, FONT_PX, label, SMALL_FONT, textWidth, type Label } from "./labels";
 import type { Area, BayDetail, CameraState, CameraView, Point, Ring } from "./types";
 
 export interface Layers {
@@ -284,7 +284,7 @@ function drawCamera(
   context.font = FONT;
   context.textAlign = "center";
   context.textBaseline = "middle";
-  context.fillText(failing ? `${camera.name} ✕` : camera.name, x, y + (floor[1] > bay.height / 2 ? -10 : 11));
+  context.fillText(failing ? `${camera.name} ✕` : camera.name, x, y + (floor[1] > bay.height / 2 ? 2 - FONT_PX : FONT_PX - 1));
 }
 
 function drawMeasured(context: Brush, { measured, view, theme }: Picture): void {

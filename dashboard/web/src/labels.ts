@@ -2,8 +2,11 @@
 import type { Theme } from "./colours";
 import { bitmap } from "./ground";
 
-export const FONT = "12px system-ui, 'Noto Sans KR', sans-serif";
-export const SMALL_FONT = FONT.replace("12px", "11px");
+/** A wall of 4K is read from far; the page's own text grows at the same width (`style.ts`). */
+const WALL = window.innerWidth >= 2600;
+export const FONT_PX = WALL ? 22 : 12;
+export const FONT = `${FONT_PX}px system-ui, 'Noto Sans KR', sans-serif`;
+export const SMALL_FONT = `${WALL ? 18 : 11}px system-ui, 'Noto Sans KR', sans-serif`;
 const MOST_LABELS = 4000;
 const HALO_PX = 2;
 const drawn = new Map<string, ImageBitmap>();

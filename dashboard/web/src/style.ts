@@ -22,6 +22,8 @@ const CSS = `
  font-weight:600}
 .bay button:disabled{opacity:.5;cursor:default}
 .bay :focus-visible{outline:3px solid var(--bay-accent);outline-offset:1px}
+.bay>.bay-field{align-self:flex-start}
+.bay-state{font-weight:600;white-space:nowrap}
 .bay-tabs{display:flex;flex-wrap:wrap;gap:4px;border-bottom:1px solid var(--bay-line)}
 .bay .bay-tabs button{border:0;border-radius:0;border-bottom:3px solid transparent;background:none;padding:6px 12px}
 .bay .bay-tabs button[aria-current=page]{border-bottom-color:var(--bay-accent)}
@@ -110,7 +112,12 @@ a.bay-card:hover{border-color:var(--bay-accent)}
 @media (max-width:900px){.bay-main{grid-template-columns:minmax(0,1fr)} .bay-panel{max-height:none}.bay-floors{grid-auto-flow:row}}
 @media (max-width:500px){.bay-rows thead{display:none}.bay-rows tr{display:flex;flex-wrap:wrap;border-bottom:1px solid
  var(--bay-line)}.bay-rows td{border:0;padding:3px 8px}.bay-filters{order:3}.bay-main{order:2}.bay{font-size:15px}.bay-field{flex:1 1 45%}}
-@media (min-width:2600px){.bay{font-size:20px}.bay-main{grid-template-columns:minmax(0,1fr) 460px}}
+@media (max-width:500px){.bay-stacked thead{display:none}.bay-stacked tr{display:block;border-bottom:1px solid var(--bay-line);padding:6px 0}
+ .bay-stacked td{display:grid;grid-template-columns:6.5em minmax(0,1fr);gap:8px;border:0;padding:2px 0}.bay-stacked .bay-none{display:none}
+ .bay-stacked td::before{content:attr(data-label);color:var(--bay-muted)}.bay-stacked td:first-child{display:block;font-weight:600}
+ .bay-stacked td:first-child::before{content:none}}
+@media (min-width:2600px){.bay{font-size:20px}.bay h2{font-size:24px}.bay h3{font-size:20px}.bay-field,.bay-legend{font-size:17px}
+ .bay select,.bay input[type=text],.bay input[type=search],.bay input[type=date],.bay textarea{font-size:20px}.bay-now{font-size:22px}.bay-main{grid-template-columns:minmax(0,1fr) 460px}}
 @media (prefers-reduced-motion:reduce){.bay *{transition:none!important}}
 @media print{.bay-noprint{display:none!important}.bay-panel,.bay-scroll{max-height:none;overflow:visible}}
 `;

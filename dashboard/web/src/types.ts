@@ -17,6 +17,41 @@ export interface BaySummary {
   cameras_failed: string[];
   events_last_hour: number;
   slots_missing: number;
+  alerts: number;
+}
+
+export interface AlertRow {
+  fingerprint: string;
+  name: string;
+  severity: string;
+  bay_id: string | null;
+  summary: string;
+  labels: Record<string, string>;
+  runbook: string;
+  since: string;
+  until: string | null;
+  seen: string | null;
+  unsure: boolean;
+  acknowledged_at: string | null;
+  acknowledged_by: string | null;
+  may_acknowledge: boolean;
+}
+
+export interface MuteRow {
+  mute_id: string;
+  bay_id: string | null;
+  kind: string | null;
+  made_at: string;
+  until: string;
+  author: string;
+  reason: string;
+  may_end: boolean;
+}
+
+export interface AlertList {
+  bay_id: string;
+  alerts: AlertRow[];
+  mutes: MuteRow[];
 }
 
 export interface BayList {

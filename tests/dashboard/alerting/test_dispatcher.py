@@ -30,7 +30,8 @@ def test_an_alert_says_what_where_since_when_with_the_link_to_the_slot(dispatch,
         "since: 2025-07-02 11:59 Asia/Seoul",
         "slot: https://bays.yard.example/airflow/plugin/bays?bay=yard&page=floor&at=2025-07-02T02%3A50%3A00Z",
         "what to do: https://docs.yard.example/alerts/#baysilent",
-        f"acknowledge: bay-observation alerts acknowledge {silent.fingerprint}",
+        f"acknowledge: bay-observation alerts acknowledge {silent.fingerprint}, or at"
+        " https://bays.yard.example/airflow/plugin/bays?bay=yard&page=health",
     ):
         assert line in message.text
     assert message.items[0]["link"].endswith("at=2025-07-02T02%3A50%3A00Z")

@@ -1,5 +1,6 @@
 """What the demo refuses before it starts anything: one clear line each."""
 
+import os
 import shutil
 import socket
 import sys
@@ -9,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from bay_observation.errors import ConfigError
-from bays import load_bay
+from bays import BayConfig, load_bay
 from lab.demo import __main__ as demo
 from lab.demo.preflight import check_can_listen, check_opencv, prepare_output
+from lab.services.ports import free_port
 
 
 def test_an_earlier_demo_s_output_is_replaced(tmp_path: Path) -> None:
@@ -42,8 +44,17 @@ def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
         prepare_output(tmp_path / "file" / "demo_output")
 
 
-def test_a_camera_s_address_in_use_is_told() -> None:
+def _unused() -> BayConfig:
+    """The demo's bay on addresses of its own: a demo may run beside the tests."""
     bay = load_bay("demo_bay")
+    host = f"127.{os.getpid() % 100 + 100}.{os.getpid() // 100 % 250}.2"
+    return bay.model_copy(
+        update={"cameras": tuple(c.model_copy(update={"host": host, "port": free_port(host)}) for c in bay.cameras)}
+    )
+
+
+def test_a_camera_s_address_in_use_is_told() -> None:
+    bay = _unused()
     camera = bay.cameras[3]
     with socket.socket() as other:
         other.bind((str(camera.host), camera.port))
@@ -58,7 +69,7 @@ def test_the_ui_s_port_in_use_is_told() -> None:
         other.listen()
         port = other.getsockname()[1]
         with pytest.raises(ConfigError, match=rf"the Airflow UI cannot listen on 127.0.0.1:{port}: .*PORT="):
-            check_can_listen(load_bay("demo_bay"), port)
+            check_can_listen(_unused(), port)
 
 
 def test_missing_libraries_of_opencv_are_told(monkeypatch: pytest.MonkeyPatch) -> None:

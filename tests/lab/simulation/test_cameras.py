@@ -296,6 +296,9 @@ async def test_control_moves_time_and_faults(make_farm):
         status, state = await put("/time", {"time": "2025-07-02T18:00:00+09:00"})
         assert (status, state["time"]) == (200, "2025-07-02T09:00:00+00:00")
         assert farm.clock.now() == datetime(2025, 7, 2, 9, tzinfo=UTC)
+        assert not state["running"]
+        status, state = await put("/time", {"time": "2025-07-02T18:00:00+09:00", "running": True, "prepare": False})
+        assert (status, state["running"]) == (200, True)
         status, state = await put("/faults", {"C_4": ["offline", "basic"]})
         assert (status, state["cameras"]["C_4"]["faults"]) == (200, ["basic", "offline"])
         async with session.get(control.address + "/state") as response:
@@ -304,6 +307,7 @@ async def test_control_moves_time_and_faults(make_farm):
             ("/time", {"time": "noon"}),
             ("/time", {"time": "2025-07-02T18:00:00"}),
             ("/time", {}),
+            ("/time", {"time": "2025-07-02T18:00:00+09:00", "running": "yes"}),
             ("/time", []),
             ("/faults", {"C_4": ["broken"]}),
             ("/faults", {"C_4": 3}),
