@@ -19,6 +19,7 @@ from bays.models import Area, BayConfig, Intrinsics, Layout, Pose
 
 # A replacement of text[start:end]; an insertion has start == end.
 _Edit = tuple[int, int, str]
+_NOTHING = "null"
 
 
 def with_calibration(text: str, bay_id: str, name: str, pose: Pose, intrinsics: Intrinsics) -> str:
@@ -72,12 +73,24 @@ def write_calibration(bay_id: str, name: str, pose: Pose, intrinsics: Intrinsics
 
 
 def write_calibrations(bay_id: str, cameras: Mapping[str, tuple[Pose, Intrinsics]], *, dry_run: bool = False) -> str:
-    """The same for several cameras at once, by name: all of them or none."""
+    """The same for several cameras at once, by name: all of them or none.
+
+    Values that stand behind a YAML anchor can change once every alias of it has been written out.
+    """
     load_bay(bay_id)
     path = bay_file(bay_id).resolve()
     old = new = read_text(path)
-    for name, (pose, intrinsics) in cameras.items():
-        new = with_calibration(new, bay_id, name, pose, intrinsics)
+    left = dict(cameras)
+    while left:
+        refused: dict[str, ConfigError] = {}
+        for name, (pose, intrinsics) in left.items():
+            try:
+                new = with_calibration(new, bay_id, name, pose, intrinsics)
+            except ConfigError as error:
+                refused[name] = error
+        if len(refused) == len(left):
+            raise next(iter(refused.values()))
+        left = {name: left[name] for name in refused}
     if not dry_run:
         _replace(path, old, new)
     return new
@@ -195,22 +208,32 @@ def _value(node: yaml.Node | None, key: str) -> yaml.Node | None:
 
 
 def _mapping_edits(text: str, camera: yaml.MappingNode, key: str, values: Mapping[str, str]) -> list[_Edit]:
-    """Edits that make camera[key] hold `values`; keys that it has besides stay."""
+    """Edits that make camera[key] hold `values`; keys that it has besides stay, and one of nothing is not added."""
     node = _value(camera, key)
-    flow = _flow(values)
+    flow = _flow({name: value for name, value in values.items() if value != _NOTHING})
     if node is None:
         return [_added(text, camera, key, flow)]
     if not isinstance(node, yaml.MappingNode):  # `pose:` with nothing behind it, or null
         start, end = node.start_mark.index, node.end_mark.index
         return [(start, end, flow if text[start - 1 : start].isspace() else f" {flow}")]
+    alias = _alias(text, camera, key)
+    if alias is not None:
+        return [(*alias, flow)]
     edits: list[_Edit] = []
     for name, value in values.items():
         present = _value(node, name)
         if present is None:
-            edits.append(_added(text, node, name, value))
+            edits += [_added(text, node, name, value)] if value != _NOTHING else []
         elif _differs(present, value):
             edits.append(_replaced(text, node, name, value))
     return edits
+
+
+def _alias(text: str, mapping: yaml.MappingNode, key: str) -> tuple[int, int] | None:
+    """Where an alias stands as the value of a key; None where the value itself does."""
+    behind = next(name.end_mark.index for name, _ in mapping.value if name.value == key)
+    found = re.compile(r"[\"']?\s*:\s*(\*[^\s,\]}]+)").match(text, behind)
+    return found.span(1) if found else None
 
 
 def _replaced(text: str, mapping: yaml.MappingNode, key: str, value: str) -> _Edit:
@@ -275,7 +298,9 @@ def _differs(node: yaml.Node, value: str) -> bool:
 
 def _added(text: str, mapping: yaml.MappingNode, key: str, value: str) -> _Edit:
     """An insertion behind the last entry of a mapping, in the mapping's own style."""
-    last = _end(mapping.value[-1][1])
+    name, value_node = mapping.value[-1]
+    alias = _alias(text, mapping, name.value)
+    last = alias[1] if alias else _end(value_node)
     if mapping.flow_style:
         return last, last, f", {key}: {value}"
     first = mapping.value[0][0]
@@ -297,7 +322,8 @@ def _end(node: yaml.Node) -> int:
 
 def _pose_values(pose: Pose) -> dict[str, str]:
     values = {key: _number(getattr(pose, key)) for key in ("x", "y", "z", "pan", "tilt")}
-    return values | {"roll": _number(pose.roll)}
+    doubt = _flow({key: _number(value) for key, value in pose.doubt.model_dump().items()}) if pose.doubt else _NOTHING
+    return values | {"roll": _number(pose.roll), "doubt": doubt}
 
 
 def _intrinsic_values(intrinsics: Intrinsics) -> dict[str, str]:

@@ -34,6 +34,7 @@ _DAY_S = 86_400
 _ANY_TIME = datetime(2025, 1, 1, tzinfo=UTC)
 
 Metres = Annotated[float, Field(ge=-1000, le=1000)]
+Deviation = Annotated[float, Field(ge=0, le=10)]
 Degrees = Annotated[float, Field(ge=-360, le=360)]
 WitnessName = Annotated[str, Field(min_length=1, max_length=32)]
 
@@ -43,12 +44,26 @@ class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True, hide_input_in_errors=True)
 
 
+class FloorDoubt(_Strict):
+    """How far all blocks that a camera sees may be off together, though the cameras agree: standard deviations.
+
+    `x` and `y` are of their places, `sides` and `height` of their sizes; metres. No batch shows it: what is not
+    known of where the cameras hang moves and stretches the floor plan as a whole. `refine-poses` measures it.
+    """
+
+    x: Deviation
+    y: Deviation
+    sides: Deviation
+    height: Deviation
+
+
 class Pose(_Strict):
     """Where a camera hangs and where it looks, in the floor frame.
 
     `pan` is clockwise seen from above: 0 looks towards +y, 90 towards +x, 180
     towards -y. `tilt` is below the horizon. `roll` turns the camera clockwise
-    about its own viewing direction, as seen from behind it.
+    about its own viewing direction, as seen from behind it. `doubt` is what is not
+    known of the pose, as blocks on the floor show it.
     """
 
     x: Metres
@@ -57,6 +72,7 @@ class Pose(_Strict):
     pan: Degrees
     tilt: Annotated[float, Field(ge=-90, le=90)]
     roll: Annotated[float, Field(ge=-180, le=180)] = 0.0
+    doubt: FloorDoubt | None = None
 
 
 class Intrinsics(_Strict):

@@ -199,7 +199,7 @@ def _lines(result: Calibration) -> list[str]:
 def _print_report(name: str, result: Calibration) -> None:
     console = Console()
     table = Table("value", "estimate", "std", title=f"camera {name}")
-    values = result.pose.model_dump() | {"focal_px": result.intrinsics.focal_px}
+    values = result.pose.model_dump(exclude_none=True) | {"focal_px": result.intrinsics.focal_px}
     values |= dict(zip(("k1", "k2", "p1", "p2", "k3"), result.intrinsics.distortion, strict=True))
     for key, value in values.items():
         std = f"± {result.std[key]:.2g}" if key in result.std else "held"

@@ -34,7 +34,7 @@ _HIGHEST = np.array([np.inf, np.inf, 40.0, 40.0, np.inf, 15.0])
 _SIZE_COLUMNS = np.array([WIDTH, DEPTH, HEIGHT])
 _MOST_ALIKE = 0.9
 TURNS = 3  # parameters of a shift, see `turned_across`
-_SHIFT_ROUNDS = 3
+_SHIFT_ROUNDS = 2
 _ENOUGH_POINTS = 16  # of an outline's own, from which a shift follows
 _LONGEST_STEP = np.array([3.0, 3.0, 3.0, 3.0, 0.4, 2.0])
 
@@ -131,12 +131,19 @@ class Shifts:
     """Errors of whole silhouettes that a fit allows for.
 
     Attributes:
-        shift_px: standard deviation of a silhouette's shift by each of its parameters (see `turned_across`).
+        shift_px: standard deviation of a silhouette's shift to the right and down (see `turned_across`).
         noise_px: of its points beside that.
+        roll: standard deviation of its turn in the image, as a share of `shift_px`.
     """
 
     shift_px: float
     noise_px: float
+    roll: float = 1.0
+
+    @property
+    def std(self) -> Floats:
+        """(3,) of the parameters of a shift, pixels."""
+        return self.shift_px * np.array([1.0, 1.0, self.roll])
 
 
 @dataclass(frozen=True)
@@ -216,6 +223,14 @@ def turned_across(normal: Floats, pixels: Floats, focal: Floats) -> Floats:
     return np.concatenate([normal + pixels * along / size**2, aside / size], axis=-1)
 
 
+def moved_by(shifts: Floats, pixels: Floats, focal: Floats) -> Floats:
+    """(..., k, 2) where (..., 3) shifts of whole silhouettes bring these points; see `turned_across`."""
+    size, along = focal[..., None, None], shifts[..., None, :2]
+    turned = np.stack([-pixels[..., 1], pixels[..., 0]], axis=-1)
+    apart = pixels * (pixels * along).sum(axis=-1, keepdims=True) / size**2
+    return np.asarray(pixels + along + apart + turned * shifts[..., None, 2:] / size)
+
+
 @dataclass(frozen=True)
 class _State:
     boxes: Floats
@@ -250,7 +265,7 @@ class _Problem:
         self.views = outlines.views.take(rows)
         self.prior = prior
         self.scale = scale
-        self.stiffness = (shifts.noise_px / shifts.shift_px / scale) ** 2 if shifts else None
+        self.stiffness = (shifts.noise_px / shifts.std / scale) ** 2 if shifts else None
 
     def linearise(self, boxes: Floats, shifts: Floats) -> _State:
         """Cost, and the normal equations of the robust residuals about these boxes and shifts."""
@@ -258,15 +273,16 @@ class _Problem:
         spread = np.broadcast_to(boxes[:, None, :], (count, views, PARAMETERS))
         edges = outline_edges(spread, self.views.position)
         lines = outline_lines(project(corners(spread), self.views))
-        distance, nearest = signed_distances(lines, edges, self.pixels)
-        normal = np.zeros((0, TURNS))
-        moved = distance
+        pixels, normal = self.pixels, np.zeros((0, TURNS))
+        if self.stiffness is not None:
+            # Moved before edges are chosen: a shift may be as large as a flat block is high.
+            pixels = moved_by(shifts, pixels, self.views.focal)
+        distance, nearest = signed_distances(lines, edges, pixels)
         if self.stiffness is not None:
             normal = self._across(lines[0], nearest)
-            moved = distance + np.einsum("bvki,bvi->bvk", normal, shifts)
-        counts = self.present & (self.own | (moved > 0))
-        residual = np.where(counts, moved, 0.0)
-        slope = np.where(counts[..., None], self._slopes(spread, nearest, distance), 0.0)
+        counts = self.present & (self.own | (distance > 0))
+        residual = np.where(counts, distance, 0.0)
+        slope = np.where(counts[..., None], self._slopes(spread, nearest, distance, pixels), 0.0)
         square = (residual / self.scale) ** 2
         weight = 1 / np.sqrt(1 + square) / self.scale**2
         cost = 2 * (np.sqrt(1 + square) - 1).sum(axis=(1, 2))
@@ -277,9 +293,9 @@ class _Problem:
         self._add_prior(boxes, cost, gradient, information)
         step, step_slope = np.zeros_like(shifts), np.zeros((*shifts.shape, PARAMETERS))
         if self.stiffness is not None:
-            cost += self.stiffness * (shifts**2).sum(axis=(1, 2))
+            cost += (self.stiffness * shifts**2).sum(axis=(1, 2))
             weight = np.where(counts, weight, 0.0)
-            of_shift = np.einsum("bvk,bvki,bvkj->bvij", weight, normal, normal) + self.stiffness * np.eye(TURNS)
+            of_shift = np.einsum("bvk,bvki,bvkj->bvij", weight, normal, normal) + np.diag(self.stiffness)
             pull = np.einsum("bvk,bvki,bvk->bvi", weight, normal, residual) + self.stiffness * shifts
             both = np.einsum("bvkp,bvk,bvki->bvpi", slope, weight, normal)
             # The shifts are taken out of the normal equations (Schur complement).
@@ -297,7 +313,7 @@ class _Problem:
         distance, nearest = signed_distances(lines, edges, self.pixels)
         return Compared(
             distance,
-            self._slopes(spread, nearest, distance),
+            self._slopes(spread, nearest, distance, self.pixels),
             np.take_along_axis(lines[0], nearest[..., None], axis=-2),
             self.present & (self.own | (distance > 0)),
             self.prior_information(boxes),
@@ -310,11 +326,19 @@ class _Problem:
         spread = np.broadcast_to(boxes[:, None, :], (count, views, PARAMETERS))
         edges = outline_edges(spread, self.views.position)
         lines = outline_lines(project(corners(spread), self.views))
-        distance, nearest = signed_distances(lines, edges, self.pixels)
+        shifts, pixels = np.zeros((count, views, TURNS)), self.pixels
+        for _ in range(_SHIFT_ROUNDS):
+            distance, nearest = signed_distances(lines, edges, pixels)
+            normal = self._across(lines[0], nearest)
+            counts = self.present & (self.own | (distance > 0))
+            shifts[..., :2] += self._shift(distance, normal[..., :2], counts)
+            pixels = moved_by(shifts, self.pixels, self.views.focal)
+        distance, nearest = signed_distances(lines, edges, pixels)
         normal = self._across(lines[0], nearest)
-        counts, shifts = self._shifted(distance, normal[..., :2])
-        left = np.where(counts, distance + np.einsum("bvki,bvi->bvk", normal[..., :2], shifts), 0.0)
-        slope = np.where(counts[..., None], self._slopes(spread, nearest, distance), 0.0)
+        counts = self.present & (self.own | (distance > 0))
+        left = np.where(counts, distance, 0.0)
+        slope = np.where(counts[..., None], self._slopes(spread, nearest, distance, pixels), 0.0)
+        distance = left - np.where(counts, np.einsum("bvki,bvi->bvk", normal, shifts), 0.0)
         weight = np.where(counts, 1 / np.sqrt(1 + (left / self.scale) ** 2), 0.0)
         # Neighbours that err alike are worth as much as fewer points that do not (first-order autocorrelation).
         following = left * np.roll(left, -1, axis=-1)
@@ -329,7 +353,7 @@ class _Problem:
             gradient=np.einsum("bvkp,bvk,bvk->bp", slope, weight, distance),
             prior_gradient=self._prior_gradient(boxes),
             pull=np.einsum("bvk,bvki,bvk->bvi", weight, normal, distance),
-            shifts=shifts,
+            shifts=shifts[..., :2],
             noise=np.sqrt(variance * (1 + alike) / (1 - alike)),
             misfit=np.sqrt(np.maximum(common, 0.0)),
             present=self.present[..., 0] & (counts.sum(axis=-1) >= _ENOUGH_POINTS),
@@ -340,20 +364,15 @@ class _Problem:
         normal = np.take_along_axis(normals, nearest[..., None], axis=-2)
         return turned_across(normal, self.pixels, self.views.focal)
 
-    def _shifted(self, distance: Floats, normal: Floats) -> tuple[Bools, Floats]:
-        """(b, v, k) points that count, and (b, v, 2) the shift that explains a silhouette's residuals best."""
-        shifts = np.zeros((*distance.shape[:2], 2))
-        counts = self.present & (self.own | (distance > 0))
-        for _ in range(_SHIFT_ROUNDS):
-            left = distance + np.einsum("bvki,bvi->bvk", normal, shifts)
-            weight = np.where(counts, 1 / np.sqrt(1 + (left / self.scale) ** 2), 0.0)
-            # The ridge keeps a straight stretch solvable.
-            across = np.einsum("bvk,bvki,bvkj->bvij", weight, normal, normal) + 1e-3 * np.eye(2)
-            pull = np.einsum("bvk,bvki,bvk->bvi", weight, normal, distance)
-            shifts = -np.linalg.solve(across, pull[..., None])[..., 0]
-        return counts, shifts
+    def _shift(self, distance: Floats, normal: Floats, counts: Bools) -> Floats:
+        """(b, v, 2) the further shift that explains a silhouette's residuals best."""
+        weight = np.where(counts, 1 / np.sqrt(1 + (distance / self.scale) ** 2), 0.0)
+        # The ridge keeps a straight stretch solvable.
+        across = np.einsum("bvk,bvki,bvkj->bvij", weight, normal, normal) + 1e-3 * np.eye(2)
+        pull = np.einsum("bvk,bvki,bvk->bvi", weight, normal, distance)
+        return -np.linalg.solve(across, pull[..., None])[..., 0]
 
-    def _slopes(self, spread: Floats, nearest: Ints, distance: Floats) -> Floats:
+    def _slopes(self, spread: Floats, nearest: Ints, distance: Floats, pixels: Floats) -> Floats:
         """(b, v, k, 6) change of each point's distance with each parameter, its nearest edge held."""
         moved = spread[None] + np.diag(_STEP)[:, None, None, :]
         views = Views(self.views.rotation[None], self.views.position[None], self.views.focal[None])
@@ -362,7 +381,7 @@ class _Problem:
         offset = np.take_along_axis(offset, index, axis=-1)
         across = np.take_along_axis(normal[..., 0], index, axis=-1)
         down = np.take_along_axis(normal[..., 1], index, axis=-1)
-        after = across * self.pixels[None, ..., 0] + down * self.pixels[None, ..., 1] - offset
+        after = across * pixels[None, ..., 0] + down * pixels[None, ..., 1] - offset
         slope = (after - distance[None]) / _STEP[:, None, None, None]
         return np.moveaxis(slope, 0, -1)
 

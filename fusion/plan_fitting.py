@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from shapely import Polygon
 
-from fusion.fitting import TURNS, Shifts, turned_across
+from fusion.fitting import TURNS, Shifts, moved_by, turned_across
 from fusion.prism import Plan, Sides, beside
 from fusion.upright_box import Bools, Floats, Views
 
@@ -72,11 +72,11 @@ class PlanFit:
         """The footprint, metres."""
         return Polygon(self.ring)
 
-    def covariance(self, noise_px: float, shift_px: float) -> Floats:
-        """(p + 1, p + 1) of plan and height, for this noise of the points and these shifts of the silhouettes."""
+    def covariance(self, errors: Shifts) -> Floats:
+        """(p + 1, p + 1) of plan and height, for these errors of the silhouettes."""
         size = len(self.information) - self.shifts.size
-        prior = np.where(np.arange(len(self.information)) >= size, shift_px**-2, 1e-6)
-        return np.asarray(np.linalg.inv(self.information / noise_px**2 + np.diag(prior))[:size, :size])
+        prior = np.concatenate([np.full(size, 1e-6), np.tile(errors.std**-2, len(self.shifts))])
+        return np.asarray(np.linalg.inv(self.information / errors.noise_px**2 + np.diag(prior))[:size, :size])
 
 
 def fit_plan(plan: Plan, parameters: Floats, height: float, outlines: BlockOutlines, shifts: Shifts) -> PlanFit | None:
@@ -97,7 +97,8 @@ def fit_plan(plan: Plan, parameters: Floats, height: float, outlines: BlockOutli
     if state is None:
         return None
     damping = 1e-3
-    prior = np.where(np.arange(len(values)) > len(parameters), (shifts.noise_px / shifts.shift_px) ** 2, 1e-3)
+    stiffness = np.tile((shifts.noise_px / shifts.std) ** 2, len(outlines.pixels))
+    prior = np.concatenate([np.full(len(parameters) + 1, 1e-3), stiffness])
     for _ in range(_STEPS):
         damped = state.information + np.diag(damping * np.diag(state.information) + prior)
         step = -np.linalg.solve(damped, state.gradient)
@@ -122,7 +123,7 @@ def fit_plan(plan: Plan, parameters: Floats, height: float, outlines: BlockOutli
     )
 
 
-def criteria(fits: Sequence[PlanFit], shift_px: float) -> Floats:
+def criteria(fits: Sequence[PlanFit], shifts: Shifts) -> Floats:
     """(m,) Schwarz's criterion of each fit to the same silhouettes; the least is best."""
     best = min(fits, key=lambda fit: _misfit(fit, _SCALE_PX))
     noise, alike = noise_of(best)
@@ -131,7 +132,7 @@ def criteria(fits: Sequence[PlanFit], shift_px: float) -> Floats:
     return np.array(
         [
             _misfit(fit, noise) * independent
-            + float((fit.shifts**2).sum()) / shift_px**2
+            + float(((fit.shifts / shifts.std) ** 2).sum())
             + fit.parameters * np.log(points)
             for fit in fits
         ]
@@ -172,21 +173,20 @@ def _linearised(plan: Plan, values: Floats, outlines: BlockOutlines, usual: Shif
     ring, height = plan.ring(values[:size]), float(values[size])
     if not _LOWEST_M <= height <= _HIGHEST_M or not Polygon(ring).is_valid:
         return None
-    sides = beside(ring, height, outlines.pixels, outlines.views)
     shifts = values[size + 1 :].reshape(views, TURNS)
+    sides = beside(ring, height, moved_by(shifts, outlines.pixels, outlines.views.focal), outlines.views)
     across = turned_across(sides.normal, outlines.pixels, outlines.views.focal)
-    residual = sides.distance + (across * shifts[:, None]).sum(axis=-1)
-    counts = outlines.own | (residual > 0)
-    residual = np.where(counts, residual, 0.0)
+    counts = outlines.own | (sides.distance > 0)
+    residual = np.where(counts, sides.distance, 0.0)
     slopes = _slopes(sides, across, plan.slopes(values[:size]), counts)
     square = (residual / _SCALE_PX) ** 2
     weight = (1 / np.sqrt(1 + square)).reshape(views * points)
     weighted = slopes * weight[:, None]
     gradient = weighted.T @ residual.ravel()
     information = weighted.T @ slopes
-    prior = (usual.noise_px / usual.shift_px) ** 2
+    prior = np.tile((usual.noise_px / usual.std) ** 2, views)
     gradient[size + 1 :] += prior * shifts.ravel()
-    cost = float((2 * _SCALE_PX**2 * (np.sqrt(1 + square) - 1)).sum() + prior * (shifts**2).sum())
+    cost = float((2 * _SCALE_PX**2 * (np.sqrt(1 + square) - 1)).sum() + (prior * shifts.ravel() ** 2).sum())
     return _State(values, ring, cost, gradient, information, residual, counts)
 
 

@@ -4,17 +4,19 @@ Where several silhouettes contradict the fitted box, its footprint is carved
 (`fusion.visual_hull`); polygons of falling detail about what that leaves, right-angled and free ones,
 are fitted to the silhouettes (`fusion.plan_fitting`), and so is the box. Schwarz's criterion
 decides between them: a more detailed plan must pay for every further parameter, and
-the box stays unless another plan is clearly better.
+the box stays unless another plan is clearly better. Plans that the criterion leaves possible add to the
+block's doubt.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import shapely
 from shapely import Polygon
 
 from fusion.fitting import Outlines, Shifts
+from fusion.hypotheses import Hypotheses
 from fusion.occlusion import owners
 from fusion.plan_fitting import BlockOutlines, PlanFit, criteria, fit_plan, noise_of
 from fusion.prism import FreePlan, Plan, RightAngledPlan
@@ -25,7 +27,10 @@ from fusion.visibility import footprints
 from fusion.visual_hull import carved_plan
 
 _CONTRADICTED_PX = 1.2  # that neighbouring points of the outlines err alike, from which the box is doubted
-_LEAST_CAMERAS = 3  # two masks that are both cut short would carve a box
+_LEAST_CAMERAS = 2  # that may contradict a box
+_PROVING_CAMERAS = 3  # two masks that are both cut short would carve a box
+_UNLIKELY = 1e-3  # of a plan against the most likely one
+_DRAWS = 20  # of a plan, and as many opposite ones
 _CLEARLY = 10.0  # difference of the criterion that is strong evidence (Kass and Raftery, 1995)
 # Errors of masks are neither quite normal nor quite independent, so over many points the criterion alone
 # takes a trifle for proven: another plan must also leave clearly less noise than the box.
@@ -62,7 +67,7 @@ def fitted_plans(measured: Measured, scene: Scene, outlines: Outlines) -> Shapes
     found, doubts = measured.found, measured.doubts
     shapes, heights = footprints(found.boxes), found.boxes[:, HEIGHT].copy()
     doubts = Doubts(doubts.position.copy(), doubts.sides.copy(), doubts.height.copy())
-    shifts = Shifts(max(measured.shifts.shift_px, _LEAST_SHIFT_PX), measured.shifts.noise_px)
+    shifts = replace(measured.shifts, shift_px=max(measured.shifts.shift_px, _LEAST_SHIFT_PX))
     owner = owners(found, scene)
     for row in np.flatnonzero((found.sizes >= _LEAST_CAMERAS) & (measured.misfit > _CONTRADICTED_PX)):
         hull = carved_plan(found, scene, owner, int(row))
@@ -70,27 +75,41 @@ def fitted_plans(measured: Measured, scene: Scene, outlines: Outlines) -> Shapes
             continue
         members = found.members[row][found.members[row] >= 0]
         seen = BlockOutlines(outlines.pixels[members], outlines.own[members], outlines.views.take(members))
-        fit = _best_plan(found.boxes[row], hull, seen, shifts)
-        if fit is not None:
-            shapes[row], heights[row] = fit.plan, fit.height
-            doubts.position[row], doubts.sides[row], doubts.height[row] = _doubts(fit, shifts.shift_px)
-    return Shapes(shapes, heights, doubts)
+        fits = _fits(found.boxes[row], hull, seen, shifts)
+        if not fits:
+            continue
+        criterion = criteria(fits, shifts)
+        best = _proven(fits, criterion)
+        if best is not None and len(members) >= _PROVING_CAMERAS:
+            shapes[row], heights[row] = best.plan, best.height
+        std = _doubts(fits, criterion, shifts, (shapes[row], heights[row]))
+        doubts.position[row], doubts.sides[row], doubts.height[row] = std[:2], std[2:4], std[4]
+    return Shapes(shapes, heights, doubts.beside(_of_poses(found, scene)))
 
 
-def _best_plan(box: Floats, hull: Polygon, seen: BlockOutlines, shifts: Shifts) -> PlanFit | None:
-    """The plan that the silhouettes pay for; None for the box."""
+def _of_poses(found: Hypotheses, scene: Scene) -> Doubts:
+    """What the cameras' poses leave open of each block though they agree: of those that see it, in the mean."""
+    told = [frame.model.pose.doubt for frame in scene.frames]
+    table = np.array([[one.x, one.y, one.sides, one.height] if one else [0.0] * 4 for one in told]).reshape(-1, 4)
+    sees = (found.members >= 0).astype(float)
+    std = np.sqrt(sees @ table**2 / np.maximum(sees.sum(axis=1, keepdims=True), 1))
+    return Doubts(std[:, :2], std[:, [2, 2]], std[:, 3])
+
+
+def _fits(box: Floats, hull: Polygon, seen: BlockOutlines, shifts: Shifts) -> list[PlanFit]:
+    """The box, and other plans about the hull, fitted to the silhouettes; [] where these bear no box."""
     as_box = fit_plan(*_as_right_angled(box), float(box[HEIGHT]), seen, shifts)
     if as_box is None:
-        return None
-    fits = [as_box]
-    for plan, start in _candidates(box, hull):
-        fit = fit_plan(plan, start, float(box[HEIGHT]), seen, shifts)
-        if fit is not None and _is_solid(fit.plan):
-            fits.append(fit)
-    criterion = criteria(fits, shifts.shift_px)
+        return []
+    others = (fit_plan(plan, start, float(box[HEIGHT]), seen, shifts) for plan, start in _candidates(box, hull))
+    return [as_box, *(fit for fit in others if fit is not None and _is_solid(fit.plan))]
+
+
+def _proven(fits: Sequence[PlanFit], criterion: Floats) -> PlanFit | None:
+    """The plan that the silhouettes pay for; None for the box, which comes first."""
     best = fits[int(criterion.argmin())]
-    is_proven = criterion.min() < criterion[0] - _CLEARLY and noise_of(best)[0] < _LESS_NOISE * noise_of(as_box)[0]
-    return best if is_proven else None
+    less = noise_of(best)[0] < _LESS_NOISE * noise_of(fits[0])[0]
+    return best if less and criterion.min() < criterion[0] - _CLEARLY else None
 
 
 def _candidates(box: Floats, hull: Polygon) -> Iterator[tuple[Plan, Floats]]:
@@ -149,40 +168,47 @@ def _is_solid(plan: Polygon) -> bool:
     return isinstance(inner, Polygon) and not inner.is_empty
 
 
-def _doubts(fit: PlanFit, shift: float) -> tuple[Floats, Floats, float]:
-    """Standard deviations of the centre (2,), of the longer and shorter side (2,), and of the height, metres."""
+def _doubts(fits: Sequence[PlanFit], criterion: Floats, shifts: Shifts, said: tuple[Polygon, float]) -> Floats:
+    """Standard deviations of what is said of a block, its plan and height, where it is not settled which plan it has.
+
+    Each plan is as likely as its criterion says, and what it says differs from what is said by its own
+    doubt and by what sets it apart (Bayesian model averaging: Hoeting et al., 1999).
+
+    Returns:
+        (5,) of the centre along x and y, of the longer and the shorter side, and of the height, metres.
+    """
+    noise = np.array([noise_of(fit)[0] for fit in fits])
+    # What leaves hardly less noise than the box differs from it by the masks' errors alone.
+    possible = (np.arange(len(fits)) == 0) | (noise < _LESS_NOISE * noise[0])
+    worse = np.where(possible, criterion - criterion[possible].min(), np.inf)
+    likely = np.exp(-worse / 2)
+    reference, square = np.append(_described([said[0]])[0], said[1]), np.zeros(5)
+    for fit, weight in zip(fits, np.where(likely > _UNLIKELY, likely / likely.sum(), 0.0), strict=True):
+        if weight:
+            drawn, height_std = _drawn(fit, shifts)
+            off = np.column_stack([_described(drawn), np.full(len(drawn), fit.height)]) - reference
+            square += weight * ((off**2).mean(axis=0) + np.array([0, 0, 0, 0, height_std**2]))
+    return np.asarray(np.sqrt(square))
+
+
+def _drawn(fit: PlanFit, shifts: Shifts) -> tuple[np.ndarray, float]:
+    """Plans drawn from the fit's covariance, and the standard deviation of the height, metres.
+
+    Drawn and not derived: the smallest rectangle about a plan may lie one way or another.
+    """
     noise, alike = noise_of(fit)
-    covariance = fit.covariance(noise * np.sqrt((1 + alike) / (1 - alike)), shift)
+    covariance = fit.covariance(replace(shifts, noise_px=noise * np.sqrt((1 + alike) / (1 - alike))))
     size = fit.ring_slopes.shape[-1]
-    of_plan = covariance[:size, :size]
-    centre = np.tensordot(_centre_slopes(fit.ring), fit.ring_slopes, axes=((1, 2), (0, 1)))
-    sides = np.array([_extent_slopes(fit, axis) for axis in _long_and_short(fit.plan)])
-    position, extents = (np.sqrt(np.einsum("ip,pq,iq->i", s, of_plan, s)) for s in (centre, sides))
-    return position, extents, float(np.sqrt(covariance[size, size]))
+    values, axes = np.linalg.eigh(covariance[:size, :size])
+    normal = np.random.default_rng(size).standard_normal((_DRAWS, size))
+    step = (normal * np.sqrt(np.maximum(values, 0.0))) @ axes.T
+    rings = fit.ring + np.tensordot(np.concatenate([step, -step]), fit.ring_slopes, axes=(1, 2))
+    return np.asarray(shapely.polygons(rings)), float(np.sqrt(covariance[size, size]))
 
 
-def _long_and_short(plan: Polygon) -> Floats:
-    """(2, 2) unit directions of the longer and of the shorter side of the smallest enclosing rectangle."""
-    corners = shapely.get_coordinates(shapely.oriented_envelope(plan))[:3]
-    sides = np.diff(corners, axis=0)
-    sides = sides[np.argsort(-np.linalg.norm(sides, axis=1))]
-    return np.asarray(sides / np.linalg.norm(sides, axis=1, keepdims=True))
-
-
-def _extent_slopes(fit: PlanFit, axis: Floats) -> Floats:
-    """(p,) change of the plan's extent along an axis with its parameters."""
-    along = fit.ring @ axis
-    return np.asarray(axis @ (fit.ring_slopes[along.argmax()] - fit.ring_slopes[along.argmin()]))
-
-
-def _centre_slopes(ring: Floats) -> Floats:
-    """(2, n, 2) change of the centroid with every vertex."""
-    step = 1e-4
-    slopes = np.zeros((2, len(ring), 2))
-    for vertex, axis in np.ndindex(ring.shape):
-        moved = np.stack([ring, ring])
-        moved[0, vertex, axis] -= step
-        moved[1, vertex, axis] += step
-        before, after = (shapely.get_coordinates(Polygon(one).centroid)[0] for one in moved)
-        slopes[:, vertex, axis] = (after - before) / (2 * step)
-    return slopes
+def _described(plans: "Sequence[Polygon] | np.ndarray") -> Floats:
+    """(n, 4): x and y of the centre, and longer and shorter side of the smallest enclosing rectangle, metres."""
+    shapes = np.asarray(plans, dtype=object)
+    corners = shapely.get_coordinates(shapely.oriented_envelope(shapes)).reshape(-1, 5, 2)[:, :3]
+    sides = np.linalg.norm(np.diff(corners, axis=1), axis=2)
+    return np.column_stack([shapely.get_coordinates(shapely.centroid(shapes)), -np.sort(-sides, axis=1)])

@@ -12,7 +12,7 @@ cameras' surveyed positions alone.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.sparse.csgraph import connected_components
@@ -20,7 +20,7 @@ from scipy.spatial.distance import cdist
 from scipy.spatial.transform import Rotation
 
 from bay_observation.errors import CalibrationError
-from bays import BayConfig, Camera, Intrinsics, Pose
+from bays import BayConfig, Camera, FloorDoubt, Intrinsics, Pose
 from bays.camera_model import CameraModel, angles_of
 from fusion.fitting import Outlines, compared
 from fusion.occlusion import known_outlines
@@ -37,7 +37,9 @@ _TURN, _PLACE, _FOCAL, _BEND = slice(0, 3), slice(3, 6), 6, 7
 _SIZE = 8  # parameters of a camera: turn (radians), place (metres), logarithm of the focal length, k1
 _ROUNDS = 3  # of search for the blocks with the cameras as refined so far
 _STEPS = 8
-_ERR_TOGETHER = 3.0  # points of one outline err together: they are this many times less certain than they seem
+_EM_ROUNDS = 20
+_STATED_COUNTS = 6.0  # values that what is stated is worth, beside those of the cameras
+_MOST_ALIKE = 0.9  # correlation of neighbouring points' errors
 _LEAST_SCALE_PX = 1.0
 _SAME_PLACE_M = 0.5
 _LONGEST = np.array([0.02] * 3 + [0.2] * 3 + [0.02, 0.05])
@@ -47,7 +49,7 @@ _LIKELY = 3.0  # standard deviations within which a value may be the file's
 
 @dataclass(frozen=True)
 class Survey:
-    """What the file's values are worth: their standard deviations.
+    """What the file's values are worth: their standard deviations, or less where the cameras bear them out.
 
     Attributes:
         turn_deg: of each camera's direction, degrees about each axis.
@@ -65,6 +67,11 @@ class Survey:
     def std(self) -> Floats:
         """(8,) of a camera's parameters."""
         return np.array([np.radians(self.turn_deg)] * 3 + [self.place_m] * 3 + [self.focal, self.k1])
+
+    @classmethod
+    def of(cls, std: Floats) -> "Survey":
+        """From (8,) standard deviations of a camera's parameters."""
+        return cls(float(np.degrees(std[0])), float(std[3]), float(std[_FOCAL]), float(std[_BEND]))
 
 
 @dataclass(frozen=True)
@@ -138,7 +145,7 @@ def refine_poses(observations: Sequence[Observation], bay: BayConfig, survey: Su
         CalibrationError: too few places where several cameras see a block.
         FusionError: an observation does not fit the bay.
     """
-    survey = survey or Survey()
+    stated = survey = survey or Survey()
     names = tuple(sorted(camera.name for camera in bay.fusion_cameras))
     values = np.zeros((len(names), _SIZE))
     fits = []
@@ -146,7 +153,8 @@ def refine_poses(observations: Sequence[Observation], bay: BayConfig, survey: Su
         seen = [_seen(one, _changed(bay, names, values), names) for one in observations]
         fits.append(_Fit.of(seen, survey, values))
         values, last = fits[-1].improved()
-    return _report(bay, names, fits[0], last)
+        survey = _borne_out(stated, last)
+    return _report(bay, names, fits[0], replace(last, survey=survey))
 
 
 @dataclass(frozen=True)
@@ -239,10 +247,11 @@ class _Fit:
         residuals = [self._residuals(index) for index in range(len(self.seen))]
         left = np.concatenate([np.abs(one.distance[one.counts]) for one in residuals])
         scale = max(_LEAST_SCALE_PX, 1.48 * float(np.median(left)))
+        less = _less_certain(residuals)
         times = np.bincount(np.concatenate(self.place))
         through, pull = [], []
         for residual, place in zip(residuals, self.place, strict=True):
-            of_box, of_both, of_cameras, box_pull, camera_pull = residual.normal(scale, size)
+            of_box, of_both, of_cameras, box_pull, camera_pull = residual.normal(scale, less, size)
             through.append(np.asarray(np.linalg.solve(of_box, of_both), dtype=float))
             pull.append(np.asarray(np.linalg.solve(of_box, box_pull[..., None])[..., 0], dtype=float))
             share = 1 / times[place]
@@ -302,10 +311,10 @@ class _Residuals:
     prior_gradient: Floats
     metres: Floats
 
-    def normal(self, scale: float, size: int) -> tuple[Floats, Floats, Floats, Floats, Floats]:
+    def normal(self, scale: float, less: float, size: int) -> tuple[Floats, Floats, Floats, Floats, Floats]:
         """(b, 6, 6) of the boxes, (b, 6, size) of both, (b, size, size) of the cameras, and both gradients."""
         weight = np.where(self.counts, 1 / np.sqrt(1 + (self.distance / (2 * scale)) ** 2), 0.0)
-        weight = weight / (scale * _ERR_TOGETHER) ** 2
+        weight = weight / (scale * less) ** 2
         weighted = self.to_box * weight[..., None]
         of_box = np.einsum("bvkp,bvkq->bpq", weighted, self.to_box) + self.prior + 1e-6 * np.eye(PARAMETERS)
         box_pull = np.einsum("bvkp,bvk->bp", weighted, self.distance) + self.prior_gradient
@@ -345,6 +354,37 @@ class _Parts:
     through: Sequence[Floats]
     pull: Sequence[Floats]
     residuals: Sequence[_Residuals]
+
+
+def _borne_out(stated: Survey, fit: _Fit) -> Survey:
+    """The survey with deviations as all cameras together show them, where these are less than stated.
+
+    Empirical Bayes: expectation and maximisation over the normal equations (Dempster, Laird and Rubin, 1977).
+    What is stated counts as so many further values.
+    """
+    parts, now, most = fit.parts(), np.tile(fit.survey.std**-2, len(fit.values)), stated.std
+    own, pull = parts.information - np.diag(now), parts.information @ fit.values.ravel() - parts.gradient
+    std = most.copy()
+    for _ in range(_EM_ROUNDS):
+        covariance = np.linalg.inv(own + np.diag(np.tile(std**-2, len(fit.values))))
+        square = ((covariance @ pull) ** 2 + np.diag(covariance)).reshape(fit.values.shape)
+        for columns in (_TURN, _PLACE, slice(_FOCAL, _FOCAL + 1), slice(_BEND, _BEND + 1)):
+            seen = square[:, columns]
+            learnt = (_STATED_COUNTS * most[columns][0] ** 2 + seen.sum()) / (_STATED_COUNTS + seen.size)
+            std[columns] = min(np.sqrt(learnt), most[columns][0])
+    return Survey.of(std)
+
+
+def _less_certain(residuals: "Sequence[_Residuals]") -> float:
+    """By how much points of one outline are less certain than they seem, as neighbours err alike.
+
+    That of a mean over errors with this first-order autocorrelation (Bartlett, 1935).
+    """
+    left = [np.where(one.counts, one.distance, 0.0) for one in residuals]
+    square = sum(float((one**2).sum()) for one in left)
+    following = sum(float((one * np.roll(one, -1, axis=-1)).sum()) for one in left)
+    alike = float(np.clip(following / max(square, 1e-12), 0.0, _MOST_ALIKE))
+    return float(np.sqrt((1 + alike) / (1 - alike)))
 
 
 def _camera_slopes(normal: Floats, to_box: Floats, pixels: Floats, views: Views, boxes: Floats) -> Floats:
@@ -394,11 +434,11 @@ def _with(camera: Camera, values: Floats) -> Camera:
     return camera.model_copy(update={"pose": pose, "intrinsics": model.intrinsics.model_copy(update=lens)})
 
 
-def _rounded(pose: Pose, lens: Intrinsics) -> tuple[Pose, Intrinsics]:
+def _rounded(pose: Pose, lens: Intrinsics, doubt: FloorDoubt | None) -> tuple[Pose, Intrinsics]:
     """As a bay's file holds them, rounded far below what can be known."""
     k1, *rest = lens.distortion
     return (
-        Pose(**{name: round(value, 4) for name, value in pose.model_dump().items()}),
+        Pose(**{name: round(value, 4) for name, value in pose.model_dump(exclude_none=True).items()}, doubt=doubt),
         lens.model_copy(update={"focal_px": round(lens.focal_px, 2), "distortion": (round(k1, 6), *rest)}),
     )
 
@@ -407,7 +447,7 @@ def _report(bay: BayConfig, names: Sequence[str], before: _Fit, after: _Fit) -> 
     parts, old = after.parts(), before.parts().residuals
     covariance: Floats = np.asarray(np.linalg.inv(parts.information), dtype=float)
     refined = _changed(bay, names, after.values)
-    cameras = []
+    cameras, doubts = [], _floor_doubts(after, parts, covariance)
     for row, name in enumerate(names):
         own = covariance[row * _SIZE : (row + 1) * _SIZE, row * _SIZE : (row + 1) * _SIZE]
         places = {int(p) for one, place in zip(after.seen, after.place, strict=True) for p in place[_sees(one, row)]}
@@ -417,7 +457,7 @@ def _report(bay: BayConfig, names: Sequence[str], before: _Fit, after: _Fit) -> 
         cameras.append(
             RefinedCamera(
                 name,
-                *_rounded(model.pose, model.intrinsics),
+                *_rounded(model.pose, model.intrinsics, doubts[row]),
                 turn_deg=float(np.degrees(np.linalg.norm(turn))),
                 turn_std_deg=float(np.degrees(_worst(own[:2, :2]))),
                 moved_m=float(np.linalg.norm(moved)),
@@ -434,6 +474,25 @@ def _report(bay: BayConfig, names: Sequence[str], before: _Fit, after: _Fit) -> 
     along[0, :, 3] = along[1, :, 4] = 1 / len(names)
     whole = along.reshape(2, -1)
     return Refinement(tuple(cameras), len(after.seen), after.places, _worst(whole @ covariance @ whole.T))
+
+
+def _floor_doubts(fit: _Fit, parts: _Parts, covariance: Floats) -> list[FloorDoubt | None]:
+    """For each camera what the others' and its own errors leave open of the blocks that it sees; None without any.
+
+    The cameras' covariance is carried through every block's fit. Cameras that are off together move and
+    stretch the floor plan without contradiction, so that no batch shows it.
+    """
+    variances = []
+    for through in parts.through:
+        square = np.einsum("bpi,ij,bpj->bp", through, covariance, through)
+        sides = square[:, [WIDTH, DEPTH]].mean(axis=1)
+        variances.append(np.column_stack([square[:, X], square[:, Y], sides, square[:, HEIGHT]]))
+    doubts: list[FloorDoubt | None] = []
+    for camera in range(len(fit.values)):
+        mine = np.concatenate([one[_sees(seen, camera)] for seen, one in zip(fit.seen, variances, strict=True)])
+        x, y, sides, height = (round(float(std), 4) for std in np.sqrt(mine.mean(axis=0))) if len(mine) else [0.0] * 4
+        doubts.append(FloorDoubt(x=x, y=y, sides=sides, height=height) if len(mine) else None)
+    return doubts
 
 
 def _worst(covariance: Floats) -> float:

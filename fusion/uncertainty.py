@@ -2,13 +2,13 @@
 
 Silhouettes err in two ways: every point of an outline by itself (noise), and a whole
 silhouette together (a pose that is off, a mask that leans to one side). Noise is what shifts leave
-unexplained. The usual size of a shift is the one under which the shifts that are
-seen are most likely, once what blocks can take up by their own place and size is left out (restricted
-maximum likelihood: Patterson and Thompson, 1971). Both are then carried through every block's fit,
+unexplained. The usual size of a shift, and how much of it is a turn in the image, are those under which the
+shifts that are seen are most likely, once what blocks can take up by their own place and size is left out
+(restricted maximum likelihood: Patterson and Thompson, 1971). Both are then carried through every block's fit,
 so that a block that few cameras see well, or that is cut along one axis, comes with more.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -20,8 +20,9 @@ from fusion.upright_box import DEPTH, HEIGHT, PARAMETERS, WIDTH, Bools, Floats, 
 
 _SHIFTS_PX = np.geomspace(0.05, 80.0, 75)
 _USUAL_SHIFT_PX, _USUAL_WITHIN = 1.5, 1.5  # before any is seen: mean and standard deviation of the logarithm
+_ROLLS = (1.0, 0.3, 0.1)  # of a shift, where nothing turned the camera about its view much less than across it
 _USUAL_NOISE_PX = 2.0  # where no block shows it
-_MOST_UNLIKELY = 9.0  # squared deviations: a wrong member's shift says nothing of the others
+_FREEDOM = 8.0  # of the t distribution of a block's shifts: one with a wrong member says little of the others
 _LEAST_INFORMATION = 1e-3
 _ROUNDS = 2
 _LEAST_STD_M = 0.003
@@ -67,6 +68,14 @@ class Doubts:
         """These rows."""
         return Doubts(self.position[rows], self.sides[rows], self.height[rows])
 
+    def beside(self, others: "Doubts") -> "Doubts":
+        """With further, independent doubts."""
+        return Doubts(
+            np.hypot(self.position, others.position),
+            np.hypot(self.sides, others.sides),
+            np.hypot(self.height, others.height),
+        )
+
     @property
     def typical(self) -> Floats:
         """(h,) root of the mean variance of the centre along x and y."""
@@ -97,11 +106,32 @@ def _errors(parts: Sensitivity) -> Shifts:
     """The shift and the noise of this batch's silhouettes that are most likely."""
     noises = parts.noise[parts.present]
     noise = float(np.median(noises)) if len(noises) else _USUAL_NOISE_PX
-    information, square = _shift_evidence(parts, _noise(parts, noise))
-    variance = information + _SHIFTS_PX[:, None] ** 2 * information**2
-    likely = -(np.log(variance) + np.minimum(square / variance, _MOST_UNLIKELY)).sum(axis=1)
-    likely -= (np.log(_SHIFTS_PX / _USUAL_SHIFT_PX) / _USUAL_WITHIN) ** 2
-    return Shifts(float(_SHIFTS_PX[likely.argmax()]), noise)
+    own = _noise(parts, noise)
+    likely = np.stack([_likelihood(_rolled(parts, roll), own) for roll in _ROLLS])
+    roll, shift = np.unravel_index(likely.argmax(), likely.shape)
+    return Shifts(float(_SHIFTS_PX[shift]), noise, _ROLLS[roll])
+
+
+def _rolled(parts: Sensitivity, roll: float) -> Sensitivity:
+    """With turns in the image in units of this share of a shift: then all three parameters are equally large."""
+    unit = np.array([1.0, 1.0, roll])
+    return replace(
+        parts,
+        to_shift=parts.to_shift * unit,
+        of_shift=parts.of_shift * unit * unit[:, None],
+        pull=parts.pull * unit,
+    )
+
+
+def _likelihood(parts: Sensitivity, noise: Floats) -> Floats:
+    """(75,) twice the logarithm for each size of a shift, but for a constant."""
+    information, square = _shift_evidence(parts, noise)
+    says = information > _LEAST_INFORMATION
+    larger = 1 + _SHIFTS_PX[:, None, None] ** 2 * information
+    unlikely = np.where(says, square / np.maximum(information, _LEAST_INFORMATION) / larger, 0.0).sum(axis=2)
+    tails = (_FREEDOM + says.sum(axis=1)) * np.log1p(unlikely / _FREEDOM)
+    likely = -(np.where(says, np.log(larger), 0.0).sum(axis=2) + tails).sum(axis=1)
+    return np.asarray(likely - (np.log(_SHIFTS_PX / _USUAL_SHIFT_PX) / _USUAL_WITHIN) ** 2)
 
 
 def _noise(parts: Sensitivity, usual: float) -> Floats:
@@ -115,7 +145,7 @@ def _shift_evidence(parts: Sensitivity, noise: Floats) -> tuple[Floats, Floats]:
     """What silhouettes say of their shifts that no box can take up, along independent directions.
 
     Returns:
-        (k,) information, per square pixel, and (k,) square of the gradient.
+        (b, 3 v) information, per square pixel, and (b, 3 v) square of the gradient.
     """
     blocks, views = parts.present.shape
     unit = noise[:, None, None] ** 2
@@ -131,14 +161,13 @@ def _shift_evidence(parts: Sensitivity, noise: Floats) -> tuple[Floats, Floats]:
     pull = parts.pull.reshape(blocks, -1) / unit[..., 0] - (np.swapaxes(both, 1, 2) @ through[..., -1:])[..., 0]
     information, axes = np.linalg.eigh(left)
     along = np.einsum("bij,bi->bj", axes, pull)
-    says = information > _LEAST_INFORMATION
-    return information[says], along[says] ** 2
+    return np.maximum(information, 0.0), along**2
 
 
 def _covariances(parts: Sensitivity, shifts: Shifts) -> Floats:
     """(b, 6, 6) of the boxes, shifts of the silhouettes allowed for."""
     unit = _noise(parts, shifts.noise_px)[:, None, None] ** 2
-    of_shift = parts.of_shift / unit[:, None] + np.eye(TURNS) / shifts.shift_px**2
+    of_shift = parts.of_shift / unit[:, None] + np.diag(shifts.std**-2)
     both = parts.to_shift / unit[:, None]
     taken = np.einsum("bvpi,bviq->bpq", both, np.linalg.solve(of_shift, np.swapaxes(both, -1, -2)))
     information = parts.information / unit + parts.prior - taken

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
 from tracking.forms import KEPT, Forms, Stack, X, Y, known_forms, stack_of
-from tracking.model import Model
+from tracking.looks import Looks, LookStack, looks_of
+from tracking.model import LIKELIEST_LOOK, Model
 from tracking.types import Track, TrackStatus
 
 Floats = NDArray[np.float64]
@@ -40,7 +41,7 @@ def doubted(seen: Sequence[Track], absent: Sequence[Track], hours: float, model:
     worst: dict[int, tuple[float, int]] = {}
     # What a tentative track is, is open anyway.
     least = np.array([_LIKELY if track.status is TrackStatus.TENTATIVE else _POSSIBLE for track in seen])
-    gone, stack = known_forms(absent), stack_of(seen)
+    gone, stack = (known_forms(absent), looks_of(absent)), (stack_of(seen), LookStack(seen))
     for count in range(1, KEPT):
         odds = _odds(stack, gone, hours, count, model)
         for index in np.flatnonzero(odds > least):
@@ -50,38 +51,48 @@ def doubted(seen: Sequence[Track], absent: Sequence[Track], hours: float, model:
     return {index: count for index, (_, count) in worst.items()}
 
 
-def _odds(stack: Stack, gone: Forms, hours: float, count: int, model: Model) -> Floats:
+def _odds(stack: tuple[Stack, LookStack], gone: tuple[Forms, Looks], hours: float, count: int, model: Model) -> Floats:
     """(seen,) log odds that so many of a track's latest sightings are not its own; -inf where they are too few."""
-    before, latest = stack.known(without=count), stack.latest(count)
+    before, latest = stack[0].known(without=count), stack[0].latest(count)
     result = np.full(len(before), -np.inf)
     fit = np.flatnonzero((before.count > 0) & (latest.count > 0))
     if not len(fit):
         return result
     before, latest = before.take(fit), latest.take(fit)
     time = np.array([hours])
+    looked, looks_now = stack[1].known(without=count).take(fit), stack[1].latest(count).take(fit)
     own_shape = model.paired_shape(before, latest, moved=False) + model.alike_off(before, latest)
-    stays = float(model.stands(time)[0]) + model.place(before, latest) + own_shape
+    own_look = model.by_colour(looked, looks_now, hours)
+    stays = float(model.stands(time)[0]) + model.place(before, latest) + own_shape + own_look
     leaves, moves, arrives = (float(of(time)[0]) for of in (model.leaves, model.moves, model.comes))
     # Nothing else can be likelier than this. Most blocks stand, and are not looked into any further.
     comes_near = max(moves, leaves + arrives) + model.set_down(np.zeros(1))
-    most = comes_near + np.maximum(model.likeliest_shape(latest), 0.0) - stays
+    most = (
+        comes_near
+        + np.maximum(model.likeliest_shape(latest), 0.0)
+        + np.where(own_look != 0, LIKELIEST_LOOK, 0.0)
+        - stays
+    )
     rows = np.flatnonzero(np.maximum(most, model.bad_view(latest.count) - own_shape) > _POSSIBLE)
     if not len(rows):
         return result
     everyone, fit, before, latest = before, fit[rows], before.take(rows), latest.take(rows)
     stays, own_shape = stays[rows], own_shape[rows]
+    looked, looks_now = looked.take(rows), looks_now.take(rows)
     replaced = leaves - stays
     nearby = model.set_down(np.hypot(*(latest.values[:, [X, Y]] - before.values[:, [X, Y]]).T))
     # Another block has come here: an unknown one, one that is missing, or one that this one has changed places with.
-    unknown = arrives + model.unknown_shape(latest, everyone)
-    shape = model.shape(before, latest, moved=True)
+    unknown = model.unknown_shape(latest, everyone)
+    unknown = arrives + np.diag(model.replacing_shape(before, latest, unknown, time, len(everyone)))
+    shape = model.shape(before, latest, moved=True) + model.by_colour(looked, looks_now)
     # (row, column): the block of the row is at the place of the column. On the diagonal it was lifted itself, and
     # set down beside its place, or turned.
     comes = np.where(shape > _ONLY_LIKELY, moves + shape + nearby[None, :], -np.inf)
     alone = np.maximum(replaced + nearby + unknown, np.diag(comes) - stays)
     alone = np.maximum(alone, model.bad_view(latest.count) - own_shape)
-    if len(gone):
-        alone = np.maximum(alone, replaced + nearby + moves + model.shape(gone, latest, moved=True).max(axis=0))
+    if len(gone[1]):
+        missing = model.shape(gone[0], latest, moved=True) + model.by_colour(gone[1], looks_now)
+        alone = np.maximum(alone, replaced + nearby + moves + missing.max(axis=0))
     gain = comes - (stays + np.maximum(alone, 0.0))[None, :]
     exchange = gain + gain.T
     np.fill_diagonal(exchange, -np.inf)

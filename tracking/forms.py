@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from shapely import Polygon
 
 from fusion.types import FusedBlock
+from tracking.looks import Colours, LookStack, colours_of, merged, with_colours
 from tracking.parameters import TrackerParameters
 from tracking.types import Form, Sighting, Track, changed
 
@@ -74,6 +75,7 @@ def sightings_of(blocks: Sequence[FusedBlock], slot: datetime, parameters: Track
             float(block.stage_confidence),
             block.working,
             _shape_weight(block),
+            colours_of(block),
         )
         for (x, y, long, short, yaw), block in zip(values, blocks, strict=True)
     ]
@@ -142,31 +144,35 @@ class Stack:
 def with_sighting(track: Track, sighting: Sighting, parameters: TrackerParameters) -> Track:
     """The track with one sighting more, the oldest of the latest ones settled."""
     recent = (*track.recent, sighting)
-    settled = track.form
+    settled, paint = track.form, track.paint
     if len(recent) > KEPT:
-        settled, recent = _settled(settled, recent[0], parameters.memory_slots), recent[1:]
-    return changed(track, form=settled, recent=recent)
+        settled = _settled(settled, recent[0], parameters.memory_slots)
+        paint, recent = with_colours(paint, recent[0], stage=track.stage), recent[1:]
+    return changed(track, form=settled, recent=recent, paint=paint)
 
 
 def joined_form(
     before: Track, after: Track, parameters: TrackerParameters, *, moved: bool
-) -> tuple[Form | None, tuple[Sighting, ...]]:
-    """What is settled of a block that both tracks turn out to be, and its latest sightings.
+) -> tuple[Form | None, tuple[Sighting, ...], Colours]:
+    """What is settled of a block that both tracks turn out to be, its latest sightings, and its settled paint.
 
     Its shape is that of both; where it moved, its place is that of `after`.
     """
+    paint = merged(LookStack([before]).known().colours(0), after.paint if after.stage == before.stage else {})
     if moved:
         old = _mean(before.form, before.recent)
         # Of one stay, more than a few sightings say little more about the shape: its bias stays.
         known = old and replace(old, count=0.0, shape_count=min(old.shape_count, _STAY_COUNT))
-        return (_merged(known, after.form) if known and after.form else known or after.form), after.recent
+        form = _merged(known, after.form) if known and after.form else known or after.form
+        return form, after.recent, paint
     track = before
     if after.form is not None:
         settled = _mean(before.form, before.recent)
-        track = replace(before, form=after.form if settled is None else _merged(settled, after.form), recent=())
+        form = after.form if settled is None else _merged(settled, after.form)
+        track = replace(before, form=form, recent=(), paint=paint)
     for sighting in after.recent:
         track = with_sighting(track, sighting, parameters)
-    return track.form, track.recent
+    return track.form, track.recent, track.paint
 
 
 def _merged(old: Form, new: Form) -> Form:

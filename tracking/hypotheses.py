@@ -151,13 +151,17 @@ def weigh(tracks: Sequence[Track], slot: datetime, began: datetime | None, model
     landing = _landing(known, seen, same_place, model)
     hours = np.array([model.hours(begin.not_before, begin.standing_since) for begin in begins])
     unknown = model.unknown_shape(seen, everyone)
-    new = model.comes(hours) + landing + unknown
+    one_shape = model.unlike_each_other(seen)
+    new = (
+        model.comes(hours) + _arrival((known, seen), same_place, unknown, hours, len(everyone), model=model) + one_shape
+    )
     before = _before_the_beginning(begins, began, len(tracks), unknown, model)
     false = model.false(seen_slots(begins)) + model.anywhere + model.any_shape(seen, everyone)
-    false = false + model.false_confidence(begins)
+    false = false + model.false_confidence(begins) + one_shape
     alone_begins = np.column_stack([np.logaddexp(new, before), false]).reshape(-1, 2)
 
     ways, away = _pairs(ends, begins, (known, seen), landing, slot=slot, model=model, same_place=same_place)
+    ways[2] += one_shape
     for row, column in _passing_views(ends, begins):
         alone_begins[column, 1] = np.logaddexp(alone_begins[column, 1], ways[1, row, column])
         ways[1, row, column] = -np.inf
@@ -223,6 +227,25 @@ def _landing(known: Forms, seen: Forms, same_place: NDArray[np.bool_], model: Mo
         return np.full(len(seen), model.anywhere)
     apart = np.linalg.norm(known.values[:, None, [X, Y]] - seen.values[None, :, [X, Y]], axis=-1)
     return np.asarray(np.where(same_place, model.set_down(apart), model.anywhere).max(axis=0))
+
+
+def _arrival(
+    forms: tuple[Forms, Forms],
+    same_place: NDArray[np.bool_],
+    unknown: Floats,
+    hours: Floats,
+    blocks: int,
+    *,
+    model: Model,
+) -> Floats:
+    """(begins,) log density of centre and shape of a block that comes: where one has left, or anywhere."""
+    known, seen = forms
+    anywhere = model.anywhere + unknown
+    if not len(known):
+        return anywhere
+    apart = np.linalg.norm(known.values[:, None, [X, Y]] - seen.values[None, :, [X, Y]], axis=-1)
+    there = model.set_down(apart) + model.replacing_shape(known, seen, unknown, hours, blocks)
+    return np.asarray(np.where(same_place, there, anywhere).max(axis=0))
 
 
 def _before_the_beginning(

@@ -40,8 +40,10 @@ def joined(
     if after.hits > len(after.recent) and after.working is not None and after.working != working:
         value = reading(after.working) or ""
         work = (Streak(value, after.hits, float(after.hits), after.standing_since, before.last_seen),)
-    form, recent = (
-        (after.form, after.recent) if reshaped else joined_form(before, after, parameters, moved=not same_place)
+    form, recent, paint = (
+        (after.form, after.recent, after.paint if after.stage == stage else {})
+        if reshaped
+        else joined_form(before, after, parameters, moved=not same_place)
     )
     track = replace(
         after,
@@ -62,6 +64,7 @@ def joined(
         former=Shape(Outline(before.footprint, before.height_m, before.position_std_m), after.standing_since),
         form=form,
         recent=recent,
+        paint=paint,
     )
     if bad_view:
         return replace(
@@ -71,6 +74,7 @@ def joined(
             position_std_m=before.position_std_m,
             form=before.form,
             recent=before.recent,
+            paint=before.paint,
         )
     return track
 

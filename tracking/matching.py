@@ -13,8 +13,9 @@ from scipy.optimize import linear_sum_assignment
 from shapely import Polygon
 
 from tracking.forms import Forms
+from tracking.looks import looks_at, looks_of
 from tracking.model import Model
-from tracking.types import Track
+from tracking.types import Sighting, Track
 
 Floats = NDArray[np.float64]
 
@@ -22,16 +23,26 @@ _WORST = -60.0  # log likelihood below which one misfit is as good as another
 
 
 def match_places(
-    tracks: Sequence[Track], known: Forms, footprints: Sequence[Polygon], seen: Forms, *, least: Floats, model: Model
+    tracks: Sequence[Track],
+    known: Forms,
+    footprints: Sequence[Polygon],
+    seen: Forms,
+    *,
+    sightings: Sequence[Sighting],
+    least: Floats,
+    hours: float,
+    model: Model,
 ) -> dict[int, int]:
-    """Pair tracks with sightings that overlap them, by how well place and shape fit.
+    """Pair tracks with sightings that overlap them, by how well place, shape and colour fit.
 
     Args:
         tracks: those that have not exited.
         known: their forms.
         footprints: of the sightings.
         seen: their forms.
+        sightings: all that was measured.
         least: for each sighting, the overlap from which it lies at a track's place.
+        hours: since the slot before.
         model: of the bay.
 
     Returns:
@@ -46,6 +57,8 @@ def match_places(
     fit = np.zeros(overlap.shape)
     pairs = known.take(rows), seen.take(columns)
     worth = model.place(*pairs) + model.paired_shape(*pairs, moved=False)
+    if any(sighting.paint for sighting in sightings):
+        worth += model.by_colour(looks_of(tracks).take(rows), looks_at(sightings).take(columns), hours)
     # A little for overlap, where two fit equally badly.
     fit[rows, columns] = np.maximum(worth, _WORST) - _WORST + 1 + overlap[rows, columns]
     chosen = linear_sum_assignment(fit, maximize=True)

@@ -23,6 +23,7 @@ from scipy.special import gammaln
 
 from tracking.captures import Captures
 from tracking.forms import HEIGHT, LONG, SHAPE, SHORT, TENTHS, YAW, Forms, X, Y, tenth_of
+from tracking.looks import Looks, looks_of, steps, unlikeness
 from tracking.parameters import TrackerParameters
 from tracking.types import Rates, Track
 
@@ -31,6 +32,7 @@ Floats = NDArray[np.float64]
 _TAIL = 6.0  # degrees of freedom of Student's t
 _NORM = math.lgamma((_TAIL + 1) / 2) - math.lgamma(_TAIL / 2) - 0.5 * math.log(_TAIL * math.pi)
 _ALIKE_M = 0.03  # standard deviation by which all sightings of a side or a height are wrong alike
+_RANGE = 4.0  # standard deviations over which the sightings of one block may spread
 _MOST_ALIKE = 4.0  # sightings that count, of those that are off alike: one cause may last
 _SIZES_M3 = 560.0  # range of long side x short side x height over which unknown blocks are spread
 _JIG_STD_M, _SPOT_STD_M = 0.25, 1.5  # how exactly a block is set down where another has left
@@ -41,6 +43,15 @@ _LEAST_STAND = 0.05  # a block may stand through any closure
 _ADVANCES = 0.2  # of the blocks that are lifted, those that are seen at a later stage afterwards
 CHANGES_PER_HOUR = 0.04  # share of the blocks that stand which reach their next stage within an hour
 _OTHER_STAGES = 3  # over which misreadings spread
+# By how much the colours of one block that stands are off, of one that was lifted, and of two of one stage, in CIELAB
+# units: measured on rendered frames through the shipped models (`inference/weights/README.md`).
+_STOOD_PAINT, _MOVED_PAINT, _OTHER_PAINT = 1.0, 1.25, 3.3
+_OTHER_TAIL = 2.0  # degrees of freedom: colours of blocks are of a few kinds
+_ALIKE_PAINT = 2.5  # by which all views of one block may be off alike: light, what stands on it or before it
+_REPAINTED = 1e-5  # chance that a block looks like another one though its stage is the same
+_MISREAD_PAINT = 0.1  # of the misreadings of a stage, those of which the colour is another one too
+_JIG_TWINS = 0.2  # of the blocks that come to where another has left, those of its size: jigs are set for a shape
+LIKELIEST_LOOK = math.log(4 * (_OTHER_PAINT / _STOOD_PAINT) ** 2)  # no look can be likelier, against any
 SHIFT_HOURS = 2.0  # for which a bay stays as busy as it is
 _SHIFT_LIFTS = 2.0  # that the mean of day and night stands for; blocks are lifted in shifts, hardly at night
 RUN_PRIOR = 6.0  # slots that what is known of runs at the very beginning stands for
@@ -174,6 +185,16 @@ class Model:
         again = np.clip(np.minimum(known.shape_count, seen.shape_count), 1.0, _MOST_ALIKE) - 1
         return np.asarray(-again * (_TAIL + 1) / 2 * np.log1p(least**2 / (_TAIL * spread)).sum(axis=-1))
 
+    def unlike_each_other(self, seen: Forms) -> Floats:
+        """(n,) log of how much less likely sightings of one block differ as these do, than as the scatter has it.
+
+        Of two bad views of a standing block that may be so; what came, or was lifted there, has one shape.
+        """
+        scatter = self._scatter()
+        spread = np.where(seen.shape_count[:, None] > 0, seen.high - seen.low, 0.0)
+        beyond = np.maximum(spread - _RANGE * scatter, 0.0)
+        return np.asarray(-(_TAIL + 1) / 2 * np.log1p(beyond**2 / (2 * _TAIL * scatter**2)).sum(axis=-1))
+
     def likeliest_shape(self, seen: Forms) -> Floats:
         """(n,) the log density of the same that no known block, moved or not, can exceed."""
         return self._shape(np.zeros((len(seen), 3)), 1 / seen.shape_count, False)
@@ -234,6 +255,22 @@ class Model:
         alike = _log_sum(self.shape(others, seen, moved=True), axis=0) - math.log(len(others))
         return np.asarray(np.logaddexp(anything, math.log(self.parameters.twin_share) + alike))
 
+    def replacing_shape(self, left: Forms, seen: Forms, unknown: Floats, hours: Floats, blocks: int) -> Floats:
+        """(left, seen) log density of sides and height of a block that comes to where another has left.
+
+        A twin comes to one of all the places that are left: after a night these are many.
+
+        Args:
+            left: blocks that left.
+            seen: blocks that came.
+            unknown: `unknown_shape` of these.
+            hours: (seen,) or () within which they came.
+            blocks: that stood before.
+        """
+        twins = _JIG_TWINS / np.maximum(blocks * np.exp(self.leaves(hours)), 1.0)
+        alike = np.log(twins) + self.shape(left, seen, moved=True)
+        return np.asarray(np.logaddexp(np.log1p(-twins) + unknown, alike))
+
     def bad_view(self, sightings: Floats) -> Floats:
         """Log density of a shape that is not the block's, seen so many times: a part of it, or two in one.
 
@@ -253,24 +290,79 @@ class Model:
         return np.asarray(np.logaddexp(alike, math.log(1 - _AS_HIGH)))
 
     def reads(self, known: Sequence[Track], seen: Sequence[Track], stood_hours: Floats | None = None) -> Floats:
-        """(known, seen) log likelihood ratio of class and stage as read of the one, for a block known as the other.
+        """(known, seen) log likelihood ratio of class and looks as read of the one, for a block known as the other.
 
-        Against a block of any class and stage. Readings of one block err alike: two of a stage
-        count at most. A block that is lifted is often at its next stage; while it stands, for
-        `stood_hours` (known, seen), it reaches that but once in a day.
+        Against a block of any class and looks. `stood_hours`: see `looks`.
         """
-        wrong, misread = self.parameters.class_misread, self.rates.misread
+        wrong = self.parameters.class_misread
         same_class = _equal([t.class_name for t in known], [t.class_name for t in seen])
         of_class = np.where(same_class, math.log(3 * (1 - wrong)), math.log(1.5 * wrong))
-        step = _steps([_most_read(t) for t in known], [_most_read(t) for t in seen], self.parameters.stages)
-        readings = np.array([[min(2.0, max(1.0, float(t.stage_readings))) for t in seen]])
+        return np.asarray(of_class + self.looks(looks_of(known), looks_of(seen), stood_hours))
+
+    def looks(
+        self,
+        known: Looks,
+        seen: Looks,
+        stood_hours: Floats | float | None = None,
+        *,
+        paired: bool = False,
+    ) -> Floats:
+        """(known, seen), or (n,) of pairs in order: log likelihood ratio of stage and paint for a block of that look.
+
+        Readings of one block err alike: two of a stage count at most. A block that is lifted is often at its next
+        stage; while it stands, for `stood_hours` (known, seen), it reaches that but once in a day. At another stage it
+        is painted otherwise, like any block; what makes a stage misread may change the colour as well.
+        """
+        apart, views = unlikeness(known, seen, paired=paired)
+        return self._looks(known, seen, stood_hours, apart, views, paired=paired)
+
+    def by_colour(self, known: Looks, seen: Looks, stood_hours: float | None = None) -> Floats:
+        """The same where a camera saw the colours of both, else 0; of pairs in order where the block stood.
+
+        A stage alone is no reason to doubt a block: its readings are counted first (`tracking.evidence`).
+        """
+        paired = stood_hours is not None
+        if not (known.cameras and seen.cameras):
+            return np.zeros(len(known) if paired else (len(known), len(seen)))
+        apart, views = unlikeness(known, seen, paired=paired)
+        return np.where(views > 0, self._looks(known, seen, stood_hours, apart, views, paired=paired), 0.0)
+
+    def _looks(
+        self,
+        known: Looks,
+        seen: Looks,
+        stood_hours: Floats | float | None,
+        apart: Floats,
+        views: Floats,
+        *,
+        paired: bool,
+    ) -> Floats:
+        misread = self.rates.misread
+        step = steps(known, seen, self.parameters.stages, paired=paired)
+        readings = np.clip(seen.readings, 1.0, 2.0)
         on: Floats | float = _ADVANCES
         if stood_hours is not None:
             on = np.minimum(_ADVANCES, CHANGES_PER_HOUR * stood_hours)
-        erred = (misread / _OTHER_STAGES) ** readings
-        ahead, back, same = np.log(4 * (on / 2 + erred)), np.log(4 * erred), np.log(4 * (1 - on - misread))
-        of_stage = np.select([np.isnan(step), step == 0, step > 0], [np.zeros_like(step), same + 0 * step, ahead], back)
-        return np.asarray(of_class + of_stage)
+        paint = _paint(apart, views, moved=stood_hours is None)
+        erred = (misread / _OTHER_STAGES) ** readings * (_MISREAD_PAINT + (1 - _MISREAD_PAINT) * paint)
+        ahead = np.log(4 * (on ** np.maximum(np.nan_to_num(step), 1.0) / 2 + erred))
+        back, same = np.log(4 * erred), np.log(4 * (1 - on - misread) * paint)
+        unknown = np.log((1 - on) * paint + on)
+        return np.asarray(np.select([np.isnan(step), step == 0, step > 0], [unknown, same, ahead], back))
+
+
+def _paint(apart: Floats, views: Floats, *, moved: bool) -> Floats:
+    """Likelihood ratio of so unlike colours in so many views, for one block against any two of one stage.
+
+    1 where they are not known. Two-dimensional Student's t; what recurs in more than one view counts again, as in
+    `Model.alike_off`.
+    """
+    same = _MOVED_PAINT if moved else _STOOD_PAINT
+    squares = np.nan_to_num(apart) ** 2
+    alike = (1 + squares / (_TAIL * same**2)) ** (-(_TAIL + 2) / 2) / same**2
+    again = (1 + squares / (_TAIL * _ALIKE_PAINT**2)) ** (-(np.clip(views, 1.0, _MOST_ALIKE) - 1) * (_TAIL + 2) / 2)
+    other = (1 + squares / (_OTHER_TAIL * _OTHER_PAINT**2)) ** (-(_OTHER_TAIL + 2) / 2) / _OTHER_PAINT**2
+    return np.asarray(np.where(np.isnan(apart), 1.0, np.maximum(alike * again / other, _REPAINTED)))
 
 
 def _still_away(hours: Floats) -> Floats:
@@ -289,26 +381,8 @@ def _goes_on(share: float, known: float, slots: Floats) -> Floats:
     return np.asarray(gammaln(on + more) - gammaln(on) - gammaln(known + more) + gammaln(known))
 
 
-def _most_read(track: Track) -> str | None:
-    """The stage that a block was read at most often of late, which is not believed yet where the first was misread."""
-    other = max(track.stage_streaks, key=lambda streak: streak.count, default=None)
-    return other.value if other is not None and other.count > track.stage_readings else track.stage
-
-
 def _equal(first: Sequence[str], second: Sequence[str]) -> NDArray[np.bool_]:
     return np.asarray(np.asarray(first, dtype=object)[:, None] == np.asarray(second, dtype=object)[None, :], dtype=bool)
-
-
-def _steps(first: Sequence[str | None], second: Sequence[str | None], order: Sequence[str]) -> Floats:
-    """Steps from one stage to another: NaN where one is not known, 1 where they differ and the order is not known."""
-    place = {stage: float(number) for number, stage in enumerate(order)}
-    result = np.full((len(first), len(second)), np.nan)
-    for row, old in enumerate(first):
-        for column, new in enumerate(second):
-            if old is not None and new is not None:
-                ordered = old in place and new in place
-                result[row, column] = place[new] - place[old] if ordered else float(old != new)
-    return result
 
 
 def _log_t(deviation: Floats, variance: Floats) -> Floats:

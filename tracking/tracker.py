@@ -62,7 +62,7 @@ from tracking.types import (
 )
 
 _RATHER = 0.8  # probability of an identity below which it is not taken, though it is the likeliest
-_DISPLACED = 4  # misses that another sighting on the floor of a tentative track counts for
+_DISPLACED = 1  # misses that another sighting on the floor of a tentative track counts for
 
 
 @dataclass
@@ -136,7 +136,9 @@ class Tracker:
 
         least = np.where(ignored, self.parameters.ignored_overlap, self.parameters.min_overlap)
         outlines = [block.footprint for block in blocks]
-        pairs = match_places(known, forms, outlines, seen, least=least, model=slot.model)
+        pairs = match_places(
+            known, forms, outlines, seen, sightings=sightings, least=least, hours=slot.hours, model=slot.model
+        )
         unseen = self._unseen(known, pairs, fusion_result)
         doubt = implausible(known, pairs, unseen, forms=(forms, seen), hours=slot.hours, model=slot.model)
         if doubt and not self._is_doubted_too_long(slot.time):
@@ -418,9 +420,14 @@ class Tracker:
         return set_apart(begin, gone, present, slot.model, lifted=hypotheses.lifted())
 
     def _was_lifted_on(self, begin: Track, claim: Claim) -> bool:
-        """Whether a track was most certainly there for a single sighting, and is there no longer."""
-        lifted = claim.what == "moves" and claim.track is not None and claim.track.status is not TrackStatus.EXITED
-        return lifted and begin.misses > 0 and claim.probability >= self.parameters.certain_new
+        """Whether a track was most certainly there for a single sighting, and is there no longer.
+
+        On its own former floor it may have been measured badly instead.
+        """
+        if claim.what != "moves" or claim.track is None or claim.track.track_id == begin.doubts:
+            return False
+        gone = begin.misses > 0 and claim.track.status is not TrackStatus.EXITED
+        return gone and claim.probability >= self.parameters.certain_new
 
     def _is_still_there(self, begin: Track, claim: Claim) -> bool:
         """Whether a track that was doubted is most likely where it was, but for less than a move."""
@@ -611,7 +618,7 @@ class Tracker:
         # What was read but once may have been a misreading to begin with: nothing has changed then.
         if not back and (proven or not evidence.many_misread(rates, self.parameters)):
             self._report_stage(track, streak, slot)
-        return changed(track, stage=streak.value, stage_streaks=(), stage_readings=streak.count)
+        return changed(track, stage=streak.value, stage_streaks=(), stage_readings=streak.count, paint={})
 
     def _with_last_stage(self, track: Track, slot: _Slot) -> Track:
         """A block that left, with the stage that it was last seen at, if that had but too few slots to be believed."""
@@ -625,7 +632,7 @@ class Tracker:
         if not evidence.likely_last_stage(slot.model.rates, self.parameters, streak.count, hours):
             return track
         self._report_stage(track, streak, slot)
-        return changed(track, stage=streak.value, stage_streaks=())
+        return changed(track, stage=streak.value, stage_streaks=(), paint={})
 
     def _report_stage(self, track: Track, streak: Streak, slot: _Slot) -> None:
         slot.report(

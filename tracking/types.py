@@ -99,6 +99,7 @@ class Sighting:
         class_name, stage, stage_confidence: as fusion read them.
         working: whether equipment was seen at it; None where its deck was hidden.
         shape_weight: what its sides and height count for, beside those of a block that is seen well: 0 to 1.
+        paint: its colour by camera, CIELAB a and b (`tracking.looks`); of no camera where fusion gave none.
     """
 
     slot: datetime
@@ -114,6 +115,7 @@ class Sighting:
     stage_confidence: float
     working: bool | None
     shape_weight: float = 1.0
+    paint: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -235,6 +237,8 @@ class Track:
         former: the outline before the block last changed its place or shape.
         form: place and shape as settled by all but the latest sightings; None while there are few.
         recent: the latest sightings, which may turn out to be another block's.
+        paint: mean colour by camera of the sightings before these at its present stage: CIELAB a and b, and of how
+            many views, as far as they count.
         initial: whether it stood in the bay when tracking began, as far as can be told.
         probability: that this is the block that first had the id, 0 to 1.
         not_before: the latest slot that showed its floor without it, before `standing_since`; None if none did.
@@ -269,6 +273,7 @@ class Track:
     former: Shape | None = None
     form: Form | None = None
     recent: tuple[Sighting, ...] = ()
+    paint: Mapping[str, tuple[float, float, float]] = field(default_factory=dict)
     initial: bool = False
     probability: float = 1.0
     not_before: datetime | None = None

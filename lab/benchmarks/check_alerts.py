@@ -3,10 +3,11 @@
     faults   each fault of a simulated yard: is its alert sent within a slot and a half, and no other one?
     healthy  a week of that yard with what is usual: is anything sent?
     once     alerts and events through repetitions, late batches, refusals, restarts and deaths: is each sent once?
+    data     a cluster of one bay (root, iproute2): does each documented metric, each panel and each rule have data?
 
-The history, the exporter, the rules (promtool), Alertmanager's inhibition and the service that sends are the real
-ones; Airflow's database, the storage, the disk and the receivers' side of the channels are simulated, and so is
-the clock. Exits with 1 where a bar does not hold.
+In the first three the history, the exporter, the rules (promtool), Alertmanager's inhibition and the service that
+sends are the real ones; Airflow's database, the storage, the disk and the receivers' side of the channels are
+simulated, and so is the clock. Exits with 1 where a bar does not hold.
 """
 
 import argparse
@@ -25,6 +26,7 @@ from lab.benchmarks.alert_faults import FAULTS
 from lab.benchmarks.alert_once import repeated
 from lab.benchmarks.alert_rules import alertmanager, required_programs
 from lab.benchmarks.alert_runs import healthy_week, run_fault
+from lab.benchmarks.metrics_in_cluster import metrics_in_cluster
 
 _IN_TIME_MIN = 15
 _SEED = 20261
@@ -107,6 +109,17 @@ def _of_repetitions(console: Console, folder: Path, options: argparse.Namespace)
     ]
 
 
+def _of_data(console: Console, folder: Path, _: argparse.Namespace) -> list[Bar]:
+    progress("a cluster of one bay")
+    found = metrics_in_cluster(folder / "cluster")
+    bars = []
+    for kind, count in found.asked.items():
+        for name in found.without[kind]:
+            console.print(f"{kind}: no data: {name}", markup=False)
+        bars.append(Bar(f"{kind}, of {count}, with data", count - len(found.without[kind]), ">=", count))
+    return bars
+
+
 def _made(folder: Path) -> Path:
     folder.mkdir()
     return folder
@@ -116,6 +129,7 @@ PARTS: dict[str, Callable[[Console, Path, argparse.Namespace], list[Bar]]] = {
     "faults": _of_faults,
     "healthy": _of_a_healthy_week,
     "once": _of_repetitions,
+    "data": _of_data,
 }
 
 

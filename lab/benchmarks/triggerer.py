@@ -89,6 +89,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
             latency_s=options.latency,
             soap_latency_s=0.02,
             frames=draw_frames(home, options.frames),
+            niceness=options.niceness,
         )
         cameras = stack.enter_context(yard)
         names = write_bays(home / "bays", cameras, options.cameras)
@@ -143,11 +144,13 @@ def said(results: Mapping[str, Any]) -> list[str]:
     rate = settings["bays"] / statistics.median(slowest)
     blocked = sum(wave["blocked"] for wave in waves)
     cpu = sum(wave["cpu_s"] for wave in waves) / sum(len(wave["captures"]) for wave in waves)
+    had, waited = (sum(wave["loop_s"][part] for wave in waves) for part in (0, 1))
     return [
         f"captures a minute: {60 * rate:.0f} (median wave: {statistics.median(slowest):.1f} s)",
         f"memory of the process that runs the triggers: {waves[0]['memory_mib']:.0f} MiB at most in the first wave,"
         f" {max(wave['memory_mib'] for wave in waves):.0f} MiB in any",
         f"CPU of the triggerer: {cpu:.2f} s a capture of {settings['cameras']} cameras",
+        f"the loop's thread computed for {had:.1f} s, and waited for {waited:.1f} s for one of this machine's cores",
         f"Airflow found its loop held up for 0.2 s or more: {blocked} times",
         f"the longest wave took {max(slowest):.1f} s of the {settings['deadline']:g} s. Where all bars hold,"
         f" a yard of N bays needs N / {settings['bays']} triggerers, rounded up, and one more to take over",
@@ -176,20 +179,19 @@ def write_bays(folder: Path, cameras: Cameras, size: int) -> list[str]:
 
 
 class Statsd:
-    """A statsd server that keeps what a triggerer sends."""
+    """A statsd server that keeps what Airflow's services send.
 
-    def __init__(self) -> None:
+    Args:
+        host, port: where it listens; a free port of this machine by default.
+    """
+
+    def __init__(self, host: str = "127.0.0.1", port: int = 0) -> None:
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2**22)
-        self._socket.bind(("127.0.0.1", 0))
+        self._socket.bind((host, port))
         self._thread = threading.Thread(target=self._listen, name="statsd")
         self._lines: list[str] = []
-        self.environment = {
-            "AIRFLOW__METRICS__STATSD_ON": "True",
-            "AIRFLOW__METRICS__STATSD_HOST": "127.0.0.1",
-            "AIRFLOW__METRICS__STATSD_PORT": str(self._socket.getsockname()[1]),
-            "AIRFLOW__METRICS__STATSD_INFLUXDB_ENABLED": "True",
-        }
+        self.environment = statsd_environment(*self._socket.getsockname())
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -210,6 +212,16 @@ class Statsd:
     def _listen(self) -> None:
         while received := self._socket.recv(65536):
             self._lines += received.decode().splitlines()
+
+
+def statsd_environment(host: str, port: int) -> dict[str, str]:
+    """What lets Airflow send its metrics there, tags and all."""
+    return {
+        "AIRFLOW__METRICS__STATSD_ON": "True",
+        "AIRFLOW__METRICS__STATSD_HOST": host,
+        "AIRFLOW__METRICS__STATSD_PORT": str(port),
+        "AIRFLOW__METRICS__STATSD_INFLUXDB_ENABLED": "True",
+    }
 
 
 def values(lines: Sequence[str], metric: str) -> list[float]:
@@ -328,7 +340,7 @@ def _wave(
     number: int, deferring: _Deferring, triggerer: _Triggerer, metrics: Statsd, artifacts: Path
 ) -> dict[str, Any]:
     processes = triggerer.processes()
-    used = _cpu_s(processes)
+    used, loop = _cpu_s(processes), _loop_s(processes[1])
     metrics.take()
     with _Highest(lambda: sum(process.memory_info().rss for process in processes[1:])) as memory:
         deferring.begin(number)
@@ -345,6 +357,7 @@ def _wave(
         "blocked": int(sum(values(lines, _BLOCKED))),
         "memory_mib": memory.value / 2**20,
         "cpu_s": _cpu_s(processes) - used,
+        "loop_s": [now - before for now, before in zip(_loop_s(processes[1]), loop, strict=True)],
     }
 
 
@@ -404,6 +417,12 @@ def _cpu_s(processes: Sequence[psutil.Process]) -> float:
     return sum(sum(process.cpu_times()[:2]) for process in processes)
 
 
+def _loop_s(runner: psutil.Process) -> tuple[float, float]:
+    """Seconds that the first thread of a process, which is the loop's, has had a core and has waited for one."""
+    had, waited, _ = Path(f"/proc/{runner.pid}/task/{runner.pid}/schedstat").read_text(encoding="ascii").split()
+    return int(had) / 1e9, int(waited) / 1e9
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m lab.benchmarks.triggerer", description=__doc__.splitlines()[0])
     parser.add_argument("--bays", type=_whole, default=100, help="bays, all captured at the same moment (100)")
@@ -411,6 +430,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--waves", type=_whole, default=10, help="captures of each bay, one after the other (10)")
     parser.add_argument("--latency", type=float, default=0.2, help="seconds that a snapshot takes (0.2)")
     parser.add_argument("--frames", type=_whole, default=6, help="different frames that are drawn and served (6)")
+    parser.add_argument(
+        "--niceness", type=int, default=19, help="of the cameras, which are other machines on a real day (19); 0: none"
+    )
     parser.add_argument("--out", type=Path, default=_RESULTS, help=f"folder for the results ({_RESULTS})")
     return parser
 

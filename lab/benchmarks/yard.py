@@ -120,12 +120,16 @@ class Yard:
         count: how many.
         latency_s, soap_latency_s: what a snapshot and an ONVIF operation take, in seconds.
         frames: JPEG files that are served in turn.
+        niceness: of their processes; 19 leaves the machine to what asks them, as cameras elsewhere would.
 
     Raises:
         SimulationError: on entering, when they cannot listen.
     """
 
-    def __init__(self, count: int, *, latency_s: float, soap_latency_s: float, frames: Sequence[Path]) -> None:
+    def __init__(
+        self, count: int, *, latency_s: float, soap_latency_s: float, frames: Sequence[Path], niceness: int = 0
+    ) -> None:
+        self._niceness = niceness
         self._hosts = [
             (f"L_{number + 1:04}", f"127.77.{number // _PER_HOST_BYTE}.{number % _PER_HOST_BYTE + 1}")
             for number in range(count)
@@ -146,9 +150,8 @@ class Yard:
         ]
         try:
             for part in parts:
-                process = subprocess.Popen(
-                    [sys.executable, "-m", "lab.benchmarks.yard"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-                )
+                command = ["nice", "-n", str(self._niceness), sys.executable, "-m", "lab.benchmarks.yard"]
+                process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
                 self._processes.append(process)
                 _pipe(process.stdin).write(json.dumps(self._orders | {"hosts": part}).encode() + b"\n")
                 _pipe(process.stdin).flush()

@@ -64,6 +64,7 @@ class Cluster(AirflowClient):
         moment: simulated time at which the cameras start (aware).
         data: root of the artifact store (`DATA_PATH`) of the hosts by name; `home/data` for the others.
         env: further environment of all Airflow services.
+        observer_env: further environment of the services on observers.
         bay_changes: keys of the bay files that are set in each.
         leave_out: variables of `env/base.env` that are not set, for a comparison.
 
@@ -84,6 +85,7 @@ class Cluster(AirflowClient):
         moment: datetime,
         data: Mapping[str, Path] | None = None,
         env: Mapping[str, str] | None = None,
+        observer_env: Mapping[str, str] | None = None,
         bay_changes: Mapping[str, Any] | None = None,
         leave_out: Collection[str] = (),
     ) -> None:
@@ -94,6 +96,7 @@ class Cluster(AirflowClient):
         self._moment = moment
         self._data = dict(data or {})
         self._env = dict(env or {})
+        self._observer_env = dict(observer_env or {})
         self._leave_out = frozenset(leave_out)
         self.camera_password = secrets.token_urlsafe(16)
         self._crashes_before: Counter[str] = Counter()
@@ -323,6 +326,10 @@ class Cluster(AirflowClient):
         self._add(name, host, command, environment, self._view(host, f"observation/{bay}"))
         return name
 
+    def add_service(self, name: str, command: Sequence[str]) -> None:
+        """Start a further program on the main server, with what Airflow's own services there are given."""
+        self._add(name, self._network.main, command, self._settings.main())
+
     # Inside
 
     def _build(self) -> None:
@@ -447,6 +454,7 @@ class Cluster(AirflowClient):
             "DATA_PATH": str(self.data(host.name)),
             "INFERENCE_SOCKETS": str(self.home / host.name / "sockets"),
             **self._env,
+            **({} if host is self._network.main else self._observer_env),
             **more,
         }
 

@@ -87,7 +87,7 @@ class Case:
 
 
 # 68 % of normal errors lie within one standard deviation.
-_HONEST = tuple(
+HONEST = tuple(
     (figure, relation, bar)
     for figure in ("within_one_std", "sizes_within_one_std")
     for relation, bar in ((">=", 0.62), ("<=", 0.74))
@@ -101,7 +101,7 @@ def _bars(
     bars = [("precision", ">=", precision), ("recall", ">=", recall)]
     bars += [("mean_iou", ">=", iou)] if iou is not None else []
     bars += [("centre_error_m", "<=", centre_m)] if centre_m is not None else []
-    return (*bars, *_HONEST)
+    return (*bars, *HONEST)
 
 
 _WORK_BARS = (("work_accuracy", ">=", 0.97), ("idle_called_worked", "<=", 0.02))
@@ -110,13 +110,13 @@ _PLAN_BARS = _bars(0.97, 0.97, 0.92, 0.08)
 CASES = (
     Case("24 blocks", (*_bars(0.97, 0.97, 0.93, 0.06), ("height_error_m", "<=", 0.10))),
     Case("masks that lean", _bars(0.99, 0.99, 0.985, 0.02), Degraded(noise_px=1.0, smooth_px=2.0)),
-    Case("two cameras off", _HONEST, off=2),
-    Case("5 px noise", _HONEST, Degraded(noise_px=5.0)),
-    Case("10 % missed, 5 % false", _HONEST, Degraded(missed=0.10, false=0.05)),
-    Case("40 blocks", _HONEST, count=40),
-    Case("poses wrong by 0.25°", _HONEST, Degraded(pose_error_deg=0.25)),
-    Case("poses wrong by 0.5°", _HONEST, Degraded(pose_error_deg=0.5)),
-    Case("poses wrong by 1°", _HONEST, Degraded(pose_error_deg=1.0)),
+    Case("two cameras off", HONEST, off=2),
+    Case("5 px noise", HONEST, Degraded(noise_px=5.0)),
+    Case("10 % missed, 5 % false", HONEST, Degraded(missed=0.10, false=0.05)),
+    Case("40 blocks", HONEST, count=40),
+    Case("poses wrong by 0.25°", HONEST, Degraded(pose_error_deg=0.25)),
+    Case("poses wrong by 0.5°", HONEST, Degraded(pose_error_deg=0.5)),
+    Case("poses wrong by 1°", HONEST, Degraded(pose_error_deg=1.0)),
     Case("f = 2500 px", _bars(0.985, 0.975, 0.93, 0.08), focal=2500.0),
     Case("f = 2500 px, 10 % missed", _bars(0.96, 0.96), Degraded(missed=0.10), focal=2500.0),
     Case("f = 2500 px, 5 px noise", _bars(0.96, 0.96), Degraded(noise_px=5.0), focal=2500.0),

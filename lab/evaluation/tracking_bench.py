@@ -1,13 +1,15 @@
 """`make eval-tracking`: the tracker over busy days, beside three others on the same floor plans.
 
 Prints every figure beside its bar, writes `lab/benchmarks/results/tracking.json`, and exits
-with 1 when a bar does not hold. Every figure is measured in this run: to the last slot of
-each day, on every reported track.
+with 1 when a bar does not hold. Every figure is of the tracker as it is: to the last slot of
+each day, on every reported track. With `--parts` a run can be stopped and gone on with: each case
+and seed is kept in that folder, and measured again only when the code or the bays changed.
 """
 
 import argparse
 import json
 import os
+import pickle
 import statistics
 import sys
 import time
@@ -15,6 +17,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
 from datetime import UTC, datetime
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +28,7 @@ from rich.table import Table
 
 from artifacts.format import to_bytes
 from bay_observation.commands import run_command
+from bay_observation.files import write_atomically
 from bays import Area, BayConfig, Layout, batch_id, load_bay
 from fusion.types import FusedBlock, FusionResult
 from lab.bars import Bar, bars_table
@@ -33,6 +37,7 @@ from lab.evaluation.tracking_baselines import byte_track, greedy
 from lab.evaluation.tracking_cases import CASES
 from lab.evaluation.tracking_days import SLOT, Sight
 from lab.evaluation.tracking_runs import KINDS, WORK_KINDS, Run, run_of
+from lab.evaluation.twin_days import answers, shares, twin_day
 from lab.machine import machine
 from tracking import Tracker, TrackingResult, replay
 
@@ -45,6 +50,9 @@ _LATE_SLOTS = 6  # by which a batch may come late
 _REPEATED = 0.1
 _ORDERED_CASES = ("ordinary", "15 % of slots missing")
 _ORDERED_SLOTS = 72
+_RENDERED_BAY = "demo_bay"  # whose models know the simulated yard
+_CODE = ("tracking", "lab/evaluation", "lab/simulation", "bays", "fusion")
+_WITH, _WITHOUT = "with descriptors", "without"
 _DECILE_CLAIMS = 50  # that a decile of said probabilities must hold to be held against a bar
 
 TRACKER, PLACE_FIRST, GREEDY, BYTE_TRACK = "tracker", "place first", "greedy", "ByteTrack"
@@ -55,8 +63,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, print, write; 0 when every bar holds, 1 when one does not."""
     options = _parser().parse_args(arguments)
     chosen = [case for case in CASES if not options.case or case in options.case]
-    results = measure(load_bay(options.bay), options.seeds, chosen, options.workers)
-    results["settings"] = {"bay": options.bay, "seeds": options.seeds}
+    results = measure(load_bay(options.bay), options.seeds, chosen, options.workers, options.parts)
+    results["twins"] = _twins(load_bay(_RENDERED_BAY), options.twin_seeds)
+    results["settings"] = {"bay": options.bay, "seeds": options.seeds, "twin_seeds": options.twin_seeds}
     bars = bars_of(results)
     results["bars"] = [asdict(bar) | {"holds": bar.holds} for bar in bars]
     options.out.mkdir(parents=True, exist_ok=True)
@@ -64,17 +73,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     console = Console(width=None if sys.stdout.isatty() else _COLUMNS)
     console.print(_cases_table(results))
     console.print(_claims_table(results))
+    console.print(_twins_table(results))
     console.print(bars_table(bars))
     console.print(f"written to {options.out}/tracking.json")
     return 0 if all(bar.holds for bar in bars) else 1
 
 
-def measure(bay: BayConfig, seeds: Sequence[int], cases: Sequence[str], workers: int = 1) -> dict[str, Any]:
+def measure(
+    bay: BayConfig, seeds: Sequence[int], cases: Sequence[str], workers: int = 1, parts: Path | None = None
+) -> dict[str, Any]:
     """Every case over the days of each seed, the order of arrival and the speed, as one document of JSON types."""
     began = time.monotonic()
     runs = {case: {name: Run() for name in (TRACKER, *OTHERS)} for case in cases}
     same, seconds = [], []
-    for case, of_seed, in_order, spent in _measured(bay, seeds, cases, workers):
+    for case, of_seed, in_order, spent in _measured(bay, seeds, cases, workers, parts):
         for name, run in of_seed.items():
             runs[case][name] += run
         same += in_order
@@ -97,15 +109,36 @@ def measure(bay: BayConfig, seeds: Sequence[int], cases: Sequence[str], workers:
 _Measured = tuple[str, dict[str, Run], list[bool], list[float]]
 
 
-def _measured(bay: BayConfig, seeds: Sequence[int], cases: Sequence[str], workers: int) -> Iterator[_Measured]:
-    jobs = [(bay, case, seed) for case in cases for seed in seeds]
+def _measured(
+    bay: BayConfig, seeds: Sequence[int], cases: Sequence[str], workers: int, parts: Path | None
+) -> Iterator[_Measured]:
+    folder = None if parts is None else parts / _digest_of_code()
+    jobs = [(bay, case, seed, folder) for case in cases for seed in seeds]
     if workers == 1:
-        yield from (_one(*job) for job in jobs)
+        yield from (_part(*job) for job in jobs)
         return
     with ProcessPoolExecutor(workers) as pool:
-        for number, done in enumerate(pool.map(_one, *zip(*jobs, strict=True)), start=1):
+        for number, done in enumerate(pool.map(_part, *zip(*jobs, strict=True)), start=1):
             print(f"{number} of {len(jobs)}: {done[0]}", file=sys.stderr, flush=True)
             yield done
+
+
+def _part(bay: BayConfig, case: str, seed: int, folder: Path | None) -> _Measured:
+    """One case on the days of one seed, as it was measured before where it was."""
+    if folder is None:
+        return _one(bay, case, seed)
+    path = folder / f"{bay.bay_id}-{list(CASES).index(case)}-{seed}.pickle"
+    if not path.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, pickle.dumps(_one(bay, case, seed)))
+    kept: _Measured = pickle.loads(path.read_bytes())
+    return kept
+
+
+def _digest_of_code() -> str:
+    """Of all that a case's figures depend on, as far as it lies in this project."""
+    files = sorted(path for name in _CODE for path in Path(name).rglob("*") if path.suffix in (".py", ".yaml"))
+    return sha256(b"".join(path.read_bytes() for path in files)).hexdigest()[:16]
 
 
 def _one(bay: BayConfig, case: str, seed: int) -> _Measured:
@@ -143,6 +176,13 @@ def bars_of(results: Mapping[str, Any]) -> list[Bar]:
         for one in results["claims"]
         if one["count"] >= _DECILE_CLAIMS
     ]
+    twins = results.get("twins", {})
+    if twins:
+        seen, unseen = (twins[name]["looks different"] for name in (_WITH, _WITHOUT))
+        of = "twins that look different, from frames"
+        bars.append(Bar(f"{of}: told apart", seen["told apart"], ">=", 0.8))
+        bars.append(Bar(f"{of}: wrongly claimed", seen["wrong"], "<=", 0.02))
+        bars.append(Bar(f"{of}: told apart, against no descriptors", seen["told apart"], ">", unseen["told apart"]))
     same, cpu = results["same_history"], results["update_cpu_ms"]
     bars.append(
         Bar("shuffled and repeated: days whose history is byte for byte the ordered one", sum(same), ">=", len(same))
@@ -153,6 +193,17 @@ def bars_of(results: Mapping[str, Any]) -> list[Bar]:
 
 
 _NAMES = {"hota": "HOTA", "idf1": "IDF1", "ass_a": "AssA"}
+
+
+def _twins(bay: BayConfig, seeds: Sequence[int]) -> dict[str, dict[str, dict[str, float]]]:
+    """Answers about twins from rendered frames, with descriptors and without; {} without a seed."""
+    days = [twin_day(bay, seed) for seed in seeds]
+    result = {}
+    for name, with_looks in ((_WITH, True), (_WITHOUT, False)):
+        given = [answer for day in days for answer in answers(bay, day, with_looks=with_looks)]
+        different = [one for one in given if one.looks_different]
+        result[name] = {"all": shares(given), "looks different": shares(different)}
+    return result if days else {}
 
 
 # -- trackers --------------------------------------------------------------------------------
@@ -285,10 +336,26 @@ def _claims_table(results: Mapping[str, Any]) -> Table:
     return table
 
 
+def _twins_table(results: Mapping[str, Any]) -> Table:
+    table = Table("twins that change, from frames", "", "answers", "told apart", "ambiguous", "wrong", "lost")
+    for name, groups in results["twins"].items():
+        for group, one in groups.items():
+            of = (f"{one[verdict]:.3f}" for verdict in ("told apart", "ambiguous", "wrong", "lost"))
+            table.add_row(name, group, str(int(one["answers"])), *of)
+    return table
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="make eval-tracking", description=__doc__)
     parser.add_argument("--bay", default="3bay_north", help="whose cameras, areas and hours (default: %(default)s)")
     parser.add_argument("--seeds", type=_seeds, default=[7201, 7202, 7203, 7204, 7205], help="days of each: 1,2,3")
+    parser.add_argument(
+        "--twin-seeds",
+        type=_seeds,
+        default=[8711, 8712],
+        help="days of twins from rendered frames, some minutes each until their frames are kept; empty for none",
+    )
+    parser.add_argument("--parts", type=Path, help="folder that keeps each case and seed, to go on with later")
     parser.add_argument("--case", action="append", choices=list(CASES), help="only this one; may be given again")
     parser.add_argument("--workers", type=int, default=min(2, os.cpu_count() or 1), help="processes")
     parser.add_argument("--out", type=Path, default=_RESULTS, help="folder of tracking.json (default: %(default)s)")
@@ -296,7 +363,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _seeds(text: str) -> list[int]:
-    return [int(part) for part in text.split(",")]
+    return [int(part) for part in text.split(",") if part]
 
 
 if __name__ == "__main__":

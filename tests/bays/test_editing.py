@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from bay_observation.errors import ConfigError
-from bays import Intrinsics, Pose, load_bay
-from bays.editing import with_areas, with_calibration, write_calibration
+from bays import FloorDoubt, Intrinsics, Pose, load_bay
+from bays.editing import with_areas, with_calibration, write_calibration, write_calibrations
 from bays.models import Area
 
 SHIPPED = Path(__file__).parents[2] / "bays" / "demo_bay.yaml"
@@ -129,8 +129,9 @@ def test_unreadable_yaml_is_refused(block_bay):
         write_calibration("yard", "C_2", POSE, LENS)
 
 
-@pytest.mark.parametrize("owner", ["C_2", "C_4"])
-def test_values_shared_through_an_anchor_are_refused(block_bay, owner):
+@pytest.fixture
+def shared_lens(block_bay):
+    """Two cameras, one lens: an anchor at C_2 and its alias at C_4."""
     shared = "&wide {focal_px: 1450}"
     lines = {"C_2": shared, "C_4": "*wide"}
     head = BLOCK_STYLE[: BLOCK_STYLE.index("  - name: C_2")]
@@ -139,8 +140,36 @@ def test_values_shared_through_an_anchor_are_refused(block_bay, owner):
         for row, (name, lens) in enumerate(lines.items(), start=2)
     ]
     block_bay.write_text(head + "".join(cameras), encoding="utf-8")
+
+
+@pytest.mark.usefixtures("shared_lens")
+def test_a_value_that_others_use_through_an_anchor_is_refused():
     with pytest.raises(ConfigError, match="through a YAML anchor"):
-        write_calibration("yard", owner, POSE, LENS)
+        write_calibration("yard", "C_2", POSE, LENS)
+    assert load_bay("yard").camera("C_4").intrinsics == Intrinsics(focal_px=1450)
+
+
+@pytest.mark.usefixtures("shared_lens")
+def test_an_alias_is_written_out():
+    write_calibration("yard", "C_4", POSE, LENS)
+    assert load_bay("yard").camera("C_4").intrinsics == LENS
+    assert load_bay("yard").camera("C_2").intrinsics == Intrinsics(focal_px=1450)
+
+
+@pytest.mark.usefixtures("shared_lens")
+def test_cameras_that_share_an_anchor_are_written_together():
+    other = LENS.model_copy(update={"focal_px": 1460.0})
+    write_calibrations("yard", {"C_2": (POSE, LENS), "C_4": (POSE, other)})
+    assert [load_bay("yard").camera(name).intrinsics for name in ("C_2", "C_4")] == [LENS, other]
+
+
+def test_the_doubt_of_a_pose_goes_with_it(block_bay):
+    doubt = FloorDoubt(x=0.02, y=0.015, sides=0.004, height=0.003)
+    for name in ("C_2", "C_4", "C_6"):
+        write_calibration("yard", name, POSE.model_copy(update={"doubt": doubt}), LENS)
+        assert load_bay("yard").camera(name).pose.doubt == doubt
+        write_calibration("yard", name, POSE, LENS)
+        assert load_bay("yard").camera(name).pose == POSE
 
 
 def test_a_read_only_folder_is_told(block_bay, monkeypatch):

@@ -75,7 +75,7 @@ def test_the_criterion_takes_the_simplest_plan_that_explains(seen):
             fit_plan(RightAngledPlan(_MIDDLE), l_start, 3.0, outlines, Shifts(3.0, 1.0)),
             fit_plan(FreePlan(6), RightAngledPlan(_MIDDLE).ring(l_start).ravel(), 3.0, outlines, Shifts(3.0, 1.0)),
         ]
-        assert criteria(fits, 3.0).argmin() == best
+        assert criteria(fits, Shifts(3.0, 1.0)).argmin() == best
 
 
 def test_a_ring_that_crosses_itself_is_no_start(seen):
@@ -94,5 +94,5 @@ def test_the_covariance_says_how_far_fits_scatter(seen):
     centres = np.array([fit.plan.centroid.coords[0] for fit in fits])
     slope = np.array([0.0, 0.5, 0.0, 0.5, 0.0])  # of the middle along x
     noise, _ = noise_of(fits[0])
-    claimed = [np.sqrt(slope @ fit.covariance(noise, 4.0)[:5, :5] @ slope) for fit in fits]
+    claimed = [np.sqrt(slope @ fit.covariance(Shifts(4.0, noise))[:5, :5] @ slope) for fit in fits]
     assert centres[:, 0].std() == pytest.approx(np.median(claimed), rel=0.45)

@@ -56,6 +56,17 @@ def test_cameras_do_not_carve_what_one_of_them_alone_contradicts(geometry, make_
     assert geometry.iou(found.footprint, box.footprint) > 0.85
 
 
+def test_two_cameras_that_see_no_box_leave_more_doubt_than_two_that_do(geometry, make_yard, demo_bay):
+    doubts = []
+    cameras = sorted(demo_bay.fusion_cameras, key=lambda camera: abs(camera.pose.x - 48.0))
+    alone = tuple(camera.name for camera in cameras[2:])
+    for plan in ("box", "L"):
+        block = geometry.Box("block", 48.0, 20.0, 11.0, 8.0, 0.2, 3.5, plan=plan, cut=(0.45, 0.5))
+        (found,) = fuse(make_yard(boxes=(block,), missed=0.0, off=alone).observe(), demo_bay).blocks
+        doubts.append(found.position_std_m)
+    assert doubts[1] > 4 * doubts[0]
+
+
 def test_sides_at_right_angles_follow_a_ring():
     yaw = 0.3
     turn = np.array([[np.cos(yaw), np.sin(yaw)], [-np.sin(yaw), np.cos(yaw)]])

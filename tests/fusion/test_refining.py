@@ -9,9 +9,11 @@ import pytest
 from bay_observation.errors import CalibrationError
 from bays import load_bay
 from bays.camera_model import CameraModel
+from fusion import fuse
 from fusion.__main__ import main
 from fusion.refining import Survey, refine_poses
 from lab.evaluation.self_calibration import hung
+from lab.evaluation.silhouette_yard import SilhouetteYard
 
 
 def angles_between(one, other):
@@ -49,6 +51,28 @@ def test_what_it_says_of_its_own_certainty_holds(half_a_degree, refined, demo_ba
     said = np.array([camera.turn_std_deg for camera in refined.cameras])
     assert np.median(left / said) < 3  # three axes, and the last one is the least certain
     assert 0 < refined.gauge_std_m < 0.05
+
+
+@pytest.mark.slow(3)
+def test_the_doubt_of_refined_poses_reaches_the_floor_plan(half_a_degree, refined, demo_bay, geometry):
+    """The plan as a whole may be off, which no batch shows."""
+    yard = SilhouetteYard(half_a_degree[0], geometry.random_boxes(demo_bay, 12, 2003), seed=2003)
+    bay = refined.bay(demo_bay)
+    sure = bay.model_copy(update={"cameras": tuple(_without_doubt(camera) for camera in bay.cameras)})
+    blocks, surer = (fuse(yard.observe(), one).blocks for one in (bay, sure))
+    whole = np.array([camera.pose.doubt.x for camera in refined.cameras])
+    assert (whole > 0.8 * refined.gauge_std_m).all()
+    assert (whole < 0.1).all()
+    for block, other in zip(blocks, surer, strict=True):
+        assert block.footprint.equals(other.footprint)
+        assert np.hypot(other.position_std_xy_m[0], whole.min()) <= block.position_std_xy_m[0]
+    truth = [one.footprint.centroid for one in yard.blocks]
+    off = [min(block.footprint.centroid.distance(one) for one in truth) / block.position_std_m for block in blocks]
+    assert np.sqrt(np.mean(np.square(off)) / 2) < 2
+
+
+def _without_doubt(camera):
+    return camera.model_copy(update={"pose": camera.pose.model_copy(update={"doubt": None})})
 
 
 @pytest.mark.slow(5)

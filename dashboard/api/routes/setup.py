@@ -179,7 +179,7 @@ def _lens(camera: Camera, clicked: ClickedPoints) -> Intrinsics:
 
 
 def _values(found: "Calibration") -> list[CalibratedValue]:
-    values = found.pose.model_dump() | {"focal_px": found.intrinsics.focal_px}
+    values = found.pose.model_dump(exclude_none=True) | {"focal_px": found.intrinsics.focal_px}
     values |= dict(zip(("k1", "k2", "p1", "p2", "k3"), found.intrinsics.distortion, strict=True))
     held = {one.name: one.reason for one in found.held}
     return [

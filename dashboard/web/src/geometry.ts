@@ -12,8 +12,11 @@ export interface View {
 
 const NEAREST = 120;
 
+/** A wall of 4K is read from far; the page's own text grows at the same width (`style.ts`). */
+export const WALL = window.innerWidth >= 2600;
+
 /** Room around the floor, pixels: the names of cameras above and below, and the tools below. */
-export const MARGIN = { side: 14, top: 24, bottom: 62 };
+export const MARGIN = { side: 14, top: WALL ? 40 : 24, bottom: 62 };
 
 export function fit(width: number, height: number, floorWidth: number, floorHeight: number): View {
   const across = (width - 2 * MARGIN.side) / floorWidth;

@@ -1,9 +1,8 @@
 /** Texts with a halo, drawn once each: the halo of five hundred of them takes longer than a frame of a scrub may. */
 import type { Theme } from "./colours";
+import { WALL } from "./geometry";
 import { bitmap } from "./ground";
 
-/** A wall of 4K is read from far; the page's own text grows at the same width (`style.ts`). */
-const WALL = window.innerWidth >= 2600;
 export const FONT_PX = WALL ? 22 : 12;
 export const FONT = `${FONT_PX}px system-ui, 'Noto Sans KR', sans-serif`;
 export const SMALL_FONT = `${WALL ? 18 : 11}px system-ui, 'Noto Sans KR', sans-serif`;

@@ -12,7 +12,8 @@ from lab.benchmarks.yard import Address, Cameras
 
 def wave(*seconds, frames=12, status="captured", lag=20.0):
     captures = [{"seconds": one, "status": status, "frames": frames, "error": ""} for one in seconds]
-    return {"captures": captures, "lag_ms": lag, "blocked": 1, "memory_mib": 250.0, "cpu_s": 2.0}
+    rest = {"blocked": 1, "memory_mib": 250.0, "cpu_s": 2.0, "loop_s": [1.0, 0.5]}
+    return {"captures": captures, "lag_ms": lag} | rest
 
 
 def results(*waves):
@@ -44,6 +45,7 @@ def test_the_rate_is_that_of_the_median_wave():
     lines = said(results(wave(3.0, 4.0), wave(2.0, 6.0), wave(1.0, 5.0)))
     assert lines[0] == "captures a minute: 24 (median wave: 5.0 s)"
     assert "CPU of the triggerer: 1.00 s a capture of 12 cameras" in lines
+    assert "the loop's thread computed for 3.0 s, and waited for 1.5 s for one of this machine's cores" in lines
 
 
 def test_values_of_one_metric():

@@ -205,7 +205,7 @@ def test_figures_are_written_and_held_against_their_bars(monkeypatch, tmp_path, 
     )
     monkeypatch.setattr(bench, "_MANY", 20)
     monkeypatch.setattr(bench, "_MANY_SLOTS", 3)
-    bench.main(["--bay", "demo_bay", "--seeds", "2001", "--out", str(tmp_path), "--workers", "1"])
+    bench.main(["--bay", "demo_bay", "--seeds", "2001", "--twin-seeds", "", "--out", str(tmp_path), "--workers", "1"])
     assert "ordinary: HOTA" in capsys.readouterr().out
     results = bench.json.loads((tmp_path / "tracking.json").read_text())
     for hota, holds in ((0.97, False), (0.98, True)):
