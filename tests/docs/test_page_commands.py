@@ -168,7 +168,7 @@ def test_the_routes_of_a_page_are_routes(tmp_path):
 
 
 # Pages that show another store's figures below a command.
-EXAMPLE_FIGURES = {"storage.md", "calibrate_a_camera.md"}
+EXAMPLE_FIGURES = {"storage.md", "calibrate_a_camera.md", "triggerers.md"}
 # Of the examples' small day: one that has no answer there.
 STATUS = {
     r"bay-observation camera check-poses .*": 3,  # two blocks are too few to judge twelve cameras by
