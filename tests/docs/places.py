@@ -2,9 +2,11 @@
 
 import io
 import json
+import os
 import re
 import secrets
 import shutil
+import signal
 import threading
 import time
 import urllib.request
@@ -14,6 +16,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -68,24 +71,29 @@ def _points(terminal: Terminal, _: pytest.MonkeyPatch) -> Iterator[None]:
         for (x, y, z), (u, v) in zip(floor, pixels, strict=True)
         if 0 < u < 1920 and 0 < v < 1080
     ]
-    lens = bay.camera("C_4").intrinsics
-    assert lens is not None
-    clicked = json.dumps({"size": [lens.width, lens.height], "points": rows}).encode()
-    terminal.person["bay-observation calibrate .*"] = lambda said: _post(said, clicked)
+    picture = next((terminal.folder / "frames").glob("*_C_4_*.jpg")).read_bytes()
+    newest = batch_id(BAY, SLOT + timedelta(minutes=10))
+    store.save("capture", BAY, newest, CaptureBatch(newest, BAY, (CapturedImage("C_4", BAY, SLOT, picture),)))
+    terminal.person["bay-observation calibrate .*"] = lambda said: _click(said, rows)
     yard = SilhouetteYard(bay, random_blocks(bay, 12, 5), seed=5)
     name = batch_id(BAY, SLOT - timedelta(hours=3))
     store.save("observation", BAY, name, replace(yard.observe(), batch_id=name, bay_id=BAY))
     yield
 
 
-def _post(said: io.StringIO, body: bytes) -> None:
-    """`Save and calibrate`, on the page that the command has said."""
-    end = time.monotonic() + 20
-    while not (found := re.search(r"open (http://\S+)", said.getvalue())) and time.monotonic() < end:
-        time.sleep(0.02)
-    assert found, said.getvalue()
-    with urllib.request.urlopen(urllib.request.Request(found[1] + "done", body), timeout=10) as answer:
-        assert answer.status == 200
+def _click(said: io.StringIO, points: list[dict[str, Any]]) -> None:
+    """`Save and calibrate` on the page that the command has said, with these points."""
+    try:
+        end = time.monotonic() + 20
+        while not (found := re.search(r"open (http://\S+)", said.getvalue())) and time.monotonic() < end:
+            time.sleep(0.02)
+        assert found, said.getvalue()
+        body = json.dumps({"size": [1920, 1080], "points": points}).encode()
+        with urllib.request.urlopen(urllib.request.Request(found[1] + "done", body), timeout=10) as answer:
+            assert answer.status == 200
+    except BaseException:
+        os.kill(os.getpid(), signal.SIGINT)  # else the command waits for ever
+        raise
 
 
 @contextmanager
