@@ -73,6 +73,7 @@ class BayCollector(Collector):
         self._forecast: list[Value] = []
         self._forecast_at: float | None = None
         self._drift: dict[str, DriftWatch] = {}
+        _import_airflow()
 
     def collect(self) -> Iterable[Metric]:
         """The metrics of `bay_observation.metrics.EXPORTED` that have a value."""
@@ -129,6 +130,19 @@ class BayCollector(Collector):
         with suppress(NotObservedError):
             for camera, ratio in watch.ratios(ArtifactStore()).items():
                 yield "bay_camera_drift", (bay.bay_id, camera), ratio
+
+
+def _import_airflow() -> None:
+    """What the groups' threads use of Airflow, imported by one thread.
+
+    Its modules import each other at first use, in circles: two threads that do so at once wait for each other for ever.
+    """
+    from airflow.configuration import ensure_secrets_loaded
+    from airflow.jobs import job  # noqa: F401
+    from airflow.models import import_all_models
+
+    import_all_models()
+    ensure_secrets_loaded()
 
 
 def of_triggerers() -> Iterator[Value]:
