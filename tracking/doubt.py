@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
 from tracking.forms import KEPT, Forms, Stack, X, Y, known_forms, stack_of
-from tracking.looks import Looks, LookStack, looks_of
+from tracking.looks import Looks, LookStack, both_seen, looks_of
 from tracking.model import LIKELIEST_LOOK, Model
 from tracking.types import Track, TrackStatus
 
@@ -83,7 +83,8 @@ def _odds(stack: tuple[Stack, LookStack], gone: tuple[Forms, Looks], hours: floa
     nearby = model.set_down(np.hypot(*(latest.values[:, [X, Y]] - before.values[:, [X, Y]]).T))
     # Another block has come here: an unknown one, one that is missing, or one that this one has changed places with.
     unknown = model.unknown_shape(latest, everyone)
-    unknown = arrives + np.diag(model.replacing_shape(before, latest, unknown, time, len(everyone)))
+    coloured = both_seen(looked, looks_now)
+    unknown = arrives + np.diag(model.replacing_shape(before, latest, unknown, time, len(everyone), coloured=coloured))
     shape = model.shape(before, latest, moved=True) + model.by_colour(looked, looks_now)
     # (row, column): the block of the row is at the place of the column. On the diagonal it was lifted itself, and
     # set down beside its place, or turned.

@@ -17,6 +17,7 @@ from shapely import Polygon
 
 from tracking.explanation import Explanation, explain
 from tracking.forms import SHAPE, Forms, X, Y, known_forms
+from tracking.looks import both_seen, looks_of
 from tracking.matching import cover, overlaps
 from tracking.model import Model
 from tracking.types import Track, TrackStatus
@@ -152,9 +153,9 @@ def weigh(tracks: Sequence[Track], slot: datetime, began: datetime | None, model
     hours = np.array([model.hours(begin.not_before, begin.standing_since) for begin in begins])
     unknown = model.unknown_shape(seen, everyone)
     one_shape = model.unlike_each_other(seen)
-    new = (
-        model.comes(hours) + _arrival((known, seen), same_place, unknown, hours, len(everyone), model=model) + one_shape
-    )
+    coloured = both_seen(looks_of(ends), looks_of(begins))
+    arrival = _arrival((known, seen), same_place, unknown, hours, len(everyone), coloured=coloured, model=model)
+    new = model.comes(hours) + arrival + one_shape
     before = _before_the_beginning(begins, began, len(tracks), unknown, model)
     false = model.false(seen_slots(begins)) + model.anywhere + model.any_shape(seen, everyone)
     false = false + model.false_confidence(begins) + one_shape
@@ -236,6 +237,7 @@ def _arrival(
     hours: Floats,
     blocks: int,
     *,
+    coloured: NDArray[np.bool_],
     model: Model,
 ) -> Floats:
     """(begins,) log density of centre and shape of a block that comes: where one has left, or anywhere."""
@@ -244,7 +246,7 @@ def _arrival(
     if not len(known):
         return anywhere
     apart = np.linalg.norm(known.values[:, None, [X, Y]] - seen.values[None, :, [X, Y]], axis=-1)
-    there = model.set_down(apart) + model.replacing_shape(known, seen, unknown, hours, blocks)
+    there = model.set_down(apart) + model.replacing_shape(known, seen, unknown, hours, blocks, coloured=coloured)
     return np.asarray(np.where(same_place, there, anywhere).max(axis=0))
 
 

@@ -162,6 +162,13 @@ def unlikeness(known: Looks, seen: Looks, *, paired: bool) -> tuple[Floats, Floa
     return _median(distance), views.max(axis=-1, initial=0.0)
 
 
+def both_seen(known: Looks, seen: Looks) -> NDArray[np.bool_]:
+    """(known, seen) whether one camera saw the colours of both."""
+    if not (known.cameras and seen.cameras):
+        return np.zeros((len(known), len(seen)), dtype=bool)
+    return np.asarray(unlikeness(known, seen, paired=False)[1] > 0)
+
+
 def steps(known: Looks, seen: Looks, order: Sequence[str], *, paired: bool) -> Floats:
     """(known, seen), or (n,) of pairs in order: stages from one to the other.
 

@@ -51,6 +51,7 @@ _ALIKE_PAINT = 2.5  # by which all views of one block may be off alike: light, w
 _REPAINTED = 1e-5  # chance that a block looks like another one though its stage is the same
 _MISREAD_PAINT = 0.1  # of the misreadings of a stage, those of which the colour is another one too
 _JIG_TWINS = 0.2  # of the blocks that come to where another has left, those of its size: jigs are set for a shape
+_NEVER = 1e-300
 LIKELIEST_LOOK = math.log(4 * (_OTHER_PAINT / _STOOD_PAINT) ** 2)  # no look can be likelier, against any
 SHIFT_HOURS = 2.0  # for which a bay stays as busy as it is
 _SHIFT_LIFTS = 2.0  # that the mean of day and night stands for; blocks are lifted in shifts, hardly at night
@@ -255,10 +256,13 @@ class Model:
         alike = _log_sum(self.shape(others, seen, moved=True), axis=0) - math.log(len(others))
         return np.asarray(np.logaddexp(anything, math.log(self.parameters.twin_share) + alike))
 
-    def replacing_shape(self, left: Forms, seen: Forms, unknown: Floats, hours: Floats, blocks: int) -> Floats:
+    def replacing_shape(
+        self, left: Forms, seen: Forms, unknown: Floats, hours: Floats, blocks: int, *, coloured: NDArray[np.bool_]
+    ) -> Floats:
         """(left, seen) log density of sides and height of a block that comes to where another has left.
 
-        A twin comes to one of all the places that are left: after a night these are many.
+        A twin comes to one of all the places that are left: after a night these are many. Where no camera saw the
+        colours of both, nothing could ever tell the twin from the block, and none is assumed.
 
         Args:
             left: blocks that left.
@@ -266,9 +270,10 @@ class Model:
             unknown: `unknown_shape` of these.
             hours: (seen,) or () within which they came.
             blocks: that stood before.
+            coloured: (left, seen) whether a camera saw the colours of both.
         """
-        twins = _JIG_TWINS / np.maximum(blocks * np.exp(self.leaves(hours)), 1.0)
-        alike = np.log(twins) + self.shape(left, seen, moved=True)
+        twins = np.where(coloured, _JIG_TWINS / np.maximum(blocks * np.exp(self.leaves(hours)), 1.0), 0.0)
+        alike = np.log(np.maximum(twins, _NEVER)) + self.shape(left, seen, moved=True)
         return np.asarray(np.logaddexp(np.log1p(-twins) + unknown, alike))
 
     def bad_view(self, sightings: Floats) -> Floats:
