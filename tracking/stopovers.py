@@ -26,7 +26,7 @@ def stopover(begin: Track, before: Track | None, tracks: Sequence[Track], model:
         tracks: all of the slot.
         model: of the bay.
     """
-    found = [track for track in tracks if _may_be(track, begin, before)]
+    found = [track for track in tracks if _may_be(track, begin, before, model)]
     if not found:
         return None
     odds = _odds(found, begin, [track for track in tracks if track.status is not TrackStatus.TENTATIVE], before, model)
@@ -35,10 +35,12 @@ def stopover(begin: Track, before: Track | None, tracks: Sequence[Track], model:
     return found[best] if odds[best] > math.log(certain / (1 - certain)) else None
 
 
-def _may_be(track: Track, begin: Track, before: Track | None) -> bool:
+def _may_be(track: Track, begin: Track, before: Track | None, model: Model) -> bool:
     if track.status is not TrackStatus.TENTATIVE or not track.misses or track.last_seen >= begin.first_seen:
         return False
-    return before is None or track.first_seen > before.last_seen
+    if before is None:
+        return track.hits >= model.parameters.confirm_slots
+    return track.first_seen > before.last_seen
 
 
 def _odds(found: Sequence[Track], begin: Track, others: Sequence[Track], before: Track | None, model: Model) -> Floats:

@@ -62,7 +62,7 @@ from tracking.types import (
 )
 
 _RATHER = 0.8  # probability of an identity below which it is not taken, though it is the likeliest
-_DISPLACED = 1  # misses that another sighting on the floor of a tentative track counts for
+_DISPLACED = 4  # misses that another sighting on the floor of a tentative track counts for
 
 
 @dataclass
