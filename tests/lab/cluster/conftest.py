@@ -1,7 +1,9 @@
 """One cluster for the whole session: two bays with two cameras each, every service on its host."""
 
+import tempfile
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -96,13 +98,24 @@ class Day:
 
 
 @pytest.fixture(scope="session")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+def on_disk() -> Iterator[Path]:
+    """A folder outside of memory, and so all that servers make for themselves: each host has its own `/dev/shm`."""
+    with pytest.MonkeyPatch.context() as patch:
+        if Path(tempfile.gettempdir()).is_relative_to("/dev/shm"):
+            patch.delenv("TMPDIR")
+            patch.setattr(tempfile, "tempdir", None)
+        with tempfile.TemporaryDirectory(prefix="bay-cluster-") as folder:
+            yield Path(folder)
+
+
+@pytest.fixture(scope="session")
+def cluster(on_disk: Path) -> Iterator[Any]:
     from lab.cluster import Cluster, missing
 
     if lacking := missing():
         pytest.skip(f"no cluster on this machine: {lacking}")
     with Cluster(
-        tmp_path_factory.mktemp("cluster"),
+        on_disk / "cluster",
         bays=["3bay_north", "4bay"],
         cameras=2,
         moment=FIRST,
