@@ -141,7 +141,7 @@ def _import_airflow() -> None:
     from airflow.jobs import job  # noqa: F401
     from airflow.models import import_all_models
 
-    import_all_models()
+    import_all_models()  # type: ignore[no-untyped-call]
     ensure_secrets_loaded()
 
 
