@@ -1,4 +1,4 @@
-"""One cluster for the whole session: two bays with two cameras each, every service on its host."""
+"""One cluster for the tests of this folder, and no longer: two bays of two cameras, every service on its host."""
 
 import tempfile
 from collections.abc import Iterator
@@ -97,7 +97,7 @@ class Day:
         return ArtifactStore(self.cluster.data())
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def on_disk() -> Iterator[Path]:
     """A folder outside of memory, and so all that servers make for themselves: each host has its own `/dev/shm`."""
     with pytest.MonkeyPatch.context() as patch:
@@ -108,7 +108,7 @@ def on_disk() -> Iterator[Path]:
             yield Path(folder)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def cluster(on_disk: Path) -> Iterator[Any]:
     from lab.cluster import Cluster, missing
 
@@ -127,6 +127,6 @@ def cluster(on_disk: Path) -> Iterator[Any]:
         yield cluster
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def day(cluster: Any) -> Day:
     return Day(cluster)
