@@ -27,8 +27,7 @@ from fusion.visibility import footprints
 from fusion.visual_hull import carved_plan
 
 _CONTRADICTED_PX = 1.2  # that neighbouring points of the outlines err alike, from which the box is doubted
-_LEAST_CAMERAS = 2  # that may contradict a box
-_PROVING_CAMERAS = 3  # two masks that are both cut short would carve a box
+_LEAST_CAMERAS = 3  # two masks that are both cut short would carve a box, and leave a side of it open
 _UNLIKELY = 1e-3  # of a plan against the most likely one
 _DRAWS = 20  # of a plan, and as many opposite ones
 _CLEARLY = 10.0  # difference of the criterion that is strong evidence (Kass and Raftery, 1995)
@@ -80,7 +79,7 @@ def fitted_plans(measured: Measured, scene: Scene, outlines: Outlines) -> Shapes
             continue
         criterion = criteria(fits, shifts)
         best = _proven(fits, criterion)
-        if best is not None and len(members) >= _PROVING_CAMERAS:
+        if best is not None:
             shapes[row], heights[row] = best.plan, best.height
         std = _doubts(fits, criterion, shifts, (shapes[row], heights[row]))
         doubts.position[row], doubts.sides[row], doubts.height[row] = std[:2], std[2:4], std[4]
