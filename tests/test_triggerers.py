@@ -17,7 +17,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -120,15 +120,25 @@ class Cameras:
 
     def connected(self, processes: list[psutil.Process]) -> int:
         """Connections of these processes to the cameras."""
-        addresses = {(camera.host, camera.port) for camera in self.farm.cameras.values()}
-        count = 0
+        return sum(len(self._connections(camera, processes)) for camera in self.farm.cameras.values())
+
+    def asked_for_frames(self, processes: list[psutil.Process]) -> int:
+        """Cameras that prepare a frame for one of these processes: a connection alone may be kept from before."""
+        return sum(
+            not self._connections(camera, processes).isdisjoint(list(camera._under_way))
+            for camera in self.farm.cameras.values()
+        )
+
+    @staticmethod
+    def _connections(camera: Any, processes: list[psutil.Process]) -> set[tuple[str, int]]:
+        """The addresses from which these processes are connected to a camera."""
+        found: set[tuple[str, int]] = set()
         for process in processes:
-            try:
+            with suppress(psutil.NoSuchProcess):
                 held = process.net_connections("tcp")
-            except psutil.NoSuchProcess:
-                continue
-            count += sum(c.status == psutil.CONN_ESTABLISHED and tuple(c.raddr) in addresses for c in held if c.raddr)
-        return count
+                open_ = (c for c in held if c.status == psutil.CONN_ESTABLISHED and c.raddr)
+                found |= {tuple(c.laddr) for c in open_ if tuple(c.raddr) == (camera.host, camera.port)}
+        return found
 
     def _write(self) -> None:
         self._file.write_text(yaml.safe_dump(self._content), encoding="utf-8")
@@ -240,19 +250,20 @@ class Run:
         self.airflow.wait_until(what, timeout, f"{self.dag} {self.id}: {complaint}")
 
     def wait_until_the_cameras_are_asked(self) -> str:
-        """Return once a triggerer has this run's trigger and a connection to every camera; its name."""
-        self.wait(lambda: self._asking() is not None, "no camera is asked")
-        time.sleep(0.5)  # from the connection to the request for the frame
-        asking = self._asking()
-        assert asking is not None, self.log()
-        return asking
+        """Return once a triggerer has this run's trigger and every camera prepares a frame for it; its name."""
+        asking: list[str] = []
 
-    def _asking(self) -> str | None:
-        # A triggerer that is slow to give a sign of life loses its triggers to the other one: what
-        # the database says is asked together with what is connected.
-        host = self.host()
-        runs = host is not None and host in self.airflow._services
-        return host if runs and self.connections(host) >= CAMERAS else None
+        def asked() -> bool:
+            # A triggerer that is slow to give a sign of life loses its triggers to the other one: what
+            # the database says is asked together with what is connected.
+            host = self.host()
+            if host is None or host not in self.airflow._services:
+                return False
+            asking.append(host)
+            return self.cameras.asked_for_frames(self.airflow.triggerer_processes(host)) == CAMERAS
+
+        self.wait(asked, "no camera is asked")
+        return asking[-1]
 
     def connections(self, triggerer: str) -> int:
         return self.cameras.connected(self.airflow.triggerer_processes(triggerer))

@@ -223,7 +223,7 @@ class SimulatedCamera:
         self._boots = 1
         self._seen_tokens: deque[bytes] = deque(maxlen=256)
         self._stale_time: datetime | None = None
-        self._under_way = 0
+        self._under_way: list[tuple[str, int] | None] = []
         self._first_is_over = False
         self._runner: web.ServerRunner | None = None
         self._released = asyncio.Event()
@@ -388,15 +388,16 @@ class SimulatedCamera:
             return web.Response(status=302, headers={hdrs.LOCATION: f"http://{_BEHIND_NAT}/"})
         if Fault.ONE_CONNECTION in self.faults and self._under_way:
             return web.Response(status=503, text="too many connections")
-        self._under_way += 1
-        self.counters.at_once = max(self.counters.at_once, self._under_way)
+        client = request.transport.get_extra_info("peername") if request.transport is not None else None
+        self._under_way.append(client)
+        self.counters.at_once = max(self.counters.at_once, len(self._under_way))
         try:
             slow = Fault.SLOW in self.faults or (Fault.SLOW_FIRST in self.faults and not self._first_is_over)
             self._first_is_over = True
             await asyncio.sleep(self._latency_s * (_SLOW_FACTOR if slow else 1))
             return await self._send_frame(request)
         finally:
-            self._under_way -= 1
+            self._under_way.remove(client)
 
     def _refuse_login(self, request: web.BaseRequest) -> web.Response | None:
         """A 401 with challenges, or None for a request that may pass."""
