@@ -171,7 +171,8 @@ def _covariances(parts: Sensitivity, shifts: Shifts) -> Floats:
     unit = _noise(parts, shifts.noise_px)[:, None, None] ** 2
     of_shift = parts.of_shift / unit[:, None] + np.diag(shifts.std**-2)
     both = parts.to_shift / unit[:, None]
-    taken = np.linalg.solve(of_shift, np.concatenate([np.swapaxes(both, -1, -2), parts.pull[..., None] / unit[:, None]], axis=-1))
+    pull = parts.pull[..., None] / unit[:, None]
+    taken = np.linalg.solve(of_shift, np.concatenate([np.swapaxes(both, -1, -2), pull], axis=-1))
     information = parts.information / unit + parts.prior - np.einsum("bvpi,bviq->bpq", both, taken[..., :-1])
     gradient = parts.gradient / unit[..., 0] + parts.prior_gradient - np.einsum("bvpi,bvi->bp", both, taken[..., -1])
     covariance = np.linalg.inv(information + 1e-9 * np.eye(PARAMETERS))
