@@ -363,7 +363,7 @@ class _Problem:
             noise=np.sqrt(variance * (1 + alike) / (1 - alike)),
             misfit=np.sqrt(np.maximum(common, 0.0)),
             present=self.present[..., 0] & (counts.sum(axis=-1) >= _ENOUGH_POINTS),
-            held=held,
+            held=np.asarray(held),
         )
 
     def _across(self, normals: Floats, nearest: Ints) -> Floats:
