@@ -154,8 +154,8 @@ def test_a_bay_id_cannot_leave_the_folder(folder: Path, name: str) -> None:
 
 
 def test_an_unknown_bay_lists_the_known(folder: Path) -> None:
-    with pytest.raises(ConfigError, match="there is no bay 9bay; there are: 3bay_north, 4bay"):
-        bays.load_bay("9bay")
+    with pytest.raises(ConfigError, match="there is no bay yard; there are: 3bay_north, 4bay"):
+        bays.load_bay("yard")
 
 
 def test_a_folder_that_is_not_there_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
