@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from capture_async import FailureReason
 from capture_async.errors import CameraError
-from capture_async.http import lenient
-from capture_async.http.lenient import LenientTransport
+from capture_async.http import transport as transport_module
 from capture_async.http.request import Address, NoConnectionError, Request
+from capture_async.http.transport import Transport
 
 
 async def ask(answer, *, hold=False, seconds=5.0, **options):
@@ -31,7 +31,7 @@ async def ask(answer, *, hold=False, seconds=5.0, **options):
     async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
         address = Address("127.0.0.1", server.sockets[0].getsockname()[1])
         async with asyncio.timeout(seconds):
-            reply = await LenientTransport().send(Request(address, "GET", "/x?y=1", max_bytes=10_000, **options))
+            reply = await Transport().send(Request(address, "GET", "/x?y=1", max_bytes=10_000, **options))
     return reply, seen[0]
 
 
@@ -128,7 +128,7 @@ async def test_a_connection_is_kept_where_the_answers_end_is_certain(answer, con
                 writer.write(answer)
         writer.close()
 
-    transport = LenientTransport()
+    transport = Transport()
     async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
         request = Request(Address("127.0.0.1", server.sockets[0].getsockname()[1]), "GET", "/", keep=True)
         for _ in range(3):
@@ -138,7 +138,7 @@ async def test_a_connection_is_kept_where_the_answers_end_is_certain(answer, con
 
 
 async def test_a_kept_connection_ends_by_itself(monkeypatch):
-    monkeypatch.setattr(lenient, "_KEPT_S", 0.02)
+    monkeypatch.setattr(transport_module, "_KEPT_S", 0.02)
     ended = asyncio.Event()
 
     async def serve(reader, writer):
@@ -151,7 +151,7 @@ async def test_a_kept_connection_ends_by_itself(monkeypatch):
 
     async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
         address = Address("127.0.0.1", server.sockets[0].getsockname()[1])
-        await LenientTransport().send(Request(address, "GET", "/", keep=True))
+        await Transport().send(Request(address, "GET", "/", keep=True))
         await asyncio.wait_for(ended.wait(), 5)
 
 
@@ -163,7 +163,7 @@ async def test_a_connection_that_is_not_taken():
             one.setblocking(False)
             one.connect_ex(full.getsockname())
         with pytest.raises(NoConnectionError):
-            await LenientTransport().send(Request(Address(*full.getsockname()), "GET", "/", connect_s=0.2))
+            await Transport().send(Request(Address(*full.getsockname()), "GET", "/", connect_s=0.2))
 
 
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Type: image/jpeg\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"
