@@ -263,6 +263,9 @@ def _of_cameras(bay: BayConfig) -> Iterator[Finding]:
                 )
             continue
         yield from _of_pose(bay, camera)
+        if camera.earlier and camera.earlier[-1].until > datetime.now(UTC):
+            until = camera.earlier[-1].until.isoformat()
+            yield Finding("warning", f"cameras.{camera.name}.earlier", f"until {until} lies in the future")
         yield from _of_lens(camera)
         seen = share.get(camera.name)
         if seen is not None and seen < _LEAST_SEEN:

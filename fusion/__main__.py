@@ -33,7 +33,7 @@ from fusion.calibration import (
 from fusion.clicking import ClickingPage
 from fusion.point_files import read_points, read_survey
 from fusion.pose_commands import add_commands
-from fusion.refine_command import add_refine
+from fusion.refine_command import add_refine, add_since, since_of
 
 _DATA_SHEET_STD = 0.05  # of a focal length that a person gives, as a share of it
 _UNITS = {"x": "m", "y": "m", "z": "m", "pan": "deg", "tilt": "deg", "roll": "deg", "focal_px": "px"}
@@ -72,6 +72,7 @@ def make_parser() -> argparse.ArgumentParser:
     calibration.add_argument("--port", type=int, default=0, help="of the page; default: a free one")
     calibration.add_argument("--focal", type=float, help="pixels, to start from; estimated without it")
     calibration.add_argument("--dry-run", action="store_true", help="print the change and write nothing")
+    add_since(calibration)
     calibration.add_argument("--force", action="store_true", help="write a result above the limits too")
     calibration.add_argument("--data", type=Path, help="the store; default: DATA_PATH")
     calibration.set_defaults(run=_calibrate)
@@ -103,7 +104,14 @@ def _calibrate(options: argparse.Namespace, bay: BayConfig) -> int:
             )
     path = bay_file(bay.bay_id)
     old = read_text(path)
-    new = write_calibration(bay.bay_id, camera.name, result.pose, result.intrinsics, dry_run=options.dry_run)
+    new = write_calibration(
+        bay.bay_id,
+        camera.name,
+        result.pose,
+        result.intrinsics,
+        since=since_of(options, bay),
+        dry_run=options.dry_run,
+    )
     lines = difflib.unified_diff(old.splitlines(), new.splitlines(), str(path), str(path), lineterm="", n=1)
     print("\n".join(lines))
     print(f"{path}: {'not written (--dry-run)' if options.dry_run else 'written'}")

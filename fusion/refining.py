@@ -142,9 +142,14 @@ def refine_poses(observations: Sequence[Observation], bay: BayConfig, survey: Su
         survey: what the file's values are worth.
 
     Raises:
-        CalibrationError: too few places where several cameras see a block.
+        CalibrationError: too few places where several cameras see a block, or cameras were moved after a batch.
         FusionError: an observation does not fit the bay.
     """
+    for one in observations:
+        if bay.of_batch(one.batch_id) != bay:
+            raise CalibrationError(
+                f"batch {one.batch_id} is older than {bay.unmoved_since}, when cameras were moved: take later batches"
+            )
     stated = survey = survey or Survey()
     names = tuple(sorted(camera.name for camera in bay.fusion_cameras))
     values = np.zeros((len(names), _SIZE))
