@@ -1,4 +1,4 @@
-"""What arrives on a connection: pieces as the socket gives them, never copied into a buffer of the reader's own."""
+"""What arrives on a connection: pieces as the socket gives them, not copied into a buffer of the reader's own."""
 
 import asyncio
 from collections import deque
@@ -12,7 +12,7 @@ class Reader(Protocol):
     """Where the bytes of an answer come from; an `asyncio.StreamReader` is one."""
 
     async def read(self, n: int) -> bytes:
-        """What has come, about `n` bytes of it; nothing at the end.
+        """What has come, at most `n` bytes of it; nothing at the end.
 
         Raises:
             OSError: the connection broke.
@@ -20,7 +20,7 @@ class Reader(Protocol):
 
 
 class Incoming(asyncio.Protocol):
-    """The reading side of one connection; a `Reader`, whose pieces are as large as the socket gives them."""
+    """The reading side of one connection; a `Reader`."""
 
     def __init__(self) -> None:
         self._transport: asyncio.Transport | None = None
@@ -32,6 +32,11 @@ class Incoming(asyncio.Protocol):
         self.has_ended = False
         """Whether nothing more comes."""
 
+    @property
+    def has_unread(self) -> bool:
+        """Whether something came that was not read."""
+        return bool(self._pieces)
+
     async def read(self, n: int) -> bytes:
         """See `Reader`."""
         while not self._pieces:
@@ -42,6 +47,9 @@ class Incoming(asyncio.Protocol):
             self._waiting = asyncio.get_running_loop().create_future()
             await self._waiting
         piece = self._pieces.popleft()
+        if len(piece) > n:
+            self._pieces.appendleft(piece[n:])
+            piece = piece[:n]
         self._unread -= len(piece)
         if self._is_paused and self._unread <= _MOST_UNREAD and self._transport is not None:
             self._is_paused = False

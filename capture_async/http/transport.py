@@ -22,8 +22,12 @@ from capture_async.http.reply import Body, Reply
 from capture_async.http.request import Address, NoConnectionError, Request
 from capture_async.types import FailureReason
 
-_BLOCK = 64 * 1024
+# Of a body whose length is known, as much as the socket gives: nothing in it is looked for.
+_BLOCK = 1024 * 1024
+# What must be searched is read in small blocks, and the loop runs between them: a camera may send lines of two bytes.
+_SEARCHED_BLOCK = 16 * 1024
 _MAX_HEAD = 64 * 1024
+_MOST_INTERIM = 32
 _MAX_CHUNK_LINE = 1024
 _IDLE_S = 0.5
 # A connection that carries no request for so long is closed.
@@ -96,7 +100,7 @@ class Transport:
         connections = self._idle.get(_key(request), [])
         while connections:
             connection = connections.pop()
-            if not connection.has_ended:
+            if connection.is_usable:
                 connection.is_used()
                 return connection
             connection.close()
@@ -127,8 +131,9 @@ class _Connection:
     timer: asyncio.TimerHandle | None = None
 
     @property
-    def has_ended(self) -> bool:
-        return self.incoming.has_ended or self.outgoing.is_closing()
+    def is_usable(self) -> bool:
+        # What came after the end of its answer would be taken for the next one.
+        return not (self.incoming.has_ended or self.incoming.has_unread or self.outgoing.is_closing())
 
     def is_used(self) -> None:
         if self.timer is not None:
@@ -194,7 +199,9 @@ async def read_reply(
         ending = await _read_body(reader, rest, values, collected, trust_length=trust_length)
     says_close = "close" in values.get("Connection", "").lower()
     at_end = ending.at_end and head.startswith(_MAY_BE_KEPT) and not says_close
-    return Reply(status, values, collected.content(), received_at, whole=ending.whole, at_end=at_end)
+    # What unfolds to megabytes does so in a thread.
+    content = await asyncio.to_thread(collected.content) if collected.is_folded else collected.content()
+    return Reply(status, values, content, received_at, whole=ending.whole, at_end=at_end)
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,20 +233,22 @@ def _written(request: Request) -> bytes:
 
 async def _read_head(reader: Reader, address: Address) -> tuple[bytes, bytes]:
     """(head, what came of the body)."""
-    data = b""
+    data, interim = b"", 0
     while True:
         end = _HEAD_END.search(data)
         if end is not None:
             status = _STATUS_LINE.match(data)
             if status is None or int(status[1]) not in _INTERIM:
                 return data[: end.start()], data[end.end() :]
-            data = data[end.end() :]
+            data, interim = data[end.end() :], interim + 1
+            if interim > _MOST_INTERIM:
+                raise _faulty(address, f"it sends one interim answer ({int(status[1])}) after the other, and no other")
             continue
         if data.startswith(_SOI):
             return b"HTTP/0.9 200", data  # a picture without any head
         if len(data) > _MAX_HEAD:
             raise _faulty(address, f"the head of its answer is longer than {_MAX_HEAD} bytes")
-        piece = await reader.read(_BLOCK)
+        piece = await reader.read(_SEARCHED_BLOCK)
         if not piece:
             if data:
                 return data, b""
@@ -303,8 +312,9 @@ async def _read_chunks(reader: Reader, begun: bytes, body: Body) -> _Ending:
     async def more() -> bool:
         piece = b""
         with suppress(ConnectionError, ssl.SSLError):
-            piece = await reader.read(_BLOCK)
+            piece = await reader.read(_SEARCHED_BLOCK)
         data.extend(piece)
+        await asyncio.sleep(0)
         return bool(piece)
 
     while True:
