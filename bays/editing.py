@@ -49,7 +49,7 @@ def with_calibration(
         raise ConfigError(f"{path}: bay {bay_id} has no camera {name}; add it with its name, host and port first")
     edits = [
         *_mapping_edits(text, camera, "pose", _pose_values(pose)),
-        *_mapping_edits(text, camera, "intrinsics", _intrinsic_values(intrinsics)),
+        *_mapping_edits(text, camera, "intrinsics", _as_written(camera, _intrinsic_values(intrinsics))),
     ]
     update: dict[str, object] = {"pose": pose, "intrinsics": intrinsics}
     if since is not None:
@@ -392,11 +392,17 @@ def _intrinsic_values(intrinsics: Intrinsics) -> dict[str, str]:
         if getattr(intrinsics, key) != getattr(standard, key):
             values[key] = str(getattr(intrinsics, key))
     values["focal_px"] = _number(intrinsics.focal_px)
-    for key in ("cx", "cy"):
+    for key in ("fy", "cx", "cy"):
         if (value := getattr(intrinsics, key)) is not None:
             values[key] = _number(value)
     values["distortion"] = f"[{', '.join(_number(value) for value in intrinsics.distortion)}]"
     return values
+
+
+def _as_written(camera: yaml.MappingNode, values: Mapping[str, str]) -> dict[str, str]:
+    """The values with the focal length under the name that the file gives it."""
+    name = "focal_px" if _value(_value(camera, "intrinsics"), "fx") is None else "fx"
+    return {name if key == "focal_px" else key: value for key, value in values.items()}
 
 
 def _number(value: float) -> str:

@@ -16,7 +16,16 @@ from typing import Annotated, Any, Literal, Self
 from zoneinfo import ZoneInfo
 
 from croniter import CroniterBadDateError, croniter
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+from pydantic import (
+    AliasChoices,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from bays.migration import Migration
 from bays.naming import BAY_ID, slot_of
@@ -79,16 +88,33 @@ class Pose(_Strict):
 class Intrinsics(_Strict):
     """Pinhole with Brown-Conrady distortion, in pixels of a `width` x `height` image.
 
-    The principal point is the image centre unless `cx` and `cy` are given.
-    `distortion` is (k1, k2, p1, p2, k3), in OpenCV's order.
+    `focal_px` is the focal length, in pixels along u; `fy` the one along v, where pixels are not square, as of a stream
+    that is squeezed. A file may give both as `fx` and `fy`. The principal point is the image centre unless `cx` and
+    `cy` are given. `distortion` is (k1, k2, p1, p2, k3), in OpenCV's order.
     """
 
     width: Annotated[int, Field(ge=16, le=16384)] = 1920
     height: Annotated[int, Field(ge=16, le=16384)] = 1080
-    focal_px: Annotated[float, Field(gt=10, le=100_000)]
+    focal_px: Annotated[float, Field(gt=10, le=100_000, validation_alias=AliasChoices("focal_px", "fx"))]
+    fy: Annotated[float, Field(gt=10, le=100_000)] | None = None
     cx: float | None = None
     cy: float | None = None
     distortion: tuple[float, float, float, float, float] = (0.0, 0.0, 0.0, 0.0, 0.0)
+
+    @property
+    def fx(self) -> float:
+        """Focal length in pixels along u: `focal_px`."""
+        return self.focal_px
+
+    @property
+    def focal(self) -> tuple[float, float]:
+        """(fx, fy) in pixels."""
+        return self.focal_px, self.focal_px if self.fy is None else self.fy
+
+    def with_focal(self, focal_px: float) -> Self:
+        """The lens with another focal length along u; that along v changes alike."""
+        fy = None if self.fy is None else self.fy * focal_px / self.focal_px
+        return self.model_copy(update={"focal_px": focal_px, "fy": fy})
 
     @property
     def principal_point(self) -> tuple[float, float]:

@@ -36,7 +36,8 @@ from fusion.pose_commands import add_commands
 from fusion.refine_command import add_refine, add_since, since_of
 
 _DATA_SHEET_STD = 0.05  # of a focal length that a person gives, as a share of it
-_UNITS = {"x": "m", "y": "m", "z": "m", "pan": "deg", "tilt": "deg", "roll": "deg", "focal_px": "px"}
+_UNITS = dict.fromkeys("xyz", "m") | dict.fromkeys(("pan", "tilt", "roll"), "deg")
+_UNITS |= dict.fromkeys(("focal_px", "fy", "cx", "cy"), "px")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -133,7 +134,7 @@ def _lens(camera: Camera, options: argparse.Namespace, frame: tuple[int, int] | 
         raise ConfigError(f"--size {size[0]}x{size[1]}: the frame of {camera.name} is {frame[0]} x {frame[1]}")
     if camera.intrinsics is not None:
         given = camera.intrinsics if size is None else resized(camera.intrinsics, size)
-        return given.model_copy(update={"focal_px": options.focal}) if options.focal else given
+        return given.with_focal(options.focal) if options.focal else given
     if size is None:
         raise ConfigError(
             f"the size of {camera.name}'s image is not known: give a frame of it with --frame, or --size 2560x1440"
@@ -200,16 +201,14 @@ def _lines(result: Calibration) -> list[str]:
         "coordinates?"
         for error in result.left_out
     ]
-    lines += [f"held: {held.name} = {held.value:g}: {held.reason}" for held in result.held]
+    lines += [f"held: {held.name} = {held.value:g}: {held}" for held in result.held]
     return [*lines, *result.notes]
 
 
 def _print_report(name: str, result: Calibration) -> None:
     console = Console()
     table = Table("value", "estimate", "std", title=f"camera {name}")
-    values = result.pose.model_dump(exclude_none=True) | {"focal_px": result.intrinsics.focal_px}
-    values |= dict(zip(("k1", "k2", "p1", "p2", "k3"), result.intrinsics.distortion, strict=True))
-    for key, value in values.items():
+    for key, value in result.values.items():
         std = f"± {result.std[key]:.2g}" if key in result.std else "held"
         table.add_row(key, f"{value:.6g} {_UNITS.get(key, '')}", std)
     console.print(table)
