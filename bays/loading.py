@@ -183,6 +183,12 @@ def _construct_number(loader: Any, node: yaml.ScalarNode) -> Any:
     return value
 
 
+def _construct_time(_: Any, node: yaml.ScalarNode) -> Any:
+    problem = f"{node.value:.40} is no text: put it in quotes"
+    raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark)
+
+
+_UniqueKeyLoader.add_constructor("tag:yaml.org,2002:timestamp", _construct_time)
 for _tag in ("int", "float"):
     _UniqueKeyLoader.add_constructor(f"tag:yaml.org,2002:{_tag}", _construct_number)
 
