@@ -30,6 +30,7 @@ from artifacts.reference import Stage
 from artifacts.replication import Replicator
 from artifacts.spool import Spool
 from artifacts.store import ArtifactStore
+from bay_observation.bay_files import bay_names, bays_folder, unknown_bays
 from bay_observation.commands import CANNOT_TELL, DONE, FAILED, failed, program, run_command
 from bay_observation.errors import (
     ArtifactError,
@@ -145,6 +146,7 @@ def _list(options: argparse.Namespace) -> int:
     known = {stage: set(store.batch_ids(stage, options.bay)) for stage in stages}
     newest = sorted(set().union(*known.values()))[-max(options.newest, 1) :]
     if not newest:
+        _check_bay(options.bay, store)
         raise MissingArtifactError(f"{store.location}: no artifact of bay {options.bay}")
     rows = {batch: [stage for stage in stages if batch in known[stage]] for batch in newest}
     if options.json:
@@ -160,6 +162,7 @@ def _get(options: argparse.Namespace) -> int:
     batch = store.newest(options.stage, options.bay) if options.batch == "newest" else options.batch
     reference = None if batch is None else store.find(options.stage, options.bay, batch)
     if reference is None:
+        _check_bay(options.bay, store)
         raise MissingArtifactError(
             f"{store.location}: no {options.stage} artifact of {batch or options.bay}: `bay-observation store list"
             f" {options.bay}` lists what there is"
@@ -170,6 +173,13 @@ def _get(options: argparse.Namespace) -> int:
         return _write_frames(value, options)
     print(json.dumps(to_plain(value), ensure_ascii=False, indent=1))
     return DONE
+
+
+def _check_bay(bay_id: str, store: ArtifactStore) -> None:
+    """Refuses a bay that has neither a file nor artifacts: those of a bay whose file was removed are still read."""
+    known = bay_names()
+    if bay_id not in known and not any(store.newest(stage, bay_id) for stage in get_args(Stage)):
+        raise unknown_bays([bay_id], known, bays_folder())
 
 
 def _write_frames(value: Any, options: argparse.Namespace) -> int:

@@ -18,7 +18,8 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem
 
-from bay_observation import __version__, settings
+from bay_observation import __version__
+from bay_observation.bay_files import bay_names
 from bay_observation.commands import WRONG_USE, called_as, run_command
 from bay_observation.working import working
 
@@ -320,8 +321,7 @@ class _Leaf(click.Command):
 
 def _bays(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Ids of bays, from the names of their files; nothing is read."""
-    folder = settings.BAYS_PATH.read() or _folder_of("bays")
-    return [CompletionItem(path.stem) for path in sorted(folder.glob("*.yaml")) if path.stem.startswith(incomplete)]
+    return [CompletionItem(name) for name in bay_names() if name.startswith(incomplete)]
 
 
 def _folder_of(package: str) -> Path:

@@ -19,6 +19,7 @@ def get_provider_info() -> dict[str, Any]:
         "sensors": [{"integration-name": _NAME, "python-modules": ["operators.sensors"]}],
         "triggers": [{"integration-name": _NAME, "python-modules": ["triggers"]}],
         "hooks": [{"integration-name": _NAME, "python-modules": ["triggers.onvif_hook"]}],
+        "notifications": ["dashboard.alerting.notifier.ChannelNotifier"],
         "asset-uris": [{"schemes": ["tracking"], "handler": None}],
         "connection-types": [
             {

@@ -13,6 +13,7 @@ import yaml
 from rich.console import Console
 from rich.table import Table
 
+from bay_observation.bay_files import unknown_bays
 from bay_observation.commands import DONE, FAILED, failed, program, run_command
 from bay_observation.errors import ConfigError
 from bays.asking import ask_cameras, ask_models
@@ -158,8 +159,8 @@ def _validate(options: argparse.Namespace) -> int:
     names = options.bay or there
     if not names:
         raise ConfigError(f"{bays_path()}: holds no *.yaml")
-    if unknown := [name for name in names if name not in there]:
-        raise ConfigError(f"{bays_path()}: there is no bay {', '.join(unknown)}; there are {', '.join(there)}")
+    if not set(names) <= set(there):
+        raise unknown_bays(names, there, bays_path())
     wrong = 0
     for bay_id in names:
         try:
@@ -175,8 +176,8 @@ def _validate(options: argparse.Namespace) -> int:
 def _check(options: argparse.Namespace) -> int:
     there = bay_ids()
     names = options.bay or there
-    if unknown := [name for name in names if name not in there]:
-        raise ConfigError(f"{bays_path()}: there is no bay {', '.join(unknown)}; there are {', '.join(there)}")
+    if not set(names) <= set(there):
+        raise unknown_bays(names, there, bays_path())
     bays, broken = {}, {}
     for name in there:
         try:

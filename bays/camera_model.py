@@ -136,7 +136,7 @@ class CameraModel:
         """
         uv = np.asarray(pixels, dtype=float)
         cx, cy = self.intrinsics.principal_point
-        target = np.stack([uv[..., 0] - cx, uv[..., 1] - cy], axis=-1) / self.intrinsics.focal_px
+        target: Floats = np.stack([uv[..., 0] - cx, uv[..., 1] - cy], axis=-1) / np.array(self.intrinsics.focal)
         if not any(self.intrinsics.distortion):
             return target
         estimate = target.copy()
@@ -175,7 +175,8 @@ class CameraModel:
         )
 
     def _to_pixels(self, x: Floats, y: Floats) -> Floats:
-        return np.asarray(self._distort(x, y) * self.intrinsics.focal_px + np.array(self.intrinsics.principal_point))
+        focal, middle = np.array(self.intrinsics.focal), np.array(self.intrinsics.principal_point)
+        return np.asarray(self._distort(x, y) * focal + middle)
 
 
 def _largest_radius(intrinsics: Intrinsics) -> float:

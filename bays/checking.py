@@ -24,6 +24,7 @@ CELL_M = 1.0
 
 _MOST_OFF_FLOOR_M = 10.0
 _HEIGHTS_M = (2.0, 60.0)
+_MOST_SQUEEZED = 2.5  # width over height of a pixel, or the other way: half of the lines of a picture are 2
 _VIEWS_DEG = (8.0, 125.0)  # angle across the image: a telephoto lens, a very wide one
 _LEAST_SEEN = 0.01  # of the floor, by one camera
 _MOST_BLIND = 0.25  # of an area that is tracked
@@ -263,6 +264,9 @@ def _of_cameras(bay: BayConfig) -> Iterator[Finding]:
                 )
             continue
         yield from _of_pose(bay, camera)
+        if camera.earlier and camera.earlier[-1].until > datetime.now(UTC):
+            until = camera.earlier[-1].until.isoformat()
+            yield Finding("warning", f"cameras.{camera.name}.earlier", f"until {until} lies in the future")
         yield from _of_lens(camera)
         seen = share.get(camera.name)
         if seen is not None and seen < _LEAST_SEEN:
@@ -303,6 +307,9 @@ def _of_lens(camera: Camera) -> Iterator[Finding]:
             where,
             f"focal_px {lens.focal_px:g} of {lens.width} px is a view of {angle:.0f}°: are these pixels?",
         )
+    squeezed = lens.focal[1] / lens.focal[0]
+    if not 1 / _MOST_SQUEEZED <= squeezed <= _MOST_SQUEEZED:
+        yield Finding("warning", where, f"pixels {squeezed:.2f} times as wide as high: are fx and fy of this image?")
     cx, cy = lens.principal_point
     if not (0 < cx < lens.width and 0 < cy < lens.height):
         yield Finding("error", where, f"the principal point ({cx:g}, {cy:g}) lies outside of the image")

@@ -7,6 +7,7 @@ quoting of the rest stay. What comes out is read back and compared before it is 
 import json
 import re
 from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
 
 import yaml
@@ -15,14 +16,16 @@ from bay_observation.errors import ConfigError
 from bay_observation.files import write_atomically
 from bays.loading import bay_file, load_bay, parse_bay
 from bays.migration import Owner
-from bays.models import Area, BayConfig, Intrinsics, Layout, Pose
+from bays.models import Area, BayConfig, Camera, EarlierCalibration, Intrinsics, Layout, Pose
 
 # A replacement of text[start:end]; an insertion has start == end.
 _Edit = tuple[int, int, str]
 _NOTHING = "null"
 
 
-def with_calibration(text: str, bay_id: str, name: str, pose: Pose, intrinsics: Intrinsics) -> str:
+def with_calibration(
+    text: str, bay_id: str, name: str, pose: Pose, intrinsics: Intrinsics, *, since: datetime | None = None
+) -> str:
     """A bay file's text with this camera's pose and intrinsics.
 
     Args:
@@ -31,10 +34,12 @@ def with_calibration(text: str, bay_id: str, name: str, pose: Pose, intrinsics: 
         name: of the camera.
         pose: to stand there.
         intrinsics: to stand there.
+        since: the (aware) moment from which they hold; what stood there before is kept for the slots before it, as
+            `earlier`. None where they hold for all slots, as a correction does.
 
     Raises:
-        ConfigError: the file is wrong, has no such camera, or holds the camera's values in
-            a way that cannot be edited without changing others (a YAML anchor).
+        ConfigError: the file is wrong, has no such camera, has one that was moved at or after `since`, or holds the
+            camera's values in a way that cannot be edited without changing others (a YAML anchor).
     """
     path = bay_file(bay_id)
     before = parse_bay(path, text, bay_id)
@@ -44,14 +49,16 @@ def with_calibration(text: str, bay_id: str, name: str, pose: Pose, intrinsics: 
         raise ConfigError(f"{path}: bay {bay_id} has no camera {name}; add it with its name, host and port first")
     edits = [
         *_mapping_edits(text, camera, "pose", _pose_values(pose)),
-        *_mapping_edits(text, camera, "intrinsics", _intrinsic_values(intrinsics)),
+        *_mapping_edits(text, camera, "intrinsics", _as_written(camera, _intrinsic_values(intrinsics))),
     ]
+    update: dict[str, object] = {"pose": pose, "intrinsics": intrinsics}
+    if since is not None:
+        earlier = _earlier(path, before.camera(name), since)
+        edits += _earlier_edits(text, camera, earlier[-1])
+        update["earlier"] = earlier
     for start, end, replacement in sorted(edits, reverse=True):
         text = text[:start] + replacement + text[end:]
-    cameras = tuple(
-        camera.model_copy(update={"pose": pose, "intrinsics": intrinsics}) if camera.name == name else camera
-        for camera in before.cameras
-    )
+    cameras = tuple(camera.model_copy(update=update) if camera.name == name else camera for camera in before.cameras)
     if not _reads_as(path, text, before.model_copy(update={"cameras": cameras})):
         raise ConfigError(
             f"{path}: camera {name} cannot be edited without changing more than its own pose and intrinsics "
@@ -60,7 +67,15 @@ def with_calibration(text: str, bay_id: str, name: str, pose: Pose, intrinsics: 
     return text
 
 
-def write_calibration(bay_id: str, name: str, pose: Pose, intrinsics: Intrinsics, *, dry_run: bool = False) -> str:
+def write_calibration(
+    bay_id: str,
+    name: str,
+    pose: Pose,
+    intrinsics: Intrinsics,
+    *,
+    since: datetime | None = None,
+    dry_run: bool = False,
+) -> str:
     """Replace the bay's file, whole or not at all.
 
     Returns:
@@ -69,10 +84,16 @@ def write_calibration(bay_id: str, name: str, pose: Pose, intrinsics: Intrinsics
     Raises:
         ConfigError: as `with_calibration`, or the file cannot be read or written.
     """
-    return write_calibrations(bay_id, {name: (pose, intrinsics)}, dry_run=dry_run)
+    return write_calibrations(bay_id, {name: (pose, intrinsics)}, since=since, dry_run=dry_run)
 
 
-def write_calibrations(bay_id: str, cameras: Mapping[str, tuple[Pose, Intrinsics]], *, dry_run: bool = False) -> str:
+def write_calibrations(
+    bay_id: str,
+    cameras: Mapping[str, tuple[Pose, Intrinsics]],
+    *,
+    since: datetime | None = None,
+    dry_run: bool = False,
+) -> str:
     """The same for several cameras at once, by name: all of them or none.
 
     Values that stand behind a YAML anchor can change once every alias of it has been written out.
@@ -85,7 +106,7 @@ def write_calibrations(bay_id: str, cameras: Mapping[str, tuple[Pose, Intrinsics
         refused: dict[str, ConfigError] = {}
         for name, (pose, intrinsics) in left.items():
             try:
-                new = with_calibration(new, bay_id, name, pose, intrinsics)
+                new = with_calibration(new, bay_id, name, pose, intrinsics, since=since)
             except ConfigError as error:
                 refused[name] = error
         if len(refused) == len(left):
@@ -210,7 +231,7 @@ def _value(node: yaml.Node | None, key: str) -> yaml.Node | None:
 def _mapping_edits(text: str, camera: yaml.MappingNode, key: str, values: Mapping[str, str]) -> list[_Edit]:
     """Edits that make camera[key] hold `values`; keys that it has besides stay, and one of nothing is not added."""
     node = _value(camera, key)
-    flow = _flow({name: value for name, value in values.items() if value != _NOTHING})
+    flow = _flow_of(values)
     if node is None:
         return [_added(text, camera, key, flow)]
     if not isinstance(node, yaml.MappingNode):  # `pose:` with nothing behind it, or null
@@ -227,6 +248,40 @@ def _mapping_edits(text: str, camera: yaml.MappingNode, key: str, values: Mappin
         elif _differs(present, value):
             edits.append(_replaced(text, node, name, value))
     return edits
+
+
+def _earlier(path: Path, camera: Camera, since: datetime) -> tuple[EarlierCalibration, ...]:
+    """How the camera hung before `since`, what its file says now with it."""
+    if camera.pose is None:
+        raise ConfigError(f"{path}: camera {camera.name} has no pose that could hold before {since.isoformat()}")
+    last = camera.earlier[-1].until if camera.earlier else None
+    if last is not None and since <= last:
+        raise ConfigError(
+            f"{path}: camera {camera.name} was moved at {last.isoformat()}: give a later moment than that"
+        )
+    return (*camera.earlier, EarlierCalibration(until=since, pose=camera.pose, intrinsics=camera.intrinsics))
+
+
+def _earlier_edits(text: str, camera: yaml.MappingNode, added: EarlierCalibration) -> list[_Edit]:
+    """Edits that put one more entry at the end of camera["earlier"], in the list's own style."""
+    values = {"until": json.dumps(added.until.isoformat()), "pose": _flow_of(_pose_values(added.pose))}
+    if added.intrinsics is not None:
+        values["intrinsics"] = _flow_of(_intrinsic_values(added.intrinsics))
+    entry = _flow(values)
+    node = _value(camera, "earlier")
+    if not isinstance(node, yaml.SequenceNode):
+        return [_added(text, camera, "earlier", f"[{entry}]")]
+    if not node.value:
+        return [(node.start_mark.index, node.end_mark.index, f"[{entry}]")]
+    last = node.value[-1]
+    if node.flow_style:
+        return [(_end(last), _end(last), f", {entry}")]
+    line = text.rfind("\n", 0, last.start_mark.index) + 1
+    newline = "\r\n" if "\r\n" in text else "\n"
+    end = text.find("\n", _end(last))
+    start = len(text) if end == -1 else end + 1
+    dash = text[line : last.start_mark.index]
+    return [(start, start, f"{newline}{dash}{entry}" if end == -1 else f"{dash}{entry}{newline}")]
 
 
 def _alias(text: str, mapping: yaml.MappingNode, key: str) -> tuple[int, int] | None:
@@ -277,6 +332,10 @@ def _area_values(area: Area) -> dict[str, str]:
 
 def _flow(values: Mapping[str, str]) -> str:
     return "{" + ", ".join(f"{name}: {value}" for name, value in values.items()) + "}"
+
+
+def _flow_of(values: Mapping[str, str]) -> str:
+    return _flow({name: value for name, value in values.items() if value != _NOTHING})
 
 
 def _key(name: str) -> str:
@@ -333,11 +392,17 @@ def _intrinsic_values(intrinsics: Intrinsics) -> dict[str, str]:
         if getattr(intrinsics, key) != getattr(standard, key):
             values[key] = str(getattr(intrinsics, key))
     values["focal_px"] = _number(intrinsics.focal_px)
-    for key in ("cx", "cy"):
+    for key in ("fy", "cx", "cy"):
         if (value := getattr(intrinsics, key)) is not None:
             values[key] = _number(value)
     values["distortion"] = f"[{', '.join(_number(value) for value in intrinsics.distortion)}]"
     return values
+
+
+def _as_written(camera: yaml.MappingNode, values: Mapping[str, str]) -> dict[str, str]:
+    """The values with the focal length under the name that the file gives it."""
+    name = "focal_px" if _value(_value(camera, "intrinsics"), "fx") is None else "fx"
+    return {name if key == "focal_px" else key: value for key, value in values.items()}
 
 
 def _number(value: float) -> str:

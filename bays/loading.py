@@ -1,6 +1,7 @@
 """Reading `bays/*.yaml`: errors name the file, the line, the key and the reason."""
 
 import json
+import math
 import re
 from collections.abc import Callable, Hashable, Iterator
 from functools import lru_cache
@@ -11,6 +12,7 @@ import yaml
 from pydantic import ValidationError
 
 from bay_observation import settings
+from bay_observation.bay_files import bays_folder, unknown_bays
 from bay_observation.errors import ArtifactError, ConfigError
 from bay_observation.files import read_regular_file
 from bays.migration import as_owner_says
@@ -20,7 +22,7 @@ from bays.naming import BAY_ID
 
 def bays_path() -> Path:
     """Folder of the YAML files: `BAYS_PATH`, or the one installed with this package."""
-    return settings.BAYS_PATH.read() or Path(__file__).parent
+    return bays_folder()
 
 
 def bay_ids() -> list[str]:
@@ -57,8 +59,7 @@ def load_bay(bay_id: str) -> BayConfig:
     try:
         text = read_regular_file(path, _MOST_BYTES).decode("utf-8")
     except FileNotFoundError:
-        known = ", ".join(bay_ids()) or "none"
-        raise ConfigError(f"{path}: there is no bay {bay_id}; there are: {known}") from None
+        raise unknown_bays([bay_id], bay_ids(), path) from None
     except ArtifactError as error:  # no regular file, or too large a one
         raise ConfigError(str(error)) from error
     except (OSError, UnicodeDecodeError) as error:
@@ -180,9 +181,18 @@ def _construct_number(loader: Any, node: yaml.ScalarNode) -> Any:
     if (whole and _DECIMAL.fullmatch(node.value) is None) or set(node.value) & {":", "_"}:
         problem = f"{node.value:.40} is no decimal number (YAML reads it as {value}): write one, or put it in quotes"
         raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark)
+    if isinstance(value, float) and not math.isfinite(value):
+        problem = f"{node.value:.40} is no number that counts anything: write a finite one"
+        raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark)
     return value
 
 
+def _construct_time(_: Any, node: yaml.ScalarNode) -> Any:
+    problem = f"{node.value:.40} is no text: put it in quotes"
+    raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark)
+
+
+_UniqueKeyLoader.add_constructor("tag:yaml.org,2002:timestamp", _construct_time)
 for _tag in ("int", "float"):
     _UniqueKeyLoader.add_constructor(f"tag:yaml.org,2002:{_tag}", _construct_number)
 

@@ -10,15 +10,25 @@ from collections import Counter
 from collections.abc import Iterable
 from datetime import UTC, datetime, time
 from ipaddress import IPv4Address, IPv4Network
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from zoneinfo import ZoneInfo
 
 from croniter import CroniterBadDateError, croniter
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+from pydantic import (
+    AliasChoices,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from bays.migration import Migration
-from bays.naming import BAY_ID
+from bays.naming import BAY_ID, slot_of
 from bays.notifications import Notification
 from bays.provider_configs import PROVIDER_CONFIGS, LocalTarget, check_provider_config, installed_providers
 from bays.retention import Retention
@@ -78,16 +88,33 @@ class Pose(_Strict):
 class Intrinsics(_Strict):
     """Pinhole with Brown-Conrady distortion, in pixels of a `width` x `height` image.
 
-    The principal point is the image centre unless `cx` and `cy` are given.
-    `distortion` is (k1, k2, p1, p2, k3), in OpenCV's order.
+    `focal_px` is the focal length, in pixels along u; `fy` the one along v, where pixels are not square, as of a stream
+    that is squeezed. A file may give both as `fx` and `fy`. The principal point is the image centre unless `cx` and
+    `cy` are given. `distortion` is (k1, k2, p1, p2, k3), in OpenCV's order.
     """
 
     width: Annotated[int, Field(ge=16, le=16384)] = 1920
     height: Annotated[int, Field(ge=16, le=16384)] = 1080
-    focal_px: Annotated[float, Field(gt=10, le=100_000)]
+    focal_px: Annotated[float, Field(gt=10, le=100_000, validation_alias=AliasChoices("focal_px", "fx"))]
+    fy: Annotated[float, Field(gt=10, le=100_000)] | None = None
     cx: float | None = None
     cy: float | None = None
     distortion: tuple[float, float, float, float, float] = (0.0, 0.0, 0.0, 0.0, 0.0)
+
+    @property
+    def fx(self) -> float:
+        """Focal length in pixels along u: `focal_px`."""
+        return self.focal_px
+
+    @property
+    def focal(self) -> tuple[float, float]:
+        """(fx, fy) in pixels."""
+        return self.focal_px, self.focal_px if self.fy is None else self.fy
+
+    def with_focal(self, focal_px: float) -> Self:
+        """The lens with another focal length along u; that along v changes alike."""
+        fy = None if self.fy is None else self.fy * focal_px / self.focal_px
+        return self.model_copy(update={"focal_px": focal_px, "fy": fy})
 
     @property
     def principal_point(self) -> tuple[float, float]:
@@ -96,6 +123,17 @@ class Intrinsics(_Strict):
             self.width / 2 if self.cx is None else self.cx,
             self.height / 2 if self.cy is None else self.cy,
         )
+
+
+class EarlierCalibration(_Strict):
+    """How a camera hung up to a moment: what it saw in slots before `until` is fused with this pose.
+
+    `intrinsics` is its lens in that time; without it the lens is the one that followed.
+    """
+
+    until: AwareDatetime
+    pose: Pose
+    intrinsics: Intrinsics | None = None
 
 
 class Rtsp(_Strict):
@@ -114,7 +152,7 @@ class Camera(_Strict):
     camera with several lenses, `channel` is the number of the video source, from 1, and
     `profile` the token or name of an ONVIF profile. `snapshot_port` is where the snapshot
     is asked for, where that is another port than the ONVIF services' and the camera does
-    not say so.
+    not say so. `earlier` is how it hung before it was moved, the oldest first.
     """
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_\-]{0,31}$")]
@@ -131,7 +169,25 @@ class Camera(_Strict):
     rtsp: Rtsp | None = None
     pose: Pose | None = None
     intrinsics: Intrinsics | None = None
+    earlier: tuple[EarlierCalibration, ...] = ()
     fusion: bool = True
+
+    @field_validator("earlier")
+    @classmethod
+    def _oldest_first(cls, value: tuple[EarlierCalibration, ...]) -> tuple[EarlierCalibration, ...]:
+        for one, other in pairwise(value):
+            if one.until >= other.until:
+                raise ValueError(f"until {other.until.isoformat()} follows {one.until.isoformat()}: the oldest first")
+        return value
+
+    def at(self, moment: datetime) -> Self:
+        """The camera as it hung at an (aware) moment."""
+        pose, intrinsics = self.pose, self.intrinsics
+        for one in reversed(self.earlier):
+            if moment >= one.until:
+                break
+            pose, intrinsics = one.pose, one.intrinsics or intrinsics
+        return self.model_copy(update={"pose": pose, "intrinsics": intrinsics})
 
     @property
     def picture(self) -> str:
@@ -420,6 +476,26 @@ class BayConfig(_Strict):
             if window.holds(local):
                 return f"{local:%H:%M} {self.timezone} lies in the skip window {window}"
         return None
+
+    @property
+    def unmoved_since(self) -> datetime | None:
+        """When a camera was moved last; None where no `earlier` pose is known."""
+        return max((one.until for camera in self.cameras for one in camera.earlier), default=None)
+
+    def at(self, moment: datetime) -> Self:
+        """The bay with its cameras as they hung at an (aware) moment."""
+        since = self.unmoved_since
+        if since is None or moment >= since:
+            return self
+        return self.model_copy(update={"cameras": tuple(camera.at(moment) for camera in self.cameras)})
+
+    def of_batch(self, batch_id: str) -> Self:
+        """The bay with its cameras as they hung in the batch's slot.
+
+        Raises:
+            ConfigError: cameras were moved, and the text is no batch id.
+        """
+        return self if self.unmoved_since is None else self.at(slot_of(batch_id))
 
     def camera(self, name: str) -> Camera:
         """The camera of that name.

@@ -44,7 +44,7 @@ DEFAULT_ARGS: dict[str, Any] = {
     "owner": "samho-ops",
     "depends_on_past": False,
     "retries": 2,
-    # A task that hangs must not hold its bay's DAG for ever. (Airflow does not count deferred time.)
+    # A task that hangs must not hold its bay's DAG for ever.
     "execution_timeout": timedelta(minutes=30),
 }
 
@@ -69,7 +69,11 @@ def observation_dag(bay: BayConfig) -> DAG:
             queue=queue,
         )
         run_inference = InferenceOperator(
-            task_id="run_inference", bay_id=bay.bay_id, reference=capture_images.output, queue=queue
+            task_id="run_inference",
+            bay_id=bay.bay_id,
+            reference=capture_images.output,
+            queue=queue,
+            execution_timeout=_waiting_and_working(bay),
         )
         trigger_fusion = TriggerStageOperator(
             task_id="trigger_fusion",
@@ -95,7 +99,11 @@ def fusion_dag(bay: BayConfig) -> DAG:
         **_common(bay),
     ) as dag:
         process_fusion = FusionOperator(
-            task_id="process_fusion", bay_id=bay.bay_id, queue=queue, **_patience(bay).task_arguments()
+            task_id="process_fusion",
+            bay_id=bay.bay_id,
+            queue=queue,
+            execution_timeout=_waiting_and_working(bay),
+            **_patience(bay).task_arguments(),
         )
         trigger_tracking = TriggerStageOperator(
             task_id="trigger_tracking",
@@ -123,6 +131,7 @@ def tracking_dag(bay: BayConfig) -> DAG:
             task_id="process_tracking",
             bay_id=bay.bay_id,
             queue=processor_queue(bay.bay_id),
+            execution_timeout=_waiting_and_working(bay),
             **_patience(bay).task_arguments(),
         )
     return dag
@@ -187,6 +196,12 @@ def _batch_param(bay: BayConfig) -> dict[str, Param]:
             description=f"In place of the slot: the batch's id, as {example} (slot in UTC)",
         ),
     }
+
+
+def _waiting_and_working(bay: BayConfig) -> timedelta:
+    """How long a try of a stage may take: it waits for its input first, for as long as the bay allows."""
+    working: timedelta = DEFAULT_ARGS["execution_timeout"]
+    return timedelta(seconds=bay.storage.wait) + working
 
 
 def _patience(bay: BayConfig) -> StorePatience:

@@ -41,7 +41,7 @@ def best_crop(bay: BayConfig, slot: datetime, stay: Stay, cameras: Collection[st
     """
     found = [
         (area, Crop(slot, camera.name, box))
-        for camera in bay.cameras
+        for camera in bay.at(slot).cameras
         if camera.name in cameras and camera.pose is not None and camera.intrinsics is not None
         for area, box in _seen(CameraModel.of(camera), stay)
     ]

@@ -33,10 +33,11 @@ from fusion.calibration import (
 from fusion.clicking import ClickingPage
 from fusion.point_files import read_points, read_survey
 from fusion.pose_commands import add_commands
-from fusion.refine_command import add_refine
+from fusion.refine_command import add_refine, add_since, since_of
 
 _DATA_SHEET_STD = 0.05  # of a focal length that a person gives, as a share of it
-_UNITS = {"x": "m", "y": "m", "z": "m", "pan": "deg", "tilt": "deg", "roll": "deg", "focal_px": "px"}
+_UNITS = dict.fromkeys("xyz", "m") | dict.fromkeys(("pan", "tilt", "roll"), "deg")
+_UNITS |= dict.fromkeys(("focal_px", "fy", "cx", "cy"), "px")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -72,6 +73,7 @@ def make_parser() -> argparse.ArgumentParser:
     calibration.add_argument("--port", type=int, default=0, help="of the page; default: a free one")
     calibration.add_argument("--focal", type=float, help="pixels, to start from; estimated without it")
     calibration.add_argument("--dry-run", action="store_true", help="print the change and write nothing")
+    add_since(calibration)
     calibration.add_argument("--force", action="store_true", help="write a result above the limits too")
     calibration.add_argument("--data", type=Path, help="the store; default: DATA_PATH")
     calibration.set_defaults(run=_calibrate)
@@ -103,7 +105,14 @@ def _calibrate(options: argparse.Namespace, bay: BayConfig) -> int:
             )
     path = bay_file(bay.bay_id)
     old = read_text(path)
-    new = write_calibration(bay.bay_id, camera.name, result.pose, result.intrinsics, dry_run=options.dry_run)
+    new = write_calibration(
+        bay.bay_id,
+        camera.name,
+        result.pose,
+        result.intrinsics,
+        since=since_of(options, bay),
+        dry_run=options.dry_run,
+    )
     lines = difflib.unified_diff(old.splitlines(), new.splitlines(), str(path), str(path), lineterm="", n=1)
     print("\n".join(lines))
     print(f"{path}: {'not written (--dry-run)' if options.dry_run else 'written'}")
@@ -125,7 +134,7 @@ def _lens(camera: Camera, options: argparse.Namespace, frame: tuple[int, int] | 
         raise ConfigError(f"--size {size[0]}x{size[1]}: the frame of {camera.name} is {frame[0]} x {frame[1]}")
     if camera.intrinsics is not None:
         given = camera.intrinsics if size is None else resized(camera.intrinsics, size)
-        return given.model_copy(update={"focal_px": options.focal}) if options.focal else given
+        return given.with_focal(options.focal) if options.focal else given
     if size is None:
         raise ConfigError(
             f"the size of {camera.name}'s image is not known: give a frame of it with --frame, or --size 2560x1440"
@@ -192,16 +201,14 @@ def _lines(result: Calibration) -> list[str]:
         "coordinates?"
         for error in result.left_out
     ]
-    lines += [f"held: {held.name} = {held.value:g}: {held.reason}" for held in result.held]
+    lines += [f"held: {held.name} = {held.value:g}: {held}" for held in result.held]
     return [*lines, *result.notes]
 
 
 def _print_report(name: str, result: Calibration) -> None:
     console = Console()
     table = Table("value", "estimate", "std", title=f"camera {name}")
-    values = result.pose.model_dump(exclude_none=True) | {"focal_px": result.intrinsics.focal_px}
-    values |= dict(zip(("k1", "k2", "p1", "p2", "k3"), result.intrinsics.distortion, strict=True))
-    for key, value in values.items():
+    for key, value in result.values.items():
         std = f"± {result.std[key]:.2g}" if key in result.std else "held"
         table.add_row(key, f"{value:.6g} {_UNITS.get(key, '')}", std)
     console.print(table)

@@ -51,6 +51,16 @@ _STAGES: tuple[tuple[tuple[str, ...], int, float, float], ...] = (
     (("p1", "p2"), 16, 0.7, 0.002),
     (("k3",), 24, 0.85, 0.05),
 )
+# The same of what few lenses have; freed only where the points show that it is not as given.
+_SELDOM: tuple[tuple[tuple[str, ...], int, float, float], ...] = (
+    (("aspect",), 12, 0.55, 0.006),
+    (("cx", "cy"), 16, 0.7, 0.006),  # relative to the focal length
+)
+_DIFFERS = 3.0  # standard deviations
+# What is held may be off by so much (standard deviation); the middle by a share of the width, the focal length by one
+# of itself.
+_USUALLY_OFF = {"aspect": 0.002, "k1": 0.02, "k2": 0.02, "p1": 5e-4, "p2": 5e-4, "k3": 0.02}
+_FOCAL_OFF, _MIDDLE_OFF = 0.02, 0.005
 _COLLINEAR = 0.02  # smaller over larger extent of the points, under which they lie on a line
 _OUTLIER_STD = 5.0
 _OUTLIER_PX = 6.0
@@ -102,11 +112,24 @@ class PointResidual:
 
 @dataclass(frozen=True)
 class Held:
-    """A parameter that was not estimated: the value that it was held at, and why."""
+    """A parameter that was not estimated.
+
+    Attributes:
+        name: of it.
+        value: that it was held at.
+        reason: why, in words.
+        off: what such a value usually is off by (standard deviation), in its own unit.
+        cost_cm: how far places between the points are off then, in the median, the rest of the camera fitted to it.
+    """
 
     name: str
     value: float
     reason: str
+    off: float = 0.0
+    cost_cm: float = 0.0
+
+    def __str__(self) -> str:
+        return f"{self.reason}; off by {self.off:.2g}, it puts places off by {self.cost_cm:.1f} cm"
 
 
 @dataclass(frozen=True)
@@ -117,7 +140,7 @@ class Calibration:
         pose: estimated.
         intrinsics: estimated or held, see `held`.
         std: standard deviation of every estimated value, by its name in the bay's file.
-        held: what was not estimated.
+        held: what was not estimated, and what that costs.
         residuals: of every point.
         rms_px: reprojection error of the points used.
         rms_cm: floor error of the points used.
@@ -140,6 +163,13 @@ class Calibration:
     floor_std_cm: float
     turn_std_deg: float
     notes: tuple[str, ...] = field(default_factory=tuple)
+
+    @property
+    def values(self) -> dict[str, float]:
+        """The pose and the lens by the names of the bay's file: metres, degrees, pixels."""
+        lens = {name: value for name in ("focal_px", "fy", "cx", "cy") if (value := getattr(self.intrinsics, name))}
+        bend = dict(zip(("k1", "k2", "p1", "p2", "k3"), self.intrinsics.distortion, strict=True))
+        return self.pose.model_dump(exclude_none=True) | lens | bend
 
     @property
     def left_out(self) -> tuple[PointResidual, ...]:
@@ -290,9 +320,8 @@ def resized(intrinsics: Intrinsics, size: tuple[int, int]) -> Intrinsics:
             " remove them from the bay's file and give --focal"
         )
     scaled = {name: None if value is None else value * ratio for name, value in _principal(intrinsics).items()}
-    return intrinsics.model_copy(
-        update={"width": width, "height": height, "focal_px": intrinsics.focal_px * ratio, **scaled}
-    )
+    lens = intrinsics.with_focal(intrinsics.focal_px * ratio)
+    return lens.model_copy(update={"width": width, "height": height, **scaled})
 
 
 def _principal(intrinsics: Intrinsics) -> dict[str, float | None]:
@@ -416,10 +445,35 @@ def _freed(
             focal = float(solution.camera.lens[0, 0])
             std = max(fit.std(name) / (focal if name == "focal_px" else 1.0) for name in names)
             if std <= largest and _sound(solution, points):
-                return solution, tuple(reversed(held))
+                solution, seldom = _with_what_differs(solution, points, given)
+                return solution, (*seldom, *reversed(held))
             reason = f"the points leave it at ± {std:.2g}, and ± {largest:g} is wanted"
         held += [Held(name, _lens_value(given, name), reason) for name in reversed(names)]
+    why = "the focal length is held"
+    held += [Held(name, _lens_value(given, name), why) for names, *_ in reversed(_SELDOM) for name in reversed(names)]
     return _consistent(points, agreed, POSE_NAMES), tuple(reversed(held))
+
+
+def _with_what_differs(solution: _Solution, points: Points, given: Intrinsics) -> tuple[_Solution, list[Held]]:
+    """Free also what few lenses have, where the points show that this one has it."""
+    held: list[Held] = []
+    for names, least, reach, largest in _SELDOM:
+        reason = _why_not(points.take(solution.used), given, least, reach)
+        if reason is None:
+            tried = _consistent(points, solution, (*solution.free, *names), solution.known)
+            fit, focal = tried.fit(points), float(tried.camera.lens[0, 0])
+            found = tried.camera.lens[0] - solution.camera.lens[0]
+            change = {name: abs(float(found[LENS_NAMES.index(name)])) for name in names}
+            std = max(fit.std(name) / (1.0 if name == "aspect" else focal) for name in names)
+            if std > largest or not _sound(tried, points):
+                reason = f"the points leave it at ± {std:.2g}, and ± {largest:g} is wanted"
+            elif all(change[name] <= _DIFFERS * fit.std(name) for name in names):
+                reason = "the points do not differ from it"
+            else:
+                solution = tried
+                continue
+        held += [Held(name, _lens_value(given, name), reason) for name in names]
+    return solution, held
 
 
 def _by_what_is_known(points: Points, alone: _Solution, known: Known | None) -> _Solution:
@@ -519,7 +573,7 @@ def _report(given: Sequence[FloorPoint], points: Points, solution: _Solution, he
         pose=model.pose,
         intrinsics=model.intrinsics,
         std=_stds(fit, camera),
-        held=held,
+        held=_with_costs(held, points.take(used), camera, fit, solution.known),
         residuals=residuals,
         rms_px=_rms(pixels[used]),
         rms_cm=_rms(floor[used]),
@@ -569,15 +623,35 @@ def _turn_std_deg(fit: Fit) -> float:
     return float(np.degrees(np.sqrt(np.linalg.eigvalsh(fit.covariance[0][np.ix_(turns, turns)])[-1])))
 
 
+def _with_costs(
+    held: Sequence[Held], points: Points, camera: Guesses, fit: Fit, known: Known | None
+) -> tuple[Held, ...]:
+    """What each held value costs where it is off as usual: the others are fitted to it, and hide what they can."""
+    pixels, places = _between(points, camera)
+    if not len(pixels):
+        return tuple(held)
+    own = camera.slopes(points, fit.names)[0].reshape(-1, len(fit.names))
+    counts = fit.covariance[0] / fit.sigma_px[0] ** 2
+    result = []
+    for one in held:
+        off = _usually_off(one.name, camera, known)
+        pushed = camera.slopes(points, (one.name,))[0].ravel() * off
+        follow = -counts @ (own.T @ pushed)
+        moved = camera.moved((*fit.names, one.name), np.append(follow, off)[None])
+        error = np.linalg.norm(moved.exact().to_plane(pixels) - places[:, :2], axis=1)
+        result.append(replace(one, off=off, cost_cm=float(np.nanmedian(error) * 100)))
+    return tuple(result)
+
+
+def _usually_off(name: str, camera: Guesses, known: Known | None) -> float:
+    if name == "focal_px":
+        return known.std_px if known else _FOCAL_OFF * float(camera.lens[0, 0])
+    return _MIDDLE_OFF * camera.given.width if name in ("cx", "cy") else _USUALLY_OFF[name]
+
+
 def _floor_std_cm(points: Points, camera: Guesses, fit: Fit) -> float:
     """Median over places between the points: by how much the camera's uncertainty moves them on the floor."""
-    corner = shapely.MultiPoint(points.places[:, :2]).convex_hull
-    low_x, low_y, high_x, high_y = corner.bounds
-    x, y = (grid.ravel() for grid in np.meshgrid(np.linspace(low_x, high_x, 9), np.linspace(low_y, high_y, 9)))
-    inside = shapely.intersects_xy(corner, x, y)
-    places = np.stack([x[inside], y[inside], np.zeros(int(inside.sum()))], axis=1)
-    pixels, seen = camera.exact().project(places)
-    pixels, places = pixels[seen], places[seen]
+    pixels, places = _between(points, camera)
     steps = [1e-4 * step_of(name) for name in fit.names]
     moved = camera.take(np.zeros(len(steps), dtype=np.int64)).moved(fit.names, np.diag(steps))
     slope = np.stack(
@@ -585,6 +659,17 @@ def _floor_std_cm(points: Points, camera: Guesses, fit: Fit) -> float:
     )
     variance = np.einsum("nij,jk,nik->n", slope, fit.covariance[0], slope)
     return float(np.median(np.sqrt(variance)) * 100)
+
+
+def _between(points: Points, camera: Guesses) -> tuple[Floats, Floats]:
+    """Places (n, 3) on the floor between the points, and their pixels (n, 2)."""
+    corner = shapely.MultiPoint(points.places[:, :2]).convex_hull
+    low_x, low_y, high_x, high_y = corner.bounds
+    x, y = (grid.ravel() for grid in np.meshgrid(np.linspace(low_x, high_x, 9), np.linspace(low_y, high_y, 9)))
+    inside = shapely.intersects_xy(corner, x, y)
+    places = np.stack([x[inside], y[inside], np.zeros(int(inside.sum()))], axis=1)
+    pixels, seen = camera.exact().project(places)
+    return pixels[seen], places[seen]
 
 
 def _notes(points: Points, solution: _Solution) -> tuple[str, ...]:

@@ -22,6 +22,7 @@ from fusion.upright_box import (
     Ints,
     Views,
     corners,
+    on_seen_edges,
     outline_edges,
     outline_lines,
     project,
@@ -35,6 +36,7 @@ _SIZE_COLUMNS = np.array([WIDTH, DEPTH, HEIGHT])
 _MOST_ALIKE = 0.9
 TURNS = 3  # parameters of a shift, see `turned_across`
 _SHIFT_ROUNDS = 2
+_HELD_PX = 1.0  # nearer to the end of its view, a box ends there
 _ENOUGH_POINTS = 16  # of an outline's own, from which a shift follows
 _LONGEST_STEP = np.array([3.0, 3.0, 3.0, 3.0, 0.4, 2.0])
 
@@ -90,6 +92,7 @@ class Sensitivity:
             independently, pixels.
         misfit: (b,) what neighbouring points have in common of their errors once shifted (root mean square), pixels.
         present: (b, v) there is a silhouette, and enough of its outline is its own to estimate a shift.
+        held: (b,) a box ends where its view does: but for that, it would be smaller.
     """
 
     information: Floats
@@ -103,6 +106,7 @@ class Sensitivity:
     noise: Floats
     misfit: Floats
     present: Bools
+    held: Bools
 
 
 @dataclass(frozen=True)
@@ -326,16 +330,18 @@ class _Problem:
         spread = np.broadcast_to(boxes[:, None, :], (count, views, PARAMETERS))
         edges = outline_edges(spread, self.views.position)
         lines = outline_lines(project(corners(spread), self.views))
+        # A box that ends where its view ends may as well reach on: what is not its own edge makes none surer.
+        counts = self.present & self.own
         shifts, pixels = np.zeros((count, views, TURNS)), self.pixels
         for _ in range(_SHIFT_ROUNDS):
             distance, nearest = signed_distances(lines, edges, pixels)
             normal = self._across(lines[0], nearest)
-            counts = self.present & (self.own | (distance > 0))
             shifts[..., :2] += self._shift(distance, normal[..., :2], counts)
             pixels = moved_by(shifts, self.pixels, self.views.focal)
         distance, nearest = signed_distances(lines, edges, pixels)
         normal = self._across(lines[0], nearest)
-        counts = self.present & (self.own | (distance > 0))
+        counts = counts & on_seen_edges(lines, edges, pixels, self.own, 2 * self.scale)
+        held = (self.present & ~counts & (distance > -_HELD_PX)).any(axis=(1, 2))
         left = np.where(counts, distance, 0.0)
         slope = np.where(counts[..., None], self._slopes(spread, nearest, distance, pixels), 0.0)
         distance = left - np.where(counts, np.einsum("bvki,bvi->bvk", normal, shifts), 0.0)
@@ -357,6 +363,7 @@ class _Problem:
             noise=np.sqrt(variance * (1 + alike) / (1 - alike)),
             misfit=np.sqrt(np.maximum(common, 0.0)),
             present=self.present[..., 0] & (counts.sum(axis=-1) >= _ENOUGH_POINTS),
+            held=np.asarray(held),
         )
 
     def _across(self, normals: Floats, nearest: Ints) -> Floats:

@@ -25,6 +25,7 @@ _CONVERGED = 5e-3  # of the cost, relative
 _LOWEST_M, _HIGHEST_M = 0.05, 15.0
 _LONGEST_STEP_M = 1.5
 _LEAST_NOISE_PX = 0.7
+_OPEN_M = 5.0  # standard deviation of a side about which silhouettes say nothing: as blocks differ in their sides
 _MOST_ALIKE = 0.9
 
 
@@ -55,7 +56,8 @@ class PlanFit:
         counts: (v, k) the point says something.
         shifts: (v, 3) pixels.
         ring_slopes: (n, 2, p) change of the ring with each parameter of the plan.
-        information: (p + 1 + 3 v, p + 1 + 3 v) of plan, height and shifts for a noise of one pixel, no prior.
+        information: (p + 1 + 3 v, p + 1 + 3 v) of plan, height and shifts for a noise of one pixel, no prior; of the
+            object's own edges, as a plan that ends where its view does may as well reach on.
     """
 
     ring: Floats
@@ -75,7 +77,7 @@ class PlanFit:
     def covariance(self, errors: Shifts) -> Floats:
         """(p + 1, p + 1) of plan and height, for these errors of the silhouettes."""
         size = len(self.information) - self.shifts.size
-        prior = np.concatenate([np.full(size, 1e-6), np.tile(errors.std**-2, len(self.shifts))])
+        prior = np.concatenate([np.full(size, _OPEN_M**-2), np.tile(errors.std**-2, len(self.shifts))])
         return np.asarray(np.linalg.inv(self.information / errors.noise_px**2 + np.diag(prior))[:size, :size])
 
 
@@ -119,7 +121,7 @@ def fit_plan(plan: Plan, parameters: Floats, height: float, outlines: BlockOutli
         counts=state.counts,
         shifts=values[len(parameters) + 1 :].reshape(-1, TURNS),
         ring_slopes=plan.slopes(values[: len(parameters)]),
-        information=state.information,
+        information=state.of_own_edges(outlines.own),
     )
 
 
@@ -164,6 +166,12 @@ class _State:
     information: Floats
     residuals: Floats
     counts: Bools
+    slopes: Floats
+    weighted: Floats
+
+    def of_own_edges(self, own: Bools) -> Floats:
+        """The information of those points alone."""
+        return np.asarray(self.weighted[own.ravel()].T @ self.slopes[own.ravel()])
 
 
 def _linearised(plan: Plan, values: Floats, outlines: BlockOutlines, usual: Shifts) -> _State | None:
@@ -187,7 +195,7 @@ def _linearised(plan: Plan, values: Floats, outlines: BlockOutlines, usual: Shif
     prior = np.tile((usual.noise_px / usual.std) ** 2, views)
     gradient[size + 1 :] += prior * shifts.ravel()
     cost = float((2 * _SCALE_PX**2 * (np.sqrt(1 + square) - 1)).sum() + (prior * shifts.ravel() ** 2).sum())
-    return _State(values, ring, cost, gradient, information, residual, counts)
+    return _State(values, ring, cost, gradient, information, residual, counts, slopes, weighted)
 
 
 def _slopes(sides: Sides, across: Floats, of_ring: Floats, counts: Bools) -> Floats:

@@ -29,13 +29,15 @@ from fusion.visual_hull import carved_plan
 _CONTRADICTED_PX = 1.2  # that neighbouring points of the outlines err alike, from which the box is doubted
 _LEAST_CAMERAS = 3  # two masks that are both cut short would carve a box, and leave a side of it open
 _UNLIKELY = 1e-3  # of a plan against the most likely one
-_DRAWS = 20  # of a plan, and as many opposite ones
+_STEP = 1e-6  # of a numeric derivative; so small that it turns no smallest rectangle about
 _CLEARLY = 10.0  # difference of the criterion that is strong evidence (Kass and Raftery, 1995)
 # Errors of masks are neither quite normal nor quite independent, so over many points the criterion alone
 # takes a trifle for proven: another plan must also leave clearly less noise than the box.
 _LESS_NOISE = 0.5
 _DETAILS_M = (0.2, 0.5, 1.0)
 _MOST_VERTICES = 16
+_LEAST_RIGHT_ANGLED = 6  # vertices of a plan at right angles that is no box
+_SHORTEST_M = 0.2  # a side that is shorter cannot be told from the errors of masks
 _LEAST_SHIFT_PX = 0.5  # masks are never quite in place
 _NARROWEST_M = 0.4  # a part of a block that is narrower cannot be seen
 
@@ -81,7 +83,8 @@ def fitted_plans(measured: Measured, scene: Scene, outlines: Outlines) -> Shapes
         best = _proven(fits, criterion)
         if best is not None:
             shapes[row], heights[row] = best.plan, best.height
-        std = _doubts(fits, criterion, shifts, (shapes[row], heights[row]))
+        as_box = np.concatenate([doubts.position[row], doubts.sides[row], doubts.height[[row]]])
+        std = _doubts(fits, criterion, shifts, (shapes[row], heights[row]), as_box)
         doubts.position[row], doubts.sides[row], doubts.height[row] = std[:2], std[2:4], std[4]
     return Shapes(shapes, heights, doubts.beside(_of_poses(found, scene)))
 
@@ -100,8 +103,31 @@ def _fits(box: Floats, hull: Polygon, seen: BlockOutlines, shifts: Shifts) -> li
     as_box = fit_plan(*_as_right_angled(box), float(box[HEIGHT]), seen, shifts)
     if as_box is None:
         return []
-    others = (fit_plan(plan, start, float(box[HEIGHT]), seen, shifts) for plan, start in _candidates(box, hull))
+    others = (_fitted(plan, start, float(box[HEIGHT]), seen, shifts) for plan, start in _candidates(box, hull))
     return [as_box, *(fit for fit in others if fit is not None and _is_solid(fit.plan))]
+
+
+def _fitted(plan: Plan, start: Floats, height: float, seen: BlockOutlines, shifts: Shifts) -> PlanFit | None:
+    """The plan fitted, and again without sides that are too short to be told; None where no more than a box is left."""
+    fit = fit_plan(plan, start, height, seen, shifts)
+    while fit is not None and (simpler := _without_shortest(plan, fit.ring)) is not None:
+        plan, start = simpler
+        is_box = isinstance(plan, RightAngledPlan) and len(start) - 1 < _LEAST_RIGHT_ANGLED
+        fit = None if is_box or len(start) < 6 else fit_plan(plan, start, fit.height, seen, shifts)
+    return fit
+
+
+def _without_shortest(plan: Plan, ring: Floats) -> tuple[Plan, Floats] | None:
+    """A plan without the shortest side of this ring, with parameters; None where that side is long enough."""
+    side = np.roll(ring, -1, axis=0) - ring
+    length = np.linalg.norm(side, axis=1)
+    if length.min() >= _SHORTEST_M:
+        return None
+    fewer, along = np.delete(ring, int(length.argmin()), axis=0), side[int(length.argmax())]
+    if isinstance(plan, FreePlan):
+        return FreePlan(len(fewer)), fewer.ravel()
+    origin = fewer.mean(axis=0)
+    return RightAngledPlan(origin), _right_angled(fewer - origin, float(np.arctan2(along[1], along[0])))
 
 
 def _proven(fits: Sequence[PlanFit], criterion: Floats) -> PlanFit | None:
@@ -125,7 +151,7 @@ def _candidates(box: Floats, hull: Polygon) -> Iterator[tuple[Plan, Floats]]:
             yield FreePlan(len(ring)), ring.ravel()
         origin = ring.mean(axis=0)
         sides = _right_angled(ring - origin, float(box[YAW]))
-        if (RightAngledPlan, len(sides)) not in seen and 6 <= len(sides) - 1 <= _MOST_VERTICES:
+        if (RightAngledPlan, len(sides)) not in seen and _LEAST_RIGHT_ANGLED <= len(sides) - 1 <= _MOST_VERTICES:
             seen.add((RightAngledPlan, len(sides)))
             yield RightAngledPlan(origin), sides
 
@@ -167,11 +193,20 @@ def _is_solid(plan: Polygon) -> bool:
     return isinstance(inner, Polygon) and not inner.is_empty
 
 
-def _doubts(fits: Sequence[PlanFit], criterion: Floats, shifts: Shifts, said: tuple[Polygon, float]) -> Floats:
+def _doubts(
+    fits: Sequence[PlanFit], criterion: Floats, shifts: Shifts, said: tuple[Polygon, float], as_box: Floats
+) -> Floats:
     """Standard deviations of what is said of a block, its plan and height, where it is not settled which plan it has.
 
     Each plan is as likely as its criterion says, and what it says differs from what is said by its own
     doubt and by what sets it apart (Bayesian model averaging: Hoeting et al., 1999).
+
+    Args:
+        fits: the box first.
+        criterion: of each.
+        shifts: usual errors of silhouettes.
+        said: the block's plan, and its height, metres.
+        as_box: (5,) what is returned, of the block were it known to be a box.
 
     Returns:
         (5,) of the centre along x and y, of the longer and the shorter side, and of the height, metres.
@@ -181,28 +216,25 @@ def _doubts(fits: Sequence[PlanFit], criterion: Floats, shifts: Shifts, said: tu
     possible = (np.arange(len(fits)) == 0) | (noise < _LESS_NOISE * noise[0])
     worse = np.where(possible, criterion - criterion[possible].min(), np.inf)
     likely = np.exp(-worse / 2)
+    weights = np.where(likely > _UNLIKELY, likely / likely.sum(), 0.0)
     reference, square = np.append(_described([said[0]])[0], said[1]), np.zeros(5)
-    for fit, weight in zip(fits, np.where(likely > _UNLIKELY, likely / likely.sum(), 0.0), strict=True):
-        if weight:
-            drawn, height_std = _drawn(fit, shifts)
-            off = np.column_stack([_described(drawn), np.full(len(drawn), fit.height)]) - reference
-            square += weight * ((off**2).mean(axis=0) + np.array([0, 0, 0, 0, height_std**2]))
+    for index in np.flatnonzero(weights).tolist():
+        fit = fits[index]
+        off = np.append(_described([fit.plan])[0], fit.height) - reference
+        own = _variances(fit, shifts)
+        square += weights[index] * (off**2 + (own if index else np.maximum(own, as_box**2)))
     return np.asarray(np.sqrt(square))
 
 
-def _drawn(fit: PlanFit, shifts: Shifts) -> tuple[np.ndarray, float]:
-    """Plans drawn from the fit's covariance, and the standard deviation of the height, metres.
-
-    Drawn and not derived: the smallest rectangle about a plan may lie one way or another.
-    """
+def _variances(fit: PlanFit, shifts: Shifts) -> Floats:
+    """(5,) of what the fit says, were its plan known to be of this family; see `_doubts`."""
     noise, alike = noise_of(fit)
     covariance = fit.covariance(replace(shifts, noise_px=noise * np.sqrt((1 + alike) / (1 - alike))))
     size = fit.ring_slopes.shape[-1]
-    values, axes = np.linalg.eigh(covariance[:size, :size])
-    normal = np.random.default_rng(size).standard_normal((_DRAWS, size))
-    step = (normal * np.sqrt(np.maximum(values, 0.0))) @ axes.T
-    rings = fit.ring + np.tensordot(np.concatenate([step, -step]), fit.ring_slopes, axes=(1, 2))
-    return np.asarray(shapely.polygons(rings)), float(np.sqrt(covariance[size, size]))
+    step = _STEP * np.moveaxis(fit.ring_slopes, -1, 0)
+    said = _described(shapely.polygons(fit.ring + np.concatenate([step, -step])))
+    slopes = (said[:size] - said[size:]) / (2 * _STEP)
+    return np.append(np.einsum("pi,pq,qi->i", slopes, covariance[:size, :size], slopes), covariance[size, size])
 
 
 def _described(plans: "Sequence[Polygon] | np.ndarray") -> Floats:

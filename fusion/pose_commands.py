@@ -12,7 +12,7 @@ from rich.table import Table
 from artifacts import ArtifactStore
 from bay_observation.commands import CANNOT_TELL, DONE, FAILED
 from bay_observation.errors import ArtifactError, CalibrationError, ConfigError
-from bays import BayConfig
+from bays import BayConfig, slot_of
 from capture_async.stored import frames_in_folder, frames_of, newest_frames
 from fusion.pose_check import TOLERANCE_DEG, PoseCheck, PoseVerdict, check_poses, seen_batch
 from fusion.witness_check import LEAST_MARKS, check_witnesses, with_witnesses
@@ -44,12 +44,13 @@ def judge_poses(options: argparse.Namespace, bay: BayConfig) -> int:
     if options.batches < 1 or not 0 < options.tolerance < 90:
         raise ConfigError("--batches must be at least 1, and --tolerance between 0 and 90 degrees")
     store = ArtifactStore(options.data)
-    batches = store.batch_ids("observation", bay.bay_id)[-options.batches :]
+    batches = _since(bay, store.batch_ids("observation", bay.bay_id))[-options.batches :]
     has_witnesses = bool(bay.witnesses) and witnesses_file(bay.bay_id).exists()
-    captures = store.batch_ids("capture", bay.bay_id)[-_FRAMES_LOOKED_AT:] if has_witnesses else []
+    captures = _since(bay, store.batch_ids("capture", bay.bay_id))[-_FRAMES_LOOKED_AT:] if has_witnesses else []
     if not batches and not captures:
+        moved = f" since its cameras were moved, {bay.unmoved_since.isoformat()}" if bay.unmoved_since else ""
         raise ArtifactError(
-            f"{store.location}: no observation of bay {bay.bay_id}: run its batches first, or give --data"
+            f"{store.location}: no observation of bay {bay.bay_id}{moved}: run its batches first, or give --data"
         )
     checks = with_witnesses(
         _by_blocks(store, bay, batches, options.tolerance), _by_witnesses(store, bay, captures, options.tolerance)
@@ -65,6 +66,12 @@ def judge_poses(options: argparse.Namespace, bay: BayConfig) -> int:
         return FAILED
     undecided = sum(check.verdict is PoseVerdict.UNDECIDED for check in checks)
     return CANNOT_TELL if 2 * undecided > len(checks) else DONE
+
+
+def _since(bay: BayConfig, batches: Sequence[str]) -> list[str]:
+    """The batches that the cameras saw from where they hang now."""
+    moved = bay.unmoved_since
+    return [batch for batch in batches if moved is None or slot_of(batch) >= moved]
 
 
 def keep_witnesses(options: argparse.Namespace, bay: BayConfig) -> int:

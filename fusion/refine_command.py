@@ -5,7 +5,7 @@ import difflib
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,7 @@ def add_refine(commands: "argparse._SubParsersAction[Any]") -> None:
     parser.add_argument("--batches", type=int, default=12, help="to look at, spread over the period")
     parser.add_argument("--turn-std", type=float, default=usual.turn_deg, help="of the file's directions, degrees")
     parser.add_argument("--place-std", type=float, default=usual.place_m, help="of the surveyed positions, metres")
+    add_since(parser)
     parser.add_argument(
         "--apply", action="store_true", help="write the bay's file; without it the change is only shown"
     )
@@ -42,10 +43,34 @@ def add_refine(commands: "argparse._SubParsersAction[Any]") -> None:
     parser.set_defaults(run=refine)
 
 
+def add_since(parser: argparse.ArgumentParser) -> None:
+    """The argument of commands that write poses."""
+    parser.add_argument(
+        "--since",
+        metavar="TIME",
+        help="when it was moved: slots before keep the file's pose; default: the new one holds for all slots",
+    )
+
+
+def since_of(options: argparse.Namespace, bay: BayConfig) -> datetime | None:
+    """The moment (aware, UTC) of `--since`.
+
+    Raises:
+        ConfigError: it is no time, or one to come.
+    """
+    if options.since is None:
+        return None
+    since = written_time(options.since, bay.zone)
+    if since > datetime.now(UTC):
+        raise ConfigError(f"--since {options.since}: lies in the future")
+    return since
+
+
 def refine(options: argparse.Namespace, bay: BayConfig) -> int:
     """Estimate, report, propose; write where asked to."""
     if options.batches < 1 or options.turn_std <= 0 or options.place_std <= 0:
         raise ConfigError("--batches must be at least 1, and --turn-std and --place-std above 0")
+    since = since_of(options, bay)
     store = ArtifactStore(options.data)
     batches = _chosen(store, bay, options)
     found = [reference for batch in batches if (reference := store.find("observation", bay.bay_id, batch))]
@@ -57,7 +82,7 @@ def refine(options: argparse.Namespace, bay: BayConfig) -> int:
         print(json.dumps(document, indent=1))
     else:
         _print_result(result, batches)
-    _propose(bay, result, apply=options.apply, quiet=options.json)
+    _propose(bay, result, options, since)
     return DONE
 
 
@@ -75,6 +100,7 @@ def _chosen(store: ArtifactStore, bay: BayConfig, options: argparse.Namespace) -
         )
     end = written_time(options.end, bay.zone) if options.end else slot_of(known[-1])
     start = written_time(options.start, bay.zone) if options.start else end - _DAY
+    start = max(start, bay.unmoved_since or start)
     within = [batch for batch in known if start <= slot_of(batch) <= end]
     if not within:
         raise ArtifactError(
@@ -109,12 +135,12 @@ def _print_result(result: Refinement, batches: Sequence[str]) -> None:
     )
 
 
-def _propose(bay: BayConfig, result: Refinement, *, apply: bool, quiet: bool) -> None:
+def _propose(bay: BayConfig, result: Refinement, options: argparse.Namespace, since: datetime | None) -> None:
     path = bay_file(bay.bay_id)
     old = read_text(path)
     change = {one.camera: (one.pose, one.intrinsics) for one in result.cameras}
-    new = write_calibrations(bay.bay_id, change, dry_run=not apply)
-    if quiet:
+    new = write_calibrations(bay.bay_id, change, since=since, dry_run=not options.apply)
+    if options.json:
         return
     print("\n".join(difflib.unified_diff(old.splitlines(), new.splitlines(), str(path), str(path), lineterm="", n=1)))
-    print(f"{path}: {'written' if apply else 'not written (give --apply)'}")
+    print(f"{path}: {'written' if options.apply else 'not written (give --apply)'}")

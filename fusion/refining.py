@@ -25,6 +25,7 @@ from bays.camera_model import CameraModel, angles_of
 from fusion.fitting import Outlines, compared
 from fusion.occlusion import known_outlines
 from fusion.refitting import size_prior
+from fusion.resection import rounded_lens
 from fusion.scene import Scene, build_scene
 from fusion.search import find_blocks
 from fusion.upright_box import DEPTH, HEIGHT, PARAMETERS, WIDTH, Bools, Floats, Ints, Views, X, Y
@@ -142,9 +143,14 @@ def refine_poses(observations: Sequence[Observation], bay: BayConfig, survey: Su
         survey: what the file's values are worth.
 
     Raises:
-        CalibrationError: too few places where several cameras see a block.
+        CalibrationError: too few places where several cameras see a block, or cameras were moved after a batch.
         FusionError: an observation does not fit the bay.
     """
+    for one in observations:
+        if bay.of_batch(one.batch_id) != bay:
+            raise CalibrationError(
+                f"batch {one.batch_id} is older than {bay.unmoved_since}, when cameras were moved: take later batches"
+            )
     stated = survey = survey or Survey()
     names = tuple(sorted(camera.name for camera in bay.fusion_cameras))
     values = np.zeros((len(names), _SIZE))
@@ -429,9 +435,9 @@ def _with(camera: Camera, values: Floats) -> Camera:
     x, y, z = (float(value) for value in model.position + values[_PLACE])
     pose = Pose(x=x, y=y, z=z, pan=pan % 360, tilt=tilt, roll=roll)
     k1, *rest = model.intrinsics.distortion
-    focal = float(model.intrinsics.focal_px * np.exp(values[_FOCAL]))
-    lens = {"focal_px": focal, "distortion": (float(k1 + values[_BEND]), *rest)}
-    return camera.model_copy(update={"pose": pose, "intrinsics": model.intrinsics.model_copy(update=lens)})
+    lens = model.intrinsics.with_focal(float(model.intrinsics.focal_px * np.exp(values[_FOCAL])))
+    lens = lens.model_copy(update={"distortion": (float(k1 + values[_BEND]), *rest)})
+    return camera.model_copy(update={"pose": pose, "intrinsics": lens})
 
 
 def _rounded(pose: Pose, lens: Intrinsics, doubt: FloorDoubt | None) -> tuple[Pose, Intrinsics]:
@@ -439,7 +445,7 @@ def _rounded(pose: Pose, lens: Intrinsics, doubt: FloorDoubt | None) -> tuple[Po
     k1, *rest = lens.distortion
     return (
         Pose(**{name: round(value, 4) for name, value in pose.model_dump(exclude_none=True).items()}, doubt=doubt),
-        lens.model_copy(update={"focal_px": round(lens.focal_px, 2), "distortion": (round(k1, 6), *rest)}),
+        rounded_lens(lens).model_copy(update={"distortion": (round(k1, 6), *rest)}),
     )
 
 

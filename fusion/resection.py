@@ -21,15 +21,18 @@ Bools = NDArray[np.bool_]
 
 CLICK_PX = 1.5  # what a careful click is off by in an image 1920 wide, as long as the points do not show otherwise
 POSE_NAMES = ("x", "y", "z", "turn_1", "turn_2", "turn_3")
-LENS_NAMES = ("focal_px", "k1", "k2", "p1", "p2", "k3")
+LENS_NAMES = ("focal_px", "aspect", "cx", "cy", "k1", "k2", "p1", "p2", "k3")
+"""`aspect` is fy over fx, which is `focal_px`."""
 
+_MIDDLE, _BEND = slice(2, 4), slice(4, 9)  # of a lens's values
 _NAMES = (*POSE_NAMES, *LENS_NAMES)
 # Steps in the parameters that change the image by about as much.
-_SCALES = np.array([1.0, 1.0, 1.0, 0.03, 0.03, 0.03, 30.0, 0.05, 0.05, 1e-3, 1e-3, 0.05])
+_SCALES = np.array([1.0, 1.0, 1.0, 0.03, 0.03, 0.03, 30.0, 0.02, 10.0, 10.0, 0.05, 0.05, 1e-3, 1e-3, 0.05])
 _USUAL_WIDTH = 1920  # of the image that limits in pixels are meant for
 _FAR_PX = 1e4  # stands in for the error of a point behind the camera
 _NEAREST_M = 0.05
 _LEAST_FOCAL_PX = 11.0
+_MOST_SQUEEZED = 4.0
 _LONGEST_STEP = 10.0  # of the scales above
 _PRIOR_WEIGHT = 4.0  # degrees of freedom that CLICK_PX counts as
 _SETTLED = 1e-9  # gain of a step, of the cost, from which on it is the last
@@ -66,8 +69,8 @@ class Guesses:
     Attributes:
         position: (k, 3) metres.
         rotation: (k, 3, 3), a matrix, so that no direction is special; rows as in `bays.camera_model.rotation`.
-        lens: (k, 6), in the order of `LENS_NAMES`.
-        given: image size and principal point, the same for all.
+        lens: (k, 9), in the order of `LENS_NAMES`.
+        given: the lens to start from, and the image's size.
     """
 
     position: Floats
@@ -105,6 +108,7 @@ class Guesses:
         turned = Rotation.from_rotvec(change[:, 3:6]).as_matrix() @ self.rotation
         lens = self.lens + change[:, 6:]
         lens[:, 0] = np.maximum(lens[:, 0], _LEAST_FOCAL_PX)
+        lens[:, 1] = np.clip(lens[:, 1], 1 / _MOST_SQUEEZED, _MOST_SQUEEZED)
         return replace(self, position=self.position + change[:, :3], rotation=turned, lens=lens)
 
     def either(self, chosen: Bools, other: "Guesses") -> "Guesses":
@@ -118,8 +122,7 @@ class Guesses:
 
     def intrinsics(self, row: int = 0) -> Intrinsics:
         """The lens of one of them."""
-        focal, k1, k2, p1, p2, k3 = (float(value) for value in self.lens[row])
-        return self.given.model_copy(update={"focal_px": focal, "distortion": (k1, k2, p1, p2, k3)})
+        return _lens_of(self.lens[row], self.given)
 
     def exact(self, row: int = 0) -> CameraModel:
         """The geometry of one of them, nothing rounded."""
@@ -132,15 +135,13 @@ class Guesses:
         pan, tilt, roll = angles_of(self.rotation[row])
         x, y, z = (round(float(value), 4) for value in self.position[row])
         pose = Pose(x=x, y=y, z=z, pan=round(pan % 360, 4), tilt=round(tilt, 4), roll=round(roll, 4))
-        focal, k1, k2, p1, p2, k3 = (round(float(value), 7) for value in self.lens[row])
-        update = {"focal_px": round(focal, 2), "distortion": (k1, k2, p1, p2, k3)}
-        return CameraModel(pose, self.given.model_copy(update=update))
+        return CameraModel(pose, rounded_lens(_lens_of(self.lens[row].round(7), self.given)))
 
     def residuals(self, points: Points) -> Floats:
         """(k, n, 2) pixels."""
         x, y, _, ahead = self._seen(points)
         across, down = self._distorted(x, y)
-        pixels = np.stack([across, down], axis=-1) * self.lens[:, None, :1] + np.array(self.given.principal_point)
+        pixels = np.stack([across, down], axis=-1) * self._focal[:, None] + self.lens[:, None, _MIDDLE]
         error = np.where(ahead[..., None], pixels - points.pixels, _FAR_PX)
         return np.asarray(np.clip(error, -_FAR_PX, _FAR_PX))
 
@@ -151,7 +152,7 @@ class Guesses:
     def slopes(self, points: Points, names: Sequence[str]) -> Floats:
         """(k, n, 2, p) change of the residuals with each parameter; zero for a point behind the camera."""
         x, y, depth, ahead = self._seen(points)
-        of_place = self.lens[:, 0][:, None, None, None] * self._bent(x, y) @ _flattened(x, y, depth)
+        of_place = self._focal[:, None, :, None] * self._bent(x, y) @ _flattened(x, y, depth)
         parts = [of_place @ -self.rotation[:, None], _by_turn(of_place, x, y, depth)]
         if set(names) & set(LENS_NAMES):
             parts.append(self._lens_slopes(x, y))
@@ -166,7 +167,7 @@ class Guesses:
         return camera[..., 0] / depth, camera[..., 1] / depth, depth, ahead
 
     def _distorted(self, x: Floats, y: Floats) -> tuple[Floats, Floats]:
-        k1, k2, p1, p2, k3 = (column[:, None] for column in self.lens.T[1:])
+        k1, k2, p1, p2, k3 = (column[:, None] for column in self.lens.T[_BEND])
         r2 = x * x + y * y
         radial = 1 + r2 * (k1 + r2 * (k2 + r2 * k3))
         return (
@@ -176,7 +177,7 @@ class Guesses:
 
     def _bent(self, x: Floats, y: Floats) -> Floats:
         """(k, n, 2, 2) change of the distorted with the undistorted coordinates."""
-        k1, k2, p1, p2, k3 = (column[:, None] for column in self.lens.T[1:])
+        k1, k2, p1, p2, k3 = (column[:, None] for column in self.lens.T[_BEND])
         r2 = x * x + y * y
         radial = 1 + r2 * (k1 + r2 * (k2 + r2 * k3))
         slope = 2 * (k1 + r2 * (2 * k2 + r2 * 3 * k3))
@@ -185,20 +186,49 @@ class Guesses:
         down = radial + y * y * slope + 6 * p1 * y + 2 * p2 * x
         return np.stack([np.stack([across, mixed], axis=-1), np.stack([mixed, down], axis=-1)], axis=-2)
 
+    @property
+    def _focal(self) -> Floats:
+        """(k, 2) pixels along u and v."""
+        return np.stack([self.lens[:, 0], self.lens[:, 0] * self.lens[:, 1]], axis=-1)
+
     def _lens_slopes(self, x: Floats, y: Floats) -> Floats:
-        """(k, n, 2, 6) in the order of `LENS_NAMES`."""
-        focal, r2 = self.lens[:, 0][:, None, None], x * x + y * y
+        """(k, n, 2, 9) in the order of `LENS_NAMES`."""
+        focal, r2 = self._focal[:, None], x * x + y * y
         straight = np.stack([x, y], axis=-1)
         radial = [focal * straight * (r2**power)[..., None] for power in (1, 2, 3)]
         p1 = focal * np.stack([2 * x * y, r2 + 2 * y * y], axis=-1)
         p2 = focal * np.stack([r2 + 2 * x * x, 2 * x * y], axis=-1)
         scaled = np.stack(self._distorted(x, y), axis=-1)
-        return np.stack([scaled, radial[0], radial[1], p1, p2, radial[2]], axis=-1)
+        along_v = scaled * [0.0, 1.0] * self.lens[:, 0][:, None, None]
+        of_focal = scaled * np.stack([np.ones(len(self)), self.lens[:, 1]], axis=-1)[:, None]
+        across, down = (np.broadcast_to(axis, scaled.shape) for axis in np.eye(2))
+        return np.stack([of_focal, along_v, across, down, radial[0], radial[1], p1, p2, radial[2]], axis=-1)
 
 
 def lens_values(intrinsics: Intrinsics) -> Floats:
-    """(6,) in the order of `LENS_NAMES`."""
-    return np.array([intrinsics.focal_px, *intrinsics.distortion])
+    """(9,) in the order of `LENS_NAMES`."""
+    fx, fy = intrinsics.focal
+    return np.array([fx, fy / fx, *intrinsics.principal_point, *intrinsics.distortion])
+
+
+def rounded_lens(lens: Intrinsics) -> Intrinsics:
+    """Its pixels as a bay's file holds them, rounded far below what can be known."""
+    pixels = {name: getattr(lens, name) for name in ("focal_px", "fy", "cx", "cy")}
+    return lens.model_copy(update={name: None if value is None else round(value, 2) for name, value in pixels.items()})
+
+
+def _lens_of(values: Floats, given: Intrinsics) -> Intrinsics:
+    """The lens of (9,) values; what is as in the given one and not written there stays unwritten."""
+    focal, aspect, cx, cy, *bend = (float(value) for value in values)
+    before = lens_values(given)
+    update: dict[str, object] = {"focal_px": focal, "distortion": tuple(bend)}
+    if given.fy is not None or aspect != before[1]:
+        update["fy"] = focal * aspect
+    if given.cx is not None or cx != before[2]:
+        update["cx"] = cx
+    if given.cy is not None or cy != before[3]:
+        update["cy"] = cy
+    return given.model_copy(update=update)
 
 
 def pixel_scale(intrinsics: Intrinsics) -> float:

@@ -91,7 +91,7 @@ class Scene:
 
 
 def build_scene(observation: Observation, bay: BayConfig) -> Scene:
-    """Take the distortion out of every silhouette of the batch.
+    """Take the distortion out of every silhouette of the batch, seen by the cameras as they hung in its slot.
 
     Raises:
         FusionError: the observation does not fit the bay.
@@ -130,7 +130,7 @@ def _frames(observation: Observation, bay: BayConfig) -> tuple[Frame, ...]:
             f"batch {observation.batch_id} is of bay {observation.bay_id}, not of {bay.bay_id}: "
             "fuse it with its own bay's configuration"
         )
-    known = {camera.name: camera for camera in bay.cameras}
+    known = {camera.name: camera for camera in bay.of_batch(observation.batch_id).cameras}
     frames: dict[str, Frame] = {}
     for seen in observation.cameras:
         camera = known.get(seen.camera_name)

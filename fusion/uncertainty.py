@@ -5,12 +5,14 @@ silhouette together (a pose that is off, a mask that leans to one side). Noise i
 unexplained. The usual size of a shift, and how much of it is a turn in the image, are those under which the
 shifts that are seen are most likely, once what blocks can take up by their own place and size is left out
 (restricted maximum likelihood: Patterson and Thompson, 1971). Both are then carried through every block's fit,
-so that a block that few cameras see well, or that is cut along one axis, comes with more.
+so that a block that few cameras see well, or that is cut along one axis, comes with more: where its view ends
+before a block does, only what is known of blocks of its class says how far it goes on.
 """
 
 from dataclasses import dataclass, replace
 
 import numpy as np
+from scipy.special import log_ndtr
 
 from fusion.fitting import TURNS, Outlines, Sensitivity, Shifts, sensitivity
 from fusion.hypotheses import Hypotheses
@@ -169,9 +171,27 @@ def _covariances(parts: Sensitivity, shifts: Shifts) -> Floats:
     unit = _noise(parts, shifts.noise_px)[:, None, None] ** 2
     of_shift = parts.of_shift / unit[:, None] + np.diag(shifts.std**-2)
     both = parts.to_shift / unit[:, None]
-    taken = np.einsum("bvpi,bviq->bpq", both, np.linalg.solve(of_shift, np.swapaxes(both, -1, -2)))
-    information = parts.information / unit + parts.prior - taken
-    return np.asarray(np.linalg.inv(information + 1e-9 * np.eye(PARAMETERS)))
+    pull = parts.pull[..., None] / unit[:, None]
+    taken = np.linalg.solve(of_shift, np.concatenate([np.swapaxes(both, -1, -2), pull], axis=-1))
+    information = parts.information / unit + parts.prior - np.einsum("bvpi,bviq->bpq", both, taken[..., :-1])
+    gradient = parts.gradient / unit[..., 0] + parts.prior_gradient - np.einsum("bvpi,bvi->bp", both, taken[..., -1])
+    covariance = np.linalg.inv(information + 1e-9 * np.eye(PARAMETERS))
+    return _cut_off(covariance, np.where(parts.held[:, None], gradient, 0.0))
+
+
+def _cut_off(covariance: Floats, gradient: Floats) -> Floats:
+    """(b, 6, 6) mean squares about boxes that would be smaller by (b, 6) this gradient, but are seen to reach so far.
+
+    The likeliest box ends where its view ends. Along the direction in which it would go on to shrink, only larger
+    boxes are possible: a normal distribution about that smaller box, of which the nearer part is cut off.
+    """
+    along = np.einsum("bpq,bq->bp", covariance, gradient)
+    beyond = np.sqrt(np.maximum((along * gradient).sum(axis=1), 1e-12))  # standard deviations
+    # Second moment about the cut of a normal distribution of which only what lies beyond its mean by so much is left.
+    hazard = np.exp(-(beyond**2) / 2 - log_ndtr(-beyond)) / np.sqrt(2 * np.pi)
+    square = np.clip(1 + beyond**2 - beyond * hazard, 0.0, 1.0)
+    along = along / beyond[:, None]
+    return np.asarray(covariance - (1 - square)[:, None, None] * along[:, :, None] * along[:, None, :])
 
 
 def _doubts(boxes: Floats, covariance: Floats) -> Doubts:

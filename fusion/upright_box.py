@@ -25,6 +25,7 @@ _RING = np.array([[-1.0, -1.0], [1.0, -1.0], [1.0, 1.0], [-1.0, 1.0]]) / 2
 # Corners 0..3 go round the base, 4..7 round the top. Side k stands between corners k and k + 1.
 _FROM = np.array([0, 1, 2, 3, 4, 5, 6, 7, 0, 1, 2, 3])
 _TO = np.array([1, 2, 3, 0, 5, 6, 7, 4, 4, 5, 6, 7])
+_SEEN_BY = 2  # points, from which an edge is seen
 _NEAREST_DEPTH = 0.2  # metres; corners nearer to the lens plane are held there
 
 
@@ -102,3 +103,21 @@ def signed_distances(lines: tuple[Floats, Floats], edges: Bools, pixels: Floats)
     distance = np.where(edges[..., None, :], distance, -np.inf)
     nearest = distance.argmax(axis=-1)
     return np.take_along_axis(distance, nearest[..., None], axis=-1)[..., 0], nearest
+
+
+def on_seen_edges(lines: tuple[Floats, Floats], edges: Bools, pixels: Floats, own: Bools, margin: float) -> Bools:
+    """(..., n) whether the edge nearest to each of (..., n, 2) pixels is seen there.
+
+    A corner at which the view of a box ends lies on two edges, and only one of them need be seen. So of an edge that is
+    nearest to pixels which are not the box's `own` (..., n), two or more that are must be clearly nearer to it than to
+    every other, by `margin` pixels.
+    """
+    normal, offset = lines
+    distance = pixels @ np.swapaxes(normal, -1, -2) - offset[..., None, :]
+    distance = np.where(edges[..., None, :], distance, -np.inf)
+    second, first = np.moveaxis(np.partition(distance, (-2, -1), axis=-1)[..., -2:], -1, 0)
+    nearest = distance >= first[..., None]
+    clear = own & (first - second > margin)
+    cut = (nearest & ~own[..., None]).any(axis=-2)
+    seen = ~cut | ((nearest & clear[..., None]).sum(axis=-2) >= _SEEN_BY)
+    return np.asarray((nearest & seen[..., None, :]).any(axis=-1))

@@ -8,8 +8,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from artifacts import ArtifactStore, Spool
+from bay_observation.bay_files import unknown_bays
 from bay_observation.errors import BayObservationError, ConfigError
-from bays import BayConfig, bay_ids, load_bay
+from bays import BayConfig, bay_ids, bays_path, load_bay
 from housekeeping.bay import clean_bay
 from housekeeping.forecast import forecast
 from housekeeping.report import Report
@@ -70,9 +71,15 @@ def clean_host(spool: Spool | None, logs: Path | None, days: float, *, dry_run: 
 
 
 def known_bays(report: Report, names: Sequence[str] = ()) -> list[BayConfig]:
-    """The bays of some names, of all files when empty; one whose file is wrong is a fault of the report."""
-    bays = []
-    for name in names or bay_ids():
+    """The bays of some names, of all files when empty; one whose file is wrong is a fault of the report.
+
+    Raises:
+        ConfigError: there is no bay of a name that is given.
+    """
+    bays, there = [], bay_ids()
+    if not set(names) <= set(there):
+        raise unknown_bays(names, there, bays_path())
+    for name in names or there:
         try:
             bays.append(load_bay(name))
         except ConfigError as error:

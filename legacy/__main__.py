@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from artifacts import data_path
 from bay_observation import settings
+from bay_observation.bay_files import unknown_bays
 from bay_observation.commands import program, run_command
 from bay_observation.errors import ArtifactError, BayObservationError, ConfigError, HistoryError
 from bay_observation.files import write_atomically
@@ -142,6 +143,7 @@ def _own(options: argparse.Namespace) -> int:
     from legacy.ownership import Ownership
 
     mapping, store = load_mapping(options.mapping), ArtifactStore()
+    (bay_id,) = _chosen(mapping, [options.bay])
     author = options.author or _login()
     with _history() as history, OldSide() as old:
 
@@ -150,7 +152,7 @@ def _own(options: argparse.Namespace) -> int:
 
         ownership = Ownership(mapping, history, old, publish=publish)
         try:
-            change = ownership.change(options.bay, options.owner, author, options.why, at_once=options.now)
+            change = ownership.change(bay_id, options.owner, author, options.why, at_once=options.now)
         except (ArtifactError, HistoryError):
             print("nothing was changed; --now does without store and history:", file=sys.stderr)
             raise
@@ -169,9 +171,9 @@ def _status(options: argparse.Namespace) -> int:
     from legacy.running import state_of
 
     mapping, store = load_mapping(options.mapping), ArtifactStore()
-    states, is_well = [], True
+    names, states, is_well = _chosen(mapping, options.bay), [], True
     with _history() as history, OldSide() as old:
-        for name in _chosen(mapping, options.bay):
+        for name in names:
             try:
                 states.append(state_of(name, mapping, store, history=history, old=old))
             except (ConfigError, ArtifactError, HistoryError) as error:  # of one bay: the others are shown
@@ -189,8 +191,8 @@ def _bays(mapping: Mapping) -> dict[str, BayConfig]:
 
 
 def _chosen(mapping: Mapping, names: Sequence[str]) -> list[str]:
-    if unknown := sorted(set(names) - mapping.bays.keys()):
-        raise ConfigError(f"{', '.join(unknown)}: the mapping has {', '.join(mapping.bays)}")
+    if not set(names) <= mapping.bays.keys():
+        raise unknown_bays(names, list(mapping.bays), "the mapping")
     return list(names or mapping.bays)
 
 

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from airflow.sdk.definitions.context import Context
@@ -34,6 +34,23 @@ def run_slot(context: Context) -> datetime:
     # Airflow leaves the key out of the context where the run has no logical date.
     slot: datetime = context.get("logical_date") or context["dag_run"].run_after
     return slot
+
+
+def within_execution_timeout(wait: timedelta, execution_timeout: timedelta | None, began: datetime | None) -> timedelta:
+    """How long a task may wait for something; Airflow bounds by `execution_timeout` only what runs in a worker.
+
+    Args:
+        wait: what it would wait.
+        execution_timeout: of the task: of a whole try, its deferrals included.
+        began: when the try did, None where that is not known.
+
+    Returns:
+        `wait`, or what is left of `execution_timeout` if that is shorter; never less than nothing.
+    """
+    if execution_timeout is None:
+        return wait
+    spent = timedelta() if began is None else datetime.now(UTC) - began
+    return max(timedelta(), min(wait, execution_timeout - spent))
 
 
 def fired_here(trigger: BaseTrigger) -> Mapping[str, Any]:

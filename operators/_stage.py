@@ -12,7 +12,7 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
 from artifacts import ArtifactReference, ArtifactStore, Stage
 from bays import BayConfig, load_bay, slot_of
-from operators._common import FROM_CONF, fired_here, stage_reference, task_errors
+from operators._common import FROM_CONF, fired_here, stage_reference, task_errors, within_execution_timeout
 from operators._history import recording_outcome
 from triggers import ArtifactTrigger
 from triggers.artifact import Arrival
@@ -41,12 +41,13 @@ class StageOperator(BaseOperator):
             first does not hold up the last.
         poll_interval: seconds between two looks while waiting.
         deferrable: wait in a triggerer of the task's queue; otherwise in the worker.
-        kwargs: of `BaseOperator`.
+        kwargs: of `BaseOperator`. `execution_timeout` bounds a whole try, its waiting included.
     """
 
     template_fields: Sequence[str] = ("bay_id", "reference")
     template_fields_renderers: ClassVar[dict[str, str]] = {"reference": "json"}
     takes: ClassVar[Stage]
+    _began: datetime | None = None
 
     def __init__(
         self,
@@ -68,6 +69,7 @@ class StageOperator(BaseOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         """Process the artifact, or defer until it is there."""
         with task_errors():
+            self._began = context["ti"].start_date
             reference = self._input(context)
             if not self._is_here(reference):
                 self._check(self._wait_for(reference), reference)
@@ -76,6 +78,7 @@ class StageOperator(BaseOperator):
     def execute_complete(self, context: Context, event: Mapping[str, Any]) -> dict[str, Any]:
         """Process the artifact that was waited for."""
         with task_errors():
+            self._began = context["ti"].start_date  # of the try: a deferral does not change it
             reference = self._input(context)
             self._check(event, reference)
             return self._run(reference)
@@ -98,7 +101,7 @@ class StageOperator(BaseOperator):
 
     def _wait_for(self, reference: ArtifactReference) -> Mapping[str, Any]:
         """The event of the waiting; does not return where the task defers."""
-        wait = self._patience(reference)
+        wait = self._at_most(self._patience(reference))
         self.log.info("%s is not on this host yet; waiting up to %s", reference.path, wait)
         trigger = ArtifactTrigger(
             reference=reference.to_dict(), deadline=datetime.now(UTC) + wait, poll_interval=self.poll_interval
@@ -111,6 +114,9 @@ class StageOperator(BaseOperator):
         arrived = ArtifactEvent.from_dict(event, expected=reference)
         if arrived.status != "whole":
             raise (AirflowFailException if arrived.status == "wrong" else AirflowException)(arrived.error)
+
+    def _at_most(self, wait: timedelta) -> timedelta:
+        return within_execution_timeout(wait, self.execution_timeout, self._began)
 
     def _patience(self, reference: ArtifactReference) -> timedelta:
         allowed = timedelta(seconds=load_bay(self.bay_id).storage.wait)

@@ -36,7 +36,7 @@ class InferenceOperator(StageOperator):
         server_wait: how long the server may take, its queue included; then the task fails
             and is retried, and finds the batch done if the server did it meanwhile.
         deferrable: wait in a triggerer of the task's queue; otherwise in the worker.
-        kwargs: of `BaseOperator`.
+        kwargs: of `BaseOperator`. `execution_timeout` bounds a whole try, its waiting included.
     """
 
     takes = "capture"
@@ -87,9 +87,10 @@ class InferenceOperator(StageOperator):
 
     def _wait_for_server(self, reference: ArtifactReference) -> Mapping[str, Any]:
         """The event of the waiting; does not return where the task defers."""
-        trigger = InferenceTrigger(capture=reference.to_dict(), deadline=datetime.now(UTC) + self.server_wait)
+        wait = self._at_most(self.server_wait)
+        trigger = InferenceTrigger(capture=reference.to_dict(), deadline=datetime.now(UTC) + wait)
         if self.deferrable:
-            self.defer(trigger=trigger, method_name="take_over", timeout=self.server_wait + TRIGGERER_GRACE)
+            self.defer(trigger=trigger, method_name="take_over", timeout=wait + TRIGGERER_GRACE)
         return fired_here(trigger)
 
     def _answered(self, event: Mapping[str, Any], reference: ArtifactReference) -> dict[str, Any]:

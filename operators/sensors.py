@@ -12,7 +12,7 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException, Airfl
 from artifacts import Stage
 from bay_observation.errors import ConfigError, HistoryUnavailableError, NeverTrackedError, StoreUnavailableError
 from bays import batch_id
-from operators._common import run_slot, slot_of_text, task_errors
+from operators._common import run_slot, slot_of_text, task_errors, within_execution_timeout
 from operators._history import history_url
 from triggers import PublishedTrigger, TrackedTrigger
 from triggers.events import SlotEvent
@@ -57,7 +57,9 @@ class _SlotSensor(BaseSensorOperator):
             return super().execute(context)
         found = self._looked(context)
         if found is None:
-            wait = timedelta(seconds=self.timeout)
+            wait = within_execution_timeout(
+                timedelta(seconds=self.timeout), self.execution_timeout, context["ti"].start_date
+            )
             trigger = self._trigger(self._batch(context), datetime.now(UTC) + wait)
             self.defer(trigger=trigger, method_name="execute_complete", timeout=wait + _TRIGGERER_GRACE)
         return found

@@ -34,7 +34,7 @@ class TrackingOperator(StageOperator):
         poll_interval: seconds between two looks while it waits.
         deferrable: wait in a triggerer of the task's queue; otherwise in the worker.
         outlets: further assets than the bay's own.
-        kwargs: of `BaseOperator`.
+        kwargs: of `BaseOperator`. `execution_timeout` bounds a whole try, its waiting included.
 
     Raises:
         ConfigError: `bay_id` is a template or an XComArg: the task's outlet is fixed before those are known.

@@ -157,6 +157,7 @@ def airflow_context() -> Callable[..., dict[str, Any]]:
         def __init__(self, try_number: int, max_tries: int, runs: set[str]) -> None:
             self.try_number, self.max_tries, self.runs = try_number, max_tries, runs
             self.pushed: dict[str, Any] = {}
+            self.start_date = datetime.now(UTC)
 
         def xcom_push(self, key: str, value: Any) -> None:
             self.pushed[key] = value

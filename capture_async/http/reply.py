@@ -11,6 +11,7 @@ from multidict import CIMultiDict, CIMultiDictProxy
 from capture_async.errors import CameraError
 from capture_async.types import FailureReason
 
+_PLAIN = frozenset({"", "identity"})
 _SOI, _EOI = b"\xff\xd8", b"\xff\xd9"
 # Behind a JPEG's end some send their own mark, or old memory.
 _LONGEST_TRAILER = 4096
@@ -117,6 +118,11 @@ class Body:
         last = self._small[-16:] if self._small else self._pieces[-1][-16:]
         return last.rstrip().endswith((_EOI, _END_OF_XML))
 
+    @property
+    def is_folded(self) -> bool:
+        """Whether it comes encoded."""
+        return self._encoding not in _PLAIN
+
     def announce(self, length: int | None) -> None:
         """Take in the length that the reply's head names.
 
@@ -154,7 +160,7 @@ class Body:
             CameraError: a faulty reply: it is encoded in a way that is not read; too large.
         """
         body = b"".join((*self._pieces, self._small)) if self._part is None else self._part.content()
-        if self._encoding in ("", "identity"):
+        if not self.is_folded:
             return body
         if self._encoding in ("gzip", "x-gzip", "deflate"):
             return self._unfolded(body)

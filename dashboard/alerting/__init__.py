@@ -5,4 +5,5 @@ wording       what a message says
 channels      mail, apprise, webhook, MQTT
 dispatcher    what came in becomes entries; entries that are due become messages
 receiver      Alertmanager's webhook
+notifier      one message through a channel, from a task or a bay's file
 """

@@ -21,6 +21,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from bay_observation.bay_files import unknown_bays
 from bay_observation.commands import DONE, failed, program, run_command
 from bay_observation.errors import BayObservationError, ConfigError
 from dashboard.export_parts import HANGS_S, Group
@@ -199,7 +200,7 @@ def _mute(options: argparse.Namespace) -> int:
     from tracking.history.alerts import Mute, add_mute
 
     if options.bay and options.bay not in bay_ids():
-        raise ConfigError(f"--bay {options.bay}: there is no such bay; there are {', '.join(bay_ids())}")
+        raise unknown_bays([options.bay], bay_ids(), "--bay")
     try:
         if options.kind:
             Match(kinds=(options.kind,))
@@ -230,8 +231,8 @@ def _check(options: argparse.Namespace) -> int:
 
     routes = load_routes(options.routes)
     for route in routes.routes:
-        if unknown := sorted(set(route.match.bays) - set(bay_ids())):
-            raise ConfigError(f"route {route.name}: there is no bay {', '.join(unknown)}")
+        if not set(route.match.bays) <= set(bay_ids()):
+            raise unknown_bays(route.match.bays, bay_ids(), f"route {route.name}")
     print(f"{len(routes.routes)} routes, {len(routes.channels)} channels: in order")
     return DONE
 

@@ -178,7 +178,8 @@ def _page_link(page: str, routes: Routes) -> str:
     if routes.docs is None:
         return f"docs/{page}"
     name, _, section = page.partition("#")
-    return f"{str(routes.docs).rstrip('/')}/{name.removesuffix('.md')}/" + (f"#{section}" if section else "")
+    # As `make docs` names its pages.
+    return f"{str(routes.docs).rstrip('/')}/{name.removesuffix('.md')}.html" + (f"#{section}" if section else "")
 
 
 def _local(moment: str, zone: ZoneInfo) -> str:

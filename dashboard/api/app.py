@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from bay_observation import __version__
 from bay_observation.errors import BayObservationError, ConfigError, HistoryError, HistoryUnavailableError
-from dashboard.api import files
+from dashboard.api import files, manual
 from dashboard.api.access import refuse_foreign_writes
 from dashboard.api.models import Problem
 from dashboard.api.routes import (
@@ -39,7 +39,7 @@ API = "/api/v1"
 
 # Nothing of ours runs or loads inside a document of this API; the page itself is Airflow's.
 _HEADERS = {
-    "content-security-policy": "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'self'",
+    "content-security-policy": "default-src 'none'; style-src 'unsafe-inline'; img-src 'self'; frame-ancestors 'self'",
     "x-content-type-options": "nosniff",
     "referrer-policy": "same-origin",
     "cross-origin-resource-policy": "same-origin",
@@ -72,6 +72,7 @@ def create_app() -> FastAPI:
     for part in (bays, floor, slots, crops, events, cameras, reviews, health, alerts, reports, calendar, setup, why):
         app.include_router(part.router, prefix=API, responses=_PROBLEMS)
     app.include_router(files.router)
+    app.include_router(manual.router)
     app.add_api_route(f"{API}/openapi.json", _openapi(app), include_in_schema=False)
     app.add_api_route(f"{API}/docs", _docs(app), include_in_schema=False)
     app.add_exception_handler(BayObservationError, _known_error)

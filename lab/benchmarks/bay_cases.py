@@ -167,6 +167,7 @@ def _camera_cases() -> Iterator[BayCase]:
     yield BayCase("a principal point outside", lens(cx=2500.0, cy=540.0), "lies outside of the image")
     yield BayCase("a principal point in a corner", lens(cx=200.0, cy=200.0), "far from the image's middle")
     yield BayCase("width and height exchanged", lens(width=1080, height=1920), "are exchanged")
+    yield BayCase("pixels three times as wide as high", lens(fy=4350), "as wide as high")
     yield BayCase("a thumbnail", lens(width=160, height=90, focal_px=120), "are few")
     yield BayCase("a lens that folds", lens(distortion=[-2.0, 0.0, 0.0, 0.0, 0.0]), "folds the image")
     yield BayCase(

@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml
 
+from bay_observation.bay_files import unknown_bays
 from bay_observation.errors import ClusterError
 from bays import BayConfig, load_bay
 
@@ -33,13 +34,13 @@ def write_bays(
         changes: keys of a bay file that are set in each.
 
     Raises:
-        ConfigError: what is written is no bay.
-        ClusterError: a bay has fewer cameras than that, or its file is not there.
+        ConfigError: there is no such bay, or what is written is none.
+        ClusterError: a bay has fewer cameras than that.
     """
+    contents = {bay_id: _content(bay_id) for bay_id in bay_ids}
     folder.mkdir(parents=True, exist_ok=True)
     models = _content(_TRAINED)["models"]
-    for bay_id in bay_ids:
-        content = _content(bay_id)
+    for bay_id, content in contents.items():
         if not content["cameras"]:
             surveyed = _content(_SURVEYED)
             content |= {"factory_layout": surveyed["factory_layout"]}
@@ -69,7 +70,7 @@ def _bays_path(folder: Path) -> Iterator[None]:
 def _content(bay_id: str) -> dict[str, Any]:
     path = PROJECT / "bays" / f"{bay_id}.yaml"
     if not path.is_file():
-        raise ClusterError(f"{path}: no such file; a bay of a cluster is one of bays/*.yaml")
+        raise unknown_bays([bay_id], sorted(one.stem for one in path.parent.glob("*.yaml")), path)
     content: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
     return content
 

@@ -333,7 +333,6 @@ class Cluster(AirflowClient):
     # Inside
 
     def _build(self) -> None:
-        self.home.mkdir(parents=True, exist_ok=True)
         bay_ids, cameras, scale, changes = self._wanted
         self.bays = write_bays(self.home / "bays", bay_ids, cameras=cameras, frame_scale=scale, changes=changes)
         queues = [queue for bay in bay_ids for queue in (observer_queue(bay), processor_queue(bay))]

@@ -133,7 +133,7 @@ def _hung(camera: Camera, degrees: float, rng: np.random.Generator) -> Camera:
     return camera.model_copy(
         update={
             "pose": pose.model_copy(update={"x": x, "y": y, "z": z}),
-            "intrinsics": lens.model_copy(update={"focal_px": focal}),
+            "intrinsics": lens.with_focal(focal),
         }
     )
 

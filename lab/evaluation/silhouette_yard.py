@@ -421,8 +421,8 @@ def project(camera: Camera, points: Floats) -> Floats:
     radial = 1 + k1 * r2 + k2 * r2**2 + k3 * r2**3
     distorted_x = x * radial + 2 * p1 * x * y + p2 * (r2 + 2 * x**2)
     distorted_y = y * radial + p1 * (r2 + 2 * y**2) + 2 * p2 * x * y
-    cx, cy = lens.principal_point
-    return np.stack([cx + lens.focal_px * distorted_x, cy + lens.focal_px * distorted_y], axis=1)
+    (cx, cy), (fx, fy) = lens.principal_point, lens.focal
+    return np.stack([cx + fx * distorted_x, cy + fy * distorted_y], axis=1)
 
 
 def silhouette(camera: Camera, block: YardBlock) -> BaseGeometry:

@@ -233,5 +233,5 @@ def _rehung(camera: Camera, zoom: float, rng: np.random.Generator) -> Camera:
     )
     distortion = tuple(float(value * rng.uniform(0.5, 1.3)) for value in lens.distortion)
     focal = float(lens.focal_px * zoom * rng.uniform(0.97, 1.03))
-    lens = lens.model_copy(update={"focal_px": focal, "distortion": distortion})
+    lens = lens.with_focal(focal).model_copy(update={"distortion": distortion})
     return camera.model_copy(update={"pose": moved, "intrinsics": lens})

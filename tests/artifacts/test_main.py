@@ -91,6 +91,24 @@ def test_what_is_not_there_is_said(tmp_path, monkeypatch, capsys, arguments, sta
     assert not (tmp_path / "data").exists()
 
 
+@pytest.mark.parametrize("arguments", [["list", "3bay_nort"], ["get", "3bay_nort", "newest", "fusion"]])
+def test_a_bay_that_there_is_not_is_wrong_use(tmp_path, monkeypatch, capsys, arguments):
+    monkeypatch.setenv("DATA_PATH", str(tmp_path / "data"))
+    monkeypatch.delenv("SPOOL_PATH", raising=False)
+    assert main(arguments) == 2
+    assert f"there is no bay 3bay_nort (did you mean {BAY}?)" in capsys.readouterr().err
+
+
+def test_artifacts_of_a_bay_without_a_file_are_still_read(tmp_path, monkeypatch, capsys, a_capture):
+    monkeypatch.setenv("DATA_PATH", str(tmp_path / "data"))
+    monkeypatch.delenv("SPOOL_PATH", raising=False)
+    ArtifactStore().save("capture", "former", batch_name(9, "former"), a_capture(9, bay="former"))
+    assert main(["list", "former"]) == 0
+    assert main(["get", "former", "newest", "capture"]) == 0
+    assert main(["get", "former", "newest", "fusion"]) == 1
+    assert "no fusion artifact" in capsys.readouterr().err
+
+
 def test_replicate_once(host, broken, capsys, a_capture):
     host.save("capture", BAY, batch_name(9), a_capture(9))
     assert main(["replicate", "--once"]) == 1

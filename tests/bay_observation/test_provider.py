@@ -9,7 +9,7 @@ from importlib.resources import files
 import jsonschema
 import pytest
 from airflow.providers_manager import ProvidersManager
-from airflow.sdk import BaseHook, BaseOperator
+from airflow.sdk import BaseHook, BaseNotifier, BaseOperator
 from airflow.sdk.providers_manager_runtime import ProvidersManagerTaskRuntime
 from airflow.triggers.base import BaseTrigger
 
@@ -69,6 +69,14 @@ def test_airflow_shows_the_provider_and_its_connection_type(manager, runtime):
 @pytest.mark.slow(1)
 def test_airflow_knows_the_scheme_of_the_assets(runtime):
     assert "tracking" in runtime.asset_uri_handlers
+
+
+@pytest.mark.slow(1)
+def test_airflow_shows_the_notifier(manager):
+    (name,) = INFO["notifications"]
+    assert name in manager.notification
+    module, _, notifier = name.rpartition(".")
+    assert issubclass(getattr(importlib.import_module(module), notifier), BaseNotifier)
 
 
 def test_the_entry_point_is_installed():

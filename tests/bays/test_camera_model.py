@@ -13,9 +13,15 @@ from bays.camera_model import CameraModel, rotation
 LENS = (-0.12, 0.03, 0.0005, -0.0003, 0.001)
 
 
-def model(pan: float = 0, tilt: float = 45, roll: float = 0, distortion: tuple[float, ...] = (0, 0, 0, 0, 0)):
+def model(
+    pan: float = 0,
+    tilt: float = 45,
+    roll: float = 0,
+    distortion: tuple[float, ...] = (0, 0, 0, 0, 0),
+    fy: float | None = None,
+):
     return CameraModel(
-        Pose(x=30, y=0, z=25, pan=pan, tilt=tilt, roll=roll), Intrinsics(focal_px=1450, distortion=distortion)
+        Pose(x=30, y=0, z=25, pan=pan, tilt=tilt, roll=roll), Intrinsics(focal_px=1450, fy=fy, distortion=distortion)
     )
 
 
@@ -50,23 +56,24 @@ def test_positive_roll_turns_the_camera_clockwise_so_that_the_picture_turns_the_
     tilt=st.floats(20, 80),
     roll=st.floats(-20, 20),
     points=st.lists(st.tuples(st.floats(-20, 20), st.floats(-20, 20), st.floats(0, 8)), min_size=1, max_size=8),
+    fy=st.none() | st.floats(700, 2900),
 )
-def test_projection_agrees_with_opencv(pan: float, tilt: float, roll: float, points: list) -> None:
+def test_projection_agrees_with_opencv(pan: float, tilt: float, roll: float, points: list, fy: float | None) -> None:
     import cv2
 
-    camera = model(pan, tilt, roll, LENS)
+    camera = model(pan, tilt, roll, LENS, fy)
     ahead = camera.position[:2] + 25 / math.tan(math.radians(tilt)) * np.array(
         [math.sin(math.radians(pan)), math.cos(math.radians(pan))]
     )
     world = np.add(np.array(points, dtype=float), [*ahead, 0])
     pixels, valid = camera.project(world)
-    f, (cx, cy) = camera.intrinsics.focal_px, camera.intrinsics.principal_point
+    (fx, fy), (cx, cy) = camera.intrinsics.focal, camera.intrinsics.principal_point
     rotation_vector, _ = cv2.Rodrigues(camera.rotation)
     expected, _ = cv2.projectPoints(
         world.reshape(-1, 1, 3),
         rotation_vector,
         -camera.rotation @ camera.position,
-        np.array([[f, 0, cx], [0, f, cy], [0, 0, 1.0]]),
+        np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1.0]]),
         np.array(LENS),
     )
     np.testing.assert_allclose(pixels[valid], expected.reshape(-1, 2)[valid], atol=1e-5)
@@ -75,7 +82,7 @@ def test_projection_agrees_with_opencv(pan: float, tilt: float, roll: float, poi
 @settings(deadline=None)
 @given(u=st.floats(0, 1920), v=st.floats(200, 1080), z=st.floats(0, 8))
 def test_pixel_to_plane_and_back(u: float, v: float, z: float) -> None:
-    camera = model(pan=12, tilt=47, roll=2, distortion=LENS)
+    camera = model(pan=12, tilt=47, roll=2, distortion=LENS, fy=1300)
     floor = camera.to_plane([u, v], z)
     back, valid = camera.project([*floor, z])
     assert valid

@@ -118,6 +118,27 @@ def test_a_dry_run_writes_nothing(block_bay):
     assert block_bay.read_text(encoding="utf-8") == BLOCK_STYLE
 
 
+@pytest.mark.parametrize(
+    "written", ["{fx: 1450, fy: 1400}", "{focal_px: 1450, fy: 1400}", "\n      fx: 1450\n      fy: 1400"]
+)
+def test_both_focal_lengths_keep_their_names(block_bay, written):
+    text = BLOCK_STYLE.replace(
+        "{name: C_4, host: 127.60.0.3}", f"name: C_4\n    host: 127.60.0.3\n    intrinsics: {written}"
+    )
+    block_bay.write_text(text, encoding="utf-8")
+    assert load_bay("yard").camera("C_4").intrinsics.focal == (1450, 1400)
+    lens = LENS.model_copy(update={"fy": 1402.5})
+    after = write_calibration("yard", "C_4", POSE, lens)
+    assert load_bay("yard").camera("C_4").intrinsics == lens
+    assert ("fx: 1451.5" in after) == ("fx" in written)
+
+
+def test_a_focal_length_that_is_given_twice_is_refused(block_bay):
+    block_bay.write_text(BLOCK_STYLE.replace("focal_px: 1450", "focal_px: 1450\n      fx: 1450"), encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"intrinsics\.fx: Extra inputs"):
+        load_bay("yard")
+
+
 def test_an_unknown_camera_is_refused(block_bay):
     with pytest.raises(ConfigError, match="has no camera X_1"):
         write_calibration("yard", "X_1", POSE, LENS)

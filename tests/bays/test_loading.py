@@ -73,6 +73,9 @@ def test_adding_a_bay_is_adding_a_file(folder: Path) -> None:
         ("image_provider: onvif", "image_provider: carrier_pigeon", "image_provider", "unknown image provider"),
         ("    pose: {", "    # pose: {", "", "camera C_2: fusion needs its pose and intrinsics"),
         ("timezone: Asia/Seoul", "timezone: Asia/Soul", "timezone", "no time zone"),
+        ("timezone: Asia/Seoul", "timezone: Asia", "timezone", "no time zone"),
+        ("timezone: Asia/Seoul", "timezone: localtime", "timezone", "no time zone"),
+        ("timezone: Asia/Seoul", "timezone: posix/Asia/Seoul", "timezone", "no time zone"),
         ("camera_quorum: 8", "camera_quorum: 13", "", "camera_quorum 13 is more than the 12 cameras"),
         ("camera_quorum: 8", "camera_quorm: 8", "camera_quorm", "Extra inputs are not permitted"),
         ('observation: "*/10 * * * *"', 'observation: "99 * * * *"', "schedule.observation", "no cron expression"),
@@ -82,8 +85,8 @@ def test_adding_a_bay_is_adding_a_file(folder: Path) -> None:
         ("host: 10.150.160.183", "host: 2130706433", "cameras.0.host", ""),
         ("pan: ", "pan: yes, roll: ", "cameras.0.pose.pan", "valid number"),
         ("camera_subnet: 10.150.160.0/24", "camera_subnet: 0.0.0.0/0", "network.camera_subnet", "wider than /16"),
-        ("description: ", "description: 2025-13-01 # ", "", "month must be in 1..12"),
-        ("description: ", "description: 2025-12-01 # ", "", "not JSON serializable"),
+        ("description: ", "description: 2025-13-01 # ", "", "2025-13-01 is no text"),
+        ("description: ", "description: 2025-12-01 # ", "", "2025-12-01 is no text: put it in quotes"),
         ("description: ", "{{ bay }}: b\ndescription: ", "", "is no text"),
         ("description: ", "? [a]\ndescription: ", "", "is no text"),
         ("description: ", "1: b\ndescription: ", "", "is no text"),
@@ -96,6 +99,8 @@ def test_adding_a_bay_is_adding_a_file(folder: Path) -> None:
         ("fusion: null", 'fusion: "* * * * *"', "schedule.fusion", "should be null"),
         ("observer_ip: 10.150.160.1", "observer_ip: here", "network.observer_ip", "Expected 4 octets in 'here'"),
         ("tilt: 46}", "tilt: 146}", "cameras.0.pose.tilt", "less than or equal to 90"),
+        ("tilt: 46}", "tilt: .nan}", "", ".nan is no number that counts"),
+        ("tilt: 46}", "tilt: 1.0e+999}", "", "1.0e+999 is no number that counts"),
     ],
 )
 def test_a_fault_is_named_with_file_key_and_reason(folder: Path, old: str, new: str, key: str, reason: str) -> None:
@@ -154,8 +159,8 @@ def test_a_bay_id_cannot_leave_the_folder(folder: Path, name: str) -> None:
 
 
 def test_an_unknown_bay_lists_the_known(folder: Path) -> None:
-    with pytest.raises(ConfigError, match="there is no bay 9bay; there are: 3bay_north, 4bay"):
-        bays.load_bay("9bay")
+    with pytest.raises(ConfigError, match="there is no bay yard; there are: 3bay_north, 4bay"):
+        bays.load_bay("yard")
 
 
 def test_a_folder_that_is_not_there_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

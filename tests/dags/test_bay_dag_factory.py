@@ -73,6 +73,14 @@ def test_no_run_holds_up_its_bay_for_ever(make_bay, monkeypatch):
         assert dags[name].dagrun_timeout == timedelta(hours=3)
 
 
+def test_a_stage_may_wait_for_its_input_as_long_as_the_bay_allows(make_bay, monkeypatch):
+    make_bay("yard", storage={"wait": 3600})
+    dags = dags_of(parse(monkeypatch))
+    for dag, task in (("observation", "run_inference"), ("fusion", "process_fusion"), ("tracking", "process_tracking")):
+        assert dags[f"{dag}_yard_dag"].get_task(task).execution_timeout == timedelta(hours=1, minutes=30)
+    assert dags["observation_yard_dag"].get_task("capture_images").execution_timeout == timedelta(minutes=30)
+
+
 def test_tags(dags):
     assert set(dags["observation_yard_dag"].tags) == {"observation", "yard", "cctv", "observer"}
     assert set(dags["fusion_yard_dag"].tags) == {"fusion", "yard", "processor"}

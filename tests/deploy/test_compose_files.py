@@ -1,6 +1,7 @@
 import re
 import shutil
 import subprocess
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -223,6 +224,9 @@ def test_the_image_is_built_of_named_folders_alone():
     packages = re.search(r"packages = \[(.*?)\]", (PROJECT / "pyproject.toml").read_text(), re.DOTALL)
     assert packages is not None
     assert {f"!{name}" for name in re.findall(r'"(\w+)"', packages[1])} <= set(lines)
+    project = tomllib.loads((PROJECT / "pyproject.toml").read_text())
+    shared = project["tool"]["hatch"]["build"]["targets"]["wheel"]["shared-data"]
+    assert {f"!{path.split('/')[0]}" for path in shared} <= set(lines)
     assert not {"!secrets", "!env", "!data", "!tests", "!."} & set(lines)
 
 

@@ -74,7 +74,7 @@ def _points(terminal: Terminal, _: pytest.MonkeyPatch) -> Iterator[None]:
     picture = next((terminal.folder / "frames").glob("*_C_4_*.jpg")).read_bytes()
     newest = batch_id(BAY, SLOT + timedelta(minutes=10))
     store.save("capture", BAY, newest, CaptureBatch(newest, BAY, (CapturedImage("C_4", BAY, SLOT, picture),)))
-    terminal.person["bay-observation calibrate .*"] = lambda said: _click(said, rows)
+    terminal.person["bay-observation calibrate .*--click.*"] = lambda said: _click(said, rows)
     yard = SilhouetteYard(bay, random_blocks(bay, 12, 5), seed=5)
     name = batch_id(BAY, SLOT - timedelta(hours=3))
     store.save("observation", BAY, name, replace(yard.observe(), batch_id=name, bay_id=BAY))

@@ -43,6 +43,14 @@ def test_a_dag_of_ones_own_waits_for_the_asset():
     assert {word.arg for word in shown.keywords} - {None} <= {word.arg for word in used.keywords}
 
 
+def test_a_task_that_fails_sends_a_message(make_bay):
+    make_bay("3bay_north")
+    names = {}
+    exec(of("alerting.md", "python")[0], names)
+    [sends] = names["dag"].get_task("process_fusion").on_failure_callback
+    assert (sends.channel.kind, sends.channel.connection) == ("apprise", "yard_chat")
+
+
 @pytest.mark.slow(4)
 def test_a_program_asks_the_bays_pages(day, kept_history, tmp_path, monkeypatch, capsys):
     with served_bays(SimpleNamespace(folder=tmp_path), monkeypatch) as (url, token):

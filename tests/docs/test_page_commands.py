@@ -33,6 +33,7 @@ RUN_BY = {
     ("triggerers.md", "ini"): "tests/docs/test_other_examples.py",
     ("write_a_provider.md", "toml"): "tests/docs/test_other_examples.py",
     ("README.md", "python"): "tests/docs/test_examples.py",
+    ("alerting.md", "python"): "tests/docs/test_other_examples.py",
     ("alerting.md", "yaml"): "tests/docs/test_page_commands.py",
     ("at_the_camera_cabinet.md", "python"): "tests/docs/test_page_commands.py",
     ("history.md", "python"): "tests/docs/test_page_commands.py",

@@ -9,6 +9,8 @@ import pytest
 from shapely import Polygon
 
 from bays import BayConfig, load_bay
+from fusion.calibration import FloorPoint
+from fusion.point_files import write_points
 from lab.evaluation import silhouette_yard
 from lab.evaluation.silhouette_yard import Degraded, SilhouetteYard, YardBlock, YardPiece
 
@@ -102,3 +104,18 @@ def make_yard(demo_bay: BayConfig) -> Callable[..., SilhouetteYard]:
         )
 
     return make
+
+
+@pytest.fixture
+def points(tmp_path, geometry, demo_bay):
+    """A points file of camera C_4, ten exact points."""
+    rng = np.random.default_rng(1)
+    found = []
+    while len(found) < 10:
+        place = np.array([*rng.uniform((15, 0), (55, 32)), 0.0])
+        ((u, v),) = geometry.project(demo_bay.camera("C_4"), place[None])
+        if 0 <= u <= 1920 and 0 <= v <= 1080:
+            found.append(FloorPoint(f"P{len(found)}", float(u), float(v), *map(float, place)))
+    path = tmp_path / "points.csv"
+    write_points(path, found)
+    return path

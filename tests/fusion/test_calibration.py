@@ -61,7 +61,7 @@ def test_a_knocked_camera_is_found_again_from_its_old_pose(clicks, demo_bay):
 def test_few_points_give_the_pose_alone(clicks, demo_bay, count):
     true = demo_bay.camera("C_4")
     result = calibrate(clicks(count=count, noise=0.3), true.intrinsics, true.pose)
-    assert {held.name for held in result.held} == {"focal_px", "k1", "k2", "p1", "p2", "k3"}
+    assert {held.name for held in result.held} == {"focal_px", "aspect", "cx", "cy", "k1", "k2", "p1", "p2", "k3"}
     assert result.intrinsics == true.intrinsics
     assert f"{count} points, and 6 are needed" in [held.reason for held in result.held]
     assert set(result.std) == {"x", "y", "z", "pan", "tilt", "roll"}
@@ -185,3 +185,45 @@ def test_a_wrong_point_is_named(clicks, demo_bay, change, reason):
     points[1] = replace(points[1], **change)
     with pytest.raises(CalibrationError, match=reason):
         calibrate(points, demo_bay.camera("C_4").intrinsics)
+
+
+def with_lens(camera, **lens):
+    return camera.model_copy(update={"intrinsics": camera.intrinsics.model_copy(update=lens)})
+
+
+def test_pixels_that_are_not_square_are_found(clicks, demo_bay):
+    squeezed = with_lens(demo_bay.camera("C_4"), fy=1.03 * demo_bay.camera("C_4").intrinsics.focal_px)
+    points = clicks(count=20, camera=squeezed, heights=(0.0, 3.0))
+    result = calibrate(points, demo_bay.camera("C_4").intrinsics)
+    fx, fy = result.intrinsics.focal
+    assert fy / fx == pytest.approx(1.03, abs=0.012)
+    assert result.std["aspect"] < 0.006
+    assert off(result.pose, squeezed.pose) < 0.3
+    assert {"focal_px", "fy"} <= set(result.values)
+
+
+def test_square_pixels_stay_square(clicks, demo_bay):
+    for seed in range(4):
+        result = calibrate(clicks(count=20, seed=seed, heights=(0.0, 3.0)), demo_bay.camera("C_4").intrinsics)
+        assert result.intrinsics.fy is None
+        assert {held.name: held.reason for held in result.held}["aspect"] == "the points do not differ from it"
+
+
+def test_a_middle_of_the_image_that_lies_elsewhere_is_found_by_many_points(clicks, demo_bay):
+    camera = with_lens(demo_bay.camera("C_4"), cx=1040.0, cy=500.0, distortion=(-0.11, 0.0, 0.0, 0.0, 0.0))
+    points = clicks(count=120, noise=0.3, camera=camera, heights=(0.0, 4.0, 8.0))
+    result = calibrate(points, demo_bay.camera("C_4").intrinsics)
+    assert result.intrinsics.principal_point == pytest.approx((1040, 500), abs=15)
+    assert result.rms_px < 0.6
+
+
+def test_what_is_held_says_what_it_costs(clicks, demo_bay):
+    """A lens that is held at a wrong value costs about as much as is said."""
+    true = demo_bay.camera("C_4")
+    k1, *rest = true.intrinsics.distortion
+    given = true.intrinsics.model_copy(update={"distortion": (k1 + 0.02, *rest)})
+    result = calibrate([p for p in clicks(count=60, noise=0.0) if np.hypot(p.u - 960, p.v - 540) < 560][:14], given)
+    held = {one.name: one for one in result.held}
+    assert all(one.cost_cm > 0 and one.off > 0 for one in result.held)
+    assert held["k1"].off == 0.02
+    assert held["k1"].cost_cm == pytest.approx(result.rms_cm, rel=0.6)

@@ -11,25 +11,8 @@ import pytest
 from bays import batch_id, load_bay
 from capture_async.types import CaptureBatch, CapturedImage
 from fusion.__main__ import main
-from fusion.calibration import FloorPoint
-from fusion.point_files import write_points
 
 SLOT = datetime(2025, 7, 2, 1, 0, tzinfo=UTC)
-
-
-@pytest.fixture
-def points(tmp_path, geometry, demo_bay):
-    """A points file of camera C_4, ten exact points."""
-    rng = np.random.default_rng(1)
-    found = []
-    while len(found) < 10:
-        place = np.array([*rng.uniform((15, 0), (55, 32)), 0.0])
-        ((u, v),) = geometry.project(demo_bay.camera("C_4"), place[None])
-        if 0 <= u <= 1920 and 0 <= v <= 1080:
-            found.append(FloorPoint(f"P{len(found)}", float(u), float(v), *map(float, place)))
-    path = tmp_path / "points.csv"
-    write_points(path, found)
-    return path
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from shapely import Polygon
 from bays.camera_model import CameraModel
 from fusion.fitting import Shifts
 from fusion.plan_fitting import BlockOutlines, criteria, fit_plan, noise_of
+from fusion.plans import _doubts, _fitted
 from fusion.prism import FreePlan, RightAngledPlan, prism_silhouettes
 from fusion.upright_box import Views
 
@@ -96,3 +97,36 @@ def test_the_covariance_says_how_far_fits_scatter(seen):
     noise, _ = noise_of(fits[0])
     claimed = [np.sqrt(slope @ fit.covariance(Shifts(4.0, noise))[:5, :5] @ slope) for fit in fits]
     assert centres[:, 0].std() == pytest.approx(np.median(claimed), rel=0.45)
+
+
+def test_sides_too_short_to_be_told_are_left_out(seen):
+    plan = RightAngledPlan(_MIDDLE)
+    outlines = seen(plan.ring(_L), 3.0)
+    notched = np.concatenate([_L, [0.0, 0.0]])
+    notched[5:] = [-4.95, -3.95, -5.0, -4.0]  # a corner stepped by 5 cm
+    fit = _fitted(plan, notched, 3.0, outlines, Shifts(0.5, 1.0))
+    assert len(fit.ring) == 6
+    assert fit.plan.symmetric_difference(Polygon(plan.ring(_L))).area < 0.5
+
+
+def test_a_block_that_stays_a_box_is_as_doubtful_as_measured_or_more(seen):
+    plan, box = RightAngledPlan(_MIDDLE), np.array([0.0, 5.0, 4.0, -5.0, -4.0])
+    outlines, shifts = seen(plan.ring(box), 3.0), Shifts(0.5, 1.0)
+    fit = fit_plan(plan, box, 3.0, outlines, shifts)
+    measured = np.array([0.5, 0.4, 0.3, 0.2, 0.1])
+    np.testing.assert_allclose(_doubts([fit], np.zeros(1), shifts, (fit.plan, fit.height), measured), measured)
+    certain = _doubts([fit], np.zeros(1), shifts, (fit.plan, fit.height), 0 * measured)
+    assert (certain > 0.001).all()
+    assert (certain < 0.05).all()
+    another = fit_plan(FreePlan(4), fit.ring.ravel() + 0.3, 3.0, outlines, shifts)
+    apart = _doubts([fit, another], np.zeros(2), shifts, (fit.plan.buffer(0.4), fit.height), 0 * measured)
+    assert (apart[2:4] > 0.5).all()
+
+
+def test_a_side_that_nothing_shows_is_as_open_as_blocks_are_wide(seen):
+    plan, box, usual = RightAngledPlan(_MIDDLE), np.array([0.0, 5.0, 4.0, -5.0, -4.0]), Shifts(0.5, 1.0)
+    outlines = seen(plan.ring(box), 3.0)
+    cut = BlockOutlines(outlines.pixels, np.zeros_like(outlines.own), outlines.views)
+    known, open_ = (np.sqrt(np.diag(fit_plan(plan, box, 3.0, one, usual).covariance(usual))) for one in (outlines, cut))
+    assert (known[1:] < 0.05).all()
+    assert open_[1:] == pytest.approx(np.full(5, 5.0))

@@ -32,6 +32,16 @@ def test_a_plan_that_is_no_box_is_found(geometry, make_yard, demo_bay, plan, cut
     assert abs(found.height_m - height) < 0.15
 
 
+def test_what_is_said_of_plans_that_are_no_boxes_is_as_sure_as_it_is_right(make_yard):
+    """Sides that nothing shows made some of them doubtful by kilometres."""
+    yard = make_yard(seed=2310, count=8, plans=("L",), missed=0.0)
+    blocks = fuse(yard.observe(), yard.bay).blocks
+    proven = [block for block in blocks if len(block.cameras) > 2]
+    assert len(proven) == 6
+    assert all(len(block.footprint.exterior.coords) == 7 for block in proven)
+    assert max(block.position_std_m for block in proven) < 0.05
+
+
 def test_boxes_stay_boxes(make_yard):
     yard = make_yard(seed=2010, noise_px=3.0)
     blocks = fuse(yard.observe(), yard.bay).blocks

@@ -8,7 +8,7 @@ from bays.camera_model import CameraModel
 from fusion.resection import LENS_NAMES, POSE_NAMES, Fit, Guesses, Points, refined, step_of
 
 POSE = Pose(x=30, y=0, z=18, pan=8, tilt=45, roll=1)
-LENS = Intrinsics(focal_px=1500, distortion=(-0.1, 0.03, 4e-4, -3e-4, 0.01))
+LENS = Intrinsics(focal_px=1500, fy=1450, cx=985, cy=520, distortion=(-0.1, 0.03, 4e-4, -3e-4, 0.01))
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from fusion.fitting import moved_by, turned_across
 from fusion.occlusion import known_outlines
 from fusion.scene import build_scene
 from fusion.search import FINAL_SCALE_PX, find_blocks
-from fusion.uncertainty import measure
+from fusion.uncertainty import _cut_off, measure
 
 
 def measured(yard):
@@ -53,6 +53,36 @@ def test_a_block_that_the_frame_cuts_is_uncertain_along_that_axis(make_yard, geo
     assert abs(found.footprint.centroid.x - 60.0) < 3 * x
     assert found.sides_std_m[0] > 3 * found.sides_std_m[1]
     assert found.position_std_m == pytest.approx(np.hypot(x, y) / np.sqrt(2))
+
+
+@pytest.mark.parametrize("height", [0.5, 3.0])
+def test_the_edge_of_two_frames_is_no_edge_of_the_block(make_yard, geometry, demo_bay, height):
+    """Both end where one end of the block is still out of view; a low one's corner lies on two edges there."""
+    pair = {
+        camera.name: camera.model_copy(update={"pose": camera.pose.model_copy(update={"x": 60.0, "pan": pan})})
+        for camera, pan in ((demo_bay.camera("C_6"), 180.0), (demo_bay.camera("D_6"), 0.0))
+    }
+    bay = demo_bay.model_copy(update={"cameras": tuple(pair.get(c.name, c) for c in demo_bay.cameras)})
+    alone = tuple(camera.name for camera in demo_bay.fusion_cameras if camera.name not in pair)
+    for x in (77.0, 78.0, 79.0, 80.0):
+        block = geometry.Box("panel" if height < 1 else "block", x, 20.0, 12.0, 6.0, 0.05, height)
+        for seed in (2301, 2302):
+            yard = make_yard(boxes=(block,), bay=bay, seed=seed, missed=0.0, off=alone)
+            (found,) = fuse(yard.observe(), bay).blocks
+            # Of a side of which 8 to 12 m are seen, what blocks of its class are says the rest.
+            assert 2.0 < found.sides_std_m[0] < 6.0
+            assert 1.0 < found.position_std_xy_m[0] < 3.0
+            assert found.sides_std_m[1] < 0.1
+            assert abs(found.footprint.centroid.x - x) < 2 * found.position_std_xy_m[0]
+
+
+def test_what_is_cut_off_a_normal_distribution():
+    covariance = np.array([[[4.0, 1.0], [1.0, 2.0]]])
+    force = np.array([[-0.3, 0.0]])
+    drawn = np.random.default_rng(4).multivariate_normal(-covariance[0] @ force[0], covariance[0], 400_000)
+    left = drawn[drawn @ force[0] > 0]
+    np.testing.assert_allclose(_cut_off(covariance, force)[0], left.T @ left / len(left), rtol=0.02)
+    np.testing.assert_allclose(_cut_off(covariance, 0 * force), covariance)
 
 
 def test_a_shift_is_what_a_turn_of_the_camera_does(demo_bay):

@@ -110,6 +110,17 @@ def test_with_a_server_the_task_hands_the_batch_in_and_holds_no_worker(
     assert in_process == []
 
 
+@pytest.mark.parametrize(("spent", "left"), [(0, 40), (25, 15)])
+def test_execution_timeout_bounds_the_wait_for_the_server(task, server, scripted_work, airflow_context, spent, left):
+    task.execution_timeout = timedelta(seconds=40)
+    context = airflow_context()
+    context["ti"].start_date -= timedelta(seconds=spent)  # it waited for the capture before
+    scripted_work.released.clear()
+    with server(), pytest.raises(TaskDeferred) as deferred:
+        task.execute(context)
+    assert (deferred.value.trigger.deadline - datetime.now(UTC)).total_seconds() == pytest.approx(left, abs=8)
+
+
 def test_the_servers_observation_is_pushed(task, published, capture, airflow_context, capsys):
     event = InferenceEvent(
         "observed", capture.sha256, published, {"frames": 9, "objects": 21}, {"C_4": "dark"}

@@ -55,6 +55,13 @@ def test_what_is_there_is_pushed_at_once(capture, airflow_context, deferrable):
     assert artifact(deferrable=deferrable).execute(airflow_context(SLOT)) == capture.to_dict()
 
 
+def test_execution_timeout_bounds_the_waiting(make_bay, store, airflow_context):
+    make_bay()
+    with pytest.raises(TaskDeferred) as deferred:
+        artifact(execution_timeout=timedelta(seconds=40)).execute(airflow_context(SLOT))
+    assert timedelta(seconds=30) < deferred.value.trigger.deadline - datetime.now(UTC) <= timedelta(seconds=40)
+
+
 @pytest.mark.parametrize("slot", [SLOT, "2025-07-02T07:10:00+00:00", "2025-07-02T16:10:00+09:00"])
 def test_of_another_slot_than_the_runs(capture, airflow_context, slot):
     assert artifact(slot=slot).execute(airflow_context(datetime(2025, 1, 1, tzinfo=UTC))) == capture.to_dict()

@@ -9,6 +9,7 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException, TaskD
 
 from artifacts import ArtifactStore
 from bay_observation.errors import FusionError
+from operators import FusionOperator, TrackingOperator
 from operators._stage import StageOperator
 from triggers import ArtifactTrigger
 from triggers.events import ArtifactEvent
@@ -120,6 +121,45 @@ def test_a_bay_may_wait_longer(task, make_bay, reference):
     batch = batch_id("yard", datetime.now(UTC))
     new = replace(reference, batch_id=batch, path=f"observation/yard/{batch}/capture.pkl")
     assert timedelta(hours=23, minutes=59) < task._patience(new) <= timedelta(days=1)
+
+
+@pytest.mark.parametrize(
+    ("spent", "left"), [(0, 40), (25, 15), (60, 0)], ids=["begins", "was deferred before", "is over"]
+)
+def test_execution_timeout_bounds_the_waiting(reference, store, airflow_context, spent, left):
+    (store.root / reference.path).unlink()
+    task = CountFrames(
+        task_id="count", bay_id="yard", reference=reference.to_dict(), execution_timeout=timedelta(seconds=40)
+    )
+    context = airflow_context()
+    context["ti"].start_date -= timedelta(seconds=spent)
+    with pytest.raises(TaskDeferred) as deferred:
+        task.execute(context)
+    assert (deferred.value.trigger.deadline - datetime.now(UTC)).total_seconds() == pytest.approx(left, abs=5)
+    assert deferred.value.timeout.total_seconds() == pytest.approx(left + 120, abs=5)
+
+
+@pytest.mark.parametrize(("operator", "stage"), [(FusionOperator, "observation"), (TrackingOperator, "fusion")])
+def test_execution_timeout_bounds_the_waiting_of_each_stage(operator, stage, make_bay, store, airflow_context):
+    make_bay()
+    given = {
+        "stage": stage, "bay_id": "yard", "batch_id": "yard_20250702-071000",
+        "result_path": f"{stage}/yard/yard_20250702-071000/result.pkl", "sha256": "0" * 64, "size": 9, "schema": 2,
+    }  # fmt: skip
+    task = operator(task_id="stage", bay_id="yard", reference=given, execution_timeout=timedelta(seconds=40))
+    with pytest.raises(TaskDeferred) as deferred:
+        task.execute(airflow_context())
+    assert timedelta(seconds=30) < deferred.value.trigger.deadline - datetime.now(UTC) <= timedelta(seconds=40)
+
+
+def test_a_wait_shorter_than_execution_timeout_stays_as_it_is(reference, store, airflow_context):
+    (store.root / reference.path).unlink()
+    task = CountFrames(
+        task_id="count", bay_id="yard", reference=reference.to_dict(), execution_timeout=timedelta(hours=3)
+    )
+    with pytest.raises(TaskDeferred) as deferred:
+        task.execute(airflow_context())
+    assert deferred.value.trigger.deadline - datetime.now(UTC) <= timedelta(minutes=9)
 
 
 def test_fails_when_the_waiting_was_in_vain(task, reference, airflow_context):

@@ -169,7 +169,7 @@ def _lens(camera: Camera, clicked: ClickedPoints) -> Intrinsics:
     size = (clicked.width, clicked.height)
     if camera.intrinsics is not None:
         given = resized(camera.intrinsics, size)
-        return given.model_copy(update={"focal_px": clicked.focal_px}) if clicked.focal_px else given
+        return given.with_focal(clicked.focal_px) if clicked.focal_px else given
     if clicked.focal_px is None:
         raise CalibrationError(
             f"camera {camera.name} has no intrinsics to start from: give focal_px"
@@ -179,10 +179,8 @@ def _lens(camera: Camera, clicked: ClickedPoints) -> Intrinsics:
 
 
 def _values(found: "Calibration") -> list[CalibratedValue]:
-    values = found.pose.model_dump(exclude_none=True) | {"focal_px": found.intrinsics.focal_px}
-    values |= dict(zip(("k1", "k2", "p1", "p2", "k3"), found.intrinsics.distortion, strict=True))
-    held = {one.name: one.reason for one in found.held}
+    held = {one.name: str(one) for one in found.held}
     return [
         CalibratedValue(name=name, value=float(f"{value:.8g}"), std=found.std.get(name), held=held.get(name, ""))
-        for name, value in values.items()
+        for name, value in found.values.items()
     ]

@@ -77,7 +77,7 @@ def _frame(bay: BayConfig, camera: str, seen: Any, failures: dict[str, str], pla
         failure=failures.get(camera, ""),
         out_of_pose=plan is not None and camera in plan.out_of_pose,
         objects=[] if seen is None else [_object(one) for one in seen.objects if one.class_name in _SHOWN],
-        blocks=[] if plan is None or seen is None else _boxes(bay, camera, plan),
+        blocks=[] if plan is None or seen is None else _boxes(bay.at(plan.slot), camera, plan),
     )
 
 

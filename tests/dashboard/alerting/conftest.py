@@ -1,6 +1,9 @@
 """A clock that a test moves, a history, routes, and a receiver that keeps or refuses what is sent."""
 
+import json
+import threading
 from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from types import SimpleNamespace
 
 import pytest
@@ -54,6 +57,40 @@ class Receiver:
     @property
     def kinds(self):
         return [(channel, item["kind"], item["step"]) for channel, message in self.got for item in message.items]
+
+
+@pytest.fixture
+def connect(monkeypatch):
+    def make(connection_id, **values):
+        monkeypatch.setenv(f"AIRFLOW_CONN_{connection_id.upper()}", json.dumps({"conn_type": "generic"} | values))
+
+    return make
+
+
+@pytest.fixture
+def web():
+    """A web server that keeps what is posted, and answers `status`."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self):
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            server.posts.append((self.path, dict(self.headers), json.loads(body)))
+            self.send_response(server.status)
+            if server.status == 307:
+                self.send_header("Location", "http://127.0.0.1:1/elsewhere")
+            self.end_headers()
+
+        def log_message(self, *_):
+            pass
+
+    server = HTTPServer(("127.0.0.1", 0), Handler)
+    server.posts, server.status = [], 200
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield server
+    server.shutdown()
+    thread.join()
+    server.server_close()
 
 
 @pytest.fixture

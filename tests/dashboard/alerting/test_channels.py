@@ -7,7 +7,6 @@ import subprocess
 import threading
 import time
 import warnings
-from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
@@ -27,40 +26,6 @@ MQTT = MqttChannel(kind="mqtt", connection="yard_mqtt", topic="bays/alerts")
 HOOK = WebhookChannel(kind="webhook", connection="yard_hook")
 CHAT = AppriseChannel(kind="apprise", connection="yard_chat")
 SECRET = "s3cr3t-of-the-yard"
-
-
-@pytest.fixture
-def connect(monkeypatch):
-    def make(connection_id, **values):
-        monkeypatch.setenv(f"AIRFLOW_CONN_{connection_id.upper()}", json.dumps({"conn_type": "generic"} | values))
-
-    return make
-
-
-@pytest.fixture
-def web():
-    """A web server that keeps what is posted, and answers `status`."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self):
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-            server.posts.append((self.path, dict(self.headers), json.loads(body)))
-            self.send_response(server.status)
-            if server.status == 307:
-                self.send_header("Location", "http://127.0.0.1:1/elsewhere")
-            self.end_headers()
-
-        def log_message(self, *_):
-            pass
-
-    server = HTTPServer(("127.0.0.1", 0), Handler)
-    server.posts, server.status = [], 200
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield server
-    server.shutdown()
-    thread.join()
-    server.server_close()
 
 
 @pytest.fixture

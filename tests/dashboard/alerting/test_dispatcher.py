@@ -29,7 +29,7 @@ def test_an_alert_says_what_where_since_when_with_the_link_to_the_slot(dispatch,
         "where: Hall 3 (yard)",
         "since: 2025-07-02 11:59 Asia/Seoul",
         "slot: https://bays.yard.example/airflow/plugin/bays?bay=yard&page=floor&at=2025-07-02T02%3A50%3A00Z",
-        "what to do: https://docs.yard.example/alerts/#baysilent",
+        "what to do: https://docs.yard.example/alerts.html#baysilent",
         f"acknowledge: bay-observation alerts acknowledge {silent.fingerprint}, or at"
         " https://bays.yard.example/airflow/plugin/bays?bay=yard&page=health",
     ):
