@@ -1,6 +1,7 @@
 """Reading `bays/*.yaml`: errors name the file, the line, the key and the reason."""
 
 import json
+import math
 import re
 from collections.abc import Callable, Hashable, Iterator
 from functools import lru_cache
@@ -179,6 +180,9 @@ def _construct_number(loader: Any, node: yaml.ScalarNode) -> Any:
     value = loader.construct_yaml_int(node) if whole else loader.construct_yaml_float(node)
     if (whole and _DECIMAL.fullmatch(node.value) is None) or set(node.value) & {":", "_"}:
         problem = f"{node.value:.40} is no decimal number (YAML reads it as {value}): write one, or put it in quotes"
+        raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark)
+    if isinstance(value, float) and not math.isfinite(value):
+        problem = f"{node.value:.40} is no number that counts anything: write a finite one"
         raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark)
     return value
 

@@ -22,10 +22,16 @@ def written_time(text: str, zone: ZoneInfo) -> datetime:
     return (time if time.tzinfo else time.replace(tzinfo=zone)).astimezone(UTC)
 
 
+# What lies beside the list on a host: its own zone, and the list once more.
+_OF_THE_HOST = ("localtime", "posixrules", "posix/", "right/")
+
+
 def _known(value: str) -> str:
     try:
         ZoneInfo(value)
-    except (ZoneInfoNotFoundError, ValueError) as error:
+        if value.startswith(_OF_THE_HOST):
+            raise ValueError("not of the list")
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:  # OSError: of a folder of it, as Asia
         raise ValueError(f"{value!r} is no time zone of the IANA list, as Asia/Seoul is") from error
     return value
 

@@ -44,11 +44,24 @@ def doubted(seen: Sequence[Track], absent: Sequence[Track], hours: float, model:
     gone, stack = (known_forms(absent), looks_of(absent)), (stack_of(seen), LookStack(seen))
     for count in range(1, KEPT):
         odds = _odds(stack, gone, hours, count, model)
-        for index in np.flatnonzero(odds > least):
+        for index in _begun_with(stack[0], np.flatnonzero(odds > least), count, model):
             best = worst.get(int(index))
             if best is None or odds[index] > best[0]:
                 worst[int(index)] = (float(odds[index]), count)
     return {index: count for index, (_, count) in worst.items()}
+
+
+def _begun_with(stack: Stack, rows: NDArray[np.int64], count: int, model: Model) -> NDArray[np.int64]:
+    """Those rows of which the first of so many latest sightings is rather like the later ones than like those before.
+
+    A mean over a change, half of it from before, is unlike both.
+    """
+    if count == 1 or not len(rows):
+        return rows
+    before, later = stack.known(without=count).take(rows), stack.latest(count - 1).take(rows)
+    first = stack.single(count).take(rows)
+    was, became = (model.place(form, first) + model.paired_shape(form, first, moved=False) for form in (before, later))
+    return rows[became >= was]
 
 
 def _odds(stack: tuple[Stack, LookStack], gone: tuple[Forms, Looks], hours: float, count: int, model: Model) -> Floats:

@@ -140,6 +140,11 @@ class Stack:
         weights[self._weights[:, 1:, 0].sum(axis=1) <= count] = 0.0
         return _means(self._rows[:, -count:], weights)
 
+    def single(self, back: int) -> Forms:
+        """The sighting that is so many back, 1 for the latest."""
+        at = slice(KEPT + 1 - back, KEPT + 2 - back)
+        return _means(self._rows[:, at], self._weights[:, at])
+
 
 def with_sighting(track: Track, sighting: Sighting, parameters: TrackerParameters) -> Track:
     """The track with one sighting more, the oldest of the latest ones settled."""

@@ -180,9 +180,9 @@ def weigh(tracks: Sequence[Track], slot: datetime, began: datetime | None, model
     )
 
 
-def seen_slots(begins: Sequence[Track]) -> Floats:
+def seen_slots(tracks: Sequence[Track]) -> Floats:
     """Sightings of each."""
-    return np.array([float(begin.hits) for begin in begins])
+    return np.array([float(track.hits) for track in tracks])
 
 
 def _was_passed(track: Track, tentative: Sequence[Track], model: Model) -> bool:
@@ -304,7 +304,9 @@ def _pairs(
         _is_part(ends[int(row)].footprint, begins[int(column)].footprint)
         for row, column in zip(rows, columns, strict=True)
     ]
-    badly = stays + _BADLY_PLACED + model.bad_view(seen_slots(begins)[columns]) + model.same_height(*pairs)
+    # The one of the two that was seen less often is the bad view: a track may begin with one.
+    fewer = np.minimum(seen_slots(ends)[rows], seen_slots(begins)[columns])
+    badly = stays + _BADLY_PLACED + model.bad_view(fewer) + model.same_height(*pairs)
     ways[1, rows, columns] = np.where(np.array(partly, dtype=bool), badly, -np.inf)
     return np.where(apart[None], ways, -np.inf), away
 

@@ -27,7 +27,7 @@ def joined(
     """The track that goes on: the identity of `before`, all that was seen since of `after`.
 
     Its stage stays until the readings since are believed, like any other, and so does its work.
-    A bad view changes neither its outline nor its form.
+    A bad view, the one of the two that was seen less often, changes neither its outline nor its form.
     """
     stage, streaks = before.stage or after.stage, after.stage_streaks
     working, work = before.working if before.working is not None else after.working, after.work_streaks
@@ -66,6 +66,8 @@ def joined(
         recent=recent,
         paint=paint,
     )
+    if bad_view and before.hits < after.hits:
+        return replace(track, form=after.form, recent=after.recent)
     if bad_view:
         return replace(
             track,

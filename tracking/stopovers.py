@@ -40,7 +40,8 @@ def _may_be(track: Track, begin: Track, before: Track | None, model: Model) -> b
         return False
     if before is None:
         return track.hits >= model.parameters.confirm_slots
-    return track.first_seen > before.last_seen
+    # On its own former floor it was measured badly.
+    return track.first_seen > before.last_seen and track.doubts != before.track_id
 
 
 def _odds(found: Sequence[Track], begin: Track, others: Sequence[Track], before: Track | None, model: Model) -> Floats:

@@ -430,8 +430,11 @@ class Tracker:
         return gone and claim.probability >= self.parameters.certain_new
 
     def _is_still_there(self, begin: Track, claim: Claim) -> bool:
-        """Whether a track that was doubted is most likely where it was, but for less than a move."""
-        if claim.track is None or claim.track.track_id != begin.doubts or claim.what == "bad view":
+        """Whether a track that was doubted is most likely where it was.
+
+        A single sighting beside it may have been measured badly, and would take the place of all others.
+        """
+        if claim.track is None or claim.track.track_id != begin.doubts or claim.what != "stands":
             return False
         limit = self.parameters.same_height_m + self.parameters.same_height_share * begin.height_m
         as_high = abs(claim.track.height_m - begin.height_m) <= limit

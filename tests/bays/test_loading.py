@@ -73,6 +73,9 @@ def test_adding_a_bay_is_adding_a_file(folder: Path) -> None:
         ("image_provider: onvif", "image_provider: carrier_pigeon", "image_provider", "unknown image provider"),
         ("    pose: {", "    # pose: {", "", "camera C_2: fusion needs its pose and intrinsics"),
         ("timezone: Asia/Seoul", "timezone: Asia/Soul", "timezone", "no time zone"),
+        ("timezone: Asia/Seoul", "timezone: Asia", "timezone", "no time zone"),
+        ("timezone: Asia/Seoul", "timezone: localtime", "timezone", "no time zone"),
+        ("timezone: Asia/Seoul", "timezone: posix/Asia/Seoul", "timezone", "no time zone"),
         ("camera_quorum: 8", "camera_quorum: 13", "", "camera_quorum 13 is more than the 12 cameras"),
         ("camera_quorum: 8", "camera_quorm: 8", "camera_quorm", "Extra inputs are not permitted"),
         ('observation: "*/10 * * * *"', 'observation: "99 * * * *"', "schedule.observation", "no cron expression"),
@@ -96,6 +99,8 @@ def test_adding_a_bay_is_adding_a_file(folder: Path) -> None:
         ("fusion: null", 'fusion: "* * * * *"', "schedule.fusion", "should be null"),
         ("observer_ip: 10.150.160.1", "observer_ip: here", "network.observer_ip", "Expected 4 octets in 'here'"),
         ("tilt: 46}", "tilt: 146}", "cameras.0.pose.tilt", "less than or equal to 90"),
+        ("tilt: 46}", "tilt: .nan}", "", ".nan is no number that counts"),
+        ("tilt: 46}", "tilt: 1.0e+999}", "", "1.0e+999 is no number that counts"),
     ],
 )
 def test_a_fault_is_named_with_file_key_and_reason(folder: Path, old: str, new: str, key: str, reason: str) -> None:

@@ -92,3 +92,41 @@ def test_days_are_counted_by_the_clock(bay, fused, block, others):
         plans += [fused(n, [back, *others]) for n in range(start, start + 6)]
         came = [one for one in later_events(replay(bay, None, plans)) if one.kind is EventKind.APPEARED]
         assert [one.track_id == "demo_bay-000002" for one in came] == [known]
+
+
+def test_a_block_that_is_measured_badly_once_has_not_moved(bay, fused, block, others):
+    stands, beside = block("A11", 36, 10, 12, 8, 5), block("A11", 36.95, 9.7, 12, 8, 5)
+    worlds = [[stands, *others]] * 8 + [[beside, *others]] + [[stands, *others]] * 6
+    assert later_events(follow(bay, fused, worlds)) == []
+
+
+def test_a_block_that_stays_beside_its_place_is_followed_there(bay, fused, block, others):
+    stands, beside = block("A11", 36, 10, 12, 8, 5), block("A11", 36.7, 9.7, 12, 8, 5)
+    history = follow(bay, fused, [[stands, *others]] * 8 + [[beside, *others]] * 6)
+    assert later_events(history) == []
+    (track,) = [track for track in history[-1].tracks if track.area == "A11"]
+    assert track.footprint.centroid.distance(beside.footprint.centroid) < 0.05
+
+
+@pytest.mark.parametrize("place", [(36, 10), (36.5, 9.7)], ids=["there", "beside"])
+def test_a_block_that_is_turned_moves_once(bay, fused, block, others, place):
+    stands, turned = block("A11", 36, 10, 12, 7, 5), block("A11", *place, 7, 12, 5)
+    history = follow(bay, fused, [[stands, *others]] * 8 + [[turned, *others]] * 6)
+    assert [(one.kind, one.time) for one in later_events(history)] == [(EventKind.MOVED, fused(8, []).slot)]
+
+
+def test_a_bad_view_before_a_turn_is_no_stopover(bay, fused, block, others):
+    stands, badly = block("A11", 36, 10, 9.5, 7.8, 1.1), block("A11", 36.5, 10.4, 10.1, 8, 1.1)
+    turned = block("A11", 36, 10, 7.8, 9.5, 1.1)
+    history = follow(bay, fused, [[stands, *others]] * 8 + [[badly, *others]] + [[turned, *others]] * 6)
+    assert [(one.kind, one.time) for one in later_events(history)] == [(EventKind.MOVED, fused(9, []).slot)]
+
+
+def test_a_track_that_begins_with_a_bad_view_is_its_block(bay, fused, block, others):
+    badly, stands = block("A11", 35.8, 9.8, 10.6, 7.7, 1.3), block("A11", 36, 10, 9.7, 7.1, 1.5)
+    history = follow(bay, fused, [[badly, *others]] + [[stands, *others]] * 7)
+    assert later_events(history) == []
+    names = [{track.track_id for track in result.tracks if track.area == "A11"} for result in history]
+    assert names == [names[0]] * 8
+    (track,) = [track for track in history[-1].tracks if track.area == "A11"]
+    assert abs(track.footprint.area / stands.footprint.area - 1) < 0.02

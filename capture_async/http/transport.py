@@ -1,9 +1,8 @@
-"""HTTP/1 as some firmwares speak it, read as far as it can be.
+"""HTTP/1 as cameras speak it, read as far as it can be.
 
-aiohttp rightly refuses a header line without a name, a length counted in characters, or a
-header that is no UTF-8. A camera that sends these has a frame all the same. Asked this way are
-cameras at which aiohttp has failed, over a new connection each time, and all cameras in the first
-capture of a process, which need not wait for aiohttp to be imported.
+A library rightly refuses a header line without a name, a length counted in characters, or a header that is no
+UTF-8; a camera that sends these has a frame all the same. Every camera is asked this way, so that what a capture reads
+with is what `make fuzz` reads with, and costs a frame no more than its bytes: see docs/decisions/.
 """
 
 import asyncio
@@ -12,20 +11,26 @@ import ssl
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TypeAlias
+from types import TracebackType
+from typing import Self, TypeAlias
 
 from multidict import CIMultiDict
 
 from capture_async.errors import CameraError
-from capture_async.http.reply import Body, Reply
+from capture_async.http.incoming import Incoming, Reader
+from capture_async.http.reply import Body, Piece, Reply
 from capture_async.http.request import Address, NoConnectionError, Request
 from capture_async.types import FailureReason
 
-_BLOCK = 64 * 1024
+# As much as the socket gives.
+_BLOCK = 1024 * 1024
+# Chunks are read in small blocks, and the loop runs between them: a camera may send a million of one byte.
+_CHUNKS_BLOCK = 16 * 1024
 _MAX_HEAD = 64 * 1024
+_MOST_INTERIM = 32
 _MAX_CHUNK_LINE = 1024
 _IDLE_S = 0.5
-# A connection that carries no request for so long is closed, as aiohttp does.
+# A connection that carries no request for so long is closed.
 _KEPT_S = 15.0
 _STATUS_LINE = re.compile(rb"(?i)(?:\xef\xbb\xbf)?\s*(?:HTTP|ICY|RTSP)\S*[ \t]+(\d{3})(?!\d)")
 _HEADER = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+)[ \t]*:[ \t]*(.*)")
@@ -41,19 +46,30 @@ _TLS_RECORDS = (b"\x15\x03", b"\x16\x03")
 _SHOWN = 24
 
 
-class LenientTransport:
-    """Sends over connections of its own; one is kept for the next request where both sides want that."""
+class Transport:
+    """Sends over connections of its own; one is kept for the next request where both sides want that.
+
+    It has no timeout for the answer: the caller sets one. Its connections belong to the loop of the first request, and
+    end with `close`.
+    """
 
     def __init__(self) -> None:
         self._idle: dict[_Key, list[_Connection]] = {}
 
     async def send(self, request: Request) -> Reply:
-        """See `Transport.send`."""
+        """Send, and read the answer.
+
+        Raises:
+            CameraError: too large, a faulty reply, unreachable.
+            NoConnectionError: no connection within `connect_s`.
+            ConnectionError: the connection was refused, or ended before an answer.
+            ssl.SSLError: there is no TLS that both accept.
+        """
         kept = self._kept(request) if request.keep else None
         connection = kept or await _connected(request)
         try:
-            connection.writer.write(_written(request))
-            reply = await _reply(connection.reader, request, is_kept=kept is not None)
+            connection.outgoing.write(_written(request))
+            reply = await _reply(connection.incoming, request, is_kept=kept is not None)
         except BaseException:
             connection.close()
             raise
@@ -66,17 +82,25 @@ class LenientTransport:
         return reply
 
     async def close(self) -> None:
-        """See `Transport.close`."""
+        """Close every connection."""
         for connections in self._idle.values():
             for connection in connections:
                 connection.close()
         self._idle.clear()
 
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.close()
+
     def _kept(self, request: Request) -> "_Connection | None":
         connections = self._idle.get(_key(request), [])
         while connections:
             connection = connections.pop()
-            if not connection.has_ended:
+            if connection.is_usable:
                 connection.is_used()
                 return connection
             connection.close()
@@ -102,13 +126,14 @@ def _key(request: Request) -> _Key:
 
 @dataclass(slots=True, eq=False)
 class _Connection:
-    reader: asyncio.StreamReader
-    writer: asyncio.StreamWriter
+    incoming: Incoming
+    outgoing: asyncio.Transport
     timer: asyncio.TimerHandle | None = None
 
     @property
-    def has_ended(self) -> bool:
-        return self.reader.at_eof() or self.reader.exception() is not None or self.writer.transport.is_closing()
+    def is_usable(self) -> bool:
+        # What came after the end of its answer would be taken for the next one.
+        return not (self.incoming.has_ended or self.incoming.has_unread or self.outgoing.is_closing())
 
     def is_used(self) -> None:
         if self.timer is not None:
@@ -117,21 +142,22 @@ class _Connection:
 
     def close(self) -> None:
         self.is_used()
-        self.writer.transport.abort()
+        self.outgoing.abort()
 
 
 async def _connected(request: Request) -> _Connection:
     address = request.address
     try:
         async with asyncio.timeout(request.connect_s):
-            return _Connection(
-                *await asyncio.open_connection(address.host, address.port, ssl=address.tls, limit=_BLOCK)
+            outgoing, incoming = await asyncio.get_running_loop().create_connection(
+                Incoming, address.host, address.port, ssl=address.tls
             )
     except TimeoutError as error:
         raise NoConnectionError from error
+    return _Connection(incoming, outgoing)
 
 
-async def _reply(reader: asyncio.StreamReader, request: Request, *, is_kept: bool) -> Reply:
+async def _reply(reader: Reader, request: Request, *, is_kept: bool) -> Reply:
     try:
         return await read_reply(
             reader,
@@ -148,7 +174,7 @@ async def _reply(reader: asyncio.StreamReader, request: Request, *, is_kept: boo
 
 
 async def read_reply(
-    reader: asyncio.StreamReader, address: Address, *, max_bytes: int, first_part: bool, trust_length: bool = False
+    reader: Reader, address: Address, *, max_bytes: int, first_part: bool, trust_length: bool = False
 ) -> Reply:
     """What comes, as far as it can be read.
 
@@ -173,7 +199,9 @@ async def read_reply(
         ending = await _read_body(reader, rest, values, collected, trust_length=trust_length)
     says_close = "close" in values.get("Connection", "").lower()
     at_end = ending.at_end and head.startswith(_MAY_BE_KEPT) and not says_close
-    return Reply(status, values, collected.content(), received_at, whole=ending.whole, at_end=at_end)
+    # What unfolds to megabytes does so in a thread.
+    content = await asyncio.to_thread(collected.content) if collected.is_folded else collected.content()
+    return Reply(status, values, content, received_at, whole=ending.whole, at_end=at_end)
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,16 +231,18 @@ def _written(request: Request) -> bytes:
     return "\r\n".join(lines).encode("utf-8", "surrogateescape") + (request.body or b"")
 
 
-async def _read_head(reader: asyncio.StreamReader, address: Address) -> tuple[bytes, bytes]:
-    """(head, what came of the body)."""
-    data = b""
+async def _read_head(reader: Reader, address: Address) -> tuple[bytes, Piece]:
+    """(head, what came of the body, which is not copied)."""
+    data, interim = b"", 0
     while True:
         end = _HEAD_END.search(data)
         if end is not None:
             status = _STATUS_LINE.match(data)
             if status is None or int(status[1]) not in _INTERIM:
-                return data[: end.start()], data[end.end() :]
-            data = data[end.end() :]
+                return data[: end.start()], memoryview(data)[end.end() :]
+            data, interim = data[end.end() :], interim + 1
+            if interim > _MOST_INTERIM:
+                raise _faulty(address, f"it sends one interim answer ({int(status[1])}) after the other, and no other")
             continue
         if data.startswith(_SOI):
             return b"HTTP/0.9 200", data  # a picture without any head
@@ -243,7 +273,7 @@ def _parse_head(head: bytes, address: Address) -> tuple[int, CIMultiDict[str]]:
 
 
 async def _read_body(
-    reader: asyncio.StreamReader, begun: bytes, headers: CIMultiDict[str], body: Body, *, trust_length: bool
+    reader: Reader, begun: Piece, headers: CIMultiDict[str], body: Body, *, trust_length: bool
 ) -> _Ending:
     if "chunked" in headers.get("Transfer-Encoding", "").lower():
         return await _read_chunks(reader, begun, body)
@@ -276,14 +306,17 @@ def _length(headers: CIMultiDict[str]) -> int | None:
     return int(text) if len(text) < _LONGEST_LENGTH else 10**_LONGEST_LENGTH
 
 
-async def _read_chunks(reader: asyncio.StreamReader, begun: bytes, body: Body) -> _Ending:
-    data = bytearray(begun)
+async def _read_chunks(reader: Reader, begun: Piece, body: Body) -> _Ending:
+    data, unread = bytearray(), memoryview(begun)
 
     async def more() -> bool:
-        piece = b""
-        with suppress(ConnectionError, ssl.SSLError):
-            piece = await reader.read(_BLOCK)
+        nonlocal unread
+        piece, unread = unread[:_CHUNKS_BLOCK], unread[_CHUNKS_BLOCK:]
+        if not piece:
+            with suppress(ConnectionError, ssl.SSLError):
+                piece = memoryview(await reader.read(_CHUNKS_BLOCK))
         data.extend(piece)
+        await asyncio.sleep(0)
         return bool(piece)
 
     while True:
