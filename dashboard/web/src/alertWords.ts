@@ -80,5 +80,7 @@ function patternOf(english: string): RegExp {
 
 function inKorean(value: string): string {
   if (DURATION.test(value)) return value.replace(/ms|[dhms]/g, (unit) => UNITS[unit] ?? unit);
-  return reasonIn("ko", value.replaceAll("_", " "));
+  const outcome = value.replaceAll("_", " ");
+  const korean = reasonIn("ko", outcome);
+  return korean === outcome ? value : korean;
 }

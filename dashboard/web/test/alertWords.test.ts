@@ -13,6 +13,8 @@ describe("alerts", () => {
     const silent = { name: "BaySilent", summary: "Bay yard (1): nothing tracked for 1h 25m 4s" };
     expect(sentenceOf(silent, "en")).toBe(silent.summary);
     expect(sentenceOf(silent, "ko")).toBe("베이 yard (1): 1시간 25분 4초 동안 추적 결과가 없습니다");
+    const down = { name: "CameraDown", summary: "Bay demo_bay, camera D_7: no frame in 9 captures" };
+    expect(sentenceOf(down, "ko")).toBe("베이 demo_bay, 카메라 D_7: 촬영 9회 동안 프레임이 없습니다");
     const fails = { name: "StageFails", summary: "Bay yard: fusion_failed in 3 slots, one after the other" };
     expect(sentenceOf(fails, "ko")).toBe("베이 yard: 연속 3개 슬롯에서 융합 실패");
     const away = { name: "HistoryAway", summary: "The history's database does not answer the main server" };
