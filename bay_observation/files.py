@@ -78,10 +78,11 @@ def read_regular_file(path: Path, most_bytes: int) -> bytes:
     """
     # A pipe without a writer would be waited for.
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode):  # of a folder Python makes no file object
+        os.close(descriptor)
+        raise WrongArtifactError(f"{path}: no regular file")
     with os.fdopen(descriptor, "rb") as file:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            raise WrongArtifactError(f"{path}: no regular file")
         if status.st_size > most_bytes:
             raise FileTooLargeError(f"{path}: {status.st_size} bytes, at most {most_bytes} are allowed", status.st_size)
         # Small files may have no blocks of their own. `st_blocks` counts 512 bytes each.

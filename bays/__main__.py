@@ -216,7 +216,8 @@ def _print_findings(names: list[str], found: dict[str, list[Finding]], broken: d
         if name in broken:
             print(broken[name], file=sys.stderr)
             continue
-        print(f"{name}: {'nothing to say' if not found[name] else f'{len(found[name])} findings'}")
+        count = len(found[name])
+        print(f"{name}: {'nothing to say' if count == 0 else '1 finding' if count == 1 else f'{count} findings'}")
         for one in found[name]:
             print(f"  {one}")
 

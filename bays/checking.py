@@ -250,7 +250,12 @@ def _of_unnamed_floor(bay: BayConfig) -> Iterator[Finding]:
             " blocks there are not tracked",
         )
     elif (~named).mean() > _MOST_UNNAMED:
-        yield Finding("warning", "factory_layout.areas", f"{(~named).mean():.0%} of the floor is in no area")
+        yield Finding(
+            "warning",
+            "factory_layout.areas",
+            f"{(~named).mean():.0%} of the floor is in no area: blocks there are not tracked; a way through is an area"
+            " with kind: aisle",
+        )
 
 
 def _of_cameras(bay: BayConfig) -> Iterator[Finding]:

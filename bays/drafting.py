@@ -10,6 +10,9 @@ from bay_observation.files import write_atomically
 from bays.editing import read_text
 from bays.loading import bay_file, bay_ids, load_bay, parse_bay
 
+# The comment before the first key is about the bay that the file was written for.
+_HEAD = re.compile(r"\A(?:[ \t]*(?:#[^\n]*)?\n)*")
+_READ = "How each key is read: docs/add_a_bay.md; check with `bay-observation bay validate`."
 _ADDRESS = re.compile(r"\b\d{1,3}(?:\.\d{1,3}){3}\b")
 
 
@@ -33,6 +36,7 @@ def draft_bay(bay_id: str, source: str, subnet: IPv4Network | None, description:
     _refuse_taken(chosen, source)
     text = _moved(read_text(bay_file(source)), before.network.camera_subnet, chosen)
     named = json.dumps(description or bay_id, ensure_ascii=False)
+    text = _HEAD.sub(f"# {bay_id}, like {source} at first. {_READ}\n", text, count=1)
     text = re.sub(r"^description:.*$", lambda _: f"description: {named}", text, count=1, flags=re.MULTILINE)
     text = re.sub(r"^enabled:\s*\w+", "enabled: false", text, count=1, flags=re.MULTILINE)
     parse_bay(path, text, bay_id)

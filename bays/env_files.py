@@ -4,11 +4,13 @@
 says what each variable does.
 """
 
+import os
 from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Literal
 
-from bay_observation.errors import ConfigError
+from bay_observation.errors import ArtifactError, ConfigError
+from bay_observation.files import read_regular_file
 from bays.models import BayConfig
 from bays.naming import observer_name, observer_queue, processor_name, processor_queue
 
@@ -19,6 +21,7 @@ MAIN_SERVER = IPv4Address("10.150.150.1")
 
 _POSTGRES_PORT, _REDIS_PORT = 55432, 56379  # as the main server shows them to other hosts
 _STORAGE = "/mnt/airflow-data"
+_MOST_BYTES = 1_000_000
 
 
 def env_files(bay: BayConfig, environment: Environment, main_server: IPv4Address = MAIN_SERVER) -> dict[str, str]:
@@ -37,8 +40,8 @@ def write_env_files(
     """
     wanted = {folder / environment / name: text for name, text in env_files(bay, environment, main_server).items()}
     try:
-        missing = [path for path in wanted if not path.exists()]
-        differing = [path for path in wanted if path not in missing and path.read_text("utf-8") != wanted[path]]
+        missing = [path for path in wanted if not os.path.lexists(path)]  # a link that leads nowhere is there
+        differing = [path for path in wanted if path not in missing and _content(path) != wanted[path].encode()]
         if differing:
             raise ConfigError(f"{differing[0]}: exists with other content; remove it to have it written again")
         for path in missing:
@@ -47,6 +50,13 @@ def write_env_files(
     except OSError as error:
         raise ConfigError(f"{error.filename}: {error.strerror}") from error
     return missing
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return read_regular_file(path, _MOST_BYTES)
+    except ArtifactError as error:  # no regular file, or too large a one
+        raise ConfigError(f"{error}: remove it to have an env file there") from error
 
 
 def _prod(bay: BayConfig, main_server: IPv4Address) -> dict[str, str]:

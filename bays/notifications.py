@@ -117,7 +117,10 @@ def check_notifier(notification: Notification) -> None:
         raise ConfigError(
             f"{where}: no module {module} on this host: install the provider that has it, or correct the classpath"
         )
-    tree = ast.parse(source.read_text(encoding="utf-8"), source)
+    try:
+        tree = ast.parse(source.read_bytes(), source)
+    except (OSError, SyntaxError, ValueError, RecursionError, MemoryError) as error:  # what `ast` documents
+        raise ConfigError(f"{where}: {source} is no Python that can be read: {error}") from error
     made = next((node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == name), None)
     if made is None:
         if name in _bound_names(tree):

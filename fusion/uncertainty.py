@@ -18,7 +18,7 @@ from fusion.fitting import TURNS, Outlines, Sensitivity, Shifts, sensitivity
 from fusion.hypotheses import Hypotheses
 from fusion.refitting import refit, size_prior
 from fusion.scene import Scene
-from fusion.upright_box import DEPTH, HEIGHT, PARAMETERS, WIDTH, Bools, Floats, X, Y
+from fusion.upright_box import DEPTH, HEIGHT, PARAMETERS, WIDTH, Bools, Floats, Ints, X, Y
 
 _SHIFTS_PX = np.geomspace(0.05, 80.0, 75)
 _USUAL_SHIFT_PX, _USUAL_WITHIN = 1.5, 1.5  # before any is seen: mean and standard deviation of the logarithm
@@ -89,29 +89,54 @@ def measure(found: Hypotheses, scene: Scene, outlines: Outlines, scale: float) -
     if not len(found):
         none = np.zeros((0, 2))
         return Measured(found, Doubts(none, none, np.zeros(0)), np.zeros(0), Shifts(_USUAL_SHIFT_PX, _USUAL_NOISE_PX))
-    parts = _parts(found, scene, outlines, scale)
+    parts, cameras = _parts(found, scene, outlines, scale), scene.camera[np.maximum(_members(found), 0)]
     # The noise is known only once the boxes have let go of the shifts: what weight both get is then settled.
     for _ in range(_ROUNDS):
-        found = refit(found, scene, outlines, scale, shifts=_errors(parts))
+        found = refit(found, scene, outlines, scale, shifts=_errors(parts, cameras))
         parts = _parts(found, scene, outlines, scale)
-    shifts = _errors(parts)
+    shifts = _errors(parts, cameras)
     return Measured(found, _doubts(found.boxes, _covariances(parts, shifts)), parts.misfit, shifts)
 
 
 def _parts(found: Hypotheses, scene: Scene, outlines: Outlines, scale: float) -> Sensitivity:
-    width = int(found.sizes.max())
-    members = -np.sort(-found.members, axis=1)[:, :width]
+    members = _members(found)
     return sensitivity(found.boxes, members, outlines, size_prior(members, scene), scale=scale)
 
 
-def _errors(parts: Sensitivity) -> Shifts:
-    """The shift and the noise of this batch's silhouettes that are most likely."""
+def _members(found: Hypotheses) -> Ints:
+    """(b, v) silhouettes, -1 for none, as wide as the block that most cameras see."""
+    return -np.sort(-found.members, axis=1)[:, : int(found.sizes.max())]
+
+
+def _errors(parts: Sensitivity, cameras: Ints) -> Shifts:
+    """The noise of this batch's silhouettes, seen by (b, v) cameras, and what size of their shifts is to be expected.
+
+    The mean square over all sizes, by how likely each is. A camera that is off shifts all its silhouettes alike: they
+    count as few where they do (the design effect of clustered samples: Kish, 1965).
+    """
     noises = parts.noise[parts.present]
     noise = float(np.median(noises)) if len(noises) else _USUAL_NOISE_PX
     own = _noise(parts, noise)
-    likely = np.stack([_likelihood(_rolled(parts, roll), own) for roll in _ROLLS])
-    roll, shift = np.unravel_index(likely.argmax(), likely.shape)
-    return Shifts(float(_SHIFTS_PX[shift]), noise, _ROLLS[roll])
+    likely = np.stack([_likelihood(_rolled(parts, roll), own) for roll in _ROLLS]) / _counted_twice(parts, cameras)
+    likely = likely - (np.log(_SHIFTS_PX / _USUAL_SHIFT_PX) / _USUAL_WITHIN) ** 2
+    roll = int(likely.max(axis=1).argmax())
+    weight = np.exp((likely[roll] - likely[roll].max()) / 2)
+    return Shifts(float(np.sqrt((weight * _SHIFTS_PX**2).sum() / weight.sum())), noise, _ROLLS[roll])
+
+
+def _counted_twice(parts: Sensitivity, cameras: Ints) -> float:
+    """How many silhouettes say as much of the size of shifts as one alone would whose shift is its own; 1 or more."""
+    camera, shifts = cameras[parts.present], parts.shifts[parts.present]
+    groups, camera = np.unique(camera, return_inverse=True)
+    spare = len(camera) - len(groups)
+    if spare < 1:
+        return 1.0
+    mean = np.zeros((len(groups), 2))
+    np.add.at(mean, camera, shifts)
+    mean /= np.bincount(camera)[:, None]
+    within, square = ((shifts - mean[camera]) ** 2).sum() / spare, (shifts**2).sum() / len(camera)
+    alike = float(np.clip(1 - within / max(square, 1e-12), 0.0, 1.0))
+    return 1 + (len(camera) / len(groups) - 1) * alike
 
 
 def _rolled(parts: Sensitivity, roll: float) -> Sensitivity:
@@ -133,7 +158,7 @@ def _likelihood(parts: Sensitivity, noise: Floats) -> Floats:
     unlikely = np.where(says, square / np.maximum(information, _LEAST_INFORMATION) / larger, 0.0).sum(axis=2)
     tails = (_FREEDOM + says.sum(axis=1)) * np.log1p(unlikely / _FREEDOM)
     likely = -(np.where(says, np.log(larger), 0.0).sum(axis=2) + tails).sum(axis=1)
-    return np.asarray(likely - (np.log(_SHIFTS_PX / _USUAL_SHIFT_PX) / _USUAL_WITHIN) ** 2)
+    return np.asarray(likely)
 
 
 def _noise(parts: Sensitivity, usual: float) -> Floats:

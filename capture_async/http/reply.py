@@ -5,6 +5,7 @@ import zlib
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from typing import TypeAlias
 
 from multidict import CIMultiDict, CIMultiDictProxy
 
@@ -28,6 +29,10 @@ _MOST_SKIPPED = 4
 _DELIMITER = re.compile(rb"(--[^\r\n]+)(\r?\n)?")
 _CLOSING = re.compile(rb"\s*--\S+--\s*\Z")
 _PART_LENGTH = re.compile(rb"^content-length\s*:\s*(\d{1,9})\s*$", re.IGNORECASE | re.MULTILINE)
+
+
+Piece: TypeAlias = bytes | memoryview
+"""A part of a body, as it came."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +108,7 @@ class Body:
         content_type = headers.get("Content-Type", "")
         multipart = first_part and content_type.strip().lower().startswith("multipart/")
         self._part = _FirstPart(content_type) if multipart else None
-        self._pieces: list[bytes] = []
+        self._pieces: list[Piece] = []
         self._small = bytearray()
         self.size = 0
         """Bytes that have come."""
@@ -115,7 +120,7 @@ class Body:
             return self._part.looks_whole
         if not self.size:
             return False
-        last = self._small[-16:] if self._small else self._pieces[-1][-16:]
+        last = bytes(self._small[-16:] if self._small else self._pieces[-1][-16:])
         return last.rstrip().endswith((_EOI, _END_OF_XML))
 
     @property
@@ -133,7 +138,7 @@ class Body:
             detail = f"{self._where}: the answer is announced as {length} bytes, more than {self._max_bytes}"
             raise CameraError(FailureReason.TOO_LARGE, detail)
 
-    def push(self, piece: bytes) -> bool:
+    def push(self, piece: Piece) -> bool:
         """Take in a piece; whether nothing more is needed.
 
         Raises:
@@ -209,7 +214,7 @@ class _FirstPart:
         self._searched = 0
         self._ends_at: int | None = None
 
-    def push(self, piece: bytes) -> bool:
+    def push(self, piece: Piece) -> bool:
         """Take in a piece; whether the part is whole."""
         self._data += piece
         if self._begin < 0 and not self._read_head():

@@ -18,14 +18,14 @@ from multidict import CIMultiDict
 
 from capture_async.errors import CameraError
 from capture_async.http.incoming import Incoming, Reader
-from capture_async.http.reply import Body, Reply
+from capture_async.http.reply import Body, Piece, Reply
 from capture_async.http.request import Address, NoConnectionError, Request
 from capture_async.types import FailureReason
 
-# Of a body whose length is known, as much as the socket gives: nothing in it is looked for.
+# As much as the socket gives.
 _BLOCK = 1024 * 1024
-# What must be searched is read in small blocks, and the loop runs between them: a camera may send lines of two bytes.
-_SEARCHED_BLOCK = 16 * 1024
+# Chunks are read in small blocks, and the loop runs between them: a camera may send a million of one byte.
+_CHUNKS_BLOCK = 16 * 1024
 _MAX_HEAD = 64 * 1024
 _MOST_INTERIM = 32
 _MAX_CHUNK_LINE = 1024
@@ -231,15 +231,15 @@ def _written(request: Request) -> bytes:
     return "\r\n".join(lines).encode("utf-8", "surrogateescape") + (request.body or b"")
 
 
-async def _read_head(reader: Reader, address: Address) -> tuple[bytes, bytes]:
-    """(head, what came of the body)."""
+async def _read_head(reader: Reader, address: Address) -> tuple[bytes, Piece]:
+    """(head, what came of the body, which is not copied)."""
     data, interim = b"", 0
     while True:
         end = _HEAD_END.search(data)
         if end is not None:
             status = _STATUS_LINE.match(data)
             if status is None or int(status[1]) not in _INTERIM:
-                return data[: end.start()], data[end.end() :]
+                return data[: end.start()], memoryview(data)[end.end() :]
             data, interim = data[end.end() :], interim + 1
             if interim > _MOST_INTERIM:
                 raise _faulty(address, f"it sends one interim answer ({int(status[1])}) after the other, and no other")
@@ -248,7 +248,7 @@ async def _read_head(reader: Reader, address: Address) -> tuple[bytes, bytes]:
             return b"HTTP/0.9 200", data  # a picture without any head
         if len(data) > _MAX_HEAD:
             raise _faulty(address, f"the head of its answer is longer than {_MAX_HEAD} bytes")
-        piece = await reader.read(_SEARCHED_BLOCK)
+        piece = await reader.read(_BLOCK)
         if not piece:
             if data:
                 return data, b""
@@ -273,7 +273,7 @@ def _parse_head(head: bytes, address: Address) -> tuple[int, CIMultiDict[str]]:
 
 
 async def _read_body(
-    reader: Reader, begun: bytes, headers: CIMultiDict[str], body: Body, *, trust_length: bool
+    reader: Reader, begun: Piece, headers: CIMultiDict[str], body: Body, *, trust_length: bool
 ) -> _Ending:
     if "chunked" in headers.get("Transfer-Encoding", "").lower():
         return await _read_chunks(reader, begun, body)
@@ -306,13 +306,15 @@ def _length(headers: CIMultiDict[str]) -> int | None:
     return int(text) if len(text) < _LONGEST_LENGTH else 10**_LONGEST_LENGTH
 
 
-async def _read_chunks(reader: Reader, begun: bytes, body: Body) -> _Ending:
-    data = bytearray(begun)
+async def _read_chunks(reader: Reader, begun: Piece, body: Body) -> _Ending:
+    data, unread = bytearray(), memoryview(begun)
 
     async def more() -> bool:
-        piece = b""
-        with suppress(ConnectionError, ssl.SSLError):
-            piece = await reader.read(_SEARCHED_BLOCK)
+        nonlocal unread
+        piece, unread = unread[:_CHUNKS_BLOCK], unread[_CHUNKS_BLOCK:]
+        if not piece:
+            with suppress(ConnectionError, ssl.SSLError):
+                piece = memoryview(await reader.read(_CHUNKS_BLOCK))
         data.extend(piece)
         await asyncio.sleep(0)
         return bool(piece)

@@ -21,7 +21,7 @@ def stored_batches(store: ArtifactStore, bay: BayConfig, start: datetime, end: d
     if not found:
         raise DatasetError(
             f"{store.location}: no frames of {bay.bay_id} from {_local(bay, start)} to {_local(bay, end)}: see"
-            " `bay-observation store list`; retention.frames says how long they are kept"
+            f" `bay-observation store list {bay.bay_id}`; retention.frames says how long they are kept"
         )
     return found
 

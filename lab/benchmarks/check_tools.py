@@ -45,7 +45,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = make_parser().parse_args(arguments)
     chosen = chosen_parts(options.parts, PARTS)
     console = Console(width=None if sys.stdout.isatty() else 140)
-    bars = [bar for name in chosen for bar in PARTS[name](console)]
+    bars = [bar for name in chosen for bar in PARTS[name](console, options.seed)]
     console.print(bars_table(bars))
     return DONE if all(bar.holds for bar in bars) else FAILED
 
@@ -58,10 +58,13 @@ def make_parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--parts", default=",".join(PARTS), help="which, with commas between them; all of them without")
+    parser.add_argument(
+        "--seed", type=int, help="of calibration, witnesses and drift, in place of their own: a fresh one"
+    )
     return parser
 
 
-def _of_help(_: Console) -> list[Bar]:
+def _of_help(_: Console, _seed: int | None) -> list[Bar]:
     command = [str(Path(sys.executable).with_name("bay-observation")), "--help"]
     seconds = []
     for _number in range(_HELP_RUNS + 1):
@@ -73,9 +76,9 @@ def _of_help(_: Console) -> list[Bar]:
     return [Bar("bay-observation --help, warm, median", statistics.median(warm), "<=", _HELP_S, "s", spread)]
 
 
-def _of_calibration(console: Console) -> list[Bar]:
+def _of_calibration(console: Console, seed: int | None) -> list[Bar]:
     outcomes = []
-    for number, case in enumerate(cases(_CALIBRATIONS, _SEED), start=1):
+    for number, case in enumerate(cases(_CALIBRATIONS, _SEED if seed is None else seed), start=1):
         outcomes.append(outcome(case))
         if number % 20 == 0:
             console.print(f"{number} of {_CALIBRATIONS} calibrations")
@@ -101,7 +104,7 @@ def _of_calibration(console: Console) -> list[Bar]:
     ]
 
 
-def _of_bays(console: Console) -> list[Bar]:
+def _of_bays(console: Console, _seed: int | None) -> list[Bar]:
     missed = [case.name for case in bay_cases() if case.words not in told(case)]
     for name in missed:
         console.print(f"not told: {name}")
@@ -114,9 +117,9 @@ def _of_bays(console: Console) -> list[Bar]:
     ]
 
 
-def _of_witnesses(console: Console) -> list[Bar]:
+def _of_witnesses(console: Console, seed: int | None) -> list[Bar]:
     bay = load_bay("demo_bay")
-    outcomes = list(knocked_cameras(bay, _SEED, _KNOCKED_DEG))
+    outcomes = list(knocked_cameras(bay, _SEED if seed is None else seed, _KNOCKED_DEG))
     accused = {name for one in outcomes for name in one.accused}
     for one in outcomes:
         if not one.found or one.undecided:
@@ -129,7 +132,7 @@ def _of_witnesses(console: Console) -> list[Bar]:
     ]
 
 
-def _of_examples(console: Console) -> list[Bar]:
+def _of_examples(console: Console, _seed: int | None) -> list[Bar]:
     """By the tests that run them: a page's commands in their order, its Python, the DAGs."""
     with TemporaryDirectory() as folder:
         report = Path(folder) / "examples.xml"
@@ -154,19 +157,19 @@ def _of_examples(console: Console) -> list[Bar]:
     ]
 
 
-def _of_loop(_: Console) -> list[Bar]:
+def _of_loop(_: Console, _seed: int | None) -> list[Bar]:
     from lab.benchmarks import model_loop
 
     return model_loop.measure()
 
 
-def _of_drift(_: Console) -> list[Bar]:
+def _of_drift(_: Console, seed: int | None) -> list[Bar]:
     from lab.benchmarks import model_drift
 
-    return model_drift.measure()
+    return model_drift.measure(model_drift.SEED if seed is None else seed)
 
 
-PARTS: dict[str, Callable[[Console], list[Bar]]] = {
+PARTS: dict[str, Callable[[Console, int | None], list[Bar]]] = {
     "help": _of_help,
     "bays": _of_bays,
     "loop": _of_loop,

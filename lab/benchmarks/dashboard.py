@@ -2,8 +2,9 @@
 
 A PostgreSQL is filled with bays as busy as a yard (`lab.benchmarks.filled`), up to now, and one lively simulated bay
 that has frames. Airflow's API server runs under a path, with logins. The figures are printed beside
-their bars; the screenshots lie in `dashboard_output/`, for a look. `--folder` keeps what was filled, to be asked again.
-Exits with 1 where a bar does not hold.
+their bars; the screenshots lie in `dashboard_output/`, for a look. What fails is shown and counted, and the rest is
+measured. In pieces: `--parts fill --folder FOLDER` once, then each of the other parts with the same folder, and of the
+pages some with `--looks floor,frames`. Exits with 1 where a bar does not hold.
 """
 
 import argparse
@@ -16,10 +17,11 @@ import statistics
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +30,7 @@ from rich.console import Console
 
 from artifacts import ArtifactStore
 from bay_observation.commands import run_command
-from bay_observation.errors import SimulationError
+from bay_observation.errors import BayObservationError, SimulationError
 from bays import load_bay
 from lab.bars import Bar, bars_table, chosen_parts, spread
 from lab.benchmarks.dashboard_server import PageServer
@@ -81,6 +83,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--folder", type=Path, help="of the filled server, to be kept and asked again")
     parser.add_argument("--output", type=Path, default=ROOT / "dashboard_output")
     parser.add_argument("--parts", default=",".join(PARTS), help="of what is measured, with commas between them")
+    parser.add_argument("--looks", default="", help="of the part pages: floor, frames, …, with commas; all without")
     parser.add_argument("--slots", type=int, default=144, help="of the lively bay")
     return parser
 
@@ -105,21 +108,31 @@ def _measure(options: argparse.Namespace, chosen: list[str], output: Path, conso
                 for part in PARTS:
                     if part in chosen and part in asked.parts:
                         console.print(f"{part}, at a load of {os.getloadavg()[0]:.1f}")
-                        bars += asked.parts[part](airflow)
+                        bars += _measured_part(part, partial(asked.parts[part], airflow), console)
                 if "server" in chosen:
-                    if "api" not in chosen:
-                        _ask(airflow, options)  # it is weighed in use
-                    bars += [
-                        Bar(
-                            "API server's memory beside the plain one",
-                            airflow.memory_mib() - plain_mib,
-                            "<=",
-                            80,
-                            "MiB",
-                        ),
-                        Bar("API server's start beside the plain one", airflow.start_s - plain_s, "<=", 1, "s"),
-                    ]
+                    weighed = partial(_weigh, airflow, options, plain_mib, plain_s, asked="api" in chosen)
+                    bars += _measured_part("server", weighed, console)
     return bars
+
+
+def _measured_part(part: str, measure: Callable[[], list[Bar]], console: Console) -> list[Bar]:
+    """A part's figures; where it fails, that instead, so that those of the other parts are still shown."""
+    try:
+        return measure()
+    except (BayObservationError, httpx.HTTPError, OSError, subprocess.SubprocessError) as error:
+        console.print(f"  {part}: {error}", style="red", markup=False)
+        return [Bar(f"{part}: not measured", 1, "<=", 0)]
+
+
+def _weigh(
+    airflow: PageServer, options: argparse.Namespace, plain_mib: float, plain_s: float, *, asked: bool
+) -> list[Bar]:
+    if not asked:
+        _ask(airflow, options)  # it is weighed in use
+    return [
+        Bar("API server's memory beside the plain one", airflow.memory_mib() - plain_mib, "<=", 80, "MiB"),
+        Bar("API server's start beside the plain one", airflow.start_s - plain_s, "<=", 1, "s"),
+    ]
 
 
 def _plain(work: Path) -> tuple[float, float]:
@@ -165,14 +178,22 @@ class _Asking:
         seen = _browse(airflow, self._options, self._output, self._track, "speed")
         steps, empty = seen["steps"], seen["empty"]
         first, cold = seen["first"], seen["cold"]
+        failed = self._show(seen["failures"])
         return [
-            Bar("first floor after the click on Bays, median", _median(first), "<=", 1000, "ms", spread(first)),
+            *([Bar("speed: what failed", len(failed), "<=", 0)] if failed else []),
+            Bar("first floor after the click on Bays, median", _median(first), "<=", 1000, "ms", _spread(first)),
             Bar("first floor from an empty browser, median (no bar of its own)", _median(cold), ">=", 0, "ms"),
-            Bar("scrub, median of a step", _median(steps), "<=", 17, "ms", spread(steps)),
+            Bar("scrub, median of a step", _median(steps), "<=", 17, "ms", _spread(steps)),
             Bar("scrub, p95 of a step", _p95(steps), "<=", 25, "ms"),
             Bar("an empty frame beside it, median (no bar of its own)", _median(empty), ">=", 0, "ms"),
-            Bar("an empty frame beside it, p95 (no bar of its own)", _p95(empty), ">=", 0, "ms", spread(empty)),
-            Bar("steps that drew nothing", seen["undrawn"], "<=", 0, spread=f"{min(seen['blocks'])} blocks or more"),
+            Bar("an empty frame beside it, p95 (no bar of its own)", _p95(empty), ">=", 0, "ms", _spread(empty)),
+            Bar(
+                "steps that drew nothing",
+                seen["undrawn"],
+                "<=",
+                0,
+                spread=f"{min(seen['blocks'], default=0)} blocks or more",
+            ),
         ]
 
     def _show(self, lines: list[str]) -> list[str]:
@@ -336,6 +357,7 @@ def _browse(airflow: PageServer, options: argparse.Namespace, output: Path, trac
     large_at = _hour() - 2 * _DAY
     config = {
         "part": part,
+        "looks": [name for name in options.looks.split(",") if name],
         "url": airflow.url,
         "tokens": {name: airflow.token(name) for name in airflow.passwords},
         "chromium": _CHROMIUM,
@@ -363,6 +385,10 @@ def _browse(airflow: PageServer, options: argparse.Namespace, output: Path, trac
         raise SimulationError(f"the browser's part failed: {done.stderr[-1500:]}")
     seen: dict[str, Any] = json.loads(result.read_text(encoding="utf-8"))
     return seen
+
+
+def _spread(values: Sequence[float]) -> str:
+    return spread(values) if values else ""
 
 
 def _median(values: Sequence[float]) -> float:

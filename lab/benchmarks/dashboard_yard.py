@@ -36,6 +36,7 @@ OFF = "D_7"
 
 SLOT = timedelta(minutes=10)
 _HOUR = timedelta(hours=1)
+_LATE = "Bay {bay}: in 3 slots of the last hour, frames were taken over a minute late"
 _OFF_SLOTS = 9
 _LOST = 0.03
 _MISSED = 0.02
@@ -198,9 +199,10 @@ def _seen(renderer: Renderer, camera: str, state: YardState, slot: datetime) -> 
 
 def raise_alerts(history: History, bay_id: str, now: datetime) -> None:
     """What the monitoring would say now: an alert to be taken over, one that is over, one of the whole yard; a mute."""
-    off = Alert("a1" * 8, now - _HOUR, "CameraDown", "warning", bay_id, {"camera": OFF}, f"{OFF} gives no frame")
-    late = Alert("b2" * 8, now - 3 * _HOUR, "FramesLate", "warning", bay_id, {}, "frames come late")
-    disk = Alert("c3" * 8, now - 2 * _HOUR, "DiskFillsUp", "critical", "", {}, "the store is full in four days")
+    text = f"Bay {bay_id}, camera {OFF}: no frame in 9 captures"
+    off = Alert("a1" * 8, now - _HOUR, "CameraDown", "warning", bay_id, {"camera": OFF}, text)
+    late = Alert("b2" * 8, now - 3 * _HOUR, "FramesLate", "warning", bay_id, {}, _LATE.format(bay=bay_id))
+    disk = Alert("c3" * 8, now - 2 * _HOUR, "DiskFillsUp", "critical", "", {}, "The storage's disk is full in 4 days")
     for alert in (off, late, disk):
         begin_alert(history, alert, now)
     end_alert(history, late.fingerprint, now - 2 * _HOUR)

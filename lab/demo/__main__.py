@@ -72,6 +72,7 @@ def _run(options: argparse.Namespace, console: Console) -> int:
     from lab.demo import preflight
     from lab.demo.day import send_slot
     from lab.demo.hall import DemoSlots
+    from lab.demo.holding import held_for
     from lab.demo.report import DemoDay, print_report, write_pictures
     from lab.demo.yard_process import YardProcess
     from lab.services.embedded_airflow import EmbeddedAirflow
@@ -106,6 +107,7 @@ def _run(options: argparse.Namespace, console: Console) -> int:
             environment["BAYS_PATH"] = str(output / "bays")
         airflow = EmbeddedAirflow(output / "airflow", dags_folder=PROJECT / "dags", env=environment, port=options.port)
         airflow.add_connection(f"onvif_{bay_id}", kind="generic", login=cameras.username, password=cameras.password)
+        let_go = stack.enter_context(held_for(airflow))
         stack.enter_context(airflow)
         airflow.wait_for_dags(f"{stage}_{bay_id}_dag" for stage in ("observation", "fusion", "tracking"))
         console.print(f"Airflow is up at {airflow.url} ({time.monotonic() - started:.0f} s)")
@@ -138,6 +140,7 @@ def _run(options: argparse.Namespace, console: Console) -> int:
                 soft_wrap=True,
                 highlight=False,
             )
+            let_go()
             _go_on(airflow, cameras, bay, demo, console)
     return 0 if verdict.holds else 1
 

@@ -41,6 +41,8 @@ class AirflowClient(ABC):
 
     def __init__(self, home: Path) -> None:
         self.home = Path(home).resolve()
+        self.headers: dict[str, str] = {}
+        """Sent with every request; what is added counts from the next connection on."""
         self._client: httpx.Client | None = None
 
     @property
@@ -274,7 +276,7 @@ class AirflowClient(ABC):
             token = httpx.get(f"{self.url}/auth/token", timeout=30).raise_for_status().json()["access_token"]
             self._client = httpx.Client(
                 base_url=f"{self.url}/api/v2/",
-                headers={"Authorization": f"Bearer {token}", "Accept": "application/json"},
+                headers={"Authorization": f"Bearer {token}", "Accept": "application/json", **self.headers},
                 timeout=60,
             )
         return self._client

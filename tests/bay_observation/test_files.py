@@ -2,12 +2,13 @@ import fcntl
 import os
 import stat
 import time
+from pathlib import Path
 
 import pytest
 
 from bay_observation import files
 from bay_observation.errors import ArtifactError
-from bay_observation.files import file_lock, write_atomically
+from bay_observation.files import file_lock, read_regular_file, write_atomically
 
 
 def test_a_file_appears_whole_with_its_mode_and_its_folders(tmp_path):
@@ -117,3 +118,18 @@ def test_a_folder_that_stays_away_is_an_error(tmp_path, monkeypatch):
     monkeypatch.setattr(files, "mkstemp", removes_it)
     with pytest.raises(FileNotFoundError):
         files.write_atomically(tmp_path / "batch" / "result.pkl", b"whole")
+
+
+@pytest.mark.parametrize("kind", ["folder", "pipe", "device"])
+def test_what_is_no_regular_file_is_refused_by_its_name_and_left_closed(tmp_path, kind):
+    path = tmp_path / "file"
+    if kind == "folder":
+        path.mkdir()
+    elif kind == "pipe":
+        os.mkfifo(path)
+    else:
+        path.symlink_to("/dev/zero")
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    with pytest.raises(ArtifactError, match=f"{path}: no regular file"):
+        read_regular_file(path, 1000)
+    assert len(list(Path("/proc/self/fd").iterdir())) == before

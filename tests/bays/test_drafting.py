@@ -60,3 +60,14 @@ def test_without_a_terminal_it_says_what_to_give(make_bay, bays_folder, capsys):
     assert main(["new", "yard_2"]) == 2
     assert "--from BAY: which bay is the new one like? There are yard" in capsys.readouterr().err
     assert not (bays_folder / "yard_2.yaml").exists()
+
+
+def test_the_first_comment_is_of_the_new_bay(make_bay, bays_folder):
+    make_bay("yard")
+    path = bays_folder / "yard.yaml"
+    path.write_text("# The yard's hall,\n# surveyed in 2024.\n\n" + path.read_text() + "# its last line\n")
+    assert main(["new", "yard_2", "--from", "yard"]) == 0
+    first, second, *others = (bays_folder / "yard_2.yaml").read_text().splitlines()
+    assert first.startswith("# yard_2, like yard at first.")
+    assert not second.startswith("#")
+    assert others[-1] == "# its last line"

@@ -88,6 +88,14 @@ def test_a_notifier_that_cannot_be_used_is_named(tmp_path, monkeypatch, notifier
     assert "crane_office" in str(raised.value)
 
 
+@pytest.mark.parametrize("source", [b"def (", b"\xff\xfe", b"x = 1\0", b"(" * 3000], ids=range(4))
+def test_a_module_that_is_no_python_is_named(tmp_path, monkeypatch, source):
+    (tmp_path / "crane_board.py").write_bytes(source)
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(ConfigError, match=r"notification board: .*crane_board\.py is no Python that can be read"):
+        check_notifier(Notification(name="board", notifier="crane_board.Board"))
+
+
 def test_validate_names_file_and_recipient(make_bay, bays_folder, capsys):
     make_bay(notifications=[MAIL])
     assert main(["validate"]) == 0

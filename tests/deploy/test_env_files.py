@@ -1,3 +1,4 @@
+import os
 from ipaddress import IPv4Address
 from pathlib import Path
 
@@ -100,6 +101,24 @@ def test_writing_leaves_a_file_that_was_changed_alone(tmp_path):
         write_env_files(bay, tmp_path, "prod")
     assert observer.read_text() == "WORKER_NAME=mine\n"
     assert not processor.exists()
+
+
+@pytest.mark.parametrize("kind", ["bytes", "pipe", "folder", "link to nowhere"])
+def test_what_is_there_and_no_env_file_is_left_alone(tmp_path, kind):
+    path = tmp_path / "prod" / "observer_4bay.env"
+    path.parent.mkdir()
+    if kind == "bytes":
+        path.write_bytes(b"\xff\xfe\0")
+    elif kind == "pipe":
+        os.mkfifo(path)  # without a writer: to read it would wait for ever
+    elif kind == "folder":
+        path.mkdir()
+    else:
+        path.symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(ConfigError, match=r"observer_4bay\.env"):
+        write_env_files(load_bay("4bay"), tmp_path, "prod")
+    assert [one.name for one in path.parent.iterdir()] == [path.name]
+    assert not (tmp_path / "elsewhere").exists()
 
 
 def test_the_command_writes_both_files(tmp_path, capsys):

@@ -1,5 +1,7 @@
 """Claimed deviations against errors that are known."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
@@ -10,7 +12,7 @@ from fusion.fitting import moved_by, turned_across
 from fusion.occlusion import known_outlines
 from fusion.scene import build_scene
 from fusion.search import FINAL_SCALE_PX, find_blocks
-from fusion.uncertainty import _cut_off, measure
+from fusion.uncertainty import _counted_twice, _cut_off, measure
 
 
 def measured(yard):
@@ -74,6 +76,15 @@ def test_the_edge_of_two_frames_is_no_edge_of_the_block(make_yard, geometry, dem
             assert 1.0 < found.position_std_xy_m[0] < 3.0
             assert found.sides_std_m[1] < 0.1
             assert abs(found.footprint.centroid.x - x) < 2 * found.position_std_xy_m[0]
+
+
+@pytest.mark.parametrize(("own", "common", "least", "most"), [(1.0, 0.0, 1.0, 1.6), (0.0, 1.0, 8.0, 8.0), (1, 1, 3, 6)])
+def test_shifts_that_a_camera_gives_all_its_silhouettes_count_once(own, common, least, most):
+    rng = np.random.default_rng(5)
+    cameras = np.tile(np.arange(12).reshape(3, 4), (8, 1))  # 24 blocks in 4 views each
+    shifts = own * rng.normal(size=(*cameras.shape, 2)) + common * rng.normal(size=(12, 2))[cameras]
+    parts = SimpleNamespace(shifts=shifts, present=np.ones(cameras.shape, dtype=bool))
+    assert least <= _counted_twice(parts, cameras) <= most
 
 
 def test_what_is_cut_off_a_normal_distribution():

@@ -9,6 +9,7 @@ wait. PostgreSQL has other users and perhaps another owner: there a person runs
 `bay-observation history migrate`, and until then every other call fails with that remedy.
 """
 
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -45,6 +46,7 @@ _POSTGRESQL = {
 _LOCK_SPACE = int.from_bytes(b"bays", "big")
 _LOCK_NOT_AVAILABLE = "55P03"
 _READ_ONLY_FAULTS = ("readonly", "read-only")
+_DAMAGED = ("not a database", "malformed")
 
 
 def database_url(data_root: Path) -> str:
@@ -249,6 +251,13 @@ def _reason(error: DBAPIError) -> str:
     said = " ".join(str(error.orig).split())
     if any(word in said for word in _READ_ONLY_FAULTS):
         return f"{said}: it must be writable by this user"
+    if any(word in said for word in _DAMAGED):
+        return (
+            f"{said}: the file is damaged: put a backup in its place, or move it away and run"
+            " `bay-observation history rebuild BAY` for each bay, which makes it of the artifacts that are kept"
+        )
+    if isinstance(error.orig, sqlite3.Error):
+        return f"{said}: can its file be written, is there room on its disk, and does no other program hold it?"
     return f"{said or type(error.orig).__name__}: is the server up, and are address and login right?"
 
 

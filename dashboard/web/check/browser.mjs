@@ -17,7 +17,7 @@ const FLAGS = [
 ];
 const FLOOR = ".bay-floor canvas";
 const SIZES = { desk: [1280, 800], wall: [3840, 2160], phone: [390, 844] };
-const result = { console: [], axe: [], wide: [], pages: 0, cold: [], first: [], failures: [] };
+const result = { console: [], axe: [], wide: [], pages: 0, cold: [], first: [], failures: [], steps: [], empty: [], undrawn: 0, blocks: [] };
 
 const browser = await chromium.launch({ executablePath: config.chromium, args: FLAGS });
 
@@ -54,8 +54,9 @@ function sideways() {
 }
 
 async function look(name, path, selector, options, click) {
-  const page = await open(options);
+  let page;
   try {
+    page = await open(options);
     await page.goto(`${config.url}/${path}`);
     await page.waitForSelector(selector, { timeout: config.patience_ms });
     if (click) {
@@ -75,9 +76,9 @@ async function look(name, path, selector, options, click) {
     for (const { id, nodes } of found.violations) result.axe.push(`${name}: ${id} (${nodes.length}) ${nodes[0]?.html}`);
   } catch (error) {
     result.failures.push(`${name}: ${error.message}`);
-    await page.screenshot({ path: `${config.output}/${name}_failed.png` }).catch(() => undefined);
+    await page?.screenshot({ path: `${config.output}/${name}_failed.png` }).catch(() => undefined);
   }
-  await page.context().close();
+  await page?.context().close().catch(() => undefined);
 }
 
 const bay = `plugin/bays?bay=${config.lively}`;
@@ -121,15 +122,23 @@ const looks = [
   ["home", "", ".bay-card", {}],
   ["home_dark", "", ".bay-card", { dark: true, korean: true }],
 ];
-if (config.part === "pages") for (const one of looks) await look(...one);
+const chosen = looks.filter(([name]) => config.looks.length === 0 || config.looks.includes(name.split("_")[0]));
+if (config.part === "pages") for (const one of chosen) await look(...one);
 else await measure();
-await browser.close();
+await browser.close().catch(() => undefined);
 writeFileSync(config.result, JSON.stringify(result));
 
+/** What fails is written down, and the rest is measured. */
 async function measure() {
-  const large = await open({});
-  await firstFloors(large);
-  await scrub(large);
+  for (const [name, what] of Object.entries({ firstFloors, scrub })) {
+    try {
+      const large = await open({});
+      await what(large);
+      await large.context().close();
+    } catch (error) {
+      result.failures.push(`${name}: ${error.message}`);
+    }
+  }
 }
 
 /** From the click on *Bays* in a page that is there until the floor is drawn; and from nothing at all. */
@@ -155,6 +164,8 @@ async function firstFloors(large) {
 
 /** A whole day of the bay with the most blocks, slot by slot, one step a frame; beside it, frames without any work. */
 async function scrub(large) {
+  await large.goto(`${config.url}/plugin/bays?bay=${config.large}&at=${config.large_at}`);
+  await large.waitForSelector(FLOOR, { timeout: config.patience_ms });
   await large.waitForLoadState("networkidle");
   await large.evaluate(() => {
     window.frame = () => new Promise((done) => requestAnimationFrame(done));

@@ -1,6 +1,7 @@
 /** What the monitoring has raised of this bay: to be taken over by a person, or muted for a while. */
 import { useState, type ReactNode } from "react";
 
+import { sentenceOf } from "./alertWords";
 import { ask, send } from "./api";
 import { useLanguage, word, type Translate } from "./i18n";
 import { useLoaded } from "./load";
@@ -53,7 +54,7 @@ export function Alerts({ bay }: { bay: BayDetail }): ReactNode {
           columns={[t("alert"), t("item"), t("began"), t("until"), t("takenOver")]}
           rows={found.value.alerts.map((one) => [
             <Kind key="kind" alert={one} t={t} />,
-            <What key="what" alert={one} t={t} />,
+            <What key="what" alert={one} t={t} locale={locale} />,
             at(one.since),
             one.until ? at(one.until) : t(one.unsure ? "notRepeated" : "lasts"),
             <TakenOver key="taken" alert={one} doing={doing} at={at} t={t} />,
@@ -95,13 +96,13 @@ function Kind({ alert, t }: { alert: AlertRow; t: Translate }): ReactNode {
   );
 }
 
-/** The monitoring's own line, and where. */
-function What({ alert, t }: { alert: AlertRow; t: Translate }): ReactNode {
+/** What the monitoring says, and where. */
+function What({ alert, t, locale }: { alert: AlertRow; t: Translate; locale: string }): ReactNode {
   const labels = Object.entries(alert.labels).map(([name, value]) => `${name} ${value}`);
   const where = [...(alert.bay_id ? [] : [t("wholeYard")]), ...labels].join(", ");
   return (
     <>
-      {alert.summary || alert.name}
+      {sentenceOf(alert, locale)}
       {where && <span className="bay-muted"> ({where})</span>}
       {alert.runbook && <span className="bay-muted"> · docs/{alert.runbook}</span>}
     </>

@@ -661,9 +661,37 @@ def test_a_file_that_is_no_database(tmp_path):
     (tmp_path / "history.db").write_text("a letter to the yard master, long enough to be looked at" * 20)
     with (
         History(f"sqlite:///{tmp_path / 'history.db'}") as history,
-        pytest.raises(HistoryUnavailableError, match="not a database"),
+        pytest.raises(HistoryUnavailableError, match=r"not a database: the file is damaged: .* history rebuild BAY"),
     ):
         history.standing("demo_bay")
+
+
+def test_a_file_that_was_damaged_in_its_middle(tmp_path):
+    """Its head says what it is, and its pages hold something else."""
+    with History(f"sqlite:///{tmp_path / 'history.db'}") as history:
+        history.database.migrate()
+    with sqlite3.connect(tmp_path / "history.db") as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    connection.close()
+    content = bytearray((tmp_path / "history.db").read_bytes())
+    content[4096:] = b"\x55" * (len(content) - 4096)
+    (tmp_path / "damaged.db").write_bytes(content)
+    with (
+        History(f"sqlite:///{tmp_path / 'damaged.db'}") as damaged,
+        pytest.raises(HistoryUnavailableError, match="malformed: the file is damaged"),
+    ):
+        damaged.standing("demo_bay")
+
+
+def test_a_folder_in_the_place_of_the_file(tmp_path):
+    (tmp_path / "history.db").mkdir()
+    with (
+        History(f"sqlite:///{tmp_path / 'history.db'}") as history,
+        pytest.raises(HistoryUnavailableError) as caught,
+    ):
+        history.standing("demo_bay")
+    assert "server" not in str(caught.value)
+    assert "can its file be written" in str(caught.value)
 
 
 @pytest.mark.parametrize("url", ["", "nonsense", "mysql://u:secret@h/d", "sqlite://", "postgresql://u:secret@h:port/d"])
