@@ -5,7 +5,7 @@ and processor. Names are made here and nowhere else.
 """
 
 import re
-from datetime import UTC, datetime
+from datetime import MAXYEAR, MINYEAR, UTC, datetime
 from typing import Literal
 
 from bay_observation.errors import ConfigError
@@ -14,6 +14,8 @@ TaskType = Literal["observation", "fusion", "tracking"]
 
 BAY_ID = re.compile(r"[a-z0-9][a-z0-9_]{0,47}")
 _BATCH_ID = re.compile(rf"(?P<bay>{BAY_ID.pattern})_(?P<slot>\d{{8}}-\d{{6}})")
+# Years in which another zone's time may lie outside of the calendar.
+_EDGES = (MINYEAR, MAXYEAR)
 _SLOT_FORMAT = "%Y%m%d-%H%M%S"
 
 
@@ -56,10 +58,12 @@ def batch_id(bay_id: str, slot: datetime) -> str:
     """Name of one slot's batch: `3bay_north_20250702-161000`, the slot in UTC.
 
     Raises:
-        ConfigError: `slot` is naive, so that its instant is not known.
+        ConfigError: `slot` is naive, so that its instant is not known; or in the calendar's first or last year.
     """
     if slot.tzinfo is None:
         raise ConfigError(f"slot {slot.isoformat()} of bay {bay_id} has no time zone: pass an aware datetime")
+    if slot.year in _EDGES:
+        raise ConfigError(f"slot {slot.isoformat()} of bay {bay_id}: the calendar ends there")
     return f"{bay_id}_{slot.astimezone(UTC).strftime(_SLOT_FORMAT)}"
 
 
@@ -73,6 +77,9 @@ def slot_of(batch_id: str) -> datetime:
     try:
         if match is None:
             raise ValueError("it does not read {bay_id}_{YYYYmmdd-HHMMSS}")
-        return datetime.strptime(match["slot"], _SLOT_FORMAT).replace(tzinfo=UTC)
+        slot = datetime.strptime(match["slot"], _SLOT_FORMAT).replace(tzinfo=UTC)
+        if slot.year in _EDGES:
+            raise ValueError("the calendar ends there")
+        return slot
     except ValueError as error:
         raise ConfigError(f"{batch_id!r} is no batch id: {error}") from error

@@ -11,11 +11,13 @@ from rich.table import Table
 from artifacts import ArtifactStore
 from bay_observation.commands import failed, program, run_command
 from bay_observation.errors import (
+    ArtifactError,
     BayObservationError,
     CalibrationError,
     ConfigError,
     UncertainCalibrationError,
 )
+from bay_observation.files import read_regular_file
 from bays import BayConfig, Camera, Intrinsics, load_bay
 from bays.editing import read_text, write_calibration
 from bays.loading import bay_file
@@ -35,6 +37,7 @@ from fusion.point_files import read_points, read_survey
 from fusion.pose_commands import add_commands
 from fusion.refine_command import add_refine, add_since, since_of
 
+_LARGEST_FRAME = 100_000_000
 _DATA_SHEET_STD = 0.05  # of a focal length that a person gives, as a share of it
 _UNITS = dict.fromkeys("xyz", "m") | dict.fromkeys(("pan", "tilt", "roll"), "deg")
 _UNITS |= dict.fromkeys(("focal_px", "fy", "cx", "cy"), "px")
@@ -182,7 +185,9 @@ def _frame(options: argparse.Namespace, bay: BayConfig, camera: Camera) -> bytes
     """The image that is named, else the camera's newest one in the store; None where there is none."""
     if options.frame:
         try:
-            return bytes(options.frame.read_bytes())
+            return read_regular_file(options.frame, _LARGEST_FRAME)
+        except ArtifactError as error:  # no regular file, or too large a one
+            raise CalibrationError(str(error)) from error
         except OSError as error:
             raise CalibrationError(f"{options.frame}: cannot be read: {error.strerror or error}") from error
     if options.size and not options.click:

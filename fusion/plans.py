@@ -18,7 +18,7 @@ from shapely import Polygon
 from fusion.fitting import Outlines, Shifts
 from fusion.hypotheses import Hypotheses
 from fusion.occlusion import owners
-from fusion.plan_fitting import BlockOutlines, PlanFit, criteria, fit_plan, noise_of
+from fusion.plan_fitting import BlockOutlines, PlanFit, criteria, fit_plan, noise_of, usual_shifts
 from fusion.prism import FreePlan, Plan, RightAngledPlan
 from fusion.scene import Scene
 from fusion.uncertainty import Doubts, Measured
@@ -69,9 +69,10 @@ def fitted_plans(measured: Measured, scene: Scene, outlines: Outlines) -> Shapes
     shapes, heights = footprints(found.boxes), found.boxes[:, HEIGHT].copy()
     doubts = Doubts(doubts.position.copy(), doubts.sides.copy(), doubts.height.copy())
     shifts = replace(measured.shifts, shift_px=max(measured.shifts.shift_px, _LEAST_SHIFT_PX))
-    owner = owners(found, scene)
-    for row in np.flatnonzero((found.sizes >= _LEAST_CAMERAS) & (measured.misfit > _CONTRADICTED_PX)):
-        hull = carved_plan(found, scene, owner, int(row))
+    owner, doubted = owners(found, scene), measured.misfit > _CONTRADICTED_PX
+    tried: dict[int, tuple[list[PlanFit], Floats, PlanFit | None]] = {}
+    for row in np.flatnonzero((found.sizes >= _LEAST_CAMERAS) & doubted).tolist():
+        hull = carved_plan(found, scene, owner, row)
         if hull is None:
             continue
         members = found.members[row][found.members[row] >= 0]
@@ -80,11 +81,14 @@ def fitted_plans(measured: Measured, scene: Scene, outlines: Outlines) -> Shapes
         if not fits:
             continue
         criterion = criteria(fits, shifts)
-        best = _proven(fits, criterion)
+        tried[row] = (fits, criterion, _proven(fits, criterion))
+    proven = [best for _, _, best in tried.values() if best is not None]
+    known = usual_shifts(proven, shifts, measured.shifts, int((~doubted).sum()))
+    for row, (fits, criterion, best) in tried.items():
         if best is not None:
             shapes[row], heights[row] = best.plan, best.height
         as_box = np.concatenate([doubts.position[row], doubts.sides[row], doubts.height[[row]]])
-        std = _doubts(fits, criterion, shifts, (shapes[row], heights[row]), as_box)
+        std = _doubts(fits, criterion, known, (shapes[row], heights[row]), as_box)
         doubts.position[row], doubts.sides[row], doubts.height[row] = std[:2], std[2:4], std[4]
     return Shapes(shapes, heights, doubts.beside(_of_poses(found, scene)))
 
@@ -228,8 +232,7 @@ def _doubts(
 
 def _variances(fit: PlanFit, shifts: Shifts) -> Floats:
     """(5,) of what the fit says, were its plan known to be of this family; see `_doubts`."""
-    noise, alike = noise_of(fit)
-    covariance = fit.covariance(replace(shifts, noise_px=noise * np.sqrt((1 + alike) / (1 - alike))))
+    covariance = fit.covariance(replace(shifts, noise_px=fit.noise_px))
     size = fit.ring_slopes.shape[-1]
     step = _STEP * np.moveaxis(fit.ring_slopes, -1, 0)
     said = _described(shapely.polygons(fit.ring + np.concatenate([step, -step])))

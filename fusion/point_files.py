@@ -100,11 +100,14 @@ def _rows(path: Path) -> list[tuple[str, Mapping[str, Any]]]:
     if path.suffix == ".json":
         return _json_rows(path, text)
     reader = csv.DictReader(io.StringIO(text), skipinitialspace=True)
-    header = [name.strip() for name in reader.fieldnames or ()]
-    if not {"x", "y"} <= set(header):
-        raise CalibrationError(f"{path}: the first line must name the columns {','.join(_COLUMNS)}")
-    reader.fieldnames = header
-    return [(f"line {reader.line_num}", row) for row in reader]
+    try:
+        header = [name.strip() for name in reader.fieldnames or ()]
+        if not {"x", "y"} <= set(header):
+            raise CalibrationError(f"{path}: the first line must name the columns {','.join(_COLUMNS)}")
+        reader.fieldnames = header
+        return [(f"line {reader.line_num}", row) for row in reader]
+    except csv.Error as error:
+        raise CalibrationError(f"{path}: no CSV, after line {reader.line_num}: {error}") from error
 
 
 def _json_rows(path: Path, text: str) -> list[tuple[str, Mapping[str, Any]]]:
@@ -112,6 +115,8 @@ def _json_rows(path: Path, text: str) -> list[tuple[str, Mapping[str, Any]]]:
         rows = json.loads(text)
     except json.JSONDecodeError as error:
         raise CalibrationError(f"{path}:{error.lineno}: no JSON: {error.msg}") from error
+    except (ValueError, RecursionError) as error:  # a number of thousands of digits; nested thousands deep
+        raise CalibrationError(f"{path}: no JSON that can be read: {error}") from error
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         raise CalibrationError(f'{path}: a list of points is wanted, as [{{"u": 1, "v": 2, "x": 3, "y": 4}}]')
     return [(f"point {number}", row) for number, row in enumerate(rows, start=1)]
@@ -125,8 +130,8 @@ def _number(row: Mapping[str, Any], key: str, where: str) -> float:
         if value is None or isinstance(value, bool):
             raise ValueError
         number = float(value)
-    except (TypeError, ValueError):
-        raise CalibrationError(f"{where}: {key} is {value!r}, and a number is wanted") from None
+    except (TypeError, ValueError, OverflowError):
+        raise CalibrationError(f"{where}: {key} is {value!r:.40}, and a number is wanted") from None
     if not math.isfinite(number):
         raise CalibrationError(f"{where}: {key} is {value!r}, and a finite number is wanted")
     return number

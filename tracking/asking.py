@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from bay_observation.errors import ConfigError
 from bays import BayConfig
 from bays.models import DailyWindow
-from bays.zones import written_time
+from bays.zones import check_century, written_time
 from tracking.history import BlockNames, History, local_day
 
 _DAY = timedelta(days=1)
@@ -87,6 +87,8 @@ def hours(length: timedelta) -> str:
 def _day(text: str, today: date) -> date:
     named = {"today": today, "yesterday": today - _DAY}
     try:
-        return named.get(text) or date.fromisoformat(text)
+        day = named.get(text) or date.fromisoformat(text)
     except ValueError:
         raise ConfigError(f"--day {text}: write today, yesterday, or a date as 2025-07-02") from None
+    check_century(day)
+    return day

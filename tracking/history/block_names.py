@@ -277,7 +277,10 @@ def _read_list(text: str) -> list[tuple[str, str]]:
     Raises:
         ConfigError: a column lacks, a number is none or stands there twice, or it is too long.
     """
-    lines = list(csv.DictReader(io.StringIO(text.removeprefix("\ufeff"))))
+    try:
+        lines = list(csv.DictReader(io.StringIO(text.removeprefix("\ufeff"))))
+    except csv.Error as error:
+        raise ConfigError(f"the list is no CSV that can be read: {error}") from error
     if len(lines) > _LONGEST_LIST:
         raise ConfigError(f"the list has {len(lines)} lines: {_LONGEST_LIST} at most")
     wanted = []
