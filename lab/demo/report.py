@@ -127,7 +127,8 @@ def print_report(console: Console, day: DemoDay, report: DayReport, verdict: Ver
         console,
         not verdict.missed and verdict.whole > 0,
         f"blocks that {_ENOUGH_CAMERAS} or more working cameras saw completely: "
-        f"{verdict.whole - len(verdict.missed)} of {verdict.whole} found",
+        f"{verdict.whole - len(verdict.missed)} of {verdict.whole} found"
+        + ("" if verdict.whole else ", so that nothing is shown: more slots, or cameras that see further, would"),
     )
     for sighting in verdict.missed:
         console.print(
