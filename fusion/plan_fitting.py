@@ -10,7 +10,7 @@ alike, are those of the best-fitting of the plans that are compared.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from shapely import Polygon
@@ -25,6 +25,8 @@ _CONVERGED = 5e-3  # of the cost, relative
 _LOWEST_M, _HIGHEST_M = 0.05, 15.0
 _LONGEST_STEP_M = 1.5
 _LEAST_NOISE_PX = 0.7
+_SIZE_ROUNDS = 12  # of the usual size of shifts
+_LEAST_SHIFT_PX = 0.05
 _OPEN_M = 5.0  # standard deviation of a side about which silhouettes say nothing: as blocks differ in their sides
 _MOST_ALIKE = 0.9
 
@@ -73,6 +75,12 @@ class PlanFit:
     def plan(self) -> Polygon:
         """The footprint, metres."""
         return Polygon(self.ring)
+
+    @property
+    def noise_px(self) -> float:
+        """Standard deviation of the points, as if they erred independently."""
+        noise, alike = noise_of(self)
+        return float(noise * np.sqrt((1 + alike) / (1 - alike)))
 
     def covariance(self, errors: Shifts) -> Floats:
         """(p + 1, p + 1) of plan and height, for these errors of the silhouettes."""
@@ -139,6 +147,40 @@ def criteria(fits: Sequence[PlanFit], shifts: Shifts) -> Floats:
             for fit in fits
         ]
     )
+
+
+def usual_shifts(fits: Sequence[PlanFit], allowed: Shifts, of_boxes: Shifts, boxes: int) -> Shifts:
+    """The usual shifts of silhouettes, of blocks that are boxes and of others together.
+
+    Shifts about a box say nothing where the block is none. Those about its plan do, once what the plan can take
+    up is left out: their most likely size (by expectation and maximisation: Dempster, Laird and Rubin, 1977).
+
+    Args:
+        fits: the plans of blocks that are no boxes.
+        allowed: shifts that these fits allowed for.
+        of_boxes: as estimated about boxes.
+        boxes: how many blocks are.
+    """
+    evidence, size = [_shift_evidence(fit, allowed) for fit in fits], of_boxes.shift_px
+    for _ in range(_SIZE_ROUNDS if fits else 0):
+        squares = boxes * of_boxes.shift_px**2
+        for information, pull in evidence:
+            prior = np.tile(replace(of_boxes, shift_px=size).std ** -2, len(pull) // TURNS)
+            covariance = np.linalg.inv(information + np.diag(prior))
+            expected = (covariance @ pull) ** 2 + np.diag(covariance)
+            squares += float(expected.reshape(-1, TURNS)[:, :2].mean())
+        size = max(float(np.sqrt(squares / (boxes + len(fits)))), _LEAST_SHIFT_PX)
+    return replace(of_boxes, shift_px=size)
+
+
+def _shift_evidence(fit: PlanFit, allowed: Shifts) -> tuple[Floats, Floats]:
+    """(3 v, 3 v) what silhouettes say of their shifts that no such plan can take up, and (3 v,) the pull on none."""
+    size, square = len(fit.information) - fit.shifts.size, fit.noise_px**2
+    information = fit.information / square
+    of_plan = information[:size, :size] + np.eye(size) * _OPEN_M**-2
+    left = information[size:, size:] - information[size:, :size] @ np.linalg.solve(of_plan, information[:size, size:])
+    stiffness = np.tile((allowed.noise_px / allowed.std) ** 2, len(fit.shifts)) / square
+    return left, left @ fit.shifts.ravel() + stiffness * fit.shifts.ravel()
 
 
 def noise_of(fit: PlanFit) -> tuple[float, float]:

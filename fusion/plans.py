@@ -2,8 +2,8 @@
 
 Where several silhouettes contradict the fitted box, its footprint is carved
 (`fusion.visual_hull`); polygons of falling detail about what that leaves, right-angled and free ones,
-are fitted to the silhouettes (`fusion.plan_fitting`), and so is the box. Schwarz's criterion
-decides between them: a more detailed plan must pay for every further parameter, and
+are fitted to the silhouettes (`fusion.plan_fitting`), and so are the box and a box without its corners.
+Schwarz's criterion decides between them: a more detailed plan must pay for every further parameter, and
 the box stays unless another plan is clearly better. Plans that the criterion leaves possible add to the
 block's doubt.
 """
@@ -18,7 +18,7 @@ from shapely import Polygon
 from fusion.fitting import Outlines, Shifts
 from fusion.hypotheses import Hypotheses
 from fusion.occlusion import owners
-from fusion.plan_fitting import BlockOutlines, PlanFit, criteria, fit_plan, noise_of
+from fusion.plan_fitting import BlockOutlines, PlanFit, criteria, fit_plan, noise_of, usual_shifts
 from fusion.prism import FreePlan, Plan, RightAngledPlan
 from fusion.scene import Scene
 from fusion.uncertainty import Doubts, Measured
@@ -36,6 +36,7 @@ _CLEARLY = 10.0  # difference of the criterion that is strong evidence (Kass and
 _LESS_NOISE = 0.5
 _DETAILS_M = (0.2, 0.5, 1.0)
 _MOST_VERTICES = 16
+_BEVEL = 0.25  # of a side, that a box without its corners lacks at either end
 _LEAST_RIGHT_ANGLED = 6  # vertices of a plan at right angles that is no box
 _SHORTEST_M = 0.2  # a side that is shorter cannot be told from the errors of masks
 _LEAST_SHIFT_PX = 0.5  # masks are never quite in place
@@ -69,9 +70,10 @@ def fitted_plans(measured: Measured, scene: Scene, outlines: Outlines) -> Shapes
     shapes, heights = footprints(found.boxes), found.boxes[:, HEIGHT].copy()
     doubts = Doubts(doubts.position.copy(), doubts.sides.copy(), doubts.height.copy())
     shifts = replace(measured.shifts, shift_px=max(measured.shifts.shift_px, _LEAST_SHIFT_PX))
-    owner = owners(found, scene)
-    for row in np.flatnonzero((found.sizes >= _LEAST_CAMERAS) & (measured.misfit > _CONTRADICTED_PX)):
-        hull = carved_plan(found, scene, owner, int(row))
+    owner, doubted = owners(found, scene), measured.misfit > _CONTRADICTED_PX
+    tried: dict[int, tuple[list[PlanFit], Floats, PlanFit | None]] = {}
+    for row in np.flatnonzero((found.sizes >= _LEAST_CAMERAS) & doubted).tolist():
+        hull = carved_plan(found, scene, owner, row)
         if hull is None:
             continue
         members = found.members[row][found.members[row] >= 0]
@@ -80,11 +82,14 @@ def fitted_plans(measured: Measured, scene: Scene, outlines: Outlines) -> Shapes
         if not fits:
             continue
         criterion = criteria(fits, shifts)
-        best = _proven(fits, criterion)
+        tried[row] = (fits, criterion, _proven(fits, criterion))
+    proven = [best for _, _, best in tried.values() if best is not None]
+    known = usual_shifts(proven, shifts, measured.shifts, int((~doubted).sum()))
+    for row, (fits, criterion, best) in tried.items():
         if best is not None:
             shapes[row], heights[row] = best.plan, best.height
         as_box = np.concatenate([doubts.position[row], doubts.sides[row], doubts.height[[row]]])
-        std = _doubts(fits, criterion, shifts, (shapes[row], heights[row]), as_box)
+        std = _doubts(fits, criterion, known, (shapes[row], heights[row]), as_box)
         doubts.position[row], doubts.sides[row], doubts.height[row] = std[:2], std[2:4], std[4]
     return Shapes(shapes, heights, doubts.beside(_of_poses(found, scene)))
 
@@ -154,6 +159,9 @@ def _candidates(box: Floats, hull: Polygon) -> Iterator[tuple[Plan, Floats]]:
         if (RightAngledPlan, len(sides)) not in seen and _LEAST_RIGHT_ANGLED <= len(sides) - 1 <= _MOST_VERTICES:
             seen.add((RightAngledPlan, len(sides)))
             yield RightAngledPlan(origin), sides
+    along = _BEVEL * (np.roll(corners, -1, axis=0) - corners)
+    bevelled = np.stack([corners + along, np.roll(corners, -1, axis=0) - along], axis=1)
+    yield FreePlan(2 * len(corners)), bevelled.ravel()
 
 
 def _without_seam(ring: Floats, detail: float) -> Floats:
@@ -228,8 +236,7 @@ def _doubts(
 
 def _variances(fit: PlanFit, shifts: Shifts) -> Floats:
     """(5,) of what the fit says, were its plan known to be of this family; see `_doubts`."""
-    noise, alike = noise_of(fit)
-    covariance = fit.covariance(replace(shifts, noise_px=noise * np.sqrt((1 + alike) / (1 - alike))))
+    covariance = fit.covariance(replace(shifts, noise_px=fit.noise_px))
     size = fit.ring_slopes.shape[-1]
     step = _STEP * np.moveaxis(fit.ring_slopes, -1, 0)
     said = _described(shapely.polygons(fit.ring + np.concatenate([step, -step])))

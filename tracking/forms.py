@@ -33,6 +33,7 @@ _STAY_COUNT = 6.0
 # Standard deviations of a side and of a height of a block that is seen well, metres.
 _SIDE_M, _HEIGHT_M = 0.1, 0.06
 _RESTORED_COUNT = 24
+_NOTHING = (0.0,) * 7  # as `_numbers` of what is not there
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,15 +119,18 @@ class Stack:
     """Measurements of several tracks: what is settled, and the latest sightings, the last one last."""
 
     def __init__(self, tracks: Sequence[tuple[Form | None, tuple[Sighting, ...]]]) -> None:
-        nothing = (0.0,) * 7
-        rows, weights = [], []
+        rows: list[float] = []
+        weights: list[float] = []
         for form, recent in tracks:
             spare = KEPT - len(recent)
-            settled = nothing if form is None else _numbers(form)
-            rows.append([settled, *[nothing] * spare, *[_numbers(each) for each in recent]])
-            count = (0.0, 0.0) if form is None else (form.count, form.shape_count)
-            weights.append([count, *[(0.0, 0.0)] * spare, *[(1.0, each.shape_weight) for each in recent]])
-        self._rows = np.array(rows).reshape(-1, KEPT + 1, 7)
+            rows += _NOTHING if form is None else _numbers(form)
+            weights += (0.0, 0.0) if form is None else (form.count, form.shape_count)
+            rows += _NOTHING * spare
+            weights += (0.0, 0.0) * spare
+            for each in recent:
+                rows += _numbers(each)
+                weights += (1.0, each.shape_weight)
+        self._rows = np.array(rows).reshape(-1, KEPT + 1, len(_NOTHING))
         self._weights = np.array(weights).reshape(-1, KEPT + 1, 2)
 
     def known(self, without: int = 0) -> Forms:
@@ -223,16 +227,17 @@ def _means(rows: Floats, weights: Floats) -> Forms:
     count, shape_count = place.sum(axis=1), shape.sum(axis=1)
     of_place = place / np.maximum(count, 1e-9)[:, None]
     of_shape = shape / np.maximum(shape_count, 1e-9)[:, None]
-    values = np.einsum("nk,nkv->nv", of_place, rows)
+    means = np.einsum("nk,nkv->nv", of_place, rows)
+    values = means[:, : YAW + 1]
     values[:, SHAPE] = np.einsum("nk,nkv->nv", of_shape, rows[..., SHAPE])
     some = rows[np.arange(len(rows)), place.argmax(axis=1), YAW] if len(rows) else np.zeros(0)
     turn = (rows[..., YAW] - some[:, None] + np.pi / 2) % np.pi - np.pi / 2
-    yaw = (some + (of_place * turn).sum(axis=1)) % np.pi
-    std_m = np.where(count > 0, values[:, 6], 1.0)
+    values[:, YAW] = (some + (of_place * turn).sum(axis=1)) % np.pi
+    std_m = np.where(count > 0, means[:, YAW + 1], 1.0)
     some_of = (shape > 0)[..., None]
     low = np.where(some_of, rows[..., SHAPE], np.inf).min(axis=1, initial=np.inf)
     high = np.where(some_of, rows[..., SHAPE], -np.inf).max(axis=1, initial=-np.inf)
-    return Forms(np.column_stack([values[:, :YAW], yaw]), count, shape_count, std_m, low, high)
+    return Forms(values, count, shape_count, std_m, low, high)
 
 
 def _measured(footprints: Sequence[Polygon]) -> Floats:

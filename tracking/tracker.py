@@ -38,7 +38,7 @@ from tracking import evidence
 from tracking.captures import Captures, time_of_frames
 from tracking.doubt import doubted
 from tracking.evidence import Lesson
-from tracking.forms import forms_of, known_forms, sightings_of, with_sighting
+from tracking.forms import Forms, forms_of, known_forms, sightings_of, with_sighting
 from tracking.hypotheses import Claim, Hypotheses, weigh
 from tracking.joining import joined, merged_into, places_of, set_apart
 from tracking.matching import cover, match_places
@@ -144,7 +144,9 @@ class Tracker:
         if doubt and not self._is_doubted_too_long(slot.time):
             return self._held(slot, doubt)
 
-        tracks, number = self._associated(known, pairs, blocks, sightings, unseen=unseen, slot=slot)
+        tracks, number = self._associated(
+            known, pairs, blocks, sightings, forms=(forms, seen), unseen=unseen, slot=slot
+        )
         kept = [track for track in tracks if not self._is_forgotten(track, slot)]
         dropped = [track for track in tracks if track.status is TrackStatus.TENTATIVE and track not in kept]
         given_up = [track for track in dropped if track.doubts is None]
@@ -171,6 +173,7 @@ class Tracker:
         blocks: Sequence[FusedBlock],
         sightings: Sequence[Sighting],
         *,
+        forms: tuple[Forms, Forms],
         unseen: set[int],
         slot: _Slot,
     ) -> tuple[list[Track], int]:
@@ -183,23 +186,34 @@ class Tracker:
         cut = {order[position]: count for position, count in in_doubt.items()}
         found = [index for index in order if index not in cut and known[index].status is not TrackStatus.TENTATIVE]
         slot.found += [known[index] for index in found]
-        self._calibrate(slot, [(known[i], sightings[pairs[i]]) for i in found if known[i].on_floor])
+        standing = [index for index in found if known[index].on_floor]
+        self._calibrate(slot, forms[0].take(standing), forms[1].take([pairs[index] for index in standing]))
+        smoothed = self._smoothed(known, {index: pairs[index] for index in order if index not in cut}, blocks)
         tracks, number = [], self.state.next_number
         for index, track in enumerate(known):
             if index in cut:
                 tracks += self._cut(seen[index], cut[index], blocks[pairs[index]], slot, number)
                 number += 1
             elif index in pairs:
-                tracks.append(self._seen(seen[index], track, blocks[pairs[index]], slot))
+                tracks.append(self._seen(_outlined(seen[index], smoothed[index]), track, blocks[pairs[index]], slot))
             else:
                 displaced = self._is_displaced(track, floor)
                 tracks.append(self._not_seen(track, slot.time, unseen=index in unseen, displaced=displaced))
         return tracks, number
 
-    def _calibrate(self, slot: _Slot, pairs: Sequence[tuple[Track, Sighting]]) -> None:
-        known = known_forms([track for track, _ in pairs])
-        rows = [row for row in range(len(pairs)) if known.count[row] > 1]
-        seen = forms_of([sighting for _, sighting in pairs])
+    def _smoothed(
+        self, known: Sequence[Track], pairs: Mapping[int, int], blocks: Sequence[FusedBlock]
+    ) -> dict[int, Outline]:
+        before = [known[index] for index in pairs]
+        outlines = smooth(
+            [Outline(track.footprint, track.height_m, track.position_std_m) for track in before],
+            [outline_of(blocks[pair], self.parameters) for pair in pairs.values()],
+            self.parameters,
+        )
+        return dict(zip(pairs, outlines, strict=True))
+
+    def _calibrate(self, slot: _Slot, known: Forms, seen: Forms) -> None:
+        rows = np.flatnonzero(known.count > 1)
         slot.model.rates = evidence.calibrated(slot.model.rates, known.take(rows), seen.take(rows))
 
     def _start(self, block: FusedBlock, sighting: Sighting, slot: _Slot, number: int) -> Track:
@@ -234,13 +248,8 @@ class Tracker:
         working = block.working if track.working is None else track.working
         # A confidence of 0 is one that fusion did not give.
         weight = float(block.stage_confidence) or 1.0
-        outline = smooth(
-            Outline(track.footprint, track.height_m, track.position_std_m),
-            outline_of(block, self.parameters),
-            self.parameters,
-        )
         seen = changed(
-            _outlined(track, outline),
+            track,
             status=TrackStatus.TENTATIVE if track.status is TrackStatus.TENTATIVE else TrackStatus.PRESENT,
             stage=stage,
             class_streaks=evidence.vote(track.class_streaks, track.class_name, block.class_name, 1.0, time),

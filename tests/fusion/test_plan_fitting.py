@@ -8,7 +8,7 @@ from shapely import Polygon
 
 from bays.camera_model import CameraModel
 from fusion.fitting import Shifts
-from fusion.plan_fitting import BlockOutlines, criteria, fit_plan, noise_of
+from fusion.plan_fitting import BlockOutlines, criteria, fit_plan, noise_of, usual_shifts
 from fusion.plans import _doubts, _fitted
 from fusion.prism import FreePlan, RightAngledPlan, prism_silhouettes
 from fusion.upright_box import Views
@@ -130,3 +130,13 @@ def test_a_side_that_nothing_shows_is_as_open_as_blocks_are_wide(seen):
     known, open_ = (np.sqrt(np.diag(fit_plan(plan, box, 3.0, one, usual).covariance(usual))) for one in (outlines, cut))
     assert (known[1:] < 0.05).all()
     assert open_[1:] == pytest.approx(np.full(5, 5.0))
+
+
+def test_the_size_of_shifts_follows_from_plans_where_no_block_is_a_box(seen):
+    plan, allowed = RightAngledPlan(_MIDDLE), Shifts(1.0, 1.0)
+    for shift, least, most in ((0.0, 0.05, 0.3), (4.0, 3.0, 5.0)):
+        outlines = [seen(plan.ring(_L), 3.0, shift=shift, seed=seed) for seed in range(8)]
+        fits = [fit_plan(plan, _L, 3.0, one, allowed) for one in outlines]
+        assert least <= usual_shifts(fits, allowed, allowed, 0).shift_px < most
+    assert usual_shifts([], allowed, allowed, 0) == allowed
+    assert usual_shifts(fits, allowed, allowed, 800).shift_px == pytest.approx(1.0, abs=0.1)
