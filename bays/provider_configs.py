@@ -1,7 +1,7 @@
 """The keys of `image_provider_config`, for each provider that is built in.
 
 They stand here and not beside the providers, so that a bay's file is checked by
-`bay-observation bay validate` and wherever DAGs are parsed, without aiohttp and zeep.
+`bay-observation bay validate` and wherever DAGs are parsed, without what asks cameras.
 """
 
 from functools import cache

@@ -3,7 +3,7 @@
     async with CaptureService(bay, credentials=Credentials("operator", password)) as service:
         batch = await service.capture(slot)
 
-Importing the package needs neither aiohttp nor zeep nor OpenCV; `CaptureService`
+Importing the package loads neither sockets nor XML nor OpenCV; `CaptureService`
 and the providers load them when they are first used.
 """
 

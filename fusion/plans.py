@@ -2,8 +2,8 @@
 
 Where several silhouettes contradict the fitted box, its footprint is carved
 (`fusion.visual_hull`); polygons of falling detail about what that leaves, right-angled and free ones,
-are fitted to the silhouettes (`fusion.plan_fitting`), and so is the box. Schwarz's criterion
-decides between them: a more detailed plan must pay for every further parameter, and
+are fitted to the silhouettes (`fusion.plan_fitting`), and so are the box and a box without its corners.
+Schwarz's criterion decides between them: a more detailed plan must pay for every further parameter, and
 the box stays unless another plan is clearly better. Plans that the criterion leaves possible add to the
 block's doubt.
 """
@@ -36,6 +36,7 @@ _CLEARLY = 10.0  # difference of the criterion that is strong evidence (Kass and
 _LESS_NOISE = 0.5
 _DETAILS_M = (0.2, 0.5, 1.0)
 _MOST_VERTICES = 16
+_BEVEL = 0.25  # of a side, that a box without its corners lacks at either end
 _LEAST_RIGHT_ANGLED = 6  # vertices of a plan at right angles that is no box
 _SHORTEST_M = 0.2  # a side that is shorter cannot be told from the errors of masks
 _LEAST_SHIFT_PX = 0.5  # masks are never quite in place
@@ -158,6 +159,9 @@ def _candidates(box: Floats, hull: Polygon) -> Iterator[tuple[Plan, Floats]]:
         if (RightAngledPlan, len(sides)) not in seen and _LEAST_RIGHT_ANGLED <= len(sides) - 1 <= _MOST_VERTICES:
             seen.add((RightAngledPlan, len(sides)))
             yield RightAngledPlan(origin), sides
+    along = _BEVEL * (np.roll(corners, -1, axis=0) - corners)
+    bevelled = np.stack([corners + along, np.roll(corners, -1, axis=0) - along], axis=1)
+    yield FreePlan(2 * len(corners)), bevelled.ravel()
 
 
 def _without_seam(ring: Floats, detail: float) -> Floats:

@@ -126,7 +126,7 @@ class CaptureTrigger(BaseTrigger):
         return captured_event(reference, batch, bay)
 
     async def _ask_cameras(self, bay: BayConfig) -> "CaptureBatch":
-        # Only the triggerer's host needs aiohttp and zeep; workers import this module too.
+        # Only the triggerer asks cameras; workers import this module too.
         from capture_async import pooled_service
         from capture_async.metrics import LoopLag, report_capture
 

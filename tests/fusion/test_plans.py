@@ -42,6 +42,14 @@ def test_what_is_said_of_plans_that_are_no_boxes_is_as_sure_as_it_is_right(make_
     assert max(block.position_std_m for block in proven) < 0.05
 
 
+def test_octagons_are_found_where_what_is_carved_has_another_number_of_corners(make_yard, geometry):
+    yard = make_yard(seed=2400, count=8, plans=("octagon",), missed=0.0)
+    blocks = [block for block in fuse(yard.observe(), yard.bay).blocks if len(block.cameras) > 2]
+    right = [max(geometry.iou(block.footprint, true.footprint) for true in yard.blocks) for block in blocks]
+    assert len(blocks) >= 5
+    assert min(right) > 0.95
+
+
 def test_boxes_stay_boxes(make_yard):
     yard = make_yard(seed=2010, noise_px=3.0)
     blocks = fuse(yard.observe(), yard.bay).blocks
