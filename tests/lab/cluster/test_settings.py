@@ -69,7 +69,7 @@ def test_bays_keep_their_addresses_and_an_unsurveyed_one_borrows_its_hall(tmp_pa
 
 
 def test_a_bay_of_no_file_and_too_many_cameras_are_refused(tmp_path):
-    with pytest.raises(ClusterError, match=r"9bay\.yaml: no such file"):
+    with pytest.raises(ConfigError, match=r"9bay\.yaml: there is no bay 9bay \(did you mean 4bay"):
         write_bays(tmp_path, ["9bay"], cameras=2, frame_scale=1, changes={})
     with pytest.raises(ClusterError, match="13 cameras: bay 3bay_north has 1 to 12"):
         write_bays(tmp_path, ["3bay_north"], cameras=13, frame_scale=1, changes={})
