@@ -23,7 +23,7 @@ def routes(app: Any) -> Iterator[tuple[str, str]]:
     for route in app.routes:
         assert isinstance(route, APIRoute), f"{route}: what is no route of FastAPI's has no login"
         for method in sorted(route.methods):
-            yield method, route.path.format(**VALUES)
+            yield method, route.path_format.format(**VALUES)
 
 
 def send(client: Any, method: str, path: str, headers: dict[str, str]) -> Any:

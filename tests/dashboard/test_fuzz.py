@@ -55,7 +55,7 @@ def test_no_question_is_an_error_of_the_server(
     }
     query = data.draw(st.dictionaries(st.sampled_from(NAMES), VALUES, max_size=5))
 
-    answer = api.get(route.path.format(**parts), headers=token("boss"), params=query)
+    answer = api.get(route.path_format.format(**parts), headers=token("boss"), params=query)
 
     assert answer.status_code < 500
 
