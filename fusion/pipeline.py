@@ -20,7 +20,7 @@ from inference.types import Observation
 
 # A block whose centre is less certain than this has no place on a floor plan: of a block of which one
 # frame shows a corner, all that is known is that its floor is hidden (`FusionResult.unseen`).
-_NOWHERE_M = 2.5
+_NOWHERE_M = 4.0
 
 
 def fuse(observation: Observation, bay: BayConfig) -> FusionResult:
