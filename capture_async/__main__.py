@@ -299,7 +299,7 @@ def _overlaid_frame(bay: BayConfig, camera: Camera, options: argparse.Namespace)
     from capture_async.stored import newest_frames
 
     store = ArtifactStore(options.data)
-    found = newest_frames(store, bay.bay_id, [camera.name])
+    found = newest_frames(store, bay.bay_id, [camera.name], bay.unmoved_since)
     if camera.name not in found:
         raise ArtifactError(
             f"{store.location}: no capture of {bay.bay_id} with a frame of {camera.name}: give --live or --frame"

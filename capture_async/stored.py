@@ -1,10 +1,12 @@
 """Frames that were captured before: of the newest captures in a store, or files of a folder."""
 
 from collections.abc import Iterable
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bay_observation.errors import ConfigError
+from bays import slot_of
 
 if TYPE_CHECKING:
     from artifacts import ArtifactStore
@@ -12,14 +14,24 @@ if TYPE_CHECKING:
 _LOOKED_BACK = 20  # captures in which a camera's newest frame is looked for
 
 
-def newest_frames(store: "ArtifactStore", bay_id: str, cameras: Iterable[str]) -> dict[str, bytes]:
+def newest_frames(
+    store: "ArtifactStore", bay_id: str, cameras: Iterable[str], since: datetime | None = None
+) -> dict[str, bytes]:
     """Each camera's newest frame, as it was sent; a camera without one in the newest captures is left out.
+
+    Args:
+        store: the captures.
+        bay_id: the bay.
+        cameras: their names.
+        since: of slots (aware) from this one on, as those since cameras were moved; all without it.
 
     Raises:
         ArtifactError: the store fails, or a capture is damaged.
     """
     missing, found = set(cameras), dict[str, bytes]()
     for batch in reversed(store.batch_ids("capture", bay_id)[-_LOOKED_BACK:]):
+        if since is not None and slot_of(batch) < since:
+            break
         for camera, frames in frames_of(store, bay_id, [batch]).items():
             if camera in missing:
                 found[camera] = frames[0]

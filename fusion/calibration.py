@@ -120,15 +120,18 @@ class Held:
         reason: why, in words.
         off: what such a value usually is off by (standard deviation), in its own unit.
         cost_cm: how far places between the points are off then, in the median, the rest of the camera fitted to it.
+            Like `off`, None where no floor between the points is in view.
     """
 
     name: str
     value: float
     reason: str
-    off: float = 0.0
-    cost_cm: float = 0.0
+    off: float | None = None
+    cost_cm: float | None = None
 
     def __str__(self) -> str:
+        if self.off is None or self.cost_cm is None:
+            return self.reason
         return f"{self.reason}; off by {self.off:.2g}, it puts places off by {self.cost_cm:.1f} cm"
 
 
@@ -167,7 +170,7 @@ class Calibration:
     @property
     def values(self) -> dict[str, float]:
         """The pose and the lens by the names of the bay's file: metres, degrees, pixels."""
-        lens = {name: value for name in ("focal_px", "fy", "cx", "cy") if (value := getattr(self.intrinsics, name))}
+        lens = self.intrinsics.model_dump(include={"focal_px", "fy", "cx", "cy"}, exclude_none=True)
         bend = dict(zip(("k1", "k2", "p1", "p2", "k3"), self.intrinsics.distortion, strict=True))
         return self.pose.model_dump(exclude_none=True) | lens | bend
 
@@ -631,12 +634,12 @@ def _with_costs(
     if not len(pixels):
         return tuple(held)
     own = camera.slopes(points, fit.names)[0].reshape(-1, len(fit.names))
-    counts = fit.covariance[0] / fit.sigma_px[0] ** 2
+    inverse = fit.covariance[0] / fit.sigma_px[0] ** 2  # of the normal matrix
     result = []
     for one in held:
         off = _usually_off(one.name, camera, known)
         pushed = camera.slopes(points, (one.name,))[0].ravel() * off
-        follow = -counts @ (own.T @ pushed)
+        follow = -inverse @ (own.T @ pushed)
         moved = camera.moved((*fit.names, one.name), np.append(follow, off)[None])
         error = np.linalg.norm(moved.exact().to_plane(pixels) - places[:, :2], axis=1)
         result.append(replace(one, off=off, cost_cm=float(np.nanmedian(error) * 100)))

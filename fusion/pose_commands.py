@@ -84,7 +84,7 @@ def keep_witnesses(options: argparse.Namespace, bay: BayConfig) -> int:
     if options.frames:
         frames = frames_in_folder(options.frames, bay.bay_id, names)
     else:
-        frames = newest_frames(ArtifactStore(options.data), bay.bay_id, names)
+        frames = newest_frames(ArtifactStore(options.data), bay.bay_id, names, bay.unmoved_since)
     marks: list[KeptMark] = []
     short = []
     for name in names:

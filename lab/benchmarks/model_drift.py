@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from bays import BayConfig, Models, batch_id, load_bay
 from capture_async.types import CaptureBatch, CapturedImage
+from fusion.calibration import resized
 from inference.drift import WINDOW, Reference
 from inference.types import CameraObservation, Observation
 from lab.bars import Bar, progress
@@ -103,13 +104,8 @@ def small_bay() -> BayConfig:
         lens = camera.intrinsics
         if lens is None:
             raise ValueError(f"{camera.name} has no intrinsics")
-        half = {
-            "focal_px": lens.focal_px * _SCALE,
-            "width": int(lens.width * _SCALE),
-            "height": int(lens.height * _SCALE),
-        }
-        centre = {key: getattr(lens, key) * _SCALE for key in ("cx", "cy") if getattr(lens, key) is not None}
-        cameras.append(camera.model_copy(update={"intrinsics": lens.model_copy(update=half | centre)}))
+        half = resized(lens, (int(lens.width * _SCALE), int(lens.height * _SCALE)))
+        cameras.append(camera.model_copy(update={"intrinsics": half}))
     return bay.model_copy(update={"cameras": tuple(cameras)})
 
 

@@ -84,8 +84,6 @@ def _moved(cameras: Sequence[dict[str, Any]], subnet: str) -> list[dict[str, Any
 def _smaller(camera: dict[str, Any], scale: float) -> dict[str, Any]:
     intrinsics = camera["intrinsics"]
     width, height = intrinsics.get("width", 1920), intrinsics.get("height", 1080)
-    focal = intrinsics["focal_px"] * scale
-    return {
-        **camera,
-        "intrinsics": {**intrinsics, "width": round(width * scale), "height": round(height * scale), "focal_px": focal},
-    }
+    pixels = {key: intrinsics[key] * scale for key in ("focal_px", "fx", "fy", "cx", "cy") if key in intrinsics}
+    size = {"width": round(width * scale), "height": round(height * scale)}
+    return {**camera, "intrinsics": {**intrinsics, **pixels, **size}}

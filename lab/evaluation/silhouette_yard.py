@@ -368,9 +368,10 @@ def visible_pieces(yard: SilhouetteYard, camera: Camera) -> list[tuple[BaseGeome
 
 def with_focal(bay: BayConfig, focal: float, *, distortion: bool = True) -> BayConfig:
     """The bay with other lenses: focal length in pixels, and without distortion where asked."""
-    change: dict[str, object] = {"focal_px": focal} | ({} if distortion else {"distortion": (0.0,) * 5})
+    change = {} if distortion else {"distortion": (0.0,) * 5}
     cameras = tuple(
-        camera.model_copy(update={"intrinsics": placed(camera)[1].model_copy(update=change)}) for camera in bay.cameras
+        camera.model_copy(update={"intrinsics": placed(camera)[1].with_focal(focal).model_copy(update=change)})
+        for camera in bay.cameras
     )
     return bay.model_copy(update={"cameras": cameras})
 
