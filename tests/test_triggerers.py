@@ -2,7 +2,7 @@
 
 One embedded Airflow for the whole file, with triggerer queues on: two triggerers of bay a, one
 that has no queue, and one of bay b that is started by a test. The cameras listen in this
-process, so that each test can count what they were asked, and make them slow while it kills.
+process, so that each test can count what they were asked, and hold their frames while it kills.
 Airflow takes a triggerer for dead after `DEAD` seconds here, after 30 by default.
 """
 
@@ -37,7 +37,6 @@ SLOTS = (datetime(2025, 7, 2, 1, 0, tzinfo=UTC) + number * timedelta(minutes=10)
 CAMERAS = 3
 PASSWORD = "s3cret-of-the-yard"
 DEAD = 10
-SLOW = 4.0  # seconds that a camera takes for a frame while a test strikes
 DAG_FILE = """
 from datetime import datetime, timedelta, timezone
 from airflow.sdk import DAG
@@ -72,8 +71,9 @@ class Cameras:
         for camera in cameras:
             camera["host"] = f"{subnet}.{camera['host'].rpartition('.')[2]}"
         self._content |= {"enabled": True, "camera_quorum": CAMERAS, "cameras": cameras}
-        # Long enough for a frozen triggerer to find its frames when it wakes up, and to bring them too late.
-        self._content |= {"capture_deadline": 60, "image_provider_config": {"timeout": 60}}
+        # Long enough for a test to strike while frames are held, and for a frozen triggerer to find
+        # its frames when it wakes up, and to bring them too late.
+        self._content |= {"capture_deadline": 120, "image_provider_config": {"timeout": 120}}
         self._content["network"] = {"camera_subnet": f"{subnet}.0/24", "observer_ip": f"{subnet}.1"}
         self._write()
         self.farm = CameraFarm(
@@ -101,10 +101,12 @@ class Cameras:
         self._thread.join()
         self._loop.close()
 
-    def take(self, seconds: float) -> None:
-        """How long every camera takes for a frame from now on."""
-        for camera in self.farm.cameras.values():
-            camera._latency_s = seconds
+    def hold(self) -> None:
+        """Let every frame that is asked for wait, until `release`."""
+        self._run(self.farm.hold_frames())
+
+    def release(self) -> None:
+        self._run(self.farm.release_frames())
 
     def fault(self, name: str | None) -> None:
         """Give the first camera a fault, or none."""
@@ -290,9 +292,9 @@ class Run:
 
 @pytest.fixture(autouse=True)
 def _all_is_well(yard: SimpleNamespace) -> None:
-    """Quick cameras without faults, and both triggerers of bay a, whatever the test before has left."""
+    """Cameras that hold nothing and have no fault, and both triggerers of bay a, whatever the test before has left."""
     for cameras in (yard.a, yard.b):
-        cameras.take(0.2)
+        cameras.release()
     yard.a.fault(None)
     known = {job["id"] for job in yard.airflow.live_triggerers()}
     missing = {name for name in ("observer-a", "second-of-a") if name not in yard.airflow._services}
@@ -317,11 +319,12 @@ def test_a_bays_capture_runs_on_its_own_triggerer_and_nowhere_else(yard):
     # Nobody lists the queue of bay b yet: its task waits, for all to see, and no camera of it is asked.
     waiting = Run(yard, yard.b)
     waiting.wait(lambda: waiting.task()["state"] == "deferred", "is not deferred")
-    yard.a.take(SLOW)
+    yard.a.hold()
     run = Run(yard, yard.a)
     asking = run.wait_until_the_cameras_are_asked()
     assert run.task()["trigger"]["queue"] == "obs_a"
     assert [name for name in ("observer-a", "second-of-a", "centre") if run.connections(name)] == [asking]
+    yard.a.release()
     assert run.end()["try_number"] == 1
     run.captured()
     assert asking in set(trigger_logs(yard, run)) <= {"observer-a", "second-of-a"}
@@ -335,10 +338,11 @@ def test_a_bays_capture_runs_on_its_own_triggerer_and_nowhere_else(yard):
     assert [task["run_id"] for task in queues["obs_b"]["unclaimed"]] == [waiting.id]
     assert {names[number] for number in queues["obs_a"]["triggerers"]} == {"observer-a", "second-of-a"}
     assert set(names.values()) == {"observer-a", "second-of-a", "centre"}
-    yard.b.take(SLOW)
+    yard.b.hold()
     yard.airflow.start_triggerer("observer-b", ["obs_b"])
     assert waiting.wait_until_the_cameras_are_asked() == "observer-b"
     assert [name for name in ("observer-a", "second-of-a", "centre") if waiting.connections(name)] == []
+    yard.b.release()
     assert waiting.end()["try_number"] == 1
     waiting.captured()
     assert set(trigger_logs(yard, waiting)) == {"observer-b"}
@@ -397,7 +401,7 @@ def test_a_cleared_task_takes_new_frames_even_on_a_later_try(yard):
 @pytest.mark.parametrize("leader_only", [False, True], ids=["host loses power", "process is killed"])
 def test_killed_in_the_middle_of_a_capture(yard, leader_only):
     """Exactly one artifact and one resumed task, on another triggerer of the queue."""
-    yard.a.take(SLOW)
+    yard.a.hold()
     resolved = yard.a.resolved()
     run = Run(yard, yard.a)
     victim = run.wait_until_the_cameras_are_asked()
@@ -407,6 +411,7 @@ def test_killed_in_the_middle_of_a_capture(yard, leader_only):
     print(f"\ntaken over after {time.monotonic() - struck:.1f} s, dead after {DEAD} s")
     heir = run.wait_until_the_cameras_are_asked()
     assert heir != victim
+    yard.a.release()
     assert run.end()["try_number"] == 1, run.log()
     run.captured()
     assert {victim, heir} == {"observer-a", "second-of-a"}
@@ -419,11 +424,12 @@ def test_killed_in_the_middle_of_a_capture(yard, leader_only):
 
 def test_frozen_in_the_middle_of_a_capture_and_awake_after_another_has_published(yard):
     """A host that hangs longer than Airflow waits for it: what it brings is too late, and changes nothing."""
-    yard.a.take(SLOW)
+    yard.a.hold()
     run = Run(yard, yard.a)
     frozen = run.wait_until_the_cameras_are_asked()
     processes = yard.airflow.triggerer_processes(frozen)
     _suspend(processes, yard.airflow)
+    yard.a.release()
     try:
         assert run.end()["try_number"] == 1
         captured, inode = run.captured(), run.files()[0].stat().st_ino
@@ -459,10 +465,11 @@ def _heartbeat(yard: SimpleNamespace, host: str) -> datetime:
 
 def test_stopped_in_the_middle_of_a_capture(yard):
     """SIGTERM: sockets closed, nothing published by halves."""
-    yard.a.take(SLOW)
+    yard.a.hold()
     run = Run(yard, yard.a)
     stopped = run.wait_until_the_cameras_are_asked()
     yard.airflow.end_triggerer(stopped, signal.SIGTERM, leader_only=True)
+    yard.a.release()
     # The leader may notice ten seconds late that its process has ended, as Airflow waits for it:
     # by now another triggerer may be done.
     assert run.end()["try_number"] == 1
@@ -476,16 +483,16 @@ def test_stopped_in_the_middle_of_a_capture(yard):
 
 def test_marked_failed_in_the_middle_of_a_capture(yard):
     """The triggerer lets go of the cameras, goes on, and publishes nothing."""
-    yard.a.take(SLOW)
+    yard.a.hold()
     run = Run(yard, yard.a)
     asking = run.wait_until_the_cameras_are_asked()
     yard.airflow.mark(run.dag, run.id, "capture_images", "failed")
     run.wait(lambda: run.connections(asking) == 0, "the cameras are still asked")
     assert run.end("failed")["state"] == "failed"
-    time.sleep(SLOW + 1)  # by now a capture that went on would be published
+    yard.a.release()
+    time.sleep(2)  # by now a capture that went on would be published
     assert run.files() == []
     assert "published" not in run.log()
-    yard.a.take(0.2)
     after = Run(yard, yard.a)
     after.end()
     after.captured()

@@ -141,6 +141,16 @@ class CameraFarm:
         for name, chosen in self._checked(faults).items():
             await self.cameras[name].set_faults(chosen)
 
+    async def hold_frames(self) -> None:
+        """Let every frame that is asked for wait, until `release_frames`."""
+        for camera in self.cameras.values():
+            camera.frames_may_go.clear()
+
+    async def release_frames(self) -> None:
+        """Send the frames that wait, and those asked for from now on."""
+        for camera in self.cameras.values():
+            camera.frames_may_go.set()
+
     async def set_time(self, moment: datetime, *, prepare: bool = False, running: bool | None = None) -> None:
         """Move the simulated time; with `prepare`, return when every frame of it is drawn.
 
@@ -227,6 +237,8 @@ class SimulatedCamera:
         self._first_is_over = False
         self._runner: web.ServerRunner | None = None
         self._released = asyncio.Event()
+        self.frames_may_go = asyncio.Event()
+        self.frames_may_go.set()
 
     def begin_with(self, faults: frozenset[Fault]) -> None:
         """Faults from the first moment, before it listens."""
@@ -242,6 +254,7 @@ class SimulatedCamera:
     async def stop(self) -> None:
         """Close the socket and every open request."""
         self._released.set()
+        self.frames_may_go.set()
         if self._runner is not None:
             runner, self._runner = self._runner, None
             await runner.cleanup()
@@ -395,6 +408,7 @@ class SimulatedCamera:
             slow = Fault.SLOW in self.faults or (Fault.SLOW_FIRST in self.faults and not self._first_is_over)
             self._first_is_over = True
             await asyncio.sleep(self._latency_s * (_SLOW_FACTOR if slow else 1))
+            await self.frames_may_go.wait()
             return await self._send_frame(request)
         finally:
             self._under_way.remove(client)
