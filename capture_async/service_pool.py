@@ -21,6 +21,7 @@ from weakref import WeakKeyDictionary
 
 from bays import BayConfig
 from capture_async.credentials import Credentials
+from capture_async.http.transports import aiohttp_is_loaded, load_aiohttp
 
 if TYPE_CHECKING:
     from capture_async.service import CaptureService
@@ -75,6 +76,9 @@ async def close_pool() -> None:
 async def warm_up(provider: str = "onvif") -> None:
     """Import what a provider's first capture needs, in a thread.
 
+    aiohttp, which takes several times as long, is imported a second after the first capture: see
+    `capture_async.http.transports`. Where another part of the process has it already, at once.
+
     All that the process has loaded by then is kept out of its garbage collections
     (`gc.freeze`): it stays anyway, and walking it blocks the loop for a tenth of a second
     and more each time that a capture of many cameras leads to a full collection. From then on
@@ -95,11 +99,20 @@ async def warm_up(provider: str = "onvif") -> None:
         sys.setswitchinterval(_SWITCH_S)
 
 
+async def load_the_rest() -> None:
+    """Import what the captures after the first one use, in a thread."""
+    if not aiohttp_is_loaded():
+        await asyncio.to_thread(load_aiohttp)
+        gc.freeze()
+
+
 def _load(provider: str) -> None:
     from capture_async.providers.factory import ImageProviderFactory
     from capture_async.service import CaptureService  # noqa: F401  imported here, so that the loop finds it loaded
 
     ImageProviderFactory.provider_class(provider)
+    if "aiohttp" in sys.modules:
+        load_aiohttp()
 
 
 @dataclass(slots=True, eq=False)
@@ -182,6 +195,8 @@ class _Pool:
     def _tidy(self) -> None:
         """No camera is asked: what would hold up a capture is done now."""
         gc.collect()
+        if not aiohttp_is_loaded():
+            self._start(load_the_rest(), "load aiohttp")
 
     def _start(self, work: Coroutine[Any, Any, None], name: str) -> None:
         task = asyncio.get_running_loop().create_task(work, name=name)

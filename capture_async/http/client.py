@@ -12,8 +12,8 @@ from capture_async.addresses import path_of
 from capture_async.errors import CameraError, connection_error
 from capture_async.http.authentication import HttpAuthenticator
 from capture_async.http.reply import Reply
-from capture_async.http.request import Address, NoConnectionError, Request
-from capture_async.http.transport import Transport
+from capture_async.http.request import Address, MalformedReplyError, NoConnectionError, Request
+from capture_async.http.transports import Transports
 from capture_async.limits import is_crowded
 from capture_async.refusals import Refusal, refusal_in
 from capture_async.types import FailureReason
@@ -33,7 +33,7 @@ class CameraHttp:
     """Requests to one camera, always to the scheme and host that the bay's file gives.
 
     Args:
-        transport: its connections.
+        transports: connections, and which way a request is sent.
         camera: whose address; those in a camera's replies contribute their path and
             query, and their port where the host is the camera's own.
         authenticator: gives the camera's authentication state for a port, kept between captures.
@@ -44,17 +44,17 @@ class CameraHttp:
 
     def __init__(
         self,
-        transport: Transport,
+        transports: Transports,
         camera: Camera,
         authenticator: Callable[[int], HttpAuthenticator],
         timeout: float,
         tls: ssl.SSLContext | None = None,
     ) -> None:
-        self.transport = transport
+        self.transports = transports
         self.host = str(camera.host)
         self.port = camera.port
         self.tls = tls
-        self.trusts_lengths = True
+        self.is_lenient = False
         self.kept: set[int] = set()
         """Ports of which the latest answer left the connection open."""
         self._scheme = camera.scheme
@@ -142,9 +142,9 @@ class CameraHttp:
             retry_after_s=reply.retry_after_s,
         )
 
-    def distrust_lengths(self) -> None:
-        """Read its answers to their end from now on, whatever length they announce, over a new connection each."""
-        self.trusts_lengths = False
+    def read_leniently(self) -> None:
+        """Read its answers as far as they can be from now on; see `capture_async.http.lenient`."""
+        self.is_lenient = True
 
     def refused(self, detail: str, *, login_refused: bool) -> CameraError:
         """The error of a refusal."""
@@ -173,10 +173,13 @@ class _Exchange:
         while True:
             try:
                 return await authenticator.exchange(where, self._request.method, self._request.target, self._send)
-            except ConnectionError as error:
-                if self._address.port in kept:
+            except (MalformedReplyError, ConnectionError) as error:
+                if isinstance(error, ConnectionError) and self._address.port in kept:
                     kept.discard(self._address.port)
                     self._was_dropped = True
+                elif isinstance(error, MalformedReplyError):
+                    logger.info("%s: %s; it is read leniently from now on", where, error)
+                    self._http.read_leniently()
                 elif isinstance(error, ConnectionRefusedError):
                     raise connection_error(where, error) from error
                 else:
@@ -193,15 +196,16 @@ class _Exchange:
         self._login_sent = authorization is not None
         if authorization is not None:
             headers = headers | {"Authorization": authorization}
-        keep = self._http.trusts_lengths and not (self._was_dropped or is_crowded())
+        keep = not (self._http.is_lenient or self._was_dropped or is_crowded())
+        transport = self._http.transports.transport(is_lenient=self._http.is_lenient)
         try:
             async with asyncio.timeout(self._seconds):
-                reply = await self._http.transport.send(replace(self._request, headers=headers, keep=keep))
+                reply = await transport.send(replace(self._request, headers=headers, keep=keep))
         except TimeoutError as error:
             raise self._timed_out(error) from error
         except ssl.SSLError as error:
             raise self._tls_error(error) from error
-        except ConnectionError:
+        except (MalformedReplyError, ConnectionError):
             raise
         except OSError as error:
             raise connection_error(self._address, error) from error

@@ -1,5 +1,6 @@
 """A camera's answer, and its body as it arrives."""
 
+import asyncio
 import re
 import zlib
 from dataclasses import dataclass
@@ -123,11 +124,6 @@ class Body:
         last = bytes(self._small[-16:] if self._small else self._pieces[-1][-16:])
         return last.rstrip().endswith((_EOI, _END_OF_XML))
 
-    @property
-    def is_folded(self) -> bool:
-        """Whether it comes encoded."""
-        return self._encoding not in _PLAIN
-
     def announce(self, length: int | None) -> None:
         """Take in the length that the reply's head names.
 
@@ -158,6 +154,10 @@ class Body:
                 self._put_together()
         return self.size > self._enough
 
+    async def unfolded(self) -> bytes:
+        """`content`; what may unfold to megabytes does so in a thread."""
+        return self.content() if self._encoding in _PLAIN else await asyncio.to_thread(self.content)
+
     def content(self) -> bytes:
         """The body, unfolded.
 
@@ -165,7 +165,7 @@ class Body:
             CameraError: a faulty reply: it is encoded in a way that is not read; too large.
         """
         body = b"".join((*self._pieces, self._small)) if self._part is None else self._part.content()
-        if not self.is_folded:
+        if self._encoding in _PLAIN:
             return body
         if self._encoding in ("gzip", "x-gzip", "deflate"):
             return self._unfolded(body)

@@ -1,7 +1,10 @@
-"""What is sent to a camera."""
+"""What is sent to a camera, and what may keep an answer from coming; for every way of sending."""
 
 import ssl
 from dataclasses import dataclass, field
+from typing import Protocol
+
+from capture_async.http.reply import Reply
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +21,7 @@ class Address:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One request, without what sending adds: Host, Content-Length.
+    """One request, without what its way of sending adds: Host, Content-Length.
 
     Attributes:
         address: of the camera.
@@ -41,5 +44,31 @@ class Request:
     keep: bool = False
 
 
+class Transport(Protocol):
+    """A way to send requests. It has no timeout of its own for the answer: the caller sets one."""
+
+    async def send(self, request: Request) -> Reply:
+        """The answer.
+
+        Raises:
+            CameraError: too large, a faulty reply, unreachable.
+            MalformedReplyError: another way of sending may get more.
+            NoConnectionError: no connection within `connect_s`.
+            ConnectionError: the connection was refused, or ended before an answer.
+            ssl.SSLError: there is no TLS that both accept.
+        """
+
+    async def close(self) -> None:
+        """Close every connection."""
+
+
+class MalformedReplyError(Exception):
+    """The answer cannot be read strictly, or what it asks for cannot be written."""
+
+
 class NoConnectionError(TimeoutError):
     """The camera does not take the connection in time."""
+
+
+class EarlyAnswerError(MalformedReplyError, ConnectionError):
+    """The answer came before the request was sent; or the connection, which was kept, had ended."""

@@ -22,7 +22,7 @@ from capture_async.frames.jpeg import JpegHeader, check_frame
 from capture_async.http.client import CameraHttp
 from capture_async.http.reply import Reply
 from capture_async.http.tls import tls_context
-from capture_async.http.transport import Transport
+from capture_async.http.transports import Transports
 from capture_async.limits import Admission
 from capture_async.providers.camera_state import CameraConnection, CameraState, rtsp_port, state_of
 from capture_async.providers.provider import ImageProvider, Outcome
@@ -94,7 +94,7 @@ class LiveImageProvider(ImageProvider):
         self._tls = snapshots.tls
         self._tls_context: ssl.SSLContext | None = None
         self._tls_lock = asyncio.Lock()
-        self._transport = Transport()
+        self._transports = Transports()
         self._clients: dict[str, tuple[Camera, CameraHttp]] = {}
 
     async def get_images(self, reference_time: datetime, cameras: Sequence[Camera], bay_id: str) -> list[Outcome]:
@@ -121,7 +121,7 @@ class LiveImageProvider(ImageProvider):
     async def close(self) -> None:
         """Close every connection."""
         self._clients.clear()
-        await self._transport.close()
+        await self._transports.close()
 
     @abstractmethod
     async def _grab(self, camera: Camera, state: CameraState, attempts: Attempts) -> Frame:
@@ -199,7 +199,7 @@ class LiveImageProvider(ImageProvider):
             self._take_in(state, error)
             if error.reason is FailureReason.TRUNCATED and camera.name in self._clients:
                 # Perhaps its length is counted wrongly: the next answer is read to its end, whatever it announces.
-                self._clients[camera.name][1].distrust_lengths()
+                self._clients[camera.name][1].read_leniently()
             attempts.end(error.reason)
             raise
         attempts.end("frame")
@@ -242,7 +242,7 @@ class LiveImageProvider(ImageProvider):
         if known is not None and known[0] is camera:
             return known[1]
         tls = await self._context() if camera.scheme == "https" else None
-        client = CameraHttp(self._transport, camera, state.login.authenticator, self._timeout, tls)
+        client = CameraHttp(self._transports, camera, state.login.authenticator, self._timeout, tls)
         self._clients[camera.name] = (camera, client)
         return client
 

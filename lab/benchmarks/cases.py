@@ -272,9 +272,10 @@ def _pooled_service(bay: "BayConfig", cameras: Cameras) -> "AbstractAsyncContext
 
 async def _warm_up() -> None:
     """What a process has done before its second capture."""
-    from capture_async.service_pool import warm_up
+    from capture_async.service_pool import load_the_rest, warm_up
 
     await warm_up()
+    await load_the_rest()
 
 
 def _own_service(bay: "BayConfig", cameras: Cameras) -> "CaptureService":

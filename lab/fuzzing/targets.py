@@ -26,8 +26,8 @@ from capture_async.errors import CameraError
 from capture_async.frames.exif import read_exif
 from capture_async.frames.jpeg import read_jpeg
 from capture_async.http.authentication import HttpAuthenticator, parse_challenges
+from capture_async.http.lenient import read_reply
 from capture_async.http.request import Address
-from capture_async.http.transport import read_reply
 from capture_async.onvif import replies
 from capture_async.onvif.replies import read_clock, read_media_address, read_profiles, read_services
 from capture_async.providers.live import frame_of

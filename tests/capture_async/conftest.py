@@ -10,6 +10,7 @@ import pytest
 
 from bays import load_bay
 from capture_async import Credentials
+from capture_async.http import transports
 from capture_async.providers.onvif import forget_cameras
 from lab.simulation.cameras import CameraFarm
 
@@ -47,6 +48,14 @@ def _no_memory() -> Iterator[None]:
     forget_cameras()
     yield
     forget_cameras()
+
+
+@pytest.fixture(autouse=True)
+def sent_by(request, monkeypatch) -> None:
+    """Requests go by aiohttp, as from the second capture of a process on; parametrized, also as in the first one."""
+    transports.load_aiohttp()
+    if getattr(request, "param", "aiohttp") == "first capture":
+        monkeypatch.setattr(transports, "_loaded", {})
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ import pytest
 
 from bay_observation.errors import ConfigError
 from capture_async import Credentials, close_pool, pooled_service, service_pool, warm_up
+from capture_async.http import transports
 
 SLOT = datetime(2025, 7, 2, 7, 10, tzinfo=UTC)
 
@@ -111,29 +112,27 @@ def test_a_loop_that_ends_closes_what_was_shared_and_warming_up_does_not_hold_it
 import asyncio, gc, sys, threading
 import capture_async
 from bays import load_bay
-assert not {"aiohttp", "zeep", "capture_async.service"} & set(sys.modules)
+from capture_async.service_pool import load_the_rest
+assert not {"aiohttp", "zeep"} & set(sys.modules)
 
 seen = {}
 class Watch:
     def find_spec(self, name, path=None, target=None):
-        if name == "capture_async.service":
+        if name in ("aiohttp", "zeep"):
             seen[name] = threading.current_thread() is threading.main_thread()
 sys.meta_path.insert(0, Watch())
 
 async def main():
     async with capture_async.pooled_service(load_bay("demo_bay"), capture_async.Credentials("a", "b")) as service:
-        assert not {"aiohttp", "zeep"} & set(sys.modules)  # no capture waits for them
-        closed = []
-        close = service._provider.close
-        async def closing():
-            closed.append(1)
-            await close()
-        service._provider.close = closing
-    return closed
+        assert "aiohttp" not in sys.modules  # the first capture does not wait for it
+        await load_the_rest()
+        transports = service._provider._transports
+        assert type(transports.transport(is_lenient=False)).__name__ == "AiohttpTransport"
+    return transports
 
-closed = asyncio.run(main())
-assert closed == [1]
-assert seen == {"capture_async.service": False}, seen
+transports = asyncio.run(main())
+assert transports._strict is None
+assert seen == {"aiohttp": False}, seen
 gc.collect()
 """
     done = subprocess.run(
@@ -158,6 +157,21 @@ async def test_a_full_collection_comes_when_no_camera_is_asked(make_farm, creden
         assert collected == []
     await asyncio.sleep(0.06)
     assert collected == [1]
+
+
+async def test_aiohttp_is_loaded_once_the_first_capture_is_over(make_farm, credentials, monkeypatch):
+    monkeypatch.setattr(transports, "_loaded", {})
+    monkeypatch.setattr(service_pool, "_TIDY_AFTER_S", 0.0)
+    bay = make_farm(cameras=1).bay
+    async with pooled_service(bay, credentials) as service:
+        await asyncio.sleep(0.02)
+        transport = service._provider._transports.transport
+        assert type(transport(is_lenient=False)).__name__ == "LenientTransport"
+    for _ in range(500):
+        if transports.aiohttp_is_loaded():
+            break
+        await asyncio.sleep(0.01)
+    assert type(transport(is_lenient=False)).__name__ == "AiohttpTransport"
 
 
 @pytest.mark.slow(1)

@@ -6,8 +6,11 @@ from capture_async import Credentials, FailureReason
 from capture_async.errors import CameraError
 from capture_async.http.authentication import HttpAuthenticator
 from capture_async.http.client import CameraHttp
-from capture_async.http.transport import Transport
+from capture_async.http.transports import Transports
 from lab.simulation.odd_camera import OddCamera, http
+
+# Whatever a camera does has the same outcome whichever way it is asked.
+pytestmark = pytest.mark.parametrize("sent_by", ["aiohttp", "first capture"], indirect=True)
 
 LOGIN = Credentials("yard", "secret")
 CHALLENGE = http("", status="401 Unauthorized", WWW_Authenticate='Basic realm="x"')
@@ -15,10 +18,10 @@ CHALLENGE = http("", status="401 Unauthorized", WWW_Authenticate='Basic realm="x
 
 async def ask(answer, *, login=LOGIN, times=1, **options):
     """(last reply, the camera) of requests for a snapshot."""
-    async with OddCamera(b"", {"snapshot": answer}, stay=True) as camera, Transport() as transport:
+    async with OddCamera(b"", {"snapshot": answer}, stay=True) as camera, Transports() as transports:
         authenticators = {}
         client = CameraHttp(
-            transport, camera.camera(), lambda port: authenticators.setdefault(port, HttpAuthenticator(login)), 5
+            transports, camera.camera(), lambda port: authenticators.setdefault(port, HttpAuthenticator(login)), 5
         )
         for _ in range(times):
             reply = await client.request("GET", "/a b?c=d".replace(" ", "%20"), **options)

@@ -8,7 +8,7 @@ from capture_async import Credentials, FailureReason
 from capture_async.errors import CameraError
 from capture_async.http.authentication import HttpAuthenticator
 from capture_async.http.client import CameraHttp
-from capture_async.http.transport import Transport
+from capture_async.http.transports import Transports
 from capture_async.onvif.resolved import Wanted
 from capture_async.onvif.resolver import resolve, resolve_stream
 from lab.simulation import soap
@@ -42,9 +42,9 @@ def no_media_in_capabilities(*_):
 
 async def resolved(answers, wanted=None, *, credentials=LOGIN, stream=False, **odd):
     """(what was found, the camera)."""
-    async with OddCamera(b"", answers, stay=True, **odd) as camera, Transport() as transport:
+    async with OddCamera(b"", answers, stay=True, **odd) as camera, Transports() as transports:
         authenticator = HttpAuthenticator(credentials)
-        client = CameraHttp(transport, camera.camera(), lambda _: authenticator, 5)
+        client = CameraHttp(transports, camera.camera(), lambda _: authenticator, 5)
         return await (resolve_stream if stream else resolve)(client, credentials, set(), wanted), camera
 
 

@@ -14,7 +14,7 @@ from bay_observation.errors import ConfigError
 from capture_async import CaptureService, Credentials, FailureReason
 from capture_async.http.authentication import HttpAuthenticator
 from capture_async.http.client import CameraHttp
-from capture_async.http.transport import Transport
+from capture_async.http.transports import Transports
 from capture_async.providers.onvif import OnvifImageProvider, forget_cameras
 
 SLOT = datetime(2025, 7, 2, 7, 10, tzinfo=UTC)
@@ -270,9 +270,9 @@ async def test_the_host_that_a_camera_names_is_never_asked(make_farm, credential
 
 
 async def test_a_path_that_looks_like_a_host_goes_to_the_camera(make_farm, credentials):
-    async with make_farm(cameras=1) as farm, Transport() as transport:
+    async with make_farm(cameras=1) as farm, Transports() as transports:
         camera = farm.bay.cameras[0]
-        http = CameraHttp(transport, camera, lambda _: HttpAuthenticator(credentials), 5)
+        http = CameraHttp(transports, camera, lambda _: HttpAuthenticator(credentials), 5)
         assert (await http.request("GET", "//127.60.9.9:9/x")).status == 404
         assert farm.counters["C_2"].requests == 1
 

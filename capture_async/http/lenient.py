@@ -1,8 +1,9 @@
-"""HTTP/1 as cameras speak it, read as far as it can be.
+"""HTTP/1 as some firmwares speak it, read as far as it can be.
 
-A library rightly refuses a header line without a name, a length counted in characters, or a header that is no
-UTF-8; a camera that sends these has a frame all the same. Every camera is asked this way, so that what a capture reads
-with is what `make fuzz` reads with, and costs a frame no more than its bytes: see docs/decisions/.
+aiohttp rightly refuses a header line without a name, a length counted in characters, or a header that is no
+UTF-8. A camera that sends these has a frame all the same. Asked this way are cameras at which aiohttp has failed, over
+a new connection each time, and all cameras in the first capture of a process, which need not wait for aiohttp to be
+imported.
 """
 
 import asyncio
@@ -11,8 +12,7 @@ import ssl
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from types import TracebackType
-from typing import Self, TypeAlias
+from typing import TypeAlias
 
 from multidict import CIMultiDict
 
@@ -30,7 +30,7 @@ _MAX_HEAD = 64 * 1024
 _MOST_INTERIM = 32
 _MAX_CHUNK_LINE = 1024
 _IDLE_S = 0.5
-# A connection that carries no request for so long is closed.
+# A connection that carries no request for so long is closed, as aiohttp does.
 _KEPT_S = 15.0
 _STATUS_LINE = re.compile(rb"(?i)(?:\xef\xbb\xbf)?\s*(?:HTTP|ICY|RTSP)\S*[ \t]+(\d{3})(?!\d)")
 _HEADER = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+)[ \t]*:[ \t]*(.*)")
@@ -46,25 +46,14 @@ _TLS_RECORDS = (b"\x15\x03", b"\x16\x03")
 _SHOWN = 24
 
 
-class Transport:
-    """Sends over connections of its own; one is kept for the next request where both sides want that.
-
-    It has no timeout for the answer: the caller sets one. Its connections belong to the loop of the first request, and
-    end with `close`.
-    """
+class LenientTransport:
+    """Sends over connections of its own; one is kept for the next request where both sides want that."""
 
     def __init__(self) -> None:
         self._idle: dict[_Key, list[_Connection]] = {}
 
     async def send(self, request: Request) -> Reply:
-        """Send, and read the answer.
-
-        Raises:
-            CameraError: too large, a faulty reply, unreachable.
-            NoConnectionError: no connection within `connect_s`.
-            ConnectionError: the connection was refused, or ended before an answer.
-            ssl.SSLError: there is no TLS that both accept.
-        """
+        """See `Transport.send`."""
         kept = self._kept(request) if request.keep else None
         connection = kept or await _connected(request)
         try:
@@ -82,19 +71,11 @@ class Transport:
         return reply
 
     async def close(self) -> None:
-        """Close every connection."""
+        """See `Transport.close`."""
         for connections in self._idle.values():
             for connection in connections:
                 connection.close()
         self._idle.clear()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        await self.close()
 
     def _kept(self, request: Request) -> "_Connection | None":
         connections = self._idle.get(_key(request), [])
@@ -199,9 +180,7 @@ async def read_reply(
         ending = await _read_body(reader, rest, values, collected, trust_length=trust_length)
     says_close = "close" in values.get("Connection", "").lower()
     at_end = ending.at_end and head.startswith(_MAY_BE_KEPT) and not says_close
-    # What unfolds to megabytes does so in a thread.
-    content = await asyncio.to_thread(collected.content) if collected.is_folded else collected.content()
-    return Reply(status, values, content, received_at, whole=ending.whole, at_end=at_end)
+    return Reply(status, values, await collected.unfolded(), received_at, whole=ending.whole, at_end=at_end)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,6 @@
 
 import asyncio
 import socket
-import time
 from contextlib import suppress
 
 import pytest
@@ -11,9 +10,9 @@ from hypothesis import strategies as st
 
 from capture_async import FailureReason
 from capture_async.errors import CameraError
-from capture_async.http import transport as transport_module
+from capture_async.http import lenient
+from capture_async.http.lenient import LenientTransport
 from capture_async.http.request import Address, NoConnectionError, Request
-from capture_async.http.transport import Transport
 
 
 async def ask(answer, *, hold=False, seconds=5.0, **options):
@@ -32,7 +31,7 @@ async def ask(answer, *, hold=False, seconds=5.0, **options):
     async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
         address = Address("127.0.0.1", server.sockets[0].getsockname()[1])
         async with asyncio.timeout(seconds):
-            reply = await Transport().send(Request(address, "GET", "/x?y=1", max_bytes=10_000, **options))
+            reply = await LenientTransport().send(Request(address, "GET", "/x?y=1", max_bytes=10_000, **options))
     return reply, seen[0]
 
 
@@ -129,7 +128,7 @@ async def test_a_connection_is_kept_where_the_answers_end_is_certain(answer, con
                 writer.write(answer)
         writer.close()
 
-    transport = Transport()
+    transport = LenientTransport()
     async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
         request = Request(Address("127.0.0.1", server.sockets[0].getsockname()[1]), "GET", "/", keep=True)
         for _ in range(3):
@@ -139,7 +138,7 @@ async def test_a_connection_is_kept_where_the_answers_end_is_certain(answer, con
 
 
 async def test_a_kept_connection_ends_by_itself(monkeypatch):
-    monkeypatch.setattr(transport_module, "_KEPT_S", 0.02)
+    monkeypatch.setattr(lenient, "_KEPT_S", 0.02)
     ended = asyncio.Event()
 
     async def serve(reader, writer):
@@ -152,7 +151,7 @@ async def test_a_kept_connection_ends_by_itself(monkeypatch):
 
     async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
         address = Address("127.0.0.1", server.sockets[0].getsockname()[1])
-        await Transport().send(Request(address, "GET", "/", keep=True))
+        await LenientTransport().send(Request(address, "GET", "/", keep=True))
         await asyncio.wait_for(ended.wait(), 5)
 
 
@@ -164,7 +163,7 @@ async def test_a_connection_that_is_not_taken():
             one.setblocking(False)
             one.connect_ex(full.getsockname())
         with pytest.raises(NoConnectionError):
-            await Transport().send(Request(Address(*full.getsockname()), "GET", "/", connect_s=0.2))
+            await LenientTransport().send(Request(Address(*full.getsockname()), "GET", "/", connect_s=0.2))
 
 
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Type: image/jpeg\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"
@@ -178,82 +177,3 @@ def test_whatever_comes_is_a_reply_or_a_named_error(edits):
         answer = answer[:begin] + put + answer[begin + length :]
     with suppress(CameraError, ConnectionError):
         asyncio.run(ask(answer))
-
-
-async def flooded(first, piece, seconds):
-    """How a request ends while a camera sends all it can, and the longest time for which the loop did not run."""
-
-    async def serve(reader, writer):
-        with suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
-            await reader.readuntil(b"\r\n\r\n")
-            writer.write(first)
-            while True:
-                writer.write(piece)
-                await writer.drain()
-        writer.close()
-
-    async def watched():
-        last = time.perf_counter()
-        while True:
-            await asyncio.sleep(0)
-            now = time.perf_counter()
-            turns.append(now - last)
-            last = now
-
-    turns = []
-    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
-        request = Request(Address("127.0.0.1", server.sockets[0].getsockname()[1]), "GET", "/")
-        watch = asyncio.create_task(watched())
-        async with Transport() as transport:
-            try:
-                async with asyncio.timeout(seconds):
-                    return await transport.send(request), max(turns)
-            except (TimeoutError, CameraError) as error:
-                return error, max(turns)
-            finally:
-                watch.cancel()
-
-
-@pytest.mark.slow(1)
-@pytest.mark.parametrize(
-    ("first", "piece"),
-    [
-        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"1\r\nx\r\n" * 50_000),
-        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"\r\n" * 150_000),
-        (b"", b"\r\n" * 150_000),
-    ],
-    ids=["chunks of a byte", "empty lines for chunks", "empty lines"],
-)
-async def test_a_flood_lets_the_loop_run(first, piece):
-    """A piece of the socket, 256 kB, took 0.3 s in which nothing else ran; the bound leaves room for a busy host."""
-    ended, longest = await flooded(first, piece, 0.7)
-    assert isinstance(ended, TimeoutError | CameraError)
-    assert longest < 0.15
-
-
-async def test_one_interim_answer_after_the_other_is_a_faulty_reply():
-    ended, _ = await flooded(b"", b"HTTP/1.1 100 Continue\r\n\r\n" * 20_000, 5.0)
-    assert isinstance(ended, CameraError)
-    assert ended.reason is FailureReason.FAULTY_REPLY
-    assert "interim" in ended.detail
-
-
-async def test_what_comes_late_is_not_the_next_answer():
-    """A camera that answers twice: the second answer is of the first request."""
-    answers = iter([b"1st", b"2nd", b"3rd"])
-
-    async def serve(reader, writer):
-        with suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
-            while await reader.readuntil(b"\r\n\r\n"):
-                answer = OK.replace(b"<a>", next(answers))
-                writer.write(answer)
-                await writer.drain()
-                await asyncio.sleep(0.02)
-                writer.write(answer)
-        writer.close()
-
-    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server, Transport() as transport:
-        request = Request(Address("127.0.0.1", server.sockets[0].getsockname()[1]), "GET", "/", keep=True)
-        assert (await transport.send(request)).body == b"1st"
-        await asyncio.sleep(0.1)
-        assert (await transport.send(request)).body == b"2nd"
