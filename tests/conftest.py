@@ -1,5 +1,6 @@
 """Shared by all tests: an Airflow home of their own, a store, bays made for one test."""
 
+import gc
 import json
 import os
 import shutil
@@ -44,6 +45,9 @@ sys.dont_write_bytecode = False
 if "PYTEST_XDIST_WORKER" in os.environ:  # a core each: threads of one worker would only hold up the other's
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+# What collection imports stays to the end: to look through it again and again costs each worker six seconds.
+gc.disable()
+
 # Each of these runs on one worker of pytest-xdist, since its files share a server; any other file by itself.
 SHARING = ("tests/lab/cluster/",)
 DEMO_BAY = Path(__file__).parents[1] / "bays" / "demo_bay.yaml"
@@ -51,6 +55,16 @@ DEMO_BAY = Path(__file__).parents[1] / "bays" / "demo_bay.yaml"
 
 def pytest_unconfigure() -> None:
     shutil.rmtree(_AIRFLOW_HOME, ignore_errors=True)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[Any]:
+    """From the first test on, only what tests make is looked through for garbage."""
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
