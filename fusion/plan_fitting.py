@@ -54,6 +54,8 @@ class PlanFit:
         ring: (n, 2) of the plan, metres.
         height: metres.
         parameters: how many describe plan and height.
+        family: of the plan.
+        values: (p,) of the plan.
         residuals: (v, k) pixels, shifts of the silhouettes taken out; 0 where a point says nothing.
         counts: (v, k) the point says something.
         shifts: (v, 3) pixels.
@@ -65,6 +67,8 @@ class PlanFit:
     ring: Floats
     height: float
     parameters: int
+    family: Plan
+    values: Floats
     residuals: Floats
     counts: Bools
     shifts: Floats
@@ -78,9 +82,9 @@ class PlanFit:
 
     @property
     def noise_px(self) -> float:
-        """Standard deviation of the points, as if they erred independently."""
+        """Standard deviation of the points, as if they erred independently and all counted in full."""
         noise, alike = noise_of(self)
-        return float(noise * np.sqrt((1 + alike) / (1 - alike)))
+        return float(noise * _robust_loss(self) * np.sqrt((1 + alike) / (1 - alike)))
 
     def covariance(self, errors: Shifts) -> Floats:
         """(p + 1, p + 1) of plan and height, for these errors of the silhouettes."""
@@ -112,7 +116,7 @@ def fit_plan(plan: Plan, parameters: Floats, height: float, outlines: BlockOutli
     for _ in range(_STEPS):
         damped = state.information + np.diag(damping * np.diag(state.information) + prior)
         step = -np.linalg.solve(damped, state.gradient)
-        reach = np.abs(step[: len(parameters) + 1]).max()
+        reach = max(float(np.abs(step[: len(parameters) + 1]).max()), _CONVERGED)
         tried = _linearised(plan, values + step * min(1.0, _LONGEST_STEP_M / reach), outlines, shifts)
         if tried is None or tried.cost >= state.cost:
             damping *= 10
@@ -125,6 +129,8 @@ def fit_plan(plan: Plan, parameters: Floats, height: float, outlines: BlockOutli
         ring=state.ring,
         height=float(values[len(parameters)]),
         parameters=len(parameters) + 1,
+        family=plan,
+        values=values[: len(parameters)],
         residuals=state.residuals,
         counts=state.counts,
         shifts=values[len(parameters) + 1 :].reshape(-1, TURNS),
@@ -191,6 +197,14 @@ def noise_of(fit: PlanFit) -> tuple[float, float]:
     noise = max(_LEAST_NOISE_PX, float(np.sqrt((weight * left**2).sum() / free)))
     alike = float((left * np.roll(left, -1, axis=1)).sum() / max(float((left**2).sum()), 1e-12))
     return noise, float(np.clip(alike, 0.0, _MOST_ALIKE))
+
+
+def _robust_loss(fit: PlanFit) -> float:
+    """How much wider a fit with these weights scatters than the noise about it alone says (Huber, 1967); 1 or more."""
+    square = np.append((fit.residuals[fit.counts] / _SCALE_PX) ** 2, 0.0)
+    weight = 1 / np.sqrt(1 + square)
+    scatter = (weight**2 * square).mean() * (weight.mean() / (weight**3).mean()) ** 2
+    return float(np.sqrt(max(1.0, scatter / max((weight * square).mean(), 1e-12))))
 
 
 def _misfit(fit: PlanFit, noise: float) -> float:

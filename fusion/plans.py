@@ -2,10 +2,11 @@
 
 Where several silhouettes contradict the fitted box, its footprint is carved
 (`fusion.visual_hull`); polygons of falling detail about what that leaves, right-angled and free ones,
-are fitted to the silhouettes (`fusion.plan_fitting`), and so are the box and a box without its corners.
+are fitted to the silhouettes (`fusion.plan_fitting`), and so are the box and a box without its corners; the
+best once more with a corner less, and with those sides at right angles that nearly are.
 Schwarz's criterion decides between them: a more detailed plan must pay for every further parameter, and
-the box stays unless another plan is clearly better. Plans that the criterion leaves possible add to the
-block's doubt.
+the box stays unless another plan is clearly better, two cameras bear it out, and it leaves no side open.
+Plans that the criterion leaves possible add to the block's doubt.
 """
 
 from collections.abc import Iterator, Sequence
@@ -19,7 +20,7 @@ from fusion.fitting import Outlines, Shifts
 from fusion.hypotheses import Hypotheses
 from fusion.occlusion import owners
 from fusion.plan_fitting import BlockOutlines, PlanFit, criteria, fit_plan, noise_of, usual_shifts
-from fusion.prism import FreePlan, Plan, RightAngledPlan
+from fusion.prism import OWN, FreePlan, Plan, RightAngledPlan, SidedPlan
 from fusion.scene import Scene
 from fusion.uncertainty import Doubts, Measured
 from fusion.upright_box import DEPTH, HEIGHT, WIDTH, YAW, Floats, X, Y
@@ -27,7 +28,8 @@ from fusion.visibility import footprints
 from fusion.visual_hull import carved_plan
 
 _CONTRADICTED_PX = 1.2  # that neighbouring points of the outlines err alike, from which the box is doubted
-_LEAST_CAMERAS = 3  # two masks that are both cut short would carve a box, and leave a side of it open
+_LEAST_CAMERAS = 2  # that prove another plan: one mask that is cut short would carve a box
+_CLOSED_M = 0.5  # standard deviation of the place, above which masks leave a side of the plan open
 _UNLIKELY = 1e-3  # of a plan against the most likely one
 _STEP = 1e-6  # of a numeric derivative; so small that it turns no smallest rectangle about
 _CLEARLY = 10.0  # difference of the criterion that is strong evidence (Kass and Raftery, 1995)
@@ -38,6 +40,10 @@ _DETAILS_M = (0.2, 0.5, 1.0)
 _MOST_VERTICES = 16
 _BEVEL = 0.25  # of a side, that a box without its corners lacks at either end
 _LEAST_RIGHT_ANGLED = 6  # vertices of a plan at right angles that is no box
+_NEARLY_SQUARE = np.radians(8.0)  # off a right angle, from which a side is tried at one
+_LEAST_FREE = 5  # vertices of a plan that is no box, with which one less is tried
+_SIMPLER_ROUNDS = 4
+_LEAST_SQUARE = 2  # sides at right angles or parallel, fewer than which say nothing of each other
 _SHORTEST_M = 0.2  # a side that is shorter cannot be told from the errors of masks
 _LEAST_SHIFT_PX = 0.5  # masks are never quite in place
 _NARROWEST_M = 0.4  # a part of a block that is narrower cannot be seen
@@ -71,8 +77,8 @@ def fitted_plans(measured: Measured, scene: Scene, outlines: Outlines) -> Shapes
     doubts = Doubts(doubts.position.copy(), doubts.sides.copy(), doubts.height.copy())
     shifts = replace(measured.shifts, shift_px=max(measured.shifts.shift_px, _LEAST_SHIFT_PX))
     owner, doubted = owners(found, scene), measured.misfit > _CONTRADICTED_PX
-    tried: dict[int, tuple[list[PlanFit], Floats, PlanFit | None]] = {}
-    for row in np.flatnonzero((found.sizes >= _LEAST_CAMERAS) & doubted).tolist():
+    tried: dict[int, tuple[BlockOutlines, list[PlanFit], Floats, PlanFit | None]] = {}
+    for row in np.flatnonzero(doubted).tolist():
         hull = carved_plan(found, scene, owner, row)
         if hull is None:
             continue
@@ -82,12 +88,16 @@ def fitted_plans(measured: Measured, scene: Scene, outlines: Outlines) -> Shapes
         if not fits:
             continue
         criterion = criteria(fits, shifts)
-        tried[row] = (fits, criterion, _proven(fits, criterion))
-    proven = [best for _, _, best in tried.values() if best is not None]
+        tried[row] = (seen, fits, criterion, _proven(fits, criterion))
+    proven = [best for *_, best in tried.values() if best is not None]
     known = usual_shifts(proven, shifts, measured.shifts, int((~doubted).sum()))
-    for row, (fits, criterion, best) in tried.items():
-        if best is not None:
-            shapes[row], heights[row] = best.plan, best.height
+    for row, (seen, first, criterion, best) in tried.items():
+        likely = _weights(first, criterion) > 0
+        fits = [_settled(fit, seen, known) if weighs else fit for fit, weighs in zip(first, likely, strict=True)]
+        settled = fits[int(criterion.argmin())]
+        is_closed = np.sqrt(_variances(settled, known)[:2].max()) < _CLOSED_M
+        if best is not None and is_closed and found.sizes[row] >= _LEAST_CAMERAS:
+            shapes[row], heights[row] = settled.plan, settled.height
         as_box = np.concatenate([doubts.position[row], doubts.sides[row], doubts.height[[row]]])
         std = _doubts(fits, criterion, known, (shapes[row], heights[row]), as_box)
         doubts.position[row], doubts.sides[row], doubts.height[row] = std[:2], std[2:4], std[4]
@@ -109,7 +119,60 @@ def _fits(box: Floats, hull: Polygon, seen: BlockOutlines, shifts: Shifts) -> li
     if as_box is None:
         return []
     others = (_fitted(plan, start, float(box[HEIGHT]), seen, shifts) for plan, start in _candidates(box, hull))
-    return [as_box, *(fit for fit in others if fit is not None and _is_solid(fit.plan))]
+    fits = [as_box, *(fit for fit in others if fit is not None and _is_solid(fit.plan))]
+    for _ in range(_SIMPLER_ROUNDS):
+        best = _proven(fits, criteria(fits, shifts))
+        simpler = [] if best is None else _simpler(best, seen, shifts)
+        fits += simpler
+        if not simpler or fits[int(criteria(fits, shifts).argmin())] is best:
+            break
+    return fits
+
+
+def _simpler(best: PlanFit, seen: BlockOutlines, shifts: Shifts) -> list[PlanFit]:
+    """The best of the fitted plans once more with fewer parameters: sides at right angles, or a vertex less."""
+    if not isinstance(best.family, FreePlan):
+        return []
+    tried: list[tuple[Plan, Floats] | None] = [_sided(best.ring)]
+    if len(best.ring) > _LEAST_FREE:
+        ring = np.delete(best.ring, int(_bulges(best.ring).argmin()), axis=0)
+        tried.append((FreePlan(len(ring)), ring.ravel()))
+    fits = [fit_plan(*start, best.height, seen, shifts) for start in tried if start is not None]
+    return [fit for fit in fits if fit is not None and _is_solid(fit.plan) and _shortest(fit.ring) >= _SHORTEST_M]
+
+
+def _bulges(ring: Floats) -> Floats:
+    """(n,) area that the ring gains or loses without each vertex, square metres."""
+    before, after = np.roll(ring, 1, axis=0) - ring, np.roll(ring, -1, axis=0) - ring
+    return np.asarray(np.abs(before[:, 0] * after[:, 1] - before[:, 1] * after[:, 0]) / 2)
+
+
+def _sided(ring: Floats) -> tuple[SidedPlan, Floats] | None:
+    """The ring with those of its sides at right angles to each other that nearly are; None where hardly any is."""
+    side = np.roll(ring, -1, axis=0) - ring
+    length = np.linalg.norm(side, axis=1)
+    angle = np.arctan2(-side[:, 0], side[:, 1])  # of the normal
+    quarters = np.round((angle - angle[:, None]) / (np.pi / 2))
+    off = angle - angle[:, None] - quarters * np.pi / 2
+    agree = np.where(np.abs(off) < _NEARLY_SQUARE, 1 + length / length.sum(), 0.0).sum(axis=1)  # most, then longest
+    common = int(agree.argmax())
+    yaw, quarters, off = angle[common], quarters[common], off[common]
+    square = np.abs(off) < _NEARLY_SQUARE
+    turns = np.where(square, quarters % 2, OWN).astype(np.int64)
+    if square.sum() < _LEAST_SQUARE or ((turns == np.roll(turns, 1)) & square).any():
+        return None
+    yaw += float(np.average(off[square], weights=length[square]))
+    angle = np.where(square, yaw + turns * np.pi / 2, angle)
+    origin = ring.mean(axis=0)
+    middle = (ring + np.roll(ring, -1, axis=0)) / 2 - origin
+    distance = middle[:, 0] * np.cos(angle) + middle[:, 1] * np.sin(angle)
+    return SidedPlan(origin, turns), np.concatenate([[yaw], distance, angle[~square]])
+
+
+def _settled(fit: PlanFit, seen: BlockOutlines, known: Shifts) -> PlanFit:
+    """The fit with shifts as large as they are known to be by now: what is said of its doubt holds of no other."""
+    again = fit_plan(fit.family, fit.values, fit.height, seen, replace(known, noise_px=fit.noise_px))
+    return fit if again is None else again
 
 
 def _fitted(plan: Plan, start: Floats, height: float, seen: BlockOutlines, shifts: Shifts) -> PlanFit | None:
@@ -124,15 +187,20 @@ def _fitted(plan: Plan, start: Floats, height: float, seen: BlockOutlines, shift
 
 def _without_shortest(plan: Plan, ring: Floats) -> tuple[Plan, Floats] | None:
     """A plan without the shortest side of this ring, with parameters; None where that side is long enough."""
+    if _shortest(ring) >= _SHORTEST_M:
+        return None
     side = np.roll(ring, -1, axis=0) - ring
     length = np.linalg.norm(side, axis=1)
-    if length.min() >= _SHORTEST_M:
-        return None
     fewer, along = np.delete(ring, int(length.argmin()), axis=0), side[int(length.argmax())]
     if isinstance(plan, FreePlan):
         return FreePlan(len(fewer)), fewer.ravel()
     origin = fewer.mean(axis=0)
     return RightAngledPlan(origin), _right_angled(fewer - origin, float(np.arctan2(along[1], along[0])))
+
+
+def _shortest(ring: Floats) -> float:
+    """Length of the shortest side, metres."""
+    return float(np.linalg.norm(np.roll(ring, -1, axis=0) - ring, axis=1).min())
 
 
 def _proven(fits: Sequence[PlanFit], criterion: Floats) -> PlanFit | None:
@@ -219,12 +287,7 @@ def _doubts(
     Returns:
         (5,) of the centre along x and y, of the longer and the shorter side, and of the height, metres.
     """
-    noise = np.array([noise_of(fit)[0] for fit in fits])
-    # What leaves hardly less noise than the box differs from it by the masks' errors alone.
-    possible = (np.arange(len(fits)) == 0) | (noise < _LESS_NOISE * noise[0])
-    worse = np.where(possible, criterion - criterion[possible].min(), np.inf)
-    likely = np.exp(-worse / 2)
-    weights = np.where(likely > _UNLIKELY, likely / likely.sum(), 0.0)
+    weights = _weights(fits, criterion)
     reference, square = np.append(_described([said[0]])[0], said[1]), np.zeros(5)
     for index in np.flatnonzero(weights).tolist():
         fit = fits[index]
@@ -232,6 +295,16 @@ def _doubts(
         own = _variances(fit, shifts)
         square += weights[index] * (off**2 + (own if index else np.maximum(own, as_box**2)))
     return np.asarray(np.sqrt(square))
+
+
+def _weights(fits: Sequence[PlanFit], criterion: Floats) -> Floats:
+    """How likely each plan is; 0 where next to impossible."""
+    noise = np.array([noise_of(fit)[0] for fit in fits])
+    # What leaves hardly less noise than the box differs from it by the masks' errors alone.
+    possible = (np.arange(len(fits)) == 0) | (noise < _LESS_NOISE * noise[0])
+    worse = np.where(possible, criterion - criterion[possible].min(), np.inf)
+    likely = np.exp(-worse / 2)
+    return np.where(likely > _UNLIKELY, likely / likely.sum(), 0.0)
 
 
 def _variances(fit: PlanFit, shifts: Shifts) -> Floats:

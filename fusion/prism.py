@@ -14,7 +14,9 @@ import shapely
 
 from fusion.upright_box import Bools, Floats, Ints, Views, project
 
+OWN = -1  # see `SidedPlan`
 _SHORTEST_PX = 1e-6
+_PARALLEL = 1e-6  # sine of the least angle between sides that meet
 
 
 class Plan(Protocol):
@@ -79,6 +81,52 @@ class RightAngledPlan:
 
 
 @dataclass(frozen=True)
+class SidedPlan:
+    """A polygon of n sides, some of them at right angles to each other: trapezoid, octagon, box with a slanted corner.
+
+    Its parameters are a direction (radians), then every side's distance from `origin` (2,) along its normal,
+    metres, then the directions of the normals of those sides that have one of their own.
+
+    Attributes:
+        origin: (2,) metres.
+        turns: (n,) 0 of a side whose normal has the common direction, 1 of one at a right angle to it,
+            `OWN` of a side that has its own.
+    """
+
+    origin: Floats
+    turns: Ints
+
+    def ring(self, parameters: Floats) -> Floats:
+        """(n, 2) vertices, metres; vertex i lies between sides i - 1 and i."""
+        normal, distance = self._sides(parameters)
+        return np.asarray(self.origin + np.einsum("nij,nj->ni", *_corners(normal, distance)))
+
+    def slopes(self, parameters: Floats) -> Floats:
+        """(n, 2, p) change of the vertices with each parameter."""
+        count = len(self.turns)
+        normal, distance = self._sides(parameters)
+        to_vertex, pair = _corners(normal, distance)
+        vertex = np.einsum("nij,nj->ni", to_vertex, pair)
+        along = np.column_stack([-normal[:, 1], normal[:, 0]])
+        column = np.where(self.turns == OWN, count + np.cumsum(self.turns == OWN), 0)
+        slopes = np.zeros((count, 2, len(parameters)))
+        around = np.arange(count)
+        for which, side in ((0, (around - 1) % count), (1, around)):
+            slopes[around, :, 1 + side] += to_vertex[:, :, which]
+            # A side that turns about the origin comes nearer to the vertex, or goes away from it.
+            turned = -(along[side] * vertex).sum(axis=1)
+            slopes[around, :, column[side]] += to_vertex[:, :, which] * turned[:, None]
+        return slopes
+
+    def _sides(self, parameters: Floats) -> tuple[Floats, Floats]:
+        """(n, 2) unit normals and (n,) distances."""
+        count = len(self.turns)
+        angle = parameters[0] + np.pi / 2 * self.turns
+        angle[self.turns == OWN] = parameters[1 + count :]
+        return np.column_stack([np.cos(angle), np.sin(angle)]), parameters[1 : 1 + count]
+
+
+@dataclass(frozen=True)
 class Sides:
     """Points of outlines beside the nearest edges of a prism's silhouettes.
 
@@ -127,6 +175,15 @@ def beside(ring: Floats, height: float, pixels: Floats, views: Views) -> Sides:
         to_ring[view, column, vertex % count] += slope[..., :2]
         to_height += np.where(vertex >= count, slope[..., 2], 0.0)
     return Sides(distance, normal, to_ring, to_height)
+
+
+def _corners(normal: Floats, distance: Floats) -> tuple[Floats, Floats]:
+    """(n, 2, 2) from the distances of the sides that meet at each vertex to that vertex, and (n, 2) these distances."""
+    before = np.roll(normal, 1, axis=0)
+    cross = before[:, 0] * normal[:, 1] - before[:, 1] * normal[:, 0]
+    cross = np.where(np.abs(cross) < _PARALLEL, _PARALLEL, cross)[:, None]
+    first, second = np.column_stack([normal[:, 1], -normal[:, 0]]), np.column_stack([-before[:, 1], before[:, 0]])
+    return np.stack([first / cross, second / cross], axis=2), np.column_stack([np.roll(distance, 1), distance])
 
 
 def _axes(yaw: float) -> tuple[Floats, Floats]:

@@ -140,3 +140,12 @@ def test_the_size_of_shifts_follows_from_plans_where_no_block_is_a_box(seen):
         assert least <= usual_shifts(fits, allowed, allowed, 0).shift_px < most
     assert usual_shifts([], allowed, allowed, 0) == allowed
     assert usual_shifts(fits, allowed, allowed, 800).shift_px == pytest.approx(1.0, abs=0.1)
+
+
+def test_points_far_off_count_less_and_the_noise_says_what_that_costs(seen):
+    plan = RightAngledPlan(_MIDDLE)
+    costs = []
+    for noise in (0.5, 5.0):
+        fit = fit_plan(plan, _L, 3.0, seen(plan.ring(_L), 3.0, noise=noise), Shifts(0.5, noise))
+        costs.append(fit.noise_px / noise_of(fit)[0])
+    assert 1.0 <= costs[0] < 1.05 < costs[1] < 1.3

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from fusion import fuse
+from fusion import fuse, plans
 from fusion.plans import _right_angled, _without_seam
-from fusion.prism import RightAngledPlan
+from fusion.prism import OWN, RightAngledPlan
 
 pytestmark = pytest.mark.slow(1)
 
@@ -74,15 +74,44 @@ def test_cameras_do_not_carve_what_one_of_them_alone_contradicts(geometry, make_
     assert geometry.iou(found.footprint, box.footprint) > 0.85
 
 
-def test_two_cameras_that_see_no_box_leave_more_doubt_than_two_that_do(geometry, make_yard, demo_bay):
-    doubts = []
-    cameras = sorted(demo_bay.fusion_cameras, key=lambda camera: abs(camera.pose.x - 48.0))
-    alone = tuple(camera.name for camera in cameras[2:])
-    for plan in ("box", "L"):
-        block = geometry.Box("block", 48.0, 20.0, 11.0, 8.0, 0.2, 3.5, plan=plan, cut=(0.45, 0.5))
-        (found,) = fuse(make_yard(boxes=(block,), missed=0.0, off=alone).observe(), demo_bay).blocks
-        doubts.append(found.position_std_m)
-    assert doubts[1] > 4 * doubts[0]
+def _seen_by(names, plan, geometry, make_yard, bay):
+    """A block in the middle, and what fusion says of it, seen by these cameras alone."""
+    off = tuple(camera.name for camera in bay.fusion_cameras if camera.name not in names)
+    block = geometry.Box("block", 48.0, 20.0, 11.0, 8.0, 0.2, 3.5, plan=plan, cut=(0.45, 0.5))
+    (found,) = fuse(make_yard(boxes=(block,), missed=0.0, off=off).observe(), bay).blocks
+    return block, found
+
+
+def test_one_camera_that_sees_no_box_leaves_more_doubt_than_one_that_does(geometry, make_yard, demo_bay):
+    (_, box), (true, found) = (_seen_by(("D_6",), plan, geometry, make_yard, demo_bay) for plan in ("box", "L"))
+    assert len(found.footprint.exterior.coords) == 5
+    assert found.position_std_m > 4 * box.position_std_m
+    assert found.footprint.centroid.distance(true.footprint.centroid) < 3 * found.position_std_m
+
+
+@pytest.mark.parametrize("names", [("C_6", "D_6"), ("D_6", "C_4"), ("C_4", "D_4")])
+def test_two_cameras_prove_a_plan_that_is_no_box(geometry, make_yard, demo_bay, names):
+    true, found = _seen_by(names, "L", geometry, make_yard, demo_bay)
+    assert geometry.iou(found.footprint, true.footprint) > 0.97
+    assert found.footprint.centroid.distance(true.footprint.centroid) < 0.04
+    assert found.position_std_m < 0.04
+
+
+def test_a_plan_of_which_a_side_is_open_stays_a_box_that_is_in_doubt(
+    geometry, make_yard, demo_bay, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(plans, "_CLOSED_M", 1e-4)
+    true, found = _seen_by(("C_6", "D_6"), "L", geometry, make_yard, demo_bay)
+    assert len(found.footprint.exterior.coords) == 5
+    assert found.footprint.centroid.distance(true.footprint.centroid) < 3 * found.position_std_m
+
+
+def test_of_an_octagon_the_sides_at_right_angles_stay_so():
+    ring = np.array([[1, 4], [-1, 4.1], [-5, 2], [-5, -2], [-1, -4], [1, -4], [5.1, -2], [5, 2]], dtype=float)
+    plan, start = plans._sided(ring)
+    assert (plan.turns != OWN).sum() == 4
+    np.testing.assert_allclose(plan.ring(start), ring, atol=0.3)
+    assert plans._sided(np.array([[0, 0], [4, 0], [5, 3], [2, 5], [-1, 3]], dtype=float)) is None
 
 
 def test_sides_at_right_angles_follow_a_ring():

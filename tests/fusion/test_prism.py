@@ -5,7 +5,7 @@ import pytest
 import shapely
 
 from bays.camera_model import CameraModel
-from fusion.prism import FreePlan, RightAngledPlan, beside, prism_silhouettes
+from fusion.prism import OWN, FreePlan, RightAngledPlan, SidedPlan, beside, prism_silhouettes
 from fusion.upright_box import Views
 
 _L = np.array([[-5, -4], [5, -4], [5, 0], [0, 0], [0, 4], [-5, 4]], dtype=float) + np.array([48.0, 20.0])
@@ -75,6 +75,10 @@ def test_slopes_are_those_of_differences(demo_bay):
     [
         (FreePlan(3), np.array([0.0, 0.0, 4.0, 0.0, 0.0, 3.0])),
         (RightAngledPlan(np.array([2.0, 1.0])), np.array([0.3, 4.0, 3.0, 0.0, 1.0, -2.0, -1.0])),
+        (
+            SidedPlan(np.array([2.0, 1.0]), np.array([0, 1, 0, OWN, 1])),
+            np.array([0.3, 4.0, 3.0, -2.0, -2.5, -1.5, 4.3]),
+        ),
     ],
 )
 def test_slopes_of_a_plan_are_those_of_differences(plan, parameters):
@@ -83,3 +87,13 @@ def test_slopes_of_a_plan_are_those_of_differences(plan, parameters):
         moved = parameters.copy()
         moved[index] += step
         np.testing.assert_allclose((plan.ring(moved) - plan.ring(parameters)) / step, slope, atol=1e-4)
+
+
+def test_sides_that_are_parallel_stay_so():
+    plan = SidedPlan(np.array([2.0, 1.0]), np.array([0, 1, OWN, 1]))
+    ring = plan.ring(np.array([0.3, 4.0, 3.0, 5.0, -1.0, 0.3 + np.pi + 0.4]))
+    side = np.roll(ring, -1, axis=0) - ring
+    assert len(ring) == 4
+    assert abs(side[1, 0] * side[3, 1] - side[1, 1] * side[3, 0]) < 1e-9
+    assert abs(side[0] @ side[1]) < 1e-9
+    assert abs(side[2] @ side[1]) > 0.1
