@@ -3,9 +3,9 @@
 SQLite serves one host. A set-up with several hosts names PostgreSQL. A login may be part
 of the address, so that errors name host, port and database and nothing else.
 
-Alembic migrates the schema (`migrations/`, part of the installed package). SQLite is
-brought up to date at first use, in one exclusive transaction for which other processes
-wait. PostgreSQL has other users and perhaps another owner: there a person runs
+Alembic migrates the schema (`migrations/`, part of the installed package). A new SQLite gets
+the newest one at once; an older one is brought up to date at first use, in one exclusive
+transaction for which other processes wait. PostgreSQL has other users and perhaps another owner: there a person runs
 `bay-observation history migrate`, and until then every other call fails with that remedy.
 """
 
@@ -23,7 +23,7 @@ from sqlalchemy.exc import DBAPIError, NoSuchModuleError, SQLAlchemyError
 
 from bay_observation import settings
 from bay_observation.errors import ConfigError, HistoryError, HistoryUnavailableError
-from tracking.history.schema import SCHEMA_VERSION, VERSION_TABLE
+from tracking.history.schema import SCHEMA_VERSION, VERSION_TABLE, metadata
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -136,7 +136,9 @@ class Database:
                     connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK_SPACE, 0)))
                 before = _version(connection)
                 self._refuse_newer(before)
-                if before != SCHEMA_VERSION:
+                if before is None and self.is_sqlite and not sa.inspect(connection).get_table_names():
+                    _create(connection)
+                elif before != SCHEMA_VERSION:
                     _upgrade(connection)
             self._checked = True
             return before
@@ -285,6 +287,18 @@ def _version(connection: Connection) -> str | None:
     if not sa.inspect(connection).has_table(VERSION_TABLE):
         return None
     return connection.execute(sa.text(f"SELECT version_num FROM {VERSION_TABLE}")).scalar()  # noqa: S608 - our constant
+
+
+def _create(connection: Connection) -> None:
+    """What the migrations make of an empty SQLite, without alembic: in a quarter of the time."""
+    metadata.create_all(connection, checkfirst=False)
+    # As alembic makes it.
+    version = sa.Column("version_num", sa.String(32), nullable=False)
+    kept = sa.Table(
+        VERSION_TABLE, sa.MetaData(), version, sa.PrimaryKeyConstraint(version, name=f"{VERSION_TABLE}_pkc")
+    )
+    kept.create(connection, checkfirst=False)
+    connection.execute(kept.insert().values(version_num=SCHEMA_VERSION))
 
 
 def _upgrade(connection: Connection) -> None:

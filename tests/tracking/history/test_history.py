@@ -623,6 +623,28 @@ def test_migrations_make_what_the_code_knows(tmp_path):
     engine.dispose()
 
 
+def test_a_new_file_has_the_schema_that_the_migrations_make(tmp_path):
+    def made(name, make):
+        with History(f"sqlite:///{tmp_path / name}") as history:
+            make(history.database)
+        with sqlite3.connect(tmp_path / name) as connection:
+            rows = connection.execute("SELECT type, name, tbl_name, sql FROM sqlite_master").fetchall()
+            version = connection.execute("SELECT * FROM history_schema").fetchall()
+        connection.close()
+        # SQLite writes the name of a table that was renamed in quotation marks.
+        return {
+            (kind, name, table, " ".join((sql or "").replace('"', "").split())) for kind, name, table, sql in rows
+        }, version
+
+    def migrate(database):
+        with database._engine.execution_options(writes=True).connect() as connection, connection.begin():
+            _upgrade(connection)
+
+    schema, version = made("new.db", lambda database: database.migrate())
+    assert (schema, version) == made("migrated.db", migrate)
+    assert version == [(SCHEMA_VERSION,)]
+
+
 @pytest.mark.slow(0.7)
 def test_an_older_schema_is_migrated_at_first_use_and_a_newer_one_refused(history, tracked, tmp_path):
     file = tmp_path / "history.db"
