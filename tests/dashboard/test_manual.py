@@ -32,6 +32,7 @@ def test_airflows_page_of_providers_links_to_it(read):
     assert metadata("bay-observation").get_all("Project-URL") == ["Documentation, bay/manual/"]
 
 
+@pytest.mark.slow(1)
 def test_every_link_and_picture_of_every_page_is_served(read):
     served = manual._files()
     for name in [name for name in served if name.endswith(".md")]:

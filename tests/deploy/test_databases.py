@@ -19,6 +19,8 @@ MAKE = Path(__file__).parents[2] / "deploy/bin/make-databases"
 WORKERS = ("obs_a", "proc_a", "obs_b")
 OWNED = {"airflow": "airflow", "results": "celery_results", "history": "bay_history"}
 
+pytestmark = pytest.mark.slow(0.1)
+
 
 def make(server, secrets):
     host, _, port = server.url.partition("@")[2].partition("/")[0].partition(":")

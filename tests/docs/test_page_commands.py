@@ -149,6 +149,7 @@ def desk(day, kept_history, drawn_frame, tmp_path, monkeypatch):
     return folder
 
 
+@pytest.mark.slow(1)
 def test_the_python_of_a_page_runs_on_the_desk(desk, store, capsys):
     """The addresses of a yard's own servers stand for those of the desk."""
     here = repr(f"sqlite:///{store.root}/history.db")

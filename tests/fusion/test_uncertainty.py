@@ -57,6 +57,7 @@ def test_a_block_that_the_frame_cuts_is_uncertain_along_that_axis(make_yard, geo
     assert found.position_std_m == pytest.approx(np.hypot(x, y) / np.sqrt(2))
 
 
+@pytest.mark.slow(2)
 @pytest.mark.parametrize("height", [0.5, 3.0])
 def test_the_edge_of_two_frames_is_no_edge_of_the_block(make_yard, geometry, demo_bay, height):
     """Both end where one end of the block is still out of view; a low one's corner lies on two edges there."""

@@ -80,6 +80,7 @@ def test_plain_data_of_every_protocol_is_read(tmp_path, protocol):
     assert read_pickle(written(tmp_path, pickle.dumps(value, protocol=protocol))) == value
 
 
+@pytest.mark.slow(1)
 @settings(max_examples=50, deadline=None)
 @given(value=PLAIN)
 def test_any_plain_data_is_read(tmp_path_factory, value):

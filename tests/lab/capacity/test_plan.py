@@ -16,6 +16,7 @@ def model(cost, monkeypatch):
     return Model.fitted(cost)
 
 
+@pytest.mark.slow(0.7)
 def test_a_plan_is_in_time(model):
     few, many = plan(model, 2), plan(model, 25)
     for one in (few, many):
@@ -29,6 +30,7 @@ def test_a_plan_is_in_time(model):
     assert few.main_triggerers == 2
 
 
+@pytest.mark.slow(1)
 def test_no_part_of_a_plan_can_be_left_out(model):
     found = plan(model, 25)
     for part in ("schedulers", "api_servers", "main_cores"):

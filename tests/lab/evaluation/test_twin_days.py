@@ -50,6 +50,7 @@ def day_of(bay, yard, colour):
     return TwinDay(tuple(seen(bay, state, colour) for state in states), blocks, changes)
 
 
+@pytest.mark.slow(0.7)
 def test_twins_change_and_nothing_else_does(yard):
     states, changes = yard
     assert len(states) == SLOTS
@@ -69,6 +70,7 @@ def test_twins_change_and_nothing_else_does(yard):
             assert abs(getattr(old, side) - getattr(new, side)) <= 0.05
 
 
+@pytest.mark.slow(1)
 def test_twins_of_many_colours_are_told_apart_and_of_one_are_not(bay, yard):
     many = day_of(bay, yard, lambda name: np.random.default_rng(int(name[1:])).normal(0, 25, 2))
     given = answers(bay, many, with_looks=True)
