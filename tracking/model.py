@@ -133,9 +133,13 @@ class Model:
     # -- what cameras do -----------------------------------------------------------------
 
     def missed(self, slots: Floats) -> Floats:
-        """Log probability that a block that stands is not found in so many slots in a row."""
+        """Log probability that a block that stands is not found in so many slots in a row.
+
+        However well the mean is known, no run is like another: a crane before a block stays for an hour, a bad view for
+        a slot. And long runs, which end as exits, are learned too seldom.
+        """
         first, again = math.log(self.rates.missed), math.log(self.rates.missed_again)
-        on = _goes_on(self.rates.missed_on, self.rates.run_slots, slots - 2)
+        on = _goes_on(self.rates.missed_on, 0.0, slots - 2)
         return np.asarray(np.where(slots > 0, first, 0.0) + np.where(slots > 1, again, 0.0) + on)
 
     def false(self, slots: Floats) -> Floats:
@@ -378,8 +382,8 @@ def _still_away(hours: Floats) -> Floats:
 def _goes_on(share: float, known: float, slots: Floats) -> Floats:
     """Log probability that a run goes on for so many slots more, each with that share.
 
-    The share is known no better than by the slots that it was learned from: it has a beta distribution, and each slot
-    more makes the next one likelier (beta-binomial, or Polya's urn: runs have heavy tails).
+    The share is known no better than by the `known` slots that it was learned from: it has a beta distribution, and
+    each slot more makes the next one likelier (beta-binomial, or Polya's urn: runs have heavy tails).
     """
     known += RUN_PRIOR
     on, more = share * known, np.maximum(slots, 0.0)
