@@ -21,6 +21,7 @@ from bay_observation.errors import (
     BayObservationError,
     ConfigError,
     HistoryUnavailableError,
+    MissingArtifactError,
     NotObservedError,
     QuestionError,
     UncertainCalibrationError,
@@ -28,7 +29,13 @@ from bay_observation.errors import (
 
 DONE, FAILED, WRONG_USE, CANNOT_TELL, INTERRUPTED = 0, 1, 2, 3, 130
 
-_UNTOLD = (AirflowUnavailableError, HistoryUnavailableError, NotObservedError, UncertainCalibrationError)
+_UNTOLD = (
+    AirflowUnavailableError,
+    HistoryUnavailableError,
+    MissingArtifactError,
+    NotObservedError,
+    UncertainCalibrationError,
+)
 _called: ContextVar[str | None] = ContextVar("_called", default=None)
 
 

@@ -17,7 +17,7 @@
     │   └── LateBatchError     a batch cannot be entered where it belongs; the history keeps what it has
     ├── HistoryError       the history does not hold what is asked, or does not fit what is written
     │   ├── NeverTrackedError         a slot that is waited for will have no tracks
-    │   ├── NotObservedError          no slot of the time that is asked about was tracked: nothing is known of it
+    │   ├── NotObservedError          nothing of the bay, or of the time that is asked about, was observed yet
     │   └── HistoryUnavailableError   its database cannot be reached, or its schema is another version's
     ├── DeliveryError      no receiver has taken a message of an alert or an event
     ├── AirflowUnavailableError   Airflow's database does not answer on this host

@@ -1,5 +1,6 @@
 """Reading `bays/*.yaml`: errors name the file, the line, the key and the reason."""
 
+import difflib
 import json
 import math
 import re
@@ -9,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from bay_observation import settings
 from bay_observation.bay_files import bays_folder, unknown_bays
@@ -107,10 +108,16 @@ def _override() -> tuple[str, ...] | None:
     return settings.BAYS_ENABLED.read()
 
 
+_SIMILAR = 0.6
 _LONGEST = 500_000
 _MOST_BYTES = 4 * _LONGEST
 # Values, after every alias has been unfolded.
 _MOST_VALUES = 50_000
+# What libyaml says of a line that is not indented as its neighbours are.
+_YAML_HINTS = dict.fromkeys(
+    ("mapping values are not allowed in this context", "did not find expected key"),
+    ": is the line, or the one before, indented as its neighbours are, and is each `{`, `[` and quote closed?",
+)
 # What a terminal, a database or an env file would take for more than text.
 _NO_TEXT = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 # libyaml composes nested values by recursion in C, where a file of brackets would end the process.
@@ -225,7 +232,7 @@ def parse_bay(path: Path, text: str, bay_id: str) -> BayConfig:
         # As JSON and strict: `port: yes`, `host: 2130706433` and a date are refused, not converted.
         return BayConfig.model_validate_json(json.dumps({**raw, "bay_id": bay_id}, allow_nan=False), strict=True)
     except ValidationError as error:
-        raise ConfigError("\n".join(faults(path, tree, error))) from error
+        raise ConfigError("\n".join(faults(path, tree, error, BayConfig))) from error
     except Exception as error:
         raise ConfigError(f"{path}: cannot be read: {_reason(error)}") from error
 
@@ -248,7 +255,8 @@ def read_strictly(path: Path, text: str) -> tuple[yaml.Node | None, dict[str, An
         mark = error.problem_mark or error.context_mark
         # A file that ends too early has its fault behind its last line.
         line = f":{min(mark.line + 1, len(text.splitlines()))}" if mark else ""
-        raise ConfigError(f"{path}{line}: {error.problem or error.context}") from error
+        problem = error.problem or error.context or ""
+        raise ConfigError(f"{path}{line}: {problem}{_YAML_HINTS.get(problem, '')}") from error
     except Exception as error:
         raise ConfigError(f"{path}: no YAML that can be read: {_reason(error)}") from error
     if not isinstance(raw, dict):
@@ -262,14 +270,41 @@ def _reason(error: Exception) -> str:
     return " ".join(str(error).split())[:200] or type(error).__name__
 
 
-def faults(path: Path, tree: yaml.Node | None, error: ValidationError) -> Iterator[str]:
-    """Every fault of a file with line, key and reason."""
+def faults(
+    path: Path, tree: yaml.Node | None, error: ValidationError, model: type[BaseModel] | None = None
+) -> Iterator[str]:
+    """Every fault of a file with line, key and reason; of an unknown key, those of `model` that may be meant."""
     for fault in error.errors(include_url=False):
         location = fault["loc"]
         key = ".".join(str(part) for part in location)
         reason = fault["msg"].removeprefix("Value error, ")
+        if fault["type"] == "extra_forbidden" and model is not None and (near := _near_keys(model, location)):
+            reason += f": did you mean {near[0]}?"
         where = f"{path}:{_line_of(tree, location)}"
         yield f"{where}: {key}: {reason}" if key else f"{where}: {reason}"
+
+
+def _near_keys(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
+    """The key that the last one of `location` may be meant for, if there is one."""
+    schema = model.model_json_schema()
+    parts = [schema]
+    for step in location[:-1]:
+        parts = [part for one in parts for part in _resolved(schema, _within(one, step))]
+    known = [key for part in parts for key in part.get("properties", ())]
+    return difflib.get_close_matches(str(location[-1]), known, 1, _SIMILAR)
+
+
+def _within(schema: dict[str, Any], step: int | str) -> Any:
+    return schema.get("items") if isinstance(step, int) else schema.get("properties", {}).get(step)
+
+
+def _resolved(schema: dict[str, Any], part: Any) -> list[dict[str, Any]]:
+    """The objects and lists that a part of a JSON schema may be."""
+    if not isinstance(part, dict):
+        return []
+    if "$ref" in part:
+        return [schema["$defs"][part["$ref"].rpartition("/")[2]]]
+    return [found for one in part.get("anyOf", [part]) for found in ([one] if one is part else _resolved(schema, one))]
 
 
 def _line_of(node: yaml.Node | None, location: tuple[int | str, ...]) -> int:

@@ -18,7 +18,8 @@ from bays.models import BayConfig, Camera
 
 _SCALE = 8.0  # pixels a metre
 _MARGIN_M = 4.0
-_HEADER_M = 5.0
+_HEADER_M = 6.6
+_COLOURS = "red: seen by no camera, orange: by one, green: by two or more, the darker the more"
 _BY_COUNT = ("#d84a3a", "#f2b84b", "#bfe0b5", "#8cc98a", "#58ab6a", "#2f8a55")  # seen by 0, 1, 2, ... cameras
 _CLICK_PX = 2.0  # what an outline is off by, for the accuracy that is to be expected
 _BORDER = 12  # points along each side of an image
@@ -123,9 +124,9 @@ def _shapes(bay: BayConfig, view: FloorView, found: FloorFigures) -> Iterator[Sh
             )
             outside = 2.0 if y > bay.layout.height / 2 else -2.0
             yield Shape(((x, y + outside),), fill="#1f4e79", text=camera.name)
-    for number, line in enumerate(list(lines(bay, found))[:3]):
+    for number, line in enumerate([*list(lines(bay, found))[:3], _COLOURS]):
         yield Shape(
-            ((bay.layout.width / 2, bay.layout.height + _MARGIN_M + 3.5 - 1.6 * number),), fill="#222222", text=line
+            ((bay.layout.width / 2, bay.layout.height + _MARGIN_M + 5.1 - 1.6 * number),), fill="#222222", text=line
         )
 
 
@@ -208,7 +209,8 @@ def _png(bay: BayConfig, shapes: Sequence[Shape]) -> bytes:
     for shape in shapes:
         points = [_pixel(bay, point) for point in shape.points]
         if shape.text:
-            draw.text(points[0], shape.text, fill=shape.fill, anchor="mm")
+            # The font that is always there has no such sign.
+            draw.text(points[0], shape.text.replace("²", "2"), fill=shape.fill, anchor="mm")
             continue
         if shape.clipped:
             points = [(min(max(x, left), right), min(max(y, top), bottom)) for x, y in points]

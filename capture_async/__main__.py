@@ -19,8 +19,8 @@ from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
-from bay_observation.commands import DONE, FAILED, WRONG_USE, failed, program, run_command
-from bay_observation.errors import ArtifactError, BayObservationError, CaptureError, ConfigError
+from bay_observation.commands import CANNOT_TELL, DONE, FAILED, WRONG_USE, failed, program, run_command
+from bay_observation.errors import BayObservationError, CaptureError, ConfigError, NotObservedError
 from bays import BayConfig, Camera, load_bay
 from bays.overlay import draw_overlay
 from capture_async.credentials import Credentials, login_from_environment
@@ -63,7 +63,7 @@ def make_parser() -> argparse.ArgumentParser:
         description="Asks every camera of the bay for one frame, all at once, and says what to do about each that\n"
         "gives none. The login comes from CAMERA_USER and CAMERA_PASSWORD, else from the Airflow\n"
         "Connection in AIRFLOW_CONN_ONVIF_{BAY}, else it is asked for on the terminal.",
-        epilog="exit status: 0 the bay's camera quorum holds, 1 it does not, 2 wrong use",
+        epilog="exit status: 0 the bay's camera quorum holds, 1 it does not, 2 wrong use, 3 nothing was captured yet",
     )
     probe.add_argument("--save", type=Path, metavar="DIR", help="write the frames into this folder")
     probe.add_argument("--no-login", action="store_true", help="the cameras want no login")
@@ -224,9 +224,11 @@ def _health(bay: BayConfig, options: argparse.Namespace) -> int:
     if options.json:
         print(json.dumps(health.to_dict(), indent=2, ensure_ascii=False))
     elif health.last_slot is None:
-        raise ArtifactError(f"no capture of bay {bay.bay_id} was recorded yet; is DATA_PATH that of its observer?")
+        raise NotObservedError(f"no capture of bay {bay.bay_id} was recorded yet; is DATA_PATH that of its observer?")
     else:
         _console().print(_health_table(bay, health))
+    if health.last_slot is None:
+        return CANNOT_TELL
     well = sum(camera.is_well for camera in health.cameras)
     return 0 if well >= bay.camera_quorum else FAILED
 
@@ -301,7 +303,7 @@ def _overlaid_frame(bay: BayConfig, camera: Camera, options: argparse.Namespace)
     store = ArtifactStore(options.data)
     found = newest_frames(store, bay.bay_id, [camera.name], bay.unmoved_since)
     if camera.name not in found:
-        raise ArtifactError(
+        raise NotObservedError(
             f"{store.location}: no capture of {bay.bay_id} with a frame of {camera.name}: give --live or --frame"
         )
     return found[camera.name], f"the newest frame in {store.location}"

@@ -2,6 +2,7 @@
 
 import argparse
 import difflib
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -30,6 +31,7 @@ from fusion.calibration import (
     calibrate_without_lens,
     doubts,
     image_size,
+    mistaken,
     resized,
 )
 from fusion.clicking import ClickingPage
@@ -98,7 +100,7 @@ def _calibrate(options: argparse.Namespace, bay: BayConfig) -> int:
     points = _clicked(options, camera, lens, frame) if options.click and frame else read_points(options.points)
     result = _estimated(points, lens, camera)
     _print_report(camera.name, result)
-    if reasons := doubts(result):
+    if reasons := doubts(result) + mistaken(result, camera, bay):
         print("\n".join(f"DOUBT: {reason}" for reason in reasons))
         if not options.force:
             raise UncertainCalibrationError(
@@ -211,7 +213,7 @@ def _lines(result: Calibration) -> list[str]:
 
 
 def _print_report(name: str, result: Calibration) -> None:
-    console = Console()
+    console = Console(width=None if sys.stdout.isatty() else 140)
     table = Table("value", "estimate", "std", title=f"camera {name}")
     for key, value in result.values.items():
         std = f"± {result.std[key]:.2g}" if key in result.std else "held"

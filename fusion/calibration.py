@@ -9,6 +9,7 @@ told why. A point that contradicts the others is left out, and named: the pose i
 it is not taken. `doubts` has the limits above which a result is not to be used.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
@@ -17,8 +18,8 @@ import shapely
 
 from bay_observation.errors import CalibrationError, UncertainCalibrationError
 from bay_observation.pictures import opened_picture
-from bays import Intrinsics, Pose
-from bays.camera_model import CameraModel, angles_of
+from bays import BayConfig, Camera, Intrinsics, Pose
+from bays.camera_model import CameraModel, angles_of, rotation
 from fusion.consensus import Agreements, Problem, agreements
 from fusion.resection import (
     CLICK_PX,
@@ -68,6 +69,7 @@ _MOST_OUTLIERS = 1 / 3
 _AGREEING_PX = 20.0  # what a lens held wrong may put a good point off by; a wrong one is off by more
 _CONTRADICTED = 2.0  # standard deviations from which the points contradict what is known beforehand
 _SAMPLE = 4  # points that fix a pose
+_NEAR_M, _NEAR_DEG = 2.0, 10.0  # a pose as planned or as it was, and the one that is found
 # Limits of a result that is to be used.
 _MOST_TURN_DEG = 0.25  # standard deviation of a turn about any axis: two of them are half a degree
 _MOST_FLOOR_CM = 25.0
@@ -292,6 +294,31 @@ def doubts(result: Calibration) -> list[str]:
     if used < _SAMPLE + 1 or (left_out and used < _SAMPLE + 1 + left_out):
         found.append(f"{used} points agree{f' and {left_out} do not' if left_out else ''}: too few to be sure of it")
     return found
+
+
+def mistaken(result: Calibration, camera: Camera, bay: BayConfig) -> list[str]:
+    """Whether the points are another camera's, in words; empty where they are not.
+
+    They are where that one hangs as they say, by the bay's file, and this one does not.
+    """
+    if camera.pose is None or _is_near(result.pose, camera.pose):
+        return []
+    return [
+        f"so hangs {other.name} by the bay's file, {_apart_m(result.pose, camera.pose):.0f} m from {camera.name}:"
+        f" are these the points of {other.name}?"
+        for other in bay.cameras
+        if other.name != camera.name and other.pose is not None and _is_near(result.pose, other.pose)
+    ]
+
+
+def _is_near(pose: Pose, other: Pose) -> bool:
+    turn = rotation(pose) @ rotation(other).T
+    angle = float(np.degrees(np.arccos(np.clip((np.trace(turn) - 1) / 2, -1, 1))))
+    return _apart_m(pose, other) <= _NEAR_M and angle <= _NEAR_DEG
+
+
+def _apart_m(pose: Pose, other: Pose) -> float:
+    return math.dist((pose.x, pose.y, pose.z), (other.x, other.y, other.z))
 
 
 def image_size(frame: bytes) -> tuple[int, int]:

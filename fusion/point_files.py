@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from bay_observation.errors import CalibrationError
+from bay_observation.errors import CalibrationError, ConfigError
 from fusion.calibration import FloorPoint
 
 _COLUMNS = ("name", "u", "v", "x", "y", "z")
@@ -35,7 +35,8 @@ def read_points(path: Path) -> list[FloorPoint]:
     """Clicked points.
 
     Raises:
-        CalibrationError: the file cannot be read, or a row is wrong; the message names it.
+        ConfigError: the file cannot be read.
+        CalibrationError: a row is wrong; the message names it.
     """
     return [point_of(row, f"{path}: {where}", number) for number, (where, row) in enumerate(_rows(path), start=1)]
 
@@ -95,7 +96,9 @@ def _rows(path: Path) -> list[tuple[str, Mapping[str, Any]]]:
     """Rows with where they stand, for messages."""
     try:
         text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror or error}") from error
+    except UnicodeDecodeError as error:
         raise CalibrationError(f"{path}: cannot be read: {error}") from error
     if path.suffix == ".json":
         return _json_rows(path, text)
@@ -103,7 +106,10 @@ def _rows(path: Path) -> list[tuple[str, Mapping[str, Any]]]:
     try:
         header = [name.strip() for name in reader.fieldnames or ()]
         if not {"x", "y"} <= set(header):
-            raise CalibrationError(f"{path}: the first line must name the columns {','.join(_COLUMNS)}")
+            found = f"it is {','.join(header)!a:.60}" if header else "the file is empty"
+            raise CalibrationError(
+                f"{path}: the first line must name the columns {','.join(_COLUMNS)}, with commas between them; {found}"
+            )
         reader.fieldnames = header
         return [(f"line {reader.line_num}", row) for row in reader]
     except csv.Error as error:

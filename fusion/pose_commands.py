@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -11,7 +12,7 @@ from rich.table import Table
 
 from artifacts import ArtifactStore
 from bay_observation.commands import CANNOT_TELL, DONE, FAILED
-from bay_observation.errors import ArtifactError, CalibrationError, ConfigError
+from bay_observation.errors import CalibrationError, ConfigError, NotObservedError
 from bays import BayConfig, slot_of
 from capture_async.stored import frames_in_folder, frames_of, newest_frames
 from fusion.pose_check import TOLERANCE_DEG, PoseCheck, PoseVerdict, check_poses, seen_batch
@@ -49,7 +50,7 @@ def judge_poses(options: argparse.Namespace, bay: BayConfig) -> int:
     captures = _since(bay, store.batch_ids("capture", bay.bay_id))[-_FRAMES_LOOKED_AT:] if has_witnesses else []
     if not batches and not captures:
         moved = f" since its cameras were moved, {bay.unmoved_since.isoformat()}" if bay.unmoved_since else ""
-        raise ArtifactError(
+        raise NotObservedError(
             f"{store.location}: no observation of bay {bay.bay_id}{moved}: run its batches first, or give --data"
         )
     checks = with_witnesses(
@@ -139,7 +140,7 @@ def _print_checks(checks: Sequence[PoseCheck], batches: Sequence[str]) -> None:
             *(_shown(value, " px") for value in (check.residual_px, check.turned_px)),
             *(_shown(value, "°", sign=True) for value in (check.pan_deg, check.tilt_deg, check.roll_deg)),
         )
-    Console().print(table)
+    Console(width=None if sys.stdout.isatty() else 140).print(table)
     for check in checks:
         if check.verdict is not PoseVerdict.OK:
             print(f"{check.camera}: {check.verdict}: {check.reason}")

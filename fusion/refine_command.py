@@ -3,6 +3,7 @@
 import argparse
 import difflib
 import json
+import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
@@ -14,7 +15,7 @@ from rich.table import Table
 
 from artifacts import ArtifactStore
 from bay_observation.commands import DONE
-from bay_observation.errors import ArtifactError, ConfigError
+from bay_observation.errors import ConfigError, NotObservedError
 from bays import BayConfig, slot_of
 from bays.editing import read_text, write_calibrations
 from bays.loading import bay_file
@@ -95,7 +96,7 @@ def _chosen(store: ArtifactStore, bay: BayConfig, options: argparse.Namespace) -
     """Ids of the batches of the period, so many of them, spread evenly."""
     known = store.batch_ids("observation", bay.bay_id)
     if not known:
-        raise ArtifactError(
+        raise NotObservedError(
             f"{store.location}: no observation of bay {bay.bay_id}: run its batches first, or give --data"
         )
     end = written_time(options.end, bay.zone) if options.end else slot_of(known[-1])
@@ -103,7 +104,7 @@ def _chosen(store: ArtifactStore, bay: BayConfig, options: argparse.Namespace) -
     start = max(start, bay.unmoved_since or start)
     within = [batch for batch in known if start <= slot_of(batch) <= end]
     if not within:
-        raise ArtifactError(
+        raise NotObservedError(
             f"{store.location}: no observation of bay {bay.bay_id} from {start:%Y-%m-%d %H:%M} to"
             f" {end:%Y-%m-%d %H:%M} UTC: give another --from and --to"
         )
@@ -123,7 +124,7 @@ def _print_result(result: Refinement, batches: Sequence[str]) -> None:
             *(f"{value:.2f}" for value in (one.before_px, one.after_px)),
             *(f"{value:.1f}" for value in (one.before_cm, one.after_cm)),
         )
-    Console().print(table)
+    Console(width=None if sys.stdout.isatty() else 140).print(table)
     off = [one.camera for one in result.cameras if one.is_off]
     if result.all_off:
         print(f"{len(off)} of {len(result.cameras)} cameras are surely not as the file says: all are off alike")

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from bay_observation.commands import DONE, FAILED
-from bay_observation.errors import ConfigError, DatasetError
+from bay_observation.errors import ConfigError, NotObservedError
 from bays import BayConfig, Models, load_bay
 from bays.models import CheckpointKey
 from bays.zones import written_time
@@ -150,8 +150,6 @@ def _check(options: argparse.Namespace) -> int:
 
 
 def _predict(options: argparse.Namespace) -> int:
-    from inference.predicting import picture_files, predict_batches, predict_files
-
     bay = with_models(load_bay(options.bay), options.model)
     if options.min_confidence is not None:
         if not 0 < options.min_confidence < 1:
@@ -163,7 +161,11 @@ def _predict(options: argparse.Namespace) -> int:
     if bool(options.pictures) == (options.start is not None):
         raise ConfigError("name pictures or folders, or stored batches by --from and --to")
     if options.pictures:
-        files = picture_files(options.pictures)
+        from inference.datasets.files import picture_files
+
+        files = picture_files(options.pictures)  # before the models are loaded: a wrong name is told at once
+        from inference.predicting import predict_files
+
         service = _service(bay, options.device)
         return _write(options, predict_files(service, bay, files), len(files))
     from artifacts import ArtifactStore
@@ -171,6 +173,8 @@ def _predict(options: argparse.Namespace) -> int:
 
     store = ArtifactStore()
     batches = stored_batches(store, bay, *period(bay, options))
+    from inference.predicting import predict_batches
+
     service = _service(bay, options.device)
     captures = (capture(store, bay, batch) for batch in batches)
     return _write(options, predict_batches(service, captures), len(batches) * max(1, len(bay.cameras)))
@@ -249,7 +253,7 @@ def _stored(store: "ArtifactStore", bay: BayConfig, batches: list[str], unseen: 
                 unseen.append(batch)
             yield from frames or ()
     if len(unseen) == len(batches):
-        raise DatasetError(f"none of the {len(batches)} batches was observed: `models predict` looks at frames")
+        raise NotObservedError(f"none of the {len(batches)} batches was observed: `models predict` looks at frames")
 
 
 def _import(options: argparse.Namespace) -> int:
@@ -309,7 +313,7 @@ def _names(given: Iterable[str]) -> dict[str, str]:
 def _refuse_existing(folder: Path) -> None:
     """Before minutes of work, what `write_dataset` refuses after them."""
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise DatasetError(f"{folder}: is there already: name a new folder, or remove it")
+        raise ConfigError(f"{folder}: is there already: name a new folder, or remove it")
 
 
 def _report(options: argparse.Namespace, frames: "list[LabelledFrame]", more: dict[str, Any]) -> None:

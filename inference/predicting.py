@@ -8,7 +8,6 @@ from pathlib import Path
 from bay_observation.errors import DatasetError
 from bays import BayConfig, batch_id
 from capture_async.types import CaptureBatch, CapturedImage
-from inference.datasets.files import SUFFIXES, Pictures
 from inference.datasets.stored import labelled
 from inference.datasets.types import LabelledFrame, LabelledObject, identity
 from inference.service import InferenceService
@@ -16,28 +15,6 @@ from inference.types import CameraObservation
 
 _AT_ONCE = 12
 _LARGEST_PICTURE = 512 * 1024**2
-
-
-def picture_files(sources: Sequence[Path]) -> list[Path]:
-    """The pictures that are named, and those of the folders that are.
-
-    Raises:
-        DatasetError: one is not there, is no picture by its name, or a folder holds none.
-    """
-    found: list[Path] = []
-    for source in sources:
-        if source.is_dir():
-            inside = Pictures(source).all
-            if not inside:
-                raise DatasetError(f"{source}: holds no pictures ({', '.join(sorted(SUFFIXES))})")
-            found += inside
-        elif not source.is_file():
-            raise DatasetError(f"{source}: is not there")
-        elif source.suffix.lower() not in SUFFIXES:
-            raise DatasetError(f"{source}: is no picture ({', '.join(sorted(SUFFIXES))})")
-        else:
-            found.append(source)
-    return list(dict.fromkeys(found))
 
 
 def predict_files(

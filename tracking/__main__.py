@@ -74,9 +74,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command.
 
     Returns:
-        0 for an answer; 1 where the history does not know the bay, track or area that is asked
-        about, or an artifact cannot be read; 2 for wrong use; 3 where nothing is known of the time that is
-        asked about, or the database cannot be used.
+        0 for an answer; 1 where the history does not know the block that is asked about, or an artifact cannot
+        be read; 2 for wrong use, as a bay, an area or a time that is none; 3 where nothing is known of the bay or
+        of the time that is asked about, or the database cannot be used.
     """
     options = make_parser().parse_args(arguments)
     try:
@@ -244,7 +244,7 @@ def _name(history: History, options: argparse.Namespace) -> int:
         raise ConfigError(
             "name: say which block and which number: name BAY TRACK NUMBER; or --list FILE, or --take NUMBER"
         )
-    given = names.give(options.track, options.number, getuser(), move=options.move)
+    given = names.give(track_of(history, bay, options.track), options.number, getuser(), move=options.move)
     print(f"{given.track_id} is block {given.name}")
     return 0
 
@@ -437,7 +437,8 @@ def make_parser() -> argparse.ArgumentParser:
         prog=program("python -m tracking"),
         formatter_class=argparse.RawDescriptionHelpFormatter,
         description=__doc__,
-        epilog="exit status: 0 an answer, 1 no such bay, track or area, 2 wrong use, 3 not observed, or no database",
+        epilog="exit status: 0 an answer, 1 no such block, 2 wrong use, as a bay or an area that there is not,\n"
+        "3 nothing is known of that bay or time, or no database",
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
@@ -477,7 +478,7 @@ def make_parser() -> argparse.ArgumentParser:
 
     _question(commands, "names", _names, "the yard's own numbers of blocks, and how certain they are")
     name = _question(commands, "name", _name, "give a block the yard's own number, or take it away")
-    name.add_argument("track", nargs="?", help="a block that stands in the bay, as 3bay_north-000012")
+    name.add_argument("track", nargs="?", help="a block that stands in the bay: 3bay_north-000012, or #12")
     name.add_argument("number", nargs="?", help="its number, as 4412P")
     name.add_argument("--move", action="store_true", help="though another block has it")
     name.add_argument("--take", metavar="NUMBER", help="take a number from its block")

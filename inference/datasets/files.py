@@ -1,7 +1,7 @@
 """Folders of pictures: found by name, never outside of the data set; written whole or not at all."""
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from functools import cached_property
@@ -14,6 +14,28 @@ from inference.datasets.types import LabelledFrame, LabelledObject, identity
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"})
 _LARGEST_TEXT = 2 * 1024**3
+
+
+def picture_files(sources: Sequence[Path]) -> list[Path]:
+    """The pictures that are named, and those of the folders that are.
+
+    Raises:
+        DatasetError: one is not there, is no picture by its name, or a folder holds none.
+    """
+    found: list[Path] = []
+    for source in sources:
+        if source.is_dir():
+            inside = Pictures(source).all
+            if not inside:
+                raise DatasetError(f"{source}: holds no pictures ({', '.join(sorted(SUFFIXES))})")
+            found += inside
+        elif not source.is_file():
+            raise DatasetError(f"{source}: is not there")
+        elif source.suffix.lower() not in SUFFIXES:
+            raise DatasetError(f"{source}: is no picture ({', '.join(sorted(SUFFIXES))})")
+        else:
+            found.append(source)
+    return list(dict.fromkeys(found))
 
 
 class Pictures:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from artifacts import ArtifactStore
-from bay_observation.errors import DatasetError
+from bay_observation.errors import DatasetError, NotObservedError
 from bays import BayConfig, batch_id
 from capture_async.types import CaptureBatch
 from inference.datasets.types import LabelledFrame
@@ -15,11 +15,11 @@ def stored_batches(store: ArtifactStore, bay: BayConfig, start: datetime, end: d
     """Ids of the batches of [start, end) (aware) whose frames are stored, in slot order.
 
     Raises:
-        DatasetError: there is none.
+        NotObservedError: there is none.
     """
     found = store.batch_ids("capture", bay.bay_id, batch_id(bay.bay_id, start), batch_id(bay.bay_id, end))
     if not found:
-        raise DatasetError(
+        raise NotObservedError(
             f"{store.location}: no frames of {bay.bay_id} from {_local(bay, start)} to {_local(bay, end)}: see"
             f" `bay-observation store list {bay.bay_id}`; retention.frames says how long they are kept"
         )

@@ -23,7 +23,7 @@ from typing import Any
 import yaml
 
 from artifacts import ArtifactStore
-from bay_observation.errors import BacktestError, ConfigError
+from bay_observation.errors import BacktestError, ConfigError, NotObservedError
 from bays import BayConfig, bays_path, dag_id, load_bay, slot_of
 from bays.naming import TaskType
 from lab.backtest.comparison import Results
@@ -82,7 +82,7 @@ class Trial:
         """
         slots = stored_slots(self.live, self.bay_id, self.start, self.end)
         if not slots:
-            raise BacktestError(
+            raise NotObservedError(
                 f"bay {self.bay_id}: no capture between {self.start:%Y-%m-%d %H:%M} and {self.end:%Y-%m-%d %H:%M} UTC"
                 f" is stored under {self.live.root}"
             )

@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import shlex
 import signal
 import sys
 import time
@@ -29,7 +30,12 @@ DEFAULT_SEED = 13  # an hour in which each kind of event happens
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the demo; 0 when its promises hold, 1 when they do not or it could not run; 2 for wrong use."""
+    """Run the demo.
+
+    Returns:
+        0 when its promises hold, 1 when one does not or the demo could not run, 2 for wrong use, 3 when no block was
+        seen whole by two cameras, so that nothing is shown.
+    """
     options = make_parser().parse_args(arguments)
     console = Console(width=None if sys.stdout.isatty() else 160)
     # So that a `kill` stops the children too, through the context managers.
@@ -46,7 +52,11 @@ def main(arguments: list[str] | None = None) -> int:
 
 def make_parser() -> argparse.ArgumentParser:
     """The commands and their arguments."""
-    parser = argparse.ArgumentParser(prog=program("python -m lab.demo"), description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog=program("python -m lab.demo"),
+        description=__doc__,
+        epilog="exit status: 0 its promises hold, 1 one does not, 2 wrong use, 3 no block was seen whole",
+    )
     parser.add_argument(
         "--bay",
         metavar="BAY",
@@ -130,6 +140,7 @@ def _run(options: argparse.Namespace, console: Console) -> int:
         pictures = write_pictures(output / "pictures", day)
         console.print(f"\npictures: {', '.join(str(picture) for picture in pictures)}", soft_wrap=True)
         console.print(f"artifacts: {data}   logs: {output / 'airflow' / 'logs'}", soft_wrap=True)
+        console.print("ask it:", *_questions(bay_id, data, os.environ.get("BAYS_PATH")), sep="\n  ", soft_wrap=True)
         console.print(f"{time.monotonic() - started:.0f} s in total")
         if options.keep:
             floor = f"{airflow.url}/plugin/bays?bay={bay_id}"
@@ -142,7 +153,16 @@ def _run(options: argparse.Namespace, console: Console) -> int:
             )
             let_go()
             _go_on(airflow, cameras, bay, demo, console)
-    return 0 if verdict.holds else 1
+    return verdict.status
+
+
+def _questions(bay_id: str, data: Path, bays: str | None) -> list[str]:
+    """Commands that ask what the demo left behind."""
+    where = f"DATA_PATH={shlex.quote(str(data))} " + (f"BAYS_PATH={shlex.quote(bays)} " if bays else "")
+    return [
+        f"{where}bay-observation {question}"
+        for question in (f"history show {bay_id}", f"history events {bay_id}", f"store list {bay_id}")
+    ]
 
 
 def _go_on(

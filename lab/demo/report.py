@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from artifacts import ArtifactReference, ArtifactStore, Stage
+from bay_observation.commands import CANNOT_TELL, DONE, FAILED
 from bay_observation.errors import ArtifactError
 from bays import BayConfig, batch_id
 from capture_async.types import CaptureBatch
@@ -43,8 +44,20 @@ class Verdict:
 
     @property
     def holds(self) -> bool:
-        """Whether both promises were kept, and there was something to keep."""
-        return self.whole > 0 and not self.missed and not self.standing_switches
+        """Whether both promises were kept; that of blocks that were seen whole is kept by none as well."""
+        return not self.missed and not self.standing_switches
+
+    @property
+    def can_tell(self) -> bool:
+        """Whether there was something to keep: without a block that was seen whole, nothing is shown of the plan."""
+        return self.whole > 0
+
+    @property
+    def status(self) -> int:
+        """The exit status of the demo."""
+        if not self.holds:
+            return FAILED
+        return DONE if self.can_tell else CANNOT_TELL
 
 
 @dataclass(frozen=True)
@@ -125,11 +138,16 @@ def print_report(console: Console, day: DemoDay, report: DayReport, verdict: Ver
     )
     _promise(
         console,
-        not verdict.missed and verdict.whole > 0,
+        not verdict.missed if verdict.can_tell else None,
         f"blocks that {_ENOUGH_CAMERAS} or more working cameras saw completely: "
         f"{verdict.whole - len(verdict.missed)} of {verdict.whole} found"
-        + ("" if verdict.whole else ", so that nothing is shown: more slots, or cameras that see further, would"),
+        + ("" if verdict.can_tell else ": it cannot be told from these slots how right the floor plan is"),
     )
+    if not verdict.can_tell:
+        console.print(
+            f"    no block stood whole in the frames of {_ENOUGH_CAMERAS} cameras: try more --slots, another --seed, or"
+            f" cameras that see further (bay plan {day.bay.bay_id}, bay place-cameras)"
+        )
     for sighting in verdict.missed:
         console.print(
             f"    missed: {sighting.truth.block_id} in {sighting.truth.area} at {_clock(day.bay, sighting.slot)}"
@@ -239,8 +257,10 @@ def _event_table(day: DemoDay, report: DayReport) -> Table:
     return table
 
 
-def _promise(console: Console, kept: bool, text: str) -> None:
-    console.print(f"[green]✔[/green] {text}" if kept else f"[red]✘[/red] {text}")
+def _promise(console: Console, kept: bool | None, text: str) -> None:
+    """A promise with whether it was kept; None where that cannot be told."""
+    mark = "[yellow]?[/yellow]" if kept is None else "[green]✔[/green]" if kept else "[red]✘[/red]"
+    console.print(f"{mark} {text}")
 
 
 def _path(values: object) -> str:

@@ -105,7 +105,7 @@ async def _serve(bay: BayConfig, options: argparse.Namespace) -> None:
         password=password,
         latency_s=options.latency,
         clock=clock,
-        faults=_faults(options.fault),
+        faults=_faults(bay, options.fault),
         port=options.port,
     )
     control = _control(farm, options.control)
@@ -188,12 +188,16 @@ def _login(bay: BayConfig, environment: Mapping[str, str]) -> tuple[str, str]:
     return _DEFAULT_LOGIN, _DEFAULT_LOGIN
 
 
-def _faults(texts: list[str]) -> dict[str, list[str]]:
+def _faults(bay: BayConfig, texts: list[str]) -> dict[str, list[str]]:
     faults: dict[str, list[str]] = defaultdict(list)
     for text in texts:
         camera, equals, name = text.partition("=")
         if not (camera and equals and name):
             raise ConfigError(f"--fault {text}: write CAMERA=FAULT, such as C_4=offline")
+        if camera not in (names := [one.name for one in bay.cameras]):
+            raise ConfigError(f"--fault {text}: bay {bay.bay_id} has no camera {camera}; it has: {', '.join(names)}")
+        if name not in FAULTS:
+            raise ConfigError(f"--fault {text}: there is no fault {name}; the faults are: {', '.join(FAULTS)}")
         faults[camera].append(name)
     return faults
 

@@ -113,12 +113,15 @@ def _score(options: argparse.Namespace) -> None:
 
 
 def _score_own(bay: BayConfig, options: argparse.Namespace) -> None:
-    from inference.service import InferenceService
-    from lab.training.own_scores import score_labels
+    from inference.datasets import read_dataset
 
     if options.card:
         raise ConfigError("--card is of simulated yards: leave out --data")
-    result = score_labels(InferenceService.for_bay(bay, options.device), bay, options.data, options.pictures)
+    frames = read_dataset(options.data).frames  # before the models are loaded: a wrong folder is told at once
+    from inference.service import InferenceService
+    from lab.training.own_scores import score_labels
+
+    result = score_labels(InferenceService.for_bay(bay, options.device), bay, frames, options.pictures)
     if options.json:
         print(json.dumps(result.to_dict(), indent=1))
         return
@@ -170,7 +173,7 @@ def _print_table(title: str, figures: dict[str, str]) -> None:
     table = Table("score", "value", title=title)
     for name, value in figures.items():
         table.add_row(name, value)
-    Console().print(table)
+    Console(width=None if sys.stdout.isatty() else 140).print(table)
 
 
 _COMMANDS = {"train": _train, "score": _score, "pick": _pick, "twins": _twins}

@@ -14,7 +14,7 @@ from rich.table import Table
 
 from bays import BayConfig
 from inference.data_commands import counted
-from inference.datasets import LabelledFrame, LabelledObject, read_dataset
+from inference.datasets import LabelledFrame, LabelledObject
 from inference.drawing import drawn
 from inference.frame_look import FrameLook
 from inference.predicting import predict_frames
@@ -124,19 +124,21 @@ class Scores:
         yield _table("By class", "class", [(name, one.figures()) for name, one in sorted(self.all.classes.items())])
 
 
-def score_labels(service: InferenceService, bay: BayConfig, data: Path, pictures: Path | None = None) -> Scores:
+def score_labels(
+    service: InferenceService, bay: BayConfig, frames: Sequence[LabelledFrame], pictures: Path | None = None
+) -> Scores:
     """Run the models on labelled frames, and compare.
 
     Args:
         service: whose models.
         bay: of which bay they are.
-        data: folder of the labels.
+        frames: the labelled frames.
         pictures: folder for the frames with what was found drawn in; None for none.
 
     Raises:
-        DatasetError: labels or pictures cannot be read.
+        DatasetError: a picture cannot be read.
     """
-    frames, result = read_dataset(data).frames, Scores()
+    result = Scores()
     with counted("scoring", len(frames)) as done:
         for label, seen in predict_frames(service, bay, frames):
             done(1)

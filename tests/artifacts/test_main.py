@@ -77,9 +77,9 @@ def test_list_and_get(tmp_path, monkeypatch, capsys, a_capture):
 @pytest.mark.parametrize(
     ("arguments", "status", "words"),
     [
-        (["list", BAY], 1, "no artifact of bay"),
-        (["get", BAY, "newest", "fusion"], 1, "lists what there is"),
-        (["get", BAY, batch_name(9), "fusion"], 1, f"no fusion artifact of {batch_name(9)}"),
+        (["list", BAY], 3, "no artifact of bay"),
+        (["get", BAY, "newest", "fusion"], 3, "lists what there is"),
+        (["get", BAY, batch_name(9), "fusion"], 3, f"no fusion artifact of {batch_name(9)}"),
         (["get", BAY, "../x", "fusion"], 1, "no plain name"),
     ],
 )
@@ -105,7 +105,7 @@ def test_artifacts_of_a_bay_without_a_file_are_still_read(tmp_path, monkeypatch,
     ArtifactStore().save("capture", "former", batch_name(9, "former"), a_capture(9, bay="former"))
     assert main(["list", "former"]) == 0
     assert main(["get", "former", "newest", "capture"]) == 0
-    assert main(["get", "former", "newest", "fusion"]) == 1
+    assert main(["get", "former", "newest", "fusion"]) == 3
     assert "no fusion artifact" in capsys.readouterr().err
 
 

@@ -37,7 +37,7 @@ def test_a_plan_is_a_file_that_opens(make_bay, tmp_path, capsys, ending):
     assert "seen by no camera: 0 m²" in capsys.readouterr().out
     if ending == "png":
         with Image.open(path) as image:
-            assert image.size == (158 * 8, 53 * 8)
+            assert image.size == (158 * 8, 437)
             assert len(image.getcolors(100_000)) > 5
     else:
         text = path.read_text()

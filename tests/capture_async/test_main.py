@@ -200,7 +200,9 @@ def test_health_ends_with_1_below_the_quorum_and_reads_another_store(make_bay, s
 
 def test_health_of_a_bay_that_was_never_captured(make_bay, store, capsys):
     make_bay()
-    assert main(["health", "yard"]) == 1
+    assert main(["health", "yard", "--json"]) == 3
+    assert json.loads(capsys.readouterr().out)["last_slot"] is None
+    assert main(["health", "yard"]) == 3
     assert "no capture of bay yard was recorded yet" in capsys.readouterr().err
 
 
@@ -261,7 +263,7 @@ def test_no_overlay_is_drawn_where_there_is_no_frame(serve, login, store, tmp_pa
     out = ["--out", str(tmp_path / "none.jpg")]
     assert main(["overlay", "yard", "--camera", "X_1", *out]) == 2
     assert "it has: C_2, C_4, C_6" in capsys.readouterr().err
-    assert main(["overlay", "yard", "--camera", "C_4", *out]) == 1
+    assert main(["overlay", "yard", "--camera", "C_4", *out]) == 3
     assert "give --live or --frame" in capsys.readouterr().err
     assert main(["overlay", "yard", "--camera", "C_4", "--live", *out]) == 1
     assert "camera C_4 gave no frame: unreachable" in capsys.readouterr().err

@@ -71,6 +71,16 @@ def test_what_cannot_be_told_is_not_written_without_force(wrong_points, knocked_
 
 
 @pytest.mark.slow(2)
+def test_points_of_another_camera_are_not_written_without_force(points, knocked_pose, bays_folder, capsys):
+    before = (bays_folder / "yard.yaml").read_bytes()
+    command = ["calibrate", "yard", "--camera", "D_4", "--points", str(points)]
+    assert main(command) == 3
+    assert "are these the points of C_4?" in capsys.readouterr().err
+    assert (bays_folder / "yard.yaml").read_bytes() == before
+    assert main([*command, "--force"]) == 0
+
+
+@pytest.mark.slow(2)
 def test_limits_can_be_passed_over_by_force(points, knocked_pose, bays_folder, capsys):
     few = points.with_name("few.csv")
     few.write_text("\n".join(points.read_text().splitlines()[:5]) + "\n")
@@ -133,7 +143,7 @@ def test_a_camera_without_intrinsics_needs_only_its_images_size(points, knocked_
         (["calibrate", "yard", "--camera", "D_2", "--focal", "1400"], 2, "the size of D_2's image is not known"),
         (["calibrate", "yard", "--camera", "C_4", "--click"], 1, "with a frame of C_4: give an image with --frame"),
         (["calibrate", "yard", "--camera", "C_4", "--click", "--frame", "none.jpg"], 1, "none.jpg: cannot be read"),
-        (["check-poses", "yard"], 1, "no observation of bay yard: run its batches first"),
+        (["check-poses", "yard"], 3, "no observation of bay yard: run its batches first"),
         (["check-poses", "yard", "--batches", "0"], 2, "--batches must be at least 1"),
         (["check-poses", "yard", "--tolerance", "nan"], 2, "--tolerance between 0 and 90"),
     ],

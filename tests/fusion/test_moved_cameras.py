@@ -60,7 +60,7 @@ def moved_file(make_bay, demo_bay, seen, store):
 
 @pytest.mark.parametrize("command", ["check-poses", "refine-poses"])
 def test_commands_take_batches_since_the_move_alone(moved_file, command, capsys):
-    assert main([command, "demo_bay"]) == 1
+    assert main([command, "demo_bay"]) == 3
     assert "no observation of bay demo_bay" in capsys.readouterr().err
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from bay_observation.errors import CalibrationError
+from bay_observation.errors import CalibrationError, ConfigError
 from fusion.calibration import FloorPoint
 from fusion.point_files import SurveyPoint, read_points, read_survey, write_points
 
@@ -32,7 +32,8 @@ def test_surveyed_points(tmp_path):
     ("name", "text", "reason"),
     [
         ("p.csv", "1,2,3,4\n", "the first line must name the columns"),
-        ("p.csv", "", "the first line must name the columns"),
+        ("p.csv", "", "the first line must name the columns .* the file is empty"),
+        ("p.csv", "u;v;x;y\n1;2;3;4\n", "with commas between them; it is 'u;v;x;y'"),
         ("p.csv", "u,v,x,y\n1,2,3,4\n1,b,3,4\n", r"p\.csv: line 3: v is 'b', and a number is wanted"),
         ("p.csv", "u,v,x,y\n1,2,nan,4\n", "line 2: x is 'nan', and a finite number is wanted"),
         ("p.csv", "u,v,x,y\n1,2,3\n", "line 2: y is None, and a number is wanted"),
@@ -64,7 +65,7 @@ def test_a_surveyed_point_has_a_name_of_its_own(tmp_path, text):
 
 
 def test_a_missing_file_is_told(tmp_path):
-    with pytest.raises(CalibrationError, match=r"none\.csv: cannot be read"):
+    with pytest.raises(ConfigError, match=r"none\.csv: cannot be read: No such file"):
         read_points(tmp_path / "none.csv")
     with pytest.raises(CalibrationError, match="cannot be written"):
         write_points(tmp_path / "none" / "p.csv", POINTS)

@@ -124,10 +124,10 @@ def test_the_command_proposes_and_writes_only_when_asked(half_a_degree, make_bay
 @pytest.mark.parametrize(
     ("arguments", "status", "reason"),
     [
-        ([], 1, "no observation of bay demo_bay"),
+        ([], 3, "no observation of bay demo_bay"),
         (["--batches", "0"], 2, "--batches must be at least 1"),
         (["--from", "yesterday"], 2, "is not a time"),
-        (["--to", "2020-01-01"], 1, "give another --from and --to"),
+        (["--to", "2020-01-01"], 3, "give another --from and --to"),
     ],
 )
 def test_what_cannot_be_done_is_said(store, half_a_degree, capsys, arguments, status, reason):

@@ -79,7 +79,7 @@ def test_labels_with_an_error_are_not_imported(stored: Any, tmp_path: Path, caps
         (["export", "demo_bay", "--from", "2025-07-02", "--to", "2025-07-01", "--out", "x"], 2, "must lie before"),
         (
             ["export", "demo_bay", "--from", "2024-07-02", "--to", "2024-07-03", "--out", "x"],
-            1,
+            3,
             "no frames of demo_bay",
         ),
         (["export", "--data", "y", "--out", "x"], 1, "y: is not there"),

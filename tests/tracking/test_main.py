@@ -205,9 +205,9 @@ def test_prune_and_migrate(yard, capsys):
     ("arguments", "status", "words"),
     [
         (["show", "no_such_bay"], 2, "there is no bay no_such_bay"),
-        (["show", "4bay"], 1, "no history yet of bay 4bay"),
-        (["gaps", "4bay"], 1, "no history yet of bay 4bay"),
-        (["export", "4bay"], 1, "no history yet of bay 4bay"),
+        (["show", "4bay"], 3, "no history yet of bay 4bay"),
+        (["gaps", "4bay"], 3, "no history yet of bay 4bay"),
+        (["export", "4bay"], 3, "no history yet of bay 4bay"),
         (["show", "demo_bay", "--track", "demo_bay-000999"], 1, "has no track demo_bay-000999"),
         (["show", "demo_bay", "--area", "A99"], 2, "has no area A99; it has A25"),
         (["show", "demo_bay", "--at", "noon"], 2, "'noon' is not a time"),
@@ -271,6 +271,7 @@ def test_a_block_is_meant_by_id_number_or_name(yard, bay, capsys):
     with History.at(yard.root) as history:
         said = Review("r1", bay.bay_id, START, "kim", ReviewKind.NAME, moved["track_id"], START, value="H-203")
         add_review(history, said)
+    assert run(capsys, "name", "demo_bay", f"#{number}", "H-203")[0] == 0
     for name in (moved["track_id"], f"#{number}", str(number), "H-203"):
         assert {row["track_id"] for row in rows(capsys, "show", "demo_bay", "--track", name)} == {moved["track_id"]}
         assert len(rows(capsys, "events", "demo_bay", *DAY, "--track", name, "--kind", "moved")) == 1
@@ -316,8 +317,9 @@ def test_an_answer_as_a_parquet_file(yard, tmp_path, capsys):
 def test_without_any_history(store, capsys, monkeypatch):
     monkeypatch.delenv("HISTORY_DB", raising=False)
     status, _, error = run(capsys, "show", "demo_bay")
-    assert status == 1
+    assert status == 3
     assert "no history yet: sqlite:///" in error
+    assert "is DATA_PATH that of the bay" in error
     assert not ArtifactStore().root.exists()  # a question makes no file
 
 

@@ -22,7 +22,7 @@ from sqlalchemy.exc import ArgumentError as BadUrlError
 from sqlalchemy.exc import DBAPIError, NoSuchModuleError, SQLAlchemyError
 
 from bay_observation import settings
-from bay_observation.errors import ConfigError, HistoryError, HistoryUnavailableError
+from bay_observation.errors import ConfigError, HistoryError, HistoryUnavailableError, NotObservedError
 from tracking.history.schema import SCHEMA_VERSION, VERSION_TABLE, metadata
 
 if TYPE_CHECKING:
@@ -80,12 +80,15 @@ class Database:
         """A transaction that sees one state of the history.
 
         Raises:
-            HistoryError: nothing was written yet.
+            NotObservedError: nothing was written yet.
             HistoryUnavailableError: the database cannot be used.
         """
         with self._errors():
             if self.is_sqlite and not self._file().exists():
-                raise HistoryError(f"no history yet: {self.location} appears with the first batch that is tracked")
+                raise NotObservedError(
+                    f"no history yet: {self.location} appears with the first batch that is tracked;"
+                    " is DATA_PATH that of the bay, or HISTORY_DB to be set?"
+                )
             self._check()
             with self._readers.connect() as connection, connection.begin():
                 yield connection

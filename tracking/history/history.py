@@ -102,9 +102,9 @@ class History:
         self.database = Database(url)
 
     @classmethod
-    def at(cls, data_root: Path) -> Self:
+    def at(cls, data_root: Path | str) -> Self:
         """The history of this host's environment: `HISTORY_DB`, or SQLite under the data root."""
-        return cls(database_url(data_root))
+        return cls(database_url(Path(data_root)))
 
     def close(self) -> None:
         """Close the database's connections."""
@@ -519,7 +519,7 @@ class History:
         )
         newest: datetime | None = connection.execute(asked).scalar()
         if newest is None:
-            raise HistoryError(f"no history yet of bay {bay_id} in {self.database.location}: no batch was tracked")
+            raise NotObservedError(f"no history yet of bay {bay_id} in {self.database.location}: no batch was tracked")
         return newest
 
     def _refuse_before_first(self, connection: Connection, bay_id: str, at: datetime | None) -> None:

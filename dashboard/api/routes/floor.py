@@ -37,9 +37,9 @@ class TrackFilter(Period, Paging):
 def floor_at(request: Request, bay: Bay, at: At = None) -> Response:
     """What stands in the bay at a time."""
     newest = newest_slot(bay.bay_id)
-    moment = at or newest
-    if moment is None:
+    if newest is None:
         raise HTTPException(404, f"bay {bay.bay_id} has no history yet: no batch was tracked")
+    moment = at or newest
     try:
         stays = history().standing(bay.bay_id, at=moment)
     except NotObservedError:

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, HTTPException, Request, Response
 from pydantic import ValidationError
 
 from bay_observation.errors import CalibrationError, ConfigError
-from bays import Camera, Intrinsics, bay_ids
+from bays import BayConfig, Camera, Intrinsics, bay_ids
 from bays.editing import read_text, with_areas, with_calibration
 from bays.loading import bay_file, parse_bay
 from bays.models import Area
@@ -82,13 +82,13 @@ def calibrate_camera(bay: EditableBay, camera: CameraName, clicked: ClickedPoint
 
     It is what `bay-observation calibrate` computes. Nothing is kept.
     """
-    from fusion.calibration import FloorPoint, calibrate, doubts  # scipy, for this question alone
+    from fusion.calibration import FloorPoint, calibrate, doubts, mistaken  # scipy, for this question alone
 
     text = read_text(bay_file(bay)) if clicked.text is None else clicked.text
     if not _one_at_a_time.acquire(blocking=False):
         raise HTTPException(503, "another camera is being calibrated: try again in a moment")
     try:
-        known = _camera(bay, text, camera)
+        known, whole = _camera(bay, text, camera)
         points = [FloorPoint(**point.model_dump()) for point in clicked.points]
         found = calibrate(points, _lens(known, clicked), known.pose)
         after = with_calibration(text, bay, camera, found.pose, found.intrinsics)
@@ -114,7 +114,7 @@ def calibrate_camera(bay: EditableBay, camera: CameraName, clicked: ClickedPoint
         rms_cm=round(found.rms_cm, 2),
         unseen_cm=None if found.unseen_cm is None else round(found.unseen_cm, 2),
         floor_std_cm=round(found.floor_std_cm, 2),
-        doubts=doubts(found),
+        doubts=doubts(found) + mistaken(found, known, whole),
         notes=list(found.notes),
         diff=_difference(bay, after),
         text=after,
@@ -154,10 +154,10 @@ def _difference(bay: str, text: str) -> str:
     return "".join(difflib.unified_diff(before, after, f"a/bays/{path.name}", f"b/bays/{path.name}"))
 
 
-def _camera(bay: str, text: str, name: str) -> Camera:
+def _camera(bay: str, text: str, name: str) -> tuple[Camera, BayConfig]:
     found = parse_bay(bay_file(bay), text, bay)
     try:
-        return found.camera(name)
+        return found.camera(name), found
     except KeyError:
         raise HTTPException(404, f"bay {bay} has no camera {name}") from None
 

@@ -26,9 +26,9 @@ def test_render_writes_a_frame(tmp_path, capsys):
     ("arguments", "status", "message"),
     [
         (["serve", "9bay"], 2, "there is no bay 9bay"),
-        (["serve", "demo_bay", "--fault", "C_4=broken"], 1, "no fault 'broken'"),
+        (["serve", "demo_bay", "--fault", "C_4=broken"], 2, "no fault broken; the faults are: offline"),
         (["serve", "demo_bay", "--fault", "C_4"], 2, "write CAMERA=FAULT"),
-        (["serve", "demo_bay", "--fault", "X=offline"], 1, "no camera X"),
+        (["serve", "demo_bay", "--fault", "X=offline"], 2, "no camera X"),
         (["serve", "demo_bay", "--time", "noon"], 2, "not an ISO time"),
         (["serve", "demo_bay", "--time", "1999-01-01"], 1, "1998-12-31T15:00"),
         (["serve", "demo_bay", "--control", "8790"], 2, "HOST:PORT"),

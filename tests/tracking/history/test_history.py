@@ -156,7 +156,7 @@ def test_a_block_that_left_stands_nowhere_and_is_not_unknown(history, tracked):
     assert history.stays("demo_bay", gone.track_id)[-1].until == at(7)
     with pytest.raises(HistoryError, match="no track demo_bay-000999"):
         history.where("demo_bay", "demo_bay-000999")
-    with pytest.raises(HistoryError, match="no history yet of bay 4bay"):
+    with pytest.raises(NotObservedError, match="no history yet of bay 4bay"):
         history.where("4bay", "4bay-000001")
 
 
@@ -176,7 +176,7 @@ def test_what_happened(history, tracked):
         "initial",
         "moved",
     ]
-    with pytest.raises(HistoryError, match="no history yet"):
+    with pytest.raises(NotObservedError, match="no history yet"):
         history.events("4bay", at(0), at(1))
 
 
@@ -420,7 +420,7 @@ def test_an_answer_says_over_how_many_slots_it_speaks(bay, floors, history):
     assert (closed.slots, closed.tracked, closed.closed, closed.missing) == (12, 6, 5, 1)  # slot 5 ran
     none = coverage(history, bay, at(4), at(8))
     assert (none.slots, none.tracked, none.as_of) == (4, 0, at(3))
-    with pytest.raises(HistoryError, match="no history yet of bay 4bay"):
+    with pytest.raises(NotObservedError, match="no history yet of bay 4bay"):
         coverage(history, load_bay("4bay"), at(0), at(1))
 
 
@@ -605,7 +605,7 @@ def test_a_bay_without_a_schedule_misses_nothing(make_bay):
 
 
 def test_nothing_is_there_before_the_first_batch(history):
-    with pytest.raises(HistoryError, match=r"no history yet: sqlite:///.*appears with the first batch"):
+    with pytest.raises(NotObservedError, match=r"no history yet: sqlite:///.*appears with the first batch"):
         history.standing("demo_bay")
 
 
