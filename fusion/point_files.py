@@ -51,7 +51,7 @@ def read_survey(path: Path) -> list[SurveyPoint]:
     for where, row in _rows(path):
         name = str(row.get("name") or "").strip()
         if not name or any(name == other.name for other in points):
-            raise CalibrationError(f"{path}: {where}: name {name!r} is empty or used twice")
+            raise CalibrationError(f"{path}: {where}: name {name!r:.40} is empty or used twice")
         x, y, z = (_number(row, key, f"{path}: {where}") for key in ("x", "y", "z"))
         points.append(SurveyPoint(name, x, y, z))
     return points
@@ -139,5 +139,5 @@ def _number(row: Mapping[str, Any], key: str, where: str) -> float:
     except (TypeError, ValueError, OverflowError):
         raise CalibrationError(f"{where}: {key} is {value!r:.40}, and a number is wanted") from None
     if not math.isfinite(number):
-        raise CalibrationError(f"{where}: {key} is {value!r}, and a finite number is wanted")
+        raise CalibrationError(f"{where}: {key} is {value!r:.40}, and a finite number is wanted")
     return number

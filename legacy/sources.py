@@ -10,9 +10,9 @@ import binascii
 import codecs
 import csv
 import json
-import sys
 from collections.abc import Iterable, Iterator, Sequence
 from collections.abc import Mapping as AnyMapping
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -30,6 +30,7 @@ _MOST_DOCUMENT_BYTES = 512 * 2**20
 _MOST_LINE_BYTES = 2 * MOST_RECORD_BYTES
 _MOST_FIELDS = 100_000
 _LOOKED_AT_BYTES = 2**20
+_LONGEST_FIELD = 2**24
 _SUFFIXES = (".json", ".jsonl", ".csv", ".pkl", ".pickle")
 
 
@@ -216,11 +217,10 @@ def _rows_of(path: Path, mapping: Mapping, problems: Problems) -> Iterator[tuple
     """The rows of one table, with their place."""
     if mapping.floor is None:
         raise _UnreadableError("the mapping has no floor, whose paths are the columns of a CSV file")
-    csv.field_size_limit(min(sys.maxsize, 2**24))
     if not _is_utf8(path):
         problems.add("a CSV file is not UTF-8 (is it a spreadsheet's export in CP949?): save it as UTF-8", str(path))
     # What is not UTF-8 becomes surrogates, which no name has: the row is reported, and the next one read.
-    with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
+    with _long_fields(), path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
         reader = csv.DictReader(file, restval="")
         columns = [name for name in mapping.floor.block.model_dump().values() if name is not None]
         missing = [name for name in columns if name not in (reader.fieldnames or ())]
@@ -235,6 +235,16 @@ def _rows_of(path: Path, mapping: Mapping, problems: Problems) -> Iterator[tuple
             if row is None:
                 return
             yield f"{path}:{reader.line_num}", row
+
+
+@contextmanager
+def _long_fields() -> Iterator[None]:
+    """Fields of megabytes are read; the bound is the whole process's, so the former one comes back."""
+    former = csv.field_size_limit(_LONGEST_FIELD)
+    try:
+        yield
+    finally:
+        csv.field_size_limit(former)
 
 
 def _is_utf8(path: Path) -> bool:

@@ -174,7 +174,7 @@ def test_the_commands_keep_and_judge(bay, store, tmp_path, capsys, monkeypatch):
 
     for name in NAMES:
         (tmp_path / f"yard_{name}_20250702010000.jpg").write_bytes(jpeg(bay.camera(name), 1))
-    assert command.main(["check-poses", "yard"]) == 1  # nothing in the store yet
+    assert command.main(["check-poses", "yard"]) == 3  # nothing in the store yet
     assert command.main(["keep-witnesses", "yard", "--frames", str(tmp_path)]) == 0
     slot = datetime(2025, 7, 2, 1, 10, tzinfo=UTC)
     moved = {"C_4": turned(bay.camera("C_4"), np.array([0.0, 1.5, 0.0])), "D_4": bay.camera("D_4")}

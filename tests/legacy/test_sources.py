@@ -1,4 +1,5 @@
 import base64
+import csv
 import json
 import os
 import pickle
@@ -154,7 +155,9 @@ def test_a_hash_of_too_many_fields_is_not_read(tmp_path, read, monkeypatch):
 def test_rows_of_a_csv_file_become_batches(tmp_path, read, newline):
     rows = [{"batch_id": old_id(SLOT + n * STEP)} | block(f"B-{k}", 10 + 20 * k) for n in range(2) for k in range(3)]
     (tmp_path / "floor.csv").write_bytes(("\ufeff" + csv_of(rows, newline=newline)).encode())
+    bound = csv.field_size_limit()
     batches, problems = read(tmp_path / "floor.csv")
+    assert csv.field_size_limit() == bound  # of the whole process: other readers keep theirs
     assert problems == []
     assert [(batch.slot, len(batch.blocks)) for batch in batches] == [(SLOT, 3), (SLOT + STEP, 3)]
 
