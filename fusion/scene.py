@@ -19,6 +19,7 @@ from bays.camera_model import CameraModel
 from fusion.fitting import Outlines
 from fusion.upright_box import Bools, Floats, Ints, Views
 from inference.types import (
+    EQUIPMENT_CLASSES,
     OCCLUDER_CLASSES,
     TRACKED_CLASSES,
     CameraObservation,
@@ -44,6 +45,7 @@ class Frame:
     observation: CameraObservation
     outline: Polygon
     crane: BaseGeometry  # what cranes cover, ideal pixels
+    equipment: BaseGeometry  # within the boxes of equipment: part of a block's mask or a notch in it, by chance
 
 
 @dataclass(frozen=True)
@@ -58,9 +60,9 @@ class Scene:
         camera: (n,) row of the frame that saw it.
         polygons: (n,) shapely polygons, ideal pixels.
         pixels: (n, k, 2) points along the outlines, ideal pixels.
-        at_edge: (n, k) at the frame's edge or at a crane.
+        at_edge: (n, k) at the frame's edge, at a crane, or within the box of a piece of equipment.
         beside: (m, 3) silhouette, point, and another silhouette of that frame that the point touches.
-        free: per frame, the frame without cranes and all its silhouettes.
+        free: per frame, the frame without cranes, equipment and all its silhouettes.
         floor: width and height of the bay's floor, metres; its corner is the origin.
     """
 
@@ -166,17 +168,25 @@ def _frame(seen: CameraObservation, model: CameraModel) -> Frame:
     width, height = model.size
     border = shapely.segmentize(shapely.box(0, 0, width, height), _BORDER_STEP_PX)
     cranes = [
-        _ideal_polygon(found, model)
+        found
         for found in seen.objects
         if found.class_name in OCCLUDER_CLASSES or (found.class_name in TRACKED_CLASSES and found.polygon is None)
     ]
+    equipment = [found for found in seen.objects if found.class_name in EQUIPMENT_CLASSES]
     return Frame(
         seen.camera_name,
         model,
         seen,
         Polygon(_to_ideal(np.asarray(border.exterior.coords)[:-1], model)),
-        shapely.union_all([crane[0] for crane in cranes if crane is not None]),
+        _covered_by(cranes, model),
+        _covered_by(equipment, model),
     )
+
+
+def _covered_by(objects: Sequence[DetectedObject], model: CameraModel) -> BaseGeometry:
+    in_order = sorted(objects, key=lambda found: (found.class_name, *found.box.tolist()))
+    outlines = [_ideal_polygon(found, model) for found in in_order]
+    return shapely.union_all([outline[0] for outline in outlines if outline is not None])
 
 
 def _silhouettes(
@@ -280,8 +290,11 @@ def _with_evidence(
         points = shapely.points(pixels[own].reshape(-1, 2))
         blind = shapely.union_all([frame.outline.exterior, frame.crane])
         shapely.prepare(blind)
-        at_edge[own] = shapely.dwithin(points, blind, AMBIGUOUS_PX).reshape(len(own), POINTS)
-        open_frame = frame.outline.difference(frame.crane)
+        ends = shapely.dwithin(points, blind, AMBIGUOUS_PX)
+        shapely.prepare(frame.equipment)
+        ends |= shapely.intersects(points, frame.equipment)
+        at_edge[own] = ends.reshape(len(own), POINTS)
+        open_frame = frame.outline.difference(shapely.union_all([frame.crane, frame.equipment]))
         free[row] = open_frame.difference(shapely.union_all(shapes[own]))
         if not len(own):
             continue
