@@ -159,8 +159,11 @@ def _run(options: argparse.Namespace, console: Console) -> int:
 def _questions(bay_id: str, data: Path, bays: str | None) -> list[str]:
     """Commands that ask what the demo left behind."""
     where = f"DATA_PATH={shlex.quote(str(data))} " + (f"BAYS_PATH={shlex.quote(bays)} " if bays else "")
+    command = Path(sys.executable).with_name("bay-observation")
+    if command.is_relative_to(Path.cwd()):
+        command = command.relative_to(Path.cwd())
     return [
-        f"{where}bay-observation {question}"
+        f"{where}{shlex.quote(str(command))} {question}"
         for question in (f"history show {bay_id}", f"history events {bay_id}", f"store list {bay_id}")
     ]
 
