@@ -5,7 +5,7 @@ import json
 import math
 import re
 from collections.abc import Callable, Hashable, Iterator
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -286,12 +286,18 @@ def faults(
 
 def _near_keys(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
     """The key that the last one of `location` may be meant for, if there is one."""
-    schema = model.model_json_schema()
+    schema = _schema_of(model)
     parts = [schema]
     for step in location[:-1]:
         parts = [part for one in parts for part in _resolved(schema, _within(one, step))]
     known = [key for part in parts for key in part.get("properties", ())]
     return difflib.get_close_matches(str(location[-1]), known, 1, _SIMILAR)
+
+
+@cache
+def _schema_of(model: type[BaseModel]) -> dict[str, Any]:
+    """As JSON schema; it takes tens of milliseconds, and a file may have thousands of unknown keys."""
+    return model.model_json_schema()
 
 
 def _within(schema: dict[str, Any], step: int | str) -> Any:

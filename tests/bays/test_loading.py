@@ -7,6 +7,7 @@ import pytest
 
 import bays
 from bay_observation.errors import ConfigError
+from bays import BayConfig, loading
 from bays.__main__ import main
 from bays.loading import read_strictly
 
@@ -203,3 +204,17 @@ def test_a_number_that_is_not_decimal_is_refused(folder: Path, number: str) -> N
 )
 def test_decimal_numbers_are_read(written: str, read: float) -> None:
     assert read_strictly(Path("x.yaml"), f"a: {written}")[1] == {"a": read}
+
+
+def test_thousands_of_unknown_keys_are_told_at_once(tmp_path, monkeypatch):
+    """All bays' files are read at each parsing: one must not take it from the others."""
+    text = (SHIPPED / "demo_bay.yaml").read_text(encoding="utf-8") + "".join(
+        f"unknown_{number}: 1\n" for number in range(500)
+    )
+    made = []
+    schema = BayConfig.model_json_schema
+    monkeypatch.setattr(BayConfig, "model_json_schema", lambda: made.append(1) or schema())
+    loading._schema_of.cache_clear()
+    with pytest.raises(ConfigError, match="unknown_499"):
+        loading.parse_bay(tmp_path / "yard.yaml", text, "yard")
+    assert made == [1]
