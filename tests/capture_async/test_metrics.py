@@ -157,11 +157,11 @@ async def test_a_block_that_lasts_until_the_end_is_seen():
 async def test_contexts_that_are_open_together_share_a_timer_and_see_their_own_time_alone():
     with LoopLag() as first:
         await asyncio.sleep(0.03)
-        time.sleep(0.1)  # noqa: ASYNC251
+        time.sleep(0.5)  # noqa: ASYNC251
         with LoopLag() as second:
             await asyncio.sleep(0.03)
-    assert first.largest_s > 0.08
-    assert second.largest_s < 0.08
+    assert first.largest_s > 0.48
+    assert second.largest_s < first.largest_s / 2
     assert len(_clocks[asyncio.get_running_loop()]) == 1
 
 

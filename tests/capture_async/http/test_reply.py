@@ -121,10 +121,10 @@ def test_of_parts_without_a_picture_the_first_is_taken(size):
 
 
 def test_many_parts_without_a_picture_take_no_time():
-    began = time.monotonic()
+    began = time.thread_time()
     data = b"--b\r\n\r\nx\r\n" * 100_000
     assert collect([data], max_bytes=10_000_000, Content_Type="multipart/mixed; boundary=b")[0] == b"x"
-    assert time.monotonic() - began < 1.0
+    assert time.thread_time() - began < 1.0
 
 
 def test_a_multipart_body_of_a_service_is_left_whole():

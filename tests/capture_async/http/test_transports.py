@@ -18,7 +18,7 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n<a>"
 
 
 async def flooded(first, piece, seconds):
-    """How a request ends while a camera sends all it can, and the longest time for which the loop did not run."""
+    """How a request ends while a camera sends all it can, and the most CPU seconds between two turns of the loop."""
 
     async def serve(reader, writer):
         with suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
@@ -30,10 +30,10 @@ async def flooded(first, piece, seconds):
         writer.close()
 
     async def watched():
-        last = time.perf_counter()
+        last = time.thread_time()
         while True:
             await asyncio.sleep(0)
-            now = time.perf_counter()
+            now = time.thread_time()
             turns.append(now - last)
             last = now
 
@@ -51,6 +51,13 @@ async def flooded(first, piece, seconds):
                 watch.cancel()
 
 
+def cpu_s_of_a_million_additions():
+    began = time.thread_time()
+    for number in range(1_000_000):
+        number += 1  # noqa: PLW2901
+    return time.thread_time() - began
+
+
 @pytest.mark.slow(1)
 @pytest.mark.parametrize(
     ("first", "piece"),
@@ -62,10 +69,10 @@ async def flooded(first, piece, seconds):
     ids=["chunks of a byte", "empty lines for chunks", "empty lines"],
 )
 async def test_a_flood_lets_the_loop_run(first, piece):
-    """A piece of the socket, 256 kB, took 0.3 s in which nothing else ran; the bound leaves room for a busy host."""
+    """A piece of the socket, 256 kB, took 0.3 s in which nothing else ran: four times a million additions."""
     ended, longest = await flooded(first, piece, 0.7)
     assert isinstance(ended, TimeoutError | CameraError | MalformedReplyError)
-    assert longest < 0.15
+    assert longest < 2 * cpu_s_of_a_million_additions()
 
 
 async def test_what_comes_late_is_not_the_next_answer():
@@ -96,4 +103,4 @@ async def test_interim_answers_without_end_let_the_loop_run(sent_by):
     if isinstance(ended, CameraError):
         assert ended.reason is FailureReason.FAULTY_REPLY
         assert "interim" in ended.detail
-    assert longest < 0.15
+    assert longest < 2 * cpu_s_of_a_million_additions()
