@@ -9,9 +9,10 @@ from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from typing import Annotated, Any, TypeVar
 
+import orjson
 from fastapi import HTTPException, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
-from pydantic_core import to_json
+from pydantic_core import to_jsonable_python
 
 Item = TypeVar("Item")
 Key = tuple[str, ...]
@@ -24,7 +25,8 @@ PRIVATE = "private, no-cache"
 
 def answer(request: Request, value: BaseModel | dict[str, Any]) -> Response:
     """A model, or its values, as JSON; nothing but 304 where the browser has it already."""
-    return with_etag(request, to_json(value), "application/json")
+    content = orjson.dumps(value, default=to_jsonable_python, option=orjson.OPT_UTC_Z)
+    return with_etag(request, content, "application/json")
 
 
 def with_etag(request: Request, content: bytes, media_type: str, cache: str = PRIVATE) -> Response:

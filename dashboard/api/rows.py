@@ -2,6 +2,8 @@
 
 import hashlib
 from collections.abc import Sequence
+from datetime import datetime
+from functools import lru_cache
 from itertools import pairwise
 from typing import Any
 
@@ -9,7 +11,7 @@ import numpy as np
 import shapely
 from shapely import Polygon
 
-from dashboard.api.models import BlockStay, Ring
+from dashboard.api.models import Ring
 from tracking.history import HistoryEvent, Stay
 from tracking.history.reviews import JUDGEMENTS, Corrections, Review, corrections
 
@@ -18,29 +20,32 @@ NOTHING = corrections(())
 _DECIMALS = 2  # centimetres
 
 
-def stay_rows(stays: Sequence[Stay], corrected: Corrections = NOTHING) -> list[BlockStay]:
-    """Stays with their outlines, to the centimetre, and what people corrected."""
+def stay_rows(stays: Sequence[Stay], corrected: Corrections = NOTHING) -> list[dict[str, Any]]:
+    """The values of `BlockStay`s: stays with their outlines, to the centimetre, and what people corrected.
+
+    A floor has five hundred: to make a model of each takes as long as all the rest of the answer.
+    """
     outlines = _rings([stay.footprint for stay in stays])
     return [
-        BlockStay.model_construct(
-            track_id=stay.track_id,
-            since=stay.since,
-            until=stay.until,
-            standing_since=stay.standing_since,
-            last_seen=stay.last_seen,
-            sightings=stay.sightings,
-            status=stay.status,
-            class_name=stay.class_name,
-            area=stay.area,
-            stage=(given := corrected.stage(stay)) or stay.stage,
-            height_m=round(stay.height_m, _DECIMALS),
-            position_std_m=round(stay.position_std_m, 3),
-            confidence=round(stay.confidence, 3),
-            footprint=outline,
-            name=corrected.name(stay.track_id),
-            continues=corrected.same.get(stay.track_id),
-            seen_stage=stay.stage if given else None,
-        )
+        {
+            "track_id": stay.track_id,
+            "since": stay.since,
+            "until": stay.until,
+            "standing_since": stay.standing_since,
+            "last_seen": stay.last_seen,
+            "sightings": stay.sightings,
+            "status": stay.status,
+            "class_name": stay.class_name,
+            "area": stay.area,
+            "stage": (given := corrected.stage(stay)) or stay.stage,
+            "height_m": round(stay.height_m, _DECIMALS),
+            "position_std_m": round(stay.position_std_m, 3),
+            "confidence": round(stay.confidence, 3),
+            "footprint": outline,
+            "name": corrected.name(stay.track_id),
+            "continues": corrected.same.get(stay.track_id),
+            "seen_stage": stay.stage if given else None,
+        }
         for stay, outline in zip(stays, outlines, strict=True)
     ]
 
@@ -73,10 +78,16 @@ def event_key(bay_id: str, event: HistoryEvent) -> str:
     """Identity of an event: what happened to which block when. The slot that made it certain does not count."""
     others = "".join(f"\x1f{other}" for other in event.others) if event.others else ""
     identity = (
-        f"{bay_id}\x1f{event.kind}\x1f{event.track_id}\x1f{event.time.isoformat()}\x1f{event.from_area or ''}"
+        f"{bay_id}\x1f{event.kind}\x1f{event.track_id}\x1f{_text(event.time)}\x1f{event.from_area or ''}"
         f"\x1f{event.to_area or ''}\x1f{event.from_stage or ''}\x1f{event.to_stage or ''}{others}"
     )
     return hashlib.sha256(identity.encode()).hexdigest()[:24]
+
+
+@lru_cache(maxsize=4096)
+def _text(time: datetime) -> str:
+    """Many events are of one slot, and to write a time takes longer than to look it up."""
+    return time.isoformat()
 
 
 def rings_of(shape: shapely.Geometry) -> list[list[Ring]]:

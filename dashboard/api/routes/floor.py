@@ -1,7 +1,7 @@
 """Where blocks stand and stood."""
 
 from datetime import datetime, timedelta
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, HTTPException, Path, Query, Request, Response
 from pydantic import Field
@@ -12,7 +12,7 @@ from bays import batch_id
 from dashboard.api.access import Bay
 from dashboard.api.answers import Paging, answer, page
 from dashboard.api.history import history, said_of
-from dashboard.api.models import PLAIN, TRACK_ID, Floor, Stays, TrackDetail, Tracks, TrackSummary, UnseenFloor
+from dashboard.api.models import PLAIN, TRACK_ID, Floor, Stays, TrackDetail, Tracks, UnseenFloor
 from dashboard.api.rows import rings_of, stay_rows
 from dashboard.api.times import Period, Time
 from dashboard.plans import loaded
@@ -45,7 +45,7 @@ def floor_at(request: Request, bay: Bay, at: At = None) -> Response:
     except NotObservedError:
         stays = []  # the page tells by the gaps that nothing is known of that time
     blocks = stay_rows(stays, corrected(bay.bay_id))
-    return answer(request, Floor(bay_id=bay.bay_id, at=moment, newest_slot=newest, blocks=blocks))
+    return answer(request, {"bay_id": bay.bay_id, "at": moment, "newest_slot": newest, "blocks": blocks})
 
 
 @router.get("/bays/{bay_id}/stays", response_model=Stays)
@@ -54,8 +54,8 @@ def list_stays(request: Request, bay: Bay, wanted: Annotated[Period, Query()]) -
     wanted.check(_LONGEST)
     newest = newest_slot(bay.bay_id)
     found = [] if newest is None else stays_between(history(), bay.bay_id, wanted.start, wanted.end)
-    rows = stay_rows(found, corrected(bay.bay_id))
-    return answer(request, Stays(bay_id=bay.bay_id, start=wanted.start, end=wanted.end, newest_slot=newest, stays=rows))
+    period = {"bay_id": bay.bay_id, "start": wanted.start, "end": wanted.end, "newest_slot": newest}
+    return answer(request, {**period, "stays": stay_rows(found, corrected(bay.bay_id))})
 
 
 @router.get("/bays/{bay_id}/tracks", response_model=Tracks)
@@ -68,16 +68,15 @@ def list_tracks(request: Request, bay: Bay, wanted: Annotated[TrackFilter, Query
         if wanted.area in (None, stay.area):
             latest[stay.track_id] = stay
     shown, following = page(list(latest.values()), lambda stay: (stay.track_id,), wanted)
-    return answer(request, Tracks(tracks=[_summary(stay) for stay in shown], next_cursor=following))
+    return answer(request, {"tracks": [_summary(stay) for stay in shown], "next_cursor": following})
 
 
 @router.get("/bays/{bay_id}/tracks/{track_id}", response_model=TrackDetail)
 def show_track(request: Request, bay: Bay, track_id: TrackId) -> Response:
     """A block from its first stay to its latest."""
     stays = history().stays(bay.bay_id, track_id)
-    return answer(
-        request, TrackDetail(bay_id=bay.bay_id, track_id=track_id, stays=stay_rows(stays, corrected(bay.bay_id)))
-    )
+    rows = stay_rows(stays, corrected(bay.bay_id))
+    return answer(request, {"bay_id": bay.bay_id, "track_id": track_id, "stays": rows})
 
 
 @router.get("/bays/{bay_id}/unseen", response_model=UnseenFloor)
@@ -105,17 +104,18 @@ def corrected(bay_id: str) -> Corrections:
     return corrections(said_of(bay_id))
 
 
-def _summary(stay: Stay) -> TrackSummary:
-    return TrackSummary(
-        track_id=stay.track_id,
-        class_name=stay.class_name,
-        area=stay.area,
-        stage=stay.stage,
-        status=stay.status,
-        since=stay.standing_since,
-        until=stay.until,
-        last_seen=stay.last_seen,
-    )
+def _summary(stay: Stay) -> dict[str, Any]:
+    """The values of a `TrackSummary`."""
+    return {
+        "track_id": stay.track_id,
+        "class_name": stay.class_name,
+        "area": stay.area,
+        "stage": stay.stage,
+        "status": stay.status,
+        "since": stay.standing_since,
+        "until": stay.until,
+        "last_seen": stay.last_seen,
+    }
 
 
 def _unseen(bay_id: str, slot: datetime) -> UnseenFloor:
