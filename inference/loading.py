@@ -251,7 +251,7 @@ def _warm_up(models: BayModels) -> None:
     try:
         empty = np.zeros((models.image_size, models.image_size, 3), dtype=np.uint8)
         box = np.asarray([[8, 8, 56, 56]], dtype=np.float32)
-        [embedded] = embed(models.segmenter, [empty], models.half)
+        embedded = embed(models.segmenter, [empty], models.half)
         prompt(models.segmenter, embedded, box)
         detect(models, [empty])
         classify(models, [np.zeros((64, 64, 3), dtype=np.uint8)])

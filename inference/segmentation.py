@@ -1,4 +1,4 @@
-"""Masks for boxes: one SAM embedding a frame, all its boxes in one call of the mask decoder.
+"""Masks for boxes: one SAM embedding a frame, the boxes of all frames at hand in one call of the mask decoder.
 
 `embed` and `prompt` run on the device, `draw` in any thread.
 """
@@ -19,6 +19,8 @@ runtime.prepare()
 
 import torch  # noqa: E402
 from torch.nn import functional  # noqa: E402
+
+from inference.yard_sam import YardMaskDecoder  # noqa: E402
 
 if TYPE_CHECKING:
     from segment_anything import SamPredictor
@@ -93,28 +95,36 @@ def _resized(frame: NDArray[np.uint8], size: tuple[int, int], device: torch.devi
     return functional.interpolate(picture.float(), size, mode="bilinear", antialias=True).round_().clamp_(0, 255)
 
 
-def prompt(predictor: "SamPredictor", embedded: EmbeddedFrame, boxes: NDArray[np.float32]) -> NDArray[np.float32]:
+def prompt(
+    predictor: "SamPredictor", embedded: Sequence[EmbeddedFrame], boxes: NDArray[np.float32]
+) -> NDArray[np.float32]:
     """Mask logits of what the boxes hold, in one call of the mask decoder.
 
     The decoder computes in single precision, whatever the encoder does: it is small, and in half
     precision it moves outlines by more than the encoder does.
 
     Args:
-        predictor: the SAM that embedded the frame.
-        embedded: the frame.
+        predictor: the SAM that embedded the frames.
+        embedded: the frame of each box, all of one size.
         boxes: (N, 4) float32, N >= 1, pixels of the frame, x and y of the top left, x and y of the bottom right.
 
     Returns:
         (N, h, w) float32, on SAM's coarse grid.
     """
     sam = predictor.model
-    (height, width), (rows, columns) = embedded.frame_size, embedded.input_size
+    (height, width), (rows, columns) = embedded[0].frame_size, embedded[0].input_size
     to_input = np.asarray([columns / width, rows / height] * 2, dtype=np.float32)
     prompts = torch.as_tensor(boxes * to_input, device=predictor.device)
     with torch.inference_mode():
         sparse, dense = sam.prompt_encoder(points=None, boxes=prompts, masks=None)
+        features = embedded[0].features
+        if any(frame is not embedded[0] for frame in embedded):
+            features = torch.cat([frame.features for frame in embedded])
+            if not isinstance(sam.mask_decoder, YardMaskDecoder):
+                # segment-anything's own decoder adds the features of one frame to each box's dense embedding.
+                features, dense = torch.zeros_like(features[:1]), features + dense
         logits, _ = sam.mask_decoder(
-            image_embeddings=embedded.features,
+            image_embeddings=features,
             image_pe=sam.prompt_encoder.get_dense_pe(),
             sparse_prompt_embeddings=sparse,
             dense_prompt_embeddings=dense,

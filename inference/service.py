@@ -177,29 +177,37 @@ class InferenceService:
             check_abandoned()
             return embed(self.models.segmenter, [frame.picture for frame in some], self.models.half)
 
-        outcomes: list[Future[None] | None] = []
-        for frame, embedded in zip(group, in_chunks(call, group, len(group)), strict=True):
-            fits = embedded is not None and self._prompt(frame, embedded)
-            outcomes.append(pool.submit(self._draw, frame, embedded) if embedded is not None and fits else None)
-        return outcomes
+        embedded = in_chunks(call, group, len(group))
+        fitting = [(frame, one) for frame, one in zip(group, embedded, strict=True) if one is not None]
+        fitting = [(frame, one) for frame, one in fitting if self._find_jigs(frame, one)]
+        too_large = self._prompt(fitting)
+        drawing = {frame: pool.submit(self._draw, frame, one) for frame, one in fitting if frame not in too_large}
+        return [drawing.get(frame) for frame in group]
 
-    def _prompt(self, frame: "_Frame", embedded: EmbeddedFrame) -> bool:
-        """Prompt the segmenter with the frame's boxes; whether they fitted into memory."""
-        wanted = frame.prompted()
-
-        def call(some: "list[DetectedBox]") -> list[NDArray[np.float32]]:
-            boxes = np.stack([found.box for found in some])
-            return list(prompt(self.models.segmenter, embedded, boxes))
-
+    def _find_jigs(self, frame: "_Frame", embedded: EmbeddedFrame) -> bool:
+        """Add the frame's jigs to its objects; whether they fitted into memory."""
         [jigs] = in_chunks(lambda _: [automatic_jigs(self.models, embedded, frame.picture)], [frame], 1)
         if jigs is None:
             return False
-        for found, answer in zip(wanted, in_chunks(call, wanted, self.models.sizes.boxes_per_call), strict=True):
-            if answer is None:
-                return False
-            found.logits = answer
         frame.objects = _with_jigs(frame.objects, jigs)
         return True
+
+    def _prompt(self, frames: "list[tuple[_Frame, EmbeddedFrame]]") -> "set[_Frame]":
+        """Prompt the segmenter with the boxes of all the frames; those that did not fit into memory."""
+        wanted = [(frame, embedded, found) for frame, embedded in frames for found in frame.prompted()]
+
+        def call(some: "list[tuple[_Frame, EmbeddedFrame, DetectedBox]]") -> list[NDArray[np.float32]]:
+            boxes = np.stack([found.box for *_, found in some])
+            return list(prompt(self.models.segmenter, [embedded for _, embedded, _ in some], boxes))
+
+        too_large = set()
+        for (frame, _, found), answer in zip(
+            wanted, in_chunks(call, wanted, self.models.sizes.boxes_per_call), strict=True
+        ):
+            found.logits = answer
+            if answer is None:
+                too_large.add(frame)
+        return too_large
 
     def _draw(self, frame: "_Frame", embedded: EmbeddedFrame) -> None:
         for found in frame.objects:

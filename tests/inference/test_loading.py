@@ -244,8 +244,8 @@ def test_half_precision_reaches_all_models(checkpoints: Models, monkeypatch: pyt
             lambda *_: computed_in.append(torch.is_autocast_enabled("cpu") and torch.get_autocast_dtype("cpu"))
         )
     box = np.float32([[10, 10, 90, 90]])
-    prompt(half.segmenter, embed(half.segmenter, [frame], half.half)[0], box)
-    prompt(half.segmenter, embed(half.segmenter, [frame])[0], box)
+    prompt(half.segmenter, embed(half.segmenter, [frame], half.half), box)
+    prompt(half.segmenter, embed(half.segmenter, [frame]), box)
     assert computed_in == [torch.bfloat16, False, False, False]  # the mask decoder never
 
 

@@ -4,12 +4,13 @@ import numpy as np
 import pytest
 import torch
 
-from inference.segmentation import ObjectMask, _resized, draw, embed, prompt
+from inference.segmentation import EmbeddedFrame, ObjectMask, _resized, draw, embed, prompt
 from inference.yard_sam import IMAGE_SIZE, build_sam_vit_yard, register
 
 register()
 
 from segment_anything import SamPredictor, sam_model_registry  # noqa: E402
+from segment_anything.modeling import MaskDecoder, TwoWayTransformer  # noqa: E402
 
 BOXES = np.array([[100, 80, 260, 200], [300, 60, 420, 140], [440, 0, 480, 270]], dtype=np.float32)
 
@@ -22,7 +23,7 @@ def predictor() -> SamPredictor:
 
 def segment(predictor: SamPredictor, picture: np.ndarray) -> list[ObjectMask]:
     [embedded] = embed(predictor, [picture])
-    logits = prompt(predictor, embedded, BOXES)
+    logits = prompt(predictor, [embedded] * len(BOXES), BOXES)
     return [draw(predictor, embedded, box, one) for box, one in zip(BOXES, logits, strict=True)]
 
 
@@ -48,6 +49,21 @@ def test_windows_hold_the_boxes_and_stay_in_the_frame(predictor: SamPredictor, p
         assert box[2] <= right <= 480
         assert box[3] <= bottom <= 270
         assert mask.inside.shape == (bottom - top, right - left)
+
+
+@pytest.mark.parametrize("own", [True, False], ids=["vit_yard's decoder", "segment-anything's decoder"])
+def test_boxes_of_several_frames_are_prompted_together(own: bool) -> None:
+    """Each box has the logits that it has in a call of its frame's boxes alone."""
+    torch.manual_seed(1)
+    sam = SamPredictor(build_sam_vit_yard())
+    if not own:
+        transformer = TwoWayTransformer(depth=1, embedding_dim=128, num_heads=4, mlp_dim=256)
+        sam.model.mask_decoder = MaskDecoder(transformer_dim=128, transformer=transformer).eval()
+    frames = [EmbeddedFrame(torch.randn(1, 128, 40, 40), (270, 480), (360, 640)) for _ in range(2)]
+    alone = [prompt(sam, [frame], box[None])[0] for frame, box in zip((*frames, frames[0]), BOXES, strict=True)]
+    together = prompt(sam, [*frames, frames[0]], BOXES)
+    assert np.allclose(together, alone, atol=1e-4)
+    assert not np.allclose(together[1], prompt(sam, [frames[0]], BOXES[1:2])[0], atol=1e-2)
 
 
 def test_a_frame_is_embedded_as_segment_anything_does_it(predictor: SamPredictor) -> None:
