@@ -40,7 +40,16 @@ def describe(
     rows, columns = np.divmod(places[:: -(-len(places) // _MOST_PIXELS)], inside.shape[1])
     pixels = frame[rows + top, columns + left]
     lab = cv2.cvtColor(pixels[None].astype(np.float32) / 255, cv2.COLOR_BGR2LAB)[0]
-    return np.concatenate([lab.mean(axis=0)[None], np.quantile(lab, _QUANTILES, axis=0)]).ravel().astype(np.float16)
+    return np.concatenate([lab.mean(axis=0)[None], _quantiles(lab)]).ravel().astype(np.float16)
+
+
+def _quantiles(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """`np.quantile` of each column, a fifth of its time for so few values; (len(_QUANTILES), columns)."""
+    ordered = np.sort(values, axis=0)
+    ranks = np.array(_QUANTILES, dtype=np.float32)[:, None] * (len(values) - 1)
+    below = ranks.astype(int)[:, 0]
+    above = np.minimum(below + 1, len(values) - 1)
+    return np.asarray(ordered[below] + (ordered[above] - ordered[below]) * (ranks - below[:, None]), dtype=np.float32)
 
 
 def unlikeness(one: NDArray[np.float16], other: NDArray[np.float16]) -> float:

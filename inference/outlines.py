@@ -5,6 +5,8 @@ along the pixels' edges, so that it has the mask's own size (OpenCV's contours r
 the centres of the border pixels and lose half a pixel all around).
 """
 
+import math
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -60,30 +62,57 @@ def hull(mask: NDArray[np.bool_], origin: tuple[float, float] = (0.0, 0.0)) -> N
     return np.asarray(cv2.convexHull(corners.astype(np.int32)).reshape(-1, 2) + np.asarray(origin), dtype=np.float32)
 
 
+def cells_of(
+    window: tuple[int, int, int, int], picture: tuple[int, int], grid: tuple[int, int]
+) -> tuple[int, int, int, int]:
+    """Cells of a grid over a whole picture that a window of the picture is interpolated from.
+
+    They end where a pixel ends, so that `upsample` can draw them: a picture of 1920 columns
+    and a grid of 1024 share an edge every eighth cell.
+
+    Args:
+        window: left, top, right, bottom in the picture, whole pixels, right and bottom not included.
+        picture: its columns and rows.
+        grid: its columns and rows.
+
+    Returns:
+        left, top, right, bottom, right and bottom not included.
+    """
+    (left, right), (top, bottom) = (
+        _cells_of(window[axis], window[axis + 2], picture[axis], grid[axis]) for axis in (0, 1)
+    )
+    return left, top, right, bottom
+
+
+def _cells_of(begin: int, end: int, pixels: int, cells: int) -> tuple[int, int]:
+    step = cells // math.gcd(pixels, cells)
+    first = math.floor((begin + 0.5) * cells / pixels - 0.5)
+    last = math.floor((end - 0.5) * cells / pixels - 0.5) + 2
+    return max(0, first // step * step), min(cells, -(-last // step) * step)
+
+
 def upsample(
     logits: NDArray[np.float32],
-    scale: tuple[float, float],
+    held: tuple[int, int, int, int],
+    grid: tuple[int, int],
+    picture: tuple[int, int],
     window: tuple[int, int, int, int],
-    origin: tuple[int, int] = (0, 0),
 ) -> NDArray[np.float32]:
     """A window of a picture, interpolated from mask logits of a coarser grid.
 
     Bilinear with pixel centres aligned, as SAM's own `postprocess_masks` does for
-    the whole picture; only the window is computed.
+    the whole picture; only what the window needs is computed.
 
     Args:
-        logits: (h, w) float32.
-        scale: pixels of the picture per cell of the grid, along x and y.
+        logits: (bottom - top, right - left) float32, of the cells `held`.
+        held: those cells, from `cells_of`, or more of such.
+        grid: columns and rows of the whole grid.
+        picture: columns and rows of the whole picture.
         window: left, top, right, bottom in the picture, whole pixels, right and bottom not included.
-        origin: column and row of the grid's cell that `logits` begin with.
 
     Returns:
         (bottom - top, right - left) float32.
     """
-    left, top, right, bottom = window
-    columns = (np.arange(left, right, dtype=np.float32) + 0.5) / scale[0] - 0.5 - origin[0]
-    rows = (np.arange(top, bottom, dtype=np.float32) + 0.5) / scale[1] - 0.5 - origin[1]
-    map_x, map_y = np.meshgrid(columns, rows)
-    return np.asarray(
-        cv2.remap(logits, map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), dtype=np.float32
-    )
+    left, top, right, bottom = (held[side] * picture[side % 2] // grid[side % 2] for side in range(4))
+    drawn = cv2.resize(logits, (right - left, bottom - top), interpolation=cv2.INTER_LINEAR)
+    return np.asarray(drawn[window[1] - top : window[3] - top, window[0] - left : window[2] - left], dtype=np.float32)

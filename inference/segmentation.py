@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inference import runtime
-from inference.outlines import upsample
+from inference.outlines import cells_of, upsample
 
 runtime.prepare()
 
@@ -152,23 +152,19 @@ def draw(
     sam = predictor.model
     height, width = embedded.frame_size
     window = box_window(box, width, height)
-    cell = sam.image_encoder.img_size / logits.shape[-1]
-    return ObjectMask(window, _drawn(logits, cell, window, embedded) > sam.mask_threshold)
+    return ObjectMask(window, _drawn(logits, sam.image_encoder.img_size, window, embedded) > sam.mask_threshold)
 
 
 def _drawn(
-    grid: NDArray[np.float32], cell: float, window: tuple[int, int, int, int], embedded: EmbeddedFrame
+    logits: NDArray[np.float32], side: int, window: tuple[int, int, int, int], embedded: EmbeddedFrame
 ) -> NDArray[np.float32]:
     """Mask logits of a window of the frame, drawn as SAM does: to its input's pixels, then the frame's."""
-    (height, width), (rows, columns) = embedded.frame_size, embedded.input_size
-    scale = (width / columns, height / rows)
-    inner = (
-        max(int(window[0] / scale[0]) - 1, 0),
-        max(int(window[1] / scale[1]) - 1, 0),
-        min(int(window[2] / scale[0]) + 2, columns),
-        min(int(window[3] / scale[1]) + 2, rows),
-    )
-    return upsample(upsample(grid, (cell, cell), inner), scale, window, inner[:2])
+    frame, picture = embedded.frame_size[::-1], embedded.input_size[::-1]
+    padded, grid = (side, side), logits.shape[::-1]
+    pixels = cells_of(window, frame, picture)
+    left, top, right, bottom = cells = cells_of(pixels, padded, grid)
+    of_picture = upsample(logits[top:bottom, left:right], cells, grid, padded, pixels)
+    return upsample(of_picture, pixels, picture, frame, window)
 
 
 @contextmanager

@@ -144,9 +144,9 @@ class InferenceService:
             if result is None:
                 failed.append(frame)
                 continue
-            boxes = result.boxes.xyxy.float().cpu().numpy()
-            scores = result.boxes.conf.float().cpu().numpy()
-            names = [result.names[int(index)] for index in result.boxes.cls.cpu().numpy()]
+            found = result.boxes.data.float().cpu().numpy()  # x and y of two corners, confidence, class: in one copy
+            boxes, scores = found[:, :4], found[:, 4]
+            names = [result.names[int(index)] for index in found[:, 5]]
             frame.objects = [
                 DetectedBox(names[i], float(scores[i]), boxes[i]) for i in one_per_place(boxes, scores, names)
             ]

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from inference.outlines import MAX_ERROR_PX, hull, outline, upsample
+from inference.outlines import MAX_ERROR_PX, cells_of, hull, outline, upsample
 
 
 def drawn(polygon: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
@@ -96,14 +96,27 @@ def test_an_empty_mask_has_no_outline() -> None:
     assert outline(np.zeros((4, 4), bool)) is None
 
 
-def test_upsampling_a_window_is_upsampling_the_frame_and_cutting() -> None:
+@pytest.mark.parametrize(
+    ("picture", "window"),
+    [
+        ((192, 120), (31, 17, 160, 120)),
+        ((60, 30), (0, 0, 60, 30)),  # 15 pixels to 8 cells, 3 to 2
+        ((60, 30), (41, 13, 42, 14)),
+        ((33, 21), (5, 6, 30, 20)),  # no edge of a cell between the first and the last is a pixel's
+        ((16, 10), (3, 2, 9, 8)),  # a finer grid than the picture
+    ],
+)
+def test_upsampling_a_window_is_upsampling_the_frame_and_cutting(
+    picture: tuple[int, int], window: tuple[int, int, int, int]
+) -> None:
     torch = pytest.importorskip("torch")
     logits = np.random.default_rng(0).normal(size=(20, 32)).astype(np.float32)
-    whole = torch.nn.functional.interpolate(torch.from_numpy(logits)[None, None], scale_factor=6, mode="bilinear")[0, 0]
-    window = (31, 17, 160, 120)
-    cut = whole.numpy()[17:120, 31:160]
-    # OpenCV's remap rounds the place between two cells to 1/32.
-    assert np.abs(upsample(logits, (6, 6), window) - cut).max() < 0.15
+    whole = torch.nn.functional.interpolate(torch.from_numpy(logits)[None, None], size=picture[::-1], mode="bilinear")
+    held = left, top, right, bottom = cells_of(window, picture, (32, 20))
+    found = upsample(logits[top:bottom, left:right], held, (32, 20), picture, window)
+    cut = whole[0, 0].numpy()[window[1] : window[3], window[0] : window[2]]
+    assert found.shape == cut.shape
+    assert np.abs(found - cut).max() < 1e-4
 
 
 def test_hull_holds_all_parts_and_nothing_beyond_their_convex_hull() -> None:
