@@ -144,7 +144,9 @@ class InferenceService:
             if result is None:
                 failed.append(frame)
                 continue
-            found = result.boxes.data.float().cpu().numpy()  # x and y of two corners, confidence, class: in one copy
+            found = (
+                result.boxes.data.reshape(-1, 6).float().cpu().numpy()
+            )  # x and y of two corners, confidence, class: in one copy
             boxes, scores = found[:, :4], found[:, 4]
             names = [result.names[int(index)] for index in found[:, 5]]
             frame.objects = [
