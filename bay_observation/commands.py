@@ -14,7 +14,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from bay_observation.errors import (
     AirflowUnavailableError,
@@ -26,6 +26,9 @@ from bay_observation.errors import (
     QuestionError,
     UncertainCalibrationError,
 )
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 DONE, FAILED, WRONG_USE, CANNOT_TELL, INTERRUPTED = 0, 1, 2, 3, 130
 
@@ -75,6 +78,14 @@ def failed(error: BayObservationError) -> int:
     """Say an error, and give the status of the command that ends with it."""
     print(error, file=sys.stderr)
     return status_of(error)
+
+
+def output_console(columns: int = 160, *, stderr: bool = False) -> "Console":
+    """Where a command prints its tables: as wide as the terminal, or so many columns where the output is none."""
+    from rich.console import Console  # most commands say no more than a line
+
+    stream = sys.stderr if stderr else sys.stdout
+    return Console(stderr=stderr, width=None if stream.isatty() else columns)
 
 
 def program(module: str) -> str:

@@ -10,11 +10,10 @@ from typing import Any
 
 import click
 import yaml
-from rich.console import Console
 from rich.table import Table
 
 from bay_observation.bay_files import unknown_bays
-from bay_observation.commands import DONE, FAILED, failed, program, run_command
+from bay_observation.commands import DONE, FAILED, failed, output_console, program, run_command
 from bay_observation.errors import ConfigError
 from bays.asking import ask_cameras, ask_models
 from bays.checking import Finding, check_bay, floor_view, worst
@@ -126,7 +125,7 @@ def _list(options: argparse.Namespace) -> int:
         table = Table(*(name.replace("_", " ") for name in _LISTED), title=f"{bays_path()}", title_justify="left")
         for row in rows:
             table.add_row(*(_shown(row[name]) for name in _LISTED))
-        Console(width=None if sys.stdout.isatty() else _COLUMNS).print(table)
+        output_console().print(table)
     for fault in wrong:
         print(fault, file=sys.stderr)
     return FAILED if wrong else DONE

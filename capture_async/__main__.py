@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.box import SIMPLE_HEAD
-from rich.console import Console, Group
+from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from bay_observation.commands import CANNOT_TELL, DONE, FAILED, WRONG_USE, failed, program, run_command
+from bay_observation.commands import CANNOT_TELL, DONE, FAILED, WRONG_USE, failed, output_console, program, run_command
 from bay_observation.errors import BayObservationError, CaptureError, ConfigError, NotObservedError
 from bays import BayConfig, Camera, load_bay
 from bays.overlay import draw_overlay
@@ -28,9 +28,6 @@ from capture_async.credentials import Credentials, login_from_environment
 if TYPE_CHECKING:
     from capture_async.health import BayHealth, CameraHealth
     from capture_async.probe import CameraReport, ProbeReport
-
-# Of tables that are written where no terminal says how wide it is.
-_COLUMNS = 160
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -113,7 +110,7 @@ async def _probe_live(
     def update_row(report: CameraReport) -> None:
         rows[report.name] = report
 
-    console = _console(stderr=as_json)  # with --json, stdout is the document's alone
+    console = output_console(stderr=as_json)  # with --json, stdout is the document's alone
     if not console.is_terminal:
         report = await probe(bay, credentials, save=save, on_update=update_row)
         if not as_json:
@@ -226,7 +223,7 @@ def _health(bay: BayConfig, options: argparse.Namespace) -> int:
     elif health.last_slot is None:
         raise NotObservedError(f"no capture of bay {bay.bay_id} was recorded yet; is DATA_PATH that of its observer?")
     else:
-        _console().print(_health_table(bay, health))
+        output_console().print(_health_table(bay, health))
     if health.last_slot is None:
         return CANNOT_TELL
     well = sum(camera.is_well for camera in health.cameras)
@@ -319,11 +316,6 @@ async def _live_frame(bay: BayConfig, camera: Camera, credentials: Credentials |
         failure = batch.failures[0]
         raise CaptureError(f"camera {camera.name} gave no frame: {failure.reason}: {failure.detail}")
     return bytes(batch.images[0].jpeg)
-
-
-def _console(*, stderr: bool = False) -> Console:
-    stream = sys.stderr if stderr else sys.stdout
-    return Console(stderr=stderr, width=None if stream.isatty() else _COLUMNS)
 
 
 if __name__ == "__main__":

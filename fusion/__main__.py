@@ -2,15 +2,13 @@
 
 import argparse
 import difflib
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich.console import Console
 from rich.table import Table
 
 from artifacts import ArtifactStore
-from bay_observation.commands import failed, program, run_command
+from bay_observation.commands import failed, output_console, program, run_command
 from bay_observation.errors import (
     ArtifactError,
     BayObservationError,
@@ -213,7 +211,7 @@ def _lines(result: Calibration) -> list[str]:
 
 
 def _print_report(name: str, result: Calibration) -> None:
-    console = Console(width=None if sys.stdout.isatty() else 140)
+    console = output_console()
     table = Table("value", "estimate", "std", title=f"camera {name}")
     for key, value in result.values.items():
         std = f"± {result.std[key]:.2g}" if key in result.std else "held"

@@ -2,16 +2,14 @@
 
 import argparse
 import json
-import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from rich.console import Console
 from rich.table import Table
 
 from artifacts import ArtifactStore
-from bay_observation.commands import CANNOT_TELL, DONE, FAILED
+from bay_observation.commands import CANNOT_TELL, DONE, FAILED, output_console
 from bay_observation.errors import CalibrationError, ConfigError, NotObservedError
 from bays import BayConfig, slot_of
 from capture_async.stored import frames_in_folder, frames_of, newest_frames
@@ -140,7 +138,7 @@ def _print_checks(checks: Sequence[PoseCheck], batches: Sequence[str]) -> None:
             *(_shown(value, " px") for value in (check.residual_px, check.turned_px)),
             *(_shown(value, "°", sign=True) for value in (check.pan_deg, check.tilt_deg, check.roll_deg)),
         )
-    Console(width=None if sys.stdout.isatty() else 140).print(table)
+    output_console().print(table)
     for check in checks:
         if check.verdict is not PoseVerdict.OK:
             print(f"{check.camera}: {check.verdict}: {check.reason}")

@@ -3,18 +3,16 @@
 import argparse
 import difflib
 import json
-import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 
 from artifacts import ArtifactStore
-from bay_observation.commands import DONE
+from bay_observation.commands import DONE, output_console
 from bay_observation.errors import ConfigError, NotObservedError
 from bays import BayConfig, slot_of
 from bays.editing import read_text, write_calibrations
@@ -124,7 +122,7 @@ def _print_result(result: Refinement, batches: Sequence[str]) -> None:
             *(f"{value:.2f}" for value in (one.before_px, one.after_px)),
             *(f"{value:.1f}" for value in (one.before_cm, one.after_cm)),
         )
-    Console(width=None if sys.stdout.isatty() else 140).print(table)
+    output_console().print(table)
     off = [one.camera for one in result.cameras if one.is_off]
     if result.all_off:
         print(f"{len(off)} of {len(result.cameras)} cameras are surely not as the file says: all are off alike")

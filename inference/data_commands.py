@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, get_args
 from rich.console import Console
 from rich.progress import Progress
 
-from bay_observation.commands import DONE, FAILED
+from bay_observation.commands import DONE, FAILED, output_console
 from bay_observation.errors import ConfigError, NotObservedError
 from bays import BayConfig, Models, load_bay
 from bays.models import CheckpointKey
@@ -293,7 +293,7 @@ def _drift(options: argparse.Namespace) -> int:
         print(json.dumps(found.to_dict(), indent=1))
     else:
         for table in found.tables(bay, classes=options.classes):
-            Console(width=None if sys.stdout.isatty() else 140).print(table)
+            output_console().print(table)
         for camera in found.cameras:
             if camera.drifted:
                 print(f"{camera.camera_name}: drifted: {camera.reason}")

@@ -28,11 +28,9 @@ from getpass import getuser
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
 from artifacts import ArtifactStore, data_path
 from bay_observation import settings
-from bay_observation.commands import FAILED, failed, program, run_command
+from bay_observation.commands import FAILED, failed, output_console, program, run_command
 from bay_observation.errors import BayObservationError, ConfigError, HistoryError, NotObservedError
 from bays import BayConfig, load_bay
 from tracking.asking import ago, hours, hours_of, period_of, said, time_of, track_of
@@ -60,7 +58,6 @@ from tracking.ledger import open_ledger
 from tracking.types import EventKind
 
 # Of tables that are written where no terminal says how wide it is.
-_COLUMNS = 160
 _STAY = ("track_id", "area", "stage", "class_name", "status", "standing_since", "since")
 _PLACE = ("last_seen", "sightings", "x_m", "y_m", "height_m")
 # What a narrow terminal does without, the first ones first.
@@ -423,7 +420,7 @@ def _print(answer: Answer, options: argparse.Namespace, history: History) -> int
         answer.write_parquet(options.parquet)
         print(f"{options.parquet}: {len(answer.rows)} rows", file=sys.stderr)
     else:
-        console = Console(width=None if sys.stdout.isatty() else _COLUMNS)
+        console = output_console()
         console.print(answer.to_table(console.width))
     return 0
 

@@ -6,20 +6,17 @@ See docs/triggerers.md.
 
 import argparse
 import json
-import sys
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
 from rich.table import Table
 
-from bay_observation.commands import DONE, FAILED, failed, program, run_command
+from bay_observation.commands import DONE, FAILED, failed, output_console, program, run_command
 from bay_observation.errors import BayObservationError
 from triggers.status import QueueStatus, Triggerer, TriggererStatus, triggerer_status
 
 # Of tables that are written where no terminal says how wide it is.
-_COLUMNS = 160
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -77,7 +74,7 @@ def _seconds(text: str) -> float:
 
 
 def _show(status: TriggererStatus) -> None:
-    console = Console(width=None if sys.stdout.isatty() else _COLUMNS)
+    console = output_console()
     table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for column in ("queue", "triggerers that live"):
         table.add_column(column, overflow="fold")

@@ -17,12 +17,11 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from bay_observation.bay_files import unknown_bays
-from bay_observation.commands import DONE, failed, program, run_command
+from bay_observation.commands import DONE, failed, output_console, program, run_command
 from bay_observation.errors import BayObservationError, ConfigError
 from dashboard.export_parts import HANGS_S, Group
 from dashboard.serving import address
@@ -153,7 +152,7 @@ def _list(_options: argparse.Namespace) -> int:
     from tracking.history.alerts import REPEATED_WITHIN, alerts_of, mutes_at
 
     now = datetime.now(UTC)
-    console = Console(width=None if sys.stdout.isatty() else 160)
+    console = output_console()
     table = Table("id", "since (UTC)", "until", "severity", "alert", "what", "acknowledged")
     for alert in alerts_of(history(), now - _OF_LATE):
         unsure = alert.until is None and alert.seen is not None and now - alert.seen > REPEATED_WITHIN

@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from artifacts import ArtifactStore
-from bay_observation.commands import failed, program, run_command
+from bay_observation.commands import failed, output_console, program, run_command
 from bay_observation.errors import BacktestError, BayObservationError, ConfigError
 from bays import BayConfig, load_bay
 from bays.zones import written_time
@@ -93,7 +93,7 @@ def _tell(trial: Trial, bay: BayConfig, options: argparse.Namespace, ran: Ran | 
         document = {"bay_id": bay.bay_id, "folder": str(trial.folder), "failed": failed, **comparison.to_dict()}
         print(json.dumps(document, indent=1))
         return
-    console = Console(width=None if sys.stdout.isatty() else 140)
+    console = output_console()
     for table in tables(comparison, bay):
         console.print(table)
     if ran is not None and ran.off_schedule:

@@ -12,7 +12,6 @@ simulated, and so is the clock. Exits with 1 where a bar does not hold.
 
 import argparse
 import logging
-import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -20,7 +19,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from bay_observation.commands import DONE, FAILED, program, run_command
+from bay_observation.commands import DONE, FAILED, output_console, program, run_command
 from lab.bars import Bar, bars_table, chosen_parts, progress
 from lab.benchmarks.alert_faults import FAULTS
 from lab.benchmarks.alert_once import repeated
@@ -38,7 +37,7 @@ def main(arguments: list[str] | None = None) -> int:
     chosen = chosen_parts(options.parts, PARTS)
     required_programs()
     logging.disable(logging.CRITICAL)  # what breaks on purpose is no news
-    console = Console(width=None if sys.stdout.isatty() else 160)
+    console = output_console()
     with tempfile.TemporaryDirectory(prefix="bay-observation-alerts-") as folder:
         bars = [bar for name in chosen for bar in PARTS[name](console, Path(folder), options)]
     console.print(bars_table(bars))

@@ -17,7 +17,7 @@ from xml.etree import ElementTree as ET
 
 from rich.console import Console
 
-from bay_observation.commands import run_command
+from bay_observation.commands import output_console, run_command
 from bay_observation.errors import SimulationError
 from lab.bars import Bar, bars_table
 from lab.hostile import artifacts, bays_in_airflow, cameras
@@ -38,7 +38,7 @@ _PARTS = ("artifacts", "cameras", "bays", "fuzzing")
 def main(arguments: list[str] | None = None) -> int:
     """Measure, print; 0 when every bar holds, 1 when one does not, 2 for a machine that cannot be measured."""
     options = _parser().parse_args(arguments)
-    console = Console(width=None if sys.stdout.isatty() else 140)
+    console = output_console()
     os.environ["CLOCK"] = "slot"  # slots of the cameras are of one day in the past
     bars: list[Bar] = []
     try:

@@ -10,7 +10,6 @@ Exits with 1 where a bar does not hold.
 
 import argparse
 import os
-import sys
 import tempfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -18,7 +17,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from bay_observation.commands import run_command
+from bay_observation.commands import output_console, run_command
 from bays import load_bay
 from lab.bars import chosen_parts
 from lab.benchmarks import disk_year
@@ -39,7 +38,7 @@ Row = tuple[str, str, str, bool]
 def main(arguments: list[str] | None = None) -> int:
     """Measure, print, and return 0 when every bar holds."""
     options = _parser().parse_args(arguments)
-    console = Console(width=None if sys.stdout.isatty() else 140)
+    console = output_console()
     parts: dict[str, Callable[[], Iterable[Row]]] = {
         "sequences": lambda: _of_sequences(options.sequences, options.seed, console),
         "airflow": lambda: _of_airflow(options.folder, console),

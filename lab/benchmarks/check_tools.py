@@ -23,7 +23,7 @@ from tempfile import TemporaryDirectory
 
 from rich.console import Console
 
-from bay_observation.commands import DONE, FAILED, program, run_command
+from bay_observation.commands import DONE, FAILED, output_console, program, run_command
 from bays import bay_ids, load_bay
 from bays.checking import check_bay
 from lab.bars import Bar, bars_table, chosen_parts
@@ -44,7 +44,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Measure, print, and return 0 when every bar holds."""
     options = make_parser().parse_args(arguments)
     chosen = chosen_parts(options.parts, PARTS)
-    console = Console(width=None if sys.stdout.isatty() else 140)
+    console = output_console()
     bars = [bar for name in chosen for bar in PARTS[name](console, options.seed)]
     console.print(bars_table(bars))
     return DONE if all(bar.holds for bar in bars) else FAILED

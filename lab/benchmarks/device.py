@@ -17,9 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from rich.console import Console
 
-from bay_observation.commands import run_command
+from bay_observation.commands import output_console, run_command
 from bay_observation.errors import BayObservationError, InferenceError
 from lab.bars import Bar, bars_table
 from lab.benchmarks.comparison import compare
@@ -52,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options.out.mkdir(parents=True, exist_ok=True)
     path = options.out / f"device_{options.device.partition(':')[0]}.json"
     path.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
-    console = Console(width=None if sys.stdout.isatty() else 130)
+    console = output_console()
     console.print(bars_table(bars, title=f"{results['device']}, {results['precision']}"))
     for name in ("shipped", "large"):
         if name in results:

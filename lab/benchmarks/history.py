@@ -23,10 +23,9 @@ from pathlib import Path
 from typing import Any
 
 import shapely
-from rich.console import Console
 from rich.table import Table
 
-from bay_observation.commands import run_command
+from bay_observation.commands import output_console, run_command
 from bay_observation.errors import SimulationError
 from bays import BayConfig, batch_id, load_bay
 from fusion.types import FusedBlock, FusionResult
@@ -41,7 +40,6 @@ from tracking.types import TrackingResult
 _RESULTS = Path(__file__).parent / "results"
 _LIBRARIES = ("sqlalchemy", "psycopg")
 _BAR_MS = 50.0
-_COLUMNS = 130
 _SLOT = timedelta(minutes=10)
 _DAY = timedelta(days=1)
 
@@ -78,7 +76,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     options.out.mkdir(parents=True, exist_ok=True)
     (options.out / "history.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
-    console = Console(width=None if sys.stdout.isatty() else _COLUMNS)
+    console = output_console()
     console.print(_table(results))
     console.print(f"written to {options.out}/history.json")
     return 0 if all(figure["holds"] for figure in results["figures"]) else 1

@@ -23,9 +23,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from rich.console import Console
 
-from bay_observation.commands import run_command
+from bay_observation.commands import output_console, run_command
 from bay_observation.errors import BayObservationError, InferenceError
 from lab.bars import Bar, bars_table
 from lab.benchmarks.comparison import compare
@@ -44,7 +43,6 @@ LIBRARIES = ("torch", "ultralytics", "segment-anything", "opencv-python")
 _BAY = "demo_bay"
 _SEED, _HOUR = 700, 11.0  # evaluation's yards are others, training's begin at 1000
 _START_LIMIT_S, _CASE_LIMIT_S = 300.0, 900.0
-_COLUMNS = 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -62,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     results["bars"] = [asdict(bar) | {"holds": bar.holds} for bar in bars]
     options.out.mkdir(parents=True, exist_ok=True)
     (options.out / "inference.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
-    console = Console(width=None if sys.stdout.isatty() else _COLUMNS)
+    console = output_console()
     console.print(bars_table(bars))
     warm, server = results["warm"], results["server"]
     for way, key in (("torch", "steps_s"), ("OpenVINO", "openvino_steps_s")):

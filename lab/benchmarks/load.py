@@ -19,10 +19,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 
-from bay_observation.commands import run_command
+from bay_observation.commands import output_console, run_command
 from bay_observation.errors import SimulationError
 from lab.bars import Bar, bars_table, progress, spread
 from lab.benchmarks.yard import Cameras, Yard, allow_open_files, draw_frames
@@ -36,7 +35,6 @@ _FAULTS = ("hang", "drip", "refuse")
 # In one triggerer, each of as many cameras as the smallest size.
 _BAYS = 4
 # Of the tables, where no terminal says.
-_COLUMNS = 130
 # Times the slowest camera's latency, for up to so many known cameras.
 _OVER_THE_SLOWEST = ((12, 1.1), (128, 1.3), (200, 1.5))
 _MANY = 200
@@ -63,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from lab.benchmarks.picture import draw
 
         draw(results, options.out / "load.png")
-    console = Console(width=None if sys.stdout.isatty() else _COLUMNS)
+    console = output_console()
     console.print(_cases_table(results))
     console.print(bars_table(bars))
     console.print(f"written to {options.out}/load.json" + ("" if options.no_picture else " and load.png"))

@@ -23,11 +23,10 @@ from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
-from rich.console import Console
 from rich.table import Table
 
 from artifacts import ArtifactStore
-from bay_observation.commands import run_command
+from bay_observation.commands import output_console, run_command
 from bay_observation.errors import BayObservationError
 from bays import batch_id, dag_id
 from bays.naming import TaskType
@@ -45,7 +44,6 @@ _BAYS = ("3bay_north", "4bay", "5bay")
 _SPEED = "Speed of the orchestration"
 _SHARE_BAR_S = 3.5
 _TOGETHER_BAR = 1.3
-_COLUMNS = 130
 _SLOT = timedelta(minutes=10)
 _FIRST = datetime(2025, 7, 2, 1, 0, tzinfo=UTC)
 _LEAD_S = 3.0  # runs are asked for so long before they are due: on a real day they are not
@@ -88,7 +86,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     results["bars"] = [{"name": bar.name, "figure": bar.figure, "bar": bar.bar, "holds": bar.holds} for bar in bars]
     options.out.mkdir(parents=True, exist_ok=True)
     (options.out / "pipeline.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
-    console = Console(width=None if sys.stdout.isatty() else _COLUMNS)
+    console = output_console()
     for name, case in results["cases"].items():
         title = f"{name}: one bay alone, mean seconds of {len(case['alone'])} batches"
         console.print(stages_table(case["alone"], title))

@@ -29,9 +29,8 @@ from typing import Any, Self
 
 import psutil
 import yaml
-from rich.console import Console
 
-from bay_observation.commands import run_command
+from bay_observation.commands import output_console, run_command
 from bay_observation.errors import BayObservationError, SimulationError
 from bays import observer_queue, onvif_connection_id
 from lab.bars import Bar, bars_table, progress, spread
@@ -48,7 +47,6 @@ _LAG_BAR_MS = 100.0
 _WAVE_LIMIT_S = 300.0
 _START_LIMIT_S = 300.0
 _LOOK_S = 0.2
-_COLUMNS = 130
 # What Airflow says of itself where its loop was held up for 0.2 s and more.
 _BLOCKED = "triggers.blocked_main_thread"
 
@@ -66,7 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     results["bars"] = [{"name": bar.name, "figure": bar.figure, "bar": bar.bar, "holds": bar.holds} for bar in bars]
     options.out.mkdir(parents=True, exist_ok=True)
     (options.out / "triggerer.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
-    console = Console(width=None if sys.stdout.isatty() else _COLUMNS)
+    console = output_console()
     console.print(bars_table(bars, _title(results)))
     for line in said(results):
         console.print(line)

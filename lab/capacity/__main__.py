@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import yaml
-from rich.console import Console
 from rich.table import Table
 
-from bay_observation.commands import DONE, FAILED, failed, program, run_command
+from bay_observation.commands import DONE, FAILED, failed, output_console, program, run_command
 from bay_observation.errors import BayObservationError, ConfigError
 from bays import enabled_bays
 from lab.bars import Bar, bars_table, progress
@@ -20,7 +19,6 @@ from lab.capacity.plan import ASKED_S, TRACKED_S, Plan, plan
 
 _OFF_BAR = 20.0
 _BAYS = (10, 50, 200)
-_COLUMNS = 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -80,7 +78,7 @@ def bars_of(model: Model) -> list[Bar]:
 
 
 def _plans(model: Model, options: argparse.Namespace) -> int:
-    console = Console(width=None if sys.stdout.isatty() else _COLUMNS)
+    console = output_console()
     console.print(_cost_table(model.cost, model.rounds_s))
     bars = bars_of(model)
     console.print(bars_table(bars, "Slot due until all are tracked, on the machine of the measurement"))

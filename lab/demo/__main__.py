@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from rich.console import Console
 
-from bay_observation.commands import program, run_command, status_of
+from bay_observation.commands import output_console, program, run_command, status_of
 from bay_observation.errors import BayObservationError, ConfigError
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def main(arguments: list[str] | None = None) -> int:
         seen whole by two cameras, so that nothing is shown.
     """
     options = make_parser().parse_args(arguments)
-    console = Console(width=None if sys.stdout.isatty() else 160)
+    console = output_console()
     # So that a `kill` stops the children too, through the context managers.
     signal.signal(signal.SIGTERM, _interrupt)
     try:

@@ -7,7 +7,6 @@ Prints every yard beside its bars and the naive merge in the same run, writes
 import argparse
 import json
 import math
-import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -17,7 +16,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from bay_observation.commands import program, run_command
+from bay_observation.commands import output_console, program, run_command
 from lab.bars import Bar, bars_table
 from lab.evaluation.floor import FloorScore, number, percent
 from lab.evaluation.from_frames import FIRST_SEED as FIRST_FRAMES_SEED
@@ -36,7 +35,6 @@ from lab.evaluation.from_silhouettes import (
 from lab.machine import machine
 
 _RESULTS = Path("lab/benchmarks/results")
-_COLUMNS = 150  # of the tables, where no terminal says
 _PARTS = ("silhouettes", "time", "frames")
 _TIME_BAR_S = 3.0
 _NEAR_LINEAR = 1.25  # exponent of growth
@@ -61,7 +59,7 @@ _HEADINGS = (
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, print, write; 0 when every bar holds, 1 when one does not."""
     options = make_parser().parse_args(arguments)
-    console = Console(width=None if sys.stdout.isatty() else _COLUMNS)
+    console = output_console()
     results: dict[str, Any] = {
         "made_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": machine(),

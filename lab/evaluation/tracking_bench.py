@@ -23,11 +23,10 @@ from typing import Any
 
 import numpy as np
 import shapely
-from rich.console import Console
 from rich.table import Table
 
 from artifacts.format import to_bytes
-from bay_observation.commands import run_command
+from bay_observation.commands import output_console, run_command
 from bay_observation.files import write_atomically
 from bays import Area, BayConfig, Layout, batch_id, load_bay
 from fusion.types import FusedBlock, FusionResult
@@ -42,7 +41,6 @@ from lab.machine import machine
 from tracking import Tracker, TrackingResult, replay
 
 _RESULTS = Path("lab/benchmarks/results")
-_COLUMNS = 170
 _LIBRARIES = ("trackeval", "trackers", "numpy", "shapely")
 _MANY = 500
 _MANY_SLOTS = 12
@@ -70,7 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     results["bars"] = [asdict(bar) | {"holds": bar.holds} for bar in bars]
     options.out.mkdir(parents=True, exist_ok=True)
     (options.out / "tracking.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
-    console = Console(width=None if sys.stdout.isatty() else _COLUMNS)
+    console = output_console(170)
     console.print(_cases_table(results))
     console.print(_claims_table(results))
     console.print(_twins_table(results))

@@ -11,7 +11,6 @@ Exits with 1 where a bar does not hold.
 
 import argparse
 import os
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -22,7 +21,7 @@ from pathlib import Path
 import numpy as np
 from rich.console import Console
 
-from bay_observation.commands import program, run_command
+from bay_observation.commands import output_console, program, run_command
 from bay_observation.errors import SimulationError
 from bays import load_bay
 from lab.bars import Bar, bars_table, chosen_parts
@@ -48,7 +47,7 @@ Bars = list[Bar]
 def main(arguments: list[str] | None = None) -> int:
     """Measure, print, and return 0 when every bar holds."""
     options = make_parser().parse_args(arguments)
-    console = Console(width=None if sys.stdout.isatty() else 130)
+    console = output_console()
     parts: dict[str, Callable[[Path], Bars]] = {
         "turns": lambda folder: _turns(folder, console),
         "comparison": lambda _: _comparison(console),

@@ -3,13 +3,11 @@
 import argparse
 import json
 import os
-import sys
 from pathlib import Path
 
-from rich.console import Console
 from rich.table import Table
 
-from bay_observation.commands import failed, program, run_command
+from bay_observation.commands import failed, output_console, program, run_command
 from bay_observation.errors import BayObservationError, ConfigError, DatasetError, InferenceError
 from bays import BayConfig, load_bay, slot_of
 from inference.data_commands import add_models, add_out, add_period, period, with_models
@@ -126,7 +124,7 @@ def _score_own(bay: BayConfig, options: argparse.Namespace) -> None:
         print(json.dumps(result.to_dict(), indent=1))
         return
     for table in result.tables(f"{options.data}: models of {bay.bay_id}"):
-        Console(width=None if sys.stdout.isatty() else 140).print(table)
+        output_console().print(table)
 
 
 def _pick(options: argparse.Namespace) -> None:
@@ -152,7 +150,7 @@ def _pick(options: argparse.Namespace) -> None:
     for each in chosen:
         slot = f"{slot_of(each.batch_id).astimezone(bay.zone):%Y-%m-%d %H:%M}"
         table.add_row(slot, each.camera_name, each.light, f"{each.worth:.2f}", "; ".join(each.reasons))
-    Console(width=None if sys.stdout.isatty() else 160).print(table)
+    output_console().print(table)
     if options.out is not None:
         print(f"{options.out}: {len(chosen)} frames with what the models saw ({options.format})")
 
@@ -173,7 +171,7 @@ def _print_table(title: str, figures: dict[str, str]) -> None:
     table = Table("score", "value", title=title)
     for name, value in figures.items():
         table.add_row(name, value)
-    Console(width=None if sys.stdout.isatty() else 140).print(table)
+    output_console().print(table)
 
 
 _COMMANDS = {"train": _train, "score": _score, "pick": _pick, "twins": _twins}
