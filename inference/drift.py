@@ -1,11 +1,12 @@
 """Whether a camera's frames, or what the models see in them, became other than in a reference week.
 
-Each frame is a handful of *measures*: light, colours, contrast and focus of the whole frame
-(`inference.frame_look`), how sure the models are of what is in it, the surest object of each class held against
-what is usual for the class, and of the stages of its blocks. What all cameras show at the same time (the time of
-day, the weather) is taken off. The median of the last slots is then held against how far the medians of as many
-slots went in the reference: a camera drifts where one of its measures is farther off than any camera's ever was,
-by half as much again, and by more than a least amount that is worth a person's look.
+Each frame is a handful of *measures*: light, contrast and focus of the whole frame (`inference.frame_look`), the
+colours of what is neither block nor crane (`inference.surroundings`), how sure the models are of what is in it,
+the surest object of each class held against what is usual for the class, and of the stages of its blocks. What all
+cameras show at the same time (the time of day, the weather) is taken off. The median of the last slots is then
+held against how far the medians of as many slots went in the reference: a camera drifts where one of its measures
+is farther off than any camera's ever was, by half as much again, and by more than a least amount that is worth a
+person's look.
 
 By class, for a report: confidences, counts, and the distance of the paints (`inference.descriptors`).
 """
@@ -20,6 +21,7 @@ from numpy.typing import NDArray
 from bay_observation.errors import NotObservedError
 from inference.descriptors import unlikeness
 from inference.frame_look import FrameLook
+from inference.surroundings import colours_around_blocks, colours_by_cranes, crane_share
 from inference.types import TRACKED_CLASSES, CameraObservation, DetectedObject, Observation
 
 WINDOW = 12
@@ -40,6 +42,7 @@ MEASURES: dict[str, float] = {
 }
 _WIDER = 1.5
 _FEWEST_CAMERAS = 4  # of fewer it cannot be said what all of them show
+_COLOURS = slice(1, 3)  # among the measures
 
 Floats = NDArray[np.float64]
 
@@ -137,7 +140,10 @@ class Reference:
         self.cameras = sorted({camera.camera_name for seen in observations for camera in seen.cameras})
         self._classes = _by_class(observations)
         self._sure = usual_confidences(observations)
-        values = _values(observations, self.cameras, self._sure)
+        values, cranes = _values(observations, self.cameras, self._sure)
+        self._usual = _median(values)
+        self._by_cranes = colours_by_cranes(self._own(values)[..., _COLOURS], cranes)
+        values = self._without_cranes(values, cranes)
         self._usual = _median(values)
         windows = _windows(self._own(values), window)
         self._middle = _median(windows)
@@ -155,7 +161,7 @@ class Reference:
         recent = recent[-self.window :]
         if not recent:
             raise NotObservedError("no slot of that time was observed")
-        values = _values(recent, self.cameras, self._sure)
+        values = self._without_cranes(*_values(recent, self.cameras, self._sure))
         own, now, classes = _enough(self._own(values), self.window), _median(values), _by_class(recent)
         off = own - self._middle
         found = []
@@ -172,6 +178,11 @@ class Reference:
             measures.sort(key=lambda one: -one.ratio)
             found.append(CameraDrift(camera, tuple(measures), by_class, recent[0].slot))
         return sorted(found, key=lambda one: -one.ratio)
+
+    def _without_cranes(self, values: Floats, cranes: Floats) -> Floats:
+        result = values.copy()
+        result[..., _COLOURS] -= cranes[..., None] * self._by_cranes
+        return result
 
     def _own(self, values: Floats) -> Floats:
         """(slots, cameras, measures): how far each camera is from its usual, without what the others show as well."""
@@ -224,21 +235,27 @@ def _surest(objects: Sequence[DetectedObject]) -> dict[str, float]:
 
 
 def readings(camera: CameraObservation, usual: UsualConfidences) -> Floats:
-    """(len(MEASURES),) the measures of one frame; NaN for what it does not have."""
-    look = None if camera.look is None else FrameLook.from_array(camera.look)
+    """(len(MEASURES),) the measures of one frame, cranes still in its colours; NaN for what it does not have."""
     stages = [found.stage_confidence for found in camera.objects if found.stage is not None]
-    of_frame = [np.nan] * 5 if look is None else [look.lightness, look.red, look.yellow, look.contrast, look.sharpness]
+    of_frame: Sequence[float] = [np.nan] * 5
+    if camera.look is not None:
+        look = FrameLook.from_array(camera.look)
+        of_frame = [look.lightness, *colours_around_blocks(camera, look), look.contrast, look.sharpness]
     return np.array([*of_frame, usual.of_frame(camera.objects), np.mean(stages) if stages else np.nan])
 
 
-def _values(observations: Sequence[Observation], cameras: Sequence[str], usual: UsualConfidences) -> Floats:
-    """(slots, cameras, measures)."""
+def _values(
+    observations: Sequence[Observation], cameras: Sequence[str], usual: UsualConfidences
+) -> tuple[Floats, Floats]:
+    """(slots, cameras, measures), and (slots, cameras): what cranes cover."""
     values = np.full((len(observations), len(cameras), len(MEASURES)), np.nan)
+    cranes = np.zeros(values.shape[:2])
     for row, seen in enumerate(observations):
         for camera in seen.cameras:
             if camera.camera_name in cameras:
-                values[row, cameras.index(camera.camera_name)] = readings(camera, usual)
-    return values
+                place = cameras.index(camera.camera_name)
+                values[row, place], cranes[row, place] = readings(camera, usual), crane_share(camera)
+    return values, cranes
 
 
 def _median(values: Floats) -> Floats:

@@ -180,3 +180,60 @@ def test_too_little_to_say_is_said() -> None:
         Reference(week(LEAST_REFERENCE - 1))
     with pytest.raises(NotObservedError, match="no slot of that time"):
         Reference(week(LEAST_REFERENCE)).compare([])
+
+
+def standing(seen: list[Observation], camera: str, thing: str, share: float, paint: np.ndarray) -> list[Observation]:
+    """The slots with one more thing in a camera's frames: as an object, and in the colours of its look."""
+    outline = np.array([[0, 0], [960 * share, 0], [960 * share, 540], [0, 540]], np.float32)
+    known = {} if thing == "crane" else {"stage": "grand_assembly", "stage_confidence": 0.9, "descriptor": paint}
+    one = DetectedObject(thing, 0.85, np.array([0, 0, 960 * share, 540], np.float32), outline, **known)
+    slots = [
+        replace(
+            slot,
+            cameras=tuple(
+                replace(c, objects=(*c.objects, one)) if c.camera_name == camera else c for c in slot.cameras
+            ),
+        )
+        for slot in seen
+    ]
+    # What it covers is no longer 0 red and 1 yellow, as the frames of `week` are.
+    return changed(slots, camera, red=share * float(paint[1]), yellow=share * (float(paint[2]) - 1))
+
+
+def test_a_block_with_primer_before_a_camera_is_no_change_of_the_camera(reference: Reference) -> None:
+    primer = np.array([35, 30, 22] * 4, np.float16)
+    slots = standing(week(24, seed=9)[12:], "C_4", "block", 0.4, primer)
+    assert named(reference.compare(slots)) == []
+    found = reference.compare(changed(slots, "C_4", red=3.0))  # 5 of all that is not the block
+    assert named(found) == ["C_4"]
+    assert found[0].measures[0].measure == "red"
+    assert found[0].measures[0].off == pytest.approx(5, abs=0.3)
+
+
+def test_a_crane_that_parks_elsewhere_is_no_change_of_the_camera() -> None:
+    """Two slots of three it stood before one camera, in the week that follows before another."""
+    paint = np.array([60, 2, 25] * 4, np.float16)
+
+    def crane_before(seen: list[Observation], camera: str) -> list[Observation]:
+        return [
+            standing([slot], camera, "crane", 0.4, paint)[0] if number % 3 else slot for number, slot in enumerate(seen)
+        ]
+
+    usual = Reference(crane_before(week(), "C_1"))
+    slots = crane_before(week(12, seed=10), "C_8")
+    assert named(usual.compare(slots)) == []
+    assert named(usual.compare(changed(slots, "C_8", yellow=-6.0))) == ["C_8"]
+    assert named(usual.compare(changed(slots, "C_1", yellow=-6.0))) == ["C_1"]
+    assert all(one.ratio < 0.5 for one in usual.compare(slots))
+
+
+def test_a_camera_full_of_blocks_is_judged_by_the_rest_of_its_measures(reference: Reference) -> None:
+    slots = standing(week(24, seed=11)[12:], "C_4", "block", 0.9, PAINT)
+    found = next(one for one in reference.compare(slots) if one.camera_name == "C_4")
+    assert {one.measure for one in found.measures} == {
+        "lightness",
+        "contrast",
+        "sharpness",
+        "confidence",
+        "stage_confidence",
+    }
