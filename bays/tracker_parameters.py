@@ -52,8 +52,6 @@ class TrackerParameters(BaseModel):
         unseen_share: share of the footprint that no working camera saw from which on its emptiness proves nothing.
         witnesses: of the cameras that saw the block last, those that must work for its
             absence to count; all of them where fewer saw it.
-        unseen_hours: for which the exit of a block waits that may have been moved to floor that no working camera saw;
-            floor that is unseen for longer holds up no exit.
         min_overlap: of a sighting and a track's footprint from which on it lies at the track's place: intersection
             over union, or four fifths of the share of the smaller footprint that is covered, whichever is larger.
         ignored_overlap: the same for a sighting in an area that tracking ignores.
@@ -100,7 +98,6 @@ class TrackerParameters(BaseModel):
     work_slots: Count = 2
 
     unseen_share: Share = 0.5
-    unseen_hours: Annotated[float, Field(ge=0, le=1000)] = 12.0
     witnesses: Count = 2
     min_overlap: Share = 0.3
     ignored_overlap: Share = 0.5

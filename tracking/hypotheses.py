@@ -2,14 +2,13 @@
 
 Ends are confirmed tracks that this slot did not show at their place, those whose floor no
 camera saw, and blocks that left the bay of late. Begins are tentative tracks. An end stands
-and is missed, has left the bay, was moved to floor that no camera sees, or goes on in a begin: it
-stands there after all, was seen badly, or was lifted there. A begin that goes on from no end is a
-new block or a false detection.
+and is missed, has left the bay, or goes on in a begin: it stands there after all, was seen
+badly, or was lifted there. A begin that goes on from no end is a new block or a false detection.
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -22,17 +21,15 @@ from tracking.looks import both_seen, looks_of
 from tracking.matching import cover, overlaps
 from tracking.model import Model
 from tracking.types import Track, TrackStatus
-from tracking.unseen import OutOfSight
 
 Floats = NDArray[np.float64]
 
 STANDS, BAD_VIEW, MOVES = "stands", "bad view", "moves"
 _WAYS = (STANDS, BAD_VIEW, MOVES)
-_NEW, _FALSE, _EXITED, _MISSED, _UNSEEN = "new", "false", "exited", "missed", "unseen"
+_NEW, _FALSE, _EXITED, _MISSED = "new", "false", "exited", "missed"
 _NEVER_LEFT = np.log(0.02)  # share of the exits that were reported and are none
 _BADLY_PLACED = -np.log(4.0)  # log density of the centre of a bad view: a few square metres
 _DISPLACED = -4.0  # log probability of standing unseen where something else is seen
-_NOWHERE = 1e-9  # share of the floor
 _LIKELY = 0.5
 _ALIKE_M = 0.5  # within which sides and heights may be one block's
 _WITHIN = 0.9  # share of an outline that lies in another of which it is a part
@@ -44,16 +41,12 @@ class Claim:
     """What is believed of an end or a begin.
 
     Attributes:
-        what: `stands`, `bad view` or `moves` of a pair; `new` or `false` of a begin; `exited`, `missed` or `unseen`
-            (moved to floor that no camera sees) of an end.
+        what: `stands`, `bad view` or `moves` of a pair; `new` or `false` of a begin, `exited` or `missed` of an end.
         probability: of it, 0 to 1.
         alternatives: what else is possible: a track's id or one of these words, the likeliest first.
         track: the other track of a pair.
         initial: whether a new block most likely stood in the bay from the beginning, and was missed.
         away: whether a block that was lifted was most likely out of the bay in between.
-        out_of_sight: whether it most likely stood on floor in between that no camera saw; of a block that was told as
-            exited, whether it most likely never left the bay.
-        awaited: of an end, the probability that it stands on floor that is likely to be seen again before long.
     """
 
     what: str
@@ -62,8 +55,6 @@ class Claim:
     track: Track | None = None
     initial: bool = False
     away: bool = False
-    out_of_sight: bool = False
-    awaited: float = 0.0
 
     def said(self) -> dict[str, Any]:
         """What an event that rests on it says of it."""
@@ -78,12 +69,10 @@ class Hypotheses:
     begins: tuple[Track, ...]
     explanation: Explanation
     ways: NDArray[np.int64]
-    alone_ends: Floats  # (ends, 3) log probabilities: exited, missed, moved to unseen floor
-    awaited: Floats  # (ends,) share of that floor which is likely to be seen again before long
+    alone_ends: Floats  # (ends, 2) log probabilities: exited, missed
     alone_begins: Floats  # (begins, 2): new, false
     initial: NDArray[np.bool_]
     away: NDArray[np.bool_]  # (ends, begins)
-    out_of_sight: NDArray[np.bool_]  # (ends, begins)
 
     def of_begin(self, begin: Track) -> Claim:
         """What a tentative track is most likely."""
@@ -97,8 +86,8 @@ class Hypotheses:
             return Claim(what, float(options[what]), _others(options, what), initial=bool(self.initial[column]))
         chosen = self.ends[row]
         way = _WAYS[int(self.ways[row, column])]
-        between = {"away": bool(self.away[row, column]), "out_of_sight": bool(self.out_of_sight[row, column])}
-        return Claim(way, float(options[chosen.track_id]), _others(options, chosen.track_id), chosen, **between)
+        away = bool(self.away[row, column])
+        return Claim(way, float(options[chosen.track_id]), _others(options, chosen.track_id), chosen, away=away)
 
     def as_new(self, begin: Track) -> Claim:
         """What is believed of a tentative track as a block of its own."""
@@ -118,16 +107,14 @@ class Hypotheses:
         """What became most likely of a track that is gone from its place."""
         row = next(index for index, one in enumerate(self.ends) if one.track_id == end.track_id)
         shares = _shares(self.alone_ends[row]) * self.explanation.unpaired_end(row)
-        options = {_EXITED: shares[0], _MISSED: shares[1], _UNSEEN: shares[2]}
+        options = {_EXITED: shares[0], _MISSED: shares[1]}
         options |= {begin.track_id: self.explanation.pairs[row, column] for column, begin in enumerate(self.begins)}
         if row in self.explanation.likeliest:
             column = self.explanation.likeliest[row]
             name = self.begins[column].track_id
             return Claim(_WAYS[int(self.ways[row, column])], float(options[name]), _others(options, name))
-        gone = _UNSEEN if options[_UNSEEN] > options[_EXITED] else _EXITED
-        what = gone if options[_EXITED] + options[_UNSEEN] > options[_MISSED] else _MISSED
-        awaited = float(options[_UNSEEN] * self.awaited[row])
-        return Claim(what, float(options[what]), _others(options, what), awaited=awaited)
+        what = _EXITED if options[_EXITED] > options[_MISSED] else _MISSED
+        return Claim(what, float(options[what]), _others(options, what))
 
     def likeliest(self) -> Iterator[tuple[str, str, Claim]]:
         """Pairs of the likeliest explanation: id of the end, id of the begin, and what is believed of it."""
@@ -144,9 +131,7 @@ class Hypotheses:
         return next(index for index, one in enumerate(self.begins) if one.track_id == begin.track_id)
 
 
-def weigh(
-    tracks: Sequence[Track], slot: datetime, began: datetime | None, model: Model, unseen: OutOfSight | None = None
-) -> Hypotheses:
+def weigh(tracks: Sequence[Track], slot: datetime, began: datetime | None, model: Model) -> Hypotheses:
     """All ends and begins of a slot, weighed against each other.
 
     Args:
@@ -154,7 +139,6 @@ def weigh(
         slot: aware.
         began: the bay's first slot; None where this is it.
         model: of the bay.
-        unseen: floor that no camera saw; None where all is seen.
     """
     tentative = [track for track in tracks if track.status is TrackStatus.TENTATIVE]
     begins = tuple(track for track in tentative if not _was_passed(track, tentative, model))
@@ -164,10 +148,9 @@ def weigh(
     overlap = overlaps([end.footprint for end in ends], [begin.footprint for begin in begins])
     same_place = overlap >= model.parameters.min_overlap
 
-    hidden, awaited = _hidden(ends, slot, unseen, model)
-    alone_ends = _alone_ends(ends, slot, np.asarray(same_place.any(axis=1), dtype=bool), hidden, model)
+    alone_ends = _alone_ends(ends, slot, np.asarray(same_place.any(axis=1), dtype=bool), model)
     landing = _landing(known, seen, same_place, model)
-    hours = np.array([_within(begin, began, model) for begin in begins])
+    hours = np.array([model.hours(begin.not_before, begin.standing_since) for begin in begins])
     unknown = model.unknown_shape(seen, everyone)
     one_shape = model.unlike_each_other(seen)
     coloured = both_seen(looks_of(ends), looks_of(begins))
@@ -178,9 +161,7 @@ def weigh(
     false = false + model.false_confidence(begins) + one_shape
     alone_begins = np.column_stack([np.logaddexp(new, before), false]).reshape(-1, 2)
 
-    ways, away, out_of_sight = _pairs(
-        ends, begins, (known, seen), landing, hidden, slot=slot, within=hours, model=model, same_place=same_place
-    )
+    ways, away = _pairs(ends, begins, (known, seen), landing, slot=slot, model=model, same_place=same_place)
     ways[2] += one_shape
     for row, column in _passing_views(ends, begins):
         alone_begins[column, 1] = np.logaddexp(alone_begins[column, 1], ways[1, row, column])
@@ -193,17 +174,10 @@ def weigh(
         explain(total - both),
         ways.argmax(axis=0),
         alone_ends,
-        awaited,
         alone_begins,
         before > new,
         away,
-        out_of_sight,
     )
-
-
-def was_unseen(begin: Track, gone: datetime) -> bool:
-    """Whether no camera saw the floor of a begin since an end was gone: it may stand there for as long."""
-    return begin.not_before is None or begin.not_before < gone
 
 
 def seen_slots(tracks: Sequence[Track]) -> Floats:
@@ -236,28 +210,8 @@ def _is_end(track: Track) -> bool:
     return _is_missing(track) or track.status in (TrackStatus.UNOBSERVED, TrackStatus.EXITED)
 
 
-def _within(begin: Track, began: datetime | None, model: Model) -> float:
-    """Hours within which a begin came, if it came since the bay's first slot."""
-    return model.hours(begin.not_before or began, begin.standing_since)
-
-
-def _hidden(ends: Sequence[Track], slot: datetime, unseen: OutOfSight | None, model: Model) -> tuple[Floats, Floats]:
-    """(ends,) share of the places that a block may have gone to which no camera saw since, and how much of it will be.
-
-    Floor that is unseen for long is likely to stay so.
-    """
-    if unseen is None:
-        return np.zeros(len(ends)), np.zeros(len(ends))
-    before = slot - timedelta(hours=model.parameters.unseen_hours)
-    hidden = np.array([unseen.share(end, end.missed_since) if end.missed_since else 0.0 for end in ends])
-    soon = np.array([unseen.share(end, end.missed_since, before) if end.missed_since else 0.0 for end in ends])
-    return hidden, soon / np.maximum(hidden, 1e-9)
-
-
-def _alone_ends(
-    ends: Sequence[Track], slot: datetime, displaced: NDArray[np.bool_], hidden: Floats, model: Model
-) -> Floats:
-    """(ends, 3) log probability of having left the bay, of standing missed at the place, and of standing unseen."""
+def _alone_ends(ends: Sequence[Track], slot: datetime, displaced: NDArray[np.bool_], model: Model) -> Floats:
+    """(ends, 2) log probability of having left the bay, and of standing at the place, missed."""
     hours = np.array([model.hours(end.last_seen, slot) for end in ends])
     # It left before the first slot that missed it: had it left later, it would have been missed before as well.
     until_missed = np.array([model.hours(end.last_seen, end.missed_since or slot) for end in ends])
@@ -265,10 +219,7 @@ def _alone_ends(
     absent = np.array([end.status is TrackStatus.EXITED for end in ends], dtype=bool)
     exited = np.where(absent, 0.0, model.exits(until_missed))
     missed = model.stands(hours) + model.missed(misses) + np.where(displaced, _DISPLACED, 0.0)
-    since = np.array([model.hours(end.missed_since or slot, slot) for end in ends])
-    unseen = model.moves(until_missed) + np.log(np.maximum(hidden, _NOWHERE)) + model.stands(since)
-    there = [np.where(absent, -np.inf, one) for one in (missed, unseen)]
-    return np.column_stack([exited, *there]).reshape(-1, 3)
+    return np.column_stack([exited, np.where(absent, -np.inf, missed)]).reshape(-1, 2)
 
 
 def _landing(known: Forms, seen: Forms, same_place: NDArray[np.bool_], model: Model) -> Floats:
@@ -302,11 +253,10 @@ def _arrival(
 def _before_the_beginning(
     begins: Sequence[Track], began: datetime | None, blocks: int, unknown: Floats, model: Model
 ) -> Floats:
-    """(begins,) log of the expected number of such blocks that stood in the bay's first slot, missed or unseen."""
+    """(begins,) log of the expected number of such blocks that stood in the bay's first slot, and were missed."""
     early = np.array([begin.not_before == began for begin in begins], dtype=bool)
-    unseen = np.array([begin.not_before is None for begin in begins], dtype=bool)
-    stood = np.log(max(blocks, 1)) + np.where(unseen, 0.0, model.missed(np.ones(len(begins))))
-    return np.asarray(np.where(early | unseen, stood + model.anywhere + unknown, -np.inf))
+    missed = np.log(max(blocks, 1)) + model.missed(np.ones(len(begins)))
+    return np.asarray(np.where(early, missed + model.anywhere + unknown, -np.inf))
 
 
 def _pairs(
@@ -314,39 +264,32 @@ def _pairs(
     begins: Sequence[Track],
     forms: tuple[Forms, Forms],
     landing: Floats,
-    hidden: Floats,
     *,
     slot: datetime,
-    within: Floats,
     same_place: NDArray[np.bool_],
     model: Model,
-) -> tuple[Floats, NDArray[np.bool_], NDArray[np.bool_]]:
+) -> tuple[Floats, NDArray[np.bool_]]:
     """(3, ends, begins) log likelihood of each way in which an end goes on in a begin: stands, bad view, moves.
 
-    And (ends, begins) whether one that moves was most likely out of the bay in between, and whether it stood unseen.
+    And (ends, begins) whether one that moves was most likely out of the bay in between.
     """
     known, seen = forms
     ways = np.full((3, len(ends), len(begins)), -np.inf)
     if not ends or not begins:
-        return ways, np.zeros(ways.shape[1:], dtype=bool), np.zeros(ways.shape[1:], dtype=bool)
+        return ways, np.zeros(ways.shape[1:], dtype=bool)
     hours = np.array([[model.hours(end.last_seen, begin.standing_since) for begin in begins] for end in ends])
     left = np.array([model.hours(end.last_seen, end.missed_since or slot) for end in ends])
     aloft = np.array([[float(end.misses - begin.hits - begin.misses) for begin in begins] for end in ends])
     apart = np.array([[begin.first_seen > end.last_seen for begin in begins] for end in ends], dtype=bool)
     absent = np.array([[end.status is TrackStatus.EXITED] for end in ends], dtype=bool)
     reads = model.reads(ends, begins)
+    # What left the bay is back within the time in which the begin came, whenever it left.
+    within = np.array([model.hours(begin.not_before, begin.standing_since) for begin in begins])
     gone = [end.missed_since or slot for end in ends]
     absence = np.array([[model.hours(since, begin.standing_since) for begin in begins] for since in gone])
-    # What left the bay is back within the time in which the begin came, whenever it left.
     returns = model.returns(absence, within[None, :])
-    unseen = np.array([[was_unseen(begin, since) for begin in begins] for since in gone], dtype=bool)
-    aloft = np.where(unseen, 0.0, aloft)
-    goes_on = np.log(np.maximum(hidden, _NOWHERE))[:, None] + model.moves(within)[None, :]
-    lifted, away, out_of_sight = _lifted(left, hours, aloft, model, returns=returns, goes_on=goes_on)
-    # Of one that was told as gone: it is back, or never left, and was set down where no camera saw it.
-    never_left = np.where(unseen, (model.moves(left) - model.exits(left))[:, None], -np.inf)
-    lifted = np.where(absent, np.logaddexp(returns, never_left), lifted)
-    out_of_sight = np.where(absent, never_left > returns, out_of_sight)
+    lifted, away = _lifted(left, hours, aloft, returns, model)
+    lifted = np.where(absent, returns, lifted)
     ways[2] = lifted + landing[None, :] + model.shape(known, seen, moved=True) + reads
     rows, columns = np.nonzero(same_place & apart)
     pairs = known.take(rows), seen.take(columns)
@@ -365,27 +308,24 @@ def _pairs(
     fewer = np.minimum(seen_slots(ends)[rows], seen_slots(begins)[columns])
     badly = stays + _BADLY_PLACED + model.bad_view(fewer) + model.same_height(*pairs)
     ways[1, rows, columns] = np.where(np.array(partly, dtype=bool), badly, -np.inf)
-    return np.where(apart[None], ways, -np.inf), away, out_of_sight
+    return np.where(apart[None], ways, -np.inf), away
 
 
 def _lifted(
-    left: Floats, hours: Floats, slots: Floats, model: Model, *, returns: Floats, goes_on: Floats
-) -> tuple[Floats, NDArray[np.bool_], NDArray[np.bool_]]:
-    """(ends, begins) log probability of a lift from place to place; whether it was likely out of the bay, or unseen.
+    left: Floats, hours: Floats, slots: Floats, returns: Floats, model: Model
+) -> tuple[Floats, NDArray[np.bool_]]:
+    """(ends, begins) log probability of a lift from place to place, and whether the block was likely out of the bay.
 
     It left before the first slot that missed it, and hung in the crane in the slots between, or was out of the bay in
-    these, or on floor that no camera saw; or it was overlooked in them, and was lifted in the last one.
+    these; or it was overlooked in them, and was lifted in the last one.
     """
     between = np.maximum(slots, 0.0)
     hung = model.moves(left)[:, None] + model.aloft(between)
     out = np.where(between > 0, model.exits(left)[:, None] + returns, -np.inf)
     missed = model.missed(between.ravel()).reshape(between.shape)
     later = np.where(between > 0, missed + model.moves(hours / (between + 1)), -np.inf)
-    unseen = np.where(between > 0, model.moves(left)[:, None] + goes_on, -np.inf)
-    gone = np.logaddexp(hung, out)
-    away = (model.aloft(between) == model.aloft(np.array(np.inf))) & (gone > later)
-    out_of_sight = unseen > np.maximum(gone, later)
-    return np.logaddexp(np.logaddexp(gone, later), unseen), away & ~out_of_sight, out_of_sight
+    away = (model.aloft(between) == model.aloft(np.array(np.inf))) & (np.logaddexp(hung, out) > later)
+    return np.logaddexp(np.logaddexp(hung, out), later), away
 
 
 def _is_part(first: Polygon, second: Polygon) -> bool:

@@ -39,7 +39,7 @@ from tracking.captures import Captures, time_of_frames
 from tracking.doubt import doubted
 from tracking.evidence import Lesson
 from tracking.forms import Forms, forms_of, known_forms, sightings_of, with_sighting
-from tracking.hypotheses import Claim, Hypotheses, was_unseen, weigh
+from tracking.hypotheses import Claim, Hypotheses, weigh
 from tracking.joining import joined, merged_into, places_of, set_apart
 from tracking.matching import cover, match_places
 from tracking.model import Model
@@ -58,10 +58,8 @@ from tracking.types import (
     TrackEvent,
     TrackingResult,
     TrackStatus,
-    UnseenFloor,
     changed,
 )
-from tracking.unseen import Floor, OutOfSight
 
 _RATHER = 0.8  # probability of an identity below which it is not taken, though it is the likeliest
 _DISPLACED = 4  # misses that another sighting on the floor of a tentative track counts for
@@ -75,7 +73,6 @@ class _Slot:
     batch_id: str
     model: Model
     hours: float
-    unseen: tuple[UnseenFloor, ...] = ()
     events: list[TrackEvent] = field(default_factory=list)
     left: int = 0
     came: int = 0
@@ -111,7 +108,6 @@ class Tracker:
         self.bay = bay
         self.state = state if state is not None else TrackerState(bay.bay_id)
         self.parameters = parameters if parameters is not None else bay.tracking
-        self._floor = Floor(bay.layout)
         self._batch_id: str | None = None
         if self.state.bay_id != bay.bay_id:
             raise TrackingError(f"the state is of bay {self.state.bay_id}, the tracker of bay {bay.bay_id}")
@@ -147,7 +143,6 @@ class Tracker:
         doubt = implausible(known, pairs, unseen, forms=(forms, seen), hours=slot.hours, model=slot.model)
         if doubt and not self._is_doubted_too_long(slot.time):
             return self._held(slot, doubt)
-        slot.unseen = self._floor.followed(self.state.unseen, fusion_result.unseen, slot.time, self.state.believed)
 
         tracks, number = self._associated(
             known, pairs, blocks, sightings, forms=(forms, seen), unseen=unseen, slot=slot
@@ -243,9 +238,7 @@ class Tracker:
             working=block.working,
             recent=(sighting,),
             initial=first,
-            not_before=self._floor.last_seen(
-                outline.footprint, self.state.unseen, self.state.believed, self.parameters.unseen_share
-            ),
+            not_before=self.state.believed,
         )
 
     def _seen(self, track: Track, before: Track, block: FusedBlock, slot: _Slot) -> Track:
@@ -299,13 +292,10 @@ class Tracker:
         kept, doubtful = track.recent[:-count], track.recent[-count:]
         last_seen = kept[-1].slot
         since = doubtful[0].slot
-        after = self._start(block, doubtful[-1], slot, number)
-        not_before: datetime | None = last_seen
         if track.misses:
             since = track.missed_since or since  # it was missed already in the slots before these
-            not_before = after.not_before if count == 1 else last_seen
         elif track.missed_before is not None and last_seen < track.missed_before <= since:
-            since = not_before = track.missed_before
+            since = track.missed_before
         before = changed(
             track,
             recent=kept,
@@ -319,6 +309,7 @@ class Tracker:
                 track.work_streaks, since, [evidence.reading(one.working) for one in doubtful[:-1]]
             ),
         )
+        after = self._start(block, doubtful[-1], slot, number)
         stage = evidence.majority(one.stage for one in doubtful)
         class_name = evidence.majority(one.class_name for one in doubtful)
         began = changed(
@@ -330,7 +321,7 @@ class Tracker:
             standing_since=doubtful[0].slot,
             hits=count,
             recent=doubtful,
-            not_before=not_before,
+            not_before=last_seen,
             doubts=track.track_id,
         )
         return [before, began]
@@ -385,9 +376,7 @@ class Tracker:
 
     def _decided(self, tracks: Sequence[Track], slot: _Slot) -> tuple[list[Track], Hypotheses]:
         """What is certain becomes an event; the rest waits, with what is likeliest."""
-        standing = [track.footprint for track in tracks if track.status is not TrackStatus.EXITED and not track.misses]
-        unseen = OutOfSight(self._floor, slot.unseen, standing, self.parameters.unseen_share) if slot.unseen else None
-        hypotheses = weigh(tracks, slot.time, self.state.began, slot.model, unseen)
+        hypotheses = weigh(tracks, slot.time, self.state.began, slot.model)
         after = {track.track_id: track for track in tracks}
         for begin in hypotheses.begins:
             self._decide_begin(after, begin, hypotheses, slot)
@@ -470,12 +459,7 @@ class Tracker:
         del after[begin.track_id]
         after[before.track_id] = track
         said = {"after": before.last_seen, **claim.said()}
-        if before.status is TrackStatus.EXITED and claim.out_of_sight and claim.what == "moves":
-            gone = before.missed_since or begin.standing_since
-            track = after[before.track_id] = changed(track, standing_since=gone)
-            slot.report(EventKind.CORRECTED, track, gone, to_area=track.area, **said)
-            slot.report(EventKind.MOVED, track, gone, **places_of(before, track), **said)
-        elif before.status is TrackStatus.EXITED:
+        if before.status is TrackStatus.EXITED:
             kind = EventKind.CORRECTED if same_place else EventKind.APPEARED
             if kind is EventKind.APPEARED:
                 said["after"] = begin.not_before
@@ -493,20 +477,8 @@ class Tracker:
             said["after"] = begin.not_before
             came = {"to_area": track.area, "to_stage": track.stage}
             slot.report(EventKind.APPEARED, track, begin.standing_since, **came, **said)
-        elif claim.out_of_sight and claim.what == "moves" and self._has_moved(before, begin):
-            slot.left += 2
-            gone = before.missed_since or begin.standing_since
-            hidden = {**places_of(before, before), "to_area": None}
-            slot.report(EventKind.MOVED, before, gone, **hidden, **said)
-            said["after"] = begin.not_before
-            came = {**places_of(before, track), "from_area": None}
-            slot.report(EventKind.MOVED, track, begin.standing_since, **came, **said)
         elif not same_place and claim.what != "bad view" and self._has_moved(before, begin):
             slot.left += 1
-            gone = before.missed_since or begin.standing_since
-            if was_unseen(begin, gone) and gone < begin.standing_since:  # its old place showed when it was lifted
-                begin = changed(begin, standing_since=gone)
-                track = after[before.track_id] = changed(track, standing_since=gone)
             via = stopover(begin, before, list(after.values()), slot.model)
             if via is not None:
                 slot.report(EventKind.MOVED, track, via.standing_since, **places_of(before, via), **said)
@@ -607,13 +579,10 @@ class Tracker:
         if track is None or track.status not in (TrackStatus.MISSED, TrackStatus.LEAVING):
             return
         claim = hypotheses.of_end(end)
-        if claim.what not in ("exited", "unseen"):
+        if claim.what != "exited":
             after[end.track_id] = changed(track, status=TrackStatus.MISSED)
             return
-        # That it may stand where no camera will look for long is said, and holds up nothing.
-        certainty = claim.probability + dict(claim.alternatives).get("unseen", 0.0) - claim.awaited
-        unlikely = claim.what != "exited" or certainty < self.parameters.certain_gone
-        if unlikely or track.misses < self.parameters.exit_slots:
+        if claim.probability < self.parameters.certain_gone or track.misses < self.parameters.exit_slots:
             after[end.track_id] = changed(track, status=TrackStatus.LEAVING)
             return
         since = track.missed_since or slot.time
@@ -799,7 +768,6 @@ class Tracker:
             began=self.state.began or slot.time,
             believed=slot.time,
             captures=slot.model.captures.kept(referred),
-            unseen=slot.unseen,
         )
         return TrackingResult(slot.batch_id, self.bay.bay_id, tuple(shown), tuple(events), state)
 

@@ -206,21 +206,6 @@ class Rates:
     false_confidences: tuple[float, ...] = ()
 
 
-@dataclass(frozen=True)
-class UnseenFloor:
-    """Floor that no working camera has seen for the same time.
-
-    Attributes:
-        cells: a bit for each square metre of the bay, row by row from its origin (`numpy.packbits`).
-        since: the first slot that did not see it (aware, UTC).
-        last_seen: the latest one that did; None if none did.
-    """
-
-    cells: bytes
-    since: datetime
-    last_seen: datetime | None
-
-
 @dataclass(frozen=True, eq=False)
 class Track:
     """One block through time, as of one slot.
@@ -256,8 +241,7 @@ class Track:
             many views, as far as they count.
         initial: whether it stood in the bay when tracking began, as far as can be told.
         probability: that this is the block that first had the id, 0 to 1.
-        not_before: the latest slot that showed its floor without it, before `standing_since`; None if none did: no
-            camera had seen that floor before.
+        not_before: the latest slot that showed its floor without it, before `standing_since`; None if none did.
         missed_before: first slot of the latest run of misses that ended.
         doubts: id of the track at whose place a tentative track was seen in another shape; else None.
     """
@@ -317,15 +301,14 @@ class TrackEvent:
         time: first slot that showed it (aware, UTC). Certainty takes more than one
             slot, so that this lies before the slot of `batch_id`.
         batch_id: the batch that made it certain.
-        from_area, to_area: where it stood before and after; None for what has no before or no after, and for floor
-            that no camera saw.
+        from_area, to_area: where it stood before and after; None for what has no before or no after.
         from_stage, to_stage: likewise.
         others: track ids of the further blocks that were merged or split.
         after: the latest slot before it that shows it not to have happened yet: it happened between
             `after` and `time`. None where no slot does.
         probability: of the identity, 0 to 1: that this block, and not another one, did it.
         alternatives: what may have happened instead, the likeliest first: the id of another track, or
-            `new`, `missed`, `exited` or `unseen` (it moved to floor that no camera saw), each with its probability.
+            `new`, `missed` or `exited`, each with its probability.
         reason: why the floor is doubted.
         captured_at: when the frames of the slot `time` were taken (aware); None where that is not known.
     """
@@ -365,7 +348,7 @@ class TrackerState:
     not doubted, and `doubted_since` the first of the doubted ones in a row after it. `captures` are slots, each
     with the time at which its frames were taken: the latest, and those that tracks refer to.
     `drift` counts the slots in a row that showed a camera to be out of its pose, by its name
-    (`*` for all of them). `unseen` is the floor that no camera saw in the slot `believed`, the longest unseen first.
+    (`*` for all of them).
     """
 
     bay_id: str
@@ -378,7 +361,6 @@ class TrackerState:
     doubted_since: datetime | None = None
     captures: tuple[tuple[datetime, datetime], ...] = ()
     drift: Mapping[str, int] = field(default_factory=dict)
-    unseen: tuple[UnseenFloor, ...] = ()
 
     def __repr__(self) -> str:
         slot = "before the first slot" if self.slot is None else f"after {self.slot:%Y-%m-%d %H:%M}"

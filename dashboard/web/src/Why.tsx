@@ -91,8 +91,7 @@ const READINGS: Record<NonNullable<BlockWhy["tracked"]>["against"][number]["of"]
 /** What may have happened in place of an event. */
 function instead(what: string, t: Translate): string {
   if (what === "new") return t("insteadNew");
-  if (what === "missed" || what === "exited" || what === "unseen") return t(what);
-  return t("insteadTrack", { block: short(what) });
+  return what === "missed" || what === "exited" ? t(what) : t("insteadTrack", { block: short(what) });
 }
 
 function percent(share: number): string {
