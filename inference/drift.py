@@ -2,7 +2,7 @@
 
 Each frame is a handful of *measures*: light, contrast and focus of the whole frame (`inference.frame_look`), the
 colours of what is neither block nor crane (`inference.surroundings`), how sure the models are of what is in it,
-the surest object of each class held against what is usual for the class, and of the stages of its blocks. What all
+the surest object of each class held against what is usual for the class, and of the surest of the stages. What all
 cameras show at the same time (the time of day, the weather) is taken off. The median of the last slots is then
 held against how far the medians of as many slots went in the reference: a camera drifts where one of its measures
 is farther off than any camera's ever was, by half as much again, and by more than a least amount that is worth a
@@ -145,9 +145,8 @@ class Reference:
         self._by_cranes = colours_by_cranes(self._own(values)[..., _COLOURS], cranes)
         values = self._without_cranes(values, cranes)
         self._usual = _median(values)
-        windows = _windows(self._own(values), window)
-        self._middle = _median(windows)
-        self._limits = _limits(windows - self._middle)
+        self._reference = self._own(values)
+        self._usual_runs: dict[int, tuple[Floats, Floats]] = {}
 
     def compare(self, recent: Sequence[Observation]) -> list[CameraDrift]:
         """Each camera of the reference, the farthest off first.
@@ -163,13 +162,14 @@ class Reference:
             raise NotObservedError("no slot of that time was observed")
         values = self._without_cranes(*_values(recent, self.cameras, self._sure))
         own, now, classes = _enough(self._own(values), self.window), _median(values), _by_class(recent)
-        off = own - self._middle
+        middle, limits = self._runs_of(len(recent))
+        off = own - middle
         found = []
         for i, camera in enumerate(self.cameras):
             measures = [
-                MeasureDrift(name, *(float(one[i, k]) for one in (self._usual, now, off, self._limits)))
+                MeasureDrift(name, *(float(one[i, k]) for one in (self._usual, now, off, limits)))
                 for k, name in enumerate(MEASURES)
-                if np.isfinite(off[i, k]) and np.isfinite(self._limits[i, k])
+                if np.isfinite(off[i, k]) and np.isfinite(limits[i, k])
             ]
             by_class = tuple(
                 _class_drift(name, self._classes.get((camera, name)), classes.get((camera, name)))
@@ -178,6 +178,17 @@ class Reference:
             measures.sort(key=lambda one: -one.ratio)
             found.append(CameraDrift(camera, tuple(measures), by_class, recent[0].slot))
         return sorted(found, key=lambda one: -one.ratio)
+
+    def _runs_of(self, slots: int) -> tuple[Floats, Floats]:
+        """(cameras, measures) middle of the medians of as many slots in the reference, and how far one may be off it.
+
+        The median of few slots goes farther than that of many.
+        """
+        if slots not in self._usual_runs:
+            runs = _windows(self._reference, slots)
+            middle = _median(runs)
+            self._usual_runs[slots] = middle, _limits(runs - middle)
+        return self._usual_runs[slots]
 
     def _without_cranes(self, values: Floats, cranes: Floats) -> Floats:
         result = values.copy()
@@ -241,7 +252,8 @@ def readings(camera: CameraObservation, usual: UsualConfidences) -> Floats:
     if camera.look is not None:
         look = FrameLook.from_array(camera.look)
         of_frame = [look.lightness, *colours_around_blocks(camera, look), look.contrast, look.sharpness]
-    return np.array([*of_frame, usual.of_frame(camera.objects), np.mean(stages) if stages else np.nan])
+    # One badly seen block of few says nothing of the models.
+    return np.array([*of_frame, usual.of_frame(camera.objects), max(stages, default=np.nan)])
 
 
 def _values(

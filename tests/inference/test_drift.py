@@ -79,6 +79,41 @@ def test_a_camera_that_looks_otherwise_is_named_with_what_changed(
     assert measure in found[0].reason
 
 
+def test_few_slots_are_held_against_runs_of_as_few() -> None:
+    """The light of one camera flickers: the median of few slots goes farther than that of many."""
+    rng = np.random.default_rng(3)
+    seen = [changed([slot], "C_0", lightness=rng.normal(0, 12))[0] for slot in week()]
+    reference = Reference(seen)
+    few, many = (
+        next(measure.limit for measure in camera.measures if measure.measure == "lightness")
+        for slots in (WINDOW // 2, WINDOW)
+        for camera in reference.compare(seen[:slots])
+        if camera.camera_name == "C_0"
+    )
+    assert few > 1.2 * many
+
+
+def test_one_badly_seen_block_is_no_other_stage_classifier(reference: Reference) -> None:
+    """Of the blocks before a camera all but one are seen well."""
+    other = [
+        replace(
+            slot,
+            cameras=tuple(replace(one, objects=(thing(0.85), thing(0.85, 0.3))) for one in slot.cameras[:1])
+            + slot.cameras[1:],
+        )
+        for slot in week(WINDOW, seed=2)
+    ]
+    assert named(reference.compare(other)) == []
+    less_sure = [
+        replace(
+            slot,
+            cameras=tuple(replace(one, objects=(thing(0.85, 0.7),) * 2) for one in slot.cameras[:1]) + slot.cameras[1:],
+        )
+        for slot in week(WINDOW, seed=2)
+    ]
+    assert named(reference.compare(less_sure)) == ["C_0"]
+
+
 def test_most_of_the_window_must_show_it(reference: Reference) -> None:
     slots = week(24, seed=3)[12:]
     few = slots[:-4] + changed(slots[-4:], "C_7", lightness=-20)
