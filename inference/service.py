@@ -144,9 +144,8 @@ class InferenceService:
             if result is None:
                 failed.append(frame)
                 continue
-            found = (
-                result.boxes.data.reshape(-1, 6).float().cpu().numpy()
-            )  # x and y of two corners, confidence, class: in one copy
+            # x and y of two corners, confidence, class: in one copy from the device.
+            found = result.boxes.data.reshape(-1, 6).float().cpu().numpy()
             boxes, scores = found[:, :4], found[:, 4]
             names = [result.names[int(index)] for index in found[:, 5]]
             frame.objects = [

@@ -18,11 +18,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Console
 from shapely import MultiPolygon, box
 
 from artifacts import ArtifactStore, Stage, guard_for
-from bay_observation.commands import run_command
+from bay_observation.commands import output_console, run_command
 from bay_observation.files import write_atomically
 from bays import batch_id, load_bay
 from capture_async.types import Attempt, CaptureBatch, CapturedImage
@@ -44,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--rounds", type=int, default=_ROUNDS, help=f"of each, in turn ({_ROUNDS})")
     options = parser.parse_args(arguments)
     bars = [bar for name, value in _values().items() for bar in _compare(name, value, options.rounds)]
-    Console().print(bars_table(bars, "Artifacts: format 2 over format 1"))
+    output_console().print(bars_table(bars, "Artifacts: format 2 over format 1"))
     return 0 if all(bar.holds for bar in bars) else 1
 
 

@@ -8,10 +8,9 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from coverage import Coverage
-from rich.console import Console
 from rich.table import Table
 
-from bay_observation.commands import run_command
+from bay_observation.commands import output_console, run_command
 from lab.bars import Bar
 
 LINES = 90.0  # per cent of each package's statements
@@ -36,7 +35,7 @@ def main() -> int:
     for name, (bar, branches) in packages.items():
         verdict = "[green]holds[/green]" if bar.holds else "[bold red]fails[/bold red]"
         table.add_row(name, f"{bar.figure:.1f} %", f"≥ {bar.bar:.0f} %", f"{branches:.1f} %", verdict)
-    Console().print(table)
+    output_console().print(table)
     return 0 if all(bar.holds for bar, _ in packages.values()) else 1
 
 

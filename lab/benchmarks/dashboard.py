@@ -29,7 +29,7 @@ import httpx
 from rich.console import Console
 
 from artifacts import ArtifactStore
-from bay_observation.commands import run_command
+from bay_observation.commands import output_console, run_command
 from bay_observation.errors import BayObservationError, SimulationError
 from bays import load_bay
 from lab.bars import Bar, bars_table, chosen_parts, spread
@@ -61,7 +61,7 @@ class Asked:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, print, judge."""
     options = _parser().parse_args(arguments)
-    console = Console(width=130)
+    console = output_console()
     chosen = chosen_parts(options.parts, PARTS)
     if {"pages", "speed"} & set(chosen) and (missing := _missing()):
         console.print(f"not run: {missing}")

@@ -14,11 +14,10 @@ from datetime import datetime, timedelta
 import numpy as np
 import shapely
 from numpy.typing import NDArray
-from rich.console import Console
 from rich.table import Table
 from scipy.spatial.transform import Rotation
 
-from bay_observation.commands import run_command
+from bay_observation.commands import output_console, run_command
 from bays import BayConfig, Camera, batch_id, load_bay
 from bays.camera_model import CameraModel, angles_of
 from fusion.pose_check import (
@@ -206,7 +205,7 @@ def main(arguments: list[str] | None = None) -> int:
         table = Table("turned by", "found", "undecided", "angle off by", "good accused", "good undecided", title=title)
         for pair in rates:
             _add(table, pair[column])
-        Console().print(table)
+        output_console().print(table)
     return 0
 
 

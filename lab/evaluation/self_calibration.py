@@ -11,10 +11,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from rich.console import Console
 from rich.table import Table
 
-from bay_observation.commands import DONE, FAILED, program, run_command
+from bay_observation.commands import DONE, FAILED, output_console, program, run_command
 from bays import BayConfig, Camera, load_bay
 from fusion import fuse
 from fusion.refining import Refinement, refine_poses
@@ -77,7 +76,7 @@ def run_day(bay: BayConfig, degrees: float, seed: int, batches: int) -> Refined:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure and print; 0 when every bar holds, 1 when one does not."""
     options = make_parser().parse_args(arguments)
-    bay, console, bars = load_bay(options.bay), Console(), list[Bar]()
+    bay, console, bars = load_bay(options.bay), output_console(), list[Bar]()
     for degrees in options.degrees:
         seeds = range(options.first_seed, options.first_seed + options.yards)
         results = [run_day(bay, degrees, seed, options.batches) for seed in seeds]

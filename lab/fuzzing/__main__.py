@@ -15,12 +15,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import get_args
 
-from rich.console import Console
 from rich.table import Table
 
 from artifacts import Stage
 from artifacts.schemas import SCHEMAS
-from bay_observation.commands import program, run_command
+from bay_observation.commands import output_console, program, run_command
 from lab.fuzzing.targets import TARGETS, seeds
 
 _SECONDS = 300
@@ -52,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         finding = "" if status == 0 else _reason(log)
         found |= status != 0
         table.add_row(name, f"{time.monotonic() - began:.0f}", _inputs(log), finding or "none (bar: none)")
-    Console(width=150).print(table)
+    output_console().print(table)
     return 1 if found else 0
 
 
