@@ -23,7 +23,7 @@ from inference.loading import sam_type
 from inference.segmentation import BOX_MARGIN
 from inference.yard_sam import IMAGE_SIZE, MODEL_TYPE, STRIDE, build_sam_vit_yard
 from lab.training.frames import Sample
-from lab.training.hardware import Hardware, cores
+from lab.training.hardware import Hardware, computes_in_bfloat16, cores
 
 # Behind the modules above, which settle how torch is to run.
 import torch  # isort: skip
@@ -279,8 +279,9 @@ def _forward(
     )
     all_boxes = [_jittered(frame, rng) for frame in frames]
     logits, quality, targets, weights = [], [], [], []
-    # bfloat16 makes a step almost twice as fast, on a CPU too; the losses are taken in float32.
-    with torch.autocast(sam.device.type, dtype=torch.bfloat16, enabled=sam.training):
+    # The losses are taken in float32.
+    in_bfloat16 = sam.training and computes_in_bfloat16(sam.device)
+    with torch.autocast(sam.device.type, dtype=torch.bfloat16, enabled=in_bfloat16):
         for embedding, boxes in zip(sam.image_encoder(pictures), all_boxes, strict=True):
             sparse, dense = sam.prompt_encoder(points=None, boxes=torch.from_numpy(boxes).to(sam.device), masks=None)
             masks, iou = sam.mask_decoder(

@@ -10,6 +10,7 @@ import yaml
 from bay_observation.errors import InferenceError
 from inference import runtime
 from inference.checkpoints import open_checkpoint
+from lab.training.hardware import computes_in_bfloat16
 
 runtime.prepare()
 
@@ -54,7 +55,7 @@ def faster_on_cpu(trainer: Any) -> None:
     The network runs in bfloat16 with channels last, the loss in float32 as ever. Only the
     model that is trained is wrapped; the averaged copy, which becomes the checkpoint, is not.
     """
-    if trainer.device.type != "cpu":
+    if trainer.device.type != "cpu" or not computes_in_bfloat16(trainer.device):
         return
     model = trainer.model.to(memory_format=torch.channels_last)
     forward = model.forward

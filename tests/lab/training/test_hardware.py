@@ -3,8 +3,9 @@
 import os
 
 import pytest
+import torch
 
-from lab.training.hardware import Hardware, cores
+from lab.training.hardware import Hardware, computes_in_bfloat16, cores
 
 
 def test_a_gpu_is_taken_where_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -25,3 +26,20 @@ def test_without_one_the_cpu_trains(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_cores_are_those_that_the_process_may_use(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 3, 5})
     assert cores() == 3
+
+
+@pytest.mark.parametrize(
+    ("able", "expected"),
+    [
+        ({"avx2": True, "avx512_f": True, "avx512_bf16": False, "amx_bf16": False}, False),
+        ({"avx2": True, "avx512_bf16": True}, True),
+        ({"amx_bf16": True}, True),
+        ({"neon": True, "bf16": True}, True),
+        ({"neon": True}, False),
+    ],
+)
+def test_a_cpu_trains_in_bfloat16_only_where_it_multiplies_it(
+    able: dict[str, bool], expected: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: able)
+    assert computes_in_bfloat16(torch.device("cpu")) is expected
