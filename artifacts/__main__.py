@@ -31,7 +31,7 @@ from artifacts.replication import Replicator
 from artifacts.spool import Spool
 from artifacts.store import ArtifactStore
 from bay_observation.bay_files import bay_names, bays_folder, unknown_bays
-from bay_observation.commands import CANNOT_TELL, DONE, FAILED, failed, program, run_command
+from bay_observation.commands import CANNOT_TELL, DONE, FAILED, existing_path, failed, program, run_command
 from bay_observation.errors import (
     ArtifactError,
     BayObservationError,
@@ -231,7 +231,7 @@ def make_parser() -> argparse.ArgumentParser:
     getting.add_argument("--frames", type=Path, metavar="FOLDER", help="of a capture: write its frames there")
     getting.set_defaults(run=_get)
     conversion = commands.add_parser("convert", help="write a store of format 1 as a new store of format 2")
-    conversion.add_argument("old", type=Path, help="root of the old store; it is not changed")
+    conversion.add_argument("old", type=existing_path, help="root of the old store; it is not changed")
     conversion.add_argument("new", type=Path, help="root of the new store")
     conversion.set_defaults(run=_convert)
     return parser

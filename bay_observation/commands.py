@@ -9,11 +9,13 @@
 | 130 | Ctrl-C |
 """
 
+import argparse
 import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
+from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from bay_observation.errors import (
@@ -78,6 +80,17 @@ def failed(error: BayObservationError) -> int:
     """Say an error, and give the status of the command that ends with it."""
     print(error, file=sys.stderr)
     return status_of(error)
+
+
+def existing_path(text: str) -> Path:
+    """An argument's type: a file or folder that is read. One that is not there is wrong use, told at once."""
+    path = Path(text)
+    try:
+        path.stat()
+    except (OSError, ValueError) as error:
+        reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
+        raise argparse.ArgumentTypeError(f"{text}: cannot be read: {reason}") from error
+    return path
 
 
 def output_console(columns: int = 160, *, stderr: bool = False) -> "Console":

@@ -275,7 +275,7 @@ def faults(
 ) -> Iterator[str]:
     """Every fault of a file with line, key and reason; of an unknown key, those of `model` that may be meant."""
     for fault in error.errors(include_url=False):
-        location = fault["loc"]
+        location = fault["loc"] + getattr(fault.get("ctx", {}).get("error"), "location", ())
         key = ".".join(str(part) for part in location)
         reason = fault["msg"].removeprefix("Value error, ")
         if fault["type"] == "extra_forbidden" and model is not None and (near := _near_keys(model, location)):

@@ -6,7 +6,6 @@ origin at the top left. See `bays.camera_model` for the projection between them.
 """
 
 import re
-from collections import Counter
 from collections.abc import Iterable
 from datetime import UTC, datetime, time
 from ipaddress import IPv4Address, IPv4Network
@@ -27,6 +26,7 @@ from pydantic import (
     model_validator,
 )
 
+from bays.located import LocatedError
 from bays.migration import Migration
 from bays.naming import BAY_ID, slot_of
 from bays.notifications import Notification
@@ -341,11 +341,11 @@ class Layout(_Strict):
     def _areas_lie_on_floor(self) -> Self:
         for name, area in self.areas.items():
             if area.x[0] < 0 or area.y[0] < 0 or area.x[1] > self.width or area.y[1] > self.height:
-                raise ValueError(f"area {name} leaves the floor of {self.width:g} x {self.height:g} m")
+                raise LocatedError(f"area {name} leaves the floor of {self.width:g} x {self.height:g} m", "areas", name)
         places: dict[tuple[object, object], str] = {}
         for name, area in self.areas.items():
             if (other := places.setdefault((area.x, area.y), name)) != name:
-                raise ValueError(f"areas {other} and {name} are the same place")
+                raise LocatedError(f"areas {other} and {name} are the same place", "areas", name)
         return self
 
 
@@ -409,30 +409,30 @@ class BayConfig(_Strict):
 
     @model_validator(mode="after")
     def _cameras_belong_together(self) -> Self:
-        _refuse_doubled("name", (camera.name for camera in self.cameras))
-        _refuse_doubled("host", (camera.picture for camera in self.cameras))
+        _refuse_doubled("camera name", (camera.name for camera in self.cameras), "cameras", "name")
+        _refuse_doubled("camera host", (camera.picture for camera in self.cameras), "cameras", "host")
         subnet = self.network.camera_subnet
-        for camera in self.cameras:
+        for number, camera in enumerate(self.cameras):
             if camera.host not in subnet:
-                raise ValueError(f"camera {camera.name}: host {camera.host} lies outside camera_subnet {subnet}")
+                reason = f"camera {camera.name}: host {camera.host} lies outside camera_subnet {subnet}"
+                raise LocatedError(reason, "cameras", number, "host")
         return self
 
-    @field_validator("notifications")
-    @classmethod
-    def _names_differ(cls, value: tuple[Notification, ...]) -> tuple[Notification, ...]:
-        doubled = sorted(name for name, count in Counter(each.name for each in value).items() if count > 1)
-        if doubled:
-            raise ValueError(f"name used twice: {', '.join(doubled)}")
-        return value
+    @model_validator(mode="after")
+    def _notifications_have_names_of_their_own(self) -> Self:
+        _refuse_doubled("name", (each.name for each in self.notifications), "notifications", "name")
+        return self
 
     @model_validator(mode="after")
     def _what_is_waited_for_is_kept(self) -> Self:
         for kind in ("frames", "observations", "floor_plans"):
             days = self.retention.days(kind)
             if days * _DAY_S < self.storage.wait:
-                raise ValueError(
-                    f"retention.{kind}: {days:g} days are less than storage.wait, {self.storage.wait:g} s:"
-                    " what a task still waits for would be deleted"
+                raise LocatedError(
+                    f"{days:g} days are less than storage.wait, {self.storage.wait:g} s:"
+                    " what a task still waits for would be deleted",
+                    "retention",
+                    kind,
                 )
         return self
 
@@ -441,14 +441,14 @@ class BayConfig(_Strict):
         if not self.enabled:
             return self
         if not self.cameras:
-            raise ValueError("an enabled bay needs cameras")
+            raise LocatedError("an enabled bay needs cameras", "cameras")
         if self.camera_quorum > len(self.cameras):
-            raise ValueError(f"camera_quorum {self.camera_quorum} is more than the {len(self.cameras)} cameras")
-        for camera in self.fusion_cameras:
-            if camera.pose is None or camera.intrinsics is None:
-                raise ValueError(
-                    f"camera {camera.name}: fusion needs its pose and intrinsics (or set fusion: false on it)"
-                )
+            reason = f"{self.camera_quorum} is more than the {len(self.cameras)} cameras"
+            raise LocatedError(reason, "camera_quorum")
+        for number, camera in enumerate(self.cameras):
+            if camera.fusion and (camera.pose is None or camera.intrinsics is None):
+                reason = f"camera {camera.name}: fusion needs its pose and intrinsics (or set fusion: false on it)"
+                raise LocatedError(reason, "cameras", number)
         return self
 
     @property
@@ -509,7 +509,10 @@ class BayConfig(_Strict):
         raise KeyError(f"bay {self.bay_id} has no camera {name}")
 
 
-def _refuse_doubled(what: str, values: Iterable[str]) -> None:
-    doubled = sorted(value for value, count in Counter(values).items() if count > 1)
-    if doubled:
-        raise ValueError(f"camera {what} used twice: {', '.join(doubled)}")
+def _refuse_doubled(what: str, values: Iterable[str], key: str, inner: str) -> None:
+    """Refuse the second of two equal values of a list; `inner` is their key within the list's items."""
+    seen = set()
+    for number, value in enumerate(values):
+        if value in seen:
+            raise LocatedError(f"{what} used twice: {value}", key, number, inner)
+        seen.add(value)

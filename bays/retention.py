@@ -6,6 +6,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, PlainValidator, model_validator
 
+from bays.located import LocatedError
+
 _LONGEST = 36_500
 Forever = Literal["forever"]
 
@@ -50,9 +52,10 @@ class Retention(BaseModel):
     def _nothing_outlives_what_needs_it(self) -> Self:
         for shorter, longer in pairwise(_IN_ORDER):
             if self.days(shorter) > self.days(longer):
-                raise ValueError(
+                raise LocatedError(
                     f"{longer} ({getattr(self, longer)}) must be kept at least as long as {shorter}"
-                    f" ({getattr(self, shorter)})"
+                    f" ({getattr(self, shorter)})",
+                    longer,
                 )
         return self
 

@@ -19,7 +19,17 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from bay_observation.commands import CANNOT_TELL, DONE, FAILED, WRONG_USE, failed, output_console, program, run_command
+from bay_observation.commands import (
+    CANNOT_TELL,
+    DONE,
+    FAILED,
+    WRONG_USE,
+    existing_path,
+    failed,
+    output_console,
+    program,
+    run_command,
+)
 from bay_observation.errors import BayObservationError, CaptureError, ConfigError, NotObservedError
 from bays import BayConfig, Camera, load_bay
 from bays.overlay import draw_overlay
@@ -74,7 +84,7 @@ def make_parser() -> argparse.ArgumentParser:
     overlay.add_argument("--camera", required=True, metavar="NAME", help="as the bay's file names it")
     overlay.add_argument("--out", required=True, type=Path, metavar="FILE", help="overlay.png or overlay.jpg")
     source = overlay.add_mutually_exclusive_group()
-    source.add_argument("--frame", type=Path, metavar="FILE", help="an image of the camera")
+    source.add_argument("--frame", type=existing_path, metavar="FILE", help="an image of the camera")
     source.add_argument("--live", action="store_true", help="ask the camera now; the login is found as by probe")
     source.add_argument("--data", type=Path, metavar="DIR", help="the store of its newest capture (DATA_PATH)")
     overlay.add_argument("--no-login", action="store_true", help="with --live: the camera wants no login")

@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.table import Table
 
 from artifacts import ArtifactStore
-from bay_observation.commands import failed, output_console, program, run_command
+from bay_observation.commands import existing_path, failed, output_console, program, run_command
 from bay_observation.errors import (
     ArtifactError,
     BayObservationError,
@@ -68,11 +68,13 @@ def make_parser() -> argparse.ArgumentParser:
     calibration.add_argument("--click", action="store_true", help="click the points on a page of this machine first")
     calibration.add_argument(
         "--frame",
-        type=Path,
+        type=existing_path,
         help="an image of the camera, which gives the size; default: the newest capture in the store",
     )
     calibration.add_argument("--size", type=_size, metavar="WxH", help="of the image, where there is no frame of it")
-    calibration.add_argument("--survey", type=Path, help="named points to click on: name,x,y,z as .csv or .json")
+    calibration.add_argument(
+        "--survey", type=existing_path, help="named points to click on: name,x,y,z as .csv or .json"
+    )
     calibration.add_argument("--port", type=int, default=0, help="of the page; default: a free one")
     calibration.add_argument("--focal", type=float, help="pixels, to start from; estimated without it")
     calibration.add_argument("--dry-run", action="store_true", help="print the change and write nothing")
@@ -185,11 +187,15 @@ def _frame(options: argparse.Namespace, bay: BayConfig, camera: Camera) -> bytes
     """The image that is named, else the camera's newest one in the store; None where there is none."""
     if options.frame:
         try:
-            return read_regular_file(options.frame, _LARGEST_FRAME)
+            frame = read_regular_file(options.frame, _LARGEST_FRAME)
+            image_size(frame)
         except ArtifactError as error:  # no regular file, or too large a one
-            raise CalibrationError(str(error)) from error
+            raise ConfigError(str(error)) from error
+        except CalibrationError as error:
+            raise ConfigError(f"--frame {options.frame}: {error}") from error
         except OSError as error:
-            raise CalibrationError(f"{options.frame}: cannot be read: {error.strerror or error}") from error
+            raise ConfigError(f"--frame {options.frame}: cannot be read: {error.strerror or error}") from error
+        return frame
     if options.size and not options.click:
         return None
     return newest_frames(ArtifactStore(options.data), bay.bay_id, [camera.name]).get(camera.name)

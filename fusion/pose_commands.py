@@ -9,7 +9,7 @@ from pathlib import Path
 from rich.table import Table
 
 from artifacts import ArtifactStore
-from bay_observation.commands import CANNOT_TELL, DONE, FAILED, output_console
+from bay_observation.commands import CANNOT_TELL, DONE, FAILED, existing_path, output_console
 from bay_observation.errors import CalibrationError, ConfigError, NotObservedError
 from bays import BayConfig, slot_of
 from capture_async.stored import frames_in_folder, frames_of, newest_frames
@@ -33,7 +33,7 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     keep.add_argument("bay", help="a bay's id, as 3bay_north")
     keep.add_argument("--camera", action="append", metavar="NAME", help="of this camera only; may be repeated")
     source = keep.add_mutually_exclusive_group()
-    source.add_argument("--frames", type=Path, metavar="DIR", help="frames that camera probe --save wrote")
+    source.add_argument("--frames", type=existing_path, metavar="DIR", help="frames that camera probe --save wrote")
     source.add_argument("--data", type=Path, help="the store of the newest captures; default: DATA_PATH")
     keep.set_defaults(run=keep_witnesses)
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, get_args
 from rich.console import Console
 from rich.progress import Progress
 
-from bay_observation.commands import DONE, FAILED, output_console
+from bay_observation.commands import DONE, FAILED, existing_path, output_console
 from bay_observation.errors import ConfigError, NotObservedError
 from bays import BayConfig, Models, load_bay
 from bays.models import CheckpointKey
@@ -38,7 +38,7 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     check.set_defaults(run=_check)
     predict = commands.add_parser("predict", help="a bay's models on pictures, folders or stored batches")
     predict.add_argument("bay", metavar="BAY", help="a bay's id: whose models")
-    predict.add_argument("pictures", nargs="*", type=Path, metavar="PICTURE", help="files, or folders of them")
+    predict.add_argument("pictures", nargs="*", type=existing_path, metavar="PICTURE", help="files, or folders of them")
     add_period(predict)
     add_out(predict)
     add_models(predict)
@@ -49,11 +49,13 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     export = commands.add_parser("export", help="frames and what the models saw in them, for a labelling tool")
     export.add_argument("bay", nargs="?", metavar="BAY", help="a bay's id, with --from and --to")
     add_period(export)
-    export.add_argument("--data", type=Path, metavar="FOLDER", help="a data set to write in another format")
+    export.add_argument("--data", type=existing_path, metavar="FOLDER", help="a data set to write in another format")
     add_out(export)
     export.set_defaults(run=_export)
     take = commands.add_parser("import", help="labels of COCO, YOLO or CVAT, checked, as a data set to train on")
-    take.add_argument("source", type=Path, metavar="FOLDER", help="of pictures and labels, or the file of labels")
+    take.add_argument(
+        "source", type=existing_path, metavar="FOLDER", help="of pictures and labels, or the file of labels"
+    )
     take.add_argument("--from-format", choices=_FORMATS, help="where the files do not show it")
     take.add_argument(
         "--rename", action="append", default=[], metavar="THEIRS=OURS", help="a class or stage; repeatable"

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from artifacts import data_path
 from bay_observation import settings
 from bay_observation.bay_files import unknown_bays
-from bay_observation.commands import program, run_command
+from bay_observation.commands import existing_path, program, run_command
 from bay_observation.errors import ArtifactError, BayObservationError, ConfigError, HistoryError
 from bay_observation.files import write_atomically
 from bays import BayConfig, load_bay
@@ -250,7 +250,7 @@ def make_parser() -> argparse.ArgumentParser:
     _command(commands, "dump", _dump, "the mapping's hashes of the old Redis, a line of JSON each")
     imported = _command(commands, "import", _import, "old results into the history, marked as imported")
     imported.add_argument(
-        "source", nargs="+", type=Path, help="dumps (.json, .jsonl), .csv, pickles, or folders of them"
+        "source", nargs="+", type=existing_path, help="dumps (.json, .jsonl), .csv, pickles, or folders of them"
     )
     imported.add_argument("--bay", action="append", default=[], help="of this bay only; may be repeated")
     imported.add_argument("--json", action="store_true", help="for programs")
@@ -264,7 +264,7 @@ def make_parser() -> argparse.ArgumentParser:
         "--old",
         action="append",
         default=[],
-        type=Path,
+        type=existing_path,
         metavar="FILE",
         help="a dump, CSV file or folder; may be repeated",
     )
@@ -297,7 +297,7 @@ def _add_sources(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "source",
         nargs="*",
-        type=Path,
+        type=existing_path,
         help="dumps (.json, .jsonl), .csv, pickles, or folders of them; the old Redis by default",
     )
 

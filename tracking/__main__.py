@@ -30,7 +30,7 @@ from typing import Any
 
 from artifacts import ArtifactStore, data_path
 from bay_observation import settings
-from bay_observation.commands import FAILED, failed, output_console, program, run_command
+from bay_observation.commands import FAILED, existing_path, failed, output_console, program, run_command
 from bay_observation.errors import BayObservationError, ConfigError, HistoryError, NotObservedError
 from bays import BayConfig, load_bay
 from tracking.asking import ago, hours, hours_of, period_of, said, time_of, track_of
@@ -479,7 +479,7 @@ def make_parser() -> argparse.ArgumentParser:
     name.add_argument("number", nargs="?", help="its number, as 4412P")
     name.add_argument("--move", action="store_true", help="though another block has it")
     name.add_argument("--take", metavar="NUMBER", help="take a number from its block")
-    name.add_argument("--list", type=Path, metavar="FILE", help="CSV with the columns number and area")
+    name.add_argument("--list", type=existing_path, metavar="FILE", help="CSV with the columns number and area")
 
     export = commands.add_parser("export", help="everything of a bay, a JSON document a line")
     rebuild = commands.add_parser("rebuild", help="bring a bay's history and tracking artifacts in line again")

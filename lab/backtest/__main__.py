@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from artifacts import ArtifactStore
-from bay_observation.commands import failed, output_console, program, run_command
+from bay_observation.commands import existing_path, failed, output_console, program, run_command
 from bay_observation.errors import BacktestError, BayObservationError, ConfigError
 from bays import BayConfig, load_bay
 from bays.zones import written_time
@@ -172,7 +172,9 @@ def make_parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     run = _command(commands, "run", _run, "run a stored period again, and compare")
-    run.add_argument("--params", type=Path, metavar="FILE", help="YAML with the keys of the bay's file that differ")
+    run.add_argument(
+        "--params", type=existing_path, metavar="FILE", help="YAML with the keys of the bay's file that differ"
+    )
     run.add_argument("--fresh", action="store_true", help="start with an empty floor instead of the live state")
     run.add_argument("--port", type=int, help="of the trial's Airflow UI (a free one)")
     again = _command(commands, "compare", _compare, "compare a trial that was run with the live history")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rich.table import Table
 
-from bay_observation.commands import failed, output_console, program, run_command
+from bay_observation.commands import existing_path, failed, output_console, program, run_command
 from bay_observation.errors import BayObservationError, ConfigError, DatasetError, InferenceError
 from bays import BayConfig, load_bay, slot_of
 from inference.data_commands import add_models, add_out, add_period, period, with_models
@@ -37,20 +37,22 @@ def make_parser() -> argparse.ArgumentParser:
     )
     train.add_argument("model", choices=[*_EPOCHS, "all"], help="which model, or all of them")
     train.add_argument("--out", type=Path, default=Path("training_output"), help="folder of frames and results")
-    train.add_argument("--data", type=Path, action="append", default=[], metavar="FOLDER", help=_DATA_HELP)
+    train.add_argument("--data", type=existing_path, action="append", default=[], metavar="FOLDER", help=_DATA_HELP)
     train.add_argument(
         "--frames", type=int, help=f"simulated frames, rendered once ({_FRAMES}; with --data none unless named)"
     )
     train.add_argument("--epochs", type=int, help=f"default: {_EPOCHS}")
     train.add_argument("--seed", type=int, default=0, help="of the yards and of the training")
     train.add_argument("--device", help="as cuda:1; default: the first GPU, or the CPU without one")
-    train.add_argument("--start", type=Path, help="earlier result of the same model to go on from, not with all")
+    train.add_argument(
+        "--start", type=existing_path, help="earlier result of the same model to go on from, not with all"
+    )
     train.add_argument("--batch", type=int, help="frames a step of the detector; default: 12 on a CPU, 48 on a GPU")
     train.add_argument("--image-size", type=int, default=640, help="of the detector, longer side in pixels")
     score = commands.add_parser("score", help="score a bay's models on own labels, or on simulated yards")
     score.add_argument("--bay", default="demo_bay", help="a bay's id (demo_bay)")
     score.add_argument("--yards", default="500-505", help="seeds, from-to; training uses none below 1000")
-    score.add_argument("--data", type=Path, metavar="FOLDER", help="own labels in place of simulated yards")
+    score.add_argument("--data", type=existing_path, metavar="FOLDER", help="own labels in place of simulated yards")
     add_models(score)
     score.add_argument("--device", help="as cuda:1; default: the first GPU, or the CPU without one")
     score.add_argument("--json", action="store_true", help="with --data: one JSON document in place of tables")

@@ -1,5 +1,6 @@
 """Every command ends odd input, closed pipes, full disks, Ctrl-C and Ctrl-D with one line at most, and its status."""
 
+import importlib
 import os
 import re
 import signal
@@ -52,6 +53,35 @@ CASES = {
         1,
         "the output cannot be written: No space left on device",
     ),
+}
+
+
+INPUTS = {
+    "inference predict": ["predict", "demo_bay", "/nothing/there", "--out", "x"],
+    "inference export": ["export", "--data", "/nothing/there", "--format", "yolo", "--out", "x"],
+    "inference import": ["import", "/nothing/there", "--out", "x"],
+    "lab.training train": ["train", "detector", "--data", "/nothing/there"],
+    "lab.training train again": ["train", "detector", "--start", "/nothing/there"],
+    "lab.training score": ["score", "--data", "/nothing/there"],
+    "lab.backtest": ["run", "demo_bay", "--params", "/nothing/there", "--from", "2025-07-01", "--to", "2025-07-02"],
+    "fusion calibrate": ["calibrate", "demo_bay", "--camera", "C_1", "--points", "x", "--frame", "/nothing/there"],
+    "fusion calibrate by a survey": [
+        "calibrate",
+        "demo_bay",
+        "--camera",
+        "C",
+        "--points",
+        "x",
+        "--survey",
+        "/nothing/there",
+    ],
+    "fusion keep-witnesses": ["keep-witnesses", "demo_bay", "--frames", "/nothing/there"],
+    "capture_async overlay": ["overlay", "demo_bay", "--camera", "C_1", "--frame", "/nothing/there", "--out", "x.png"],
+    "artifacts convert": ["convert", "/nothing/there", "x"],
+    "tracking name": ["name", "demo_bay", "--list", "/nothing/there"],
+    "legacy import": ["import", "/nothing/there"],
+    "legacy check": ["check", "/nothing/there"],
+    "legacy compare": ["compare", "demo_bay", "--from", "2025-07-01", "--old", "/nothing/there"],
 }
 
 
@@ -158,3 +188,16 @@ def test_a_command_as_it_is(command):
         _, errors = process.communicate(timeout=60)
     assert process.returncode == 1
     assert errors.splitlines() == ["the output cannot be written: No space left on device"]
+
+
+@pytest.mark.parametrize("case", INPUTS)
+def test_an_input_that_is_not_there_is_wrong_use_and_leaves_nothing(
+    case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    command = importlib.import_module(f"{case.split(maxsplit=1)[0]}.__main__")
+    with pytest.raises(SystemExit) as ended:
+        command.main(INPUTS[case])
+    assert ended.value.code == 2
+    assert "/nothing/there: cannot be read: No such file or directory" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())

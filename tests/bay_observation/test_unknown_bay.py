@@ -13,7 +13,7 @@ UNKNOWN, MEANT = "3bay_nort", "3bay_north"
 # Words for what a command requires beside its bay.
 WORDS = {
     "batch": f"{UNKNOWN}_20250702-071000", "stage": "fusion", "camera": "C_4", "points": "points.csv",
-    "pictures": "pictures", "source": "dump.json", "out": "out", "into": "out", "folder": "out", "start": "2025-07-02",
+    "pictures": __file__, "source": __file__, "out": "out", "into": "out", "folder": "out", "start": "2025-07-02",
     "end": "2025-07-03", "add": "1", "older_than": "30", "length": "8h", "owner": "new", "why": "a test",
 }  # fmt: skip
 # `bay new` names a bay that there is not yet; `--bays` of a plan is a number.

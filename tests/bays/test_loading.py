@@ -66,18 +66,23 @@ def test_adding_a_bay_is_adding_a_file(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "key", "reason"),
     [
-        ("host: 10.150.160.184", "host: 10.150.161.184", "", "camera C_4: host 10.150.161.184 lies outside"),
-        ("host: 10.150.160.184", "host: 10.150.160.183", "", "camera host used twice: 10.150.160.183"),
-        ("name: C_4", "name: C_2", "", "camera name used twice: C_2"),
+        (
+            "host: 10.150.160.184",
+            "host: 10.150.161.184",
+            "cameras.1.host",
+            "host 10.150.161.184 lies outside",
+        ),
+        ("host: 10.150.160.184", "host: 10.150.160.183", "cameras.1.host", "camera host used twice: 10.150.160.183"),
+        ("name: C_4", "name: C_2", "cameras.1.name", "camera name used twice: C_2"),
         ('"08:30-09:20"', '"08:30-25:20"', "operating_hours.0", "'08:30-25:20' is no window of the day"),
         ('"08:37-08:43"', "830", "skip_times.0", "an object"),
         ("image_provider: onvif", "image_provider: carrier_pigeon", "image_provider", "unknown image provider"),
-        ("    pose: {", "    # pose: {", "", "camera C_2: fusion needs its pose and intrinsics"),
+        ("    pose: {", "    # pose: {", "cameras.0", "camera C_2: fusion needs its pose and intrinsics"),
         ("timezone: Asia/Seoul", "timezone: Asia/Soul", "timezone", "no time zone"),
         ("timezone: Asia/Seoul", "timezone: Asia", "timezone", "no time zone"),
         ("timezone: Asia/Seoul", "timezone: localtime", "timezone", "no time zone"),
         ("timezone: Asia/Seoul", "timezone: posix/Asia/Seoul", "timezone", "no time zone"),
-        ("camera_quorum: 8", "camera_quorum: 13", "", "camera_quorum 13 is more than the 12 cameras"),
+        ("camera_quorum: 8", "camera_quorum: 13", "camera_quorum", "13 is more than the 12 cameras"),
         (
             "camera_quorum: 8",
             "camera_quorm: 8",
@@ -103,7 +108,7 @@ def test_adding_a_bay_is_adding_a_file(folder: Path) -> None:
         ("description: ", "long: " + "a" * 600_000 + "\ndescription: ", "", "characters; it may have"),
         ("port: 80", "port: 70000", "cameras.0.port", "less than or equal to 65535"),
         ("x: [2, 18]", "x: [18, 2]", "factory_layout.areas.A25", "must each run from the smaller"),
-        ("x: [131, 147]", "x: [131, 157]", "factory_layout", "area A1G leaves the floor"),
+        ("x: [131, 147]", "x: [131, 157]", "factory_layout.areas.A1G", "area A1G leaves the floor"),
         ('observation: "*/10 * * * *"', "observation: hourly", "schedule.observation", "no cron expression"),
         ("fusion: null", 'fusion: "* * * * *"', "schedule.fusion", "should be null"),
         ("observer_ip: 10.150.160.1", "observer_ip: here", "network.observer_ip", "Expected 4 octets in 'here'"),
@@ -125,6 +130,22 @@ def test_a_fault_is_named_with_file_key_and_reason(folder: Path, old: str, new: 
 def test_the_line_of_the_fault_is_told(folder: Path) -> None:
     line = edit(folder, "camera_quorum: 8", "camera_quorum: many")
     with pytest.raises(ConfigError, match=rf"3bay_north\.yaml:{line}: camera_quorum: "):
+        bays.load_bay("3bay_north")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "key"),
+    [
+        ("name: C_4", "name: C_2", "cameras.1.name"),
+        ("host: 10.150.160.184", "host: 10.150.160.183", "cameras.1.host"),
+        ("host: 10.150.160.184", "host: 10.150.161.184", "cameras.1.host"),
+        ("x: [131, 147]", "x: [131, 157]", "factory_layout.areas.A1G"),
+        ("camera_quorum: 8", "camera_quorum: 13", "camera_quorum"),
+    ],
+)
+def test_of_values_that_do_not_fit_the_one_to_change_is_told(folder: Path, old: str, new: str, key: str) -> None:
+    line = edit(folder, old, new)
+    with pytest.raises(ConfigError, match=rf"3bay_north\.yaml:{line}: {key}: "):
         bays.load_bay("3bay_north")
 
 

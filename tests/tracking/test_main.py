@@ -393,7 +393,6 @@ def test_a_block_is_asked_for_by_the_yards_own_number(yard, capsys, tmp_path):
         (["show", "demo_bay", "--block", "4412P"], 1, "no block of bay demo_bay is called '4412P'"),
         (["name", "demo_bay", "demo_bay-000001"], 2, "say which block and which number"),
         (["name", "demo_bay", "demo_bay-000001", "a b"], 2, "block number 'a b'"),
-        (["name", "demo_bay", "--list", "/no/such.csv"], 2, "/no/such.csv: cannot be read"),
     ],
 )
 def test_a_number_that_is_none_is_refused(yard, capsys, arguments, status, words):
