@@ -30,13 +30,15 @@ LEAST_REFERENCE = 4 * WINDOW
 """Slots that a reference needs at least."""
 
 # The least change of each measure that counts, in its own unit: lightness and colours CIELAB, sharpness
-# the logarithm of a ratio, the others shares.
+# the logarithm of a ratio, the others shares. Of ten healthy weeks of the simulated yard, each held against
+# another one, the farthest were 5.6, 2.7, 2.6, 4.1, 0.20, 0.05 and 0.00; half of the lamps out are 15 of
+# lightness, sodium lamps 10 of yellow, a blur of 1.25 pixels 0.44 of sharpness, another checkpoint 0.1 of confidence.
 MEASURES: dict[str, float] = {
-    "lightness": 4.0,
-    "red": 2.5,
-    "yellow": 4.0,
-    "contrast": 5.0,
-    "sharpness": 0.2,
+    "lightness": 7.0,
+    "red": 4.0,
+    "yellow": 5.0,
+    "contrast": 6.0,
+    "sharpness": 0.27,
     "confidence": 0.06,
     "stage_confidence": 0.08,
 }
