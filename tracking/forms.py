@@ -30,6 +30,7 @@ SHAPE = slice(LONG, HEIGHT + 1)
 KEPT = 4  # sightings that are kept apart
 TENTHS = 10  # of the range of confidences, over which they are counted
 _STAY_COUNT = 6.0
+_FAR = 9.0  # squared deviations that one coordinate of a sighting counts for at most
 # Standard deviations of a side and of a height of a block that is seen well, metres.
 _SIDE_M, _HEIGHT_M = 0.1, 0.06
 _RESTORED_COUNT = 24
@@ -41,6 +42,8 @@ class Forms:
     """Means of measurements: (n, 6) `values`, and (n,) how many stand behind place and shape, and their claimed std.
 
     `low`, `high`: (n, 3) the least and the greatest of sides and height among them; what is settled counts as one.
+    `squares`, `freedom`: (n,) how far the places lie from their mean: sum of squares in claimed variances, of which
+    a single sighting counts for so much at most, and its degrees of freedom.
     """
 
     values: Floats
@@ -49,6 +52,8 @@ class Forms:
     std_m: Floats
     low: Floats
     high: Floats
+    squares: Floats
+    freedom: Floats
 
     def __len__(self) -> int:
         return len(self.values)
@@ -59,7 +64,7 @@ class Forms:
         return Forms(*(every[chosen] for every in self._all()))
 
     def _all(self) -> tuple[Floats, ...]:
-        return self.values, self.count, self.shape_count, self.std_m, self.low, self.high
+        return (self.values, self.count, self.shape_count, self.std_m, self.low, self.high, self.squares, self.freedom)
 
 
 def sightings_of(blocks: Sequence[FusedBlock], slot: datetime, parameters: TrackerParameters) -> list[Sighting]:
@@ -237,7 +242,12 @@ def _means(rows: Floats, weights: Floats) -> Forms:
     some_of = (shape > 0)[..., None]
     low = np.where(some_of, rows[..., SHAPE], np.inf).min(axis=1, initial=np.inf)
     high = np.where(some_of, rows[..., SHAPE], -np.inf).max(axis=1, initial=-np.inf)
-    return Forms(values, count, shape_count, std_m, low, high)
+    apart = rows[..., : Y + 1] - values[:, None, : Y + 1]
+    squares = place[..., None] * (apart / np.maximum(rows[..., YAW + 1 :], 1e-9)) ** 2
+    freedom = 2 * np.maximum((place > 0).sum(axis=1) - 1, 0)
+    return Forms(
+        values, count, shape_count, std_m, low, high, np.minimum(squares, _FAR).sum(axis=(1, 2)), freedom.astype(float)
+    )
 
 
 def _measured(footprints: Sequence[Polygon]) -> Floats:

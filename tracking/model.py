@@ -35,6 +35,7 @@ _ALIKE_M = 0.03  # standard deviation by which all sightings of a side or a heig
 _RANGE = 4.0  # standard deviations over which the sightings of one block may spread
 _MOST_ALIKE = 4.0  # sightings that count, of those that are off alike: one cause may last
 _SIZES_M3 = 560.0  # range of long side x short side x height over which unknown blocks are spread
+_OWN_CLAIM = 4.0  # deviations that what is known of all blocks counts for against a block's own
 _JIG_STD_M, _SPOT_STD_M = 0.25, 1.5  # how exactly a block is set down where another has left
 _LIKE_OTHERS = 0.7  # share of the unknown blocks that are of a size that is usual in the bay
 _SIDE_SPREAD_M, _HEIGHT_SPREAD = 1.2, 0.25  # how widely: metres, and share of the height
@@ -213,7 +214,7 @@ class Model:
 
     def place(self, known: Forms, seen: Forms) -> Floats:
         """(n,) log density of the seen centre and direction, if the block stands; pairs in order."""
-        spread = self.rates.claim * (known.std_m**2 / known.count + seen.std_m**2 / seen.count)
+        spread = self._claim(known, seen) * (known.std_m**2 / known.count + seen.std_m**2 / seen.count)
         spread = spread + self.parameters.slack_m**2
         apart = seen.values[:, [X, Y]] - known.values[:, [X, Y]]
         centre = _log_t(apart, spread[:, None]).sum(axis=-1)
@@ -223,9 +224,18 @@ class Model:
         # Relative to its mode: of a direction nothing is known otherwise either.
         return np.asarray(centre + _log_t(turned, spread) - _log_t(np.zeros_like(turned), spread))
 
+    def _claim(self, known: Forms, seen: Forms) -> Floats:
+        """(n,) true over claimed variance of the places: as all blocks have it, or more where these scatter more.
+
+        How well a block is seen depends on where it stands, and is alike as long as it stands there: what is known of
+        its variance is the scaled inverse chi squared posterior of its own sightings, with the bay's as the prior.
+        """
+        squares = _OWN_CLAIM * self.rates.claim + known.squares + seen.squares
+        return np.maximum(squares / (_OWN_CLAIM + known.freedom + seen.freedom), self.rates.claim)
+
     def plan_deviation(self, known: Forms, seen: Forms) -> Floats:
         """(n,) by how much centre or a side is off at the most, in standard deviations, if the block stands."""
-        place = self.rates.claim * (known.std_m**2 / known.count + seen.std_m**2 / seen.count)
+        place = self._claim(known, seen) * (known.std_m**2 / known.count + seen.std_m**2 / seen.count)
         place = np.sqrt(place + self.parameters.slack_m**2)
         side = self.rates.side_m * np.sqrt(1 / known.shape_count + 1 / seen.shape_count)
         apart = np.abs(seen.values - known.values)[:, [X, Y, LONG, SHORT]]

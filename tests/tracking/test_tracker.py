@@ -796,3 +796,26 @@ def test_after_a_night_two_readings_make_a_change_of_stage(bay, fused, block):
     assert (event.kind, event.time) == (EventKind.STAGE_CHANGED, fused(90, []).slot)
     at_once = [fused(n, [block("A25", 10, 10, stage="unit_assembly")]) for n in (6, 7)]
     assert later_events(follow(careful, [*floors, *at_once])) == []
+
+
+@pytest.mark.slow(1)
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_a_block_that_is_seen_worse_than_claimed_does_not_wander(bay, fused, yard, noisy, seed):
+    """A camera alone at the far end of the hall: places scatter by 0.8 m where 0.15 m are claimed."""
+    rng = np.random.default_rng(seed)
+    worse = replace(yard[0], position_std_m=0.15)
+    floors = []
+    for number in range(60):
+        shifted = shapely.affinity.translate(worse.footprint, *rng.normal(0, 0.8, 2))
+        floors.append(fused(number, [replace(worse, footprint=shifted), *(noisy(one, rng) for one in yard[1:])]))
+    history = follow(bay, floors)
+    assert later_events(history) == []
+    assert track_at(history[-1], 10, 10).track_id == track_at(history[0], 10, 10).track_id
+
+
+def test_a_block_that_is_seen_as_claimed_and_set_down_beside_its_place_has_moved(bay, fused, yard, noisy):
+    rng = np.random.default_rng(0)
+    beside = replace(yard[0], footprint=shapely.affinity.translate(yard[0].footprint, 1.2, -1.2))
+    floors = [fused(n, [noisy(one, rng) for one in (yard[0] if n < 20 else beside, *yard[1:])]) for n in range(26)]
+    (moved,) = later_events(follow(bay, floors))
+    assert (moved.kind, moved.time) == (EventKind.MOVED, fused(20, []).slot)
