@@ -93,6 +93,13 @@ def existing_path(text: str) -> Path:
     return path
 
 
+def positive_number(text: str) -> int:
+    """An argument's type: how many there shall be."""
+    if not text.isdecimal() or int(text) == 0:
+        raise argparse.ArgumentTypeError(f"{text!r}: write a whole number above 0")
+    return int(text)
+
+
 def output_console(columns: int = 160, *, stderr: bool = False) -> "Console":
     """Where a command prints its tables: as wide as the terminal, or so many columns where the output is none."""
     from rich.console import Console  # most commands say no more than a line

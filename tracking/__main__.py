@@ -30,7 +30,15 @@ from typing import Any
 
 from artifacts import ArtifactStore, data_path
 from bay_observation import settings
-from bay_observation.commands import FAILED, existing_path, failed, output_console, program, run_command
+from bay_observation.commands import (
+    FAILED,
+    existing_path,
+    failed,
+    output_console,
+    positive_number,
+    program,
+    run_command,
+)
 from bay_observation.errors import BayObservationError, ConfigError, HistoryError, NotObservedError
 from bays import BayConfig, load_bay
 from tracking.asking import ago, hours, hours_of, period_of, said, time_of, track_of
@@ -52,7 +60,7 @@ from tracking.history import (
     nested_areas,
     scheduled_slots,
 )
-from tracking.history.stays import stays_between
+from tracking.history.stays import recorded_stays
 from tracking.history.tables import Answer
 from tracking.ledger import open_ledger
 from tracking.types import EventKind
@@ -121,7 +129,7 @@ def _show_period(history: History, bay: BayConfig, options: argparse.Namespace) 
     start, end = period_of(bay, options, days=1)
     known = coverage(history, bay, start, end)
     _refuse_unobserved(bay, known)
-    stays = stays_between(history, bay.bay_id, start, end)
+    stays = recorded_stays(history, bay.bay_id, start, end)
     if names := _areas(bay, options):
         stays = [stay for stay in stays if stay.area in names]
     if options.track is not None:
@@ -470,7 +478,7 @@ def make_parser() -> argparse.ArgumentParser:
     cameras = _question(commands, "cameras", _cameras, "cameras that went down or came back (since yesterday's begin)")
     _add_period(cameras)
     cameras.add_argument(
-        "--down-after", type=_positive, default=DOWN_AFTER, metavar="N", help=f"failures in a row ({DOWN_AFTER})"
+        "--down-after", type=positive_number, default=DOWN_AFTER, metavar="N", help=f"failures in a row ({DOWN_AFTER})"
     )
 
     _question(commands, "names", _names, "the yard's own numbers of blocks, and how certain they are")
@@ -499,7 +507,7 @@ def make_parser() -> argparse.ArgumentParser:
     withdraw.add_argument("--undo", action="store_true", help="track the batch again")
     commands.add_parser("migrate", help="bring the schema up to date").set_defaults(run=_migrate)
     prune = commands.add_parser("prune", help="delete what is old; what stands now stays")
-    prune.add_argument("--older-than", type=_positive, required=True, metavar="DAYS", help="days")
+    prune.add_argument("--older-than", type=positive_number, required=True, metavar="DAYS", help="days")
     prune.add_argument("bay", nargs="?", help="of this bay only")
     prune.set_defaults(run=_prune)
     return parser
@@ -520,13 +528,6 @@ def _add_period(command: argparse.ArgumentParser) -> None:
     command.add_argument("--day", metavar="DAY", help="today, yesterday, or a date: the bay's own day")
     command.add_argument("--from", dest="start", metavar="TIME", help="begin of the period")
     command.add_argument("--to", dest="end", metavar="TIME", help="its end, not included; now when left out")
-
-
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise ValueError(text)
-    return number
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from bay_observation.commands import output_console, program, run_command
+from bay_observation.commands import output_console, positive_number, program, run_command
 from lab.bars import Bar, bars_table
 from lab.evaluation.floor import FloorScore, number, percent
 from lab.evaluation.from_frames import FIRST_SEED as FIRST_FRAMES_SEED
@@ -194,10 +194,10 @@ def make_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--parts", type=_parts, default=_PARTS, metavar="A,B", help=f"of {','.join(_PARTS)} (all)")
     parser.add_argument("--cases", default="", metavar="TEXT", help="only cases with this in their name")
-    parser.add_argument("--yards", type=_positive, default=10, help="per case from silhouettes (10)")
-    parser.add_argument("--frame-yards", type=_positive, default=5, help="from rendered frames (5)")
+    parser.add_argument("--yards", type=positive_number, default=10, help="per case from silhouettes (10)")
+    parser.add_argument("--frame-yards", type=positive_number, default=5, help="from rendered frames (5)")
     parser.add_argument(
-        "--first-seed", type=_positive, help="of the yards, to look at others than the evaluation's own"
+        "--first-seed", type=positive_number, help="of the yards, to look at others than the evaluation's own"
     )
     parser.add_argument("--out", type=Path, default=_RESULTS, help=f"folder for eval.json ({_RESULTS})")
     return parser
@@ -213,17 +213,6 @@ def _parts(text: str) -> tuple[str, ...]:
     if not set(parts) <= set(_PARTS):
         raise argparse.ArgumentTypeError(f"{text!r}: choose of {', '.join(_PARTS)}")
     return parts
-
-
-def _positive(text: str) -> int:
-    """For argparse.
-
-    Raises:
-        ArgumentTypeError: no whole number above 0.
-    """
-    if not text.isdigit() or int(text) == 0:
-        raise argparse.ArgumentTypeError(f"{text!r}: write a whole number above 0")
-    return int(text)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,14 @@ from pathlib import Path
 
 from rich.table import Table
 
-from bay_observation.commands import existing_path, failed, output_console, program, run_command
+from bay_observation.commands import (
+    existing_path,
+    failed,
+    output_console,
+    positive_number,
+    program,
+    run_command,
+)
 from bay_observation.errors import BayObservationError, ConfigError, DatasetError, InferenceError
 from bays import BayConfig, load_bay, slot_of
 from inference.data_commands import add_models, add_out, add_period, period, with_models
@@ -41,14 +48,16 @@ def make_parser() -> argparse.ArgumentParser:
     train.add_argument(
         "--frames", type=int, help=f"simulated frames, rendered once ({_FRAMES}; with --data none unless named)"
     )
-    train.add_argument("--epochs", type=int, help=f"default: {_EPOCHS}")
+    train.add_argument("--epochs", type=positive_number, help=f"default: {_EPOCHS}")
     train.add_argument("--seed", type=int, default=0, help="of the yards and of the training")
     train.add_argument("--device", help="as cuda:1; default: the first GPU, or the CPU without one")
     train.add_argument(
         "--start", type=existing_path, help="earlier result of the same model to go on from, not with all"
     )
-    train.add_argument("--batch", type=int, help="frames a step of the detector; default: 12 on a CPU, 48 on a GPU")
-    train.add_argument("--image-size", type=int, default=640, help="of the detector, longer side in pixels")
+    train.add_argument(
+        "--batch", type=positive_number, help="frames a step of the detector; default: 12 on a CPU, 48 on a GPU"
+    )
+    train.add_argument("--image-size", type=positive_number, default=640, help="of the detector, longer side in pixels")
     score = commands.add_parser("score", help="score a bay's models on own labels, or on simulated yards")
     score.add_argument("--bay", default="demo_bay", help="a bay's id (demo_bay)")
     score.add_argument("--yards", default="500-505", help="seeds, from-to; training uses none below 1000")
@@ -59,7 +68,7 @@ def make_parser() -> argparse.ArgumentParser:
     pick = commands.add_parser("pick", help="which stored frames are worth labelling")
     pick.add_argument("bay", metavar="BAY", help="a bay's id, as 3bay_north")
     add_period(pick)
-    pick.add_argument("--count", type=int, default=60, help="how many frames (60)")
+    pick.add_argument("--count", type=positive_number, default=60, help="how many frames (60)")
     pick.add_argument("--no-drift", action="store_true", help="do not ask which cameras drifted")
     add_out(pick, required=False)
     pick.add_argument("--json", action="store_true", help="one JSON document in place of the table")
@@ -94,7 +103,7 @@ def _train(options: argparse.Namespace) -> None:
     )
     for name, path in train(run):
         print(f"{name}: {path}, {path.stat().st_size / 1e6:.2f} MB")
-        print(f"  try it: bay-observation models score --data LABELS --model {_KEYS[name]}={path}")
+        print(f"  try it: bay-observation models score --bay BAY --data LABELS --model {_KEYS[name]}={path}")
 
 
 def _score(options: argparse.Namespace) -> None:

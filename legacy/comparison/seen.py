@@ -13,7 +13,7 @@ from bays import BayConfig, batch_id
 from inference.types import Observation
 from legacy.records import FloorBlock, OldBatch
 from tracking.history import History, Stay
-from tracking.history.stays import stays_between
+from tracking.history.stays import recorded_stays
 
 Box = tuple[float, float, float, float]
 
@@ -68,7 +68,7 @@ def new_side(bay: BayConfig, store: ArtifactStore, history: History, start: date
         HistoryError: the history has nothing of the bay.
         StoreUnavailableError: the store fails.
     """
-    floors = stays_between(history, bay.bay_id, start, end)
+    floors = recorded_stays(history, bay.bay_id, start, end)
     slots = []
     for batch in history.batches(bay.bay_id, start, end):
         if batch.sha256 is None:

@@ -201,3 +201,13 @@ def test_an_input_that_is_not_there_is_wrong_use_and_leaves_nothing(
     assert ended.value.code == 2
     assert "/nothing/there: cannot be read: No such file or directory" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("option", ["--epochs", "--batch", "--image-size"])
+@pytest.mark.parametrize("number", ["0", "-3", "two", "1.5"])
+def test_a_training_of_no_epochs_is_wrong_use(option: str, number: str, capsys: pytest.CaptureFixture[str]) -> None:
+    command = importlib.import_module("lab.training.__main__")
+    with pytest.raises(SystemExit) as ended:
+        command.main(["train", "detector", option, number])
+    assert ended.value.code == 2
+    assert f"{option}: '{number}': write a whole number above 0" in capsys.readouterr().err

@@ -14,7 +14,7 @@ from legacy.records import FloorBlock, OldBatch, OldFrame, Problems
 from tracking.history import BatchOutcome, History
 from tracking.history.imports import first_own_slot
 from tracking.history.schema import batches, events, positions, tracks
-from tracking.history.stays import stays_between
+from tracking.history.stays import recorded_stays
 
 from .conftest import SLOT, STEP, block, floor, floor_key
 
@@ -116,7 +116,7 @@ def test_parts_of_a_batch_come_together_and_cameras_are_kept(history, bay):
 def floors(history):
     """Ids of what stood in each slot."""
     instant = timedelta(microseconds=1)
-    return [[stay.track_id for stay in stays_between(history, "yard", at(n), at(n) + instant)] for n in range(60)]
+    return [[stay.track_id for stay in recorded_stays(history, "yard", at(n), at(n) + instant)] for n in range(60)]
 
 
 def random_days(seed, count=60):

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from bay_observation.errors import NotObservedError
 from bays import BayConfig
-from tracking.history.history import History
+from tracking.history.history import History, check_period, refuse_naive
 from tracking.history.schema import KNOWN_FLOOR, batches
 from tracking.history.slots import schedule_step, scheduled_slots
 
@@ -94,8 +94,9 @@ def coverage(history: History, bay: BayConfig, start: datetime, end: datetime) -
         end: its end (aware). Slots of the future do not count.
 
     Raises:
-        HistoryError: the history has nothing of the bay.
+        HistoryError: the history has nothing of the bay; a time is naive, or the end lies before the begin.
     """
+    check_period(start, end)
     newest = history.newest_slot(bay.bay_id)
     of_bay = sa.and_(batches.c.bay_id == bay.bay_id, batches.c.slot < end)
     asked = sa.select(batches.c.slot, KNOWN_FLOOR).where(of_bay, batches.c.slot >= start)
@@ -114,9 +115,10 @@ def as_of(history: History, bay: BayConfig, moment: datetime | None = None) -> A
     """The slot that answers about a moment are of; now when None.
 
     Raises:
-        HistoryError: the history has nothing of the bay.
+        HistoryError: the history has nothing of the bay; the moment is naive.
         NotObservedError: the moment lies before the first tracked slot.
     """
+    refuse_naive(moment=moment)
     moment = datetime.now(UTC) if moment is None else moment
     newest = history.newest_slot(bay.bay_id)
     tracked = sa.and_(batches.c.bay_id == bay.bay_id, KNOWN_FLOOR)

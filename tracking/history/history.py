@@ -128,7 +128,7 @@ class History:
             HistoryError: the history has no such track, or nothing of the bay; the time is naive.
             NotObservedError: the bay was not observed yet at that time.
         """
-        _refuse_naive(at=at)
+        refuse_naive(at=at)
         asked = sa.select(*_STAY).where(positions.c.bay_id == bay_id, positions.c.track_id == track_id)
         if at is None:
             asked = asked.where(positions.c.until.is_(None))
@@ -164,7 +164,7 @@ class History:
             HistoryError: the history has nothing of the bay, the bay no such area; the time is naive.
             NotObservedError: the bay was not observed yet at that time.
         """
-        _refuse_naive(at=at)
+        refuse_naive(at=at)
         in_areas = positions.c.area.in_(_with_nested(bay_id, areas)) if areas else sa.true()
         with self.database.reading() as connection:
             found = _read_stays(connection, _at(at, positions.c.bay_id == bay_id, in_areas))
@@ -200,7 +200,7 @@ class History:
                 a time is naive.
             NotObservedError: no slot of the period was tracked, and nothing is known to have happened in it.
         """
-        _refuse_naive(start=start, end=end)
+        check_period(start, end)
         _refuse_unknown_kinds(kinds)
         asked = sa.select(*_EVENT).where(events.c.bay_id == bay_id, events.c.time >= start, events.c.time < end)
         if kinds:
@@ -214,11 +214,12 @@ class History:
         with self.database.reading() as connection:
             found = _read_events(connection, asked)
             if not found:
-                self._refuse_unobserved(connection, bay_id, start, end)
+                self.refuse_unobserved(connection, bay_id, start, end)
         return sorted(found, key=attrgetter("time", "track_id", "kind", "slot"))
 
     def events_of_slots(self, bay_id: str, start: datetime, end: datetime) -> list[HistoryEvent]:
         """Events that the slots of [start, end) made certain, in the tracker's own order."""
+        check_period(start, end)
         asked = (
             sa.select(*_EVENT)
             .where(events.c.bay_id == bay_id, events.c.slot >= start, events.c.slot < end)
@@ -236,7 +237,7 @@ class History:
             HistoryError: the history has nothing of the bay; a time is naive.
             NotObservedError: no slot of the period was tracked.
         """
-        _refuse_naive(start=start, end=end)
+        check_period(start, end)
         with self.database.reading() as connection:
             known = min(end, self._newest_slot(connection, bay_id))
             within = seconds(
@@ -276,7 +277,7 @@ class History:
             )
             rows = connection.execute(asked).all() if start < known else []
             if not rows:
-                self._refuse_unobserved(connection, bay_id, start, end)
+                self.refuse_unobserved(connection, bay_id, start, end)
         return [
             Dwell(area, stage, count, int(many), timedelta(seconds=float(all_)), timedelta(seconds=float(longest)))
             for area, stage, count, many, all_, longest in rows
@@ -292,9 +293,9 @@ class History:
             HistoryError: the history has nothing of the bay; a time is naive.
             NotObservedError: no slot of the period was tracked.
         """
-        _refuse_naive(start=start, end=end)
+        check_period(start, end)
         with self.database.reading() as connection:
-            self._refuse_unobserved(connection, bay.bay_id, start, end)
+            self.refuse_unobserved(connection, bay.bay_id, start, end)
             known = min(end, self._newest_slot(connection, bay.bay_id))
             observed = _observed_time(connection, bay, start, known)
             if observed.whole == known - start:
@@ -323,7 +324,7 @@ class History:
         Raises:
             HistoryError: a time is naive.
         """
-        _refuse_naive(start=start, end=end)
+        check_period(start, end)
         within = sa.and_(batches.c.bay_id == bay.bay_id, batches.c.slot >= start, batches.c.slot < end)
         stopped = sa.select(batches.c.slot, batches.c.outcome, batches.c.reason).where(
             within, batches.c.sha256.is_(None)
@@ -359,6 +360,7 @@ class History:
 
     def batches(self, bay_id: str, start: datetime, end: datetime) -> list[Batch]:
         """What became of every slot of [start, end) that has a record, in order, with its cameras."""
+        check_period(start, end)
         with self.database.reading() as connection:
             return _batches(connection, bay_id, batches.c.slot >= start, batches.c.slot < end)
 
@@ -366,6 +368,7 @@ class History:
         self, bay_id: str, start: datetime, end: datetime, down_after: int = DOWN_AFTER
     ) -> list[CameraChange]:
         """Cameras that went down or came back in slots of [start, end), see `camera_changes`."""
+        check_period(start, end)
         with self.database.reading() as connection:
             lead = (
                 sa.select(batches.c.slot)
@@ -534,7 +537,7 @@ class History:
                 f" its history begins at {first:%Y-%m-%d %H:%M} UTC"
             )
 
-    def _refuse_unobserved(self, connection: Connection, bay_id: str, start: datetime, end: datetime) -> None:
+    def refuse_unobserved(self, connection: Connection, bay_id: str, start: datetime, end: datetime) -> None:
         """A period of which no slot was tracked is not known; one between two slots that follow one another is."""
         newest = self._newest_slot(connection, bay_id)
         tracked = sa.and_(batches.c.bay_id == bay_id, KNOWN_FLOOR)
@@ -559,7 +562,25 @@ class History:
             )
 
 
-def _refuse_naive(**times: datetime | None) -> None:
+def check_period(start: datetime, end: datetime) -> None:
+    """Refuse a period whose moments are not known, or that ends before it begins.
+
+    Raises:
+        QuestionError: it is one of these.
+    """
+    refuse_naive(start=start, end=end)
+    if end < start:
+        raise QuestionError(
+            f"the period ends at {end.isoformat(sep=' ')}, before it begins at {start.isoformat(sep=' ')}"
+        )
+
+
+def refuse_naive(**times: datetime | None) -> None:
+    """Refuse a time without its zone, by the name of its argument.
+
+    Raises:
+        QuestionError: one has none.
+    """
     for name, time in times.items():
         if time is not None and time.tzinfo is None:
             raise QuestionError(

@@ -22,7 +22,7 @@ from sqlalchemy.engine import RowMapping
 from bay_observation.errors import HistoryError, HistoryUnavailableError
 from tracking.history.history import History
 from tracking.history.schema import batches, positions, reviews
-from tracking.history.stays import stays_between
+from tracking.history.stays import recorded_stays
 from tracking.history.types import Stay
 
 NEAR_M = 3.0
@@ -297,7 +297,7 @@ def _standing_at(history: History, bay_id: str, place: Place) -> str | None:
     point = shapely.Point(place.x, place.y)
     near = [
         (distance, stay.track_id)
-        for stay in stays_between(history, bay_id, place.at, place.at + _MOMENT)
+        for stay in recorded_stays(history, bay_id, place.at, place.at + _MOMENT)
         if (distance := stay.footprint.centroid.distance(point)) <= NEAR_M
     ]
     return min(near)[1] if near else None

@@ -9,7 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from tracking.history.history import _STAY, History, _lasting, _over, _read_stays
+from tracking.history.history import _STAY, History, _lasting, _over, _read_stays, check_period
 from tracking.history.schema import UtcTime, alerts, batches, camera_failures, events, positions
 from tracking.history.types import Stay
 
@@ -58,8 +58,21 @@ def stays_between(history: History, bay_id: str, start: datetime, end: datetime)
         end: its end (aware).
 
     Returns:
-        The stays; none where the history has nothing of the bay.
+        The stays; none where nothing stood there.
+
+    Raises:
+        HistoryError: the history has nothing of the bay; a time is naive, or the end lies before the begin.
+        NotObservedError: no slot of the period was tracked, so that it is not known what stood there.
     """
+    check_period(start, end)
+    with history.database.reading() as connection:
+        history.refuse_unobserved(connection, bay_id, start, end)
+    return recorded_stays(history, bay_id, start, end)
+
+
+def recorded_stays(history: History, bay_id: str, start: datetime, end: datetime) -> list[Stay]:
+    """As `stays_between`, for who sees to it that the period was observed: nothing is asked about that."""
+    check_period(start, end)
     of_bay = positions.c.bay_id == bay_id
     asked = sa.union_all(
         _lasting(_STAY).where(of_bay, positions.c.since < end),

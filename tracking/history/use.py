@@ -10,7 +10,7 @@ import numpy as np
 from bays import Area, BayConfig
 from tracking.history.history import History, ObservedTime, nested_areas
 from tracking.history.slots import local_day
-from tracking.history.stays import stays_between
+from tracking.history.stays import recorded_stays
 from tracking.history.types import Stay
 
 _HOUR_S = 3600.0
@@ -53,7 +53,7 @@ def area_use(history: History, bay: BayConfig, start: datetime, end: datetime) -
         NotObservedError: no slot of the period was tracked.
     """
     history.observed_dwell(bay, start, end)  # refuses a period that was not observed
-    stays = stays_between(history, bay.bay_id, start, end)
+    stays = recorded_stays(history, bay.bay_id, start, end)
     within = {name: set(nested_areas(bay, name)) for name, area in bay.layout.areas.items() if area.tracked}
     found: list[AreaUse] = []
     for day, begin, over in _days(bay, start, end):

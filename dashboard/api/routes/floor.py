@@ -18,7 +18,7 @@ from dashboard.api.times import Period, Time
 from dashboard.plans import loaded
 from tracking.history import Stay
 from tracking.history.reviews import Corrections, corrections
-from tracking.history.stays import stays_between
+from tracking.history.stays import recorded_stays
 
 router = APIRouter(tags=["floor"])
 
@@ -53,7 +53,7 @@ def list_stays(request: Request, bay: Bay, wanted: Annotated[Period, Query()]) -
     """Every stay that overlaps a period of at most eight days, to be drawn at any time within it."""
     wanted.check(_LONGEST)
     newest = newest_slot(bay.bay_id)
-    found = [] if newest is None else stays_between(history(), bay.bay_id, wanted.start, wanted.end)
+    found = [] if newest is None else recorded_stays(history(), bay.bay_id, wanted.start, wanted.end)
     period = {"bay_id": bay.bay_id, "start": wanted.start, "end": wanted.end, "newest_slot": newest}
     return answer(request, {**period, "stays": stay_rows(found, corrected(bay.bay_id))})
 
@@ -64,7 +64,7 @@ def list_tracks(request: Request, bay: Bay, wanted: Annotated[TrackFilter, Query
     wanted.check(_LONGEST)
     newest = newest_slot(bay.bay_id)
     latest: dict[str, Stay] = {}
-    for stay in [] if newest is None else stays_between(history(), bay.bay_id, wanted.start, wanted.end):
+    for stay in [] if newest is None else recorded_stays(history(), bay.bay_id, wanted.start, wanted.end):
         if wanted.area in (None, stay.area):
             latest[stay.track_id] = stay
     shown, following = page(list(latest.values()), lambda stay: (stay.track_id,), wanted)

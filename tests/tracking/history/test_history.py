@@ -11,7 +11,7 @@ import pytest
 import sqlalchemy as sa
 from shapely import box
 
-from bay_observation.errors import ConfigError, HistoryError, HistoryUnavailableError, NotObservedError
+from bay_observation.errors import ConfigError, HistoryError, HistoryUnavailableError, NotObservedError, QuestionError
 from bays import load_bay
 from bays.models import DailyWindow
 from tracking import Tracker, TrackStatus
@@ -34,6 +34,7 @@ from tracking.history import (
 )
 from tracking.history.database import _migrations, _upgrade
 from tracking.history.schema import SCHEMA_VERSION, SPANS, longest_of, metadata, span_of
+from tracking.history.stays import stays_between
 
 START = datetime(2025, 7, 2, 0, 0, tzinfo=UTC)
 SLOT = timedelta(minutes=10)
@@ -746,8 +747,14 @@ def test_the_environment_names_the_database(tmp_path, monkeypatch):
 
 def test_naive_times_are_refused(history, tracked):
     one_by_one(history, tracked[:1])
-    naive = datetime(2025, 7, 2)
+    naive, bay = datetime(2025, 7, 2), load_bay("demo_bay")
     for name, ask in (
+        ("start", lambda: stays_between(history, "demo_bay", naive, at(1))),
+        ("start", lambda: coverage(history, bay, naive, at(1))),
+        ("moment", lambda: as_of(history, bay, naive)),
+        ("end", lambda: history.camera_changes("demo_bay", at(0), naive)),
+        ("start", lambda: history.batches("demo_bay", naive, at(1))),
+        ("start", lambda: history.events_of_slots("demo_bay", naive, at(1))),
         ("start", lambda: history.events("demo_bay", naive, at(1))),
         ("end", lambda: history.dwell("demo_bay", at(0), naive)),
         ("at", lambda: history.standing("demo_bay", at=naive)),
@@ -755,3 +762,24 @@ def test_naive_times_are_refused(history, tracked):
     ):
         with pytest.raises(HistoryError, match=f"^{name} 2025-07-02 00:00:00 has no time zone"):
             ask()
+
+
+def test_a_period_that_ends_before_it_begins_is_refused(history, tracked):
+    one_by_one(history, tracked[:1])
+    for ask in (
+        lambda: history.events("demo_bay", at(1), at(0)),
+        lambda: stays_between(history, "demo_bay", at(1), at(0)),
+        lambda: coverage(history, load_bay("demo_bay"), at(1), at(0)),
+    ):
+        with pytest.raises(QuestionError, match=r"the period ends at .* before it begins"):
+            ask()
+
+
+def test_what_stood_in_a_time_that_was_not_observed_is_not_known(history, tracked):
+    one_by_one(history, tracked[:2])
+    assert {stay.track_id for stay in stays_between(history, "demo_bay", at(0), at(2))}
+    for start, end in ((at(-1000), at(-999)), (at(1000), at(1001))):
+        with pytest.raises(NotObservedError, match="was tracked, so that it is not known"):
+            stays_between(history, "demo_bay", start, end)
+    with pytest.raises(HistoryError, match="nowhere"):
+        stays_between(history, "nowhere", at(0), at(1))
