@@ -100,13 +100,17 @@ def _calibrate(options: argparse.Namespace, bay: BayConfig) -> int:
     points = _clicked(options, camera, lens, frame) if options.click and frame else read_points(options.points)
     result = _estimated(points, lens, camera)
     _print_report(camera.name, result)
-    if reasons := doubts(result) + mistaken(result, camera, bay):
+    of_another = mistaken(result, camera, bay)
+    if reasons := doubts(result) + of_another:
         print("\n".join(f"DOUBT: {reason}" for reason in reasons))
         if not options.force:
+            again = "click what is LEFT OUT again, or " if result.left_out else ""
+            remedy = (
+                "calibrate the camera that they are of" if of_another else f"{again}add points, spread over the image"
+            )
             raise UncertainCalibrationError(
                 f"{bay_file(bay.bay_id)}: not written: it cannot be told where {camera.name} hangs:"
-                f" {'; '.join(reasons)}:"
-                " add points, spread over the whole image, or write it all the same with --force"
+                f" {'; '.join(reasons)}: {remedy}, or write it all the same with --force"
             )
     path = bay_file(bay.bay_id)
     old = read_text(path)

@@ -59,6 +59,22 @@ def findings(dataset: Dataset, stages: Sequence[str] | None = None) -> list[Find
     ]
 
 
+def refuse_other_spellings(frames: Sequence[LabelledFrame], classes: Sequence[str]) -> None:
+    """Refuse labels of a known class in another spelling: its objects would be taught, or scored, as background.
+
+    Raises:
+        DatasetError: there are some.
+    """
+    counts = Counter(thing.class_name for frame in frames for thing in frame.objects)
+    if near := near_misses(list(counts), classes):
+        named = ", ".join(f"{name!r} ({counts[name]} objects) is {meant!r}" for name, meant in near.items())
+        renamed = " ".join(f"--rename {name}={meant}" for name, meant in near.items())
+        raise DatasetError(
+            f"classes in another spelling: {named}; write the labels anew with `bay-observation models import` and"
+            f" {renamed}"
+        )
+
+
 def _of_names(what: str, counts: Mapping[str, int], known: Sequence[str]) -> Iterator[Finding]:
     near = near_misses(list(counts), known)
     for name, meant in near.items():

@@ -100,7 +100,10 @@ def _objects(root: Path, picture: Path, names: Mapping[int, str], size: tuple[in
     stages = _beside(root, picture, "stages")
     words = [_NO_STAGE] * len(lines) if stages is None else read_text(stages).split()
     if len(words) != len(lines):
-        raise DatasetError(f"{stages}: has {len(words)} stages for the {len(lines)} objects of {path}")
+        raise DatasetError(
+            f"{stages}: has {len(words)} stages for the {len(lines)} objects of {path}: write a word for each line"
+            f" there, {_NO_STAGE} for no stage, or remove the file, and the stages of this picture with it"
+        )
     objects = []
     for number, (values, word) in enumerate(zip(lines, words, strict=True), start=1):
         try:

@@ -18,6 +18,7 @@ from bay_observation.commands import (
 from bay_observation.errors import BayObservationError, ConfigError, DatasetError, InferenceError
 from bays import BayConfig, load_bay, slot_of
 from inference.data_commands import add_models, add_out, add_period, period, with_models
+from inference.types import CLASSES
 
 _EPOCHS = {"detector": 14, "segmenter": 3, "classifier": 6}
 _DATA_HELP = "own labels (COCO, YOLO or CVAT); repeatable"
@@ -123,10 +124,12 @@ def _score(options: argparse.Namespace) -> None:
 
 def _score_own(bay: BayConfig, options: argparse.Namespace) -> None:
     from inference.datasets import read_dataset
+    from inference.datasets.findings import refuse_other_spellings
 
     if options.card:
         raise ConfigError("--card is of simulated yards: leave out --data")
     frames = read_dataset(options.data).frames  # before the models are loaded: a wrong folder is told at once
+    refuse_other_spellings(frames, CLASSES)
     from inference.service import InferenceService
     from lab.training.own_scores import score_labels
 

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from bay_observation.errors import DatasetError
 from bay_observation.files import write_atomically
 from inference.datasets import LabelledFrame, LabelledObject, read_dataset
+from inference.datasets.findings import refuse_other_spellings
 from inference.types import OCCLUDER_CLASSES, TRACKED_CLASSES
 from lab.training.frames import Label, Sample
 from lab.training.hardware import cores
@@ -50,9 +51,11 @@ def own_frames(folder: Path, datasets: Sequence[Path], classes: Sequence[str]) -
     """Read data sets and keep what training needs of them in a folder; what is there already is taken.
 
     Raises:
-        DatasetError: a data set or a picture cannot be read, or nothing of it is of these classes.
+        DatasetError: a data set or a picture cannot be read, nothing of it is of these classes, or one of these is
+            in another spelling.
     """
     frames = [frame for path in datasets for frame in read_dataset(path).frames]
+    refuse_other_spellings(frames, classes)
     digest = _digest(frames, classes)
     left_out = Counter(t.class_name for frame in frames for t in frame.objects if t.class_name not in classes)
     if sum(left_out.values()) == sum(len(frame.objects) for frame in frames):
