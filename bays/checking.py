@@ -23,6 +23,8 @@ CELL_M = 1.0
 """Side of the squares in which the floor is looked at."""
 
 _MOST_OFF_FLOOR_M = 10.0
+LEAST_WITNESSES = 3
+"""In a camera's view, from which on its pose can be told by them."""
 _HEIGHTS_M = (2.0, 60.0)
 _MOST_SQUEEZED = 2.5  # width over height of a pixel, or the other way: half of the lines of a picture are 2
 _VIEWS_DEG = (8.0, 125.0)  # angle across the image: a telephoto lens, a very wide one
@@ -86,6 +88,7 @@ def check_bay(bay: BayConfig, others: Sequence[BayConfig] = ()) -> list[Finding]
         *_of_layout(bay),
         *_of_cameras(bay),
         *_of_floor(bay),
+        *_of_witnesses(bay),
     ]
     return sorted(found, key=lambda one: one.level)
 
@@ -125,7 +128,8 @@ def _of_others(bay: BayConfig, others: Sequence[BayConfig]) -> Iterator[Finding]
                 f"{bay.network.camera_subnet} overlaps that of bay {other.bay_id}: give each bay a network of its own",
             )
         if shared := sorted({str(c.host) for c in bay.cameras} & {str(c.host) for c in other.cameras}):
-            yield Finding("error", "cameras", f"{', '.join(shared[:3])} are cameras of bay {other.bay_id} too")
+            more = f" and {len(shared) - 3} more" if len(shared) > 3 else ""
+            yield Finding("error", "cameras", f"{', '.join(shared[:3])}{more} are cameras of bay {other.bay_id} too")
         if bay.network.observer_ip == other.network.observer_ip:
             yield Finding("error", "network.observer_ip", f"{bay.network.observer_ip} is bay {other.bay_id}'s observer")
         if bay.description == other.description:
@@ -163,10 +167,11 @@ def _of_times(bay: BayConfig) -> Iterator[Finding]:
     if bay.schedule.observation is None:
         return
     slots = _slots(bay)
-    if bay.cameras and not any(bay.closed(slot) is None or not bay.closed(slot) for slot in slots):
+    if bay.cameras and all(bay.closed(slot) for slot in slots):
+        unskipped = bay.model_copy(update={"skip_times": ()})
         yield Finding(
             "error",
-            "operating_hours",
+            "operating_hours" if all(unskipped.closed(slot) for slot in slots) else "skip_times",
             f"it is never open at a slot of its schedule {bay.schedule.observation!r} (UTC): nothing is captured",
         )
 
@@ -357,6 +362,27 @@ def _of_floor(bay: BayConfig) -> Iterator[Finding]:
         yield Finding(
             "warning", "cameras", f"a pixel covers more than {COARSE_M:g} m on {coarse:.0%} of the tracked floor"
         )
+
+
+def _of_witnesses(bay: BayConfig) -> Iterator[Finding]:
+    if not bay.witnesses:
+        return
+    for name, mark in bay.witnesses.items():
+        off = max(-mark.x, mark.x - bay.layout.width, -mark.y, mark.y - bay.layout.height)
+        if off > _MOST_OFF_FLOOR_M:
+            yield Finding(
+                "warning", f"witnesses.{name}", f"({mark.x:g}, {mark.y:g}) lies {off:.0f} m outside of the hall"
+            )
+    places = np.array([(mark.x, mark.y, mark.z) for mark in bay.witnesses.values()])
+    for camera in bay.cameras:
+        if camera.pose is not None and camera.intrinsics is not None:
+            count = int(seen_from(CameraModel.of(camera), places)[0].sum())
+            if count < LEAST_WITNESSES:
+                yield Finding(
+                    "warning",
+                    "witnesses",
+                    f"{count} of them are in {camera.name}'s view, and {LEAST_WITNESSES} are needed to tell its pose",
+                )
 
 
 def _overlap(one: Area, other: Area) -> bool:

@@ -12,9 +12,10 @@ from artifacts import ArtifactStore
 from bay_observation.commands import CANNOT_TELL, DONE, FAILED, existing_path, output_console
 from bay_observation.errors import CalibrationError, ConfigError, NotObservedError
 from bays import BayConfig, slot_of
+from bays.checking import LEAST_WITNESSES
 from capture_async.stored import frames_in_folder, frames_of, newest_frames
 from fusion.pose_check import TOLERANCE_DEG, PoseCheck, PoseVerdict, check_poses, seen_batch
-from fusion.witness_check import LEAST_MARKS, check_witnesses, with_witnesses
+from fusion.witness_check import check_witnesses, with_witnesses
 from fusion.witnesses import KeptMark, grey, keep_marks, read_witnesses, witnesses_file, write_witnesses
 
 _FRAMES_LOOKED_AT = 3  # newest ones of each camera in which witnesses are looked for
@@ -89,14 +90,14 @@ def keep_witnesses(options: argparse.Namespace, bay: BayConfig) -> int:
     for name in names:
         kept, refused = _kept(bay, name, frames.get(name))
         marks += kept
-        if len(kept) < LEAST_MARKS:
+        if len(kept) < LEAST_WITNESSES:
             short.append(name)
         print(f"{name}: {len(kept)} witnesses kept" + "".join(f"; {mark}: {why}" for mark, why in refused.items()))
     if not marks:
         raise CalibrationError(f"no camera of {bay.bay_id} shows a witness: nothing is written")
     print(f"{write_witnesses(bay.bay_id, marks)}: written")
     if short:
-        print(f"{', '.join(short)}: fewer than {LEAST_MARKS} witnesses, which is too few to judge them by")
+        print(f"{', '.join(short)}: fewer than {LEAST_WITNESSES} witnesses, which is too few to judge them by")
     return FAILED if short else DONE
 
 

@@ -13,12 +13,11 @@ from scipy.spatial.transform import Rotation
 
 from bays import BayConfig, Camera
 from bays.camera_model import CameraModel, angles_of
+from bays.checking import LEAST_WITNESSES
 from fusion.pose_check import TOLERANCE_DEG, PoseCheck, PoseVerdict
 from fusion.resection import Fit, Guesses, Points, refined
 from fusion.witness_turn import TURN, Seen, find_turn
 from fusion.witnesses import FARTHEST_DEG, KeptMark, Picture, likeness, search_px
-
-LEAST_MARKS = 3
 
 _LIKELY = 3.0  # standard deviations
 
@@ -61,8 +60,8 @@ def _judged(
         return PoseCheck(camera.name, PoseVerdict.UNDECIDED, reason, marks=count)
 
     known = [mark for mark in marks if mark.name in bay.witnesses]
-    if len(known) < LEAST_MARKS:
-        return unknown(f"{len(known)} witnesses of it are kept, and {LEAST_MARKS} are needed")
+    if len(known) < LEAST_WITNESSES:
+        return unknown(f"{len(known)} witnesses of it are kept, and {LEAST_WITNESSES} are needed")
     if not frames:
         return unknown("no frame of it in these batches")
     width, height = CameraModel.of(camera).size
@@ -80,7 +79,7 @@ def _by_turn(
     seen = [one for mark in marks if (one := _seen(bay, mark, frames, search_px(camera))).frames]
     turn = find_turn(start, seen)
     count = int(turn.speaking.sum())
-    if count >= LEAST_MARKS and turn.believed:
+    if count >= LEAST_WITNESSES and turn.believed:
         return _check(camera, start, refined(turn.guess, turn.points, TURN), turn.points, tolerance)
     reason = (
         f"{count} of {len(marks)} witnesses agree, too few to rule out chance or another turn: they are hidden, dark,"

@@ -133,7 +133,7 @@ def _time_cases() -> Iterator[BayCase]:
     yield BayCase("a skip over all hours", covered, "never open")
     yield BayCase("hours between two slots", between, "never open")
     yield BayCase("a schedule in local time", utc, "never open")
-    yield BayCase("all day is skipped", _set(skip, to=["00:00-23:59"]), "never open")
+    yield BayCase("all day is skipped", _set(skip, to=["00:00-23:59"]), "skip_times: it is never open")
     yield BayCase("a slot every minute", _set("schedule", to={"observation": "* * * * *"}), "run into one another")
 
     def slow(content: Content) -> None:
@@ -190,6 +190,11 @@ def _floor_cases() -> Iterator[BayCase]:
             cameras=[c for c in content["cameras"] if c["name"] in names], camera_quorum=2
         )
 
+    marks = {f"W{number}": {"x": 20.0 * number, "y": 20.0} for number in range(1, 8)}
+    yield BayCase(
+        "a witness far outside", _set("witnesses", to=marks | {"W0": {"x": 20, "y": 90}}), "witnesses.W0: (20, 90) lies"
+    )
+    yield BayCase("few witnesses in view", _set("witnesses", to={"W1": marks["W1"]}), "3 are needed to tell its pose")
     yield BayCase("two cameras for the hall", keep("C_2", "D_11"), "no camera sees")
     yield BayCase("one side alone", keep("C_2", "C_6", "C_9"), "sees")
     yield BayCase("a floor in millimetres", _set("factory_layout", "width", to=900), "is no hall")

@@ -600,6 +600,7 @@ def _refuse_unknown_kinds(kinds: Collection[str]) -> None:
 
 def _with_nested(bay_id: str, areas: Collection[str]) -> list[str]:
     """Areas and those within them, by the bay's file; as they are named on a host that has no such file."""
+    areas = (areas,) if isinstance(areas, str) else areas  # not its letters
     try:
         bay = load_bay(bay_id)
     except ConfigError:

@@ -783,3 +783,9 @@ def test_what_stood_in_a_time_that_was_not_observed_is_not_known(history, tracke
             stays_between(history, "demo_bay", start, end)
     with pytest.raises(HistoryError, match="nowhere"):
         stays_between(history, "nowhere", at(0), at(1))
+
+
+def test_one_area_may_be_named_by_its_text_alone(history, tracked):
+    one_by_one(history, tracked[:1])
+    area = history.standing("demo_bay")[0].area
+    assert history.standing("demo_bay", area) == history.standing("demo_bay", [area]) != []
