@@ -146,7 +146,7 @@ def test_a_folder_with_something_else_in_it_is_left_alone(bay, captured, tmp_pat
         (["--from", "2025-07-02 10:00", "--to", "2099-07-02 10:00"], 2, "lies in the future"),
         (["--from", "yesterday", "--to", "2025-07-02 10:00"], 2, "'yesterday' is not a time"),
         (["--from", "2025-07-03 10:00", "--to", "2025-07-03 11:00"], 3, "no capture between 2025-07-03 01:00"),
-        (["--from", "2025-07-02 10:00", "--to", "2025-07-02 11:00", "--params", "nowhere.yaml"], 2, "cannot be read"),
+        (["--from", "2025-07-02 10:00", "--to", "2025-07-02 11:00", "--params", "."], 2, "cannot be read"),
     ],
 )
 def test_what_cannot_be_run_is_refused_before_an_airflow_starts(
