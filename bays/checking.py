@@ -295,7 +295,7 @@ def _of_pose(bay: BayConfig, camera: Camera) -> Iterator[Finding]:
     pose = camera.pose
     assert pose is not None  # noqa: S101 - the caller looked
     where = f"cameras.{camera.name}.pose"
-    off = max(-pose.x, pose.x - bay.layout.width, -pose.y, pose.y - bay.layout.height)
+    off = _off_floor_m(bay, pose.x, pose.y)
     if off > _MOST_OFF_FLOOR_M:
         yield Finding("warning", where, f"({pose.x:g}, {pose.y:g}) lies {off:.0f} m outside of the hall")
     if not _HEIGHTS_M[0] <= pose.z <= _HEIGHTS_M[1]:
@@ -368,7 +368,7 @@ def _of_witnesses(bay: BayConfig) -> Iterator[Finding]:
     if not bay.witnesses:
         return
     for name, mark in bay.witnesses.items():
-        off = max(-mark.x, mark.x - bay.layout.width, -mark.y, mark.y - bay.layout.height)
+        off = _off_floor_m(bay, mark.x, mark.y)
         if off > _MOST_OFF_FLOOR_M:
             yield Finding(
                 "warning", f"witnesses.{name}", f"({mark.x:g}, {mark.y:g}) lies {off:.0f} m outside of the hall"
@@ -383,6 +383,11 @@ def _of_witnesses(bay: BayConfig) -> Iterator[Finding]:
                     "witnesses",
                     f"{count} of them are in {camera.name}'s view, and {LEAST_WITNESSES} are needed to tell its pose",
                 )
+
+
+def _off_floor_m(bay: BayConfig, x: float, y: float) -> float:
+    """How far a place lies outside of the hall, along the axis on which it is farther; negative within."""
+    return max(-x, x - bay.layout.width, -y, y - bay.layout.height)
 
 
 def _overlap(one: Area, other: Area) -> bool:
