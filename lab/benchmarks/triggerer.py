@@ -30,7 +30,7 @@ from typing import Any, Self
 import psutil
 import yaml
 
-from bay_observation.commands import output_console, run_command
+from bay_observation.commands import output_console, positive_number, run_command
 from bay_observation.errors import BayObservationError, SimulationError
 from bays import observer_queue, onvif_connection_id
 from lab.bars import Bar, bars_table, progress, spread
@@ -423,27 +423,20 @@ def _loop_s(runner: psutil.Process) -> tuple[float, float]:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m lab.benchmarks.triggerer", description=__doc__.splitlines()[0])
-    parser.add_argument("--bays", type=_whole, default=100, help="bays, all captured at the same moment (100)")
-    parser.add_argument("--cameras", type=_whole, default=12, help="cameras of each bay (12)")
-    parser.add_argument("--waves", type=_whole, default=10, help="captures of each bay, one after the other (10)")
+    parser.add_argument("--bays", type=positive_number, default=100, help="bays, all captured at the same moment (100)")
+    parser.add_argument("--cameras", type=positive_number, default=12, help="cameras of each bay (12)")
+    parser.add_argument(
+        "--waves", type=positive_number, default=10, help="captures of each bay, one after the other (10)"
+    )
     parser.add_argument("--latency", type=float, default=0.2, help="seconds that a snapshot takes (0.2)")
-    parser.add_argument("--frames", type=_whole, default=6, help="different frames that are drawn and served (6)")
+    parser.add_argument(
+        "--frames", type=positive_number, default=6, help="different frames that are drawn and served (6)"
+    )
     parser.add_argument(
         "--niceness", type=int, default=19, help="of the cameras, which are other machines on a real day (19); 0: none"
     )
     parser.add_argument("--out", type=Path, default=_RESULTS, help=f"folder for the results ({_RESULTS})")
     return parser
-
-
-def _whole(text: str) -> int:
-    """For argparse.
-
-    Raises:
-        ArgumentTypeError: no whole number from 1 upwards.
-    """
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r}: write a whole number from 1 upwards")
-    return int(text)
 
 
 if __name__ == "__main__":
