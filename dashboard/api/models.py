@@ -425,7 +425,6 @@ class Report(_Model):
         datetime | None, Field(description="newest slot that was tracked; nothing is known after it")
     ]
     counts: Annotated[dict[str, int], Field(description="events by kind, without those that a person rejected")]
-    events: list[BlockEvent]
     dwell: list[AreaDwell]
     missing: list[MissingSlot]
 

@@ -55,33 +55,30 @@ def event_row(bay_id: str, event: HistoryEvent, said: Sequence[Review], name: st
 
     A busy day has three thousand: to make a model of each takes longer than all the rest of the answer.
     """
+    slot, kind, track_id, time, from_area, to_area, from_stage, to_stage, others, details = event
     judged = [review.kind for review in said if review.kind in JUDGEMENTS] if said else []
+    between = "".join(f"\x1f{other}" for other in others) if others else ""
+    # What happened to which block when. The slot that made it certain does not count.
+    identity = (
+        f"{bay_id}\x1f{kind}\x1f{track_id}\x1f{_text(time)}\x1f{from_area or ''}"
+        f"\x1f{to_area or ''}\x1f{from_stage or ''}\x1f{to_stage or ''}{between}"
+    )
     return {
-        "key": event_key(bay_id, event),
-        "slot": event.slot,
-        "time": event.time,
-        "kind": event.kind,
-        "track_id": event.track_id,
-        "from_area": event.from_area,
-        "to_area": event.to_area,
-        "from_stage": event.from_stage,
-        "to_stage": event.to_stage,
-        "others": event.others,
-        "details": event.details,
+        "key": hashlib.sha256(identity.encode()).hexdigest()[:24],
+        "slot": slot,
+        "time": time,
+        "kind": kind,
+        "track_id": track_id,
+        "from_area": from_area,
+        "to_area": to_area,
+        "from_stage": from_stage,
+        "to_stage": to_stage,
+        "others": others,
+        "details": details,
         "name": name,
         "judgement": judged[-1].value if judged else None,
         "comments": sum(1 for review in said if review.comment) if said else 0,
     }
-
-
-def event_key(bay_id: str, event: HistoryEvent) -> str:
-    """Identity of an event: what happened to which block when. The slot that made it certain does not count."""
-    others = "".join(f"\x1f{other}" for other in event.others) if event.others else ""
-    identity = (
-        f"{bay_id}\x1f{event.kind}\x1f{event.track_id}\x1f{_text(event.time)}\x1f{event.from_area or ''}"
-        f"\x1f{event.to_area or ''}\x1f{event.from_stage or ''}\x1f{event.to_stage or ''}{others}"
-    )
-    return hashlib.sha256(identity.encode()).hexdigest()[:24]
 
 
 @lru_cache(maxsize=4096)

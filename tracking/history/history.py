@@ -77,7 +77,7 @@ _STAY: tuple[sa.ColumnElement[Any], ...] = (
     positions.c.confidence,
     positions.c.footprint,
 )
-_EVENT: tuple[sa.ColumnElement[Any], ...] = tuple(events.c[field] for field in HistoryEvent.__dataclass_fields__)
+_EVENT: tuple[sa.ColumnElement[Any], ...] = tuple(events.c[field] for field in HistoryEvent._fields)
 _OF_CAPTURE = ("cameras", "reported", "lateness_s", "spread_s")
 _EXPORTED = {
     tracks: ("class_name", "first_seen", "recorded", "exited_at"),
@@ -216,6 +216,35 @@ class History:
             if not found:
                 self.refuse_unobserved(connection, bay_id, start, end)
         return sorted(found, key=attrgetter("time", "track_id", "kind", "slot"))
+
+    def event_counts(
+        self,
+        bay_id: str,
+        start: datetime,
+        end: datetime,
+        *,
+        without: Collection[tuple[str, str, datetime]] = (),
+    ) -> dict[str, int]:
+        """How many events of each kind have a time within [start, end).
+
+        Args:
+            bay_id: the bay.
+            start: begin of the period (aware).
+            end: its end (aware).
+            without: events, by kind, track and time, that do not count.
+        """
+        check_period(start, end)
+        asked = (
+            sa.select(events.c.kind, sa.func.count())
+            .where(events.c.bay_id == bay_id, events.c.time >= start, events.c.time < end)
+            .group_by(events.c.kind)
+            .order_by(events.c.kind)
+        )
+        if without:
+            identity = sa.tuple_(events.c.kind, events.c.track_id, events.c.time)
+            asked = asked.where(identity.not_in(sorted(without)))
+        with self.database.reading() as connection:
+            return dict(connection.execute(asked).all())
 
     def events_of_slots(self, bay_id: str, start: datetime, end: datetime) -> list[HistoryEvent]:
         """Events that the slots of [start, end) made certain, in the tracker's own order."""
@@ -753,8 +782,8 @@ def _read_stays(connection: Connection, asked: sa.Select[Any] | sa.CompoundSelec
 def _read_events(connection: Connection, asked: sa.Select[Any]) -> list[HistoryEvent]:
     rows: Sequence[Any] = connection.execute(asked).all()
     return [
-        HistoryEvent(  # type: ignore[call-arg]
-            *values, tuple(json.loads(others)) if others else (), json.loads(details) if details else {}
+        HistoryEvent._make(
+            (*values, tuple(json.loads(others)) if others else (), json.loads(details) if details else {})
         )
         for *values, others, details in rows
     ]

@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from operator import itemgetter
 from typing import Any
 
 import sqlalchemy as sa
@@ -11,9 +12,21 @@ from sqlalchemy.engine import Connection
 
 from tracking.history.history import _STAY, History, _lasting, _over, _read_stays, check_period
 from tracking.history.schema import UtcTime, alerts, batches, camera_failures, events, positions
-from tracking.history.types import Stay
+from tracking.history.types import BlockSummary, Stay
 
 _AN_INSTANT = timedelta(microseconds=1)
+# In the order of the fields of `BlockSummary`; the last one is for their order.
+_SUMMARY: tuple[sa.ColumnElement[Any], ...] = (
+    positions.c.track_id,
+    positions.c.class_name,
+    positions.c.area,
+    positions.c.stage,
+    positions.c.status,
+    positions.c.standing_since,
+    positions.c.until,
+    positions.c.last_seen,
+    positions.c.since,
+)
 
 
 @dataclass(frozen=True)
@@ -72,15 +85,27 @@ def stays_between(history: History, bay_id: str, start: datetime, end: datetime)
 
 def recorded_stays(history: History, bay_id: str, start: datetime, end: datetime) -> list[Stay]:
     """As `stays_between`, for who sees to it that the period was observed: nothing is asked about that."""
-    check_period(start, end)
-    of_bay = positions.c.bay_id == bay_id
-    asked = sa.union_all(
-        _lasting(_STAY).where(of_bay, positions.c.since < end),
-        _over(_STAY, start, end - _AN_INSTANT).where(of_bay),
-    )
     with history.database.reading() as connection:
-        found = _read_stays(connection, asked)
+        found = _read_stays(connection, _recorded(_STAY, bay_id, start, end))
     return sorted(found, key=lambda stay: (stay.track_id, stay.since))
+
+
+def blocks_between(
+    history: History, bay_id: str, start: datetime, end: datetime, area: str | None = None
+) -> list[BlockSummary]:
+    """The blocks of `recorded_stays`, in order of their id, without their outlines, which take longest to read.
+
+    Args:
+        history: of the bay.
+        bay_id: the bay.
+        start: begin of the period (aware).
+        end: its end (aware).
+        area: of this area only, as their latest stay there; all when None.
+    """
+    with history.database.reading() as connection:
+        rows = connection.execute(_recorded(_SUMMARY, bay_id, start, end, area)).all()
+    latest = {row[0]: row for row in sorted(rows, key=itemgetter(0, -1))}  # of each block the last
+    return [BlockSummary(*row[:-1]) for row in latest.values()]
 
 
 def overviews(
@@ -125,6 +150,18 @@ def first_slot(history: History, bay_id: str) -> datetime | None:
     asked = sa.select(batches.c.slot).where(batches.c.bay_id == bay_id).order_by(batches.c.slot).limit(1)
     with history.database.reading() as connection:
         return connection.execute(asked).scalar()
+
+
+def _recorded(
+    columns: Sequence[sa.ColumnElement[Any]], bay_id: str, start: datetime, end: datetime, area: str | None = None
+) -> sa.CompoundSelect[Any]:
+    """Columns of every stay that overlaps [start, end), of one area or all."""
+    check_period(start, end)
+    there = (positions.c.bay_id == bay_id, *(() if area is None else (positions.c.area == area,)))
+    return sa.union_all(
+        _lasting(columns).where(*there, positions.c.since < end),
+        _over(columns, start, end - _AN_INSTANT).where(*there),
+    )
 
 
 def _figures(bay_ids: Sequence[str], events_since: datetime, slots_since: datetime) -> sa.Select[Any]:

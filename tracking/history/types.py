@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from shapely import Polygon
 
@@ -107,9 +108,26 @@ class Stay:
     footprint: Polygon
 
 
-@dataclass(frozen=True)
-class HistoryEvent:
+class BlockSummary(NamedTuple):
+    """A block of a period, as its latest stay there has it; see `Stay` for what the values are.
+
+    `since` is when it came to its place, as a stay's `standing_since`.
+    """
+
+    track_id: str
+    class_name: str
+    area: str
+    stage: str | None
+    status: str
+    since: datetime
+    until: datetime | None
+    last_seen: datetime
+
+
+class HistoryEvent(NamedTuple):
     """What happened to a block: a `tracking.TrackEvent` as the history holds it.
+
+    A tuple, since a busy day has three thousand, which a dataclass takes four times as long to make.
 
     `slot` is the batch that made it certain, `time` the first slot that showed it.
     `others` are the further blocks of a split or merger; `details` holds what this kind of event has beyond all that:
@@ -126,7 +144,7 @@ class HistoryEvent:
     from_stage: str | None
     to_stage: str | None
     others: tuple[str, ...] = ()
-    details: Mapping[str, Any] = field(default_factory=dict)
+    details: Mapping[str, Any] = MappingProxyType({})
 
     @property
     def after(self) -> datetime | None:

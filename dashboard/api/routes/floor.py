@@ -1,7 +1,7 @@
 """Where blocks stand and stood."""
 
 from datetime import datetime, timedelta
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, HTTPException, Path, Query, Request, Response
 from pydantic import Field
@@ -16,9 +16,8 @@ from dashboard.api.models import PLAIN, TRACK_ID, Floor, Stays, TrackDetail, Tra
 from dashboard.api.rows import rings_of, stay_rows
 from dashboard.api.times import Period, Time
 from dashboard.plans import loaded
-from tracking.history import Stay
 from tracking.history.reviews import Corrections, corrections
-from tracking.history.stays import recorded_stays
+from tracking.history.stays import blocks_between, recorded_stays
 
 router = APIRouter(tags=["floor"])
 
@@ -62,13 +61,10 @@ def list_stays(request: Request, bay: Bay, wanted: Annotated[Period, Query()]) -
 def list_tracks(request: Request, bay: Bay, wanted: Annotated[TrackFilter, Query()]) -> Response:
     """Blocks that stood in the bay within a period, in order of their id."""
     wanted.check(_LONGEST)
-    newest = newest_slot(bay.bay_id)
-    latest: dict[str, Stay] = {}
-    for stay in [] if newest is None else recorded_stays(history(), bay.bay_id, wanted.start, wanted.end):
-        if wanted.area in (None, stay.area):
-            latest[stay.track_id] = stay
-    shown, following = page(list(latest.values()), lambda stay: (stay.track_id,), wanted)
-    return answer(request, {"tracks": [_summary(stay) for stay in shown], "next_cursor": following})
+    known = newest_slot(bay.bay_id) is not None
+    found = blocks_between(history(), bay.bay_id, wanted.start, wanted.end, wanted.area) if known else []
+    shown, following = page(found, lambda block: (block.track_id,), wanted)
+    return answer(request, {"tracks": [block._asdict() for block in shown], "next_cursor": following})
 
 
 @router.get("/bays/{bay_id}/tracks/{track_id}", response_model=TrackDetail)
@@ -102,20 +98,6 @@ def newest_slot(bay_id: str) -> datetime | None:
 def corrected(bay_id: str) -> Corrections:
     """What people corrected in the bay."""
     return corrections(said_of(bay_id))
-
-
-def _summary(stay: Stay) -> dict[str, Any]:
-    """The values of a `TrackSummary`."""
-    return {
-        "track_id": stay.track_id,
-        "class_name": stay.class_name,
-        "area": stay.area,
-        "stage": stay.stage,
-        "status": stay.status,
-        "since": stay.standing_since,
-        "until": stay.until,
-        "last_seen": stay.last_seen,
-    }
 
 
 def _unseen(bay_id: str, slot: datetime) -> UnseenFloor:

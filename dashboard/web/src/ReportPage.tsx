@@ -1,7 +1,7 @@
 /** What happened in a shift or a day: to read, to print, for a spreadsheet. */
 import { useState, type ReactNode } from "react";
 
-import { api, ask } from "./api";
+import { api, ask, askAll } from "./api";
 import { change } from "./BlockPanel";
 import { short } from "./day";
 import { reasonIn } from "./facts";
@@ -10,7 +10,7 @@ import { useLoaded } from "./load";
 import { Failure, Note } from "./Notes";
 import { Table } from "./Table";
 import { clock, dateAndClock, dateOf, dayOf, iso } from "./times";
-import type { BayDetail, Report } from "./types";
+import type { BayDetail, BayEvent, EventList, Report } from "./types";
 
 const HOUR = 3_600_000;
 const PERIODS = [
@@ -31,6 +31,9 @@ export function ReportPage({ bay }: { bay: BayDetail }): ReactNode {
   const query = { start: iso(start), end: iso(to === 24 ? next : midnight + to * HOUR) };
   const path = `bays/${bay.bay_id}/report`;
   const report = useLoaded(JSON.stringify([path, query]), (signal) => ask<Report>(path, query, signal));
+  const events = useLoaded(JSON.stringify([bay.bay_id, "events", query]), (signal) =>
+    askAll<EventList, BayEvent>(`bays/${bay.bay_id}/events`, query, (page) => page.events, signal),
+  );
   const at = (time: string): string => dateAndClock(Date.parse(time), bay.timezone, locale);
   return (
     <>
@@ -97,16 +100,20 @@ export function ReportPage({ bay }: { bay: BayDetail }): ReactNode {
             ])}
           />
           <h3>{t("events")}</h3>
-          <Table
-            name={t("events")}
-            columns={[t("time"), t("what"), t("block"), t("change")]}
-            rows={report.value.events.map((event) => [
-              clock(Date.parse(event.time), bay.timezone, locale),
-              word(t, "ev_", event.kind),
-              short(event.track_id),
-              change(event) || event.to_area || event.from_area || "–",
-            ])}
-          />
+          {events.error && <Failure error={events.error} again={events.again} t={t} />}
+          {events.loading && <p role="status">{t("loading")}</p>}
+          {events.value && (
+            <Table
+              name={t("events")}
+              columns={[t("time"), t("what"), t("block"), t("change")]}
+              rows={events.value.map((event) => [
+                clock(Date.parse(event.time), bay.timezone, locale),
+                word(t, "ev_", event.kind),
+                short(event.track_id),
+                change(event) || event.to_area || event.from_area || "–",
+              ])}
+            />
+          )}
           <h3>{t("gaps")}</h3>
           {report.value.missing.length ? (
             <Table

@@ -9,6 +9,9 @@ export class ApiError extends Error {
   }
 }
 
+/** The most that the API gives at once. */
+const LONGEST_PAGE = 5000;
+
 type Query = Record<string, string | number | string[] | undefined>;
 
 /** Address below Airflow's own base, which may have a path in front. */
@@ -28,6 +31,23 @@ export function api(path: string, query: Query = {}): string {
 
 export async function ask<Answer>(path: string, query: Query = {}, signal?: AbortSignal): Promise<Answer> {
   return read<Answer>(await fetch(api(path, query), { credentials: "same-origin", ...(signal && { signal }) }));
+}
+
+/** All pages of an answer, one after the other: the items of each. */
+export async function askAll<Page extends { next_cursor: string | null }, Item>(
+  path: string,
+  query: Query,
+  items: (page: Page) => Item[],
+  signal?: AbortSignal,
+): Promise<Item[]> {
+  const found: Item[] = [];
+  let cursor: string | null = null;
+  do {
+    const page: Page = await ask<Page>(path, { ...query, limit: LONGEST_PAGE, cursor: cursor ?? undefined }, signal);
+    found.push(...items(page));
+    cursor = page.next_cursor;
+  } while (cursor !== null);
+  return found;
 }
 
 export async function send<Answer>(path: string, body: unknown): Promise<Answer> {

@@ -212,7 +212,6 @@ export interface Report {
   made_at: string;
   known_until: string | null;
   counts: Record<string, number>;
-  events: BayEvent[];
   dwell: { area: string; stage: string | null; blocks: number; hours: number; longest_hours: number }[];
   missing: { slot: string; outcome: string; reason: string }[];
 }

@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, it, vi } from "vitest";
 
-import { address, ApiError, ask } from "../src/api";
+import { address, ApiError, ask, askAll } from "../src/api";
 
 afterEach(() => vi.unstubAllGlobals());
 
@@ -11,6 +11,19 @@ describe("questions", () => {
     expect(address("x", { kind: ["moved", "exited"], area: "A&B", none: undefined }, base)).toBe(
       "https://yard.example/airflow/prod/x?kind=moved&kind=exited&area=A%26B",
     );
+  });
+
+  it("come page by page until there is no more", async () => {
+    vi.stubGlobal("document", { baseURI: "https://yard.example/" });
+    const asked: string[] = [];
+    vi.stubGlobal("fetch", async (url: string) => {
+      asked.push(new URL(url).search);
+      const last = asked.length === 2;
+      return new Response(JSON.stringify({ items: [asked.length], next_cursor: last ? null : "abc" }));
+    });
+    type Page = { items: number[]; next_cursor: string | null };
+    expect(await askAll<Page, number>("x", { area: "A" }, (page) => page.items)).toEqual([1, 2]);
+    expect(asked).toEqual(["?area=A&limit=5000", "?area=A&limit=5000&cursor=abc"]);
   });
 
   it("fail with the server's own words", async () => {

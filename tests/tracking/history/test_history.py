@@ -4,6 +4,7 @@ import json
 import random
 import sqlite3
 import traceback
+from collections import Counter
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
@@ -34,7 +35,7 @@ from tracking.history import (
 )
 from tracking.history.database import _migrations, _upgrade
 from tracking.history.schema import SCHEMA_VERSION, SPANS, longest_of, metadata, span_of
-from tracking.history.stays import stays_between
+from tracking.history.stays import blocks_between, stays_between
 
 START = datetime(2025, 7, 2, 0, 0, tzinfo=UTC)
 SLOT = timedelta(minutes=10)
@@ -179,6 +180,18 @@ def test_what_happened(history, tracked):
     ]
     with pytest.raises(NotObservedError, match="no history yet"):
         history.events("4bay", at(0), at(1))
+
+
+def test_how_much_happened(history, tracked):
+    one_by_one(history, tracked)
+    told = history.events("demo_bay", at(0), at(SLOTS))
+    assert history.event_counts("demo_bay", at(0), at(SLOTS)) == Counter(event.kind for event in told)
+    assert history.event_counts("demo_bay", at(50), at(60)) == {}
+    (moved,) = history.events("demo_bay", at(0), at(SLOTS), kinds=["moved"])
+    counts = history.event_counts(
+        "demo_bay", at(0), at(SLOTS), without=[("moved", moved.track_id, moved.time), ("moved", "nobody", at(1))]
+    )
+    assert counts == Counter(event.kind for event in told if event != moved)
 
 
 def test_an_event_of_a_later_kind_is_kept_with_all_that_it_has(history, tracked):
@@ -514,6 +527,27 @@ def test_what_stood_at_a_time_is_what_the_stays_say(history, tracked):
         assert {(stay.track_id, stay.since) for stay in history.standing("demo_bay", at=moment)} == expected
 
 
+@pytest.mark.parametrize("area", [None, "A25"])
+@pytest.mark.parametrize(("first", "last"), [(0, SLOTS), (4, 6)])
+def test_the_blocks_of_a_period_are_those_of_its_stays(history, tracked, first, last, area):
+    one_by_one(history, tracked)
+    latest = {}
+    for stay in stays_between(history, "demo_bay", at(first), at(last)):
+        if area in (None, stay.area):
+            latest[stay.track_id] = stay
+    found = blocks_between(history, "demo_bay", at(first), at(last), area)
+    assert [one.track_id for one in found] == sorted(latest) != []
+    for one in found:
+        stay = latest[one.track_id]
+        assert (one.since, one.until, one.last_seen) == (stay.standing_since, stay.until, stay.last_seen)
+        assert (one.class_name, one.area, one.stage, one.status) == (
+            stay.class_name,
+            stay.area,
+            stay.stage,
+            stay.status,
+        )
+
+
 @pytest.mark.slow(1)
 @pytest.mark.parametrize("seed", range(3))
 def test_dwell_is_what_the_stays_say(bay, floors, history, seed):
@@ -756,6 +790,8 @@ def test_naive_times_are_refused(history, tracked):
         ("start", lambda: history.batches("demo_bay", naive, at(1))),
         ("start", lambda: history.events_of_slots("demo_bay", naive, at(1))),
         ("start", lambda: history.events("demo_bay", naive, at(1))),
+        ("start", lambda: history.event_counts("demo_bay", naive, at(1))),
+        ("start", lambda: blocks_between(history, "demo_bay", naive, at(1))),
         ("end", lambda: history.dwell("demo_bay", at(0), naive)),
         ("at", lambda: history.standing("demo_bay", at=naive)),
         ("at", lambda: history.where("demo_bay", "demo_bay-000001", naive)),

@@ -12,6 +12,7 @@ from bay_observation.errors import HistoryError, HistoryUnavailableError
 from tracking import Tracker
 from tracking.history import BatchOutcome, History, TrackedBatch, database
 from tracking.history.schema import SCHEMA_VERSION
+from tracking.history.stays import blocks_between
 
 pytestmark = pytest.mark.slow(1)
 
@@ -63,6 +64,8 @@ def test_it_tells_what_sqlite_tells(history, tracked, bay, tmp_path):
                     [one.dwell("demo_bay", START + n * SLOT / 2, START + n * SLOT) for n in range(1, 12)],
                     one.gaps(bay, START, end),
                     one.events("demo_bay", START, end, areas=["A13"]),
+                    one.event_counts("demo_bay", START, end, without=[("initial", "demo_bay-000002", START)]),
+                    blocks_between(one, "demo_bay", START, end, "A13"),
                     one.camera_changes("demo_bay", START, end),
                     one.batches("demo_bay", START, end),
                     [places(one.standing("demo_bay", at=START + n * SLOT)) for n in range(10)],
