@@ -42,6 +42,12 @@ os.environ["CLOCK"] = "slot"
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 
+# Each process that is started from here, a worker of pytest-xdist too, looks for garbage less often.
+_EVERY_PROCESS = str(Path(__file__).parent / "every_process")
+_PATHS = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+if _EVERY_PROCESS not in _PATHS:
+    os.environ["PYTHONPATH"] = os.pathsep.join([_EVERY_PROCESS, *filter(None, _PATHS)])
+
 if "PYTEST_XDIST_WORKER" in os.environ:  # a core each: threads of one worker would only hold up the other's
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
