@@ -6,6 +6,7 @@ import shlex
 import signal
 import sys
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
@@ -73,87 +74,119 @@ def make_parser() -> argparse.ArgumentParser:
 
 def _run(options: argparse.Namespace, console: Console) -> int:
     # One bay, no cron: every run of the demo is started by hand.
-    bay_id = options.bay or BAY_ID
-    os.environ |= {"BAYS_ENABLED": bay_id, "BAYS_SCHEDULE": "off"}
+    os.environ |= {"BAYS_ENABLED": options.bay or BAY_ID, "BAYS_SCHEDULE": "off"}
     if options.bay is None:
         os.environ.pop("BAYS_PATH", None)
-    from artifacts import ArtifactStore
-    from bays import load_bay
-    from lab.demo import preflight
-    from lab.demo.day import send_slot
     from lab.demo.hall import DemoSlots
-    from lab.demo.holding import held_for
-    from lab.demo.report import DemoDay, print_report, write_pictures
-    from lab.demo.yard_process import YardProcess
-    from lab.services.embedded_airflow import EmbeddedAirflow
-    from lab.simulation.twin import write_twin
-    from lab.simulation.yard import Yard, blocks_for
 
     started = time.monotonic()
-    bay = load_bay(bay_id)
-    offline = options.off.replace(",", " ").split()
-    if unknown := sorted(set(offline) - {camera.name for camera in bay.cameras}):
-        raise ConfigError(f"bay {bay_id} has no camera {', '.join(unknown)}")
-    if options.slots < 1:
-        raise ConfigError(f"--slots {options.slots}: give at least 1")
     output = options.output.resolve()
-    preflight.check_opencv()
-    preflight.prepare_output(output)
-    if options.bay is not None:
-        write_twin(bay, output / "bays")
-        os.environ["BAYS_PATH"] = str(output / "bays")
-        bay = load_bay(bay_id)
-    preflight.check_can_listen(bay, options.port)
+    bay = _prepared(options, output)
     demo = DemoSlots.before(datetime.now(UTC), bay, options.slots)
-    slots = demo.slots
-    data = output / "data"
-
     with ExitStack() as stack:
         console.print(f"starting {len(bay.cameras)} simulated cameras and an embedded Airflow in {output} …")
-        begin, log = demo.moment(slots[0]), output / "cameras.log"
-        cameras = stack.enter_context(YardProcess(bay_id, seed=options.seed, moment=begin, offline=offline, log=log))
-        environment = {"DATA_PATH": str(data), "BAYS_ENABLED": bay_id, "BAYS_SCHEDULE": "off", "CLOCK": "slot"}
-        if options.bay is not None:
-            environment["BAYS_PATH"] = str(output / "bays")
-        airflow = EmbeddedAirflow(output / "airflow", dags_folder=PROJECT / "dags", env=environment, port=options.port)
-        airflow.add_connection(f"onvif_{bay_id}", kind="generic", login=cameras.username, password=cameras.password)
-        let_go = stack.enter_context(held_for(airflow))
-        stack.enter_context(airflow)
-        airflow.wait_for_dags(f"{stage}_{bay_id}_dag" for stage in ("observation", "fusion", "tracking"))
+        cameras, airflow, let_go = _started(stack, options, bay, demo, output)
         console.print(f"Airflow is up at {airflow.url} ({time.monotonic() - started:.0f} s)")
-        for number, slot in enumerate(slots, start=1):
-            label = f"slot {number}/{len(slots)} {slot.astimezone(bay.zone):%H:%M}"
+        for number, slot in enumerate(demo.slots, start=1):
             cameras.set_time(demo.moment(slot))
-            with console.status(label) as status:
-                say = (
-                    (lambda where, label=label: status.update(f"{label}  {where}"))
-                    if console.is_terminal
-                    else (lambda where, label=label: console.print(f"  {label}  {where}"))
-                )
-                travelled = send_slot(airflow, bay_id, slot, say)
-            console.print(f"{label}  tracked after {travelled.seconds:.1f} s")
-
-        day = DemoDay.read(ArtifactStore(data), bay, Yard(bay, seed=options.seed, blocks=blocks_for(bay)), demo)
-        report = day.compare()
-        verdict = day.judge(report)
-        print_report(console, day, report, verdict)
-        pictures = write_pictures(output / "pictures", day)
-        console.print(f"\npictures: {', '.join(str(picture) for picture in pictures)}", soft_wrap=True)
-        console.print(f"artifacts: {data}   logs: {output / 'airflow' / 'logs'}", soft_wrap=True)
-        console.print("ask it:", *_questions(bay_id, data, os.environ.get("BAYS_PATH")), sep="\n  ", soft_wrap=True)
+            label = f"slot {number}/{len(demo.slots)} {slot.astimezone(bay.zone):%H:%M}"
+            _travel(airflow, bay, slot, label, console)
+        status = _compared(options, bay, demo, output, console)
         console.print(f"{time.monotonic() - started:.0f} s in total")
         if options.keep:
-            floor = f"{airflow.url}/plugin/bays?bay={bay_id}"
+            floor = f"{airflow.url}/plugin/bays?bay={bay.bay_id}"
             console.print(f"the floor: {floor}", soft_wrap=True, highlight=False)
             console.print(
                 f"Airflow stays up at {airflow.url}: a slot every ten minutes, and one at any time by Trigger of"
-                f" observation_{bay_id}_dag; Ctrl-C stops it",
+                f" observation_{bay.bay_id}_dag; Ctrl-C stops it",
                 soft_wrap=True,
                 highlight=False,
             )
             let_go()
             _go_on(airflow, cameras, bay, demo, console)
+    return status
+
+
+def _prepared(options: argparse.Namespace, output: Path) -> "BayConfig":
+    """The bay, or its twin on this machine, once all that can be known to be wrong was looked at."""
+    from bays import load_bay
+    from lab.demo import preflight
+    from lab.simulation.twin import write_twin
+
+    bay = load_bay(options.bay or BAY_ID)
+    offline = _names(options.off)
+    if unknown := sorted(set(offline) - {camera.name for camera in bay.cameras}):
+        raise ConfigError(f"bay {bay.bay_id} has no camera {', '.join(unknown)}")
+    if options.slots < 1:
+        raise ConfigError(f"--slots {options.slots}: give at least 1")
+    preflight.check_opencv()
+    preflight.prepare_output(output)
+    if options.bay is not None:
+        write_twin(bay, output / "bays")
+        os.environ["BAYS_PATH"] = str(output / "bays")
+        bay = load_bay(options.bay)
+    preflight.check_can_listen(bay, options.port)
+    return bay
+
+
+def _started(
+    stack: ExitStack, options: argparse.Namespace, bay: "BayConfig", demo: "DemoSlots", output: Path
+) -> tuple["YardProcess", "EmbeddedAirflow", Callable[[], None]]:
+    """The cameras, Airflow with its DAGs, and what lets go the runs that are not the demo's; until the stack ends."""
+    from lab.demo.holding import held_for
+    from lab.demo.yard_process import YardProcess
+    from lab.services.embedded_airflow import EmbeddedAirflow
+
+    begin, log, offline = demo.moment(demo.slots[0]), output / "cameras.log", _names(options.off)
+    cameras = stack.enter_context(YardProcess(bay.bay_id, seed=options.seed, moment=begin, offline=offline, log=log))
+    environment = {"DATA_PATH": str(output / "data"), "CLOCK": "slot"}
+    environment |= {
+        name: os.environ[name] for name in ("BAYS_ENABLED", "BAYS_SCHEDULE", "BAYS_PATH") if name in os.environ
+    }
+    airflow = EmbeddedAirflow(output / "airflow", dags_folder=PROJECT / "dags", env=environment, port=options.port)
+    airflow.add_connection(f"onvif_{bay.bay_id}", kind="generic", login=cameras.username, password=cameras.password)
+    let_go = stack.enter_context(held_for(airflow))
+    stack.enter_context(airflow)
+    airflow.wait_for_dags(f"{stage}_{bay.bay_id}_dag" for stage in ("observation", "fusion", "tracking"))
+    return cameras, airflow, let_go
+
+
+def _travel(airflow: "EmbeddedAirflow", bay: "BayConfig", slot: datetime, label: str, console: Console) -> None:
+    """One slot from capture to tracking; where it is on its way, in one line of a terminal or line by line."""
+    from lab.demo.day import send_slot
+
+    with console.status(label) as status:
+
+        def say(where: str) -> None:
+            if console.is_terminal:
+                status.update(f"{label}  {where}")
+            else:
+                console.print(f"  {label}  {where}")
+
+        travelled = send_slot(airflow, bay.bay_id, slot, say)
+    console.print(f"{label}  tracked after {travelled.seconds:.1f} s")
+
+
+def _compared(options: argparse.Namespace, bay: "BayConfig", demo: "DemoSlots", output: Path, console: Console) -> int:
+    """Print what was tracked beside the truth, and draw it; the exit status."""
+    from artifacts import ArtifactStore
+    from lab.demo.report import DemoDay, print_report, write_pictures
+    from lab.simulation.yard import Yard, blocks_for
+
+    data = output / "data"
+    day = DemoDay.read(ArtifactStore(data), bay, Yard(bay, seed=options.seed, blocks=blocks_for(bay)), demo)
+    report = day.compare()
+    verdict = day.judge(report)
+    print_report(console, day, report, verdict)
+    pictures = write_pictures(output / "pictures", day)
+    console.print(f"\npictures: {', '.join(str(picture) for picture in pictures)}", soft_wrap=True)
+    console.print(f"artifacts: {data}   logs: {output / 'airflow' / 'logs'}", soft_wrap=True)
+    console.print("ask it:", *_questions(bay.bay_id, data, os.environ.get("BAYS_PATH")), sep="\n  ", soft_wrap=True)
     return verdict.status
+
+
+def _names(cameras: str) -> list[str]:
+    return cameras.replace(",", " ").split()
 
 
 def _questions(bay_id: str, data: Path, bays: str | None) -> list[str]:
