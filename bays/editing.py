@@ -16,7 +16,7 @@ from bay_observation.errors import ConfigError
 from bay_observation.files import write_atomically
 from bays.loading import bay_file, load_bay, parse_bay
 from bays.migration import Owner
-from bays.models import Area, BayConfig, Camera, EarlierCalibration, Intrinsics, Layout, Pose
+from bays.models import Area, BayConfig, Camera, EarlierCalibration, Intrinsics, Layout, LensPrior, Pose
 
 # A replacement of text[start:end]; an insertion has start == end.
 _Edit = tuple[int, int, str]
@@ -135,12 +135,12 @@ def with_areas(text: str, bay_id: str, areas: Mapping[str, Area]) -> str:
         raise ConfigError(f"{path}: layout.areas: at least one area is wanted")
     layout = _value(yaml.compose(text, Loader=yaml.SafeLoader), "factory_layout")
     node = _value(layout, "areas")
-    whole = _flow({_key(name): _flow(_area_values(area)) for name, area in areas.items()})
+    whole = _flow({key_text(name): _flow(_area_values(area)) for name, area in areas.items()})
     edits: list[_Edit] = []
     if isinstance(node, yaml.MappingNode) and not node.flow_style and node.value:
         edits = _area_edits(text, node, before.layout.areas, areas)
     elif node is not None:
-        edits = [(node.start_mark.index, _end(node), whole)]
+        edits = [(node.start_mark.index, end_of(node), whole)]
     elif isinstance(layout, yaml.MappingNode):
         edits = [_added(text, layout, "areas", whole)]
     for start, end, replacement in sorted(edits, reverse=True):
@@ -196,6 +196,47 @@ def read_text(path: Path) -> str:
         return path.read_bytes().decode("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: cannot be read: {error}") from error
+
+
+def area_text(area: Area) -> str:
+    """An area as a bay's file has it, behind its name."""
+    return _flow(_area_values(area))
+
+
+def camera_lines(camera: Camera) -> list[str]:
+    """A camera's entry of `cameras`, as a person writes one: what is as usual is left out."""
+    values = {"name": key_text(camera.name), "host": str(camera.host), "port": str(camera.port)}
+    if camera.pose is not None:
+        pose = {key: number_text(getattr(camera.pose, key)) for key in ("x", "y", "z", "pan", "tilt")}
+        values["pose"] = _flow(pose | ({"roll": number_text(camera.pose.roll)} if camera.pose.roll else {}))
+    if camera.intrinsics is not None:
+        lens = _intrinsic_values(camera.intrinsics) | {"focal_px": number_text(camera.intrinsics.focal_px)}
+        if not any(camera.intrinsics.distortion):
+            del lens["distortion"]
+        values["intrinsics"] = _flow_of(lens)
+    first, *others = (f"{key}: {value}" for key, value in values.items())
+    return [f"  - {first}", *(f"    {line}" for line in others)]
+
+
+def key_text(name: str) -> str:
+    """A name as YAML reads it back: quoted unless it is a plain word, and none that means something else (`no`)."""
+    plain = re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", name) is not None and yaml.safe_load(name) == name
+    return name if plain else json.dumps(name, ensure_ascii=False)
+
+
+def number_text(value: float) -> str:
+    """A number as a person writes it: 12, not 12.0; read back it is the same."""
+    short = f"{value:g}"
+    return short if float(short) == value and "e" not in short else _number(value)
+
+
+def end_of(node: yaml.Node) -> int:
+    """Where a node's own text ends: a block collection's mark stands behind the space that follows it."""
+    if isinstance(node, yaml.MappingNode) and not node.flow_style and node.value:
+        return end_of(node.value[-1][1])
+    if isinstance(node, yaml.SequenceNode) and not node.flow_style and node.value:
+        return end_of(node.value[-1])
+    return int(node.end_mark.index)
 
 
 def _reads_as(path: Path, text: str, wanted: BayConfig) -> bool:
@@ -275,10 +316,10 @@ def _earlier_edits(text: str, camera: yaml.MappingNode, added: EarlierCalibratio
         return [(node.start_mark.index, node.end_mark.index, f"[{entry}]")]
     last = node.value[-1]
     if node.flow_style:
-        return [(_end(last), _end(last), f", {entry}")]
+        return [(end_of(last), end_of(last), f", {entry}")]
     line = text.rfind("\n", 0, last.start_mark.index) + 1
     newline = "\r\n" if "\r\n" in text else "\n"
-    end = text.find("\n", _end(last))
+    end = text.find("\n", end_of(last))
     start = len(text) if end == -1 else end + 1
     dash = text[line : last.start_mark.index]
     return [(start, start, f"{newline}{dash}{entry}" if end == -1 else f"{dash}{entry}{newline}")]
@@ -295,8 +336,8 @@ def _replaced(text: str, mapping: yaml.MappingNode, key: str, value: str) -> _Ed
     """Another value of a key that is there; one line in place of a block collection, which may be no deeper than it."""
     name, old = next((name, old) for name, old in mapping.value if name.value == key)
     if isinstance(old, yaml.CollectionNode) and not old.flow_style:
-        return text.index(":", name.end_mark.index) + 1, _end(old), f" {value}"
-    return old.start_mark.index, _end(old), value
+        return text.index(":", name.end_mark.index) + 1, end_of(old), f" {value}"
+    return old.start_mark.index, end_of(old), value
 
 
 def _area_edits(
@@ -308,15 +349,15 @@ def _area_edits(
         name = str(yaml.SafeLoader("").construct_object(key))
         if name not in after:
             line = text.rfind("\n", 0, key.start_mark.index) + 1
-            end = text.find("\n", _end(value))
+            end = text.find("\n", end_of(value))
             edits.append((line, len(text) if end == -1 else end + 1, ""))
         elif after[name] != before[name]:
-            edits.append((value.start_mark.index, _end(value), _flow(_area_values(after[name]))))
+            edits.append((value.start_mark.index, end_of(value), _flow(_area_values(after[name]))))
     new = {name: area for name, area in after.items() if name not in before}
     if new:
         _, where, first = _added(text, node, "", "")
         indent = " " * node.value[0][0].start_mark.column
-        lines = [f"{indent}{_key(name)}: {_flow(_area_values(area))}" for name, area in new.items()]
+        lines = [f"{indent}{key_text(name)}: {_flow(_area_values(area))}" for name, area in new.items()]
         newline = "\r\n" if "\r\n" in text else "\n"
         joined = newline.join(lines)
         edits.append((where, where, f"{newline}{joined}" if first.startswith(newline) else f"{joined}{newline}"))
@@ -325,7 +366,7 @@ def _area_edits(
 
 def _area_values(area: Area) -> dict[str, str]:
     def span(values: tuple[float, float]) -> str:
-        return f"[{', '.join(f'{value:g}' if float(f'{value:g}') == value else _number(value) for value in values)}]"
+        return f"[{', '.join(map(number_text, values))}]"
 
     return {"x": span(area.x), "y": span(area.y)} | ({} if area.kind == "work" else {"kind": area.kind})
 
@@ -336,12 +377,6 @@ def _flow(values: Mapping[str, str]) -> str:
 
 def _flow_of(values: Mapping[str, str]) -> str:
     return _flow({name: value for name, value in values.items() if value != _NOTHING})
-
-
-def _key(name: str) -> str:
-    """A name as YAML reads it back: quoted unless it is a plain word, and none that means something else (`no`)."""
-    plain = re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", name) is not None and yaml.safe_load(name) == name
-    return name if plain else json.dumps(name, ensure_ascii=False)
 
 
 def _with(layout: Layout, areas: Mapping[str, Area]) -> Layout:
@@ -359,7 +394,7 @@ def _added(text: str, mapping: yaml.MappingNode, key: str, value: str) -> _Edit:
     """An insertion behind the last entry of a mapping, in the mapping's own style."""
     name, value_node = mapping.value[-1]
     alias = _alias(text, mapping, name.value)
-    last = alias[1] if alias else _end(value_node)
+    last = alias[1] if alias else end_of(value_node)
     if mapping.flow_style:
         return last, last, f", {key}: {value}"
     first = mapping.value[0][0]
@@ -368,15 +403,6 @@ def _added(text: str, mapping: yaml.MappingNode, key: str, value: str) -> _Edit:
     if line_end == -1:
         return len(text), len(text), f"{newline}{' ' * first.start_mark.column}{key}: {value}"
     return line_end + 1, line_end + 1, f"{' ' * first.start_mark.column}{key}: {value}{newline}"
-
-
-def _end(node: yaml.Node) -> int:
-    """Where the node's own text ends: a block collection's mark stands behind the space that follows it."""
-    if isinstance(node, yaml.MappingNode) and not node.flow_style and node.value:
-        return _end(node.value[-1][1])
-    if isinstance(node, yaml.SequenceNode) and not node.flow_style and node.value:
-        return _end(node.value[-1])
-    return int(node.end_mark.index)
 
 
 def _pose_values(pose: Pose) -> dict[str, str]:
@@ -396,7 +422,12 @@ def _intrinsic_values(intrinsics: Intrinsics) -> dict[str, str]:
         if (value := getattr(intrinsics, key)) is not None:
             values[key] = _number(value)
     values["distortion"] = f"[{', '.join(_number(value) for value in intrinsics.distortion)}]"
+    values["prior"] = _NOTHING if intrinsics.prior is None else _flow(_prior_values(intrinsics.prior))
     return values
+
+
+def _prior_values(prior: LensPrior) -> dict[str, str]:
+    return {} if prior.focal_px is None else {key: _number(getattr(prior, key)) for key in ("focal_px", "std")}
 
 
 def _as_written(camera: yaml.MappingNode, values: Mapping[str, str]) -> dict[str, str]:

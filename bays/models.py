@@ -85,12 +85,23 @@ class Pose(_Strict):
     doubt: FloorDoubt | None = None
 
 
+class LensPrior(_Strict):
+    """What was known of a focal length before points were calibrated with: pixels, and one standard deviation of it.
+
+    `std` is a share of the focal length. Without `focal_px` nothing was known.
+    """
+
+    focal_px: Annotated[float, Field(gt=10, le=100_000)] | None = None
+    std: Annotated[float, Field(gt=0, le=1)] = 0.01
+
+
 class Intrinsics(_Strict):
     """Pinhole with Brown-Conrady distortion, in pixels of a `width` x `height` image.
 
     `focal_px` is the focal length, in pixels along u; `fy` the one along v, where pixels are not square, as of a stream
     that is squeezed. A file may give both as `fx` and `fy`. The principal point is the image centre unless `cx` and
-    `cy` are given. `distortion` is (k1, k2, p1, p2, k3), in OpenCV's order.
+    `cy` are given. `distortion` is (k1, k2, p1, p2, k3), in OpenCV's order. `prior` stands where the focal length was
+    estimated from points: what was known of it before, so that the same points count once however often they are used.
     """
 
     width: Annotated[int, Field(ge=16, le=16384)] = 1920
@@ -100,6 +111,7 @@ class Intrinsics(_Strict):
     cx: float | None = None
     cy: float | None = None
     distortion: tuple[float, float, float, float, float] = (0.0, 0.0, 0.0, 0.0, 0.0)
+    prior: LensPrior | None = None
 
     @property
     def fx(self) -> float:
@@ -115,6 +127,10 @@ class Intrinsics(_Strict):
         """The lens with another focal length along u; that along v changes alike."""
         fy = None if self.fy is None else self.fy * focal_px / self.focal_px
         return self.model_copy(update={"focal_px": focal_px, "fy": fy})
+
+    def with_given_focal(self, focal_px: float) -> Self:
+        """The lens with a focal length that a person says: what was known of it before says no more."""
+        return self.with_focal(focal_px).model_copy(update={"prior": None})
 
     @property
     def principal_point(self) -> tuple[float, float]:

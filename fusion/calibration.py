@@ -20,6 +20,7 @@ from bay_observation.errors import CalibrationError, UncertainCalibrationError
 from bay_observation.pictures import opened_picture
 from bays import BayConfig, Camera, Intrinsics, Pose
 from bays.camera_model import CameraModel, angles_of, rotation
+from bays.models import LensPrior
 from fusion.consensus import Agreements, Problem, agreements
 from fusion.resection import (
     CLICK_PX,
@@ -42,6 +43,9 @@ from fusion.resection import (
 LEAST_POINTS = 4
 FOCAL_STD = 0.01
 """How well the focal length of a bay's file is known, as a share of it: it was measured once."""
+
+DATA_SHEET_STD = 0.05
+"""The same of a focal length that a person gives for a camera of which the file says none."""
 
 # In this order: what is freed, points needed, how far out in the image they must reach (share of the
 # half diagonal), and the largest standard deviation at which it is worth freeing.
@@ -176,6 +180,14 @@ class Calibration:
         bend = dict(zip(("k1", "k2", "p1", "p2", "k3"), self.intrinsics.distortion, strict=True))
         return self.pose.model_dump(exclude_none=True) | lens | bend
 
+    def moved_m(self, before: Pose) -> float:
+        """How far it hangs from where it was thought to, metres."""
+        return _apart_m(self.pose, before)
+
+    def turned_deg(self, before: Pose) -> float:
+        """The angle of the turn from how it was thought to look, degrees."""
+        return _turn_deg(self.pose, before)
+
     @property
     def left_out(self) -> tuple[PointResidual, ...]:
         """Points that contradict the others."""
@@ -187,6 +199,7 @@ def calibrate(
     intrinsics: Intrinsics,
     pose: Pose | None = None,
     focal_std: float | None = FOCAL_STD,
+    focal_px: float | None = None,
 ) -> Calibration:
     """Estimate a camera from its points.
 
@@ -197,6 +210,7 @@ def calibrate(
         pose: the file's, one of the starts; None when it is not known.
         focal_std: how well the given focal length is known, as a share of it (standard deviation). It counts beside
             the points as long as they do not contradict it; None where it is a guess.
+        focal_px: the focal length that is known so, where that is not the given one.
 
     Raises:
         CalibrationError: too few points, points on a line, outside of the image, above the
@@ -207,7 +221,8 @@ def calibrate(
     _check(points, intrinsics)
     seen = _arrays(points)
     agreed = _agreed(seen, intrinsics, pose)
-    known = None if focal_std is None else Known(intrinsics.focal_px, focal_std * intrinsics.focal_px)
+    mean = focal_px or intrinsics.focal_px
+    known = None if focal_std is None else Known(mean, focal_std * mean)
     solution, held = _freed(seen, agreed, intrinsics, known)
     _refuse_above_horizon(points, solution.camera.exact())
     return _report(points, seen, solution, held)
@@ -246,6 +261,43 @@ def calibrate_without_lens(
         "the points do not fix the focal length: add points, nearer to the image's corners, or give --focal in pixels"
         " (image width x focal length in mm / sensor width in mm)"
     )
+
+
+def calibrate_by_file(points: Sequence[FloorPoint], camera: Camera, lens: Intrinsics | tuple[int, int]) -> Calibration:
+    """Estimate a camera of a bay from its points, beside what its file says of the lens.
+
+    What was known of the focal length before any points were used counts, and not what the same points have said
+    before: `Intrinsics.prior` keeps it, so that points which are used again count once.
+
+    Args:
+        points: as for `calibrate`.
+        camera: as the bay's file has it; its pose is one of the starts.
+        lens: to start from, for the image's own size; the size alone where no lens is known.
+
+    Raises:
+        CalibrationError: as for `calibrate`.
+        UncertainCalibrationError: as for `calibrate` and `calibrate_without_lens`.
+    """
+    result: Calibration
+    if not isinstance(lens, Intrinsics):
+        result, prior = calibrate_without_lens(points, lens, camera.pose), LensPrior()
+    elif lens.prior is not None and lens.prior.focal_px is None:
+        result, prior = _without_known_lens(points, lens, camera.pose), lens.prior
+    else:
+        std = FOCAL_STD if camera.intrinsics is not None else DATA_SHEET_STD
+        prior = lens.prior or LensPrior(focal_px=lens.focal_px, std=std)
+        result = calibrate(points, lens, camera.pose, prior.std, prior.focal_px)
+    if "focal_px" not in result.std:
+        return result
+    return replace(result, intrinsics=result.intrinsics.model_copy(update={"prior": prior}))
+
+
+def _without_known_lens(points: Sequence[FloorPoint], lens: Intrinsics, pose: Pose | None) -> Calibration:
+    """By points alone, as the lens of the file was found; with that lens where they do not fix one."""
+    try:
+        return calibrate_without_lens(points, (lens.width, lens.height), pose)
+    except UncertainCalibrationError:
+        return calibrate(points, lens, pose, focal_std=None)
 
 
 def _arrays(points: Sequence[FloorPoint]) -> Points:
@@ -312,9 +364,12 @@ def mistaken(result: Calibration, camera: Camera, bay: BayConfig) -> list[str]:
 
 
 def _is_near(pose: Pose, other: Pose) -> bool:
+    return _apart_m(pose, other) <= _NEAR_M and _turn_deg(pose, other) <= _NEAR_DEG
+
+
+def _turn_deg(pose: Pose, other: Pose) -> float:
     turn = rotation(pose) @ rotation(other).T
-    angle = float(np.degrees(np.arccos(np.clip((np.trace(turn) - 1) / 2, -1, 1))))
-    return _apart_m(pose, other) <= _NEAR_M and angle <= _NEAR_DEG
+    return float(np.degrees(np.arccos(np.clip((np.trace(turn) - 1) / 2, -1, 1))))
 
 
 def _apart_m(pose: Pose, other: Pose) -> float:
@@ -351,7 +406,10 @@ def resized(intrinsics: Intrinsics, size: tuple[int, int]) -> Intrinsics:
         )
     scaled = {name: None if value is None else value * ratio for name, value in _principal(intrinsics).items()}
     lens = intrinsics.with_focal(intrinsics.focal_px * ratio)
-    return lens.model_copy(update={"width": width, "height": height, **scaled})
+    prior = intrinsics.prior
+    if prior is not None and prior.focal_px is not None:
+        prior = prior.model_copy(update={"focal_px": prior.focal_px * ratio})
+    return lens.model_copy(update={"width": width, "height": height, "prior": prior, **scaled})
 
 
 def _principal(intrinsics: Intrinsics) -> dict[str, float | None]:

@@ -1,7 +1,8 @@
 """Files of points: clicked ones (`name,u,v,x,y,z`) and surveyed ones (`name,x,y,z`), as CSV or JSON.
 
 Pixels and floor-frame metres; `z` may be left out for points on the floor, `name`
-for clicked points, which are then numbered.
+for clicked points, which are then numbered. A clicked point may leave out its place where its name is that of a
+known mark, and name its camera, so that one file has the points of several cameras.
 """
 
 import csv
@@ -31,14 +32,56 @@ class SurveyPoint:
     z: float = 0.0
 
 
-def read_points(path: Path) -> list[FloorPoint]:
+def read_points(path: Path, marks: Sequence[SurveyPoint] = ()) -> list[FloorPoint]:
     """Clicked points.
+
+    Args:
+        path: of the file.
+        marks: known places, for points that give a name alone.
 
     Raises:
         ConfigError: the file cannot be read.
         CalibrationError: a row is wrong; the message names it.
     """
-    return [point_of(row, f"{path}: {where}", number) for number, (where, row) in enumerate(_rows(path), start=1)]
+    return [point for _, point in _read_points(path, marks)]
+
+
+def read_camera_points(path: Path, marks: Sequence[SurveyPoint] = ()) -> dict[str, list[FloorPoint]]:
+    """Clicked points by the camera that each row names; under an empty name where the file names none.
+
+    Raises:
+        ConfigError: as `read_points`.
+        CalibrationError: as `read_points`; or some rows name their camera and some do not.
+    """
+    found: dict[str, list[FloorPoint]] = {}
+    for camera, point in _read_points(path, marks):
+        found.setdefault(camera, []).append(point)
+    if len(found) > 1 and "" in found:
+        raise CalibrationError(f"{path}: point {found[''][0].name}: camera is empty: name it in each row, or in none")
+    return found
+
+
+def _read_points(path: Path, marks: Sequence[SurveyPoint]) -> list[tuple[str, FloorPoint]]:
+    places = {mark.name: mark for mark in marks}
+    found = []
+    for number, (where, row) in enumerate(_rows(path, ("u", "v")), start=1):
+        named = _with_place(row, f"{path}: {where}", places)
+        found.append((str(row.get("camera") or "").strip(), point_of(named, f"{path}: {where}", number)))
+    return found
+
+
+def _with_place(row: Mapping[str, Any], where: str, places: Mapping[str, SurveyPoint]) -> Mapping[str, Any]:
+    """The row with the place of the mark that it names, where it gives none."""
+    if any(row.get(key) not in (None, "") for key in ("x", "y", "z")):
+        return row
+    name = str(row.get("name") or "").strip()
+    if name not in places:
+        known = (
+            f"known are {', '.join(list(places)[:8])}" if places else "no marks are known: give --survey, or x and y"
+        )
+        raise CalibrationError(f"{where}: it has no x and y, and there is no mark {name!r:.40}; {known}")
+    mark = places[name]
+    return {**row, "x": mark.x, "y": mark.y, "z": mark.z}
 
 
 def read_survey(path: Path) -> list[SurveyPoint]:
@@ -48,7 +91,7 @@ def read_survey(path: Path) -> list[SurveyPoint]:
         CalibrationError: as `read_points`.
     """
     points: list[SurveyPoint] = []
-    for where, row in _rows(path):
+    for where, row in _rows(path, ("x", "y")):
         name = str(row.get("name") or "").strip()
         if not name or any(name == other.name for other in points):
             raise CalibrationError(f"{path}: {where}: name {name!r:.40} is empty or used twice")
@@ -92,7 +135,7 @@ def write_points(path: Path, points: Sequence[FloorPoint]) -> None:
         raise CalibrationError(f"{path}: cannot be written: {error.strerror or error}") from error
 
 
-def _rows(path: Path) -> list[tuple[str, Mapping[str, Any]]]:
+def _rows(path: Path, wanted: Sequence[str]) -> list[tuple[str, Mapping[str, Any]]]:
     """Rows with where they stand, for messages."""
     try:
         text = path.read_text(encoding="utf-8-sig")
@@ -105,7 +148,7 @@ def _rows(path: Path) -> list[tuple[str, Mapping[str, Any]]]:
     reader = csv.DictReader(io.StringIO(text), skipinitialspace=True)
     try:
         header = [name.strip() for name in reader.fieldnames or ()]
-        if not {"x", "y"} <= set(header):
+        if not set(wanted) <= set(header):
             found = f"it is {','.join(header)!a:.60}" if header else "the file is empty"
             raise CalibrationError(
                 f"{path}: the first line must name the columns {','.join(_COLUMNS)}, with commas between them; {found}"

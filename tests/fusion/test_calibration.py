@@ -8,7 +8,8 @@ import pytest
 from bay_observation.errors import CalibrationError
 from bays import Intrinsics, Pose
 from bays.camera_model import CameraModel
-from fusion.calibration import FloorPoint, calibrate
+from bays.models import LensPrior
+from fusion.calibration import FloorPoint, calibrate, calibrate_by_file, resized
 
 pytestmark = pytest.mark.slow(1)
 
@@ -227,3 +228,40 @@ def test_what_is_held_says_what_it_costs(clicks, demo_bay):
     assert all(one.cost_cm > 0 and one.off > 0 for one in result.held)
     assert held["k1"].off == 0.02
     assert held["k1"].cost_cm == pytest.approx(result.rms_cm, rel=0.6)
+
+
+@pytest.mark.parametrize(("focal", "seed"), [(1430.0, 41), (1470.0, 42)])
+def test_the_same_points_count_once_however_often_they_are_used(clicks, demo_bay, focal, seed):
+    """The file's focal length is the prior; what the points have said is not a second one."""
+    true = demo_bay.camera("C_4")
+    camera = true.model_copy(update={"intrinsics": Intrinsics(focal_px=focal)})
+    points = clicks(count=9, seed=seed)
+    first = calibrate_by_file(points, camera, camera.intrinsics)
+    assert first.intrinsics.prior == LensPrior(focal_px=focal, std=0.01)
+    result = first
+    for _ in range(3):
+        camera = camera.model_copy(update={"pose": result.pose, "intrinsics": result.intrinsics})
+        result = calibrate_by_file(points, camera, camera.intrinsics)
+    assert result.intrinsics.prior == first.intrinsics.prior
+    assert result.intrinsics.focal_px == pytest.approx(first.intrinsics.focal_px, abs=0.05)
+    assert result.pose.pan == pytest.approx(first.pose.pan, abs=0.001)
+    assert result.std["focal_px"] == pytest.approx(first.std["focal_px"], rel=0.01)
+    counted_twice = calibrate(points, first.intrinsics, first.pose)
+    assert counted_twice.std["focal_px"] < first.std["focal_px"]
+
+
+def test_a_lens_of_which_nothing_was_known_stays_one(clicks, demo_bay):
+    camera = demo_bay.camera("C_4").model_copy(update={"intrinsics": None})
+    points = clicks(count=14, seed=43)
+    first = calibrate_by_file(points, camera, (1920, 1080))
+    assert first.intrinsics.prior == LensPrior()
+    again = camera.model_copy(update={"pose": first.pose, "intrinsics": first.intrinsics})
+    second = calibrate_by_file(points, again, again.intrinsics)
+    assert second.intrinsics.focal_px == pytest.approx(first.intrinsics.focal_px, abs=0.05)
+    assert second.intrinsics.prior == LensPrior()
+
+
+def test_what_was_known_of_a_lens_goes_with_the_size_and_ends_with_a_new_focal_length():
+    lens = Intrinsics(focal_px=1500, prior=LensPrior(focal_px=1440))
+    assert resized(lens, (1280, 720)).prior == LensPrior(focal_px=960)
+    assert lens.with_given_focal(1600).prior is None

@@ -181,6 +181,93 @@ def test_clicking_shows_the_newest_frame_that_there_is(points, knocked_pose, sto
     assert "open http://127.0.0.1:" in capsys.readouterr().out
 
 
+@pytest.mark.slow(1)
+def test_ctrl_c_while_clicking_ends_plainly(points, knocked_pose, bays_folder, tmp_path, monkeypatch, capsys):
+    def interrupted(page):
+        page._thread.start()
+        monkeypatch.setattr(page.done, "wait", lambda: (_ for _ in ()).throw(KeyboardInterrupt))
+        return page
+
+    monkeypatch.setattr("fusion.clicking.ClickingPage.__enter__", interrupted)
+    before = (bays_folder / "yard.yaml").read_bytes()
+    frame = ["--frame", _frame(tmp_path / "frame.png", (1920, 1080))]
+    for path, kept in ((points, f"10 points in {points}"), (tmp_path / "new.csv", "no point was saved")):
+        assert main(["calibrate", "yard", "--camera", "C_4", "--points", str(path), "--click", *frame]) == 130
+        assert capsys.readouterr().err == f"\nended without calibrating; {kept}\n"
+    assert (bays_folder / "yard.yaml").read_bytes() == before
+
+
+@pytest.fixture
+def points_of_all(geometry, demo_bay, tmp_path):
+    """points_of_all({"C_4": 9}): marks of the floor in a survey, and in one file as each camera shows so many."""
+
+    def make(counts):
+        marks = [(f"M{x}-{y}", x, y) for x in range(2, 150, 6) for y in range(2, 40, 5)]
+        survey = tmp_path / "survey.csv"
+        survey.write_text("name,x,y\n" + "".join(f"{name},{x},{y}\n" for name, x, y in marks))
+        rows = []
+        for name, count in counts.items():
+            pixels = geometry.project(demo_bay.camera(name), np.array([(x, y, 0.0) for _, x, y in marks]))
+            shown = [
+                f"{name},{mark},{u},{v}\n"
+                for (mark, _, _), (u, v) in zip(marks, pixels, strict=True)
+                if 20 <= u <= 1900 and 20 <= v <= 1060
+            ]
+            rows += shown[:: max(1, len(shown) // count)]
+        path = tmp_path / "all.csv"
+        path.write_text("camera,name,u,v\n" + "".join(rows))
+        return ["calibrate", "yard", "--points", str(path), "--survey", str(survey)]
+
+    return make
+
+
+@pytest.mark.slow(4)
+def test_one_file_calibrates_several_cameras(points_of_all, knocked_pose, demo_bay, capsys):
+    assert main(points_of_all({"C_2": 12, "C_4": 12})) == 0
+    said = capsys.readouterr()
+    assert [said.out.count(f"│ {name}") for name in ("C_2", "C_4")] == [1, 1]
+    assert "yard.yaml: written" in said.out
+    assert "3.0" in said.out  # degrees that C_4 was off
+    bay = load_bay("yard")
+    for name in ("C_2", "C_4"):
+        assert bay.camera(name).pose.pan == pytest.approx(demo_bay.camera(name).pose.pan, abs=0.05)
+    others = [camera for camera in bay.cameras if camera.name not in ("C_2", "C_4")]
+    assert others == [camera for camera in knocked_pose.cameras if camera.name not in ("C_2", "C_4")]
+
+
+@pytest.mark.slow(4)
+def test_a_camera_that_cannot_be_told_keeps_no_other_from_being_written(points_of_all, knocked_pose, capsys):
+    before = knocked_pose.camera("C_2")
+    command = points_of_all({"C_4": 12, "C_2": 4})
+    rows = Path(command[3]).read_text().splitlines()
+    few = [row for row in rows if row.startswith("C_2")][:4]
+    Path(command[3]).write_text("\n".join([row for row in rows if not row.startswith("C_2")] + few) + "\n")
+    status = main(command)
+    said = capsys.readouterr()
+    assert status in (1, 3)
+    assert "yard.yaml: not written for C_2: see each with --camera NAME" in said.err
+    assert load_bay("yard").camera("C_2") == before
+    assert load_bay("yard").camera("C_4") != knocked_pose.camera("C_4")
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (["--camera", "D_4"], "has no points of D_4; it has those of C_2, C_4"),
+        (["--click"], "--click is for one camera"),
+        (["--focal", "1400"], "--focal is of one camera"),
+    ],
+)
+def test_options_of_one_camera_are_refused_of_several(points_of_all, knocked_pose, capsys, change, words):
+    assert main([*points_of_all({"C_2": 5, "C_4": 5}), *change]) == 2
+    assert words in capsys.readouterr().err
+
+
+def test_points_of_nobody_are_refused(points, knocked_pose, capsys):
+    assert main(["calibrate", "yard", "--points", str(points)]) == 2
+    assert "does not say whose points they are: give --camera, or a column camera" in capsys.readouterr().err
+
+
 @pytest.mark.slow(5)
 def test_check_poses_finds_the_knocked_camera(make_yard, make_bay, store, capsys):
     make_bay("demo_bay", enabled=False)

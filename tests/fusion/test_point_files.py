@@ -4,7 +4,7 @@ import pytest
 
 from bay_observation.errors import CalibrationError, ConfigError
 from fusion.calibration import FloorPoint
-from fusion.point_files import SurveyPoint, read_points, read_survey, write_points
+from fusion.point_files import SurveyPoint, read_camera_points, read_points, read_survey, write_points
 
 POINTS = [FloorPoint("P1", 10.25, 20.5, 3.125, 4.0), FloorPoint("pillar, 7", 1.0, 2.0, 3.0, 4.0, 1.5)]
 
@@ -69,3 +69,31 @@ def test_a_missing_file_is_told(tmp_path):
         read_points(tmp_path / "none.csv")
     with pytest.raises(CalibrationError, match="cannot be written"):
         write_points(tmp_path / "none" / "p.csv", POINTS)
+
+
+MARKS = [SurveyPoint("M1", 3, 4), SurveyPoint("M2", 5, 6, 1.5)]
+
+
+def test_a_mark_is_named_in_place_of_its_coordinates(tmp_path):
+    path = tmp_path / "points.csv"
+    path.write_text("name,u,v,x,y\nM2,1,2,,\nX,3,4,7,8\n")
+    assert read_points(path, MARKS) == [FloorPoint("M2", 1, 2, 5, 6, 1.5), FloorPoint("X", 3, 4, 7, 8)]
+    path.write_text("camera,name,u,v\nC_1,M1,1,2\nC_2,M1,3,4\nC_1,M2,5,6\n")
+    assert read_camera_points(path, MARKS) == {
+        "C_1": [FloorPoint("M1", 1, 2, 3, 4), FloorPoint("M2", 5, 6, 5, 6, 1.5)],
+        "C_2": [FloorPoint("M1", 3, 4, 3, 4)],
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "marks", "reason"),
+    [
+        ("name,u,v\nM9,1,2\n", MARKS, "line 2: it has no x and y, and there is no mark 'M9'; known are M1, M2"),
+        ("name,u,v\nM1,1,2\n", [], "no marks are known: give --survey, or x and y"),
+        ("camera,name,u,v\nC_1,M1,1,2\n,M2,1,2\n", MARKS, "point M2: camera is empty: name it in each row"),
+    ],
+)
+def test_a_mark_or_a_camera_that_is_not_said_is_told(tmp_path, text, marks, reason):
+    (tmp_path / "p.csv").write_text(text)
+    with pytest.raises(CalibrationError, match=reason):
+        read_camera_points(tmp_path / "p.csv", marks)

@@ -82,7 +82,7 @@ def calibrate_camera(bay: EditableBay, camera: CameraName, clicked: ClickedPoint
 
     It is what `bay-observation calibrate` computes. Nothing is kept.
     """
-    from fusion.calibration import FloorPoint, calibrate, doubts, mistaken  # scipy, for this question alone
+    from fusion.calibration import FloorPoint, calibrate_by_file, doubts, mistaken  # scipy, for this question alone
 
     text = read_text(bay_file(bay)) if clicked.text is None else clicked.text
     if not _one_at_a_time.acquire(blocking=False):
@@ -90,7 +90,7 @@ def calibrate_camera(bay: EditableBay, camera: CameraName, clicked: ClickedPoint
     try:
         known, whole = _camera(bay, text, camera)
         points = [FloorPoint(**point.model_dump()) for point in clicked.points]
-        found = calibrate(points, _lens(known, clicked), known.pose)
+        found = calibrate_by_file(points, known, _lens(known, clicked))
         after = with_calibration(text, bay, camera, found.pose, found.intrinsics)
     except (CalibrationError, ConfigError) as error:
         raise HTTPException(422, "; ".join(_faults(bay, error))) from error
@@ -169,7 +169,7 @@ def _lens(camera: Camera, clicked: ClickedPoints) -> Intrinsics:
     size = (clicked.width, clicked.height)
     if camera.intrinsics is not None:
         given = resized(camera.intrinsics, size)
-        return given.with_focal(clicked.focal_px) if clicked.focal_px else given
+        return given.with_given_focal(clicked.focal_px) if clicked.focal_px else given
     if clicked.focal_px is None:
         raise CalibrationError(
             f"camera {camera.name} has no intrinsics to start from: give focal_px"

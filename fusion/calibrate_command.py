@@ -1,0 +1,320 @@
+"""`calibrate`: pose and lens of a camera, or of several, from points; and the bay's file with them."""
+
+import argparse
+import difflib
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from rich.table import Table
+
+from artifacts import ArtifactStore
+from bay_observation.commands import CANNOT_TELL, DONE, FAILED, INTERRUPTED, existing_path, output_console
+from bay_observation.errors import ArtifactError, CalibrationError, ConfigError, UncertainCalibrationError
+from bay_observation.files import read_regular_file
+from bays import BayConfig, Camera, Intrinsics
+from bays.editing import read_text, write_calibrations
+from bays.loading import bay_file
+from capture_async.stored import newest_frames
+from fusion.calibration import (
+    Calibration,
+    FloorPoint,
+    calibrate_by_file,
+    doubts,
+    image_size,
+    mistaken,
+    resized,
+)
+from fusion.clicking import ClickingPage
+from fusion.point_files import SurveyPoint, read_camera_points, read_points, read_survey
+from fusion.refine_command import add_since, since_of
+
+_LARGEST_FRAME = 100_000_000
+_UNITS = dict.fromkeys("xyz", "m") | dict.fromkeys(("pan", "tilt", "roll"), "deg")
+_UNITS |= dict.fromkeys(("focal_px", "fy", "cx", "cy"), "px")
+
+
+def add_calibrate(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """The command's arguments."""
+    calibration = commands.add_parser("calibrate", help="estimate cameras from points, and write the bay's file")
+    calibration.add_argument("bay", help="a bay's id, as 3bay_north")
+    calibration.add_argument(
+        "--camera", metavar="NAME", help="as the bay's file names it; else each camera that the points name"
+    )
+    calibration.add_argument(
+        "--points",
+        required=True,
+        type=Path,
+        help="name,u,v,x,y,z as .csv or .json; x,y,z are left out for marks; a column camera for several cameras",
+    )
+    calibration.add_argument("--click", action="store_true", help="click the points on a page of this machine first")
+    calibration.add_argument(
+        "--frame",
+        type=existing_path,
+        help="an image of the camera, which gives the size; default: the newest capture in the store",
+    )
+    calibration.add_argument("--size", type=_size, metavar="WxH", help="of the image, where there is no frame of it")
+    calibration.add_argument(
+        "--survey",
+        type=existing_path,
+        help="the marks: name,x,y,z as .csv or .json; default: the witnesses of the bay's file",
+    )
+    calibration.add_argument("--port", type=int, default=0, help="of the page; default: a free one")
+    calibration.add_argument("--focal", type=float, help="pixels, to start from; estimated without it")
+    calibration.add_argument("--dry-run", action="store_true", help="print the change and write nothing")
+    add_since(calibration)
+    calibration.add_argument("--force", action="store_true", help="write a result above the limits too")
+    calibration.add_argument("--data", type=Path, help="the store; default: DATA_PATH")
+    calibration.set_defaults(run=calibrate_cameras)
+
+
+def calibrate_cameras(options: argparse.Namespace, bay: BayConfig) -> int:
+    """One camera with its whole report, or a line for each of several; what is sure is written.
+
+    Returns:
+        0 when all are written; 1 when one could not be calibrated; 3 when the points do not decide for one.
+    """
+    marks = _marks(options, bay)
+    if options.click:
+        if options.camera is None:
+            raise ConfigError("--click is for one camera: name it with --camera")
+        return _clicked_one(options, bay, _camera(bay, options.camera), marks)
+    points = read_camera_points(options.points, marks)
+    if options.camera is None and "" in points:
+        raise ConfigError(f"{options.points} does not say whose points they are: give --camera, or a column camera")
+    if options.camera is not None:
+        camera = _camera(bay, options.camera)
+        if "" not in points and points and camera.name not in points:
+            raise ConfigError(f"{options.points} has no points of {camera.name}; it has those of {', '.join(points)}")
+        return _one(options, bay, camera, points.get(camera.name, points.get("", [])))
+    if len(points) == 1:
+        return _one(options, bay, _camera(bay, next(iter(points))), next(iter(points.values())))
+    if not points:
+        raise CalibrationError(f"{options.points}: holds no point")
+    for option in ("frame", "focal"):
+        if getattr(options, option) is not None:
+            raise ConfigError(f"--{option} is of one camera: name it with --camera")
+    return _several(options, bay, {_camera(bay, name): of_camera for name, of_camera in points.items()})
+
+
+def _camera(bay: BayConfig, name: str) -> Camera:
+    try:
+        return bay.camera(name)
+    except KeyError:
+        names = ", ".join(camera.name for camera in bay.cameras) or "none"
+        raise ConfigError(f"bay {bay.bay_id} has no camera {name}; it has: {names}") from None
+
+
+def _marks(options: argparse.Namespace, bay: BayConfig) -> list[SurveyPoint]:
+    """Places that a point may name."""
+    if options.survey is not None:
+        return read_survey(options.survey)
+    return [SurveyPoint(name, mark.x, mark.y, mark.z) for name, mark in bay.witnesses.items()]
+
+
+def _one(options: argparse.Namespace, bay: BayConfig, camera: Camera, points: Sequence[FloorPoint]) -> int:
+    frame = _frame(options, bay, camera)
+    lens = _lens(camera, options, None if frame is None else image_size(frame))
+    return _written(options, bay, camera, calibrate_by_file(points, camera, lens))
+
+
+def _written(options: argparse.Namespace, bay: BayConfig, camera: Camera, result: Calibration) -> int:
+    _print_report(camera.name, result)
+    of_another = mistaken(result, camera, bay)
+    if reasons := doubts(result) + of_another:
+        print("\n".join(f"DOUBT: {reason}" for reason in reasons))
+        if not options.force:
+            again = "click what is LEFT OUT again, or " if result.left_out else ""
+            remedy = (
+                "calibrate the camera that they are of" if of_another else f"{again}add points, spread over the image"
+            )
+            raise UncertainCalibrationError(
+                f"{bay_file(bay.bay_id)}: not written: it cannot be told where {camera.name} hangs:"
+                f" {'; '.join(reasons)}: {remedy}, or write it all the same with --force"
+            )
+    _write(options, bay, {camera.name: result})
+    return DONE
+
+
+def _several(options: argparse.Namespace, bay: BayConfig, points: Mapping[Camera, Sequence[FloorPoint]]) -> int:
+    """Each for itself: one that cannot be told keeps no other from being written."""
+    table = Table("camera", "points", "left out", "px", "cm between the points", "moved", "turned", "")
+    sure: dict[str, Calibration] = {}
+    said: list[str] = []
+    failed = untold = False
+    for camera, of_camera in points.items():
+        try:
+            frame = _frame(options, bay, camera)
+            lens = _lens(camera, options, None if frame is None else image_size(frame))
+            result = calibrate_by_file(of_camera, camera, lens)
+        except (CalibrationError, ConfigError) as error:
+            doubtful = isinstance(error, UncertainCalibrationError)
+            failed, untold = failed or not doubtful, untold or doubtful
+            table.add_row(camera.name, str(len(of_camera)), *["-"] * 5, "cannot be told" if doubtful else "failed")
+            said.append(f"{camera.name}: not written: {error}")
+            continue
+        reasons = doubts(result) + mistaken(result, camera, bay)
+        if options.force or not reasons:
+            sure[camera.name] = result
+        else:
+            untold = True
+        said += [f"{camera.name}: DOUBT: {reason}" for reason in reasons]
+        said += [
+            f"{camera.name}: LEFT OUT: {one.point.name} is {one.pixels:.0f} px off what the other points say"
+            for one in result.left_out
+        ]
+        table.add_row(*_row(camera, result), "sure" if not reasons else "doubtful")
+    output_console().print(table)
+    if said:
+        print("\n".join(said))
+    if sure:
+        _write(options, bay, sure)
+    if failed or untold:
+        left = ", ".join(camera.name for camera in points if camera.name not in sure)
+        print(
+            f"{bay_file(bay.bay_id)}: not written for {left}: see each with --camera NAME; click what is LEFT OUT"
+            " again, or add points, spread over the image",
+            file=sys.stderr,
+        )
+    return FAILED if failed else CANNOT_TELL if untold else DONE
+
+
+def _row(camera: Camera, result: Calibration) -> list[str]:
+    moved = turned = "-"
+    if camera.pose is not None:
+        moved, turned = f"{100 * result.moved_m(camera.pose):.0f} cm", f"{result.turned_deg(camera.pose):.2f}°"
+    return [
+        camera.name,
+        str(len(result.residuals)),
+        str(len(result.left_out)),
+        f"{result.rms_px:.1f}",
+        f"± {result.floor_std_cm:.1f}",
+        moved,
+        turned,
+    ]
+
+
+def _write(options: argparse.Namespace, bay: BayConfig, results: Mapping[str, Calibration]) -> None:
+    path = bay_file(bay.bay_id)
+    old = read_text(path)
+    new = write_calibrations(
+        bay.bay_id,
+        {name: (result.pose, result.intrinsics) for name, result in results.items()},
+        since=since_of(options, bay),
+        dry_run=options.dry_run,
+    )
+    lines = difflib.unified_diff(old.splitlines(), new.splitlines(), str(path), str(path), lineterm="", n=1)
+    print("\n".join(lines))
+    print(f"{path}: {'not written (--dry-run)' if options.dry_run else 'written'}")
+
+
+def _size(text: str) -> tuple[int, int]:
+    """For argparse."""
+    width, times, height = text.lower().partition("x")
+    if not (times and width.isdecimal() and height.isdecimal()):
+        raise argparse.ArgumentTypeError(f"{text!r} is no size: write it as 2560x1440")
+    return int(width), int(height)
+
+
+def _lens(camera: Camera, options: argparse.Namespace, frame: tuple[int, int] | None) -> Intrinsics | tuple[int, int]:
+    """The lens to start from, for the image's own size; the size alone where no lens is known."""
+    size = options.size or frame
+    if size and frame and size != frame:
+        raise ConfigError(f"--size {size[0]}x{size[1]}: the frame of {camera.name} is {frame[0]} x {frame[1]}")
+    if camera.intrinsics is not None:
+        given = camera.intrinsics if size is None else resized(camera.intrinsics, size)
+        return given.with_given_focal(options.focal) if options.focal else given
+    if size is None:
+        raise ConfigError(
+            f"the size of {camera.name}'s image is not known: give a frame of it with --frame, or --size 2560x1440"
+        )
+    if options.focal is None:
+        return (size[0], size[1])
+    return Intrinsics(width=size[0], height=size[1], focal_px=options.focal)
+
+
+def _clicked_one(options: argparse.Namespace, bay: BayConfig, camera: Camera, marks: Sequence[SurveyPoint]) -> int:
+    """Let a person click, then calibrate; Ctrl-C ends it, and what was saved stays."""
+    frame = _frame(options, bay, camera)
+    if frame is None:
+        raise CalibrationError(f"no capture of {bay.bay_id} with a frame of {camera.name}: give an image with --frame")
+    lens = _lens(camera, options, image_size(frame))
+    before = read_points(options.points, marks) if options.points.exists() else []
+
+    def judge(points: Sequence[FloorPoint]) -> str:
+        return "\n".join(_lines(calibrate_by_file(points, camera, lens)))
+
+    with ClickingPage(
+        camera.name,
+        frame,
+        (lens.width, lens.height) if isinstance(lens, Intrinsics) else lens,
+        options.points,
+        points=before,
+        survey=marks,
+        judge=judge,
+        port=options.port,
+    ) as page:
+        print(f"open {page.url} in a browser on this machine; Ctrl-C ends without calibrating", flush=True)
+        try:
+            page.done.wait()
+        except KeyboardInterrupt:
+            count = len(page.points)
+            kept = f"{count} point{'' if count == 1 else 's'} in {options.points}" if count else "no point was saved"
+            print(f"\nended without calibrating; {kept}", file=sys.stderr)
+            return INTERRUPTED
+        return _written(options, bay, camera, calibrate_by_file(page.points, camera, lens))
+
+
+def _frame(options: argparse.Namespace, bay: BayConfig, camera: Camera) -> bytes | None:
+    """The image that is named, else the camera's newest one in the store; None where there is none."""
+    if options.frame:
+        try:
+            frame = read_regular_file(options.frame, _LARGEST_FRAME)
+            image_size(frame)
+        except ArtifactError as error:  # no regular file, or too large a one
+            raise ConfigError(str(error)) from error
+        except CalibrationError as error:
+            raise ConfigError(f"--frame {options.frame}: {error}") from error
+        except OSError as error:
+            raise ConfigError(f"--frame {options.frame}: cannot be read: {error.strerror or error}") from error
+        return frame
+    if options.size and not options.click:
+        return None
+    return newest_frames(ArtifactStore(options.data), bay.bay_id, [camera.name]).get(camera.name)
+
+
+def _lines(result: Calibration) -> list[str]:
+    """The summary, a line a fact."""
+    lines = [f"reprojection {result.rms_px:.2f} px, on the floor {result.rms_cm:.1f} cm (root mean square)"]
+    if result.unseen_cm is not None:
+        lines.append(f"at points that were not used: {result.unseen_cm:.1f} cm on the floor")
+    lines.append(f"a place between the points is known to ± {result.floor_std_cm:.1f} cm (one standard deviation)")
+    lines += [
+        f"LEFT OUT: {error.point.name} is {error.pixels:.0f} px off what the other points say: mis-clicked, or wrong "
+        "coordinates?"
+        for error in result.left_out
+    ]
+    lines += [f"held: {held.name} = {held.value:g}: {held}" for held in result.held]
+    return [*lines, *result.notes]
+
+
+def _print_report(name: str, result: Calibration) -> None:
+    console = output_console()
+    table = Table("value", "estimate", "std", title=f"camera {name}")
+    for key, value in result.values.items():
+        std = f"± {result.std[key]:.2g}" if key in result.std else "held"
+        table.add_row(key, f"{value:.6g} {_UNITS.get(key, '')}", std)
+    console.print(table)
+    residuals = Table("point", "u, v", "X, Y, Z", "px", "cm", "cm, not used")
+    for residual in result.residuals:
+        point = residual.point
+        residuals.add_row(
+            f"{point.name} (left out)" if residual.left_out else point.name,
+            f"{point.u:.1f}, {point.v:.1f}",
+            f"{point.x:g}, {point.y:g}, {point.z:g}",
+            f"{residual.pixels:.2f}",
+            f"{residual.floor_cm:.1f}",
+            "-" if residual.unseen_cm is None else f"{residual.unseen_cm:.1f}",
+        )
+    console.print(residuals)
+    print("\n".join(_lines(result)))
