@@ -115,7 +115,7 @@ def _entries() -> Iterator[Entry]:
 
     yield entry("bay list", "bays", "list", "a table of all bays", "add_a_bay.md")
     yield entry("bay validate", "bays", "validate", "check every bay's file, or those named", "add_a_bay.md")
-    yield entry("bay new", "bays", "new", "write the file of a new bay, from another bay's", "add_a_bay.md")
+    yield entry("bay new", "bays", "new", "write a new bay's file, from another's and a survey", "add_a_bay.md")
     yield entry("bay check", "bays", "check", "what cannot be right, or is not meant", "add_a_bay.md")
     yield entry("bay plan", "bays", "plan", "draw a bay, and which floor is seen by how many", "add_a_bay.md")
     yield entry("bay place-cameras", "bays", "place-cameras", "where cameras would see most", "add_a_bay.md")
@@ -205,7 +205,9 @@ def _entries() -> Iterator[Entry]:
     ):
         yield entry(f"alerts {word}", "dashboard.alerting", word, text, "alerting.md")
     yield entry("simulate serve", "lab.simulation", "serve", "let a bay's simulated cameras listen", "add_a_bay.md")
-    yield entry("simulate render", "lab.simulation", "render", "write one frame of one camera", "add_a_bay.md")
+    yield entry(
+        "simulate render", "lab.simulation", "render", "write a frame of one camera, or of each", "add_a_bay.md"
+    )
     yield entry(
         "simulate twin", "lab.simulation", "twin", "write a bay's twin, to try it on this machine", "add_a_bay.md"
     )

@@ -1,4 +1,4 @@
-"""`python -m bays list`, `python -m bays validate [BAY ...]` and `python -m bays env BAY`."""
+"""`python -m bays list`, `validate [BAY ...]`, `new BAY`, `check`, `plan`, `place-cameras` and `env BAY`."""
 
 import argparse
 import json
@@ -13,7 +13,7 @@ import yaml
 from rich.table import Table
 
 from bay_observation.bay_files import unknown_bays
-from bay_observation.commands import DONE, FAILED, failed, output_console, program, run_command
+from bay_observation.commands import DONE, FAILED, existing_path, failed, output_console, program, run_command
 from bay_observation.errors import ConfigError
 from bays.asking import ask_cameras, ask_models
 from bays.checking import Finding, check_bay, floor_view, worst
@@ -25,6 +25,7 @@ from bays.naming import observer_queue, processor_queue
 from bays.notifications import check_notifier
 from bays.placing import Wall, place_cameras, with_placed
 from bays.plan import figures, lines, write_plan
+from bays.survey import SurveyFiles
 
 _LISTED = ("bay", "enabled", "cameras", "subnet", "observer_queue", "processor_queue", "description")
 # Of a table that is written where no terminal says how wide it is.
@@ -65,11 +66,24 @@ def make_parser() -> argparse.ArgumentParser:
     plan.add_argument("bay", help="a bay's id, as 3bay_north")
     plan.add_argument("--out", type=Path, required=True, metavar="FILE", help="plan.svg, plan.html or plan.png")
     plan.set_defaults(run=_plan)
-    new = commands.add_parser("new", help="write the file of a new bay, from another bay's")
+    new = commands.add_parser("new", help="write the file of a new bay, from another bay's and a survey")
     new.add_argument("bay", help="its id: lower-case letters, digits and underscores")
     new.add_argument("--from", dest="source", metavar="BAY", help="the bay to begin from; asked for when left out")
     new.add_argument("--subnet", type=IPv4Network, help="of its cameras; the next free one when left out")
     new.add_argument("--description", help="shown in Airflow's UI; the id when left out")
+    survey = new.add_argument_group("the survey of its hall", "CSV files, whose first line names the columns")
+    survey.add_argument("--hall", type=_hall, metavar="WxH", help="of the floor along x and along y, metres: 80x34")
+    survey.add_argument(
+        "--areas", type=existing_path, metavar="FILE", help="name,x_from,x_to,y_from,y_to; kind where not work"
+    )
+    survey.add_argument(
+        "--cameras",
+        type=existing_path,
+        metavar="FILE",
+        help="name,x,y,z; pan,tilt or looks_at_x,looks_at_y; focal_px or focal_mm,sensor_mm or view_deg; width,height "
+        "where not 1920,1080; host, else a free one; port; roll. Without it the bay has no cameras yet",
+    )
+    survey.add_argument("--marks", type=existing_path, metavar="FILE", help="floor marks: name,x,y; z where above it")
     new.set_defaults(run=_new)
     _add_placing(commands)
     env = commands.add_parser("env", help="write the env files that a bay's observer and processor are started with")
@@ -109,6 +123,17 @@ def _wall(text: str) -> Wall:
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r} is no wall: write it as 0,40,150,40") from None
     return (x, y), (to_x, to_y)
+
+
+def _hall(text: str) -> tuple[float, float]:
+    """For argparse."""
+    try:
+        width, height = (float(part) for part in text.lower().split("x"))
+    except ValueError:
+        width = height = 0.0
+    if not (0 < width <= 1000 and 0 < height <= 1000):
+        raise argparse.ArgumentTypeError(f"{text!r} is no hall: write its sides in metres, as 80x34")
+    return width, height
 
 
 def _list(options: argparse.Namespace) -> int:
@@ -266,11 +291,35 @@ def _place(options: argparse.Namespace) -> int:
 def _new(options: argparse.Namespace) -> int:
     if options.source is None:
         _ask(options)
-    path = draft_bay(options.bay, options.source, options.subnet, options.description)
-    print(f"{path}: written from {options.source}, not enabled. Next: its floor, areas and cameras, then")
+    measured = _measured(options)
+    path = draft_bay(options.bay, options.source, options.subnet, options.description, measured)
+    if measured is None:
+        print(f"{path}: written from {options.source}, not enabled. Next: its floor, areas and cameras, then")
+    else:
+        print(f"{path}: written from {options.source} and the survey, not enabled: {_counted(load_bay(options.bay))}")
+        print("Next:")
     print(f"  bay-observation bay check {options.bay}")
     print(f"  bay-observation bay plan {options.bay} --out plan.html")
     return DONE
+
+
+def _measured(options: argparse.Namespace) -> SurveyFiles | None:
+    """The files of the survey; None where none is given."""
+    if options.hall is None and options.areas is None and options.cameras is None and options.marks is None:
+        return None
+    if options.hall is None or options.areas is None:
+        raise ConfigError("a survey is at least --hall 80x34 and --areas FILE; --cameras and --marks belong to them")
+    return SurveyFiles(options.hall, options.areas, options.cameras, options.marks)
+
+
+def _counted(bay: BayConfig) -> str:
+    counts = (
+        (len(bay.layout.areas), "area"),
+        (len(bay.cameras), "camera"),
+        (len(bay.witnesses), "mark"),
+    )
+    parts = [f"{count} {word}{'' if count == 1 else 's'}" for count, word in counts]
+    return ", ".join((f"{bay.layout.width:g} x {bay.layout.height:g} m", *parts))
 
 
 def _ask(options: argparse.Namespace) -> None:

@@ -1,4 +1,7 @@
-"""A new bay's file from another bay's: its own network, not enabled, everything else as it was to be looked through."""
+"""A new bay's file from another bay's: its own network, not enabled, and the hall that a survey gives.
+
+Without a survey everything else is as it was, to be looked through.
+"""
 
 import json
 import re
@@ -9,6 +12,8 @@ from bay_observation.errors import ConfigError
 from bay_observation.files import write_atomically
 from bays.editing import read_text
 from bays.loading import bay_file, bay_ids, load_bay, parse_bay
+from bays.models import BayConfig
+from bays.survey import Survey, SurveyFiles, read_survey, with_survey
 
 # The comment before the first key is about the bay that the file was written for.
 _HEAD = re.compile(r"\A(?:[ \t]*(?:#[^\n]*)?\n)*")
@@ -16,7 +21,13 @@ _READ = "How each key is read: docs/add_a_bay.md; check with `bay-observation ba
 _ADDRESS = re.compile(r"\b\d{1,3}(?:\.\d{1,3}){3}\b")
 
 
-def draft_bay(bay_id: str, source: str, subnet: IPv4Network | None, description: str | None) -> Path:
+def draft_bay(
+    bay_id: str,
+    source: str,
+    subnet: IPv4Network | None,
+    description: str | None,
+    measured: SurveyFiles | None = None,
+) -> Path:
     """Write the file of a new bay; its path.
 
     Args:
@@ -24,17 +35,27 @@ def draft_bay(bay_id: str, source: str, subnet: IPv4Network | None, description:
         source: id of the bay to begin from.
         subnet: network of its cameras; the next one that no bay has, of the same size, when None.
         description: of the new bay; its id when None.
+        measured: the survey of its hall; when None it has the hall, the cameras and the marks of the source.
 
     Raises:
-        ConfigError: there is such a file already, no such source, or the network is too small or another bay's.
+        ConfigError: there is such a file already, no such source, or the network is too small or another bay's; or a
+            row of the survey is wrong.
     """
     path = bay_file(bay_id)
     if path.exists():
         raise ConfigError(f"{path}: is there already: choose another id, or edit it")
     before = load_bay(source)
-    chosen = subnet or free_network(source)
+    survey: Survey | None = None
+    if measured is None:
+        chosen = subnet or free_network(source)
+    else:
+        survey = read_survey(measured, lambda host: subnet or _network_of(host, source), before.network)
+        chosen = survey.network
     _refuse_taken(chosen, source)
-    text = _moved(read_text(bay_file(source)), before.network.camera_subnet, chosen)
+    text = read_text(bay_file(source))
+    if survey is not None:
+        text = with_survey(text, survey, _quorum(before, len(survey.cameras)))
+    text = _moved(text, before.network.camera_subnet, chosen)
     named = json.dumps(description or bay_id, ensure_ascii=False)
     text = _HEAD.sub(f"# {bay_id}, like {source} at first. {_READ}\n", text, count=1)
     text = re.sub(r"^description:.*$", lambda _: f"description: {named}", text, count=1, flags=re.MULTILINE)
@@ -52,6 +73,20 @@ def free_network(source: str) -> IPv4Network:
         network = IPv4Network((int(network.network_address) + network.num_addresses, network.prefixlen))
         if not any(network.overlaps(one) for one in taken):
             return network
+
+
+def _network_of(host: IPv4Address | None, source: str) -> IPv4Network:
+    """The network of the survey's hosts, of the size that the source's has; a free one where it names none."""
+    if host is None:
+        return free_network(source)
+    return IPv4Network((int(host), load_bay(source).network.camera_subnet.prefixlen), strict=False)
+
+
+def _quorum(source: BayConfig, cameras: int) -> int | None:
+    """The like share of other cameras, at least one; None where the source says nothing of it."""
+    if not source.cameras or "camera_quorum" not in source.model_fields_set:
+        return None
+    return max(1, -(-cameras * source.camera_quorum // len(source.cameras)))
 
 
 def _moved(text: str, old: IPv4Network, new: IPv4Network) -> str:

@@ -1,0 +1,384 @@
+"""What was measured in a hall, as CSV: its areas, its cameras and its floor marks, and a bay's file made of them.
+
+A wrong row is refused with the file, its line and its column, before anything is written.
+"""
+
+import csv
+import difflib
+import io
+import math
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network
+from itertools import islice
+from pathlib import Path
+from typing import TypeVar
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from bay_observation.errors import ConfigError
+from bays.editing import area_text, camera_lines, end_of, key_text, number_text
+from bays.models import Area, Camera, Intrinsics, Layout, Network, Pose, Witness
+
+_AREA_COLUMNS = ("name", "x_from", "x_to", "y_from", "y_to", "kind")
+_CAMERA_COLUMNS = (
+    "name", "host", "port", "x", "y", "z", "pan", "tilt", "looks_at_x", "looks_at_y", "roll",
+    "width", "height", "focal_px", "focal_mm", "sensor_mm", "view_deg",
+)  # fmt: skip
+_MARK_COLUMNS = ("name", "x", "y", "z")
+# The ways to say where a camera looks, and with which lens: one of each is wanted.
+_LOOKS = (("pan", "tilt"), ("looks_at_x", "looks_at_y"))
+_LENSES = (("focal_px",), ("focal_mm", "sensor_mm"), ("view_deg",))
+_Model = TypeVar("_Model", bound=BaseModel)
+_FIRST_HOST = 11  # in a network of which the survey names no host
+_LONGEST_BYTES = 1_000_000
+# Where a value of the bay's file comes from.
+_COLUMN_OF = {"focal_px": "focal_px", "fx": "focal_px"}
+
+
+@dataclass(frozen=True)
+class SurveyFiles:
+    """The hall's sides along x and y (metres), and the CSV files of what was measured in it.
+
+    Attributes:
+        hall: width and height of the floor.
+        areas: name,x_from,x_to,y_from,y_to; and kind, where an area is not `work`.
+        cameras: name,x,y,z; pan,tilt or looks_at_x,looks_at_y; focal_px or focal_mm,sensor_mm or view_deg;
+            width,height where not 1920 x 1080; host, else a free one; port and roll.
+        marks: name,x,y; and z, where a mark is not on the floor.
+    """
+
+    hall: tuple[float, float]
+    areas: Path
+    cameras: Path | None = None
+    marks: Path | None = None
+
+
+@dataclass(frozen=True)
+class Survey:
+    """A hall as it was measured.
+
+    Attributes:
+        network: of its cameras.
+        layout: the hall and its areas.
+        cameras: as they hang or are to hang; none where they are to be placed yet.
+        marks: floor marks by name: the bay's witnesses.
+    """
+
+    network: IPv4Network
+    layout: Layout
+    cameras: tuple[Camera, ...]
+    marks: Mapping[str, Witness]
+
+
+@dataclass(frozen=True)
+class _Row:
+    """A row of a file: its values by column, empty ones left out."""
+
+    where: str
+    values: Mapping[str, str]
+
+    def number(self, column: str) -> float:
+        text = self.values.get(column)
+        if text is None:
+            raise ConfigError(f"{self.where}: {column}: is empty, and a number is wanted")
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if not math.isfinite(value):
+            raise ConfigError(f"{self.where}: {column}: {text!r:.40} is no number: write it as 12.5, without a unit")
+        return value
+
+    def whole(self, column: str, otherwise: int) -> int:
+        if column not in self.values:
+            return otherwise
+        value = self.number(column)
+        if value != int(value):
+            raise ConfigError(f"{self.where}: {column}: {self.values[column]!r:.40} is no whole number")
+        return int(value)
+
+    def text(self, column: str) -> str:
+        if column not in self.values:
+            raise ConfigError(f"{self.where}: {column}: is empty: give each row a {column} of its own")
+        return self.values[column]
+
+    def has(self, columns: Sequence[str]) -> bool:
+        return all(column in self.values for column in columns)
+
+
+def read_survey(files: SurveyFiles, network_for: Callable[[IPv4Address | None], IPv4Network], like: Network) -> Survey:
+    """A hall, from the files of its survey.
+
+    Args:
+        files: of the survey.
+        network_for: the network of the cameras, by the first host that the survey names, None where it names none.
+        like: a network whose observer has the place that the new one's has.
+
+    Raises:
+        ConfigError: with the file, the line, the column and what to do.
+    """
+    layout = _layout(files.hall, files.areas)
+    marks = {} if files.marks is None else _marks(files.marks)
+    rows = [] if files.cameras is None else _rows(files.cameras, _CAMERA_COLUMNS, ("name", "x", "y", "z"))
+    hosts = [_host(row) for row in rows]
+    network = network_for(next((host for host in hosts if host is not None), None))
+    place = int(like.observer_ip) - int(like.camera_subnet.network_address)
+    observer = network[place] if 0 <= place < network.num_addresses else None
+    return Survey(network, layout, tuple(_cameras(rows, hosts, network, observer)), marks)
+
+
+def _layout(hall: tuple[float, float], path: Path) -> Layout:
+    width, height = hall
+    areas: dict[str, Area] = {}
+    places: dict[tuple[object, object], str] = {}
+    for row in _rows(path, _AREA_COLUMNS, _AREA_COLUMNS[:5]):
+        name = _own_name(row, areas)
+        spans = []
+        for axis, side in (("x", width), ("y", height)):
+            low, high = row.number(f"{axis}_from"), row.number(f"{axis}_to")
+            if low >= high:
+                raise ConfigError(f"{row.where}: {axis}_to: {high:g} is not above {axis}_from, {low:g}: exchange them?")
+            if low < 0 or high > side:
+                column = f"{axis}_from" if low < 0 else f"{axis}_to"
+                raise ConfigError(
+                    f"{row.where}: {column}: area {name} leaves the hall, which is 0 to {side:g} m along {axis}:"
+                    " change it, or --hall"
+                )
+            spans.append((low, high))
+        area = _made(Area, row, x=spans[0], y=spans[1], kind=row.values.get("kind", "work"))
+        if (other := places.setdefault((area.x, area.y), name)) != name:
+            raise ConfigError(f"{row.where}: x_from: {name} is the same place as {other}: leave one out")
+        areas[name] = area
+    if not areas:
+        raise ConfigError(f"{path}:1: holds no area: give it a line for each, as A1,0,20,0,17")
+    return Layout(width=width, height=height, areas=areas)
+
+
+def _marks(path: Path) -> dict[str, Witness]:
+    found: dict[str, Witness] = {}
+    for row in _rows(path, _MARK_COLUMNS, ("name", "x", "y")):
+        name = _own_name(row, found)
+        if len(name) > 32:
+            raise ConfigError(f"{row.where}: name: {name!r:.40} has more than 32 characters: shorten it")
+        z = row.number("z") if "z" in row.values else 0.0
+        found[name] = _made(Witness, row, x=row.number("x"), y=row.number("y"), z=z)
+    return found
+
+
+def _host(row: _Row) -> IPv4Address | None:
+    if "host" not in row.values:
+        return None
+    try:
+        return IPv4Address(row.values["host"])
+    except ValueError:
+        raise ConfigError(
+            f"{row.where}: host: {row.values['host']!r:.40} is no IPv4 address, as 10.150.163.11: leave it empty for a"
+            " free one"
+        ) from None
+
+
+def _cameras(
+    rows: Sequence[_Row], hosts: Sequence[IPv4Address | None], network: IPv4Network, observer: IPv4Address | None
+) -> Iterator[Camera]:
+    taken = {host for host in hosts if host is not None} | {observer}
+    free = (host for host in islice(network.hosts(), _FIRST_HOST - 1, None) if host not in taken)
+    names: dict[str, str] = {}
+    seen: dict[IPv4Address, str] = {}
+    for row, host in zip(rows, hosts, strict=True):
+        name = _own_name(row, names)
+        names[name] = name
+        address = host or next(free, None)
+        if address is None:
+            raise ConfigError(f"{row.where}: host: {network} has no address left: give a wider --subnet")
+        if address not in network:
+            raise ConfigError(f"{row.where}: host: {address} lies outside {network}: change it, or give --subnet")
+        if address in seen:
+            raise ConfigError(f"{row.where}: host: {address} is that of {seen[address]} too: give each its own")
+        seen[address] = name
+        pose, lens = _pose(row), _lens(row)
+        yield _made(Camera, row, name=name, host=address, port=row.whole("port", 80), pose=pose, intrinsics=lens)
+
+
+def _pose(row: _Row) -> Pose:
+    x, y, z = (row.number(column) for column in ("x", "y", "z"))
+    if _chosen(row, "where it looks", _LOOKS) == _LOOKS[0]:
+        pan, tilt = row.number("pan"), row.number("tilt")
+    else:
+        across, along = row.number("looks_at_x") - x, row.number("looks_at_y") - y
+        if math.hypot(across, along) < 0.01:
+            raise ConfigError(f"{row.where}: looks_at_x: it looks straight down: give pan,tilt with a tilt of 90")
+        pan = round(math.degrees(math.atan2(across, along)) % 360, 2)
+        tilt = round(math.degrees(math.atan2(z, math.hypot(across, along))), 2)
+    roll = row.number("roll") if "roll" in row.values else 0.0
+    return _made(Pose, row, x=x, y=y, z=z, pan=pan, tilt=tilt, roll=roll)
+
+
+def _lens(row: _Row) -> Intrinsics:
+    width, height = row.whole("width", 1920), row.whole("height", 1080)
+    way = _chosen(row, "its focal length", _LENSES)
+    if way == ("focal_px",):
+        focal = row.number("focal_px")
+    elif way == ("view_deg",):
+        view = row.number("view_deg")
+        if not 0 < view < 180:
+            raise ConfigError(f"{row.where}: view_deg: {view:g}: write the horizontal angle of view, 1 to 179 degrees")
+        focal = width / 2 / math.tan(math.radians(view) / 2)
+    else:
+        focal_mm, sensor_mm = row.number("focal_mm"), row.number("sensor_mm")
+        for column, value in (("focal_mm", focal_mm), ("sensor_mm", sensor_mm)):
+            if value <= 0:
+                raise ConfigError(f"{row.where}: {column}: {value:g} is no length: write millimetres above 0")
+        focal = width * focal_mm / sensor_mm
+    return _made(Intrinsics, row, width=width, height=height, focal_px=round(focal, 1))
+
+
+def _chosen(row: _Row, what: str, ways: Sequence[tuple[str, ...]]) -> tuple[str, ...]:
+    """The one way in which the row says something."""
+    begun = [way for way in ways if any(column in row.values for column in way)]
+    whole = [way for way in begun if row.has(way)]
+    if len(begun) == 1 and whole:
+        return whole[0]
+    words = " or ".join(",".join(way) for way in ways)
+    if len(begun) > 1:
+        raise ConfigError(f"{row.where}: {begun[1][0]}: {what} is given twice: give {words}, one of them")
+    missing = next((column for way in begun for column in way if column not in row.values), ways[0][0])
+    raise ConfigError(f"{row.where}: {missing}: is empty: {what} is wanted, as {words}")
+
+
+def _own_name(row: _Row, taken: Mapping[str, object]) -> str:
+    name = row.text("name")
+    if name in taken:
+        raise ConfigError(f"{row.where}: name: {name} stands twice: give each row a name of its own")
+    return name
+
+
+def _made(model: type[_Model], row: _Row, **values: object) -> _Model:
+    """The model of a row's values; what it refuses is said of the column."""
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        fault = error.errors(include_url=False)[0]
+        key = str(fault["loc"][-1]) if fault["loc"] else "name"
+        column = key if key in row.values else _COLUMN_OF.get(key, key)
+        column = column if column in row.values else next(iter(row.values))
+        shown = row.values.get(column, "")
+        reason = fault["msg"].removeprefix("Value error, ")
+        raise ConfigError(f"{row.where}: {column}: {shown!r:.40}: {reason}") from None
+
+
+def _rows(path: Path, known: Sequence[str], wanted: Sequence[str]) -> list[_Row]:
+    try:
+        if path.stat().st_size > _LONGEST_BYTES:
+            raise ConfigError(f"{path}: has more than {_LONGEST_BYTES} bytes, which no survey has")
+        text = path.read_bytes().decode("utf-8-sig")
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror or error}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: is no text of UTF-8: save it as CSV in UTF-8") from error
+    head = text.partition("\n")[0]
+    # A spreadsheet of a country with decimal commas.
+    separator = max(",;\t", key=head.count)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, skipinitialspace=True)
+    rows: list[_Row] = []
+    header: list[str] | None = None
+    try:
+        for cells in reader:
+            stripped = [cell.strip() for cell in cells]
+            if not any(stripped) or stripped[0].startswith("#"):
+                continue
+            if header is None:
+                header = _header(path, reader.line_num, stripped, known, wanted)
+                continue
+            rows.append(_row(path, reader.line_num, header, stripped, known))
+    except csv.Error as error:
+        raise ConfigError(f"{path}:{reader.line_num}: no CSV: {error}") from error
+    if header is None:
+        raise ConfigError(f"{path}:1: is empty: its first line names the columns, as {','.join(known)}")
+    return rows
+
+
+def _header(path: Path, line: int, found: list[str], known: Sequence[str], wanted: Sequence[str]) -> list[str]:
+    names = [name.lower() for name in found]
+    for name in names:
+        if name and name not in known:
+            near = difflib.get_close_matches(name, known, 1)
+            meant = f"did you mean {near[0]}?" if near else f"known are {','.join(known)}"
+            raise ConfigError(f"{path}:{line}: {name!r:.40} is no column: {meant}")
+        if name and names.count(name) > 1:
+            raise ConfigError(f"{path}:{line}: column {name} stands twice: leave one out")
+    if missing := [name for name in wanted if name not in names]:
+        raise ConfigError(f"{path}:{line}: column {missing[0]} is missing: the first line names {','.join(wanted)}")
+    return names
+
+
+def _row(path: Path, line: int, header: Sequence[str], cells: Sequence[str], known: Sequence[str]) -> _Row:
+    if len(cells) > len(header):
+        raise ConfigError(
+            f"{path}:{line}: has {len(cells)} values for {len(header)} columns ({','.join(header)}): is a comma a"
+            " decimal one?"
+        )
+    values = {name: cell for name, cell in zip(header, cells, strict=False) if name and cell}
+    return _Row(f"{path}:{line}", values)
+
+
+# -- the bay's file ---------------------------------------------------------------------------
+
+
+def with_survey(text: str, survey: Survey, quorum: int | None) -> str:
+    """A bay file's text with this hall in place of the one that it has; everything else, and its comments, stays.
+
+    Args:
+        text: of the bay's file.
+        survey: the new hall.
+        quorum: for `camera_quorum`, where the file has one; None leaves it.
+    """
+    newline = "\r\n" if "\r\n" in text else "\n"
+    cameras = [line for camera in survey.cameras for line in camera_lines(camera)]
+    blocks = {
+        "factory_layout": _layout_lines(survey.layout),
+        "cameras": ["cameras:", *cameras] if cameras else ["cameras: []"],
+        "witnesses": _mark_lines(survey.marks),
+    }
+    for key, lines in blocks.items():
+        text = _with_block(text, key, lines, newline)
+    if quorum is not None:
+        text = re.sub(r"^(camera_quorum:\s*)\d+", rf"\g<1>{quorum}", text, count=1, flags=re.MULTILINE)
+    return text
+
+
+def _layout_lines(layout: Layout) -> list[str]:
+    return [
+        "factory_layout:",
+        f"  width: {number_text(layout.width)}",
+        f"  height: {number_text(layout.height)}",
+        "  areas:",
+        *(f"    {key_text(name)}: {area_text(area)}" for name, area in layout.areas.items()),
+    ]
+
+
+def _mark_lines(marks: Mapping[str, Witness]) -> list[str]:
+    if not marks:
+        return []
+    lines = ["witnesses:                      # floor marks by which check-poses judges cameras"]
+    for name, mark in marks.items():
+        high = f", z: {number_text(mark.z)}" if mark.z else ""
+        lines.append(f"  {key_text(name)}: {{x: {number_text(mark.x)}, y: {number_text(mark.y)}{high}}}")
+    return lines
+
+
+def _with_block(text: str, key: str, lines: Sequence[str], newline: str) -> str:
+    """The text with other lines for a top-level key; none take it out; one that it does not have comes last."""
+    root = yaml.compose(text, Loader=yaml.SafeLoader)
+    block = newline.join(lines)
+    for name, value in root.value if isinstance(root, yaml.MappingNode) else ():
+        if name.value == key:
+            start = name.start_mark.index
+            end = text.find("\n", max(end_of(value), name.end_mark.index))
+            end = len(text) if end == -1 else end + 1
+            return (
+                text[:start] + (f"{block}{newline}" if lines else "") + text[end:].lstrip("\r\n" if not lines else "")
+            )
+    return text if not lines else f"{text.rstrip()}{newline}{newline}{block}{newline}"

@@ -1,0 +1,194 @@
+"""A new bay from a survey: the file that a person would have written, and wrong rows with file, line and column."""
+
+import math
+from ipaddress import IPv4Address
+
+import pytest
+import yaml
+
+from bays import load_bay
+from bays.__main__ import main
+from bays.checking import check_bay
+
+AREAS = "name,x_from,x_to,y_from,y_to,kind\nA1,0,40,0,15,\nno,40,80,0,15,\naisle,0,80,15,19,aisle\nA3,0,80,19,34.5,\n"
+CAMERAS = """name,host,x,y,z,looks_at_x,looks_at_y,width,height,focal_mm,sensor_mm
+S_1,127.70.3.21,20,0,14,20,14,2560,1440,4,5.12
+N_1,,60,34,14.5,20,-6,2560,1440,4,5.12
+"""
+MARKS = "name,x,y,z\nM1,0,15,\nM2,40,15,\npillar 3,40,34,1.2\n"
+
+
+@pytest.fixture
+def survey(tmp_path):
+    for name, text in {"areas": AREAS, "cameras": CAMERAS, "marks": MARKS}.items():
+        (tmp_path / f"{name}.csv").write_text(text, encoding="utf-8")
+    return tmp_path
+
+
+def new(survey, *options, hall="80x34.5", files=("areas", "cameras", "marks")):
+    given = [word for name in files for word in (f"--{name}", str(survey / f"{name}.csv"))]
+    return main(["new", "hall", "--from", "yard", "--hall", hall, *given, *options])
+
+
+@pytest.fixture
+def source(make_bay, bays_folder):
+    """A bay whose file has comments, and another hall's witnesses."""
+    make_bay("yard")
+    path = bays_folder / "yard.yaml"
+    content = yaml.safe_load(path.read_text())
+    content["witnesses"] = {"OLD": {"x": 1, "y": 1}}
+    content["network"] = {"camera_subnet": "127.60.0.0/24", "observer_ip": "127.60.0.1"}
+    text = yaml.safe_dump(content, sort_keys=False)
+    path.write_text(text.replace("camera_quorum: 8", "camera_quorum: 8   # of twelve") + "# the last line\n")
+    return load_bay("yard")
+
+
+def test_the_hall_is_that_of_the_survey(survey, source, capsys):
+    assert new(survey) == 0
+    said = capsys.readouterr().out
+    assert "not enabled: 80 x 34.5 m, 4 areas, 2 cameras, 3 marks" in said
+    bay = load_bay("hall")
+    assert (bay.layout.width, bay.layout.height) == (80, 34.5)
+    assert list(bay.layout.areas) == ["A1", "no", "aisle", "A3"]
+    assert (bay.layout.areas["A3"].y, bay.layout.areas["aisle"].kind) == ((19, 34.5), "aisle")
+    assert {name: (mark.x, mark.y, mark.z) for name, mark in bay.witnesses.items()} == {
+        "M1": (0, 15, 0),
+        "M2": (40, 15, 0),
+        "pillar 3": (40, 34, 1.2),
+    }
+    first, second = bay.cameras
+    assert (first.name, first.host, first.pose.pan, first.pose.tilt) == ("S_1", IPv4Address("127.70.3.21"), 0, 45)
+    assert (first.intrinsics.width, first.intrinsics.height) == (2560, 1440)
+    assert first.intrinsics.focal_px == 2000  # 2560 px x 4 mm / 5.12 mm
+    assert (second.pose.pan, second.pose.tilt) == (225, round(math.degrees(math.atan2(14.5, 40 * math.sqrt(2))), 2))
+    assert str(bay.network.camera_subnet) == "127.70.3.0/24"  # of the host that is named
+    assert (str(second.host), str(bay.network.observer_ip)) == ("127.70.3.11", "127.70.3.1")
+    assert bay.camera_quorum == 2  # two thirds of two cameras, rounded up
+    assert [one for one in check_bay(bay, [source]) if one.level == "error"] == []
+
+
+def test_it_is_the_file_that_a_person_would_have_written(survey, source, bays_folder):
+    assert new(survey) == 0
+    text = (bays_folder / "hall.yaml").read_text()
+    assert "camera_quorum: 2   # of twelve\n" in text
+    assert text.index("factory_layout:") < text.index("witnesses:") < text.index("cameras:")  # as in the source
+    assert '    "no": {x: [40, 80], y: [0, 15]}\n' in text
+    assert "    pose: {x: 20, y: 0, z: 14, pan: 0, tilt: 45}\n" in text
+    assert "    intrinsics: {width: 2560, height: 1440, focal_px: 2000}\n" in text
+    assert "OLD" not in text
+    assert "# the last line" in text
+
+
+def test_cameras_may_come_later(survey, source, capsys):
+    assert new(survey, files=("areas",)) == 0
+    bay = load_bay("hall")
+    assert (bay.cameras, bay.witnesses) == ((), {})
+    assert main(["place-cameras", "hall", "--add", "2"]) == 0
+    assert "seen by no camera" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("columns", "values", "pan", "focal"),
+    [
+        ("pan,tilt,focal_px", "12.5,40,1500", 12.5, 1500),
+        ("pan,tilt,view_deg", "12.5,40,90", 12.5, 960),
+        ("looks_at_x,looks_at_y,focal_mm,sensor_mm", "30,5,4,8", 90, 960),
+    ],
+)
+def test_where_it_looks_and_its_lens_are_said_in_either_way(survey, source, columns, values, pan, focal):
+    (survey / "cameras.csv").write_text(
+        f"name;x;y;z;{columns.replace(',', ';')}\nC;10;5;12;{values.replace(',', ';')}\n"
+    )
+    assert new(survey) == 0
+    [camera] = load_bay("hall").cameras
+    assert (camera.pose.pan, camera.intrinsics.focal_px) == (pan, focal)
+    assert (camera.intrinsics.width, camera.port) == (1920, 80)
+
+
+CAMERA = "name,host,x,y,z,pan,tilt,focal_px\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "words"),
+    [
+        ("areas", AREAS.replace("40,80", "40,8O"), "areas.csv:3: x_to: '8O' is no number: write it as 12.5"),
+        ("areas", AREAS.replace("40,80", "80,40"), "areas.csv:3: x_to: 40 is not above x_from, 80: exchange them?"),
+        (
+            "areas",
+            AREAS.replace("34.5", "35"),
+            "areas.csv:5: y_to: area A3 leaves the hall, which is 0 to 34.5 m along",
+        ),
+        ("areas", AREAS.replace("no,", "A1,"), "areas.csv:3: name: A1 stands twice"),
+        ("areas", AREAS.replace("no,40,80", "B,0,40"), "areas.csv:3: x_from: B is the same place as A1"),
+        ("areas", AREAS.replace(",aisle\n", ",corridor\n"), "areas.csv:4: kind: 'corridor': Input should be 'work',"),
+        ("areas", AREAS.replace("x_from", "x_form"), "areas.csv:1: 'x_form' is no column: did you mean x_from?"),
+        ("areas", AREAS.replace("kind", "x_to"), "areas.csv:1: column x_to stands twice"),
+        ("areas", "name,x_from,x_to,y_from\n", "areas.csv:1: column y_to is missing: the first line names"),
+        ("areas", AREAS.partition("\n")[0], "areas.csv:1: holds no area: give it a line for each, as A1,0,20,0,17"),
+        ("areas", AREAS + "A4,1,2,3,4,work,7\n", "areas.csv:6: has 7 values for 6 columns"),
+        ("areas", "", "areas.csv:1: is empty: its first line names the columns"),
+        ("cameras", CAMERA + "C,,1,2,,0,45,1500\n", "cameras.csv:2: z: is empty, and a number is wanted"),
+        ("cameras", CAMERA + "C,,1,2,-3,0,45,1500\n", "cameras.csv:2: z: '-3': Input should be greater than 0"),
+        ("cameras", CAMERA + "C,,1,2,9,0,95,1500\n", "cameras.csv:2: tilt: '95': Input should be less than or equal"),
+        ("cameras", CAMERA + "C,,1,2,9,0,45,1\n", "cameras.csv:2: focal_px: '1': Input should be greater than 10"),
+        ("cameras", CAMERA + "C,,1,2,9,0,45,\n", "cameras.csv:2: focal_px: is empty: its focal length is wanted, as"),
+        ("cameras", CAMERA + "C,,1,2,9,0,,1500\n", "cameras.csv:2: tilt: is empty: where it looks is wanted, as"),
+        ("cameras", CAMERA + "C,10.1.1,1,2,9,0,45,1500\n", "cameras.csv:2: host: '10.1.1' is no IPv4 address"),
+        (
+            "cameras",
+            CAMERA + "C,127.70.1.1,1,2,9,0,45,1500\nD,127.70.2.1,1,2,9,0,45,1500\n",
+            "cameras.csv:3: host: 127.70.2.1 lies outside 127.70.1.0/24: change it, or give --subnet",
+        ),
+        (
+            "cameras",
+            CAMERA + "C,127.70.1.8,1,2,9,0,45,1500\nD,127.70.1.8,1,2,9,0,45,1500\n",
+            "cameras.csv:3: host: 127.70.1.8 is that of C too",
+        ),
+        ("cameras", CAMERA + "C,,1,2,9,0,45,9\nC,,1,2,9,0,45,1500\n", "cameras.csv:2: focal_px: '9'"),
+        (
+            "cameras",
+            "name,x,y,z,pan,tilt,looks_at_x,looks_at_y,focal_px\nC,1,2,9,0,45,5,5,1500\n",
+            "cameras.csv:2: looks_at_x: where it looks is given twice: give pan,tilt or looks_at_x,looks_at_y",
+        ),
+        (
+            "cameras",
+            "name,x,y,z,looks_at_x,looks_at_y,view_deg\nC,1,2,9,1,2,80\n",
+            "cameras.csv:2: looks_at_x: it looks straight down: give pan,tilt",
+        ),
+        (
+            "cameras",
+            "name,x,y,z,pan,tilt,width,focal_px\nC,1,2,9,0,45,2560.5,1500\n",
+            "cameras.csv:2: width: '2560.5' is no whole number",
+        ),
+        ("marks", "name,x,y\nM1,1,2\nM1,2,3\n", "marks.csv:3: name: M1 stands twice"),
+        ("marks", "name,x,y\nM1,1,\n", "marks.csv:2: y: is empty, and a number is wanted"),
+        ("marks", "name,x,y\nM1,1,5000\n", "marks.csv:2: y: '5000': Input should be less than or equal to 1000"),
+    ],
+)
+def test_a_wrong_row_is_refused_with_its_column(survey, source, bays_folder, capsys, name, text, words):
+    (survey / f"{name}.csv").write_text(text, encoding="utf-8")
+    assert new(survey) == 2
+    said = capsys.readouterr().err
+    assert words in said
+    assert said.count("\n") == 1
+    assert not (bays_folder / "hall.yaml").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--areas", "areas.csv"], "a survey is at least --hall 80x34 and --areas FILE"),
+        (["--hall", "80x34"], "a survey is at least --hall 80x34 and --areas FILE"),
+        (["--hall", "80 by 34"], "'80 by 34' is no hall: write its sides in metres, as 80x34"),
+        (["--hall", "80x0"], "'80x0' is no hall"),
+        (["--hall", "80x34", "--areas", "none.csv"], "none.csv: cannot be read"),
+    ],
+)
+def test_half_a_survey_is_wrong_use(survey, source, monkeypatch, capsys, options, words):
+    monkeypatch.chdir(survey)
+    try:
+        status = main(["new", "hall", "--from", "yard", *options])
+    except SystemExit as ended:
+        status = ended.code
+    assert status == 2
+    assert words in capsys.readouterr().err
