@@ -40,8 +40,16 @@ class Line:
     text: str = ""
 
 
-def draw_overlay(bay: BayConfig, camera: Camera, frame: bytes, path: Path) -> int:
-    """Write the frame with the bay drawn over it; how many lines show.
+@dataclass(frozen=True)
+class Drawn:
+    """What was drawn: how many lines show, and what to know of the frame's size, empty where it is the file's."""
+
+    lines: int
+    remark: str = ""
+
+
+def draw_overlay(bay: BayConfig, camera: Camera, frame: bytes, path: Path) -> Drawn:
+    """Write the frame with the bay drawn over it.
 
     Args:
         bay: whose areas and witnesses are drawn.
@@ -78,7 +86,14 @@ def draw_overlay(bay: BayConfig, camera: Camera, frame: bytes, path: Path) -> in
     content = BytesIO()
     image.save(content, _FORMATS[path.suffix.lower()])
     write_atomically(path, content.getvalue())
-    return shown
+    return Drawn(shown, "" if ratio == 1 else _remark(image.size, model))
+
+
+def _remark(size: tuple[int, int], model: CameraModel) -> str:
+    return (
+        f"; the frame is {size[0]} x {size[1]}, the file's intrinsics are of {model.size[0]} x {model.size[1]}: drawn"
+        " as if the whole picture were scaled"
+    )
 
 
 def bay_lines(bay: BayConfig) -> Iterator[Line]:

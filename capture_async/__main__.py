@@ -81,10 +81,13 @@ def make_parser() -> argparse.ArgumentParser:
     health.add_argument("--data", type=Path, metavar="DIR", help="the store's root (DATA_PATH)")
     overlay = commands.add_parser("overlay", help="draw areas, axes, verticals and witnesses over a camera's frame")
     overlay.add_argument("bay", help="a bay's id, as 3bay_north")
-    overlay.add_argument("--camera", required=True, metavar="NAME", help="as the bay's file names it")
-    overlay.add_argument("--out", required=True, type=Path, metavar="FILE", help="overlay.png or overlay.jpg")
+    overlay.add_argument("--camera", metavar="NAME", help="as the bay's file names it; without it each of the bay's")
+    overlay.add_argument(
+        "--out", required=True, type=Path, metavar="FILE", help="overlay.png or overlay.jpg; of all cameras a folder"
+    )
     source = overlay.add_mutually_exclusive_group()
     source.add_argument("--frame", type=existing_path, metavar="FILE", help="an image of the camera")
+    source.add_argument("--frames", type=existing_path, metavar="DIR", help="frames that camera probe --save wrote")
     source.add_argument("--live", action="store_true", help="ask the camera now; the login is found as by probe")
     source.add_argument("--data", type=Path, metavar="DIR", help="the store of its newest capture (DATA_PATH)")
     overlay.add_argument("--no-login", action="store_true", help="with --live: the camera wants no login")
@@ -282,17 +285,60 @@ def _milliseconds(seconds: float | None) -> str:
 
 
 def _overlay(bay: BayConfig, options: argparse.Namespace) -> int:
+    if options.camera is None:
+        return _overlays(bay, options)
     try:
         camera = bay.camera(options.camera)
     except KeyError:
         names = ", ".join(one.name for one in bay.cameras) or "none"
         raise ConfigError(f"bay {bay.bay_id} has no camera {options.camera}; it has: {names}") from None
     frame, source = _overlaid_frame(bay, camera, options)
-    shown = draw_overlay(bay, camera, frame, options.out)
-    print(f"{options.out}: {shown} lines over {source} of {camera.name}")
-    if not shown:
+    return DONE if _drawn(bay, camera, frame, options.out, source) else FAILED
+
+
+def _drawn(bay: BayConfig, camera: Camera, frame: bytes, path: Path, source: str) -> bool:
+    """Draw one overlay and say so; whether anything of the bay shows."""
+    drawn = draw_overlay(bay, camera, frame, path)
+    print(f"{path}: {drawn.lines} lines over {source} of {camera.name}{drawn.remark}", flush=True)
+    if not drawn.lines:
         print(f"nothing of the bay shows: by its file, {camera.name} looks elsewhere", file=sys.stderr)
-    return DONE if shown else FAILED
+    return drawn.lines > 0
+
+
+def _overlays(bay: BayConfig, options: argparse.Namespace) -> int:
+    """An overlay of each camera that has a frame, into a folder; 1 where one has none or shows nothing."""
+    if options.frame is not None or options.live:
+        raise ConfigError(f"{'--frame' if options.frame else '--live'} is of one camera: name it with --camera")
+    if options.out.exists() and not options.out.is_dir():
+        raise ConfigError(f"--out {options.out}: is a file: name a folder, or one camera with --camera")
+    if not options.out.absolute().parent.is_dir():
+        raise ConfigError(f"--out {options.out}: there is no folder {options.out.parent}")
+    placed = [camera for camera in bay.cameras if camera.pose is not None and camera.intrinsics is not None]
+    frames, source = _all_frames(bay, [camera.name for camera in placed], options)
+    if not frames:
+        raise NotObservedError(f"{source}: no frame of a camera of {bay.bay_id} that has a pose: give --frames DIR")
+    options.out.mkdir(exist_ok=True)
+    well = True
+    for camera in placed:
+        if camera.name in frames:
+            well &= _drawn(bay, camera, frames[camera.name], options.out / f"{camera.name}.jpg", f"a frame in {source}")
+    for camera in bay.cameras:
+        if camera.name not in frames:
+            why = "there is no frame of it" if camera in placed else "it has no pose or no intrinsics"
+            print(f"{camera.name}: not drawn: {why}", file=sys.stderr)
+            well = False
+    return DONE if well else FAILED
+
+
+def _all_frames(bay: BayConfig, names: list[str], options: argparse.Namespace) -> tuple[dict[str, bytes], str]:
+    from capture_async.stored import frames_in_folder, newest_frames
+
+    if options.frames is not None:
+        return frames_in_folder(options.frames, bay.bay_id, names), str(options.frames)
+    from artifacts import ArtifactStore
+
+    store = ArtifactStore(options.data)
+    return newest_frames(store, bay.bay_id, names, bay.unmoved_since), str(store.location)
 
 
 def _overlaid_frame(bay: BayConfig, camera: Camera, options: argparse.Namespace) -> tuple[bytes, str]:
@@ -304,16 +350,12 @@ def _overlaid_frame(bay: BayConfig, camera: Camera, options: argparse.Namespace)
             raise ConfigError(f"--frame {options.frame}: cannot be read: {error.strerror or error}") from error
     if options.live:
         return asyncio.run(_live_frame(bay, camera, None if options.no_login else _login(bay))), "a live frame"
-    from artifacts import ArtifactStore
-    from capture_async.stored import newest_frames
-
-    store = ArtifactStore(options.data)
-    found = newest_frames(store, bay.bay_id, [camera.name], bay.unmoved_since)
+    found, source = _all_frames(bay, [camera.name], options)
     if camera.name not in found:
         raise NotObservedError(
-            f"{store.location}: no capture of {bay.bay_id} with a frame of {camera.name}: give --live or --frame"
+            f"{source}: no capture of {bay.bay_id} with a frame of {camera.name}: give --live or --frame"
         )
-    return found[camera.name], f"the newest frame in {store.location}"
+    return found[camera.name], f"the newest frame in {source}"
 
 
 async def _live_frame(bay: BayConfig, camera: Camera, credentials: Credentials | None) -> bytes:

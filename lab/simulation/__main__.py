@@ -12,13 +12,14 @@ import signal
 import sys
 from collections import defaultdict
 from collections.abc import Coroutine, Mapping
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from bay_observation.commands import failed, program, run_command
 from bay_observation.errors import BayObservationError, ConfigError
 from bays import BayConfig, load_bay
+from capture_async.types import CapturedImage
 from lab.simulation.cameras import CameraFarm
 from lab.simulation.clock import SimulatedClock
 from lab.simulation.control import ControlServer
@@ -68,9 +69,17 @@ def make_parser() -> argparse.ArgumentParser:
     serve.add_argument("--speed", type=float, default=1.0, help="simulated seconds in a second, while time runs (1)")
     serve.add_argument("--port", type=int, help="one port for all cameras, in place of the bay file's")
     serve.add_argument("--control", metavar="HOST:PORT", help="loopback address that sets time and faults")
-    render = commands.add_parser("render", help="write one frame of one camera")
-    render.add_argument("--camera", required=True, help="its name, such as C_4")
-    render.add_argument("--out", required=True, type=Path, help="the JPEG file to write")
+    render = commands.add_parser("render", help="write a frame of one camera, or of each")
+    render.add_argument("--camera", help="its name, such as C_4; without it a frame of each is written")
+    render.add_argument(
+        "--out", required=True, type=Path, help="the JPEG file to write; of all cameras, the folder, as of camera probe"
+    )
+    render.add_argument(
+        "--points",
+        type=Path,
+        metavar="FILE",
+        help="write where the bay's witnesses show in the frames too, as a person clicks them: camera,name,u,v",
+    )
     twin = commands.add_parser("twin", help="write a bay's twin that can be tried on this machine")
     twin.add_argument("--folder", required=True, type=Path, help="a folder of bays, for BAYS_PATH")
     for command in (serve, render, twin):
@@ -142,19 +151,40 @@ async def _first_of(work: Coroutine[Any, Any, None], stop: asyncio.Event) -> boo
 
 
 def _render(bay: BayConfig, options: argparse.Namespace) -> None:
+    from lab.simulation.clicks import clicked_marks
     from lab.simulation.rendering import FrameSource
     from lab.simulation.yard import Yard
 
-    if options.camera not in {camera.name for camera in bay.cameras}:
-        names = ", ".join(camera.name for camera in bay.cameras)
-        raise ConfigError(f"bay {bay.bay_id} has no camera {options.camera}; its cameras: {names}")
-    if not options.out.parent.is_dir():
-        raise ConfigError(f"--out {options.out}: there is no folder {options.out.parent}")
+    names = [camera.name for camera in bay.cameras]
+    if options.camera is not None and options.camera not in names:
+        raise ConfigError(f"bay {bay.bay_id} has no camera {options.camera}; its cameras: {', '.join(names)}")
+    if not names:
+        raise ConfigError(f"bay {bay.bay_id} has no cameras: add them to its file")
+    for option, path in (("--out", options.out), ("--points", options.points)):
+        if path is not None and not path.absolute().parent.is_dir():
+            raise ConfigError(f"{option} {path}: there is no folder {path.parent}")
+    if options.camera is None and options.out.exists() and not options.out.is_dir():
+        raise ConfigError(f"--out {options.out}: is a file: name a folder, or one camera with --camera")
+    if options.points is not None and not bay.witnesses:
+        raise ConfigError(f"bay {bay.bay_id} has no witnesses: add floor marks to its file, as M1: {{x: 29, y: 20}}")
     yard = Yard(bay, seed=options.seed, blocks=_blocks(bay, options))
     moment = _moment(options.time, bay) or yard.start + _BEFORE_FIRST_FRAME
-    jpeg = FrameSource(yard)(options.camera, moment)
-    options.out.write_bytes(jpeg)
-    print(f"{options.out}: {options.camera} of {bay.bay_id} at {moment.isoformat()}, {len(jpeg)} bytes")
+    drawn = names if options.camera is None else [options.camera]
+    source, clicked = FrameSource(yard), []
+    for name in drawn:
+        jpeg = source(name, moment)
+        path = options.out
+        if options.camera is None:
+            options.out.mkdir(exist_ok=True)
+            path = options.out / f"{CapturedImage(name, bay.bay_id, moment.astimezone(UTC), jpeg).image_id}.jpg"
+        path.write_bytes(jpeg)
+        print(f"{path}: {name} of {bay.bay_id} at {moment.isoformat()}, {len(jpeg)} bytes", flush=True)
+        if options.points is not None:
+            clicked += [(name, *mark) for mark in clicked_marks(bay, name, yard.at(moment))]
+    if options.points is not None:
+        rows = "".join(f"{','.join(map(str, row))}\n" for row in clicked)
+        options.points.write_text(f"camera,name,u,v\n{rows}", encoding="utf-8")
+        print(f"{options.points}: {len(clicked)} points of {len(drawn)} cameras, each about a pixel off")
 
 
 def _twin(bay: BayConfig, options: argparse.Namespace) -> None:

@@ -31,7 +31,10 @@ def drawn(path):
 @pytest.mark.parametrize(("size", "ratio"), [((1920, 1080), 1.0), ((1280, 720), 2 / 3)])
 def test_a_corner_of_an_area_is_where_the_camera_sees_it(bay, tmp_path, size, ratio):
     camera, path = bay.camera("C_4"), tmp_path / "overlay.png"
-    assert draw_overlay(bay, camera, frame(size), path) > 10
+    drawn_over = draw_overlay(bay, camera, frame(size), path)
+    assert drawn_over.lines > 10
+    told = "the frame is 1280 x 720, the file's intrinsics are of 1920 x 1080" in drawn_over.remark
+    assert told == (ratio != 1)
     picture = drawn(path)
     assert picture.shape[:2] == size[::-1]
     (u, v) = CameraModel.of(camera).project((36.0, 20.0, 0.0))[0] * ratio  # on the border of A12 and A11

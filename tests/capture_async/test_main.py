@@ -258,6 +258,40 @@ def test_the_bay_is_drawn_over_a_live_frame_and_over_a_stored_one(serve, login, 
     assert main(["overlay", "yard", "--camera", "C_4", "--frame", str(live), "--out", str(again)]) == 0
 
 
+def test_an_overlay_of_each_camera_that_has_a_frame(serve, login, store, tmp_path, capsys):
+    serve()
+    frames = tmp_path / "frames"
+    assert main(["probe", "yard", "--save", str(frames)]) == 0
+    next(frames.glob("*_C_6_*")).unlink()
+    out = tmp_path / "overlays"
+    assert main(["overlay", "yard", "--frames", str(frames), "--out", str(out)]) == 1
+    assert sorted(path.name for path in out.iterdir()) == ["C_2.jpg", "C_4.jpg"]
+    assert "C_6: not drawn: there is no frame of it" in capsys.readouterr().err
+    assert (
+        main(["overlay", "yard", "--camera", "C_4", "--frames", str(frames), "--out", str(tmp_path / "one.png")]) == 0
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "status", "words"),
+    [
+        (["--live", "--out", "there"], 2, "--live is of one camera: name it with --camera"),
+        (["--out", "a_file"], 2, "--out a_file: is a file: name a folder, or one camera with --camera"),
+        (["--out", "no/there"], 2, "--out no/there: there is no folder no"),
+        (["--out", "there"], 3, "no frame of a camera of yard that has a pose: give --frames DIR"),
+    ],
+)
+def test_overlays_that_cannot_be_drawn_make_no_folder(
+    make_bay, store, tmp_path, monkeypatch, capsys, options, status, words
+):
+    make_bay("yard")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a_file").touch()
+    assert main(["overlay", "yard", *options]) == status
+    assert words in capsys.readouterr().err
+    assert not (tmp_path / "there").exists()
+
+
 def test_no_overlay_is_drawn_where_there_is_no_frame(serve, login, store, tmp_path, capsys):
     serve({"C_4": "offline"})
     out = ["--out", str(tmp_path / "none.jpg")]

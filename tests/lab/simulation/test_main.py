@@ -22,6 +22,28 @@ def test_render_writes_a_frame(tmp_path, capsys):
     assert "2025-07-02T16:10:00+09:00" in capsys.readouterr().out
 
 
+def test_render_writes_a_frame_of_each_camera_and_the_marks_in_them(tmp_path, capsys, monkeypatch):
+    from bays.camera_model import CameraModel
+    from capture_async.stored import frames_in_folder
+
+    text = (load_bay_text("demo_bay").partition("\n  - name: C_6\n")[0]).replace("camera_quorum: 8", "camera_quorum: 1")
+    (tmp_path / "small_bay.yaml").write_text(text)
+    monkeypatch.setenv("BAYS_PATH", str(tmp_path))
+    bay, folder, points = load_bay("small_bay"), tmp_path / "frames", tmp_path / "points.csv"
+    where = ["--out", str(folder), "--points", str(points)]
+    assert main(["render", "small_bay", *where]) == 0
+    assert set(frames_in_folder(folder, "small_bay", ["C_2", "C_4"])) == {"C_2", "C_4"}
+    header, *rows = (line.split(",") for line in points.read_text().splitlines())
+    assert header == ["camera", "name", "u", "v"]
+    for camera, name, u, v in rows:
+        mark = bay.witnesses[name]
+        pixel, _ = CameraModel.of(bay.camera(camera)).project((mark.x, mark.y, mark.z))
+        assert (float(u), float(v)) == pytest.approx(tuple(pixel), abs=6)
+    assert main(["render", "small_bay", *where, "--blocks", "0"]) == 0
+    assert len(points.read_text().splitlines()) > len(rows) + 1  # blocks hide some of them
+    assert "points of 2 cameras, each about a pixel off" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("arguments", "status", "message"),
     [
@@ -36,6 +58,9 @@ def test_render_writes_a_frame(tmp_path, capsys):
         (["serve", "3bay_north"], 2, "SIMULATED_CAMERA_PASSWORD"),
         (["render", "demo_bay", "--camera", "X", "--out", "x.jpg"], 2, "no camera X"),
         (["render", "demo_bay", "--camera", "C_4", "--out", "/nowhere/x.jpg"], 2, "/nowhere/x.jpg"),
+        (["render", "demo_bay", "--out", "/nowhere/x"], 2, "/nowhere/x"),
+        (["render", "demo_bay", "--out", __file__], 2, "is a file: name a folder, or one camera with --camera"),
+        (["render", "3bay_north", "--out", "frames", "--points", "p.csv"], 2, "bay 3bay_north has no witnesses"),
     ],
 )
 def test_what_is_wrong_is_one_line_and_a_status(arguments, status, message, capsys, monkeypatch):
