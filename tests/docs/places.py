@@ -57,6 +57,14 @@ def _alerts(terminal: Terminal, _: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @contextmanager
+def _survey(terminal: Terminal, _: pytest.MonkeyPatch) -> Iterator[None]:
+    """The survey's files, as the page lets a person copy them."""
+    for path in (PROJECT / "docs" / "examples" / "survey").glob("*.csv"):
+        shutil.copy(path, terminal.folder)
+    yield
+
+
+@contextmanager
 def _points(terminal: Terminal, _: pytest.MonkeyPatch) -> Iterator[None]:
     """A person who clicks nine marks, and a morning of blocks to refine poses by."""
     from bays.camera_model import CameraModel
@@ -284,6 +292,7 @@ def served_bays(terminal: Terminal, change: pytest.MonkeyPatch) -> Iterator[tupl
 
 
 _PLACES: dict[str, Place] = {
+    "add_a_bay.md": _survey,
     "alerting.md": _alerts,
     "calibrate_a_camera.md": _points,
     "capacity.md": _schema,

@@ -24,6 +24,7 @@ GENERATED = {"commands.md"}  # usage lines, written from the parsers themselves:
 
 # Page and language, and the test that runs the example there.
 RUN_BY = {
+    ("add_a_bay.md", "csv"): "tests/docs/test_page_commands.py",
     ("dashboard.md", "python"): "tests/docs/test_other_examples.py",
     ("dashboard.md", "sql"): "tests/docs/test_other_examples.py",
     ("events.md", "json"): "tests/docs/test_other_examples.py",
@@ -159,6 +160,14 @@ def test_the_python_of_a_page_runs_on_the_desk(desk, store, capsys):
             exec(compile(code, page, "exec"), {"__name__": "example"})
     area = capsys.readouterr().out.split()[0]
     assert area in load_bay("3bay_north").layout.areas
+
+
+def test_the_tables_of_a_survey_begin_as_the_files_that_the_page_lets_copy():
+    folder = PROJECT / "docs" / "examples" / "survey"
+    files = [path.read_text(encoding="utf-8") for path in folder.glob("*.csv")]
+    shown = [one.text for one in examples() if one.language == "csv"]
+    assert len(shown) == len(files) == 3
+    assert [text for text in shown if not any(file.startswith(text) for file in files)] == []
 
 
 def test_the_routes_of_a_page_are_routes(tmp_path):
