@@ -19,7 +19,6 @@ from typing import Any
 from bay_observation.commands import failed, program, run_command
 from bay_observation.errors import BayObservationError, ConfigError
 from bays import BayConfig, load_bay
-from capture_async.types import CapturedImage
 from lab.simulation.cameras import CameraFarm
 from lab.simulation.clock import SimulatedClock
 from lab.simulation.control import ControlServer
@@ -176,7 +175,7 @@ def _render(bay: BayConfig, options: argparse.Namespace) -> None:
         path = options.out
         if options.camera is None:
             options.out.mkdir(exist_ok=True)
-            path = options.out / f"{CapturedImage(name, bay.bay_id, moment.astimezone(UTC), jpeg).image_id}.jpg"
+            path = options.out / f"{bay.bay_id}_{name}_{moment.astimezone(UTC):%Y%m%d%H%M%S}.jpg"
         path.write_bytes(jpeg)
         print(f"{path}: {name} of {bay.bay_id} at {moment.isoformat()}, {len(jpeg)} bytes", flush=True)
         if options.points is not None:
