@@ -58,9 +58,22 @@ def _alerts(terminal: Terminal, _: pytest.MonkeyPatch) -> Iterator[None]:
 
 @contextmanager
 def _survey(terminal: Terminal, _: pytest.MonkeyPatch) -> Iterator[None]:
-    """The survey's files, as the page lets a person copy them."""
-    for path in (PROJECT / "docs" / "examples" / "survey").glob("*.csv"):
+    """The survey's files, as the page lets a person copy them, and what its cameras show now: a grey wall."""
+    import csv
+
+    import cv2
+    import numpy as np
+
+    survey = PROJECT / "docs" / "examples" / "survey"
+    for path in survey.glob("*.csv"):
         shutil.copy(path, terminal.folder)
+    with (survey / "cameras.csv").open(encoding="utf-8") as file:
+        for row in csv.DictReader(file):
+            folder = terminal.folder.parent / "frames" / row["name"]
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir()
+            grey = np.full((int(row["height"]), int(row["width"]), 3), 128, np.uint8)
+            cv2.imwrite(str(folder / f"6bay_south_{row['name']}_{datetime.now(UTC):%Y%m%d%H%M%S}.jpg"), grey)
     yield
 
 
