@@ -349,6 +349,8 @@ def _history() -> History:
 
 
 def _row(value: Any) -> dict[str, Any]:
+    if isinstance(value, tuple):  # a named one
+        return dict(value._asdict())  # type: ignore[attr-defined]
     return {field.name: getattr(value, field.name) for field in fields(value)}
 
 
