@@ -43,6 +43,7 @@ def test_a_camera_sees_the_floor_below_its_axis(demo_bay):
     assert np.nanmin(scale) > 25 / 1458  # never finer than straight below the camera
 
 
+@pytest.mark.slow(0.5)
 def test_check_ends_with_what_it_found(make_bay, capsys):
     make_bay("yard")
     assert main(["check"]) == 0

@@ -36,6 +36,7 @@ def test_each_camera_leaves_less_floor_unseen(bay):
     assert left[2] < 0.05 * 1800
 
 
+@pytest.mark.slow(0.6)
 def test_further_cameras_go_where_the_old_one_does_not_see(bay):
     (placed,) = place_cameras(bay, 1)
     assert placed.pose.x > 30
@@ -44,6 +45,7 @@ def test_further_cameras_go_where_the_old_one_does_not_see(bay):
     assert placed.intrinsics == bay.cameras[0].intrinsics
 
 
+@pytest.mark.slow(0.7)
 def test_instead_forgets_the_bays_own_cameras(bay):
     placed = place_cameras(bay, 2, instead=True)
     after = with_placed(bay, placed, instead=True)
@@ -71,6 +73,7 @@ def test_what_is_out_of_range_is_refused(bay, arguments, reason):
         place_cameras(bay, **arguments)
 
 
+@pytest.mark.slow(0.6)
 def test_a_subnet_that_is_full_is_named(bay):
     small = bay.network.model_copy(update={"camera_subnet": "127.60.0.0/30"})
     full = bay.model_copy(update={"network": type(bay.network).model_validate(small.model_dump(mode="json"))})

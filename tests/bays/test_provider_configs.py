@@ -70,6 +70,7 @@ def test_defaults_of_a_camera(make_bay):
     assert (bay.cameras[1].rtsp.port, bay.cameras[1].rtsp.path) == (554, None)
 
 
+@pytest.mark.slow(0.5)
 def test_checking_a_file_loads_no_camera_library():
     code = """
 import sys

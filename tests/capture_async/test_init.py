@@ -3,7 +3,10 @@
 import subprocess
 import sys
 
+import pytest
 
+
+@pytest.mark.slow(0.6)
 def test_importing_the_package_loads_nothing_heavy():
     code = """
 import sys

@@ -292,6 +292,7 @@ def test_overlays_that_cannot_be_drawn_make_no_folder(
     assert not (tmp_path / "there").exists()
 
 
+@pytest.mark.slow(8)
 def test_no_overlay_is_drawn_where_there_is_no_frame(serve, login, store, tmp_path, capsys):
     serve({"C_4": "offline"})
     out = ["--out", str(tmp_path / "none.jpg")]

@@ -172,6 +172,7 @@ def test_a_part_that_fails_is_absent_and_named(yard, monkeypatch, caplog):
     assert "the database is away" in caplog.text
 
 
+@pytest.mark.slow(2)
 def test_a_database_that_hangs_holds_up_no_scrape(yard, monkeypatch):
     hangs = threading.Event()
     monkeypatch.setattr(export, "triggerer_status", lambda: hangs.wait(20))

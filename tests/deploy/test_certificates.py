@@ -77,6 +77,7 @@ def test_production_is_recognised_by_the_addresses_of_its_env_file(host):
         shake_hands(host, server, "10.150.150.1")
 
 
+@pytest.mark.slow(1)
 def test_keys_are_their_owner_s_and_each_is_another_one(main):
     keys = [main.secrets / f"tls_{name}_key" for name in ("ca", *SERVERS)]
     assert all(stat.S_IMODE(key.stat().st_mode) == 0o600 for key in keys)
@@ -169,6 +170,7 @@ def test_a_worker_needs_the_authority_s_certificate_and_no_key(main, script, dam
     assert " up " not in result.calls
 
 
+@pytest.mark.slow(0.6)
 def test_openssl_that_is_missing(host):
     programs = host.folder / "few"
     programs.mkdir()

@@ -80,6 +80,7 @@ def test_a_camera_that_looks_otherwise_is_named_with_what_changed(
     assert named(reference.compare(changed(week(24, seed=2)[12:], "C_7", **{measure: 0.7 * least}))) == []
 
 
+@pytest.mark.slow(0.6)
 def test_few_slots_are_held_against_runs_of_as_few() -> None:
     """The light of one camera flickers: the median of few slots goes farther than that of many."""
     rng = np.random.default_rng(3)
@@ -149,6 +150,7 @@ def test_models_that_became_less_sure(reference: Reference) -> None:
     assert block.usual_confidence == pytest.approx(0.85, abs=0.01)
 
 
+@pytest.mark.slow(0.5)
 def test_other_things_in_a_frame_are_no_other_models() -> None:
     """A class that is hard to see comes in place of one that is not."""
     hard = replace(thing(0.5), class_name="pipe", stage=None, stage_confidence=None)
@@ -246,6 +248,7 @@ def test_a_block_with_primer_before_a_camera_is_no_change_of_the_camera(referenc
     assert found[0].measures[0].off == pytest.approx(5, abs=0.3)
 
 
+@pytest.mark.slow(0.6)
 def test_a_crane_that_parks_elsewhere_is_no_change_of_the_camera() -> None:
     """Two slots of three it stood before one camera, in the week that follows before another."""
     paint = np.array([60, 2, 25] * 4, np.float16)

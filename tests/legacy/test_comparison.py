@@ -171,6 +171,7 @@ def test_the_new_side_of_store_and_history(bay, store, tmp_path):
     assert isinstance(seen[3], SeenSlot)
 
 
+@pytest.mark.slow(0.5)
 def test_compare_on_the_command_line(legacy, bay, store, tmp_path, monkeypatch):
     from shapely import MultiPolygon, box
 

@@ -65,6 +65,7 @@ def test_odd_keys_of_the_old_redis_are_named(legacy, published, client):
     assert legacy("dump")[0] == 1
 
 
+@pytest.mark.slow(0.7)
 @pytest.mark.parametrize(
     ("message", "said"),
     [

@@ -73,6 +73,7 @@ def test_a_single_odd_view_is_no_other_block(follow):
     assert not events(history)
 
 
+@pytest.mark.slow(0.6)
 def test_the_state_carries_one_colour_a_camera_and_is_read_back(follow):
     history = follow([(RED, GREEN)] * 20)
     content = to_bytes("tracking", history[-1])

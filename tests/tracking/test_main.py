@@ -370,6 +370,7 @@ def test_late_frames_and_seams_are_marked(yard, capsys):
     assert "0 slots missing, 1 marked" in out
 
 
+@pytest.mark.slow(0.5)
 def test_a_block_is_asked_for_by_the_yards_own_number(yard, capsys, tmp_path):
     assert run(capsys, "name", "demo_bay", "demo_bay-000001", "4412P") == (0, "demo_bay-000001 is block 4412P\n", "")
     (stay,) = rows(capsys, "show", "demo_bay", "--block", "4412P")

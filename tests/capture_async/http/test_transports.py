@@ -96,6 +96,7 @@ async def test_what_comes_late_is_not_the_next_answer():
         assert (await transports.transport(is_lenient=False).send(request)).body == b"2nd"
 
 
+@pytest.mark.slow(0.5)
 async def test_interim_answers_without_end_let_the_loop_run(sent_by):
     """aiohttp reads them until the time is up; read leniently they are a faulty reply."""
     ended, longest = await flooded(b"", b"HTTP/1.1 100 Continue\r\n\r\n" * 20_000, 0.7)

@@ -33,6 +33,7 @@ def test_packets(codec, packets, parameter_sets):
         assert frame is None or isinstance(frame, bytes)
 
 
+@pytest.mark.slow(0.6)
 @settings(max_examples=200, deadline=None)
 @given(st.lists(st.binary(max_size=40), max_size=8))
 def test_what_is_no_packet(data):

@@ -136,6 +136,7 @@ def test_a_webhook_that_is_away(connect):
 quiet_apprise = pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")
 
 
+@pytest.mark.slow(1)
 @quiet_apprise
 def test_apprise(connect, web):
     connect("yard_chat", extra={"config": {"path": f"json://127.0.0.1:{web.server_port}/{SECRET}", "tag": "yard"}})
@@ -229,6 +230,7 @@ def test_mqtt(connect, broker):
     assert [one["id"] for one in got] == ["0123abcd"]
 
 
+@pytest.mark.slow(1)
 @needs_mosquitto
 def test_mqtt_with_a_wrong_login(connect, broker, monkeypatch):
     port, got = broker

@@ -6,6 +6,7 @@ import pytest
 from lab.benchmarks.calibration_cases import SIZES, Case, Outcome, cases, outcome
 
 
+@pytest.mark.slow(0.6)
 def test_the_cases_are_of_three_sizes_and_have_up_to_a_third_of_wrong_points():
     found = list(cases(60, 1))
     assert {case.camera.size for case in found} == set(SIZES)

@@ -55,6 +55,7 @@ def test_the_hall_begins_at_ten_in_the_bays_zone(demo: DemoSlots, bay: BayConfig
     assert demo.moment(NOW) - demo.moment(demo.slots[-1]) == NOW - demo.slots[-1]
 
 
+@pytest.mark.slow(0.5)
 def test_truth_is_of_the_halls_moment_and_events_of_the_slots_time(
     demo: DemoSlots, bay: BayConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:

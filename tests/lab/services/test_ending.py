@@ -65,6 +65,7 @@ def test_it_ends_with_make(number):
     assert has_ended(child)
 
 
+@pytest.mark.slow(1)
 def test_without_make_it_outlives_its_shell():
     environment = dict(os.environ)
     environment.pop("MAKELEVEL", None)
