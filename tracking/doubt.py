@@ -21,6 +21,7 @@ from tracking.types import Track, TrackStatus
 
 Floats = NDArray[np.float64]
 
+_MOST = KEPT - 1  # of the latest sightings that are looked at
 _POSSIBLE = math.log(0.01)  # odds of another explanation from which on it is looked into
 _LIKELY = math.log(20.0)  # the same for a tentative track
 _ONLY_LIKELY = -40.0  # log density of a shape below which it is not this block's at all
@@ -38,42 +39,57 @@ def doubted(seen: Sequence[Track], absent: Sequence[Track], hours: float, model:
     Returns:
         By index into `seen`, how many of the latest sightings are in doubt.
     """
-    worst: dict[int, tuple[float, int]] = {}
+    if not seen:
+        return {}
     # What a tentative track is, is open anyway.
     least = np.array([_LIKELY if track.status is TrackStatus.TENTATIVE else _POSSIBLE for track in seen])
-    gone, stack = (known_forms(absent), looks_of(absent)), (stack_of(seen), LookStack(seen))
-    for count in range(1, KEPT):
-        odds = _odds(stack, gone, hours, count, model)
-        for index in _begun_with(stack[0], np.flatnonzero(odds > least), count, model):
+    stack = stack_of(seen)
+    divided = stack.divided(_MOST)
+    gone = known_forms(absent), looks_of(absent)
+    odds = _odds(divided, LookStack(seen).divided(_MOST), gone, hours, model).reshape(_MOST, -1)
+    worst: dict[int, tuple[float, int]] = {}
+    for count in range(1, _MOST + 1):
+        for index in _begun_with(stack, divided, np.flatnonzero(odds[count - 1] > least), count, model):
             best = worst.get(int(index))
-            if best is None or odds[index] > best[0]:
-                worst[int(index)] = (float(odds[index]), count)
+            if best is None or odds[count - 1, index] > best[0]:
+                worst[int(index)] = (float(odds[count - 1, index]), count)
     return {index: count for index, (_, count) in worst.items()}
 
 
-def _begun_with(stack: Stack, rows: NDArray[np.int64], count: int, model: Model) -> NDArray[np.int64]:
-    """Those rows of which the first of so many latest sightings is rather like the later ones than like those before.
+def _begun_with(
+    stack: Stack, divided: tuple[Forms, Forms], tracks: NDArray[np.int64], count: int, model: Model
+) -> NDArray[np.int64]:
+    """Those tracks of which the first of so many latest sightings is rather like the later ones than like those before.
 
     A mean over a change, half of it from before, is unlike both.
     """
-    if count == 1 or not len(rows):
-        return rows
-    before, later = stack.known(without=count).take(rows), stack.latest(count - 1).take(rows)
-    first = stack.single(count).take(rows)
+    if count == 1 or not len(tracks):
+        return tracks
+    number = len(divided[0]) // _MOST  # of tracks
+    before, later = divided[0].take(tracks + (count - 1) * number), divided[1].take(tracks + (count - 2) * number)
+    first = stack.single(count).take(tracks)
     was, became = (model.place(form, first) + model.paired_shape(form, first, moved=False) for form in (before, later))
-    return rows[became >= was]
+    return tracks[became >= was]
 
 
-def _odds(stack: tuple[Stack, LookStack], gone: tuple[Forms, Looks], hours: float, count: int, model: Model) -> Floats:
-    """(seen,) log odds that so many of a track's latest sightings are not its own; -inf where they are too few."""
-    before, latest = stack[0].known(without=count), stack[0].latest(count)
+def _odds(
+    divided: tuple[Forms, Forms], looks: tuple[Looks, Looks], gone: tuple[Forms, Looks], hours: float, model: Model
+) -> Floats:
+    """Log odds that so many of a track's latest sightings are not its own, in the order of `Stack.divided`.
+
+    -inf where they are too few. All numbers of sightings are worked out at once: a number of a track is one row, and
+    only rows of one number are weighed against each other.
+    """
+    before, latest = divided
+    number = np.arange(len(before)) // (len(before) // _MOST)
     result = np.full(len(before), -np.inf)
     fit = np.flatnonzero((before.count > 0) & (latest.count > 0))
     if not len(fit):
         return result
+    everyone = before.take(fit[number[fit] == 0])
     before, latest = before.take(fit), latest.take(fit)
     time = np.array([hours])
-    looked, looks_now = stack[1].known(without=count).take(fit), stack[1].latest(count).take(fit)
+    looked, looks_now = (one.take(fit) for one in looks)
     own_shape = model.paired_shape(before, latest, moved=False) + model.alike_off(before, latest)
     own_look = model.by_colour(looked, looks_now, hours)
     stays = float(model.stands(time)[0]) + model.place(before, latest) + own_shape + own_look
@@ -89,7 +105,7 @@ def _odds(stack: tuple[Stack, LookStack], gone: tuple[Forms, Looks], hours: floa
     rows = np.flatnonzero(np.maximum(most, model.bad_view(latest.count) - own_shape) > _POSSIBLE)
     if not len(rows):
         return result
-    everyone, fit, before, latest = before, fit[rows], before.take(rows), latest.take(rows)
+    fit, before, latest = fit[rows], before.take(rows), latest.take(rows)
     stays, own_shape = stays[rows], own_shape[rows]
     looked, looks_now = looked.take(rows), looks_now.take(rows)
     replaced = leaves - stays
@@ -101,7 +117,8 @@ def _odds(stack: tuple[Stack, LookStack], gone: tuple[Forms, Looks], hours: floa
     shape = model.shape(before, latest, moved=True) + model.by_colour(looked, looks_now)
     # (row, column): the block of the row is at the place of the column. On the diagonal it was lifted itself, and
     # set down beside its place, or turned.
-    comes = np.where(shape > _ONLY_LIKELY, moves + shape + nearby[None, :], -np.inf)
+    together = number[fit][:, None] == number[fit][None, :]
+    comes = np.where(together & (shape > _ONLY_LIKELY), moves + shape + nearby[None, :], -np.inf)
     alone = np.maximum(replaced + nearby + unknown, np.diag(comes) - stays)
     alone = np.maximum(alone, model.bad_view(latest.count) - own_shape)
     if len(gone[1]):

@@ -143,11 +143,20 @@ class Stack:
         last = KEPT + 1 - without
         return _means(self._rows[:, :last], self._weights[:, :last])
 
-    def latest(self, count: int) -> Forms:
-        """The means of so many of the latest sightings; a count of 0 where no earlier one is kept beside them."""
-        weights = self._weights[:, -count:].copy()
-        weights[self._weights[:, 1:, 0].sum(axis=1) <= count] = 0.0
-        return _means(self._rows[:, -count:], weights)
+    def divided(self, most: int) -> tuple[Forms, Forms]:
+        """The means before the latest 1, 2, … `most` sightings, and those of them: a row for each track and number.
+
+        All tracks with the latest one come first. A count is 0 where nothing is left, or no earlier sighting is kept.
+        """
+        numbers = np.arange(1, most + 1)[:, None, None]
+        late = (np.arange(KEPT + 1) > KEPT - numbers)[..., None]
+        enough = (self._weights[:, 1:, 0].sum(axis=1) > numbers[:, 0])[..., None, None]
+        rows = np.tile(self._rows, (most, 1, 1))
+        before, latest = (
+            np.where(which, self._weights, 0.0).reshape(-1, *self._weights.shape[1:])
+            for which in (~late, late & enough)
+        )
+        return _means(rows, before), _means(rows, latest)
 
     def single(self, back: int) -> Forms:
         """The sighting that is so many back, 1 for the latest."""

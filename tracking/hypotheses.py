@@ -143,8 +143,9 @@ def weigh(tracks: Sequence[Track], slot: datetime, began: datetime | None, model
     tentative = [track for track in tracks if track.status is TrackStatus.TENTATIVE]
     begins = tuple(track for track in tentative if not _was_passed(track, tentative, model))
     ends = tuple(track for track in tracks if _is_end(track)) if begins else tuple(filter(_is_missing, tracks))
-    known, seen = known_forms(ends), known_forms(begins)
-    everyone = known_forms([track for track in tracks if track.status is not TrackStatus.TENTATIVE])
+    others = [track for track in tracks if track.status is not TrackStatus.TENTATIVE]
+    forms, at = known_forms(tracks), {track.track_id: number for number, track in enumerate(tracks)}
+    known, seen, everyone = (forms.take([at[one.track_id] for one in some]) for some in (ends, begins, others))
     overlap = overlaps([end.footprint for end in ends], [begin.footprint for begin in begins])
     same_place = overlap >= model.parameters.min_overlap
 

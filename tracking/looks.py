@@ -87,6 +87,13 @@ class LookStack:
         readings = [float(one.count(stage)) if stage else 0.0 for one, stage in zip(read, most, strict=True)]
         return self._summed(tuple(most), np.array(readings), self._length - count, self._length)
 
+    def divided(self, most: int) -> tuple[Looks, Looks]:
+        """Those before the latest 1, 2, … `most` sightings and of them, in the order of `Stack.divided`."""
+        numbers = range(1, most + 1)
+        return _joined([self.known(without=number) for number in numbers]), _joined(
+            [self.latest(number) for number in numbers]
+        )
+
     def of_late(self) -> Looks:
         """At the stage that each is read at most often, which is not believed yet where the first one was misread."""
         stages = tuple(_most_read(track) for track in self._tracks)
@@ -103,6 +110,16 @@ class LookStack:
                 at_stage[row, start:] = [one.stage is None or one.stage == stage for one in track.recent]
             sums = sums * at_stage[:, first:last, None, None]
         return Looks(stages, readings, self._cameras, sums.sum(axis=1))
+
+
+def _joined(looks: Sequence[Looks]) -> Looks:
+    """One after the other, of the same cameras."""
+    return Looks(
+        tuple(stage for one in looks for stage in one.stages),
+        np.concatenate([one.readings for one in looks]),
+        looks[0].cameras,
+        np.concatenate([one.sums for one in looks]),
+    )
 
 
 def colours_of(block: FusedBlock) -> dict[str, tuple[float, float]]:
