@@ -3,7 +3,7 @@
 import argparse
 import json
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from typing import Any
@@ -18,8 +18,9 @@ from bay_observation.errors import ConfigError
 from bays.asking import ask_cameras, ask_models
 from bays.checking import Finding, check_bay, floor_view, worst
 from bays.drafting import draft_bay, free_network
+from bays.editing import read_text
 from bays.env_files import MAIN_SERVER, write_env_files
-from bays.loading import bay_ids, bays_path, load_bay
+from bays.loading import bay_file, bay_ids, bays_path, line_of_key, load_bay, read_strictly
 from bays.models import BayConfig
 from bays.naming import observer_queue, processor_queue
 from bays.notifications import check_notifier
@@ -209,7 +210,9 @@ def _check(options: argparse.Namespace) -> int:
         except ConfigError as error:
             broken[name] = str(error)
     found = {
-        name: [*check_bay(bays[name], list(bays.values())), *_asked(name, options)] for name in names if name in bays
+        name: _with_lines(name, [*check_bay(bays[name], list(bays.values())), *_asked(name, options)])
+        for name in names
+        if name in bays
     }
     if options.json:
         rows = {name: [asdict(one) for one in findings] for name, findings in found.items()}
@@ -221,6 +224,15 @@ def _check(options: argparse.Namespace) -> int:
         _print_findings(names, found, broken)
     fails = worst(one for findings in found.values() for one in findings)
     return FAILED if broken.keys() & set(names) or fails == "error" or (options.strict and fails) else DONE
+
+
+def _with_lines(bay_id: str, findings: list[Finding]) -> list[Finding]:
+    """The findings with the lines of the bay's file at which their keys stand."""
+    if not findings:
+        return []
+    path = bay_file(bay_id)
+    tree, _ = read_strictly(path, read_text(path))
+    return [replace(one, line=line_of_key(tree, one.where)) for one in findings]
 
 
 def _asked(bay_id: str, options: argparse.Namespace) -> list[Finding]:
@@ -243,7 +255,9 @@ def _print_findings(names: list[str], found: dict[str, list[Finding]], broken: d
         count = len(found[name])
         print(f"{name}: {'nothing to say' if count == 0 else '1 finding' if count == 1 else f'{count} findings'}")
         for one in found[name]:
-            print(f"  {one}")
+            print(
+                f"  {one.level}: {bay_file(name)}{'' if one.line is None else f':{one.line}'}: {one.where}: {one.text}"
+            )
 
 
 def _plan(options: argparse.Namespace) -> int:

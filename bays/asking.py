@@ -5,6 +5,7 @@ This package knows neither: their own commands are asked, each in a process of i
 """
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Sequence
@@ -14,6 +15,7 @@ from bays.checking import Finding
 
 _MODELS, _CAMERAS = ("inference", "check"), ("capture_async", "probe")
 _LONGEST_S = 600.0
+_NAMED = re.compile(r"(models\.[^:]+): (.*)", re.DOTALL)
 
 
 def ask_models(bay_id: str) -> list[Finding]:
@@ -56,7 +58,8 @@ def _of_models(checked: Iterable[dict[str, Any]]) -> Iterator[Finding]:
     for one in checked:
         for finding in one["findings"]:
             where = f"models.{one['key']}"
-            yield Finding(finding["severity"], where, finding["text"].removeprefix(f"{where}: "))
+            named = _NAMED.match(finding["text"])  # a key of its own, else that of the checkpoint
+            yield Finding(finding["severity"], named[1] if named else where, named[2] if named else finding["text"])
 
 
 def _of_cameras(report: dict[str, Any]) -> Iterator[Finding]:

@@ -41,11 +41,19 @@ _DAY = 24 * 60
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that is wrong or doubtful: `where` is a key of the file, `text` says what and what to do."""
+    """One thing that is wrong or doubtful.
+
+    Attributes:
+        level: how bad it is.
+        where: a key of the file.
+        text: what it is, and what to do.
+        line: of the file at which the key stands; None where it stands nowhere, or was not looked for.
+    """
 
     level: Level
     where: str
     text: str
+    line: int | None = None
 
     def __str__(self) -> str:
         return f"{self.level}: {self.where}: {self.text}"
@@ -295,7 +303,7 @@ def _of_pose(bay: BayConfig, camera: Camera) -> Iterator[Finding]:
     pose = camera.pose
     assert pose is not None  # noqa: S101 - the caller looked
     where = f"cameras.{camera.name}.pose"
-    off = _off_floor_m(bay, pose.x, pose.y)
+    off = off_floor_m(bay, pose.x, pose.y)
     if off > _MOST_OFF_FLOOR_M:
         yield Finding("warning", where, f"({pose.x:g}, {pose.y:g}) lies {off:.0f} m outside of the hall")
     if not _HEIGHTS_M[0] <= pose.z <= _HEIGHTS_M[1]:
@@ -368,7 +376,7 @@ def _of_witnesses(bay: BayConfig) -> Iterator[Finding]:
     if not bay.witnesses:
         return
     for name, mark in bay.witnesses.items():
-        off = _off_floor_m(bay, mark.x, mark.y)
+        off = off_floor_m(bay, mark.x, mark.y)
         if off > _MOST_OFF_FLOOR_M:
             yield Finding(
                 "warning", f"witnesses.{name}", f"({mark.x:g}, {mark.y:g}) lies {off:.0f} m outside of the hall"
@@ -385,7 +393,7 @@ def _of_witnesses(bay: BayConfig) -> Iterator[Finding]:
                 )
 
 
-def _off_floor_m(bay: BayConfig, x: float, y: float) -> float:
+def off_floor_m(bay: BayConfig, x: float, y: float) -> float:
     """How far a place lies outside of the hall, along the axis on which it is farther; negative within."""
     return max(-x, x - bay.layout.width, -y, y - bay.layout.height)
 

@@ -264,6 +264,37 @@ def read_strictly(path: Path, text: str) -> tuple[yaml.Node | None, dict[str, An
     return tree, raw
 
 
+def line_of_key(tree: yaml.Node | None, key: str) -> int | None:
+    """The line (from 1) at which a key stands, as `cameras.C_4.pose`; of a part of it where the rest is not there.
+
+    Items of a list go by their `name`. None where the file has no part of it.
+    """
+    node, left, line = tree, key.split("."), None
+    while left:
+        children = list(_named_children(node))
+        # Names may hold points: the longest one that fits.
+        for count in range(len(left), 0, -1):
+            fitting = [child for child in children if child[0] == ".".join(left[:count])]
+            if fitting:
+                _, line, node = fitting[0]
+                left = left[count:]
+                break
+        else:
+            break
+    return line
+
+
+def _named_children(node: yaml.Node | None) -> Iterator[tuple[str, int, yaml.Node]]:
+    """Name, line and value of what a node holds."""
+    if isinstance(node, yaml.MappingNode):
+        for name, value in node.value:
+            yield str(name.value), name.start_mark.line + 1, value
+    elif isinstance(node, yaml.SequenceNode):
+        for number, value in enumerate(node.value):
+            names = [str(child.value) for name, _, child in _named_children(value) if name == "name"]
+            yield str(names[0] if names else number), value.start_mark.line + 1, value
+
+
 def _reason(error: Exception) -> str:
     if isinstance(error, RecursionError):
         return "nested too deep"

@@ -1,5 +1,6 @@
 """A bay's checkpoints, looked at one by one: what each is, which classes it knows, what is wrong with it."""
 
+import difflib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal, get_args
@@ -8,7 +9,7 @@ from bay_observation.errors import InferenceError
 from bays import Models
 from bays.models import CheckpointKey
 from inference.checkpoints import file_sha256
-from inference.loading import load_checkpoint, models_path
+from inference.loading import load_checkpoint, models_path, own_names
 from inference.types import CLASSES, EQUIPMENT_CLASSES, JIG_CLASSES, OCCLUDER_CLASSES, TRACKED_CLASSES
 
 KINDS = {
@@ -72,8 +73,27 @@ def _check(models: Models, key: CheckpointKey) -> CheckedModel:
     if key == "classification":
         return CheckedModel(key, str(path), sha256, dict.fromkeys(names, "stage"), ())
     classes = {name: kind_of(name) for name in names}
-    findings = tuple(_of_detector(names)) if key == "yolo_detection" else ()
+    findings = (*_of_detector(names), *_of_renamed(models)) if key == "yolo_detection" else ()
     return CheckedModel(key, str(path), sha256, classes, findings)
+
+
+def _of_renamed(models: Models) -> Iterator[ModelFinding]:
+    """Names in `class_names` that no checkpoint has: they rename nothing. Nothing is said where one cannot be read."""
+    if not models.class_names:
+        return
+    own: list[str] = []
+    keys: tuple[CheckpointKey, ...] = ("yolo_detection", "classification", "jig_classification")
+    for key in keys:
+        if getattr(models, key) is not None:
+            try:
+                own += own_names(models, key)
+            except InferenceError:
+                return
+    for name in models.class_names:
+        if name not in own:
+            near = difflib.get_close_matches(name, own, 1)
+            meant = f"did you mean {near[0]}?" if near else f"they have {', '.join(dict.fromkeys(own))}"
+            yield ModelFinding("warning", f"models.class_names.{name}: no checkpoint has this class: {meant}")
 
 
 def _of_detector(names: Iterable[str]) -> Iterator[ModelFinding]:

@@ -84,6 +84,17 @@ def load_checkpoint(models: Models, key: CheckpointKey, device: str = "cpu") -> 
     return load(models)
 
 
+def own_names(models: Models, key: CheckpointKey) -> tuple[str, ...]:
+    """Classes of a checkpoint of ultralytics, as it names them itself.
+
+    Raises:
+        InferenceError: as `load_models`.
+    """
+    task = "detect" if key == "yolo_detection" else "classify"
+    names: dict[int, str] = _load_yolo(models.model_copy(update={"class_names": {}}), key, task).names
+    return tuple(names.values())
+
+
 def models_path() -> Path:
     """Where relative checkpoint paths start: `MODELS_PATH`, or the folder that holds the installed packages."""
     return settings.MODELS_PATH.read() or Path(__file__).resolve().parent.parent

@@ -79,3 +79,14 @@ def test_a_command_that_gives_no_document_is_a_finding(answer, monkeypatch):
 
     monkeypatch.setattr(asking.subprocess, "run", hangs)
     assert "gave no answer within 600 seconds" in str(asking.ask_models("yard")[0])
+
+
+def test_a_finding_of_a_key_of_the_models_is_of_that_key(answer):
+    told = ModelFinding("warning", "models.class_names.Panell: no checkpoint has this class: did you mean Panel?")
+    checked = CheckedModel("yolo_detection", "y.pt", "ab", {}, (told,))
+    answer(0, json.dumps({"yard": [asdict(checked)]}))
+    [found] = asking.ask_models("yard")
+    assert (found.where, found.text) == (
+        "models.class_names.Panell",
+        "no checkpoint has this class: did you mean Panel?",
+    )

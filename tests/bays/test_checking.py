@@ -67,6 +67,21 @@ def test_a_warning_alone_is_an_error_only_where_that_is_asked(make_bay, bays_fol
     assert "broken.yaml:1" in capsys.readouterr().err
 
 
+def test_a_finding_says_the_line_to_change(make_bay, bays_folder, capsys):
+    make_bay("yard", camera_quorum=1)
+    path = bays_folder / "yard.yaml"
+    text = path.read_text().splitlines()
+    line = next(number for number, words in enumerate(text, start=1) if words.startswith("camera_quorum:"))
+    assert main(["check", "yard"]) == 0
+    assert f"  warning: {path}:{line}: camera_quorum: 1 of 12 cameras" in capsys.readouterr().out
+    assert main(["check", "yard", "--json"]) == 0
+    [found] = json.loads(capsys.readouterr().out)["findings"]["yard"]
+    assert found["line"] == line
+    path.write_text("\n".join(words for words in text if not words.startswith("camera_quorum:")) + "\n")
+    assert main(["check", "yard"]) == 0
+    assert f"  warning: {path}: camera_quorum: 1 of 12" in capsys.readouterr().out  # it stands nowhere
+
+
 def test_the_worst_of_findings(demo_bay):
     assert worst([]) is None
     found = check_bay(demo_bay.model_copy(update={"camera_quorum": 1}))

@@ -9,7 +9,7 @@ import bays
 from bay_observation.errors import ConfigError
 from bays import BayConfig, loading
 from bays.__main__ import main
-from bays.loading import read_strictly
+from bays.loading import line_of_key, read_strictly
 
 SHIPPED = Path(bays.__file__).parent
 
@@ -239,3 +239,34 @@ def test_thousands_of_unknown_keys_are_told_at_once(tmp_path, monkeypatch):
     with pytest.raises(ConfigError, match="unknown_499"):
         loading.parse_bay(tmp_path / "yard.yaml", text, "yard")
     assert made == [1]
+
+
+YARD = """description: a yard
+cameras:
+  - host: 10.1.1.5
+    name: C_4
+    pose: {x: 1}
+  - {name: D.1, pose: {x: 2}}
+factory_layout:
+  areas:
+    "A.1":
+      kind: work
+"""
+
+
+@pytest.mark.parametrize(
+    ("key", "line"),
+    [
+        ("description", 1),
+        ("cameras", 2),
+        ("cameras.C_4", 3),
+        ("cameras.C_4.pose", 5),
+        ("cameras.C_4.intrinsics", 3),
+        ("cameras.D.1.pose", 6),
+        ("factory_layout.areas.A.1.kind", 10),
+        ("witnesses", None),
+    ],
+)
+def test_the_line_of_a_key(key, line):
+    tree, _ = read_strictly(Path("yard.yaml"), YARD)
+    assert line_of_key(tree, key) == line

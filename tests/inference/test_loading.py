@@ -6,6 +6,7 @@ import pytest
 
 from bay_observation.errors import InferenceError
 from bays import Models
+from inference.checking import check_models
 from inference.loading import load_models, models_path
 
 
@@ -105,6 +106,14 @@ def test_the_bay_renames_classes(checkpoints: Models, tmp_path: Path) -> None:
     named = changed(other, class_names={"Panel": "panel", "HP-block": "HP_block", "pannel": "pannel"})
     names = load_models(named, device="cpu").detector.names
     assert [names[i] for i in range(3)] == ["panel", "HP_block", "pannel"]
+
+
+@pytest.mark.slow(1)
+def test_a_name_to_rename_that_no_checkpoint_has_is_told(checkpoints: Models, tmp_path: Path) -> None:
+    other = renamed(checkpoints, "yolo_detection", tmp_path, ("Panel", "HP_block", "block"))
+    named = changed(other, class_names={"Panel": "panel", "HP-blok": "HP_block"})
+    [told] = [one.text for checked in check_models(named) for one in checked.findings if "class_names" in one.text]
+    assert told == "models.class_names.HP-blok: no checkpoint has this class: did you mean HP_block?"
 
 
 @pytest.mark.slow(1)
