@@ -5,6 +5,7 @@ taking the best next one is never far from the best set (Nemhauser, Wolsey and F
 in the others' presence until none moves.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 
 from bay_observation.errors import ConfigError
 from bays.camera_model import CameraModel
-from bays.checking import COARSE_M, seen_from
+from bays.checking import COARSE_M, off_floor_m, seen_from
 from bays.models import BayConfig, Camera, Intrinsics, Pose
 
 Bools = NDArray[np.bool_]
@@ -35,6 +36,7 @@ _ROUNDS = 4
 _USUAL_HEIGHT_M = 20.0
 _USUAL_LENS = Intrinsics(focal_px=1450)
 _MOST_CAMERAS = 64
+_MOST_OFF_M = 1.0  # of a wall outside of the floor: cameras hang on its outer side too
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,7 @@ def place_cameras(
         walls: where they may hang, from (x, y) to (x, y) in metres; both long sides when empty.
 
     Raises:
-        ConfigError: a number that is out of range.
+        ConfigError: a number that is out of range, or a wall that leaves the hall.
     """
     if not 1 <= number <= _MOST_CAMERAS:
         raise ConfigError(f"{number} cameras cannot be placed: give 1 to {_MOST_CAMERAS}")
@@ -80,12 +82,24 @@ def place_cameras(
     height = _height(bay) if height_m is None else height_m
     if not 2 <= height <= 100:
         raise ConfigError(f"--height {height:g}: give 2 to 100 metres")
+    for wall in walls:
+        _refuse_outside(bay, wall)
     places, worth = _squares(bay)
     candidates = _candidates(bay, lens, height, walls or _long_sides(bay), places)
     kept = [] if instead else [c for c in bay.cameras if c.fusion and c.pose and c.intrinsics]
     before = sum((_sees(CameraModel.of(camera), places).astype(int) for camera in kept), np.zeros(len(places), int))
     chosen = _chosen(candidates, before, worth, number)
     return tuple(_placed(candidates, lens, chosen, index, before) for index in range(number))
+
+
+def _refuse_outside(bay: BayConfig, wall: Wall) -> None:
+    for x, y in wall:
+        if not (math.isfinite(x) and math.isfinite(y)) or off_floor_m(bay, x, y) > _MOST_OFF_M:
+            written = ",".join(f"{value:g}" for end in wall for value in end)
+            raise ConfigError(
+                f"--wall {written}: ({x:g}, {y:g}) lies outside of the hall, which is 0 to {bay.layout.width:g} m along"
+                f" x and 0 to {bay.layout.height:g} m along y"
+            )
 
 
 def with_placed(bay: BayConfig, placed: Sequence[Placed], *, instead: bool) -> BayConfig:

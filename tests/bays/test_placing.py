@@ -65,6 +65,11 @@ def test_they_hang_on_the_walls_that_are_given_and_look_into_the_hall(bay):
         ({"number": 0}, "0 cameras cannot be placed"),
         ({"number": 1, "height_m": 0.5}, "--height 0.5"),
         ({"number": 1, "walls": [((3, 3), (3, 3))]}, "has no length"),
+        (
+            {"number": 1, "walls": [((0, 30), (75, 30))]},
+            r"--wall 0,30,75,30: \(75, 30\) lies outside of the hall, which is",
+        ),
+        ({"number": 1, "walls": [((0, float("nan")), (60, 30))]}, "lies outside of the hall"),
         ({"number": 1, "like": Camera(name="X", host="127.60.0.9")}, "X has no intrinsics"),
     ],
 )
