@@ -75,7 +75,11 @@ def _since(bay: BayConfig, batches: Sequence[str]) -> list[str]:
 
 
 def keep_witnesses(options: argparse.Namespace, bay: BayConfig) -> int:
-    """Write how the witnesses look in each camera's newest frame; 1 where a camera has too few."""
+    """Write how the witnesses look in each camera's newest frame.
+
+    Raises:
+        CalibrationError: a camera shows too few; nothing is written.
+    """
     if not bay.witnesses:
         raise ConfigError(f"bay {bay.bay_id} has no witnesses: add floor marks to its file, as M1: {{x: 29, y: 20}}")
     names = options.camera or [camera.name for camera in bay.fusion_cameras]
@@ -92,13 +96,16 @@ def keep_witnesses(options: argparse.Namespace, bay: BayConfig) -> int:
         marks += kept
         if len(kept) < LEAST_WITNESSES:
             short.append(name)
-        print(f"{name}: {len(kept)} witnesses kept" + "".join(f"; {mark}: {why}" for mark, why in refused.items()))
-    if not marks:
-        raise CalibrationError(f"no camera of {bay.bay_id} shows a witness: nothing is written")
-    print(f"{write_witnesses(bay.bay_id, marks)}: written")
+        print(f"{name}: {len(kept)} witnesses show" + "".join(f"; {mark}: {why}" for mark, why in refused.items()))
     if short:
-        print(f"{', '.join(short)}: fewer than {LEAST_WITNESSES} witnesses, which is too few to judge them by")
-    return FAILED if short else DONE
+        others = "".join(f" --camera {name}" for name in names if name not in short)
+        remedy = f", or keep those of the others:{others}" if others else ""
+        raise CalibrationError(
+            f"{witnesses_file(bay.bay_id)}: not written: {', '.join(short)}: fewer than {LEAST_WITNESSES} witnesses"
+            f" show, which is too few to judge by: take another frame, add marks to the bay's file{remedy}"
+        )
+    print(f"{write_witnesses(bay.bay_id, marks)}: {len(marks)} witnesses of {len(names)} cameras written")
+    return DONE
 
 
 def _kept(bay: BayConfig, name: str, frame: bytes | None) -> tuple[list[KeptMark], dict[str, str]]:

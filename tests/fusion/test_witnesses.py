@@ -176,6 +176,15 @@ def test_the_commands_keep_and_judge(bay, store, tmp_path, capsys, monkeypatch):
         (tmp_path / f"yard_{name}_20250702010000.jpg").write_bytes(jpeg(bay.camera(name), 1))
     assert command.main(["check-poses", "yard"]) == 3  # nothing in the store yet
     assert command.main(["keep-witnesses", "yard", "--frames", str(tmp_path)]) == 0
+    kept = witnesses_file(bay.bay_id).read_bytes()
+    capsys.readouterr()
+    dark = cv2.imencode(".jpg", np.zeros((1080, 1920, 3), np.uint8))[1].tobytes()
+    (tmp_path / "yard_C_4_20250702020000.jpg").write_bytes(dark)
+    both = ["--camera", "C_4", "--camera", "D_4"]
+    assert command.main(["keep-witnesses", "yard", "--frames", str(tmp_path), *both]) == 1
+    assert "not written: C_4: fewer than 3 witnesses show" in (said := capsys.readouterr().err)
+    assert said.endswith("or keep those of the others: --camera D_4\n")
+    assert witnesses_file(bay.bay_id).read_bytes() == kept
     slot = datetime(2025, 7, 2, 1, 10, tzinfo=UTC)
     moved = {"C_4": turned(bay.camera("C_4"), np.array([0.0, 1.5, 0.0])), "D_4": bay.camera("D_4")}
     images = tuple(CapturedImage(name, "yard", slot, jpeg(camera, 2)) for name, camera in moved.items())
