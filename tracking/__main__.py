@@ -41,7 +41,7 @@ from bay_observation.commands import (
 )
 from bay_observation.errors import BayObservationError, ConfigError, HistoryError, NotObservedError
 from bays import BayConfig, load_bay
-from tracking.asking import ago, hours, hours_of, period_of, said, time_of, track_of
+from tracking.asking import ago, counted, hours, hours_of, period_of, said, time_of, track_of
 from tracking.history import (
     DOWN_AFTER,
     AsOf,
@@ -107,7 +107,7 @@ def _show(history: History, options: argparse.Namespace) -> int:
     names = {one.track_id: one for one in BlockNames(history, bay.bay_id).held()}
     if options.track is None:
         stays = history.standing(bay.bay_id, _areas(bay, options), at)
-        title = f"{bay.bay_id}{_in_area(options)}: {len(stays)} blocks {when}"
+        title = f"{bay.bay_id}{_in_area(options)}: {counted(len(stays), 'block')} {when}"
     else:
         track_id = track_of(history, bay, options.track)
         called = _called(names.get(track_id))
@@ -136,7 +136,7 @@ def _show_period(history: History, bay: BayConfig, options: argparse.Namespace) 
         track_id = track_of(history, bay, options.track)
         stays = [stay for stay in stays if stay.track_id == track_id]
     blocks = len({stay.track_id for stay in stays})
-    title = f"{bay.bay_id}{_in_area(options)}: {blocks} blocks stood there, {said(bay, start, end)}"
+    title = f"{bay.bay_id}{_in_area(options)}: {counted(blocks, 'block')} stood there, {said(bay, start, end)}"
     rows = _stays(stays, {one.track_id: one for one in BlockNames(history, bay.bay_id).held()})
     columns = _columns(stays, rows, period=True)
     return _print(Answer(title, bay.zone, columns, rows, "nothing stood there", _STAY_SPARE, known), options, history)
@@ -152,7 +152,7 @@ def _events(history: History, options: argparse.Namespace) -> int:
         found = [event for event in found if options.hours.holds(event.time.astimezone(bay.zone))]
     columns = ("time", "kind", "track_id", "from_area", "to_area", "from_stage", "to_stage", "others", "after")
     within = f", {options.hours} each day" if options.hours is not None else ""
-    title = f"{bay.bay_id}: {len(found)} events, {said(bay, start, end)}{within}"
+    title = f"{bay.bay_id}: {counted(len(found), 'event')}, {said(bay, start, end)}{within}"
     rows = [_row(event) | {"after": event.after} for event in found]
     return _print(Answer(title, bay.zone, columns, rows, "nothing happened", _EVENT_SPARE, known), options, history)
 
@@ -160,14 +160,16 @@ def _events(history: History, options: argparse.Namespace) -> int:
 def _dwell(history: History, options: argparse.Namespace) -> int:
     bay = load_bay(options.bay)
     start, end = period_of(bay, options, days=7)
-    answer = history.observed_dwell(bay, start, end)
-    rows = [_row(dwell) | {"mean": dwell.mean} for dwell in answer.dwell]
-    columns = ("area", "stage", "blocks", "stays", "total", "mean", "longest")
+    seen = history.observed_dwell(bay, start, end)
+    rows = [_row(dwell) | {"mean": dwell.mean} for dwell in seen.dwell]
+    columns = ("area", "stage", "blocks", "stays", "total", "longest", "whole", "mean")
     title = f"{bay.bay_id}: how long blocks were seen standing, {said(bay, start, end)}"
-    if answer.observed < answer.period:
-        title += f"; observed {hours(answer.observed)} of {hours(answer.period)}"
+    if seen.observed < seen.period:
+        title += f"; observed {hours(seen.observed)} of {hours(seen.period)}"
     known = coverage(history, bay, start, end)
-    return _print(Answer(title, bay.zone, columns, rows, "nothing stood there", (), known), options, history)
+    durations = ("total", "longest", "whole_total", "mean")
+    answer = Answer(title, bay.zone, columns, rows, "nothing stood there", (), known, durations=durations)
+    return _print(answer, options, history)
 
 
 def _use(history: History, options: argparse.Namespace) -> int:
@@ -194,7 +196,8 @@ def _differences(history: History, options: argparse.Namespace) -> int:
         }
         rows.append({"track_id": one.track_id, "change": one.change, **places})
     columns = ("track_id", "change", "before_area", "after_area", "before_stage", "after_stage")
-    title = f"{bay.bay_id}: {len(rows)} blocks differ, {_as_of(bay, first, True)} and {_as_of(bay, second, True)}"
+    differ = "1 block differs" if len(rows) == 1 else f"{len(rows)} blocks differ"
+    title = f"{bay.bay_id}: {differ}, {_as_of(bay, first, True)} and {_as_of(bay, second, True)}"
     known = coverage(history, bay, start, end)
     return _print(Answer(title, bay.zone, columns, rows, "no block differs", (), known), options, history)
 
@@ -206,7 +209,7 @@ def _gaps(history: History, options: argparse.Namespace) -> int:
     known = coverage(history, bay, start, end)  # of a bay that never ran, every slot would be missing
     gaps, marks = history.gaps(bay, start, end), history.marks(bay.bay_id, start, end)
     marked = f", {len({mark.slot for mark in marks})} marked" if marks else ""
-    title = f"{bay.bay_id}: {len(gaps)} slots missing{marked}, {said(bay, start, end)}"
+    title = f"{bay.bay_id}: {counted(len(gaps), 'slot')} missing{marked}, {said(bay, start, end)}"
     found = sorted([*gaps, *(Gap(mark.slot, mark.kind, mark.reason) for mark in marks)], key=lambda gap: gap.slot)
     if options.json or options.csv or options.parquet:
         columns: tuple[str, ...] = ("slot", "outcome", "reason")
@@ -232,8 +235,10 @@ def _names(history: History, options: argparse.Namespace) -> int:
     bay = load_bay(options.bay)
     rows = [_row(name) | {"alternatives": dict(name.alternatives)} for name in BlockNames(history, bay.bay_id).held()]
     columns = ("name", "track_id", "probability", "alternatives", "given_by", "given_at")
-    title = f"{bay.bay_id}: {len(rows)} blocks with a number"
-    return _print(Answer(title, bay.zone, columns, rows, "no block has one"), options, history)
+    title = f"{bay.bay_id}: {counted(len(rows), 'block')} with a number"
+    known = as_of(history, bay)
+    title += f", {_as_of(bay, known, False)}"
+    return _print(Answer(title, bay.zone, columns, rows, "no block has one", (), known), options, history)
 
 
 def _name(history: History, options: argparse.Namespace) -> int:
@@ -428,7 +433,7 @@ def _print(answer: Answer, options: argparse.Namespace, history: History) -> int
         print(answer.to_csv(), end="")
     elif options.parquet is not None:
         answer.write_parquet(options.parquet)
-        print(f"{options.parquet}: {len(answer.rows)} rows", file=sys.stderr)
+        print(f"{options.parquet}: {counted(len(answer.rows), 'row')}", file=sys.stderr)
     else:
         console = output_console()
         console.print(answer.to_table(console.width))
@@ -521,9 +526,17 @@ def _question(commands: Any, name: str, run: Any, words: str) -> argparse.Argume
     how = command.add_mutually_exclusive_group()
     how.add_argument("--json", action="store_true", help="one JSON document in place of the table")
     how.add_argument("--csv", action="store_true", help="CSV in place of the table")
-    how.add_argument("--parquet", type=Path, metavar="FILE", help="write a Parquet file in place of the table")
+    how.add_argument("--parquet", type=_parquet, metavar="FILE", help="write a Parquet file in place of the table")
     command.set_defaults(run=run)
     return command
+
+
+def _parquet(text: str) -> Path:
+    """For argparse: a name that says another format is not meant."""
+    path = Path(text)
+    if path.suffix.lower() not in (".parquet", ".pq"):
+        raise argparse.ArgumentTypeError(f"{text}: a Parquet file ends in .parquet; for CSV: --csv > {path.stem}.csv")
+    return path
 
 
 def _add_period(command: argparse.ArgumentParser) -> None:

@@ -10,7 +10,7 @@ from bay_observation.errors import ConfigError
 from bays import BayConfig
 from bays.models import DailyWindow
 from bays.zones import check_century, written_time
-from tracking.history import BlockNames, History, local_day
+from tracking.history import BlockNames, History, local_day, refuse_future
 
 _DAY = timedelta(days=1)
 _NUMBER = re.compile(r"#?(\d{1,6})")
@@ -21,15 +21,21 @@ def period_of(bay: BayConfig, options: argparse.Namespace, days: int) -> tuple[d
 
     Raises:
         ConfigError: a time is none, or the period is empty.
+        NotObservedError: the period lies in the future.
     """
     now = datetime.now(UTC)
     today = now.astimezone(bay.zone).date()
     if options.day is not None:
-        return local_day(bay, _day(options.day, today))
+        start, end = local_day(bay, _day(options.day, today))
+        refuse_future(bay, start, now)
+        return start, end
     start = local_day(bay, today - days * _DAY)[0] if options.start is None else time_of(bay, options.start)
     end = now if options.end is None else time_of(bay, options.end)
     if start >= end:
+        if options.end is None:
+            refuse_future(bay, start, now)
         raise ConfigError(f"the period {said(bay, start, end)} is empty: --from must lie before --to")
+    refuse_future(bay, start, now)
     return start, end
 
 
@@ -70,12 +76,17 @@ def said(bay: BayConfig, start: datetime, end: datetime) -> str:
     return f"{start.astimezone(bay.zone):%Y-%m-%d %H:%M} to {end.astimezone(bay.zone):%Y-%m-%d %H:%M}"
 
 
+def counted(count: int, word: str) -> str:
+    """So many of something: 1 event, 2 events."""
+    return f"{count} {word}{'' if count == 1 else 's'}"
+
+
 def ago(age: timedelta) -> str:
     """A length of time in its largest unit."""
     for length, unit in ((timedelta(days=1), "days"), (timedelta(hours=1), "hours")):
         if age >= 2 * length:
             return f"{age // length} {unit}"
-    return f"{max(age, timedelta()) // timedelta(minutes=1)} minutes"
+    return counted(max(age, timedelta()) // timedelta(minutes=1), "minute")
 
 
 def hours(length: timedelta) -> str:

@@ -214,7 +214,7 @@ def test_prune_and_migrate(yard, capsys):
         (
             ["show", "demo_bay", "--at", "2024-02-01 10:00"],
             3,
-            "was not observed at 2024-02-01 10:00: its first slot was",
+            "was not observed at 2024-02-01 10:00 KST: its first slot was",
         ),
         (
             ["show", "demo_bay", "--day", "2024-02-01"],
@@ -293,9 +293,50 @@ def test_use_and_diff(yard, capsys):
 
 def test_durations_name_their_unit(yard, capsys):
     _, out, _ = run(capsys, "dwell", "demo_bay", *DAY, "--csv")
-    assert out.splitlines()[0].split(",")[-3:] == ["total_s", "longest_s", "mean_s"]
+    assert out.splitlines()[0].split(",")[-5:] == [
+        "total_s",
+        "longest_s",
+        "whole",
+        "whole_total_s",
+        "mean_s",
+    ]
     document = json.loads(run(capsys, "dwell", "demo_bay", *DAY, "--json")[1])
-    assert document["units"] == {"total": "s", "longest": "s", "mean": "s"}
+    assert document["units"] == dict.fromkeys(("total", "longest", "whole_total", "mean"), "s")
+
+
+def test_numbers_of_things_are_said_in_words_that_fit(yard, capsys):
+    out = run(capsys, "events", "demo_bay", *DAY, "--kind", "moved")[1]
+    assert "demo_bay: 1 event, 2025-07-02 00:00" in out
+
+
+def test_names_say_what_they_rest_on(yard, capsys):
+    assert "0 blocks with a number, as of 2025-07-02 " in run(capsys, "names", "demo_bay")[1]
+    assert json.loads(run(capsys, "names", "demo_bay", "--json")[1])["known"]["as_of"].startswith("2025-07-02")
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        ["show", "demo_bay", "--at", "2097-01-01"],
+        ["show", "demo_bay", "--from", "2097-01-01", "--to", "2097-01-02"],
+        ["gaps", "demo_bay", "--day", "2097-01-01"],
+        ["gaps", "demo_bay", "--from", "2097-01-01"],
+        ["events", "demo_bay", "--from", "2097-01-01", "--to", "2097-01-02"],
+        ["diff", "demo_bay", "--from", "2025-07-02 09:10", "--to", "2097-01-01"],
+    ],
+)
+def test_the_future_is_not_known(yard, capsys, question):
+    status, out, error = run(capsys, *question)
+    assert (status, out) == (3, "")
+    assert "lies in the future, of which nothing is known: now it is" in error
+
+
+def test_a_file_that_says_another_format_is_no_parquet_file(yard, tmp_path, capsys):
+    with pytest.raises(SystemExit) as ended:
+        run(capsys, "events", "demo_bay", *DAY, "--parquet", str(tmp_path / "events.csv"))
+    assert ended.value.code == 2
+    assert "a Parquet file ends in .parquet; for CSV: --csv > events.csv" in capsys.readouterr().err
+    assert list(tmp_path.glob("events*")) == []
 
 
 @pytest.mark.slow(0.8)

@@ -2,7 +2,7 @@
 
 from tracking.history.block_names import BlockName, BlockNames, ListedName, ListOutcome
 from tracking.history.cameras import DOWN_AFTER, camera_changes
-from tracking.history.coverage import AsOf, Coverage, as_of, coverage
+from tracking.history.coverage import AsOf, Coverage, as_of, coverage, refuse_future
 from tracking.history.database import Database, database_url
 from tracking.history.history import History, nested_areas
 from tracking.history.notifications import Notice, mark_notified, notices_of_slots, pending_notices
@@ -65,5 +65,6 @@ __all__ = [
     "nested_areas",
     "notices_of_slots",
     "pending_notices",
+    "refuse_future",
     "scheduled_slots",
 ]

@@ -111,23 +111,42 @@ def coverage(history: History, bay: BayConfig, start: datetime, end: datetime) -
     return Coverage(start.astimezone(UTC), end.astimezone(UTC), len(slots), len(tracked), closed, as_of)
 
 
-def as_of(history: History, bay: BayConfig, moment: datetime | None = None) -> AsOf:
+def as_of(history: History, bay: BayConfig, at: datetime | None = None) -> AsOf:
     """The slot that answers about a moment are of; now when None.
 
     Raises:
         HistoryError: the history has nothing of the bay; the moment is naive.
-        NotObservedError: the moment lies before the first tracked slot.
+        NotObservedError: the moment lies before the first tracked slot, or in the future.
     """
-    refuse_naive(moment=moment)
-    moment = datetime.now(UTC) if moment is None else moment
+    refuse_naive(at=at)
+    now = datetime.now(UTC)
+    moment = now if at is None else at
     newest = history.newest_slot(bay.bay_id)
+    refuse_future(bay, moment, max(now, newest))
     tracked = sa.and_(batches.c.bay_id == bay.bay_id, KNOWN_FLOOR)
     asked = sa.select(sa.func.max(batches.c.slot)).where(tracked, batches.c.slot <= moment)
     with history.database.reading() as connection:
         slot: datetime | None = connection.execute(asked).scalar()
     if slot is None:
-        first, last = (f"{time.astimezone(bay.zone):%Y-%m-%d %H:%M}" for time in (moment, newest))
+        first, last = (_said(bay, time) for time in (moment, newest))
         raise NotObservedError(
             f"bay {bay.bay_id} was not observed at {first}: its first slot was tracked later, its newest at {last}"
         )
     return AsOf(slot, moment.astimezone(UTC), moment - slot <= _STEPS * schedule_step(bay, slot))
+
+
+def refuse_future(bay: BayConfig, moment: datetime, now: datetime) -> None:
+    """Nothing is known of the future.
+
+    Raises:
+        NotObservedError: the moment lies there.
+    """
+    if moment > now:
+        raise NotObservedError(
+            f"bay {bay.bay_id}: {_said(bay, moment)} lies in the future, of which nothing is known: now it is"
+            f" {_said(bay, now)}"
+        )
+
+
+def _said(bay: BayConfig, moment: datetime) -> str:
+    return f"{moment.astimezone(bay.zone):%Y-%m-%d %H:%M %Z}"

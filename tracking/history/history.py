@@ -260,7 +260,8 @@ class History:
     def dwell(self, bay_id: str, start: datetime, end: datetime) -> list[Dwell]:
         """How long blocks stood in each area at each stage within [start, end), longest in all first.
 
-        A stay that lasts counts up to the newest slot that was tracked.
+        A stay that lasts counts up to the newest slot that was tracked. Which stays are whole is told as if all of the
+        period had been observed; `observed_dwell` looks at that.
 
         Raises:
             HistoryError: the history has nothing of the bay; a time is naive.
@@ -273,7 +274,10 @@ class History:
                 later(positions.c.since, sa.literal(start, positions.c.since.type)),
                 earlier(positions.c.until, sa.literal(known, positions.c.since.type)),
             ).label("within")
-            columns = (positions.c.area, positions.c.stage, positions.c.track_id, within)
+            # One that begins with the period may have begun before what was seen.
+            is_whole = sa.and_(positions.c.since > start, positions.c.until <= known)
+            whole = sa.case((is_whole, 1), else_=0).label("whole")
+            columns = (positions.c.area, positions.c.stage, positions.c.track_id, within, whole)
             halves = [
                 half.where(positions.c.bay_id == bay_id, positions.c.since < known)
                 for half in (_lasting(columns), _over(columns, start, known))
@@ -287,6 +291,8 @@ class History:
                     sa.func.count().label("stays"),
                     sa.func.sum(stays.c.within).label("total"),
                     sa.func.max(stays.c.within).label("longest"),
+                    sa.func.sum(stays.c.whole).label("whole"),
+                    sa.func.sum(stays.c.whole * stays.c.within).label("whole_total"),
                 )
                 .group_by(*place, stays.c.track_id)
                 .subquery()
@@ -300,6 +306,8 @@ class History:
                     sa.func.sum(blocks.c.stays),
                     total,
                     sa.func.max(blocks.c.longest),
+                    sa.func.sum(blocks.c.whole),
+                    sa.func.sum(blocks.c.whole_total),
                 )
                 .group_by(blocks.c.area, blocks.c.stage)
                 .order_by(total.desc(), blocks.c.area, blocks.c.stage)
@@ -308,8 +316,8 @@ class History:
             if not rows:
                 self.refuse_unobserved(connection, bay_id, start, end)
         return [
-            Dwell(area, stage, count, int(many), timedelta(seconds=float(all_)), timedelta(seconds=float(longest)))
-            for area, stage, count, many, all_, longest in rows
+            Dwell(area, stage, count, int(many), _length(all_), _length(longest), int(whole), _length(whole_total))
+            for area, stage, count, many, all_, longest, whole, whole_total in rows
         ]
 
     def observed_dwell(self, bay: BayConfig, start: datetime, end: datetime) -> Observed:
@@ -563,7 +571,7 @@ class History:
         if first is not None and at < first:
             raise NotObservedError(
                 f"bay {bay_id} was not observed at {at:%Y-%m-%d %H:%M %Z}:"
-                f" its history begins at {first:%Y-%m-%d %H:%M} UTC"
+                f" its history begins at {first.astimezone(at.tzinfo):%Y-%m-%d %H:%M %Z}"
             )
 
     def refuse_unobserved(self, connection: Connection, bay_id: str, start: datetime, end: datetime) -> None:
@@ -576,9 +584,11 @@ class History:
         after = [slot for slot in near if slot >= end]
         follow = before and after and min(after) - max(before) <= _FOLLOWING
         if len(before) + len(after) == len(near) and not follow:
+            begin = start.astimezone(end.tzinfo)
             raise NotObservedError(
-                f"bay {bay_id}: no slot from {start:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M} {end:%Z} was tracked,"
-                f" so that it is not known what happened; the newest tracked slot is {newest:%Y-%m-%d %H:%M} UTC"
+                f"bay {bay_id}: no slot from {begin:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M %Z} was tracked,"
+                f" so that it is not known what happened; the newest tracked slot is"
+                f" {newest.astimezone(end.tzinfo):%Y-%m-%d %H:%M %Z}"
                 f" (`bay-observation history gaps {bay_id}` says what is missing)"
             )
 
@@ -743,30 +753,40 @@ def _stays_within(bay_id: str, start: datetime, known: datetime) -> sa.CompoundS
         positions.c.track_id,
         epoch(later(positions.c.since, sa.literal(start, positions.c.since.type))),
         epoch(earlier(positions.c.until, sa.literal(known, positions.c.since.type))),
+        sa.case((sa.and_(positions.c.since > start, positions.c.until <= known), 1), else_=0),
     )
     halves = (_lasting(columns), _over(columns, start, known))
     return sa.union_all(*(half.where(positions.c.bay_id == bay_id, positions.c.since < known) for half in halves))
 
 
 def _dwell_of(stays: Sequence[Any], observed: ObservedTime) -> list[Dwell]:
-    """Dwell of stays (area, stage, track id, since, until), as far as they were observed."""
+    """Dwell of stays (area, stage, track id, since, until, within the period), as far as they were observed."""
     since, until = (np.array([stay[column] for stay in stays], dtype=float) for column in (3, 4))
-    seconds_of: dict[tuple[str, str | None], list[tuple[str, float]]] = {}
-    for (area, stage, track_id, *_), length in zip(stays, observed.within(since, until), strict=True):
+    lengths = observed.within(since, until)
+    # Whole is one whose begin was seen, too: a moment before it the bay was observed.
+    seen = np.abs(observed.within(since - 1.0, until) - (until - since + 1.0)) < 0.5
+    of_place: dict[tuple[str, str | None], list[tuple[str, float, bool]]] = {}
+    for (area, stage, track_id, _, _, is_within), length, is_seen in zip(stays, lengths, seen, strict=True):
         if length > 0:
-            seconds_of.setdefault((area, stage), []).append((track_id, float(length)))
+            of_place.setdefault((area, stage), []).append((track_id, float(length), bool(is_within and is_seen)))
     found = [
         Dwell(
             area,
             stage,
-            len({track_id for track_id, _ in lengths}),
-            len(lengths),
-            timedelta(seconds=sum(length for _, length in lengths)),
-            timedelta(seconds=max(length for _, length in lengths)),
+            len({track_id for track_id, _, _ in several}),
+            len(several),
+            _length(sum(length for _, length, _ in several)),
+            _length(max(length for _, length, _ in several)),
+            sum(whole for _, _, whole in several),
+            _length(sum(length for _, length, whole in several if whole)),
         )
-        for (area, stage), lengths in seconds_of.items()
+        for (area, stage), several in of_place.items()
     ]
     return sorted(found, key=lambda one: (-one.total, one.area, one.stage or ""))
+
+
+def _length(seconds_: float) -> timedelta:
+    return timedelta(seconds=float(seconds_))
 
 
 def _minutes(seconds_: float) -> str:

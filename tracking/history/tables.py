@@ -44,6 +44,7 @@ class Answer:
         spare: columns that a table leaves out together where there is no room, the first ones first.
         known: what the answer rests on; None where it rests on no slot.
         source: the database.
+        durations: columns that are lengths of time even where no row has one.
     """
 
     title: str
@@ -54,6 +55,7 @@ class Answer:
     spare: tuple[tuple[str, ...], ...] = ()
     known: AsOf | Coverage | None = None
     source: str = ""
+    durations: tuple[str, ...] = ()
 
     def to_table(self, width: int) -> Group:
         """For a terminal of so many characters.
@@ -126,7 +128,11 @@ class Answer:
         return list(self.rows[0]) if self.rows else list(self.columns)
 
     def _durations(self) -> list[str]:
-        return [name for name in self._names() if any(isinstance(row[name], timedelta) for row in self.rows)]
+        return [
+            name
+            for name in self._names()
+            if name in self.durations or any(isinstance(row[name], timedelta) for row in self.rows)
+        ]
 
     def _typed(self, value: object) -> Any:
         if isinstance(value, datetime):

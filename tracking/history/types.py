@@ -172,6 +172,9 @@ class Dwell:
         stays: stays that the period overlaps.
         total: of all of them, within the period.
         longest: of one stay, within the period.
+        whole: of them, stays of which begin and end were observed in the period; the others are cut by its edges, by a
+            time that was not observed, or last still.
+        whole_total: of those.
     """
 
     area: str
@@ -180,11 +183,13 @@ class Dwell:
     stays: int
     total: timedelta
     longest: timedelta
+    whole: int = 0
+    whole_total: timedelta = timedelta()
 
     @property
-    def mean(self) -> timedelta:
-        """Of one stay, within the period."""
-        return self.total / self.stays
+    def mean(self) -> timedelta | None:
+        """Of one whole stay; None where none was whole."""
+        return self.whole_total / self.whole if self.whole else None
 
 
 @dataclass(frozen=True)

@@ -216,6 +216,13 @@ def test_an_event_of_a_later_kind_is_kept_with_all_that_it_has(history, tracked)
     assert history.events("demo_bay", at(0), at(1), track_id="demo_bay-00000_") == []
 
 
+@pytest.mark.parametrize("moment", [timedelta(minutes=5), timedelta(days=400)])
+def test_nothing_is_known_of_the_future(history, tracked, moment):
+    write(history, tracked)
+    with pytest.raises(NotObservedError, match="lies in the future, of which nothing is known: now it is"):
+        as_of(history, load_bay("demo_bay"), datetime.now(UTC) + moment)
+
+
 @pytest.mark.slow(1)
 def test_how_long_blocks_stood(history, tracked):
     one_by_one(history, tracked)
@@ -223,7 +230,10 @@ def test_how_long_blocks_stood(history, tracked):
     assert dwell["A25", "welding"].total == 6 * SLOT
     painting = dwell["A25", "painting"]  # up to the newest slot, not to the period's end
     assert (painting.blocks, painting.stays, painting.total, painting.longest) == (1, 2, 5 * SLOT, 3 * SLOT)
-    assert painting.mean == painting.total / 2
+    # One began with the stage in slot 6 and ended with the creep in slot 8; the other lasts.
+    assert (painting.whole, painting.whole_total, painting.mean) == (1, 2 * SLOT, 2 * SLOT)
+    # The history begins with slot 0: what stood there then may have come before.
+    assert (dwell["A25", "welding"].whole, dwell["A25", "welding"].mean) == (0, None)
     assert dwell["A12_S", "welding"].total == 7 * SLOT
     clipped = {(one.area, one.stage): one.total for one in history.dwell("demo_bay", at(4), at(6))}
     assert clipped == {
@@ -590,6 +600,23 @@ def test_what_was_not_observed_is_no_dwell(bay, floors, history):
     assert list(seen.dwell) == history.dwell("demo_bay", at(0), at(3))
 
 
+def test_the_mean_is_of_stays_of_which_begin_and_end_were_seen(bay, floors, history):
+    """The stage changes in slot 6, and the block creeps while nothing is observed, from slot 6 to 11."""
+    write(history, track_all(bay, [floors[n] for n in (*range(7), 11)]))
+    seen = history.observed_dwell(bay, at(0), at(100))
+    [painting] = [one for one in seen.dwell if (one.area, one.stage) == ("A25", "painting")] or [None]
+    assert painting is None or (painting.whole, painting.mean) == (0, None)
+    assert {one.whole for one in seen.dwell if one.area == "A12_S"} == {0}  # its end was not seen
+
+
+def test_a_period_cuts_stays_that_reach_beyond_it(history, tracked):
+    one_by_one(history, tracked)
+    inside = {(one.area, one.stage): one for one in history.dwell("demo_bay", at(5), at(9))}
+    assert (inside["A25", "painting"].whole, inside["A25", "painting"].mean) == (1, 2 * SLOT)  # slots 6 and 7
+    cut = {(one.area, one.stage): one for one in history.dwell("demo_bay", at(7), at(9))}
+    assert (cut["A25", "painting"].stays, cut["A25", "painting"].whole) == (2, 0)
+
+
 def counted(stays, start, end):
     """Blocks, stays, total and longest time by area and stage within [start, end)."""
     lasted = {}
@@ -785,7 +812,7 @@ def test_naive_times_are_refused(history, tracked):
     for name, ask in (
         ("start", lambda: stays_between(history, "demo_bay", naive, at(1))),
         ("start", lambda: coverage(history, bay, naive, at(1))),
-        ("moment", lambda: as_of(history, bay, naive)),
+        ("at", lambda: as_of(history, bay, naive)),
         ("end", lambda: history.camera_changes("demo_bay", at(0), naive)),
         ("start", lambda: history.batches("demo_bay", naive, at(1))),
         ("start", lambda: history.events_of_slots("demo_bay", naive, at(1))),
