@@ -34,7 +34,7 @@ def period_of(bay: BayConfig, options: argparse.Namespace, days: int) -> tuple[d
     if start >= end:
         if options.end is None:
             refuse_future(bay, start, now)
-        raise ConfigError(f"the period {said(bay, start, end)} is empty: --from must lie before --to")
+        raise ConfigError(f"the period {said(bay, start, end)} ({bay.timezone}) is empty: --from must lie before --to")
     refuse_future(bay, start, now)
     return start, end
 
