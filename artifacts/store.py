@@ -245,6 +245,11 @@ class ArtifactStore:
         found = self._found(stage, bay_id, batch_id)
         return None if found is None else found[2]
 
+    def fetch_with_digest(self, stage: Stage, bay_id: str, batch_id: str) -> tuple[object, str] | None:
+        """The same with the sha256 of the artifact; errors as of `fetch`."""
+        found = self._found(stage, bay_id, batch_id)
+        return None if found is None else (found[2], hashlib.sha256(found[1]).hexdigest())
+
     def batch_ids(self, stage: Stage, bay_id: str, since: str = "", until: str = "") -> list[str]:
         """Batches of a bay that have a published artifact of this stage, in slot order.
 

@@ -2,6 +2,7 @@
 
 from artifacts import ArtifactStore
 from bay_observation.errors import MissingArtifactError, WrongArtifactError
+from fusion.types import FusionResult
 from tracking.history.types import TrackedBatch
 from tracking.types import TrackingResult
 
@@ -46,17 +47,18 @@ class TrackingArtifacts:
             WrongArtifactError: it is damaged.
         """
         result, sha256 = self._found(batch_id)
-        reference = self._store.find("fusion", self._bay_id, batch_id)
-        if reference is None:
-            return TrackedBatch(result, sha256)
         try:
-            fused = self._store.load(reference)
+            fused = self._store.fetch("fusion", self._bay_id, batch_id)
         except WrongArtifactError:
+            fused = None
+        if not isinstance(fused, FusionResult):
             return TrackedBatch(result, sha256)
         return TrackedBatch(result, sha256, fused.cameras, fused.missing_cameras)
 
     def _found(self, batch_id: str) -> tuple[TrackingResult, str]:
-        reference = self._store.find("tracking", self._bay_id, batch_id)
-        if reference is None:
+        found = self._store.fetch_with_digest("tracking", self._bay_id, batch_id)
+        if found is None:
             raise MissingArtifactError(f"batch {batch_id} has no tracking artifact any more")
-        return self._store.load(reference), reference.sha256
+        result, sha256 = found
+        assert isinstance(result, TrackingResult)  # noqa: S101 - of this stage the store has nothing else
+        return result, sha256

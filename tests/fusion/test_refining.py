@@ -99,13 +99,11 @@ def test_a_survey_that_is_sure_of_itself_is_believed(half_a_degree, demo_bay):
     assert all(camera.turn_deg < 0.01 for camera in result.cameras)
 
 
-@pytest.mark.slow(4)
-def test_the_command_proposes_and_writes_only_when_asked(
-    half_a_degree, make_yard, make_bay, demo_bay, store, bays_folder, capsys
-):
+@pytest.mark.slow(8)
+def test_the_command_proposes_and_writes_only_when_asked(half_a_degree, make_bay, demo_bay, store, bays_folder, capsys):
     cameras = [json.loads(camera.model_dump_json()) for camera in demo_bay.cameras]  # no YAML anchors
     make_bay("demo_bay", enabled=False, cameras=cameras)
-    observation = replace(make_yard(seed=2000, count=12), bay=half_a_degree[0]).observe()
+    observation = half_a_degree[1][0]
     store.save("observation", "demo_bay", observation.batch_id, observation)
     path = bays_folder / "demo_bay.yaml"
     before = path.read_bytes()
