@@ -32,6 +32,7 @@ _UNTRACKED = 0.1  # of a tracked square's worth
 _APART_M = 3.0  # between two positions on a wall
 _PANS = (-40.0, -20.0, 0.0, 20.0, 40.0)  # from straight across the bay
 _TILTS = (30.0, 38.0, 46.0, 54.0, 62.0)
+_SAME_PLACE_M, _SAME_WAY_DEG = 2.0, 60.0
 _ROUNDS = 4
 _USUAL_HEIGHT_M = 20.0
 _USUAL_LENS = Intrinsics(focal_px=1450)
@@ -88,7 +89,7 @@ def place_cameras(
     candidates = _candidates(bay, lens, height, walls or _long_sides(bay), places)
     kept = [] if instead else [c for c in bay.cameras if c.fusion and c.pose and c.intrinsics]
     before = sum((_sees(CameraModel.of(camera), places).astype(int) for camera in kept), np.zeros(len(places), int))
-    chosen = _chosen(candidates, before, worth, number)
+    chosen = _chosen(candidates, [camera.pose for camera in kept if camera.pose], before, worth, number)
     return tuple(_placed(candidates, lens, chosen, index, before) for index in range(number))
 
 
@@ -129,19 +130,22 @@ def _free_hosts(bay: BayConfig, cameras: Sequence[Camera]) -> Iterator[IPv4Addre
     return (host for host in bay.network.camera_subnet.hosts() if host not in taken)
 
 
-def _chosen(candidates: _Candidates, before: NDArray[np.int64], worth: Floats, number: int) -> list[int]:
+def _chosen(
+    candidates: _Candidates, old: Sequence[Pose], before: NDArray[np.int64], worth: Floats, number: int
+) -> list[int]:
     """The best next one, `number` times; then each again beside all others, until none moves."""
     chosen: list[int] = []
     views = before.copy()
     for _ in range(number):
-        chosen.append(_best(candidates, views, worth))
+        chosen.append(_best(candidates, _no_second_view(candidates, old, chosen), views, worth))
         views += candidates.seen[chosen[-1]]
     for _ in range(_ROUNDS):
         moved = False
-        for index, old in enumerate(chosen):
-            views -= candidates.seen[old]
-            new = _best(candidates, views, worth)
-            if _value(views + candidates.seen[new], worth) > _value(views + candidates.seen[old], worth) + 1e-9:
+        for index, before_ in enumerate(chosen):
+            views -= candidates.seen[before_]
+            others = [*chosen[:index], *chosen[index + 1 :]]
+            new = _best(candidates, _no_second_view(candidates, old, others), views, worth)
+            if _value(views + candidates.seen[new], worth) > _value(views + candidates.seen[before_], worth) + 1e-9:
                 chosen[index], moved = new, True
             views += candidates.seen[chosen[index]]
         if not moved:
@@ -149,9 +153,19 @@ def _chosen(candidates: _Candidates, before: NDArray[np.int64], worth: Floats, n
     return chosen
 
 
-def _best(candidates: _Candidates, views: NDArray[np.int64], worth: Floats) -> int:
+def _no_second_view(candidates: _Candidates, old: Sequence[Pose], chosen: Sequence[int]) -> Bools:
+    """(candidates,) those at the place of another camera that look its way: they see nothing from another side."""
+    poses = np.array([(pose.x, pose.y, pose.pan) for pose in candidates.poses])
+    result = np.zeros(len(poses), dtype=bool)
+    for pose in (*old, *(candidates.poses[index] for index in chosen)):
+        there = np.hypot(poses[:, 0] - pose.x, poses[:, 1] - pose.y) < _SAME_PLACE_M
+        result |= there & (np.abs((poses[:, 2] - pose.pan + 180) % 360 - 180) < _SAME_WAY_DEG)
+    return result
+
+
+def _best(candidates: _Candidates, barred: Bools, views: NDArray[np.int64], worth: Floats) -> int:
     step = (_worth_of(views + 1) - _worth_of(views)) * worth
-    return int((candidates.seen @ step).argmax())
+    return int(np.where(barred & ~barred.all(), -1.0, candidates.seen @ step).argmax())
 
 
 def _value(views: NDArray[np.int64], worth: Floats) -> float:
@@ -228,7 +242,7 @@ def _lens(bay: BayConfig, like: Camera | None) -> Intrinsics:
 
 def _height(bay: BayConfig) -> float:
     heights = [camera.pose.z for camera in bay.cameras if camera.pose is not None]
-    return float(np.median(heights)) if heights else _USUAL_HEIGHT_M
+    return round(float(np.median(heights)), 2) if heights else _USUAL_HEIGHT_M
 
 
 def _long_sides(bay: BayConfig) -> tuple[Wall, ...]:

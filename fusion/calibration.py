@@ -66,6 +66,10 @@ _DIFFERS = 3.0  # standard deviations
 # of itself.
 _USUALLY_OFF = {"aspect": 0.002, "k1": 0.02, "k2": 0.02, "p1": 5e-4, "p2": 5e-4, "k3": 0.02}
 _FOCAL_OFF, _MIDDLE_OFF = 0.02, 0.005
+_UNKNOWN_BEND = 0.1  # the same of k1 where nobody has measured the lens's bend: that of the usual wide lens
+# What such a lens is tried with: straight, as usual, as the widest ones are.
+_BENDS = ((0.0, 0.0, 0.0, 0.0, 0.0), (-0.12, 0.03, 0.0, 0.0, 0.0), (-0.3, 0.09, 0.0, 0.0, 0.0))
+_AS_WELL = 1.5  # careful clicks: so far off (root mean square) points may be, and be explained
 _COLLINEAR = 0.02  # smaller over larger extent of the points, under which they lie on a line
 _OUTLIER_STD = 5.0
 _OUTLIER_PX = 6.0
@@ -148,14 +152,15 @@ class Calibration:
     Attributes:
         pose: estimated.
         intrinsics: estimated or held, see `held`.
-        std: standard deviation of every estimated value, by its name in the bay's file.
+        std: standard deviation of every estimated value, by its name in the bay's file; what is held is taken as for
+            `floor_std_cm`.
         held: what was not estimated, and what that costs.
         residuals: of every point.
         rms_px: reprojection error of the points used.
         rms_cm: floor error of the points used.
         unseen_cm: the same for each point by a camera calibrated without it; None where too few points allow it.
-        floor_std_cm: standard deviation of a floor position, in the median over the floor between the points;
-            of the estimated values alone, what is held taken as exact.
+        floor_std_cm: standard deviation of a floor position, in the median over the floor between the points; what is
+            held is taken as exact, but for the bend of a lens of which none is known.
         turn_std_deg: standard deviation of the camera's turn about the axis about which it is known least. Pan and roll
             of a camera that looks down steeply are each known badly, and together well.
         notes: what a person should know of it.
@@ -220,12 +225,45 @@ def calibrate(
     """
     _check(points, intrinsics)
     seen = _arrays(points)
-    agreed = _agreed(seen, intrinsics, pose)
     mean = focal_px or intrinsics.focal_px
     known = None if focal_std is None else Known(mean, focal_std * mean)
-    solution, held = _freed(seen, agreed, intrinsics, known)
+    solution, held = _solved(seen, intrinsics, pose, known)
     _refuse_above_horizon(points, solution.camera.exact())
     return _report(points, seen, solution, held)
+
+
+def _solved(
+    points: Points, given: Intrinsics, pose: Pose | None, known: Known | None
+) -> tuple["_Solution", tuple[Held, ...]]:
+    """The solution from the lens as given; of which no bend is known, from bent ones too, where they explain more.
+
+    By a lens that is taken for straight, the points near the corners, which alone show its bend, look mis-clicked.
+    """
+    refused: UncertainCalibrationError | None = None
+    best: tuple[_Solution, tuple[Held, ...]] | None = None
+    for bend in _BENDS if not any(given.distortion) else _BENDS[:1]:
+        lens = given.model_copy(update={"distortion": bend}) if any(bend) else given
+        try:
+            found = _freed(points, _agreed(points, lens, pose), lens, known)
+        except UncertainCalibrationError as error:
+            refused = refused or error
+            continue
+        if not any(bend) or ("k1" in found[0].free and (best is None or _explains_more(found[0], best[0], points))):
+            best = found
+    if best is None:
+        assert refused is not None  # noqa: S101 - of each lens there is a solution or an error
+        raise refused
+    return best
+
+
+def _explains_more(solution: "_Solution", than: "_Solution", points: Points) -> bool:
+    """Whether it leaves out fewer points, and those that it uses fit as well."""
+    limit = max(_rms_of(than, points), _AS_WELL * CLICK_PX * pixel_scale(than.camera.given))
+    return solution.used.sum() > than.used.sum() and _rms_of(solution, points) <= limit
+
+
+def _rms_of(solution: "_Solution", points: Points) -> float:
+    return _rms(solution.camera.errors(points)[0][solution.used])
 
 
 def calibrate_without_lens(
@@ -648,6 +686,9 @@ def _refuse_above_horizon(points: Sequence[FloorPoint], model: CameraModel) -> N
 def _report(given: Sequence[FloorPoint], points: Points, solution: _Solution, held: tuple[Held, ...]) -> Calibration:
     camera, used = solution.camera, solution.used
     fit = solution.fit(points)
+    held = _with_costs(held, points.take(used), camera, fit, solution.known)
+    unknown = [one for one in held if one.off is not None and one.cost_cm is not None and _is_unknown(one.name, camera)]
+    considered = _considered(fit, unknown, points.take(used), camera)
     model = camera.rounded()
     pixels = camera.errors(points)[0]
     floor = _floor_cm(points, model)
@@ -660,14 +701,16 @@ def _report(given: Sequence[FloorPoint], points: Points, solution: _Solution, he
     return Calibration(
         pose=model.pose,
         intrinsics=model.intrinsics,
-        std=_stds(fit, camera),
-        held=_with_costs(held, points.take(used), camera, fit, solution.known),
+        std=_stds(considered, camera),
+        held=held,
         residuals=residuals,
         rms_px=_rms(pixels[used]),
         rms_cm=_rms(floor[used]),
         unseen_cm=_rms(np.array(unseen_cm)) if unseen_cm else None,
-        floor_std_cm=_floor_std_cm(points.take(used), camera, fit),
-        turn_std_deg=_turn_std_deg(fit),
+        floor_std_cm=math.hypot(
+            _floor_std_cm(points.take(used), camera, fit), *(one.cost_cm or 0.0 for one in unknown)
+        ),
+        turn_std_deg=_turn_std_deg(considered),
         notes=_notes(points, solution),
     )
 
@@ -718,23 +761,46 @@ def _with_costs(
     pixels, places = _between(points, camera)
     if not len(pixels):
         return tuple(held)
-    own = camera.slopes(points, fit.names)[0].reshape(-1, len(fit.names))
-    inverse = fit.covariance[0] / fit.sigma_px[0] ** 2  # of the normal matrix
     result = []
     for one in held:
         off = _usually_off(one.name, camera, known)
-        pushed = camera.slopes(points, (one.name,))[0].ravel() * off
-        follow = -inverse @ (own.T @ pushed)
-        moved = camera.moved((*fit.names, one.name), np.append(follow, off)[None])
+        moved = camera.moved((*fit.names, one.name), np.append(_follow(one.name, off, points, camera, fit), off)[None])
         error = np.linalg.norm(moved.exact().to_plane(pixels) - places[:, :2], axis=1)
         result.append(replace(one, off=off, cost_cm=float(np.nanmedian(error) * 100)))
     return tuple(result)
 
 
+def _considered(fit: Fit, held: Sequence[Held], points: Points, camera: Guesses) -> Fit:
+    """The fit with a covariance that also says what these held values, off as usual, do to the estimated ones.
+
+    Schmidt's consider covariance (Bierman, "Factorization Methods for Discrete Sequential Estimation", ch. VIII).
+    """
+    covariance = fit.covariance.copy()
+    for one in held:
+        if one.off is not None:
+            follow = _follow(one.name, one.off, points, camera, fit)
+            covariance[0] += np.outer(follow, follow)
+    return replace(fit, covariance=covariance)
+
+
+def _follow(name: str, off: float, points: Points, camera: Guesses, fit: Fit) -> Floats:
+    """(p,) by how much the estimated values change where a held one is off by so much."""
+    own = camera.slopes(points, fit.names)[0].reshape(-1, len(fit.names))
+    pushed = camera.slopes(points, (name,))[0].ravel() * off
+    return np.asarray(-fit.covariance[0] / fit.sigma_px[0] ** 2 @ (own.T @ pushed))
+
+
 def _usually_off(name: str, camera: Guesses, known: Known | None) -> float:
     if name == "focal_px":
         return known.std_px if known else _FOCAL_OFF * float(camera.lens[0, 0])
+    if _is_unknown(name, camera):
+        return _UNKNOWN_BEND
     return _MIDDLE_OFF * camera.given.width if name in ("cx", "cy") else _USUALLY_OFF[name]
+
+
+def _is_unknown(name: str, camera: Guesses) -> bool:
+    """Whether it is the bend of a lens that nobody has measured; what a bay's file says else is taken as exact."""
+    return name == "k1" and not any(camera.given.distortion)
 
 
 def _floor_std_cm(points: Points, camera: Guesses, fit: Fit) -> float:

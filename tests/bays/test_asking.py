@@ -1,6 +1,7 @@
 """What models and cameras say of a bay becomes findings of the check."""
 
 import json
+import re
 import subprocess
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -66,8 +67,8 @@ def test_models_that_do_not_load_or_know_other_classes(make_bay, answer, capsys)
     answer(1, json.dumps({"yard": [asdict(refused), asdict(other)]}))
     assert main(["check", "yard", "--models"]) == 1
     said = capsys.readouterr().out
-    assert "error: models.classification: x.pt is not there" in said
-    assert "warning: models.yolo_detection: knows no crane" in said
+    assert re.search(r"error: \S+yard\.yaml:\d+: models\.classification: x\.pt is not there", said)
+    assert re.search(r"warning: \S+yard\.yaml:\d+: models\.yolo_detection: knows no crane", said)
 
 
 def test_a_command_that_gives_no_document_is_a_finding(answer, monkeypatch):

@@ -1,6 +1,7 @@
 """Cameras are placed where they see what no other does."""
 
 import json
+from itertools import combinations
 
 import numpy as np
 import pytest
@@ -51,6 +52,15 @@ def test_instead_forgets_the_bays_own_cameras(bay):
     after = with_placed(bay, placed, instead=True)
     assert [camera.name for camera in after.cameras] == ["NEW_1", "NEW_2"]
     assert abs(placed[0].pose.x - placed[1].pose.x) > 10 or placed[0].pose.y != placed[1].pose.y
+
+
+@pytest.mark.slow(1)
+@pytest.mark.parametrize("number", [4, 8])
+def test_no_camera_sees_what_another_at_its_place_sees(bay, number):
+    poses = [placed.pose for placed in place_cameras(bay, number, instead=True)]
+    for one, other in combinations(poses, 2):
+        apart = np.hypot(one.x - other.x, one.y - other.y)
+        assert apart > 2 or abs((one.pan - other.pan + 180) % 360 - 180) >= 60
 
 
 def test_they_hang_on_the_walls_that_are_given_and_look_into_the_hall(bay):
