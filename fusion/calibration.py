@@ -242,6 +242,8 @@ def _solved(
     refused: UncertainCalibrationError | None = None
     best: tuple[_Solution, tuple[Held, ...]] | None = None
     for bend in _BENDS if not any(given.distortion) else _BENDS[:1]:
+        if best is not None and best[0].used.all():
+            break
         lens = given.model_copy(update={"distortion": bend}) if any(bend) else given
         try:
             found = _freed(points, _agreed(points, lens, pose), lens, known)
