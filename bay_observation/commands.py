@@ -108,6 +108,11 @@ def output_console(columns: int = 160, *, stderr: bool = False) -> "Console":
     return Console(stderr=stderr, width=None if stream.isatty() else columns)
 
 
+def counted(count: int, word: str) -> str:
+    """So many of something: 1 event, 2 events."""
+    return f"{count} {word}{'' if count == 1 else 's'}"
+
+
 def program(module: str) -> str:
     """How a command's usage names it: `module`, as `python -m bays`, or what the person typed in its place."""
     return _called.get() or module

@@ -13,7 +13,7 @@ import yaml
 from rich.table import Table
 
 from bay_observation.bay_files import unknown_bays
-from bay_observation.commands import DONE, FAILED, existing_path, failed, output_console, program, run_command
+from bay_observation.commands import DONE, FAILED, counted, existing_path, failed, output_console, program, run_command
 from bay_observation.errors import ConfigError
 from bays.asking import ask_cameras, ask_models
 from bays.checking import Finding, check_bay, floor_view, worst
@@ -253,7 +253,7 @@ def _print_findings(names: list[str], found: dict[str, list[Finding]], broken: d
             print(broken[name], file=sys.stderr)
             continue
         count = len(found[name])
-        print(f"{name}: {'nothing to say' if count == 0 else '1 finding' if count == 1 else f'{count} findings'}")
+        print(f"{name}: {counted(count, 'finding') if count else 'nothing to say'}")
         for one in found[name]:
             print(
                 f"  {one.level}: {bay_file(name)}{'' if one.line is None else f':{one.line}'}: {one.where}: {one.text}"
@@ -327,12 +327,11 @@ def _measured(options: argparse.Namespace) -> SurveyFiles | None:
 
 
 def _counted(bay: BayConfig) -> str:
-    counts = (
-        (len(bay.layout.areas), "area"),
-        (len(bay.cameras), "camera"),
-        (len(bay.witnesses), "mark"),
+    parts = (
+        counted(len(bay.layout.areas), "area"),
+        counted(len(bay.cameras), "camera"),
+        counted(len(bay.witnesses), "mark"),
     )
-    parts = [f"{count} {word}{'' if count == 1 else 's'}" for count, word in counts]
     return ", ".join((f"{bay.layout.width:g} x {bay.layout.height:g} m", *parts))
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from rich.table import Table
 
 from artifacts import ArtifactStore
-from bay_observation.commands import CANNOT_TELL, DONE, FAILED, INTERRUPTED, existing_path, output_console
+from bay_observation.commands import CANNOT_TELL, DONE, FAILED, INTERRUPTED, counted, existing_path, output_console
 from bay_observation.errors import ArtifactError, CalibrationError, ConfigError, UncertainCalibrationError
 from bay_observation.files import read_regular_file
 from bays import BayConfig, Camera, Intrinsics
@@ -259,7 +259,7 @@ def _clicked_one(options: argparse.Namespace, bay: BayConfig, camera: Camera, ma
             page.done.wait()
         except KeyboardInterrupt:
             count = len(page.points)
-            kept = f"{count} point{'' if count == 1 else 's'} in {options.points}" if count else "no point was saved"
+            kept = f"{counted(count, 'point')} in {options.points}" if count else "no point was saved"
             print(f"\nended without calibrating; {kept}", file=sys.stderr)
             return INTERRUPTED
         return _written(options, bay, camera, calibrate_by_file(page.points, camera, lens))

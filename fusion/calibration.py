@@ -239,12 +239,14 @@ def _solved(
 
     By a lens that is taken for straight, the points near the corners, which alone show its bend, look mis-clicked.
     """
+    if any(given.distortion):
+        return _freed(points, _agreed(points, given, pose), given, known)
     refused: UncertainCalibrationError | None = None
     best: tuple[_Solution, tuple[Held, ...]] | None = None
-    for bend in _BENDS if not any(given.distortion) else _BENDS[:1]:
+    for bend in _BENDS:
         if best is not None and best[0].used.all():
             break
-        lens = given.model_copy(update={"distortion": bend}) if any(bend) else given
+        lens = given.model_copy(update={"distortion": bend})
         try:
             found = _freed(points, _agreed(points, lens, pose), lens, known)
         except UncertainCalibrationError as error:

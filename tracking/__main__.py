@@ -32,6 +32,7 @@ from artifacts import ArtifactStore, data_path
 from bay_observation import settings
 from bay_observation.commands import (
     FAILED,
+    counted,
     existing_path,
     failed,
     output_console,
@@ -41,7 +42,7 @@ from bay_observation.commands import (
 )
 from bay_observation.errors import BayObservationError, ConfigError, HistoryError, NotObservedError
 from bays import BayConfig, load_bay
-from tracking.asking import ago, counted, hours, hours_of, period_of, said, time_of, track_of
+from tracking.asking import ago, hours, hours_of, period_of, said, time_of, track_of
 from tracking.history import (
     DOWN_AFTER,
     AsOf,

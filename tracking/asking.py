@@ -6,6 +6,7 @@ from datetime import UTC, date, datetime, timedelta
 
 from pydantic import ValidationError
 
+from bay_observation.commands import counted
 from bay_observation.errors import ConfigError
 from bays import BayConfig
 from bays.models import DailyWindow
@@ -74,11 +75,6 @@ def hours_of(text: str) -> DailyWindow:
 def said(bay: BayConfig, start: datetime, end: datetime) -> str:
     """A period in the bay's own time."""
     return f"{start.astimezone(bay.zone):%Y-%m-%d %H:%M} to {end.astimezone(bay.zone):%Y-%m-%d %H:%M}"
-
-
-def counted(count: int, word: str) -> str:
-    """So many of something: 1 event, 2 events."""
-    return f"{count} {word}{'' if count == 1 else 's'}"
 
 
 def ago(age: timedelta) -> str:

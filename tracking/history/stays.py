@@ -12,10 +12,10 @@ from sqlalchemy.engine import Connection
 
 from tracking.history.history import _STAY, History, _lasting, _over, _read_stays, check_period
 from tracking.history.schema import UtcTime, alerts, batches, camera_failures, events, positions
-from tracking.history.types import BlockSummary, Stay
+from tracking.history.types import Stay, TrackSummary
 
 _AN_INSTANT = timedelta(microseconds=1)
-# In the order of the fields of `BlockSummary`; the last one is for their order.
+# In the order of the fields of `TrackSummary`; the last one is for their order.
 _SUMMARY: tuple[sa.ColumnElement[Any], ...] = (
     positions.c.track_id,
     positions.c.class_name,
@@ -92,7 +92,7 @@ def recorded_stays(history: History, bay_id: str, start: datetime, end: datetime
 
 def blocks_between(
     history: History, bay_id: str, start: datetime, end: datetime, area: str | None = None
-) -> list[BlockSummary]:
+) -> list[TrackSummary]:
     """The blocks of `recorded_stays`, in order of their id, without their outlines, which take longest to read.
 
     Args:
@@ -105,7 +105,7 @@ def blocks_between(
     with history.database.reading() as connection:
         rows = connection.execute(_recorded(_SUMMARY, bay_id, start, end, area)).all()
     latest = {row[0]: row for row in sorted(rows, key=itemgetter(0, -1))}  # of each block the last
-    return [BlockSummary(*row[:-1]) for row in latest.values()]
+    return [TrackSummary(*row[:-1]) for row in latest.values()]
 
 
 def overviews(

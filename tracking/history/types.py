@@ -108,7 +108,7 @@ class Stay:
     footprint: Polygon
 
 
-class BlockSummary(NamedTuple):
+class TrackSummary(NamedTuple):
     """A block of a period, as its latest stay there has it; see `Stay` for what the values are.
 
     `since` is when it came to its place, as a stay's `standing_since`.

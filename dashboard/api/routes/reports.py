@@ -105,8 +105,6 @@ def _report(bay: BayConfig, wanted: Period) -> Report:
 
 
 def _dwell(bay: BayConfig, wanted: Period) -> list[Dwell]:
-    if newest_slot(bay.bay_id) is None:
-        return []
     try:
         return history().dwell(bay.bay_id, wanted.start, wanted.end)
     except NotObservedError:
