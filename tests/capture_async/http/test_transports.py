@@ -51,6 +51,18 @@ async def flooded(first, piece, seconds):
                 watch.cancel()
 
 
+async def assert_a_flood_lets_the_loop_run(first, piece):
+    """How the request ends; no turn takes as long as two million additions, in one of three tries.
+
+    What else the machine does makes a turn longer, never shorter.
+    """
+    for _ in range(3):
+        ended, longest = await flooded(first, piece, 0.7)
+        if longest < 2 * cpu_s_of_a_million_additions():
+            return ended
+    pytest.fail(f"a turn of the loop took {longest:.2f} s of CPU time")
+
+
 def cpu_s_of_a_million_additions():
     began = time.thread_time()
     for number in range(1_000_000):
@@ -70,9 +82,8 @@ def cpu_s_of_a_million_additions():
 )
 async def test_a_flood_lets_the_loop_run(first, piece):
     """A piece of the socket, 256 kB, took 0.3 s in which nothing else ran: four times a million additions."""
-    ended, longest = await flooded(first, piece, 0.7)
+    ended = await assert_a_flood_lets_the_loop_run(first, piece)
     assert isinstance(ended, TimeoutError | CameraError | MalformedReplyError)
-    assert longest < 2 * cpu_s_of_a_million_additions()
 
 
 async def test_what_comes_late_is_not_the_next_answer():
@@ -99,9 +110,8 @@ async def test_what_comes_late_is_not_the_next_answer():
 @pytest.mark.slow(0.5)
 async def test_interim_answers_without_end_let_the_loop_run(sent_by):
     """aiohttp reads them until the time is up; read leniently they are a faulty reply."""
-    ended, longest = await flooded(b"", b"HTTP/1.1 100 Continue\r\n\r\n" * 20_000, 0.7)
+    ended = await assert_a_flood_lets_the_loop_run(b"", b"HTTP/1.1 100 Continue\r\n\r\n" * 20_000)
     assert isinstance(ended, TimeoutError | CameraError)
     if isinstance(ended, CameraError):
         assert ended.reason is FailureReason.FAULTY_REPLY
         assert "interim" in ended.detail
-    assert longest < 2 * cpu_s_of_a_million_additions()
