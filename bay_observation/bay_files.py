@@ -1,7 +1,7 @@
 """Which bays have a file, by the names of the files: nothing is read, and no package of the project imported."""
 
 import difflib
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -34,8 +34,25 @@ def unknown_bays(names: Collection[str], known: Collection[str], where: object) 
         known: what there is.
         where: the folder or file that would hold them.
     """
+    unknown, meant, there = _compared(names, known, str.casefold)
+    return ConfigError(f"{where}: there is no bay {unknown}{meant}; there are: {there}")
+
+
+def unknown_cameras(bay_id: str, names: Collection[str], known: Collection[str]) -> ConfigError:
+    """The error for cameras that a bay has not: it names them, those that may be meant, and those that it has.
+
+    Args:
+        bay_id: the bay.
+        names: what was asked for.
+        known: the bay's cameras.
+    """
+    unknown, meant, there = _compared(names, known, str.upper)
+    return ConfigError(f"bay {bay_id} has no camera {unknown}{meant}; it has: {there}")
+
+
+def _compared(names: Collection[str], known: Collection[str], as_named: Callable[[str], str]) -> tuple[str, str, str]:
+    """In words: the names that are not known, those that may be meant, and all that are known."""
     unknown = [name for name in names if name not in known]
-    near = {close for name in unknown for close in difflib.get_close_matches(name.casefold(), known, 3, _SIMILAR)}
+    near = {close for name in unknown for close in difflib.get_close_matches(as_named(name), known, 3, _SIMILAR)}
     meant = f" (did you mean {' or '.join(sorted(near))}?)" if near else ""
-    there = ", ".join(known) or "none"
-    return ConfigError(f"{where}: there is no bay {', '.join(unknown)}{meant}; there are: {there}")
+    return ", ".join(unknown), meant, ", ".join(known) or "none"

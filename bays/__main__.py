@@ -12,7 +12,7 @@ import click
 import yaml
 from rich.table import Table
 
-from bay_observation.bay_files import unknown_bays
+from bay_observation.bay_files import unknown_bays, unknown_cameras
 from bay_observation.commands import DONE, FAILED, counted, existing_path, failed, output_console, program, run_command
 from bay_observation.errors import ConfigError
 from bays.asking import ask_cameras, ask_models
@@ -269,8 +269,9 @@ def _plan(options: argparse.Namespace) -> int:
 
 def _place(options: argparse.Namespace) -> int:
     bay = load_bay(options.bay)
-    if options.like is not None and options.like not in {camera.name for camera in bay.cameras}:
-        raise ConfigError(f"bay {bay.bay_id} has no camera {options.like}")
+    names = [camera.name for camera in bay.cameras]
+    if options.like is not None and options.like not in names:
+        raise unknown_cameras(bay.bay_id, [options.like], names)
     placed = place_cameras(
         bay,
         options.add or options.instead or 0,

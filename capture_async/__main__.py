@@ -19,6 +19,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
+from bay_observation.bay_files import unknown_cameras
 from bay_observation.commands import (
     CANNOT_TELL,
     DONE,
@@ -290,8 +291,7 @@ def _overlay(bay: BayConfig, options: argparse.Namespace) -> int:
     try:
         camera = bay.camera(options.camera)
     except KeyError:
-        names = ", ".join(one.name for one in bay.cameras) or "none"
-        raise ConfigError(f"bay {bay.bay_id} has no camera {options.camera}; it has: {names}") from None
+        raise unknown_cameras(bay.bay_id, [options.camera], [one.name for one in bay.cameras]) from None
     frame, source = _overlaid_frame(bay, camera, options)
     return DONE if _drawn(bay, camera, frame, options.out, source) else FAILED
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from rich.table import Table
 
 from artifacts import ArtifactStore
+from bay_observation.bay_files import unknown_cameras
 from bay_observation.commands import CANNOT_TELL, DONE, FAILED, INTERRUPTED, counted, existing_path, output_console
 from bay_observation.errors import ArtifactError, CalibrationError, ConfigError, UncertainCalibrationError
 from bay_observation.files import read_regular_file
@@ -101,8 +102,7 @@ def _camera(bay: BayConfig, name: str) -> Camera:
     try:
         return bay.camera(name)
     except KeyError:
-        names = ", ".join(camera.name for camera in bay.cameras) or "none"
-        raise ConfigError(f"bay {bay.bay_id} has no camera {name}; it has: {names}") from None
+        raise unknown_cameras(bay.bay_id, [name], [camera.name for camera in bay.cameras]) from None
 
 
 def _marks(options: argparse.Namespace, bay: BayConfig) -> list[SurveyPoint]:

@@ -9,10 +9,12 @@ from pathlib import Path
 from rich.table import Table
 
 from artifacts import ArtifactStore
+from bay_observation.bay_files import unknown_cameras
 from bay_observation.commands import CANNOT_TELL, DONE, FAILED, existing_path, output_console
 from bay_observation.errors import CalibrationError, ConfigError, NotObservedError
 from bays import BayConfig, slot_of
 from bays.checking import LEAST_WITNESSES
+from bays.loading import bay_file
 from capture_async.stored import frames_in_folder, frames_of, newest_frames
 from fusion.pose_check import TOLERANCE_DEG, PoseCheck, PoseVerdict, check_poses, seen_batch
 from fusion.witness_check import check_witnesses, with_witnesses
@@ -83,8 +85,11 @@ def keep_witnesses(options: argparse.Namespace, bay: BayConfig) -> int:
     if not bay.witnesses:
         raise ConfigError(f"bay {bay.bay_id} has no witnesses: add floor marks to its file, as M1: {{x: 29, y: 20}}")
     names = options.camera or [camera.name for camera in bay.fusion_cameras]
-    if unknown := set(names) - {camera.name for camera in bay.cameras if camera.pose and camera.intrinsics}:
-        raise ConfigError(f"bay {bay.bay_id} has no camera {', '.join(sorted(unknown))} with a pose and intrinsics")
+    if not set(names) <= {camera.name for camera in bay.cameras}:
+        raise unknown_cameras(bay.bay_id, names, [camera.name for camera in bay.cameras])
+    bare = [one.name for one in bay.cameras if one.name in names and not (one.pose and one.intrinsics)]
+    if bare:
+        raise ConfigError(f"{bay_file(bay.bay_id)}: {', '.join(bare)}: no pose or no intrinsics: calibrate it first")
     if options.frames:
         frames = frames_in_folder(options.frames, bay.bay_id, names)
     else:

@@ -409,8 +409,8 @@ def _as_of(bay: BayConfig, known: AsOf, asked: bool) -> str:
 def _refuse_unobserved(bay: BayConfig, known: Coverage) -> None:
     if not known.tracked:
         raise NotObservedError(
-            f"bay {bay.bay_id}, {said(bay, known.start, known.end)} ({bay.timezone}): {known}, so that it is not known"
-            " what stood there"
+            f"bay {bay.bay_id}, {said(bay, known.start, known.end)} ({bay.timezone}): {known.said(bay.zone)}, so that"
+            " it is not known what stood there"
         )
 
 

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, NoReturn
 
 from rich.console import Console
 
-from bay_observation.commands import output_console, program, run_command, status_of
+from bay_observation.bay_files import unknown_cameras
+from bay_observation.commands import failed, output_console, program, run_command
 from bay_observation.errors import BayObservationError, ConfigError
 
 if TYPE_CHECKING:
@@ -44,10 +45,9 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         return _run(options, console)
     except BayObservationError as error:
-        console.print(f"make demo: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
-        return status_of(error)
+        return failed(error)
     except KeyboardInterrupt:
-        console.print("make demo: stopped")
+        console.print("stopped")
         return 130
 
 
@@ -115,8 +115,9 @@ def _prepared(options: argparse.Namespace, output: Path) -> "BayConfig":
 
     bay = load_bay(options.bay or BAY_ID)
     offline = _names(options.off)
-    if unknown := sorted(set(offline) - {camera.name for camera in bay.cameras}):
-        raise ConfigError(f"bay {bay.bay_id} has no camera {', '.join(unknown)}")
+    names = [camera.name for camera in bay.cameras]
+    if not set(offline) <= set(names):
+        raise unknown_cameras(bay.bay_id, offline, names)
     if options.slots < 1:
         raise ConfigError(f"--slots {options.slots}: give at least 1")
     preflight.check_opencv()

@@ -26,7 +26,7 @@ _STARTS = re.compile(
 )
 _WORDS = (
     "The demo sends its own slots, and its cameras show the moments of those. Start other runs when it says that"
-    " Airflow stays up (make demo KEEP=1)."
+    " Airflow stays up (bay-observation demo --keep)."
 )
 
 Message = MutableMapping[str, Any]

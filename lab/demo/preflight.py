@@ -56,7 +56,7 @@ def check_can_listen(bay: BayConfig, ui_port: int) -> None:
     """
     for camera in bay.cameras:
         _check_free(f"camera {camera.name}", str(camera.host), camera.port, "is another demo running?")
-    _check_free("the Airflow UI", "127.0.0.1", ui_port, "choose another: make demo PORT=…")
+    _check_free("the Airflow UI", "127.0.0.1", ui_port, "choose another with --port")
 
 
 def _check_free(who: str, host: str, port: int, remedy: str) -> None:

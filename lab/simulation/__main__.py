@@ -16,6 +16,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from bay_observation.bay_files import unknown_cameras
 from bay_observation.commands import failed, program, run_command
 from bay_observation.errors import BayObservationError, ConfigError
 from bays import BayConfig, load_bay
@@ -156,7 +157,7 @@ def _render(bay: BayConfig, options: argparse.Namespace) -> None:
 
     names = [camera.name for camera in bay.cameras]
     if options.camera is not None and options.camera not in names:
-        raise ConfigError(f"bay {bay.bay_id} has no camera {options.camera}; its cameras: {', '.join(names)}")
+        raise unknown_cameras(bay.bay_id, [options.camera], names)
     if not names:
         raise ConfigError(f"bay {bay.bay_id} has no cameras: add them to its file")
     for option, path in (("--out", options.out), ("--points", options.points)):
@@ -224,7 +225,7 @@ def _faults(bay: BayConfig, texts: list[str]) -> dict[str, list[str]]:
         if not (camera and equals and name):
             raise ConfigError(f"--fault {text}: write CAMERA=FAULT, such as C_4=offline")
         if camera not in (names := [one.name for one in bay.cameras]):
-            raise ConfigError(f"--fault {text}: bay {bay.bay_id} has no camera {camera}; it has: {', '.join(names)}")
+            raise ConfigError(f"--fault {text}: {unknown_cameras(bay.bay_id, [camera], names)}")
         if name not in FAULTS:
             raise ConfigError(f"--fault {text}: there is no fault {name}; the faults are: {', '.join(FAULTS)}")
         faults[camera].append(name)

@@ -57,6 +57,34 @@ def test_it_is_named_with_what_may_be_meant(entry, tmp_path, store, monkeypatch,
     assert not any(tmp_path.iterdir())
 
 
+@pytest.mark.slow(0.1)
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["bay", "place-cameras", "demo_bay", "--add", "1", "--like", "c_44"],
+        ["calibrate", "demo_bay", "--points", "points.csv", "--camera", "c_44"],
+        ["camera", "keep-witnesses", "demo_bay", "--camera", "C_2", "--camera", "c_44"],
+        ["camera", "overlay", "demo_bay", "--camera", "c_44", "--out", "overlay.jpg"],
+        ["demo", "--off", "C_2 c_44"],
+        ["simulate", "render", "demo_bay", "--camera", "c_44", "--out", "frame.jpg"],
+        ["simulate", "serve", "demo_bay", "--fault", "c_44=offline"],
+    ],
+    ids=lambda words: " ".join(words[:2]),
+)
+def test_a_camera_that_a_bay_has_not_is_named_too(words, tmp_path, store, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("BAYS_PATH", raising=False)
+    for name in ("BAYS_ENABLED", "BAYS_SCHEDULE", "SPOOL_PATH"):
+        monkeypatch.setenv(name, "")
+        monkeypatch.delenv(name)
+    (tmp_path / "points.csv").write_text("name,u,v,x,y\nP1,1,1,1,1\n")
+    monkeypatch.setattr(sys, "argv", ["bay-observation", *words])
+    assert cli.main() == 2
+    told = capsys.readouterr().err
+    assert "bay demo_bay has no camera c_44 (did you mean C_4?); it has: C_2, C_4, C_6" in told
+    assert "make demo" not in told
+
+
 def test_more_than_one_may_be_meant():
     known = ["3bay_north", "3bay_south", "4bay"]
     assert str(unknown_bays(["3bay_sorth", "4bay", "9"], known, "bays")) == (

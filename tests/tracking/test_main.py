@@ -219,7 +219,7 @@ def test_prune_and_migrate(yard, capsys):
         (
             ["show", "demo_bay", "--day", "2024-02-01"],
             3,
-            "0 of 144 slots tracked, 144 missing, so that it is not known",
+            "0 of 0 slots tracked; its history begins at 2025-07-02 09:00, so that it is not known",
         ),
         (["dwell", "demo_bay", "--day", "2024-02-01"], 3, "no slot from 2024-01-31 15:00 to 2024-02-01 15:00 UTC"),
         (["use", "demo_bay", "--day", "2024-02-01"], 3, "no slot from 2024-01-31 15:00"),
@@ -241,9 +241,9 @@ def test_an_answer_says_what_it_rests_on(yard, capsys):
     document = json.loads(run(capsys, "events", "demo_bay", *DAY, "--json")[1])
     assert document["source"] == f"sqlite:///{yard.root}/history.db"
     known = document["known"]
-    assert (known["slots"], known["tracked"], known["as_of"]) == (144, 6, "2025-07-02T00:50:00+00:00")
+    assert (known["slots"], known["tracked"], known["as_of"]) == (90, 6, "2025-07-02T00:50:00+00:00")  # from 9:00
     _, out, _ = run(capsys, "events", "demo_bay", *DAY)
-    assert "6 of 144 slots tracked, 138 missing" in out
+    assert "6 of 90 slots tracked, 84 missing; its history begins at 2025-07-02 09:00" in out
     assert f"sqlite:///{yard.root}/history.db" in out
 
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 
@@ -27,6 +28,8 @@ class Coverage:
         tracked: of them.
         closed: of them, that nothing ran in because the bay was closed, as its file has it today.
         as_of: the newest tracked slot before the end; None where there is none.
+        since: the first slot of the bay's history, where it lies after the begin: slots before it do not count. The
+            bay did not run yet, or what it saw was deleted since.
     """
 
     start: datetime
@@ -35,6 +38,7 @@ class Coverage:
     tracked: int
     closed: int
     as_of: datetime | None
+    since: datetime | None = None
 
     @property
     def missing(self) -> int:
@@ -51,7 +55,13 @@ class Coverage:
             "closed": self.closed,
             "missing": self.missing,
             "as_of": None if self.as_of is None else self.as_of.isoformat(),
+            "since": None if self.since is None else self.since.isoformat(),
         }
+
+    def said(self, zone: ZoneInfo) -> str:
+        """In words, times by the bay's clock."""
+        begun = "" if self.since is None else f"; its history begins at {self.since.astimezone(zone):%Y-%m-%d %H:%M}"
+        return f"{self}{begun}"
 
     def __str__(self) -> str:
         parts = [f"{self.tracked} of {self.slots} slots tracked"]
@@ -101,14 +111,17 @@ def coverage(history: History, bay: BayConfig, start: datetime, end: datetime) -
     of_bay = sa.and_(batches.c.bay_id == bay.bay_id, batches.c.slot < end)
     asked = sa.select(batches.c.slot, KNOWN_FLOOR).where(of_bay, batches.c.slot >= start)
     before = sa.select(sa.func.max(batches.c.slot)).where(of_bay, KNOWN_FLOOR)
+    first = history.first_slot(bay.bay_id)
+    begin = start if first is None else max(start, first)
     with history.database.reading() as connection:
         recorded = {slot: bool(known) for slot, known in connection.execute(asked)}
         as_of = connection.execute(before).scalar()
-    past = scheduled_slots(bay, start, min(end, max(newest + timedelta(microseconds=1), datetime.now(UTC))))
+    past = scheduled_slots(bay, begin, min(end, max(newest + timedelta(microseconds=1), datetime.now(UTC))))
     tracked = {slot for slot, is_tracked in recorded.items() if is_tracked}
     slots = set(past) | tracked
     closed = sum(bool(bay.closed(slot)) for slot in slots if slot not in recorded)
-    return Coverage(start.astimezone(UTC), end.astimezone(UTC), len(slots), len(tracked), closed, as_of)
+    since = first if begin == first and begin > start else None
+    return Coverage(start.astimezone(UTC), end.astimezone(UTC), len(slots), len(tracked), closed, as_of, since)
 
 
 def as_of(history: History, bay: BayConfig, at: datetime | None = None) -> AsOf:

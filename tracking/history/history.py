@@ -356,7 +356,8 @@ class History:
         """Slots of the bay's schedule within [start, end) that were not tracked, and why, in order.
 
         A slot without a record is *closed* where the bay's operating hours and skip
-        windows (as its file has them today) say so, and *not run* otherwise.
+        windows (as its file has them today) say so, and *not run* otherwise. Slots before the first one that the
+        history has of the bay are not missing: it did not run yet.
 
         Raises:
             HistoryError: a time is naive.
@@ -369,7 +370,8 @@ class History:
         with self.database.reading() as connection:
             gaps = [Gap(*row) for row in connection.execute(stopped)]
             known = set(connection.execute(sa.select(epoch(batches.c.slot)).where(within)).scalars().all())
-        for slot in scheduled_slots(bay, start, end):
+        first = self.first_slot(bay.bay_id)
+        for slot in scheduled_slots(bay, start if first is None else max(start, first), end):
             if int(slot.timestamp()) not in known:
                 closed = bay.closed(slot)
                 outcome, reason = (GapOutcome.CLOSED, closed) if closed else (GapOutcome.NOT_RUN, "no run was recorded")
@@ -416,6 +418,13 @@ class History:
             first = min(connection.execute(lead).scalars(), default=start)
             captured = _batches(connection, bay_id, batches.c.slot >= first, batches.c.slot < end)
         return [change for change in camera_changes(captured, down_after) if change.slot >= start]
+
+    def first_slot(self, bay_id: str) -> datetime | None:
+        """The first slot (aware, UTC) of which there is a record, whatever became of it; None where there is none."""
+        asked = sa.select(sa.func.min(batches.c.slot)).where(batches.c.bay_id == bay_id)
+        with self.database.reading() as connection:
+            first: datetime | None = connection.execute(asked).scalar()
+        return first
 
     def newest_slot(self, bay_id: str) -> datetime:
         """The newest slot that was tracked.

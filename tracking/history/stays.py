@@ -145,13 +145,6 @@ def overviews(
     }
 
 
-def first_slot(history: History, bay_id: str) -> datetime | None:
-    """The first slot of which anything is known; None before there is one."""
-    asked = sa.select(batches.c.slot).where(batches.c.bay_id == bay_id).order_by(batches.c.slot).limit(1)
-    with history.database.reading() as connection:
-        return connection.execute(asked).scalar()
-
-
 def _recorded(
     columns: Sequence[sa.ColumnElement[Any]], bay_id: str, start: datetime, end: datetime, area: str | None = None
 ) -> sa.CompoundSelect[Any]:

@@ -149,7 +149,7 @@ class Answer:
             names = ", ".join(name.replace("_", " ") for name in left_out)
             said.append(f"no room for {names}: widen the terminal, or ask with --json or --csv")
         if isinstance(self.known, Coverage):
-            said.append(str(self.known))
+            said.append(self.known.said(self.zone))
         if self.source:
             said.append(self.source)
         return [Text(one, "dim") for one in said]

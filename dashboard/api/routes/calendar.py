@@ -16,7 +16,6 @@ from dashboard.api.routes.events import missing_slots
 from dashboard.api.routes.floor import newest_slot
 from dashboard.api.times import Period, now_of, slot_length
 from tracking.history import GapOutcome, scheduled_slots
-from tracking.history.stays import first_slot
 
 router = APIRouter(tags=["reports"])
 
@@ -31,7 +30,7 @@ def show_calendar(request: Request, bay: Bay, wanted: Annotated[Period, Query()]
     """
     wanted.check(_LONGEST)
     newest = newest_slot(bay.bay_id)
-    known = None if newest is None else first_slot(history(), bay.bay_id)
+    known = None if newest is None else history().first_slot(bay.bay_id)
     if known is None or known >= wanted.end:
         return answer(request, Calendar(bay_id=bay.bay_id, start=wanted.start, end=wanted.end, days=[]))
     watched = wanted.model_copy(update={"start": max(wanted.start, known)})

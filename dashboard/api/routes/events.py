@@ -18,7 +18,6 @@ from dashboard.api.rows import event_row
 from dashboard.api.times import Period, now_of, slot_length
 from tracking.history import HistoryEvent
 from tracking.history.reviews import Review, corrections
-from tracking.history.stays import first_slot
 
 router = APIRouter(tags=["events"])
 
@@ -91,7 +90,7 @@ def missing_slots(bay: BayConfig, wanted: Period) -> list[MissingSlot]:
     if newest is None:
         return []
     end = min(wanted.end, now_of(bay, newest) - (slot_length(bay) or timedelta()))
-    found = history().gaps(bay, max(wanted.start, first_slot(history(), bay.bay_id) or wanted.start), end)
+    found = history().gaps(bay, wanted.start, end)
     return [MissingSlot(slot=gap.slot, outcome=gap.outcome, reason=gap.reason) for gap in found]
 
 

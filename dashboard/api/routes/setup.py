@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 from fastapi import APIRouter, Depends, HTTPException, Request, Response
 from pydantic import ValidationError
 
+from bay_observation.bay_files import unknown_cameras
 from bay_observation.errors import CalibrationError, ConfigError
 from bays import BayConfig, Camera, Intrinsics, bay_ids
 from bays.editing import read_text, with_areas, with_calibration
@@ -159,7 +160,8 @@ def _camera(bay: str, text: str, name: str) -> tuple[Camera, BayConfig]:
     try:
         return found.camera(name), found
     except KeyError:
-        raise HTTPException(404, f"bay {bay} has no camera {name}") from None
+        unknown = unknown_cameras(bay, [name], [camera.name for camera in found.cameras])
+        raise HTTPException(404, str(unknown)) from None
 
 
 def _lens(camera: Camera, clicked: ClickedPoints) -> Intrinsics:

@@ -68,7 +68,7 @@ def test_the_ui_s_port_in_use_is_told() -> None:
         other.bind(("127.0.0.1", 0))
         other.listen()
         port = other.getsockname()[1]
-        with pytest.raises(ConfigError, match=rf"the Airflow UI cannot listen on 127.0.0.1:{port}: .*PORT="):
+        with pytest.raises(ConfigError, match=rf"the Airflow UI cannot listen on 127.0.0.1:{port}: .*--port"):
             check_can_listen(_unused(), port)
 
 
@@ -80,7 +80,7 @@ def test_missing_libraries_of_opencv_are_told(monkeypatch: pytest.MonkeyPatch) -
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
-    [(["--off", "C_4 X_1"], "has no camera X_1"), (["--slots", "0"], "--slots 0: give at least 1")],
+    [(["--off", "C_4 X_1"], "has no camera X_1; it has: C_2, C_4"), (["--slots", "0"], "--slots 0: give at least 1")],
 )
 def test_a_wrong_argument_is_one_line(
     arguments: list[str],
@@ -92,7 +92,7 @@ def test_a_wrong_argument_is_one_line(
     for name in ("BAYS_ENABLED", "BAYS_SCHEDULE"):  # restored afterwards: the demo sets them
         monkeypatch.setenv(name, "")
     assert demo.main([*arguments, "--output", str(tmp_path / "out")]) == 2
-    printed = capsys.readouterr().out
+    printed = capsys.readouterr().err
     assert message in printed
     assert len(printed.splitlines()) == 1
     assert not (tmp_path / "out").exists()

@@ -264,6 +264,22 @@ def test_which_slots_are_missing_and_why(make_bay, history, tracked, bay, floors
     ]
 
 
+def test_slots_before_the_first_one_are_not_missing(bay, tracked, history):
+    """A bay that was begun with at slot 2, asked about from three slots before it: 4 of its 5 slots have a record."""
+    one_by_one(history, tracked[3:6])
+    history.record("demo_bay", at(2), BatchOutcome.CAPTURE_FAILED, "frames of 3 cameras")
+    assert history.first_slot("demo_bay") == at(2)
+    known = coverage(history, bay, at(-1), at(7))
+    assert (known.slots, known.tracked, known.missing, known.since) == (5, 3, 2, at(2))
+    assert known.to_dict()["since"] == at(2).isoformat()
+    assert [(gap.slot, gap.outcome) for gap in history.gaps(bay, at(-1), at(7))] == [
+        (at(2), "capture failed"),
+        (at(6), "not run"),
+    ]
+    assert coverage(history, bay, at(2), at(7)).since is None
+    assert history.first_slot("4bay") is None
+
+
 def test_what_was_tracked_stays_tracked(history, tracked, bay):
     one_by_one(history, tracked[:2])
     history.record("demo_bay", at(1), BatchOutcome.CAPTURED, cameras=["C_2"], failures={"D_2": "busy"})
