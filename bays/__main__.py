@@ -82,7 +82,8 @@ def make_parser() -> argparse.ArgumentParser:
         type=existing_path,
         metavar="FILE",
         help="name,x,y,z; pan,tilt or looks_at_x,looks_at_y; focal_px or focal_mm,sensor_mm or view_deg; width,height "
-        "where not 1920,1080; host, else a free one; port; roll. Without it the bay has no cameras yet",
+        "where not 1920,1080; host, else a free one; port; roll; k1,k2,p1,p2,k3 of a measured lens. Without it the "
+        "bay has no cameras yet",
     )
     survey.add_argument("--marks", type=existing_path, metavar="FILE", help="floor marks: name,x,y; z where above it")
     new.set_defaults(run=_new)
@@ -203,12 +204,7 @@ def _check(options: argparse.Namespace) -> int:
     names = options.bay or there
     if not set(names) <= set(there):
         raise unknown_bays(names, there, bays_path())
-    bays, broken = {}, {}
-    for name in there:
-        try:
-            bays[name] = _checked(name)
-        except ConfigError as error:
-            broken[name] = str(error)
+    bays, broken = _readable()
     found = {
         name: _with_lines(name, [*check_bay(bays[name], list(bays.values())), *_asked(name, options)])
         for name in names
@@ -224,6 +220,17 @@ def _check(options: argparse.Namespace) -> int:
         _print_findings(names, found, broken)
     fails = worst(one for findings in found.values() for one in findings)
     return FAILED if broken.keys() & set(names) or fails == "error" or (options.strict and fails) else DONE
+
+
+def _readable() -> tuple[dict[str, BayConfig], dict[str, str]]:
+    """The bays that can be read, and of the others what is wrong."""
+    bays, broken = {}, {}
+    for name in bay_ids():
+        try:
+            bays[name] = _checked(name)
+        except ConfigError as error:
+            broken[name] = str(error)
+    return bays, broken
 
 
 def _with_lines(bay_id: str, findings: list[Finding]) -> list[Finding]:
@@ -310,10 +317,14 @@ def _new(options: argparse.Namespace) -> int:
     path = draft_bay(options.bay, options.source, options.subnet, options.description, measured)
     if measured is None:
         print(f"{path}: written from {options.source}, not enabled. Next: its floor, areas and cameras, then")
+        print(f"  bay-observation bay check {options.bay}")
     else:
-        print(f"{path}: written from {options.source} and the survey, not enabled: {_counted(load_bay(options.bay))}")
+        bays, _ = _readable()
+        bay = bays[options.bay]
+        print(f"{path}: written from {options.source} and the survey, not enabled: {_counted(bay)}")
+        findings = _with_lines(bay.bay_id, check_bay(bay, list(bays.values())))
+        _print_findings([bay.bay_id], {bay.bay_id: findings}, {})
         print("Next:")
-    print(f"  bay-observation bay check {options.bay}")
     print(f"  bay-observation bay plan {options.bay} --out plan.html")
     return DONE
 

@@ -15,8 +15,11 @@ import numpy as np
 from croniter import croniter
 from numpy.typing import NDArray
 
+from bay_observation.commands import counted
 from bays.camera_model import CameraModel
 from bays.models import Area, BayConfig, Camera, DailyWindow
+from bays.provider_configs import PROVIDER_CONFIGS, LiveConfig
+from bays.unnamed_floor import gaps_between
 
 Level = Literal["error", "warning"]
 CELL_M = 1.0
@@ -24,7 +27,17 @@ CELL_M = 1.0
 
 _MOST_OFF_FLOOR_M = 10.0
 LEAST_WITNESSES = 3
-"""In a camera's view, from which on its pose can be told by them."""
+"""Kept of a camera, from which on it can be told whether it was knocked."""
+
+LEAST_MARKS = 5
+"""In a camera's view, from which on it can be calibrated by them: without a wrong one."""
+
+ENOUGH_MARKS = 8
+"""The same, where one of them may be wrong, and one lie too near the frame's edge."""
+_MOST_OFF_MARK_M = 2.0  # a floor mark: a pillar's may stand behind the floor's edge
+_SAME_MARK_M = 0.1
+_AT_SIDE_M = 1.5  # of the hall: so far inside of it cameras hang on its columns
+_SEVERAL = 3
 _HEIGHTS_M = (2.0, 60.0)
 _MOST_SQUEEZED = 2.5  # width over height of a pixel, or the other way: half of the lines of a picture are 2
 _VIEWS_DEG = (8.0, 125.0)  # angle across the image: a telephoto lens, a very wide one
@@ -32,7 +45,7 @@ _LEAST_SEEN = 0.01  # of the floor, by one camera
 _MOST_BLIND = 0.25  # of an area that is tracked
 _MOST_ALONE = 0.5  # of all tracked floor, that a single camera sees
 COARSE_M = 0.25  # of floor under one pixel
-_HOLE_M2 = 20.0
+_MOST_GAPS = 3  # that are told
 _MOST_UNNAMED = 0.1  # of the floor, in no area
 _SMALL_AREA_M = 3.0
 _FLOOR_M = (8.0, 400.0)
@@ -177,11 +190,31 @@ def _of_times(bay: BayConfig) -> Iterator[Finding]:
     slots = _slots(bay)
     if bay.cameras and all(bay.closed(slot) for slot in slots):
         unskipped = bay.model_copy(update={"skip_times": ()})
+        skipped = [slot for slot in slots if not unskipped.closed(slot)]
         yield Finding(
             "error",
-            "operating_hours" if all(unskipped.closed(slot) for slot in slots) else "skip_times",
-            f"it is never open at a slot of its schedule {bay.schedule.observation!r} (UTC): nothing is captured",
+            "skip_times" if skipped else "operating_hours",
+            f"it is never open at a slot of its schedule {bay.schedule.observation!r} (UTC): nothing is captured; "
+            + (_first_skipped(bay, skipped) if skipped else _nearest_slot(bay, slots)),
         )
+
+
+def _first_skipped(bay: BayConfig, slots: Sequence[datetime]) -> str:
+    times = sorted({slot.astimezone(bay.zone).time() for slot in slots})
+    return f"all {len(times)} slots of a day inside the hours are skipped, from {times[0]:%H:%M} ({bay.timezone}) on"
+
+
+def _nearest_slot(bay: BayConfig, slots: Sequence[datetime]) -> str:
+    """The slot to which the hours would have to reach, in words."""
+    found = []
+    for slot in slots:
+        time = slot.astimezone(bay.zone).time()
+        minute = time.hour * 60 + time.minute
+        for window in bay.operating_hours:
+            start, end = (edge.hour * 60 + edge.minute for edge in (window.start, window.end))
+            found += [((start - minute) % _DAY, "before", time, window), ((minute - end) % _DAY, "after", time, window)]
+    away, side, time, window = min(found, key=lambda one: one[0])
+    return f"the nearest one is at {time:%H:%M} ({bay.timezone}), {counted(away, 'minute')} {side} {window}"
 
 
 def _slots(bay: BayConfig) -> list[datetime]:
@@ -212,6 +245,14 @@ def _of_capture(bay: BayConfig) -> Iterator[Finding]:
             "camera_quorum",
             f"{bay.camera_quorum} of {cameras} cameras (1 where left out): a few frames count as the whole floor",
         )
+    timeout = _timeout(bay)
+    if timeout is not None and timeout > bay.capture_deadline:
+        yield Finding(
+            "warning",
+            "image_provider_config.timeout" if "timeout" in bay.image_provider_config else "capture_deadline",
+            f"one request may take {timeout:g} s, and all cameras together have {bay.capture_deadline:g} s"
+            " (capture_deadline): a slow camera is never waited for; make the timeout shorter",
+        )
     if bay.schedule.observation is None:
         return
     slots = _slots(bay)
@@ -222,6 +263,14 @@ def _of_capture(bay: BayConfig) -> Iterator[Finding]:
             "schedule.observation",
             f"a slot every {step:.0f} s, a capture may take {bay.capture_deadline:.0f} s: slots run into one another",
         )
+
+
+def _timeout(bay: BayConfig) -> float | None:
+    """Seconds for one request to a camera; None of a provider that asks none, or of another package's."""
+    config = PROVIDER_CONFIGS.get(bay.image_provider)
+    if config is None or not issubclass(config, LiveConfig):
+        return None
+    return config.model_validate(bay.image_provider_config).timeout
 
 
 def _of_layout(bay: BayConfig) -> Iterator[Finding]:
@@ -247,22 +296,21 @@ def _of_layout(bay: BayConfig) -> Iterator[Finding]:
 
 
 def _of_unnamed_floor(bay: BayConfig) -> Iterator[Finding]:
+    gaps = gaps_between(bay.layout)
+    for gap in gaps[:_MOST_GAPS]:
+        yield Finding(
+            "warning",
+            "factory_layout.areas",
+            f"{gap}: blocks there are not tracked; move an edge, or name it, a way through with kind: aisle",
+        )
+    if gaps:
+        return
     view = floor_view(bay.model_copy(update={"cameras": ()}))
     x, y = view.centres[..., 0], view.centres[..., 1]
     named = np.zeros(x.shape, dtype=bool)
     for area in bay.layout.areas.values():
         named |= (x >= area.x[0]) & (x <= area.x[1]) & (y >= area.y[0]) & (y <= area.y[1])
-    left = np.maximum.accumulate(named, axis=1)
-    right = np.maximum.accumulate(named[:, ::-1], axis=1)[:, ::-1]
-    hole = ~named & left & right
-    if hole.sum() * CELL_M**2 > _HOLE_M2:
-        yield Finding(
-            "warning",
-            "factory_layout.areas",
-            f"{hole.sum() * CELL_M**2:.0f} m² between areas are in none, ({x[hole].mean():.0f}, {y[hole].mean():.0f}):"
-            " blocks there are not tracked",
-        )
-    elif (~named).mean() > _MOST_UNNAMED:
+    if (~named).mean() > _MOST_UNNAMED:
         yield Finding(
             "warning",
             "factory_layout.areas",
@@ -289,29 +337,58 @@ def _of_cameras(bay: BayConfig) -> Iterator[Finding]:
         seen = share.get(camera.name)
         if seen is not None and seen < _LEAST_SEEN:
             level: Level = "error" if seen == 0 else "warning"
+            pan = camera.pose.pan
+            radians = f"; {pan:g} as radians are {math.degrees(pan):.0f}°" if 0 < abs(pan) <= 2 * math.pi else ""
             yield Finding(
                 level,
                 f"cameras.{camera.name}.pose",
-                f"it sees {seen:.1%} of the floor: pan is clockwise from above, 0 towards +y; tilt downwards",
+                f"it sees {seen:.1%} of the floor: pan is clockwise from above, 0 towards +y; tilt downwards{radians}",
             )
     for one, other in combinations([c for c in bay.cameras if c.pose is not None], 2):
         if one.pose == other.pose:
             yield Finding("warning", f"cameras.{other.name}.pose", f"is exactly that of {one.name}: was it copied?")
+    yield from _of_sides(bay)
+
+
+def _of_sides(bay: BayConfig) -> Iterator[Finding]:
+    """Cameras that hang amid the floor and would hang at a side, as all others do, were x and y exchanged."""
+    poses = {camera.name: camera.pose for camera in bay.cameras if camera.pose is not None}
+    amid = [name for name, pose in poses.items() if not _at_side(bay, pose.x, pose.y)]
+    if len(poses) < _SEVERAL or not all(_at_side(bay, poses[name].y, poses[name].x) for name in amid):
+        return
+    for name in amid:
+        x, y = poses[name].x, poses[name].y
+        if off_floor_m(bay, x, y) <= _MOST_OFF_FLOOR_M:  # else that is told
+            yield Finding(
+                "warning",
+                f"cameras.{name}.pose",
+                f"({x:g}, {y:g}) lies amid the floor, and the other cameras hang at its sides: are x and y exchanged?",
+            )
+
+
+def _at_side(bay: BayConfig, x: float, y: float) -> bool:
+    return -_MOST_OFF_FLOOR_M <= -off_floor_m(bay, x, y) <= _AT_SIDE_M
 
 
 def _of_pose(bay: BayConfig, camera: Camera) -> Iterator[Finding]:
     pose = camera.pose
     assert pose is not None  # noqa: S101 - the caller looked
     where = f"cameras.{camera.name}.pose"
-    off = off_floor_m(bay, pose.x, pose.y)
-    if off > _MOST_OFF_FLOOR_M:
-        yield Finding("warning", where, f"({pose.x:g}, {pose.y:g}) lies {off:.0f} m outside of the hall")
+    if off_floor_m(bay, pose.x, pose.y) > _MOST_OFF_FLOOR_M:
+        yield Finding("warning", where, _outside(bay, pose.x, pose.y))
     if not _HEIGHTS_M[0] <= pose.z <= _HEIGHTS_M[1]:
         yield Finding("warning", where, f"z {pose.z:g} m is no height of a camera in a hall")
     if abs(pose.roll) > 45:
         yield Finding("warning", where, f"roll {pose.roll:g}°: the image lies on its side")
     if pose.tilt <= 0:
         yield Finding("error", where, f"tilt {pose.tilt:g}°: it looks at the horizon or above; tilt counts downwards")
+    elif pose.tilt <= math.pi / 2:
+        degrees = math.degrees(pose.tilt)
+        yield Finding(
+            "warning",
+            where,
+            f"tilt {pose.tilt:g}°: it looks at the horizon: are these radians? write degrees, as {degrees:.0f}",
+        )
 
 
 def _of_lens(camera: Camera) -> Iterator[Finding]:
@@ -376,21 +453,28 @@ def _of_witnesses(bay: BayConfig) -> Iterator[Finding]:
     if not bay.witnesses:
         return
     for name, mark in bay.witnesses.items():
-        off = off_floor_m(bay, mark.x, mark.y)
-        if off > _MOST_OFF_FLOOR_M:
-            yield Finding(
-                "warning", f"witnesses.{name}", f"({mark.x:g}, {mark.y:g}) lies {off:.0f} m outside of the hall"
-            )
+        if off_floor_m(bay, mark.x, mark.y) > _MOST_OFF_MARK_M:
+            yield Finding("warning", f"witnesses.{name}", _outside(bay, mark.x, mark.y))
+    for (one, mark), (name, other) in combinations(bay.witnesses.items(), 2):
+        if math.dist((mark.x, mark.y, mark.z), (other.x, other.y, other.z)) < _SAME_MARK_M:
+            yield Finding("warning", f"witnesses.{name}", f"lies where {one} lies: leave one out, or correct its place")
     places = np.array([(mark.x, mark.y, mark.z) for mark in bay.witnesses.values()])
     for camera in bay.cameras:
         if camera.pose is not None and camera.intrinsics is not None:
             count = int(seen_from(CameraModel.of(camera), places)[0].sum())
-            if count < LEAST_WITNESSES:
+            if count < LEAST_MARKS:
                 yield Finding(
                     "warning",
                     "witnesses",
-                    f"{count} of them are in {camera.name}'s view, and {LEAST_WITNESSES} are needed to tell its pose",
+                    f"{count} of them are in {camera.name}'s view: {LEAST_MARKS} are the fewest to calibrate it by, and"
+                    f" {ENOUGH_MARKS} leave room for a wrong one",
                 )
+
+
+def _outside(bay: BayConfig, x: float, y: float) -> str:
+    off, exchanged = off_floor_m(bay, x, y), off_floor_m(bay, y, x) <= _AT_SIDE_M
+    hint = f": are x and y exchanged? ({y:g}, {x:g}) lies in it" if exchanged else ""
+    return f"({x:g}, {y:g}) lies {off:.0f} m outside of the hall{hint}"
 
 
 def off_floor_m(bay: BayConfig, x: float, y: float) -> float:

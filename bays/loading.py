@@ -118,6 +118,7 @@ _YAML_HINTS = dict.fromkeys(
     ("mapping values are not allowed in this context", "did not find expected key"),
     ": is the line, or the one before, indented as its neighbours are, and is each `{`, `[` and quote closed?",
 )
+_TAB_BEFORE = re.compile(r"[ -]*\t")  # what is written in a line
 # What a terminal, a database or an env file would take for more than text.
 _NO_TEXT = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 # libyaml composes nested values by recursion in C, where a file of brackets would end the process.
@@ -254,8 +255,11 @@ def read_strictly(path: Path, text: str) -> tuple[yaml.Node | None, dict[str, An
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         # A file that ends too early has its fault behind its last line.
-        line = f":{min(mark.line + 1, len(text.splitlines()))}" if mark else ""
+        lines = text.splitlines()
+        line = f":{min(mark.line + 1, len(lines))}" if mark else ""
         problem = error.problem or error.context or ""
+        if mark and _TAB_BEFORE.match("".join(lines[mark.line : mark.line + 1])):
+            problem = "a tab: YAML indents with spaces: put as many in its place as the lines beside it have"
         raise ConfigError(f"{path}{line}: {problem}{_YAML_HINTS.get(problem, '')}") from error
     except Exception as error:
         raise ConfigError(f"{path}: no YAML that can be read: {_reason(error)}") from error

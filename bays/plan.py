@@ -15,6 +15,7 @@ from bay_observation.files import write_atomically
 from bays.camera_model import CameraModel
 from bays.checking import CELL_M, FloorView, floor_view
 from bays.models import BayConfig, Camera
+from bays.unnamed_floor import gaps_between
 
 _SCALE = 8.0  # pixels a metre
 _MARGIN_M = 4.0
@@ -104,6 +105,7 @@ def lines(bay: BayConfig, found: FloorFigures) -> Iterator[str]:
     for name, (blind, alone) in found.areas.items():
         if blind > 0 or alone > 0.5:
             yield f"area {name}: {blind:.0%} seen by no camera, {alone:.0%} by one"
+    yield from map(str, gaps_between(bay.layout))
 
 
 def _shapes(bay: BayConfig, view: FloorView, found: FloorFigures) -> Iterator[Shape]:

@@ -25,8 +25,9 @@ from bays.models import Area, Camera, Intrinsics, Layout, Network, Pose, Witness
 _AREA_COLUMNS = ("name", "x_from", "x_to", "y_from", "y_to", "kind")
 _CAMERA_COLUMNS = (
     "name", "host", "port", "x", "y", "z", "pan", "tilt", "looks_at_x", "looks_at_y", "roll",
-    "width", "height", "focal_px", "focal_mm", "sensor_mm", "view_deg",
+    "width", "height", "focal_px", "focal_mm", "sensor_mm", "view_deg", "k1", "k2", "p1", "p2", "k3",
 )  # fmt: skip
+_DISTORTION = _CAMERA_COLUMNS[-5:]  # in the order of the bay's file
 _MARK_COLUMNS = ("name", "x", "y", "z")
 # The ways to say where a camera looks, and with which lens: one of each is wanted.
 _LOOKS = (("pan", "tilt"), ("looks_at_x", "looks_at_y"))
@@ -46,7 +47,8 @@ class SurveyFiles:
         hall: width and height of the floor.
         areas: name,x_from,x_to,y_from,y_to; and kind, where an area is not `work`.
         cameras: name,x,y,z; pan,tilt or looks_at_x,looks_at_y; focal_px or focal_mm,sensor_mm or view_deg;
-            width,height where not 1920 x 1080; host, else a free one; port and roll.
+            width,height where not 1920 x 1080; host, else a free one; port and roll; the lens's distortion as
+            k1,k2,p1,p2,k3, those that are known.
         marks: name,x,y; and z, where a mark is not on the floor.
     """
 
@@ -232,7 +234,8 @@ def _lens(row: _Row) -> Intrinsics:
             if value <= 0:
                 raise ConfigError(f"{row.where}: {column}: {value:g} is no length: write millimetres above 0")
         focal = width * focal_mm / sensor_mm
-    return _made(Intrinsics, row, width=width, height=height, focal_px=round(focal, 1))
+    bend = tuple(row.number(name) if name in row.values else 0.0 for name in _DISTORTION)
+    return _made(Intrinsics, row, width=width, height=height, focal_px=round(focal, 1), distortion=bend)
 
 
 def _chosen(row: _Row, what: str, ways: Sequence[tuple[str, ...]]) -> tuple[str, ...]:

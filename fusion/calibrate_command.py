@@ -80,29 +80,31 @@ def calibrate_cameras(options: argparse.Namespace, bay: BayConfig) -> int:
         if options.camera is None:
             raise ConfigError("--click is for one camera: name it with --camera")
         return _clicked_one(options, bay, _camera(bay, options.camera), marks)
-    points = read_camera_points(options.points, marks)
+    points = read_camera_points(options.points, marks, options.camera or "")
     if options.camera is None and "" in points:
         raise ConfigError(f"{options.points} does not say whose points they are: give --camera, or a column camera")
     if options.camera is not None:
         camera = _camera(bay, options.camera)
-        if "" not in points and points and camera.name not in points:
+        if points and camera.name not in points:
             raise ConfigError(f"{options.points} has no points of {camera.name}; it has those of {', '.join(points)}")
-        return _one(options, bay, camera, points.get(camera.name, points.get("", [])))
+        return _one(options, bay, camera, points.get(camera.name, []))
+    by_camera = {_camera(bay, name, of_camera[0].where): of_camera for name, of_camera in points.items()}
     if len(points) == 1:
-        return _one(options, bay, _camera(bay, next(iter(points))), next(iter(points.values())))
+        return _one(options, bay, *next(iter(by_camera.items())))
     if not points:
         raise CalibrationError(f"{options.points}: holds no point")
     for option in ("frame", "focal"):
         if getattr(options, option) is not None:
             raise ConfigError(f"--{option} is of one camera: name it with --camera")
-    return _several(options, bay, {_camera(bay, name): of_camera for name, of_camera in points.items()})
+    return _several(options, bay, by_camera)
 
 
-def _camera(bay: BayConfig, name: str) -> Camera:
+def _camera(bay: BayConfig, name: str, where: str = "") -> Camera:
     try:
         return bay.camera(name)
     except KeyError:
-        raise unknown_cameras(bay.bay_id, [name], [camera.name for camera in bay.cameras]) from None
+        unknown = unknown_cameras(bay.bay_id, [name], [camera.name for camera in bay.cameras])
+        raise ConfigError(f"{where}: {unknown}" if where else str(unknown)) from None
 
 
 def _marks(options: argparse.Namespace, bay: BayConfig) -> list[SurveyPoint]:
@@ -115,7 +117,12 @@ def _marks(options: argparse.Namespace, bay: BayConfig) -> list[SurveyPoint]:
 def _one(options: argparse.Namespace, bay: BayConfig, camera: Camera, points: Sequence[FloorPoint]) -> int:
     frame = _frame(options, bay, camera)
     lens = _lens(camera, options, None if frame is None else image_size(frame))
-    return _written(options, bay, camera, calibrate_by_file(points, camera, lens))
+    try:
+        result = calibrate_by_file(points, camera, lens)
+    except CalibrationError as error:
+        whose = "" if str(error).startswith(f"{options.points}:") else f"{options.points}: {camera.name}: "
+        raise type(error)(f"{whose}{error}") from error
+    return _written(options, bay, camera, result)
 
 
 def _written(options: argparse.Namespace, bay: BayConfig, camera: Camera, result: Calibration) -> int:

@@ -20,6 +20,7 @@ from bay_observation.errors import CalibrationError, UncertainCalibrationError
 from bay_observation.pictures import opened_picture
 from bays import BayConfig, Camera, Intrinsics, Pose
 from bays.camera_model import CameraModel, angles_of, rotation
+from bays.checking import LEAST_MARKS
 from bays.models import LensPrior
 from fusion.consensus import Agreements, Problem, agreements
 from fusion.resection import (
@@ -93,7 +94,10 @@ _FOCAL_SHARES = (0.45, 0.6, 0.8, 1.05, 1.4, 1.9)  # of the image's width: a view
 
 @dataclass(frozen=True)
 class FloorPoint:
-    """A point known in the image (pixels) and in the bay (metres, floor frame)."""
+    """A point known in the image (pixels) and in the bay (metres, floor frame).
+
+    `where` is the file and line that it is from, for messages.
+    """
 
     name: str
     u: float
@@ -101,6 +105,10 @@ class FloorPoint:
     x: float
     y: float
     z: float = 0.0
+    where: str = field(default="", compare=False, repr=False)
+
+    def __str__(self) -> str:
+        return f"{self.where}: point {self.name}" if self.where else f"point {self.name}"
 
 
 @dataclass(frozen=True)
@@ -349,21 +357,31 @@ def _arrays(points: Sequence[FloorPoint]) -> Points:
 def _check(points: Sequence[FloorPoint], intrinsics: Intrinsics) -> None:
     if len(points) < LEAST_POINTS:
         raise CalibrationError(f"{len(points)} points where at least {LEAST_POINTS} are needed: click more")
-    names = [point.name for point in points]
-    doubled = sorted({name for name in names if names.count(name) > 1})
-    if doubled:
-        raise CalibrationError(f"point {', '.join(doubled)} is given twice: name every point once")
+    refuse_doubled(points)
     for point in points:
         if not np.isfinite([point.u, point.v, point.x, point.y, point.z]).all():
-            raise CalibrationError(f"point {point.name}: holds a number that is not finite")
+            raise CalibrationError(f"{point}: holds a number that is not finite")
         if not (0 <= point.u <= intrinsics.width and 0 <= point.v <= intrinsics.height):
             raise CalibrationError(
-                f"point {point.name}: pixel ({point.u:g}, {point.v:g}) lies outside of the image of "
-                f"{intrinsics.width} x {intrinsics.height}"
+                f"{point}: pixel ({point.u:g}, {point.v:g}) lies outside of the image of "
+                f"{intrinsics.width} x {intrinsics.height}: click it again, or say the image's own size"
             )
     seen = _arrays(points)
     _refuse_line(seen.places, "on the floor", 1e-3)
     _refuse_line(seen.pixels, "in the image", 1.0)
+
+
+def refuse_doubled(points: Sequence[FloorPoint]) -> None:
+    """Two points of one name: which one a mark was clicked at is not known.
+
+    Raises:
+        CalibrationError: with the second one.
+    """
+    names: set[str] = set()
+    for point in points:
+        if point.name in names:
+            raise CalibrationError(f"{point} is given twice: leave one out, or give it a name of its own")
+        names.add(point.name)
 
 
 def _refuse_line(coordinates: Floats, where: str, least: float) -> None:
@@ -385,7 +403,7 @@ def doubts(result: Calibration) -> list[str]:
     most = _MOST_RMS_PX * pixel_scale(result.intrinsics)
     if result.rms_px > most:
         found.append(f"the points are {result.rms_px:.1f} px off, and {most:.1f} px is the most")
-    if used < _SAMPLE + 1 or (left_out and used < _SAMPLE + 1 + left_out):
+    if used < LEAST_MARKS + left_out:
         found.append(f"{used} points agree{f' and {left_out} do not' if left_out else ''}: too few to be sure of it")
     return found
 
@@ -682,7 +700,7 @@ def _refuse_above_horizon(points: Sequence[FloorPoint], model: CameraModel) -> N
     for point in points:
         if not np.isfinite(model.to_plane(np.array([point.u, point.v]), point.z)).all():
             raise CalibrationError(
-                f"point {point.name}: pixel ({point.u:g}, {point.v:g}) looks above the horizon by the camera that the "
+                f"{point}: pixel ({point.u:g}, {point.v:g}) looks above the horizon by the camera that the "
                 "other points give, so nothing on the floor shows there: click it again or remove it"
             )
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from bay_observation.errors import CalibrationError
 from fusion.calibration import FloorPoint
-from fusion.point_files import SurveyPoint, point_of, write_points
+from fusion.point_files import POINT_COLUMNS, SurveyPoint, point_of, write_points
 
 _LARGEST_BODY = 1_000_000
 _MAGIC = {b"\xff\xd8\xff": "image/jpeg", b"\x89PNG": "image/png"}
@@ -94,7 +94,7 @@ class ClickingPage:
             "camera": self.camera,
             "size": self.size,
             "file": str(self.path),
-            "points": [asdict(point) for point in self.points],
+            "points": [{name: getattr(point, name) for name in POINT_COLUMNS} for point in self.points],
             "survey": [asdict(point) for point in self.survey],
         }
 

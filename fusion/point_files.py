@@ -6,20 +6,23 @@ known mark, and name its camera, so that one file has the points of several came
 """
 
 import csv
+import difflib
 import io
 import json
 import math
 import os
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from bay_observation.errors import CalibrationError, ConfigError
-from fusion.calibration import FloorPoint
+from fusion.calibration import FloorPoint, refuse_doubled
 
-_COLUMNS = ("name", "u", "v", "x", "y", "z")
+POINT_COLUMNS = ("name", "u", "v", "x", "y", "z")
+_WANTED = dict.fromkeys("uv", "the pixel at which it shows") | dict.fromkeys("xyz", "its place in metres")
+_TOLD = 8  # marks that a message names
 
 
 @dataclass(frozen=True)
@@ -33,7 +36,7 @@ class SurveyPoint:
 
 
 def read_points(path: Path, marks: Sequence[SurveyPoint] = ()) -> list[FloorPoint]:
-    """Clicked points.
+    """Clicked points of one camera.
 
     Args:
         path: of the file.
@@ -41,32 +44,37 @@ def read_points(path: Path, marks: Sequence[SurveyPoint] = ()) -> list[FloorPoin
 
     Raises:
         ConfigError: the file cannot be read.
-        CalibrationError: a row is wrong; the message names it.
+        CalibrationError: a row is wrong, or has the name of another; the message says which.
     """
-    return [point for _, point in _read_points(path, marks)]
+    points = [point for _, point in _read_points(path, marks, "")]
+    refuse_doubled(points)
+    return points
 
 
-def read_camera_points(path: Path, marks: Sequence[SurveyPoint] = ()) -> dict[str, list[FloorPoint]]:
-    """Clicked points by the camera that each row names; under an empty name where the file names none.
+def read_camera_points(path: Path, marks: Sequence[SurveyPoint] = (), camera: str = "") -> dict[str, list[FloorPoint]]:
+    """Clicked points by the camera that each row names; by `camera` where the file names none.
 
     Raises:
         ConfigError: as `read_points`.
         CalibrationError: as `read_points`; or some rows name their camera and some do not.
     """
     found: dict[str, list[FloorPoint]] = {}
-    for camera, point in _read_points(path, marks):
-        found.setdefault(camera, []).append(point)
+    for named, point in _read_points(path, marks, camera):
+        found.setdefault(named, []).append(point)
     if len(found) > 1 and "" in found:
-        raise CalibrationError(f"{path}: point {found[''][0].name}: camera is empty: name it in each row, or in none")
-    return found
+        raise CalibrationError(f"{found[''][0]}: camera is empty: name it in each row, or in none")
+    for points in found.values():
+        refuse_doubled(points)
+    return found if "" not in found else {camera: found[""]}
 
 
-def _read_points(path: Path, marks: Sequence[SurveyPoint]) -> list[tuple[str, FloorPoint]]:
+def _read_points(path: Path, marks: Sequence[SurveyPoint], camera: str) -> list[tuple[str, FloorPoint]]:
     places = {mark.name: mark for mark in marks}
     found = []
     for number, (where, row) in enumerate(_rows(path, ("u", "v")), start=1):
-        named = _with_place(row, f"{path}: {where}", places)
-        found.append((str(row.get("camera") or "").strip(), point_of(named, f"{path}: {where}", number)))
+        named = str(row.get("camera") or "").strip()
+        of_camera = f"{where}: {named or camera}" if named or camera else where
+        found.append((named, point_of(_with_place(row, of_camera, places), of_camera, number)))
     return found
 
 
@@ -75,13 +83,19 @@ def _with_place(row: Mapping[str, Any], where: str, places: Mapping[str, SurveyP
     if any(row.get(key) not in (None, "") for key in ("x", "y", "z")):
         return row
     name = str(row.get("name") or "").strip()
-    if name not in places:
-        known = (
-            f"known are {', '.join(list(places)[:8])}" if places else "no marks are known: give --survey, or x and y"
-        )
-        raise CalibrationError(f"{where}: it has no x and y, and there is no mark {name!r:.40}; {known}")
-    mark = places[name]
-    return {**row, "x": mark.x, "y": mark.y, "z": mark.z}
+    if name in places:
+        mark = places[name]
+        return {**row, "x": mark.x, "y": mark.y, "z": mark.z}
+    unplaced = f"{where}: point {name!r:.40}" if name else f"{where}: a point without a name"
+    if not places:
+        raise CalibrationError(f"{unplaced} has no x and y, and no marks are known: give --survey, or x and y")
+    near = difflib.get_close_matches(name.upper(), places, 1)
+    more = f" and {len(places) - _TOLD} more" if len(places) > _TOLD else ""
+    meant = f"did you mean {near[0]}? " if near else ""
+    raise CalibrationError(
+        f"{unplaced} has no x and y, and is no mark: {meant}Name one of {', '.join(list(places)[:_TOLD])}{more}, or"
+        " give x and y"
+    )
 
 
 def read_survey(path: Path) -> list[SurveyPoint]:
@@ -93,9 +107,11 @@ def read_survey(path: Path) -> list[SurveyPoint]:
     points: list[SurveyPoint] = []
     for where, row in _rows(path, ("x", "y")):
         name = str(row.get("name") or "").strip()
-        if not name or any(name == other.name for other in points):
-            raise CalibrationError(f"{path}: {where}: name {name!r:.40} is empty or used twice")
-        x, y, z = (_number(row, key, f"{path}: {where}") for key in ("x", "y", "z"))
+        if not name:
+            raise CalibrationError(f"{where}: name is empty: give each mark a name of its own")
+        if any(name == other.name for other in points):
+            raise CalibrationError(f"{where}: name {name!r:.40} is used twice: give each mark a name of its own")
+        x, y, z = (_number(row, key, where) for key in ("x", "y", "z"))
         points.append(SurveyPoint(name, x, y, z))
     return points
 
@@ -106,8 +122,10 @@ def point_of(row: Mapping[str, Any], where: str, number: int) -> FloorPoint:
     Raises:
         CalibrationError: a coordinate is missing or no finite number; the message starts with `where`.
     """
-    name = str(row.get("name") or "").strip() or f"P{number}"
-    return FloorPoint(name, *(_number(row, key, where) for key in ("u", "v", "x", "y", "z")))
+    name = str(row.get("name") or "").strip()
+    named = f"{where}: point {name}" if name else where
+    u, v, x, y, z = (_number(row, key, named) for key in ("u", "v", "x", "y", "z"))
+    return FloorPoint(name or f"P{number}", u, v, x, y, z, where)
 
 
 def write_points(path: Path, points: Sequence[FloorPoint]) -> None:
@@ -116,12 +134,12 @@ def write_points(path: Path, points: Sequence[FloorPoint]) -> None:
     Raises:
         CalibrationError: the file cannot be written.
     """
-    rows = [asdict(point) for point in points]
+    rows = [{name: getattr(point, name) for name in POINT_COLUMNS} for point in points]
     if path.suffix == ".json":
         text = json.dumps(rows, indent=1) + "\n"
     else:
         buffer = io.StringIO()
-        writer = csv.DictWriter(buffer, _COLUMNS, lineterminator="\n")
+        writer = csv.DictWriter(buffer, POINT_COLUMNS, lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
         text = buffer.getvalue()
@@ -136,7 +154,7 @@ def write_points(path: Path, points: Sequence[FloorPoint]) -> None:
 
 
 def _rows(path: Path, wanted: Sequence[str]) -> list[tuple[str, Mapping[str, Any]]]:
-    """Rows with where they stand, for messages."""
+    """Rows with the file and line at which they stand, for messages."""
     try:
         text = path.read_text(encoding="utf-8-sig")
     except OSError as error:
@@ -150,11 +168,12 @@ def _rows(path: Path, wanted: Sequence[str]) -> list[tuple[str, Mapping[str, Any
         header = [name.strip() for name in reader.fieldnames or ()]
         if not set(wanted) <= set(header):
             found = f"it is {','.join(header)!a:.60}" if header else "the file is empty"
+            columns = ",".join(POINT_COLUMNS)
             raise CalibrationError(
-                f"{path}: the first line must name the columns {','.join(_COLUMNS)}, with commas between them; {found}"
+                f"{path}: the first line must name the columns {columns}, with commas between them; {found}"
             )
         reader.fieldnames = header
-        return [(f"line {reader.line_num}", row) for row in reader]
+        return [(f"{path}:{reader.line_num}", row) for row in reader]
     except csv.Error as error:
         raise CalibrationError(f"{path}: no CSV, after line {reader.line_num}: {error}") from error
 
@@ -168,19 +187,19 @@ def _json_rows(path: Path, text: str) -> list[tuple[str, Mapping[str, Any]]]:
         raise CalibrationError(f"{path}: no JSON that can be read: {error}") from error
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         raise CalibrationError(f'{path}: a list of points is wanted, as [{{"u": 1, "v": 2, "x": 3, "y": 4}}]')
-    return [(f"point {number}", row) for number, row in enumerate(rows, start=1)]
+    return [(f"{path}: point {number}", row) for number, row in enumerate(rows, start=1)]
 
 
 def _number(row: Mapping[str, Any], key: str, where: str) -> float:
     value = row.get(key)
-    if key == "z" and (value is None or value == ""):
-        return 0.0
+    if value is None or value == "":
+        if key == "z":
+            return 0.0
+        raise CalibrationError(f"{where}: {key} is empty: write {_WANTED[key]}, or leave the point out")
     try:
-        if value is None or isinstance(value, bool):
-            raise ValueError
-        number = float(value)
+        number = math.nan if isinstance(value, bool) else float(value)
     except (TypeError, ValueError, OverflowError):
-        raise CalibrationError(f"{where}: {key} is {value!r:.40}, and a number is wanted") from None
+        number = math.nan
     if not math.isfinite(number):
-        raise CalibrationError(f"{where}: {key} is {value!r:.40}, and a finite number is wanted")
+        raise CalibrationError(f"{where}: {key} is {value!r:.40}: write a number, {_WANTED[key]}")
     return number

@@ -67,6 +67,15 @@ def _each_camera(**values: Any) -> Change:
     return change
 
 
+def _exchanged(*numbers: int) -> Change:
+    def change(content: Content) -> None:
+        for number in numbers:
+            pose = content["cameras"][number]["pose"]
+            pose["x"], pose["y"] = pose["y"], pose["x"]
+
+    return change
+
+
 def _cases() -> Iterator[BayCase]:
     yield from _network_cases()
     yield from _time_cases()
@@ -130,9 +139,9 @@ def _time_cases() -> Iterator[BayCase]:
         content[hours], content["schedule"] = ["08:00-17:00"], {"observation": "0 10 * * *"}
 
     yield BayCase("a skip outside all hours", outside, "skips nothing")
-    yield BayCase("a skip over all hours", covered, "never open")
-    yield BayCase("hours between two slots", between, "never open")
-    yield BayCase("a schedule in local time", utc, "never open")
+    yield BayCase("a skip over all hours", covered, "all 25 slots of a day inside the hours are skipped, from 08:00")
+    yield BayCase("hours between two slots", between, "at 08:00 (Asia/Seoul), 1 minute before 08:01-08:09")
+    yield BayCase("a schedule in local time", utc, "at 19:00 (Asia/Seoul), 120 minutes after 08:00-17:00")
     yield BayCase("all day is skipped", _set(skip, to=["00:00-23:59"]), "skip_times: it is never open")
     yield BayCase("a slot every minute", _set("schedule", to={"observation": "* * * * *"}), "run into one another")
 
@@ -140,6 +149,12 @@ def _time_cases() -> Iterator[BayCase]:
         content["capture_deadline"], content["schedule"] = 500, {"observation": "*/5 * * * *"}
 
     yield BayCase("a capture longer than its slot", slow, "run into one another")
+    yield BayCase("a deadline before the timeout", _set("capture_deadline", to=8), "one request may take 10 s")
+    yield BayCase(
+        "a timeout after the deadline",
+        _set("image_provider_config", to={"timeout": 60}),
+        "image_provider_config.timeout: one request may take 60 s",
+    )
     yield BayCase("a quorum above the cameras", _set("camera_quorum", to=13), "frames of 12 cameras")
     yield BayCase("a quorum of one", _set("camera_quorum", to=1), "a few frames count")
     yield BayCase("no quorum", lambda content: content.pop("camera_quorum"), "a few frames count")
@@ -155,8 +170,12 @@ def _camera_cases() -> Iterator[BayCase]:
     yield BayCase("turned away from the hall", pose(pan=0), "sees 0.0% of the floor")
     yield BayCase("at the sky", pose(tilt=-30), "tilt counts downwards")
     yield BayCase("at the horizon", pose(tilt=0), "tilt counts downwards")
+    yield BayCase("tilts in radians", _each_camera(tilt=0.8), "are these radians? write degrees, as 46")
+    yield BayCase("a pan in radians", pose(pan=3.14), "3.14 as radians are 180°")
     yield BayCase("28 m off the hall", pose(y=68), "28 m outside of the hall")
     yield BayCase("at the other end", pose(x=-60), "60 m outside of the hall")
+    yield BayCase("x and y exchanged", _exchanged(*range(12)), "are x and y exchanged?")
+    yield BayCase("x and y of one exchanged", _exchanged(1), "amid the floor, and the other cameras hang at its sides")
     yield BayCase("in millimetres", pose(z=150), "no height of a camera")
     yield BayCase("on the floor", pose(z=0.5), "no height of a camera")
     yield BayCase("on its side", pose(roll=90), "lies on its side")
@@ -194,12 +213,35 @@ def _floor_cases() -> Iterator[BayCase]:
     yield BayCase(
         "a witness far outside", _set("witnesses", to=marks | {"W0": {"x": 20, "y": 90}}), "witnesses.W0: (20, 90) lies"
     )
-    yield BayCase("few witnesses in view", _set("witnesses", to={"W1": marks["W1"]}), "3 are needed to tell its pose")
+    yield BayCase(
+        "few witnesses in view", _set("witnesses", to={"W1": marks["W1"]}), "5 are the fewest to calibrate it by"
+    )
+    yield BayCase(
+        "x and y of marks exchanged",
+        lambda c: c.update(witnesses={k: {"x": m["y"], "y": m["x"]} for k, m in c["witnesses"].items()}),
+        "are x and y exchanged? (147, 0) lies in it",
+    )
+    yield BayCase(
+        "two marks at one place",
+        lambda c: c["witnesses"].update(S19={"x": 18.03, "y": 0}),
+        "witnesses.S19: lies where S18 lies",
+    )
     yield BayCase("two cameras for the hall", keep("C_2", "D_11"), "no camera sees")
     yield BayCase("one side alone", keep("C_2", "C_6", "C_9"), "sees")
     yield BayCase("a floor in millimetres", _set("factory_layout", "width", to=900), "is no hall")
     yield BayCase("a hole in the floor", lambda c: c["factory_layout"]["areas"].pop("A13"), "between areas are in none")
     yield BayCase("areas that overlap", _set("factory_layout", "areas", "A13", "x", to=[40, 59]), "in part")
+    yield BayCase(
+        "a metre between two areas",
+        _set("factory_layout", "areas", "A13", "x", to=[45, 59]),
+        "20 m² between areas are in none, x 44 to 45, y 0 to 20",
+    )
+
+    def way(content: Content) -> None:
+        for area in content["factory_layout"]["areas"].values():
+            area["y"] = [18 if side == 20 else side for side in area["y"]] if area["y"][1] == 20 else area["y"]
+
+    yield BayCase("a way that is no area", way, "290 m² between areas are in none, x 2 to 147, y 18 to 20")
     yield BayCase(
         "an area of a metre", _set("factory_layout", "areas", "A1Z", to={"x": [3, 4], "y": [3, 4]}), "no block fits"
     )

@@ -31,6 +31,24 @@ def test_a_bay_that_cannot_be_right_is_told(case):
     assert case.words in told(case)
 
 
+@pytest.mark.parametrize(
+    ("places", "named"),
+    [
+        ({"C_4": (40.0, 34.2)}, ["C_4"]),  # hangs at (34.2, 40), as all others do at a side
+        ({"C_4": (60.0, 20.0)}, []),  # below the roof: not at a side with x and y exchanged either
+        ({"C_4": (40.0, 34.2), "C_6": (60.0, 20.0)}, []),  # not all hang at the sides
+        ({"C_4": (34.2, 38.6)}, []),  # on a column inside of the hall
+    ],
+)
+def test_a_camera_amid_the_floor_is_doubtful_where_all_others_hang_at_its_sides(demo_bay, places, named):
+    moved = []
+    for camera in demo_bay.cameras:
+        x, y = places.get(camera.name, (camera.pose.x, camera.pose.y))
+        moved.append(camera.model_copy(update={"pose": camera.pose.model_copy(update={"x": x, "y": y})}))
+    found = check_bay(demo_bay.model_copy(update={"cameras": tuple(moved)}))
+    assert [one.where for one in found if "exchanged" in one.text] == [f"cameras.{name}.pose" for name in named]
+
+
 def test_a_camera_sees_the_floor_below_its_axis(demo_bay):
     view = floor_view(demo_bay)
     assert view.seen.shape == (12, 40, 150)

@@ -149,6 +149,21 @@ def test_of_values_that_do_not_fit_the_one_to_change_is_told(folder: Path, old: 
         bays.load_bay("3bay_north")
 
 
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("  width: 150", "\twidth: 150"),
+        ("  camera_subnet:", " \tcamera_subnet:"),
+        ("  - name: C_4", "  -\tname: C_4"),
+        ("timezone:", "\ttimezone:"),
+    ],
+)
+def test_a_tab_is_named(folder: Path, old: str, new: str) -> None:
+    line = edit(folder, old, new)
+    with pytest.raises(ConfigError, match=rf"3bay_north\.yaml:{line}: a tab: YAML indents with spaces"):
+        bays.load_bay("3bay_north")
+
+
 def test_every_fault_is_listed_at_once(folder: Path) -> None:
     edit(folder, "camera_quorum: 8", "camera_quorum: 0")
     edit(folder, "timezone: Asia/Seoul", "timezone: Mars")

@@ -9,7 +9,7 @@ from PIL import Image
 from bays import load_bay
 from bays.__main__ import main
 from bays.checking import floor_view
-from bays.plan import figures
+from bays.plan import figures, lines
 
 
 def test_the_figures_are_of_the_tracked_floor():
@@ -27,6 +27,14 @@ def test_a_bay_without_cameras_sees_nothing():
     found = figures(bay, floor_view(bay))
     assert found.blind_m2 == found.tracked_m2
     assert np.isnan(found.expected_cm)
+
+
+def test_floor_that_no_area_names_is_told():
+    bay = load_bay("demo_bay")
+    areas = {name: area for name, area in bay.layout.areas.items() if name != "A13"}
+    bay = bay.model_copy(update={"layout": bay.layout.model_copy(update={"areas": areas})})
+    said = list(lines(bay, figures(bay, floor_view(bay))))
+    assert said[-1] == "300 m² between areas are in none, x 44 to 59, y 0 to 20"
 
 
 @pytest.mark.parametrize("ending", ["svg", "html", "png"])

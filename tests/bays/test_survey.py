@@ -67,6 +67,31 @@ def test_the_hall_is_that_of_the_survey(survey, source, capsys):
     assert [one for one in check_bay(bay, [source]) if one.level == "error"] == []
 
 
+def test_a_lens_that_was_measured_keeps_its_distortion(survey, source):
+    (survey / "cameras.csv").write_text(
+        "name,x,y,z,pan,tilt,focal_px,k1,k2,p2\nS_1,20,0,18,0,45,1500,-0.12,0.03,1e-4\nS_2,60,0,18,0,45,1500,,,\n"
+    )
+    assert new(survey) == 0
+    first, second = load_bay("hall").cameras
+    assert first.intrinsics.distortion == (-0.12, 0.03, 0, 1e-4, 0)
+    assert second.intrinsics.distortion == (0, 0, 0, 0, 0)
+
+
+def test_what_is_doubtful_is_said_at_once(survey, source, bays_folder, capsys):
+    """Three marks are fewer than a camera is calibrated by; a tilt in radians looks at the horizon."""
+    (survey / "cameras.csv").write_text("name,x,y,z,pan,tilt,focal_px\nS_1,20,0,18,0,0.78,1500\n")
+    assert new(survey) == 0
+    said = capsys.readouterr().out
+    lines = (bays_folder / "hall.yaml").read_text().splitlines()
+    marks = next(number for number, line in enumerate(lines, start=1) if line.startswith("witnesses:"))
+    pose = next(number for number, line in enumerate(lines, start=1) if line.strip().startswith("pose:"))
+    assert f"warning: {bays_folder}/hall.yaml:{marks}: witnesses: 0 of them are in S_1's view: 5 are the fewest" in said
+    assert f"hall.yaml:{pose}: cameras.S_1.pose: tilt 0.78°: it looks at the horizon: are these radians?" in said
+    (bays_folder / "hall.yaml").unlink()
+    assert new(survey, files=("areas", "cameras")) == 0
+    assert "witnesses" not in capsys.readouterr().out  # of a bay without marks nothing is said of them
+
+
 def test_it_is_the_file_that_a_person_would_have_written(survey, source, bays_folder):
     assert new(survey) == 0
     text = (bays_folder / "hall.yaml").read_text()

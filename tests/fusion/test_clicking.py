@@ -90,8 +90,11 @@ def test_done_ends_the_waiting(page):
         ([], "sent no points"),
         ({"size": [1920, 1080], "points": [3]}, "a point that is none"),
         ({"size": [1280, 720], "points": [ROW]}, "the intrinsics are for [1920, 1080]"),
-        ({"size": [1920, 1080], "points": [{**ROW, "x": ""}]}, "point 1: x is '', and a number is wanted"),
-        ({"size": [1920, 1080], "points": [{**ROW, "v": "nan"}]}, "a finite number is wanted"),
+        (
+            {"size": [1920, 1080], "points": [{**ROW, "x": ""}]},
+            "point P1: x is empty: write its place in metres",
+        ),
+        ({"size": [1920, 1080], "points": [{**ROW, "v": "nan"}]}, "v is 'nan': write a number"),
     ],
 )
 def test_a_wrong_point_is_told_and_nothing_is_written(page, body, reason):

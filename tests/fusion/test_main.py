@@ -283,3 +283,31 @@ def test_check_poses_finds_the_knocked_camera(make_yard, make_bay, store, capsys
     assert main(["check-poses", "demo_bay"]) == 1
     assert "C_6: out of pose: turned by 1." in capsys.readouterr().out
     assert main(["check-poses", "demo_bay", "--tolerance", "5"]) == 0
+
+
+@pytest.mark.slow(1)
+@pytest.mark.parametrize(
+    ("options", "row", "status", "said"),
+    [
+        ([], "C_99,M2-2,1,2", 2, "all.csv:11: bay yard has no camera C_99 (did you mean C_11 or C_9?); it has: C_2"),
+        ([], "C_4,M999,1,2", 1, "all.csv:11: C_4: point 'M999' has no x and y, and is no mark: Name one of M2-2"),
+        ([], "C_4,M2-2,,2", 1, "all.csv:11: C_4: point M2-2: u is empty: write the pixel at which it shows"),
+        ([], "C_4,M2-2,1930,2", 1, "all.csv:11: C_4: point M2-2: pixel (1930, 2) lies outside of the image of 1920"),
+        (["--camera", "C_4"], "C_4,M2-2,1,2\nC_4,M2-2,3,4", 1, "all.csv:12: C_4: point M2-2 is given twice: leave one"),
+    ],
+)
+def test_a_wrong_point_is_told_by_file_line_and_camera(points_of_all, knocked_pose, capsys, options, row, status, said):
+    command = points_of_all({"C_4": 9})
+    path = Path(command[3])
+    path.write_text("\n".join([*path.read_text().splitlines()[:10], row]) + "\n")
+    assert main([*command, *options]) == status
+    assert said in capsys.readouterr().err
+
+
+@pytest.mark.slow(1)
+def test_of_too_few_points_the_file_and_the_camera_are_told(points_of_all, knocked_pose, capsys):
+    command = points_of_all({"C_4": 9})
+    path = Path(command[3])
+    path.write_text("\n".join(path.read_text().splitlines()[:4]) + "\n")
+    assert main(command) == 1
+    assert f"{path}: C_4: 3 points where at least 4 are needed: click more" in capsys.readouterr().err

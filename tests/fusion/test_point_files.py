@@ -34,9 +34,9 @@ def test_surveyed_points(tmp_path):
         ("p.csv", "1,2,3,4\n", "the first line must name the columns"),
         ("p.csv", "", "the first line must name the columns .* the file is empty"),
         ("p.csv", "u;v;x;y\n1;2;3;4\n", "with commas between them; it is 'u;v;x;y'"),
-        ("p.csv", "u,v,x,y\n1,2,3,4\n1,b,3,4\n", r"p\.csv: line 3: v is 'b', and a number is wanted"),
-        ("p.csv", "u,v,x,y\n1,2,nan,4\n", "line 2: x is 'nan', and a finite number is wanted"),
-        ("p.csv", "u,v,x,y\n1,2,3\n", "line 2: y is None, and a number is wanted"),
+        ("p.csv", "u,v,x,y\n1,2,3,4\n1,b,3,4\n", r"p\.csv:3: v is 'b': write a number, the pixel at which it shows"),
+        ("p.csv", "u,v,x,y\n1,2,nan,4\n", r"p\.csv:2: x is 'nan': write a number, its place in metres"),
+        ("p.csv", "u,v,x,y\n1,2,3\n", r"p\.csv:2: y is empty: write its place in metres, or leave the point out"),
         ("p.csv", "a" * 200_000, r"p\.csv: no CSV, after line 0: field larger"),
         ("p.csv", "u,v,x,y\n" + "1" * 200_000, r"p\.csv: no CSV, after line 1: field larger"),
         ("p.json", "[" * 100_000, r"p\.json: no JSON that can be read: maximum recursion"),
@@ -44,7 +44,7 @@ def test_surveyed_points(tmp_path):
         (
             "p.json",
             '[{"u": 1%s, "v": 2, "x": 3, "y": 4}]' % ("0" * 400),
-            "point 1: u is 10000.*a number is wanted",
+            r"p\.json: point 1: u is 10000.*write a number",
         ),
         ("p.json", "[{", r"p\.json:1: no JSON"),
         ("p.json", '{"u": 1}', "a list of points is wanted"),
@@ -60,7 +60,7 @@ def test_a_wrong_file_is_told(tmp_path, name, text, reason):
 @pytest.mark.parametrize("text", ["name,x,y\n,3,4\n", "name,x,y\nK1,3,4\nK1,5,6\n"])
 def test_a_surveyed_point_has_a_name_of_its_own(tmp_path, text):
     (tmp_path / "s.csv").write_text(text, encoding="utf-8")
-    with pytest.raises(CalibrationError, match="is empty or used twice"):
+    with pytest.raises(CalibrationError, match=r"s\.csv:\d: name .*: give each mark a name of its own"):
         read_survey(tmp_path / "s.csv")
 
 
@@ -88,9 +88,21 @@ def test_a_mark_is_named_in_place_of_its_coordinates(tmp_path):
 @pytest.mark.parametrize(
     ("text", "marks", "reason"),
     [
-        ("name,u,v\nM9,1,2\n", MARKS, "line 2: it has no x and y, and there is no mark 'M9'; known are M1, M2"),
+        (
+            "name,u,v\nm2,1,2\n",
+            MARKS,
+            r"p\.csv:2: point 'm2' has no x and y, and is no mark: did you mean M2\? Name one of M1, M2, or",
+        ),
         ("name,u,v\nM1,1,2\n", [], "no marks are known: give --survey, or x and y"),
-        ("camera,name,u,v\nC_1,M1,1,2\n,M2,1,2\n", MARKS, "point M2: camera is empty: name it in each row"),
+        ("name,u,v\nK,1,2\n", MARKS, r"p\.csv:2: point 'K' has no x and y, and is no mark: Name one of M1, M2"),
+        ("camera,name,u,v\nC_1,M9,1,2\n", MARKS, r"p\.csv:2: C_1: point 'M9' has no x and y"),
+        ("camera,name,u,v\nC_1,M1,,2\n", MARKS, r"p\.csv:2: C_1: point M1: u is empty: write the pixel"),
+        ("camera,name,u,v\nC_1,M1,1,2\n,M2,1,2\n", MARKS, r"p\.csv:3: point M2: camera is empty: name it in each row"),
+        (
+            "camera,name,u,v\nC_1,M1,1,2\nC_2,M1,1,2\nC_1,M1,3,4\n",
+            MARKS,
+            r"p\.csv:4: C_1: point M1 is given twice: leave one out",
+        ),
     ],
 )
 def test_a_mark_or_a_camera_that_is_not_said_is_told(tmp_path, text, marks, reason):
