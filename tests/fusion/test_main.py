@@ -289,7 +289,7 @@ def test_check_poses_finds_the_knocked_camera(make_yard, make_bay, store, capsys
 @pytest.mark.parametrize(
     ("options", "row", "status", "said"),
     [
-        ([], "C_99,M2-2,1,2", 2, "all.csv:11: bay yard has no camera C_99 (did you mean C_11 or C_9?); it has: C_2"),
+        ([], "C_99,M2-2,1,2", 2, "all.csv:11: C_99: bay yard has no camera C_99 (did you mean C_9?); it has: C_2"),
         ([], "C_4,M999,1,2", 1, "all.csv:11: C_4: point 'M999' has no x and y, and is no mark: Name one of M2-2"),
         ([], "C_4,M2-2,,2", 1, "all.csv:11: C_4: point M2-2: u is empty: write the pixel at which it shows"),
         ([], "C_4,M2-2,1930,2", 1, "all.csv:11: C_4: point M2-2: pixel (1930, 2) lies outside of the image of 1920"),
