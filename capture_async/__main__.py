@@ -334,7 +334,8 @@ def _all_frames(bay: BayConfig, names: list[str], options: argparse.Namespace) -
     from capture_async.stored import frames_in_folder, newest_frames
 
     if options.frames is not None:
-        return frames_in_folder(options.frames, bay.bay_id, names), str(options.frames)
+        found = frames_in_folder(options.frames, bay.bay_id, names)
+        return {camera: frames[-1] for camera, frames in found.items()}, str(options.frames)
     from artifacts import ArtifactStore
 
     store = ArtifactStore(options.data)

@@ -1,7 +1,7 @@
 """Frames that were captured before: of the newest captures in a store, or files of a folder."""
 
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -55,8 +55,16 @@ def frames_of(store: "ArtifactStore", bay_id: str, batches: Iterable[str]) -> di
     return found
 
 
-def frames_in_folder(folder: Path, bay_id: str, cameras: Iterable[str]) -> dict[str, bytes]:
+def frames_in_folder(
+    folder: Path, bay_id: str, cameras: Iterable[str], within: timedelta = timedelta()
+) -> dict[str, list[bytes]]:
     """Each camera's newest file `{bay}_{camera}_{time}.jpg`, as `camera probe --save` and the file provider have them.
+
+    Args:
+        folder: holds the files, or folders of them.
+        bay_id: the bay.
+        cameras: their names; one without a file is left out.
+        within: before the newest, older files too that are of a moment so near; the newest stands last.
 
     Raises:
         ConfigError: there is no such folder, or no such file in it.
@@ -66,7 +74,16 @@ def frames_in_folder(folder: Path, bay_id: str, cameras: Iterable[str]) -> dict[
     found = {}
     for camera in cameras:
         if paths := sorted(folder.rglob(f"{bay_id}_{camera}_*.jpg"), key=lambda path: path.name):
-            found[camera] = paths[-1].read_bytes()
+            newest = _moment_of(paths[-1])
+            near = [path for path in paths[:-1] if newest and (of := _moment_of(path)) and newest - of <= within]
+            found[camera] = [path.read_bytes() for path in [*near, paths[-1]]]
     if not found:
         raise ConfigError(f"{folder}: holds no file {bay_id}_CAMERA_TIME.jpg of a camera of {bay_id}")
     return found
+
+
+def _moment_of(path: Path) -> datetime | None:
+    try:
+        return datetime.strptime(path.stem.rpartition("_")[2], "%Y%m%d%H%M%S").replace(tzinfo=UTC)
+    except ValueError:
+        return None

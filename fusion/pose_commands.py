@@ -4,6 +4,7 @@ import argparse
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
+from datetime import timedelta
 from pathlib import Path
 
 from rich.table import Table
@@ -15,12 +16,13 @@ from bay_observation.errors import CalibrationError, ConfigError, NotObservedErr
 from bays import BayConfig, slot_of
 from bays.checking import LEAST_WITNESSES
 from bays.loading import bay_file
-from capture_async.stored import frames_in_folder, frames_of, newest_frames
+from capture_async.stored import frames_in_folder, frames_of
 from fusion.pose_check import TOLERANCE_DEG, PoseCheck, PoseVerdict, check_poses, seen_batch
 from fusion.witness_check import check_witnesses, with_witnesses
 from fusion.witnesses import KeptMark, grey, keep_marks, read_witnesses, witnesses_file, write_witnesses
 
 _FRAMES_LOOKED_AT = 3  # newest ones of each camera in which witnesses are looked for
+_KEPT_FROM = timedelta(hours=1)  # up to a camera's newest frame: what stands on a mark comes and goes
 
 
 def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -77,7 +79,7 @@ def _since(bay: BayConfig, batches: Sequence[str]) -> list[str]:
 
 
 def keep_witnesses(options: argparse.Namespace, bay: BayConfig) -> int:
-    """Write how the witnesses look in each camera's newest frame.
+    """Write how the witnesses look in each camera's newest frames.
 
     Raises:
         CalibrationError: a camera shows too few; nothing is written.
@@ -91,13 +93,16 @@ def keep_witnesses(options: argparse.Namespace, bay: BayConfig) -> int:
     if bare:
         raise ConfigError(f"{bay_file(bay.bay_id)}: {', '.join(bare)}: no pose or no intrinsics: calibrate it first")
     if options.frames:
-        frames = frames_in_folder(options.frames, bay.bay_id, names)
+        frames = frames_in_folder(options.frames, bay.bay_id, names, _KEPT_FROM)
     else:
-        frames = newest_frames(ArtifactStore(options.data), bay.bay_id, names, bay.unmoved_since)
+        store = ArtifactStore(options.data)
+        captures = _since(bay, store.batch_ids("capture", bay.bay_id))
+        newest = [batch for batch in captures if slot_of(captures[-1]) - slot_of(batch) <= _KEPT_FROM]
+        frames = frames_of(store, bay.bay_id, newest)
     marks: list[KeptMark] = []
     short = []
     for name in names:
-        kept, refused = _kept(bay, name, frames.get(name))
+        kept, refused = _kept(bay, name, frames.get(name, []))
         marks += kept
         if len(kept) < LEAST_WITNESSES:
             short.append(name)
@@ -113,10 +118,10 @@ def keep_witnesses(options: argparse.Namespace, bay: BayConfig) -> int:
     return DONE
 
 
-def _kept(bay: BayConfig, name: str, frame: bytes | None) -> tuple[list[KeptMark], dict[str, str]]:
-    if frame is None:
+def _kept(bay: BayConfig, name: str, frames: Sequence[bytes]) -> tuple[list[KeptMark], dict[str, str]]:
+    if not frames:
         return [], {"all": "there is no frame of it"}
-    return keep_marks(bay, bay.camera(name), grey(frame))
+    return keep_marks(bay, bay.camera(name), [grey(frame) for frame in frames])
 
 
 def _by_blocks(store: ArtifactStore, bay: BayConfig, batches: Sequence[str], tolerance: float) -> Sequence[PoseCheck]:

@@ -33,6 +33,7 @@ _HALF = PATCH_PX // 2
 _SMOOTH_PX = 1.0
 _APART_PX = 6  # places nearer than this are the same
 _LEAST_CONTRAST = 3.0  # grey levels (standard deviation) under which there is nothing to find again
+_LEAST_ALIKE = 0.5  # correlation from which on two frames show the same at a mark
 _MOST_BYTES = 64 * 2**20
 
 
@@ -99,24 +100,48 @@ def grey(frame: bytes) -> Picture:
         raise CalibrationError(f"the frame is no image that can be read ({len(frame)} bytes)") from error
 
 
-def keep_marks(bay: BayConfig, camera: Camera, picture: Picture) -> tuple[list[KeptMark], dict[str, str]]:
-    """The marks of a frame that can be found again, and why the others cannot.
+def keep_marks(bay: BayConfig, camera: Camera, pictures: Sequence[Picture]) -> tuple[list[KeptMark], dict[str, str]]:
+    """The marks of a camera that can be found again, and why the others cannot.
+
+    Each is kept as it looks in the frame that most others are like: what stood on a mark in a few of them is not kept.
+
+    Args:
+        bay: with the marks.
+        camera: by whose pose they are where they are seen.
+        pictures: frames of it, in grey; one will do where nothing lies on a mark.
 
     Raises:
-        CalibrationError: the frame has another size than the camera's intrinsics.
+        CalibrationError: a frame has another size than the camera's intrinsics.
     """
-    _check_size(camera, picture)
+    for picture in pictures:
+        _check_size(camera, picture)
+    width, height = CameraModel.of(camera).size
     kept, refused = [], {}
     for name, pixel in _expected(bay, camera):
         column, row = (round(value) for value in pixel)
-        patch = picture[row - _HALF : row + _HALF + 1, column - _HALF : column + _HALF + 1]
-        if patch.shape != (PATCH_PX, PATCH_PX):
+        window = np.s_[row - _HALF : row + _HALF + 1, column - _HALF : column + _HALF + 1]
+        if not _HALF <= column < width - _HALF or not _HALF <= row < height - _HALF:
             refused[name] = "it lies at the frame's edge"
-        elif patch.std() < _LEAST_CONTRAST:
+            continue
+        patches = [patch for picture in pictures if (patch := picture[window]).std() >= _LEAST_CONTRAST]
+        if not patches:
             refused[name] = "nothing shows there: is it hidden?"
+        elif (usual := _usual(patches)) is None:
+            refused[name] = "it looks otherwise in each frame: does something stand or move there?"
         else:
-            kept.append(KeptMark(camera.name, name, pixel, patch.astype(np.uint8)))
+            kept.append(KeptMark(camera.name, name, pixel, usual.astype(np.uint8)))
     return kept, refused
+
+
+def _usual(patches: Sequence[Picture]) -> Picture | None:
+    """The one that most others are like; None where it is like no more than half of them, itself counted."""
+    flat = np.array([gaussian_filter(patch, _SMOOTH_PX).ravel() for patch in patches])
+    flat -= flat.mean(axis=1, keepdims=True)
+    flat /= np.linalg.norm(flat, axis=1, keepdims=True)
+    alike = flat @ flat.T
+    like = (alike >= _LEAST_ALIKE).sum(axis=1)
+    best = int(np.lexsort((alike.sum(axis=1), like))[-1])
+    return patches[best] if 2 * like[best] > len(patches) else None
 
 
 def likeness(mark: KeptMark, picture: Picture, radius: int) -> Likeness | None:

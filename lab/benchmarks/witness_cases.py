@@ -14,9 +14,9 @@ from lab.evaluation.pose_check import turned
 from lab.simulation.rendering import Renderer
 from lab.simulation.yard import DEFAULT_START, Yard
 
-# After the moment at which the marks are kept, in other light: the same afternoon, and the next morning.
+# After the hour in which the marks are kept, in other light: the same afternoon, and the next morning.
 _LATER = (timedelta(hours=6), timedelta(hours=23))
-_KEPT = timedelta(hours=1)
+_KEPT = [timedelta(minutes=minutes) for minutes in range(0, 70, 10)]  # an hour, as `camera keep-witnesses` takes
 _KNOCKED = "-knocked"
 
 
@@ -42,7 +42,9 @@ def knocked_cameras(bay: BayConfig, seed: int, angle_deg: float) -> Iterator[Kno
     names = [camera.name for camera in bay.fusion_cameras]
     renderer = Renderer(_with_knocked(bay, angle_deg, np.random.default_rng([seed, 12])))
     kept: dict[str, list[KeptMark]] = {
-        name: keep_marks(bay, bay.camera(name), _frame(renderer, yard, name, DEFAULT_START + _KEPT))[0]
+        name: keep_marks(
+            bay, bay.camera(name), [_frame(renderer, yard, name, DEFAULT_START + moment) for moment in _KEPT]
+        )[0]
         for name in names
     }
     moments = [DEFAULT_START + later for later in _LATER]

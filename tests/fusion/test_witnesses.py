@@ -42,7 +42,7 @@ def picture(bay, camera, hidden=(), light=(1.0, 0.0), seed=0, twins=()):
 
 @pytest.fixture
 def kept(bay):
-    return {name: keep_marks(bay, bay.camera(name), picture(bay, bay.camera(name)))[0] for name in NAMES}
+    return {name: keep_marks(bay, bay.camera(name), [picture(bay, bay.camera(name))])[0] for name in NAMES}
 
 
 def judged(bay, kept, frames):
@@ -70,9 +70,33 @@ def test_a_mark_that_is_hidden_is_not_found(bay, kept):
 
 def test_where_nothing_shows_there_is_no_mark(bay):
     camera = bay.camera("C_4")
-    kept, refused = keep_marks(bay, camera, np.full((1080, 1920), 90, np.float32))
+    kept, refused = keep_marks(bay, camera, [np.full((1080, 1920), 90, np.float32)])
     assert kept == []
     assert "nothing shows there" in " ".join(refused.values())
+
+
+def with_a_cart(image, mark, seed):
+    """What stands on the mark hides it."""
+    u, v = (round(value) for value in mark.pixel)
+    cart = gaussian_filter(np.random.default_rng(seed).normal(0, 120, (73, 73)), 2.5)
+    image[v - 36 : v + 37, u - 36 : u + 37] = 120 + cart
+    return image
+
+
+def test_what_stood_on_a_mark_in_a_few_frames_is_not_kept(bay, kept):
+    camera, mark = bay.camera("C_4"), kept["C_4"][0]
+    frames = [picture(bay, camera, seed=seed, light=(1 - seed / 10, 0)) for seed in range(5)]
+    with_a_cart(frames[0], mark, 20)
+    with_a_cart(frames[4], mark, 21)
+    again = next(one for one in keep_marks(bay, camera, frames)[0] if one.name == mark.name)
+    assert best(again, picture(bay, camera, seed=5)) == pytest.approx(mark.pixel, abs=0.4)
+
+
+def test_a_mark_that_looks_otherwise_in_each_frame_is_not_kept(bay, kept):
+    camera, (mark, *others) = bay.camera("C_4"), kept["C_4"]
+    found, refused = keep_marks(bay, camera, [picture(bay, camera), with_a_cart(picture(bay, camera), mark, 20)])
+    assert [one.name for one in found] == [one.name for one in others]
+    assert refused == {mark.name: "it looks otherwise in each frame: does something stand or move there?"}
 
 
 @pytest.mark.parametrize(("angle", "verdict"), [(0.0, PoseVerdict.OK), (1.5, PoseVerdict.OUT_OF_POSE)])
@@ -82,7 +106,7 @@ def test_marks_that_look_like_places_near_them_decide_together(bay, angle, verdi
     moved = turned(camera, np.array([0.6, 0.8, 0.0]) * angle)
 
     def check(twins):
-        kept = {"C_4": keep_marks(bay, camera, picture(bay, camera, twins=twins))[0]}
+        kept = {"C_4": keep_marks(bay, camera, [picture(bay, camera, twins=twins)])[0]}
         return judged(bay, kept, {"C_4": [picture(bay, moved, seed=3, twins=twins)]})["C_4"]
 
     assert check([(0, 80), (80, 0), (-80, 10), (20, -80), (70, 70)]).verdict is verdict
@@ -154,7 +178,7 @@ def test_a_file_that_is_missing_or_damaged_is_named(bay):
 
 def test_a_frame_of_another_size_is_refused(bay):
     with pytest.raises(CalibrationError, match="the frame of C_4 is 640 x 360"):
-        keep_marks(bay, bay.camera("C_4"), np.zeros((360, 640), np.float32))
+        keep_marks(bay, bay.camera("C_4"), [np.zeros((360, 640), np.float32)])
 
 
 def test_the_commands_keep_and_judge(bay, store, tmp_path, capsys, monkeypatch):
@@ -179,7 +203,7 @@ def test_the_commands_keep_and_judge(bay, store, tmp_path, capsys, monkeypatch):
     kept = witnesses_file(bay.bay_id).read_bytes()
     capsys.readouterr()
     dark = cv2.imencode(".jpg", np.zeros((1080, 1920, 3), np.uint8))[1].tobytes()
-    (tmp_path / "yard_C_4_20250702020000.jpg").write_bytes(dark)
+    (tmp_path / "yard_C_4_20250702020001.jpg").write_bytes(dark)
     both = ["--camera", "C_4", "--camera", "D_4"]
     assert command.main(["keep-witnesses", "yard", "--frames", str(tmp_path), *both]) == 1
     assert "not written: C_4: fewer than 3 witnesses show" in (said := capsys.readouterr().err)
