@@ -21,7 +21,7 @@ from fusion.pose_check import TOLERANCE_DEG, PoseCheck, PoseVerdict, check_poses
 from fusion.witness_check import check_witnesses, with_witnesses
 from fusion.witnesses import KeptMark, grey, keep_marks, read_witnesses, witnesses_file, write_witnesses
 
-_FRAMES_LOOKED_AT = 3  # newest ones of each camera in which witnesses are looked for
+_FRAMES_LOOKED_AT = 7  # newest ones of each camera in which witnesses are looked for: an hour
 _KEPT_FROM = timedelta(hours=1)  # up to a camera's newest frame: what stands on a mark comes and goes
 
 

@@ -20,6 +20,7 @@ from fusion.witness_turn import TURN, Seen, find_turn
 from fusion.witnesses import FARTHEST_DEG, KeptMark, Picture, likeness, search_px
 
 _LIKELY = 3.0  # standard deviations
+_NEWEST = 3  # frames that decide where they can: a camera that was just knocked looks another way in older ones
 
 
 def check_witnesses(
@@ -33,7 +34,8 @@ def check_witnesses(
     Args:
         bay: whose poses are judged.
         kept: marks by camera, from `read_witnesses`.
-        frames: of each camera, in grey; a mark's place is its median over them.
+        frames: of each camera, in grey, the newest last. The newest three are looked at; where these do not decide, as
+            marks are hidden in them, all are. A mark's place is its median over them.
         tolerance_deg: a camera that is surely turned by more is out of pose.
     """
     cameras = [camera for camera in bay.cameras if camera.pose is not None and camera.intrinsics is not None]
@@ -68,7 +70,10 @@ def _judged(
     frames = [frame for frame in frames if frame.shape == (height, width)]
     if not frames:
         return unknown(f"its frames are not of {width} x {height} pixels, as the bay's file says")
-    return _by_turn(bay, camera, known, frames, tolerance)
+    check = _by_turn(bay, camera, known, frames[-_NEWEST:], tolerance)
+    if check.verdict is PoseVerdict.UNDECIDED and len(frames) > _NEWEST:
+        return _by_turn(bay, camera, known, frames, tolerance)
+    return check
 
 
 def _by_turn(

@@ -1,6 +1,6 @@
 """Each camera of a bay in turn is knocked, in an empty hall: do its floor marks say so, and of no other camera?"""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -14,15 +14,16 @@ from lab.evaluation.pose_check import turned
 from lab.simulation.rendering import Renderer
 from lab.simulation.yard import DEFAULT_START, Yard
 
-# After the hour in which the marks are kept, in other light: the same afternoon, and the next morning.
+# An hour, as `camera keep-witnesses` takes, and the hours that `camera check-poses` looks at, each by itself, in
+# other light: the same afternoon, and the next morning.
+_HOUR = [timedelta(minutes=minutes) for minutes in range(0, 70, 10)]
 _LATER = (timedelta(hours=6), timedelta(hours=23))
-_KEPT = [timedelta(minutes=minutes) for minutes in range(0, 70, 10)]  # an hour, as `camera keep-witnesses` takes
 _KNOCKED = "-knocked"
 
 
 @dataclass(frozen=True)
 class Knocked:
-    """What the marks say of every camera while one is knocked; `found` is whether they say it of that one."""
+    """What the marks say of every camera while one is knocked; `found` is whether they say it of that one each time."""
 
     camera: str
     found: bool
@@ -41,18 +42,16 @@ def knocked_cameras(bay: BayConfig, seed: int, angle_deg: float) -> Iterator[Kno
     yard = Yard(bay, seed, blocks=0)
     names = [camera.name for camera in bay.fusion_cameras]
     renderer = Renderer(_with_knocked(bay, angle_deg, np.random.default_rng([seed, 12])))
-    kept: dict[str, list[KeptMark]] = {
-        name: keep_marks(
-            bay, bay.camera(name), [_frame(renderer, yard, name, DEFAULT_START + moment) for moment in _KEPT]
-        )[0]
-        for name in names
-    }
+
+    def hour(name: str, begins: datetime) -> list[Picture]:
+        return [_frame(renderer, yard, name, begins + after) for after in _HOUR]
+
+    kept = {name: keep_marks(bay, bay.camera(name), hour(name, DEFAULT_START))[0] for name in names}
     moments = [DEFAULT_START + later for later in _LATER]
-    unmoved = {name: [_frame(renderer, yard, name, moment) for moment in moments] for name in names}
-    before = {check.camera: check for check in check_witnesses(bay, kept, unmoved)}
+    unmoved = [check_witnesses(bay, kept, {name: hour(name, moment) for name in names}) for moment in moments]
     for name in names:
-        now = [_frame(renderer, yard, name + _KNOCKED, moment) for moment in moments]
-        yield _outcome(name, before, _of(bay, name, kept, now))
+        now = [_of(bay, name, kept, hour(name + _KNOCKED, moment)) for moment in moments]
+        yield _outcome(name, [check for checks in unmoved for check in checks if check.camera != name], now)
 
 
 def _with_knocked(bay: BayConfig, angle_deg: float, rng: np.random.Generator) -> BayConfig:
@@ -72,13 +71,15 @@ def _of(bay: BayConfig, name: str, kept: Mapping[str, list[KeptMark]], frames: l
     return next(check for check in checks if check.camera == name)
 
 
-def _outcome(name: str, before: Mapping[str, PoseCheck], of_knocked: PoseCheck) -> Knocked:
-    checks = [check for camera, check in before.items() if camera != name]
+def _outcome(name: str, others: Sequence[PoseCheck], of_knocked: Sequence[PoseCheck]) -> Knocked:
+    def with_verdict(checks: Iterable[PoseCheck], verdict: PoseVerdict) -> tuple[str, ...]:
+        return tuple(sorted({check.camera for check in checks if check.verdict is verdict}))
+
     return Knocked(
         name,
-        of_knocked.verdict is PoseVerdict.OUT_OF_POSE,
-        tuple(check.camera for check in checks if check.verdict is PoseVerdict.OUT_OF_POSE),
-        tuple(check.camera for check in [*checks, of_knocked] if check.verdict is PoseVerdict.UNDECIDED),
+        all(check.verdict is PoseVerdict.OUT_OF_POSE for check in of_knocked),
+        with_verdict(others, PoseVerdict.OUT_OF_POSE),
+        with_verdict([*others, *of_knocked], PoseVerdict.UNDECIDED),
     )
 
 

@@ -131,6 +131,20 @@ def test_hidden_marks_have_no_say(bay, kept):
     assert (check.verdict, check.marks) == (PoseVerdict.OK, len(kept["C_4"]) - 1)
 
 
+def test_older_frames_are_looked_at_where_the_newest_do_not_decide(bay, kept):
+    camera, marks = bay.camera("C_4"), [mark.name for mark in kept["C_4"]]
+    hiding = [picture(bay, camera, marks[1:], seed=seed) for seed in range(3)]
+    assert judged(bay, kept, {"C_4": hiding})["C_4"].verdict is PoseVerdict.UNDECIDED
+    assert judged(bay, kept, {"C_4": [picture(bay, camera, seed=3), *hiding]})["C_4"].verdict is PoseVerdict.OK
+
+
+def test_the_newest_frames_decide_of_a_camera_that_was_just_knocked(bay, kept):
+    camera = bay.camera("C_4")
+    moved = turned(camera, np.array([1.0, 1.0, 0.0]))
+    frames = [picture(bay, one, seed=seed) for seed, one in enumerate([camera] * 4 + [moved] * 3)]
+    assert judged(bay, kept, {"C_4": frames})["C_4"].verdict is PoseVerdict.OUT_OF_POSE
+
+
 def test_it_says_why_it_cannot_tell(bay, kept):
     hidden = [mark.name for mark in kept["C_4"][:-2]]
     checks = judged(bay, kept, {"C_4": [picture(bay, bay.camera("C_4"), hidden)]})
