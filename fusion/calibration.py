@@ -67,7 +67,7 @@ _DIFFERS = 3.0  # standard deviations
 # of itself.
 _USUALLY_OFF = {"aspect": 0.002, "k1": 0.02, "k2": 0.02, "p1": 5e-4, "p2": 5e-4, "k3": 0.02}
 _FOCAL_OFF, _MIDDLE_OFF = 0.02, 0.005
-_UNKNOWN_BEND = 0.1  # the same of k1 where nobody has measured the lens's bend: that of the usual wide lens
+UNKNOWN_BEND = 0.1  # the same of k1 where nobody has measured the lens's bend: that of the usual wide lens
 # What such a lens is tried with: straight, as usual, as the widest ones are.
 _BENDS = ((0.0, 0.0, 0.0, 0.0, 0.0), (-0.12, 0.03, 0.0, 0.0, 0.0), (-0.3, 0.09, 0.0, 0.0, 0.0))
 _AS_WELL = 1.5  # careful clicks: so far off (root mean square) points may be, and be explained
@@ -816,7 +816,7 @@ def _usually_off(name: str, camera: Guesses, known: Known | None) -> float:
     if name == "focal_px":
         return known.std_px if known else _FOCAL_OFF * float(camera.lens[0, 0])
     if _is_unknown(name, camera):
-        return _UNKNOWN_BEND
+        return UNKNOWN_BEND
     return _MIDDLE_OFF * camera.given.width if name in ("cx", "cy") else _USUALLY_OFF[name]
 
 

@@ -22,6 +22,7 @@ from scipy.spatial.transform import Rotation
 from bay_observation.errors import CalibrationError
 from bays import BayConfig, Camera, FloorDoubt, Intrinsics, Pose
 from bays.camera_model import CameraModel, angles_of
+from fusion.calibration import UNKNOWN_BEND
 from fusion.fitting import Outlines, compared
 from fusion.occlusion import known_outlines
 from fusion.refitting import size_prior
@@ -56,23 +57,24 @@ class Survey:
         turn_deg: of each camera's direction, degrees about each axis.
         place_m: of each camera's position, metres along each axis.
         focal: of the focal length, as a share of it.
-        k1: of the first term of distortion.
+        k1: of the first term of distortion, where the file gives the lens's distortion.
+        unknown_k1: the same where it gives none.
     """
 
     turn_deg: float = 1.0
     place_m: float = 0.05
     focal: float = 0.003
     k1: float = 0.01
+    unknown_k1: float = UNKNOWN_BEND
 
-    @property
-    def std(self) -> Floats:
-        """(8,) of a camera's parameters."""
-        return np.array([np.radians(self.turn_deg)] * 3 + [self.place_m] * 3 + [self.focal, self.k1])
+    def std(self, cameras: Sequence[Camera]) -> Floats:
+        """(c, 8) of the cameras' parameters."""
+        usual = [np.radians(self.turn_deg)] * 3 + [self.place_m] * 3 + [self.focal]
+        return np.array([[*usual, self.k1 if _is_bend_known(camera) else self.unknown_k1] for camera in cameras])
 
-    @classmethod
-    def of(cls, std: Floats) -> "Survey":
-        """From (8,) standard deviations of a camera's parameters."""
-        return cls(float(np.degrees(std[0])), float(std[3]), float(std[_FOCAL]), float(std[_BEND]))
+
+def _is_bend_known(camera: Camera) -> bool:
+    return any(CameraModel.of(camera).intrinsics.distortion)
 
 
 @dataclass(frozen=True)
@@ -151,16 +153,16 @@ def refine_poses(observations: Sequence[Observation], bay: BayConfig, survey: Su
             raise CalibrationError(
                 f"batch {one.batch_id} is older than {bay.unmoved_since}, when cameras were moved: take later batches"
             )
-    stated = survey = survey or Survey()
     names = tuple(sorted(camera.name for camera in bay.fusion_cameras))
+    stated = std = (survey or Survey()).std([bay.camera(name) for name in names])
     values = np.zeros((len(names), _SIZE))
     fits = []
     for _ in range(_ROUNDS):
         seen = [_seen(one, _changed(bay, names, values), names) for one in observations]
-        fits.append(_Fit.of(seen, survey, values))
+        fits.append(_Fit.of(seen, std, values))
         values, last = fits[-1].improved()
-        survey = _borne_out(stated, last)
-    return _report(bay, names, fits[0], replace(last, survey=survey))
+        std = _borne_out(stated, last)
+    return _report(bay, names, fits[0], replace(last, std=std))
 
 
 @dataclass(frozen=True)
@@ -199,20 +201,20 @@ class _Fit:
     """Blocks of all batches and the cameras, at one step."""
 
     seen: Sequence[_Seen]
-    survey: Survey
+    std: Floats  # (c, 8) of what the file says of the cameras
     values: Floats  # (c, 8) of the cameras, against the file
     done: Floats  # (c, 8) of them, what the scenes know already
     place: Sequence[Ints]
     boxes: Sequence[Floats]
 
     @classmethod
-    def of(cls, seen: Sequence[_Seen], survey: Survey, values: Floats) -> "_Fit":
+    def of(cls, seen: Sequence[_Seen], std: Floats, values: Floats) -> "_Fit":
         """With the blocks as they were found.
 
         Raises:
             CalibrationError: too few places.
         """
-        fit = cls(seen, survey, values, values, _places([one.boxes for one in seen]), [one.boxes for one in seen])
+        fit = cls(seen, std, values, values, _places([one.boxes for one in seen]), [one.boxes for one in seen])
         if fit.places < LEAST_PLACES:
             raise CalibrationError(
                 f"several cameras saw blocks at {fit.places} places, and {LEAST_PLACES} are needed: take more batches"
@@ -243,12 +245,12 @@ class _Fit:
             moved[:, [WIDTH, DEPTH]] = np.maximum(moved[:, [WIDTH, DEPTH]], 0.3)
             moved[:, HEIGHT] = np.clip(moved[:, HEIGHT], 0.05, 15.0)
             boxes.append(moved)
-        return _Fit(self.seen, self.survey, self.values + step, self.done, self.place, boxes)
+        return _Fit(self.seen, self.std, self.values + step, self.done, self.place, boxes)
 
     def parts(self) -> "_Parts":
         """The normal equations of the cameras, the blocks taken out."""
         size = self.values.size
-        information = np.diag(np.tile(self.survey.std**-2, len(self.values)))
+        information = np.diag(self.std.ravel() ** -2)
         gradient = information @ self.values.ravel()
         residuals = [self._residuals(index) for index in range(len(self.seen))]
         left = np.concatenate([np.abs(one.distance[one.counts]) for one in residuals])
@@ -362,23 +364,27 @@ class _Parts:
     residuals: Sequence[_Residuals]
 
 
-def _borne_out(stated: Survey, fit: _Fit) -> Survey:
-    """The survey with deviations as all cameras together show them, where these are less than stated.
+def _borne_out(stated: Floats, fit: _Fit) -> Floats:
+    """(c, 8) standard deviations as all cameras together show them, where these are less than stated.
 
     Empirical Bayes: expectation and maximisation over the normal equations (Dempster, Laird and Rubin, 1977).
     What is stated counts as so many further values.
     """
-    parts, now, most = fit.parts(), np.tile(fit.survey.std**-2, len(fit.values)), stated.std
-    own, pull = parts.information - np.diag(now), parts.information @ fit.values.ravel() - parts.gradient
-    std = most.copy()
+    parts = fit.parts()
+    own, pull = (
+        parts.information - np.diag(fit.std.ravel() ** -2),
+        parts.information @ fit.values.ravel() - parts.gradient,
+    )
+    std = stated.copy()
     for _ in range(_EM_ROUNDS):
-        covariance = np.linalg.inv(own + np.diag(np.tile(std**-2, len(fit.values))))
-        square = ((covariance @ pull) ** 2 + np.diag(covariance)).reshape(fit.values.shape)
+        covariance = np.linalg.inv(own + np.diag(std.ravel() ** -2))
+        square = ((covariance @ pull) ** 2 + np.diag(covariance)).reshape(std.shape)
         for columns in (_TURN, _PLACE, slice(_FOCAL, _FOCAL + 1), slice(_BEND, _BEND + 1)):
-            seen = square[:, columns]
-            learnt = (_STATED_COUNTS * most[columns][0] ** 2 + seen.sum()) / (_STATED_COUNTS + seen.size)
-            std[columns] = min(np.sqrt(learnt), most[columns][0])
-    return Survey.of(std)
+            for most in np.unique(stated[:, columns]):
+                alike = stated[:, columns] == most
+                learnt = (_STATED_COUNTS * most**2 + square[:, columns][alike].sum()) / (_STATED_COUNTS + alike.sum())
+                std[:, columns][alike] = min(np.sqrt(learnt), most)
+    return std
 
 
 def _less_certain(residuals: "Sequence[_Residuals]") -> float:

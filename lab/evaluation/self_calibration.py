@@ -59,8 +59,8 @@ def day(bay: BayConfig, seed: int, batches: int) -> list[tuple[YardBlock, ...]]:
     return floors
 
 
-def run_day(bay: BayConfig, degrees: float, seed: int, batches: int) -> Refined:
-    """Refine by so many batches of a day, and score others."""
+def run_day(bay: BayConfig, degrees: float, seed: int, batches: int, *, lens_is_known: bool = True) -> Refined:
+    """Refine by so many batches of a day, and score others; the bay's file has the lenses' distortion, or none."""
     true = hung(bay, degrees, seed)
     floors = day(bay, seed, batches + _SCORED)
     yards = [SilhouetteYard(true, blocks, seed=seed + row, degraded=Degraded()) for row, blocks in enumerate(floors)]
@@ -79,7 +79,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     bay, console, bars = load_bay(options.bay), output_console(), list[Bar]()
     for degrees in options.degrees:
         seeds = range(options.first_seed, options.first_seed + options.yards)
-        results = [run_day(bay, degrees, seed, options.batches) for seed in seeds]
+        known = not options.unmeasured
+        results = [run_day(bay, degrees, seed, options.batches, lens_is_known=known) for seed in seeds]
         console.print(_table(degrees, results))
         bars += _bars(degrees, results) if degrees in BARS_M else []
     console.print(bars_table(bars))
@@ -137,6 +138,14 @@ def _hung(camera: Camera, degrees: float, rng: np.random.Generator) -> Camera:
     )
 
 
+def _without_distortion(bay: BayConfig) -> BayConfig:
+    def changed(camera: Camera) -> Camera:
+        _, lens = placed(camera)
+        return camera.model_copy(update={"intrinsics": lens.model_copy(update={"distortion": (0.0,) * 5})})
+
+    return bay.model_copy(update={"cameras": tuple(changed(camera) for camera in bay.cameras)})
+
+
 def make_parser() -> argparse.ArgumentParser:
     """The command and its arguments."""
     parser = argparse.ArgumentParser(
@@ -146,6 +155,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--degrees", type=float, nargs="+", default=list(BARS_M), help="that every camera is turned by")
     parser.add_argument("--yards", type=int, default=3, help="for each angle")
     parser.add_argument("--batches", type=int, default=8, help="of a day, that the refinement looks at")
+    parser.add_argument("--unmeasured", action="store_true", help="the bay's file gives no distortion of the lenses")
     parser.add_argument("--first-seed", type=int, default=FIRST_SEED)
     return parser
 

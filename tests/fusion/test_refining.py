@@ -53,6 +53,15 @@ def test_what_it_says_of_its_own_certainty_holds(half_a_degree, refined, demo_ba
     assert 0 < refined.gauge_std_m < 0.05
 
 
+def test_a_lens_that_nobody_has_measured_may_bend_much(demo_bay):
+    """Taken to be straight to 0.01, as a measured one is, it left blocks 5 cm off where 2 cm are possible."""
+    known, flat = demo_bay.cameras[:2]
+    flat = flat.model_copy(update={"intrinsics": flat.intrinsics.model_copy(update={"distortion": (0.0,) * 5})})
+    std = Survey().std([known, flat])
+    assert std[:, 7] == pytest.approx([0.01, 0.1])
+    assert (std[0, :7] == std[1, :7]).all()
+
+
 @pytest.mark.slow(3)
 def test_the_doubt_of_refined_poses_reaches_the_floor_plan(half_a_degree, refined, demo_bay, geometry):
     """The plan as a whole may be off, which no batch shows."""
