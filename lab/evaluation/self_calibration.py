@@ -62,6 +62,8 @@ def day(bay: BayConfig, seed: int, batches: int) -> list[tuple[YardBlock, ...]]:
 def run_day(bay: BayConfig, degrees: float, seed: int, batches: int, *, lens_is_known: bool = True) -> Refined:
     """Refine by so many batches of a day, and score others; the bay's file has the lenses' distortion, or none."""
     true = hung(bay, degrees, seed)
+    if not lens_is_known:
+        bay = _without_distortion(bay)
     floors = day(bay, seed, batches + _SCORED)
     yards = [SilhouetteYard(true, blocks, seed=seed + row, degraded=Degraded()) for row, blocks in enumerate(floors)]
     seen = [yard.observe() for yard in yards]
