@@ -12,6 +12,7 @@ transaction for which other processes wait. PostgreSQL has other users and perha
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zlib import crc32
@@ -74,10 +75,11 @@ class Database:
         one_state = {} if self.is_sqlite else {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
         self._readers = self._engine.execution_options(**one_state)
         self._checked = False
+        self._shared: ContextVar[Connection | None] = ContextVar("shared", default=None)
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
-        """A transaction that sees one state of the history.
+        """A transaction that sees one state of the history; within `together`, the one of that.
 
         Raises:
             NotObservedError: nothing was written yet.
@@ -90,8 +92,26 @@ class Database:
                     " is DATA_PATH that of the bay, or HISTORY_DB to be set?"
                 )
             self._check()
+            if (shared := self._shared.get()) is not None:
+                yield shared
+                return
             with self._readers.connect() as connection, connection.begin():
                 yield connection
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """Within, all reading of this thread is of one transaction.
+
+        Raises:
+            NotObservedError: nothing was written yet.
+            HistoryUnavailableError: the database cannot be used.
+        """
+        with self.reading() as connection:
+            token = self._shared.set(connection)
+            try:
+                yield
+            finally:
+                self._shared.reset(token)
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:

@@ -3,11 +3,13 @@
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from difflib import get_close_matches
+from functools import cache
 from operator import attrgetter
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -77,6 +79,7 @@ _STAY: tuple[sa.ColumnElement[Any], ...] = (
     positions.c.confidence,
     positions.c.footprint,
 )
+_STAY_FIELDS = tuple(field.name for field in fields(Stay))
 _EVENT: tuple[sa.ColumnElement[Any], ...] = tuple(events.c[field] for field in HistoryEvent._fields)
 _OF_CAPTURE = ("cameras", "reported", "lateness_s", "spread_s")
 _EXPORTED = {
@@ -165,9 +168,13 @@ class History:
             NotObservedError: the bay was not observed yet at that time.
         """
         refuse_naive(at=at)
-        in_areas = positions.c.area.in_(_with_nested(bay_id, areas)) if areas else sa.true()
+        values: dict[str, Any] = {"bay_id": bay_id}
+        if areas:
+            values["areas"] = _with_nested(bay_id, areas)
+        if at is not None:
+            values |= {"at": at, **ended_after(at)}
         with self.database.reading() as connection:
-            found = _read_stays(connection, _at(at, positions.c.bay_id == bay_id, in_areas))
+            found = _read_stays(connection, _standing(then=at is not None, in_areas=bool(areas)), values)
             if not found:
                 self._newest_slot(connection, bay_id)
                 self._refuse_before_first(connection, bay_id, at)
@@ -280,7 +287,7 @@ class History:
             columns = (positions.c.area, positions.c.stage, positions.c.track_id, within, whole)
             halves = [
                 half.where(positions.c.bay_id == bay_id, positions.c.since < known)
-                for half in (_lasting(columns), _over(columns, start, known))
+                for half in (_lasting(columns), _over(columns))
             ]
             stays = sa.union_all(*halves).subquery()
             place = (stays.c.area, stays.c.stage)
@@ -312,7 +319,7 @@ class History:
                 .group_by(blocks.c.area, blocks.c.stage)
                 .order_by(total.desc(), blocks.c.area, blocks.c.stage)
             )
-            rows = connection.execute(asked).all() if start < known else []
+            rows = connection.execute(asked, ended_after(start)).all() if start < known else []
             if not rows:
                 self.refuse_unobserved(connection, bay_id, start, end)
         return [
@@ -337,7 +344,7 @@ class History:
             observed = _observed_time(connection, bay, start, known)
             if observed.whole == known - start:
                 return Observed(tuple(self.dwell(bay.bay_id, start, end)), observed.whole, known - start)
-            stays = connection.execute(_stays_within(bay.bay_id, start, known)).all()
+            stays = connection.execute(_stays_within(bay.bay_id, start, known), ended_after(start)).all()
         return Observed(tuple(_dwell_of(stays, observed)), observed.whole, known - start)
 
     def observed_time(self, bay: BayConfig, start: datetime, end: datetime) -> "ObservedTime":
@@ -371,8 +378,9 @@ class History:
             gaps = [Gap(*row) for row in connection.execute(stopped)]
             known = set(connection.execute(sa.select(epoch(batches.c.slot)).where(within)).scalars().all())
         first = self.first_slot(bay.bay_id)
-        for slot in scheduled_slots(bay, start if first is None else max(start, first), end):
-            if int(slot.timestamp()) not in known:
+        slots = list(scheduled_slots(bay, start if first is None else max(start, first), end))
+        for slot, time in zip(slots, map(datetime.timestamp, slots), strict=True):
+            if time not in known:
                 closed = bay.closed(slot)
                 outcome, reason = (GapOutcome.CLOSED, closed) if closed else (GapOutcome.NOT_RUN, "no run was recorded")
                 gaps.append(Gap(slot, outcome.value, reason))
@@ -434,6 +442,17 @@ class History:
         """
         with self.database.reading() as connection:
             return self._newest_slot(connection, bay_id)
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """Questions within see one state of the history, in one transaction, of which begin and end are paid for once.
+
+        Raises:
+            NotObservedError: nothing was written yet.
+            HistoryUnavailableError: the database cannot be used.
+        """
+        with self.database.together():
+            yield
 
     # -- writing -----------------------------------------------------------------------------------
 
@@ -676,12 +695,19 @@ def nested_areas(bay: BayConfig, area: str) -> list[str]:
     ]
 
 
-def _at(at: datetime | None, *conditions: sa.ColumnElement[bool]) -> sa.Select[Any] | sa.CompoundSelect[Any]:
-    """Stays that last, or those that lasted at a time."""
+@cache
+def _standing(*, then: bool, in_areas: bool) -> sa.Select[Any] | sa.CompoundSelect[Any]:
+    """Stays that last, or those that lasted at a time, of a bay or of some of its areas.
+
+    Made once: it takes as long as the answer. Its values are `bay_id`, `areas`, `at` and what `ended_after` gives.
+    """
+    conditions = [positions.c.bay_id == sa.bindparam("bay_id")]
+    conditions += [positions.c.area.in_(sa.bindparam("areas", expanding=True))] if in_areas else []
     lasting = _lasting(_STAY).where(*conditions)
-    if at is None:
+    if not then:
         return lasting
-    return sa.union_all(lasting.where(positions.c.since <= at), _over(_STAY, at, at).where(*conditions))
+    begun = positions.c.since <= sa.bindparam("at", type_=positions.c.since.type)
+    return sa.union_all(lasting.where(begun), _over(_STAY).where(begun, *conditions))
 
 
 def _lasting(columns: Sequence[sa.ColumnElement[Any]]) -> sa.Select[Any]:
@@ -689,28 +715,35 @@ def _lasting(columns: Sequence[sa.ColumnElement[Any]]) -> sa.Select[Any]:
     return sa.select(*columns).where(positions.c.until.is_(None), positions.c.span.is_(None))
 
 
-def _over(columns: Sequence[sa.ColumnElement[Any]], after: datetime, begun: datetime) -> sa.Select[Any]:
-    """Stays that ended after a time, and had begun by another.
+def _over(columns: Sequence[sa.ColumnElement[Any]]) -> sa.Select[Any]:
+    """Stays that ended after a time: ask with the values of `ended_after`.
 
     A stay of span k that ended after it began no earlier than 2^k slots before it. Each
     span is thereby one short range of an index of (bay, span, begin). The ranges are joined
     rather than listed with OR, for which PostgreSQL would read every stay of the bay.
     """
-    ranges = sa.union_all(
+    ranges = _ranges()
+    in_range = sa.and_(positions.c.span == ranges.c.span, positions.c.since > ranges.c.begun_after)
+    after = sa.bindparam("after", type_=positions.c.until.type)
+    return sa.select(*columns).select_from(ranges.join(positions, in_range)).where(positions.c.until > after)
+
+
+@cache
+def _ranges() -> sa.Subquery:
+    return sa.union_all(
         *(
             sa.select(
                 sa.literal(span, positions.c.span.type).label("span"),
-                sa.literal(after - longest_of(span), positions.c.since.type).label("begun_after"),
+                sa.bindparam(f"begun_after_{span}", type_=positions.c.since.type).label("begun_after"),
             )
             for span in range(SPANS)
         )
     ).subquery("ranges")
-    in_range = sa.and_(positions.c.span == ranges.c.span, positions.c.since > ranges.c.begun_after)
-    return (
-        sa.select(*columns)
-        .select_from(ranges.join(positions, in_range))
-        .where(positions.c.until > after, positions.c.since <= begun)
-    )
+
+
+def ended_after(time: datetime) -> dict[str, datetime]:
+    """The values with which `_over` finds the stays that ended after a time."""
+    return {"after": time, **{f"begun_after_{span}": time - longest_of(span) for span in range(SPANS)}}
 
 
 @dataclass(frozen=True)
@@ -764,7 +797,7 @@ def _stays_within(bay_id: str, start: datetime, known: datetime) -> sa.CompoundS
         epoch(earlier(positions.c.until, sa.literal(known, positions.c.since.type))),
         sa.case((sa.and_(positions.c.since > start, positions.c.until <= known), 1), else_=0),
     )
-    halves = (_lasting(columns), _over(columns, start, known))
+    halves = (_lasting(columns), _over(columns))
     return sa.union_all(*(half.where(positions.c.bay_id == bay_id, positions.c.since < known) for half in halves))
 
 
@@ -802,19 +835,41 @@ def _minutes(seconds_: float) -> str:
     return f"{int(seconds_) // 60}:{int(seconds_) % 60:02d} min"
 
 
-def _read_stays(connection: Connection, asked: sa.Select[Any] | sa.CompoundSelect[Any]) -> list[Stay]:
-    rows: Sequence[Any] = connection.execute(asked).all()
+def _read_stays(
+    connection: Connection,
+    asked: sa.Select[Any] | sa.CompoundSelect[Any],
+    values: Mapping[str, Any] = MappingProxyType({}),
+) -> list[Stay]:
+    rows: Sequence[Any] = connection.execute(asked, values).all()
     outlines = shapely.from_wkb([row[-1] for row in rows])
-    return [Stay(*row[:-1], outline) for row, outline in zip(rows, outlines, strict=True)]  # type: ignore[call-arg]
+    return [_stay(row, outline) for row, outline in zip(rows, outlines, strict=True)]
+
+
+def _stay(row: Sequence[Any], outline: shapely.Polygon) -> Stay:
+    """A stay of a row. A frozen dataclass sets each field with a call, and a day has thousands of stays."""
+    stay = object.__new__(Stay)
+    values = vars(stay)
+    values.update(zip(_STAY_FIELDS, row, strict=True))
+    values["footprint"] = outline
+    return stay
 
 
 def _read_events(connection: Connection, asked: sa.Select[Any]) -> list[HistoryEvent]:
     rows: Sequence[Any] = connection.execute(asked).all()
     return [
-        HistoryEvent._make(
-            (*values, tuple(json.loads(others)) if others else (), json.loads(details) if details else {})
+        HistoryEvent(
+            slot,
+            kind,
+            track_id,
+            time,
+            from_area,
+            to_area,
+            from_stage,
+            to_stage,
+            tuple(json.loads(others)) if others else (),
+            json.loads(details) if details else {},
         )
-        for *values, others, details in rows
+        for slot, kind, track_id, time, from_area, to_area, from_stage, to_stage, others, details in rows
     ]
 
 

@@ -3,18 +3,18 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
+from functools import cache
 from operator import itemgetter
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from tracking.history.history import _STAY, History, _lasting, _over, _read_stays, check_period
+from tracking.history.history import _STAY, History, _lasting, _over, _read_stays, check_period, ended_after
 from tracking.history.schema import UtcTime, alerts, batches, camera_failures, events, positions
 from tracking.history.types import Stay, TrackSummary
 
-_AN_INSTANT = timedelta(microseconds=1)
 # In the order of the fields of `TrackSummary`; the last one is for their order.
 _SUMMARY: tuple[sa.ColumnElement[Any], ...] = (
     positions.c.track_id,
@@ -86,7 +86,7 @@ def stays_between(history: History, bay_id: str, start: datetime, end: datetime)
 def recorded_stays(history: History, bay_id: str, start: datetime, end: datetime) -> list[Stay]:
     """As `stays_between`, for who sees to it that the period was observed: nothing is asked about that."""
     with history.database.reading() as connection:
-        found = _read_stays(connection, _recorded(_STAY, bay_id, start, end))
+        found = _read_stays(connection, *_recorded(_STAY, bay_id, start, end))
     return sorted(found, key=lambda stay: (stay.track_id, stay.since))
 
 
@@ -103,7 +103,7 @@ def blocks_between(
         area: of this area only, as their latest stay there; all when None.
     """
     with history.database.reading() as connection:
-        rows = connection.execute(_recorded(_SUMMARY, bay_id, start, end, area)).all()
+        rows = connection.execute(*_recorded(_SUMMARY, bay_id, start, end, area)).all()
     latest = {row[0]: row for row in sorted(rows, key=itemgetter(0, -1))}  # of each block the last
     return [TrackSummary(*row[:-1]) for row in latest.values()]
 
@@ -146,15 +146,23 @@ def overviews(
 
 
 def _recorded(
-    columns: Sequence[sa.ColumnElement[Any]], bay_id: str, start: datetime, end: datetime, area: str | None = None
-) -> sa.CompoundSelect[Any]:
-    """Columns of every stay that overlaps [start, end), of one area or all."""
+    columns: tuple[sa.ColumnElement[Any], ...], bay_id: str, start: datetime, end: datetime, area: str | None = None
+) -> tuple[sa.CompoundSelect[Any], dict[str, Any]]:
+    """Columns of every stay that overlaps [start, end), of one area or all: the statement, and its values."""
     check_period(start, end)
-    there = (positions.c.bay_id == bay_id, *(() if area is None else (positions.c.area == area,)))
-    return sa.union_all(
-        _lasting(columns).where(*there, positions.c.since < end),
-        _over(columns, start, end - _AN_INSTANT).where(*there),
-    )
+    values = {"bay_id": bay_id, "end": end, **({} if area is None else {"area": area}), **ended_after(start)}
+    return _overlapping(columns, in_area=area is not None), values
+
+
+@cache
+def _overlapping(columns: tuple[sa.ColumnElement[Any], ...], *, in_area: bool) -> sa.CompoundSelect[Any]:
+    """Made once: it takes as long as the answer."""
+    there = [
+        positions.c.bay_id == sa.bindparam("bay_id"),
+        positions.c.since < sa.bindparam("end", type_=positions.c.since.type),
+        *([positions.c.area == sa.bindparam("area")] if in_area else []),
+    ]
+    return sa.union_all(_lasting(columns).where(*there), _over(columns).where(*there))
 
 
 def _figures(bay_ids: Sequence[str], events_since: datetime, slots_since: datetime) -> sa.Select[Any]:

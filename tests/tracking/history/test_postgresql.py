@@ -79,6 +79,16 @@ def test_it_tells_what_sqlite_tells(history, tracked, bay, tmp_path):
     assert len(told[0][0]) > 10
 
 
+def test_questions_together_see_one_state(history, tracked):
+    write(history, tracked[:4])
+    with history.together():
+        before = history.newest_slot("demo_bay")
+        with History(history.database._url) as other:
+            write(other, tracked[4:6], before=tracked[3].result)
+        assert history.newest_slot("demo_bay") == before
+    assert history.newest_slot("demo_bay") > before
+
+
 def test_times_are_utc_whatever_the_servers_zone_is(history, tracked, empty_postgresql):
     write(history, tracked)
     with history.database.writing() as connection, connection.begin():
