@@ -1,5 +1,7 @@
 """The history of this API server, opened once: a reader of the bays' database."""
 
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from functools import cache, lru_cache
 
 from airflow.models.connection import Connection
@@ -7,6 +9,7 @@ from airflow.sdk.exceptions import AirflowNotFoundException
 from sqlalchemy.engine import URL
 
 from artifacts import data_path
+from bay_observation.errors import NotObservedError
 from bay_observation.settings import HISTORY_DB
 from tracking.history import History, database_url
 from tracking.history.reviews import Review, ReviewsState, reviews_of, reviews_state
@@ -24,6 +27,19 @@ def history() -> History:
         HistoryUnavailableError: its driver is not installed.
     """
     return History(_url())
+
+
+@contextmanager
+def one_state() -> Iterator[None]:
+    """All that a route asks the history within is of one transaction; also its decorator.
+
+    Raises:
+        HistoryUnavailableError: the database cannot be used.
+    """
+    with ExitStack() as stack:
+        with suppress(NotObservedError):  # nothing was written yet: each question says so itself
+            stack.enter_context(history().together())
+        yield
 
 
 def said_of(bay_id: str) -> tuple[Review, ...]:

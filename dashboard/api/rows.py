@@ -1,9 +1,7 @@
 """From the history's types to those of the API."""
 
-import hashlib
 from collections.abc import Sequence
-from datetime import datetime
-from functools import lru_cache
+from hashlib import sha256
 from itertools import pairwise
 from typing import Any
 
@@ -50,41 +48,48 @@ def stay_rows(stays: Sequence[Stay], corrected: Corrections = NOTHING) -> list[d
     ]
 
 
-def event_row(bay_id: str, event: HistoryEvent, said: Sequence[Review], name: str | None) -> dict[str, Any]:
-    """The values of a `BlockEvent`, with what people said of it, in the order in which they did.
+def unjudged_rows(bay_id: str, found: Sequence[HistoryEvent]) -> list[dict[str, Any]]:
+    """The values of `BlockEvent`s of which nobody has said anything.
 
-    A busy day has three thousand: to make a model of each takes longer than all the rest of the answer.
+    A busy day has three thousand: to make a model of each, or to call a function, takes longer than all the rest.
     """
-    slot, kind, track_id, time, from_area, to_area, from_stage, to_stage, others, details = event
-    judged = [review.kind for review in said if review.kind in JUDGEMENTS] if said else []
-    between = "".join(f"\x1f{other}" for other in others) if others else ""
-    # What happened to which block when. The slot that made it certain does not count.
-    identity = (
-        f"{bay_id}\x1f{kind}\x1f{track_id}\x1f{_text(time)}\x1f{from_area or ''}"
-        f"\x1f{to_area or ''}\x1f{from_stage or ''}\x1f{to_stage or ''}{between}"
-    )
+    times = {time: time.isoformat() for time in {event.time for event in found}}
+    rows = []
+    for slot, kind, track_id, time, from_area, to_area, from_stage, to_stage, others, details in found:
+        between = "".join([f"\x1f{other}" for other in others]) if others else ""
+        # What happened to which block when. The slot that made it certain does not count.
+        identity = (
+            f"{bay_id}\x1f{kind}\x1f{track_id}\x1f{times[time]}\x1f{from_area or ''}"
+            f"\x1f{to_area or ''}\x1f{from_stage or ''}\x1f{to_stage or ''}{between}"
+        )
+        rows.append(
+            {
+                "key": sha256(identity.encode()).hexdigest()[:24],
+                "slot": slot,
+                "time": time,
+                "kind": kind,
+                "track_id": track_id,
+                "from_area": from_area,
+                "to_area": to_area,
+                "from_stage": from_stage,
+                "to_stage": to_stage,
+                "others": others,
+                "details": details,
+                "name": None,
+                "judgement": None,
+                "comments": 0,
+            }
+        )
+    return rows
+
+
+def judgement_of(said: Sequence[Review]) -> dict[str, Any]:
+    """The values of a `BlockEvent` by what people said of it, in the order in which they did."""
+    judged = [review.kind for review in said if review.kind in JUDGEMENTS]
     return {
-        "key": hashlib.sha256(identity.encode()).hexdigest()[:24],
-        "slot": slot,
-        "time": time,
-        "kind": kind,
-        "track_id": track_id,
-        "from_area": from_area,
-        "to_area": to_area,
-        "from_stage": from_stage,
-        "to_stage": to_stage,
-        "others": others,
-        "details": details,
-        "name": name,
         "judgement": judged[-1].value if judged else None,
-        "comments": sum(1 for review in said if review.comment) if said else 0,
+        "comments": sum(1 for review in said if review.comment),
     }
-
-
-@lru_cache(maxsize=4096)
-def _text(time: datetime) -> str:
-    """Many events are of one slot, and to write a time takes longer than to look it up."""
-    return time.isoformat()
 
 
 def rings_of(shape: shapely.Geometry) -> list[list[Ring]]:

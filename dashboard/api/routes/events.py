@@ -11,10 +11,10 @@ from bay_observation.errors import NotObservedError
 from bays import BayConfig
 from dashboard.api.access import Bay
 from dashboard.api.answers import Paging, answer, page
-from dashboard.api.history import history, said_of
+from dashboard.api.history import history, one_state, said_of
 from dashboard.api.models import PLAIN, TRACK_ID, Events, Gaps, MissingSlot
 from dashboard.api.routes.floor import newest_slot
-from dashboard.api.rows import event_row
+from dashboard.api.rows import judgement_of, unjudged_rows
 from dashboard.api.times import Period, now_of, slot_length
 from tracking.history import HistoryEvent
 from tracking.history.reviews import Review, corrections
@@ -38,6 +38,7 @@ class PagedPeriod(Period, Paging):
 
 
 @router.get("/bays/{bay_id}/events", response_model=Events)
+@one_state()
 def list_events(request: Request, bay: Bay, wanted: Annotated[EventFilter, Query()]) -> Response:
     """What happened to blocks within a period of at most 92 days, in order of time."""
     wanted.check(_LONGEST)
@@ -46,6 +47,7 @@ def list_events(request: Request, bay: Bay, wanted: Annotated[EventFilter, Query
 
 
 @router.get("/bays/{bay_id}/gaps", response_model=Gaps)
+@one_state()
 def list_gaps(request: Request, bay: Bay, wanted: Annotated[PagedPeriod, Query()]) -> Response:
     """Slots of the schedule that were not tracked within a period of at most 92 days, and why, in order."""
     wanted.check(_LONGEST)
@@ -68,17 +70,18 @@ def found_events(bay_id: str, wanted: EventFilter) -> list[HistoryEvent]:
 
 def event_rows(bay_id: str, found: Sequence[HistoryEvent]) -> list[dict[str, Any]]:
     """The values of `BlockEvent`s, with what people said of them."""
-    said: dict[Any, list[Review]] = {}
+    rows = unjudged_rows(bay_id, found)
     everything = said_of(bay_id)
-    for review in everything:
-        said.setdefault(review.event, []).append(review)
-    if not everything:  # most bays on most days, and a busy day has three thousand events
-        return [event_row(bay_id, event, (), None) for event in found]
-    corrected = corrections(everything)
-    return [
-        event_row(bay_id, event, said.get((event.kind, event.track_id, event.time), ()), corrected.name(event.track_id))
-        for event in found
-    ]
+    if everything:
+        said: dict[Any, list[Review]] = {}
+        for review in everything:
+            said.setdefault(review.event, []).append(review)
+        corrected = corrections(everything)
+        for event, row in zip(found, rows, strict=True):
+            row["name"] = corrected.name(event.track_id)
+            if of_event := said.get((event.kind, event.track_id, event.time)):
+                row.update(judgement_of(of_event))
+    return rows
 
 
 def missing_slots(bay: BayConfig, wanted: Period) -> list[MissingSlot]:

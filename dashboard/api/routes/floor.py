@@ -11,7 +11,7 @@ from bay_observation.errors import ArtifactError, HistoryError, HistoryUnavailab
 from bays import batch_id
 from dashboard.api.access import Bay
 from dashboard.api.answers import Paging, answer, page
-from dashboard.api.history import history, said_of
+from dashboard.api.history import history, one_state, said_of
 from dashboard.api.models import PLAIN, TRACK_ID, Floor, Stays, TrackDetail, Tracks, UnseenFloor
 from dashboard.api.rows import rings_of, stay_rows
 from dashboard.api.times import Period, Time
@@ -33,6 +33,7 @@ class TrackFilter(Period, Paging):
 
 
 @router.get("/bays/{bay_id}/floor", response_model=Floor)
+@one_state()
 def floor_at(request: Request, bay: Bay, at: At = None) -> Response:
     """What stands in the bay at a time."""
     newest = newest_slot(bay.bay_id)
@@ -48,6 +49,7 @@ def floor_at(request: Request, bay: Bay, at: At = None) -> Response:
 
 
 @router.get("/bays/{bay_id}/stays", response_model=Stays)
+@one_state()
 def list_stays(request: Request, bay: Bay, wanted: Annotated[Period, Query()]) -> Response:
     """Every stay that overlaps a period of at most eight days, to be drawn at any time within it."""
     wanted.check(_LONGEST)
@@ -58,6 +60,7 @@ def list_stays(request: Request, bay: Bay, wanted: Annotated[Period, Query()]) -
 
 
 @router.get("/bays/{bay_id}/tracks", response_model=Tracks)
+@one_state()
 def list_tracks(request: Request, bay: Bay, wanted: Annotated[TrackFilter, Query()]) -> Response:
     """Blocks that stood in the bay within a period, in order of their id."""
     wanted.check(_LONGEST)
@@ -68,6 +71,7 @@ def list_tracks(request: Request, bay: Bay, wanted: Annotated[TrackFilter, Query
 
 
 @router.get("/bays/{bay_id}/tracks/{track_id}", response_model=TrackDetail)
+@one_state()
 def show_track(request: Request, bay: Bay, track_id: TrackId) -> Response:
     """A block from its first stay to its latest."""
     stays = history().stays(bay.bay_id, track_id)

@@ -12,7 +12,7 @@ from bay_observation.errors import NotObservedError
 from bays import BayConfig
 from dashboard.api.access import Bay
 from dashboard.api.answers import answer, with_etag
-from dashboard.api.history import history, said_of
+from dashboard.api.history import history, one_state, said_of
 from dashboard.api.models import AreaDwell, Report
 from dashboard.api.routes.events import EventFilter, event_rows, found_events, missing_slots
 from dashboard.api.routes.floor import newest_slot
@@ -46,6 +46,7 @@ Rows = list[list[str | float | int]]
 
 
 @router.get("/bays/{bay_id}/report", response_model=Report)
+@one_state()
 def show_report(request: Request, bay: Bay, wanted: Annotated[Period, Query()]) -> Response:
     """What happened in a period of at most 31 days, in numbers, and how long blocks stood in each area.
 
@@ -55,6 +56,7 @@ def show_report(request: Request, bay: Bay, wanted: Annotated[Period, Query()]) 
 
 
 @router.get("/bays/{bay_id}/report.{form}", response_class=Response)
+@one_state()
 def download_report(request: Request, bay: Bay, form: Format, wanted: Annotated[Period, Query()]) -> Response:
     """The same for a spreadsheet: events in CSV; events, times in areas and missing slots as sheets in XLSX.
 
