@@ -23,6 +23,8 @@ Floats = NDArray[np.float64]
 VERTICAL_M = 4.0
 """Height of the posts that are drawn at corners of areas."""
 
+_USUAL_WIDTH = 1920  # of the frame that widths of lines are meant for
+_TEXT_PX = 19.0  # in such a frame: to be read where the whole frame is shown half as large
 _STEP_M = 0.5  # between the points of a line, so that it bends as the lens bends it
 _AXIS_M = 5.0
 _AREA, _FLOOR, _POST, _WITNESS = "#ffd23f", "#ffffff", "#3fd2ff", "#ff4fd8"
@@ -32,7 +34,10 @@ _FORMATS = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG"}
 
 @dataclass(frozen=True)
 class Line:
-    """A line (n, 3) on or above the floor, metres; `text` stands at its first point."""
+    """A line (n, 3) on or above the floor, metres; `text` stands at its first point.
+
+    `width` is in pixels of a frame 1920 wide.
+    """
 
     points: Floats
     colour: str
@@ -61,7 +66,7 @@ def draw_overlay(bay: BayConfig, camera: Camera, frame: bytes, path: Path) -> Dr
         ConfigError: another ending, no such folder, a camera without a pose, a frame that is no image or of another
             shape than the camera's intrinsics.
     """
-    from PIL import ImageDraw
+    from PIL import ImageDraw, ImageFont
 
     if path.suffix.lower() not in _FORMATS:
         raise ConfigError(f"--out {path}: an overlay is {', '.join(_FORMATS)}")
@@ -74,19 +79,34 @@ def draw_overlay(bay: BayConfig, camera: Camera, frame: bytes, path: Path) -> Dr
     except OSError as error:
         raise ConfigError(f"the frame of {camera.name} is no image that can be read ({len(frame)} bytes)") from error
     ratio = _ratio(camera, model, image.size)
-    draw = ImageDraw.Draw(image)
+    draw, scale = ImageDraw.Draw(image), image.width / _USUAL_WIDTH
+    font = ImageFont.load_default(_TEXT_PX * scale)
     shown = 0
     for line in bay_lines(bay):
         pieces = [piece * ratio for piece in shown_pieces(model, line.points)]
         for piece in pieces:
-            draw.line([tuple(point) for point in piece], fill=line.colour, width=line.width, joint="curve")
+            draw.line(
+                [tuple(point) for point in piece], fill=line.colour, width=_pixels(line.width * scale), joint="curve"
+            )
         if pieces and line.text:
-            draw.text(tuple(pieces[0][0] + 3), line.text, fill=line.colour, stroke_width=2, stroke_fill="#000000")
+            draw.text(
+                tuple(pieces[0][0] + 3 * scale),
+                line.text,
+                fill=line.colour,
+                font=font,
+                stroke_width=_pixels(2 * scale),
+                stroke_fill="#000000",
+            )
         shown += bool(pieces)
     content = BytesIO()
     image.save(content, _FORMATS[path.suffix.lower()])
     write_atomically(path, content.getvalue())
     return Drawn(shown, "" if ratio == 1 else _remark(image.size, model))
+
+
+def _pixels(wanted: float) -> int:
+    """A width that can be drawn."""
+    return max(1, round(wanted))
 
 
 def _remark(size: tuple[int, int], model: CameraModel) -> str:

@@ -73,8 +73,9 @@ _BENDS = ((0.0, 0.0, 0.0, 0.0, 0.0), (-0.12, 0.03, 0.0, 0.0, 0.0), (-0.3, 0.09, 
 _AS_WELL = 1.5  # careful clicks: so far off (root mean square) points may be, and be explained
 _COLLINEAR = 0.02  # smaller over larger extent of the points, under which they lie on a line
 _OUTLIER_STD = 5.0
-_OUTLIER_PX = 6.0
+_OUTLIER_PX = 6.0  # in an image 1920 wide, four careful clicks (`CLICK_PX`): no contradiction, however well others fit
 _MOST_OUTLIERS = 1 / 3
+_ROUNDS = 3  # in which points are taken back
 _AGREEING_PX = 20.0  # what a lens held wrong may put a good point off by; a wrong one is off by more
 _CONTRADICTED = 2.0  # standard deviations from which the points contradict what is known beforehand
 _SAMPLE = 4  # points that fix a pose
@@ -579,6 +580,26 @@ class _Solution:
 
 
 def _freed(
+    points: Points, agreed: _Solution, given: Intrinsics, known: Known | None
+) -> tuple[_Solution, tuple[Held, ...]]:
+    """Free as much of the lens as the points fix; points that agreed only once it was free have a say too.
+
+    The agreement is of the lens as given. A point that the freed one has within `_OUTLIER_PX` contradicts nothing: no
+    used point is left out for so little.
+    """
+    found = _freed_once(points, agreed, given, known)
+    for _ in range(_ROUNDS):
+        near = found[0].camera.errors(points)[0] <= _OUTLIER_PX * pixel_scale(given)
+        if not (near & ~found[0].used).any():
+            break
+        again = _freed_once(points, replace(agreed, used=found[0].used | near), given, known)
+        if again[0].used.sum() <= found[0].used.sum():
+            break
+        found = again
+    return found
+
+
+def _freed_once(
     points: Points, agreed: _Solution, given: Intrinsics, known: Known | None
 ) -> tuple[_Solution, tuple[Held, ...]]:
     """Free as much of the lens as the points fix, the most first: a lens held wrong makes good points look bad."""

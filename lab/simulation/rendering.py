@@ -131,7 +131,7 @@ class Renderer:
             model = CameraModel.of(self._bay.camera(camera_name))
         except (KeyError, ValueError) as error:
             raise SimulationError(f"bay {self._bay.bay_id} cannot be drawn: {error.args[0]}") from error
-        hall = self._hall.get("hall", lambda: _hall(self._bay.layout))
+        hall = self._hall.get("hall", lambda: _hall(self._bay))
         return _View(model, self._bay.layout, hall)
 
     def _texture(self, solid: Solid, side: int) -> Picture:
@@ -322,13 +322,14 @@ class _Cache(Generic[Value]):
         return future.result()
 
 
-def _hall(layout: Layout) -> list[tuple[NDArray[np.float64], Picture]]:
+def _hall(bay: BayConfig) -> list[tuple[NDArray[np.float64], Picture]]:
     """Floor and walls as (4, 3) corners, in the order of `face_corners`, and their textures."""
-    rng = np.random.default_rng(7)
+    rng, layout = np.random.default_rng(7), bay.layout
+    marks = [(mark.x, mark.y) for mark in bay.witnesses.values() if mark.z == 0]
     margin, top = textures.FLOOR_MARGIN_M, textures.WALL_HEIGHT_M
     x0, y0, x1, y1 = -margin, -margin, layout.width + margin, layout.height + margin
     ground = np.array([[x0, y0, 0.0], [x1, y0, 0.0], [x1, y1, 0.0], [x0, y1, 0.0]])
-    surfaces = [(ground, textures.floor(layout, rng))]
+    surfaces = [(ground, textures.floor(layout, marks, rng))]
     # Seen from inside, each wall runs from left to right.
     for start, end in (((x1, y0), (x0, y0)), ((x0, y1), (x1, y1)), ((x0, y0), (x0, y1)), ((x1, y1), (x1, y0))):
         corners = np.array([[*start, top], [*end, top], [*end, 0.0], [*start, 0.0]])

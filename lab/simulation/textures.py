@@ -5,8 +5,9 @@ to the metre, albedo only: light is put on by the renderer. Tops have the block'
 width along the columns; sides have their upper edge in row 0.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import lru_cache
+from itertools import product
 
 import cv2
 import numpy as np
@@ -20,6 +21,8 @@ Colour = tuple[float, float, float]
 
 PIXELS_PER_METRE = 36
 FLOOR_PIXELS_PER_METRE = 32
+MARK_M = 0.6
+"""Side of a surveyed mark on the floor."""
 FLOOR_MARGIN_M = 1.5  # floor beyond the bay's own, up to the walls
 WALL_HEIGHT_M = 16.0
 
@@ -115,8 +118,11 @@ def crane_face(part: str, length_m: float, breadth_m: float, rng: np.random.Gene
     return _finish(picture, rng)
 
 
-def floor(layout: Layout, rng: np.random.Generator) -> Picture:
-    """The hall's floor, `FLOOR_MARGIN_M` wider than the bay on every side; row 0 is the lowest y."""
+def floor(layout: Layout, marks: Collection[tuple[float, float]], rng: np.random.Generator) -> Picture:
+    """The hall's floor, `FLOOR_MARGIN_M` wider than the bay on every side; row 0 is the lowest y.
+
+    Surveyed marks (x, y) are painted on it, but for those at a corner of an area: there the lines are the mark.
+    """
     scale = FLOOR_PIXELS_PER_METRE
     rows = int((layout.height + 2 * FLOOR_MARGIN_M) * scale)
     columns = int((layout.width + 2 * FLOOR_MARGIN_M) * scale)
@@ -131,6 +137,9 @@ def floor(layout: Layout, rng: np.random.Generator) -> Picture:
         cv2.line(picture, (0, y), (columns, y), (88, 92, 94), 2)
     _stains(picture, rng, columns * rows // 160_000)
     _paint_areas(picture, layout, rng)
+    corners = {(x, y) for area in layout.areas.values() for x in area.x for y in area.y}
+    for mark in set(marks) - corners:
+        _paint_mark(picture, mark)
     return _finish(picture, rng)
 
 
@@ -554,6 +563,15 @@ def _paint_areas(picture: NDArray[np.float32], layout: Layout, rng: np.random.Ge
         _write(upright, name, (4, upright.shape[0] - 8), 1.4, 4)
     worn = np.clip(0.62 + 0.3 * _grain(rng, picture.shape[:2]), 0.05, 0.95)[..., None]
     picture += (paint - picture) * worn
+
+
+def _paint_mark(picture: NDArray[np.float32], mark: tuple[float, float]) -> None:
+    """A surveyor's target: a square of four quarters, white and black by turns, that meet in the mark."""
+    half = round(MARK_M / 2 * FLOOR_PIXELS_PER_METRE)
+    column, row = (round((value + FLOOR_MARGIN_M) * FLOOR_PIXELS_PER_METRE) for value in mark)
+    for up, left in product((0, half), repeat=2):
+        rows, columns = (slice(max(0, start), max(0, start + half)) for start in (row - up, column - left))
+        picture[rows, columns] = (26, 26, 28) if up == left else (232, 236, 238)
 
 
 def _write(picture: NDArray[np.float32], text: str, at: tuple[int, int], size: float, thick: int) -> None:

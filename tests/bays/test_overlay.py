@@ -43,6 +43,16 @@ def test_a_corner_of_an_area_is_where_the_camera_sees_it(bay, tmp_path, size, ra
     assert np.abs(picture[5, 5] - 0x20).max() < 8  # far from all lines the frame stays
 
 
+def test_lines_and_names_are_as_large_a_part_of_a_large_frame(bay, tmp_path):
+    """Of the names of witnesses and their crosses: the share of the frame's pixels in their colour."""
+    shares = []
+    for size in ((1280, 720), (2560, 1440)):
+        path = tmp_path / f"{size[0]}.png"
+        draw_overlay(bay, bay.camera("C_4"), frame(size), path)
+        shares.append((np.abs(drawn(path) - (0xFF, 0x4F, 0xD8)).max(axis=-1) < 60).mean())
+    assert shares[1] == pytest.approx(shares[0], rel=0.2)
+
+
 def test_what_lies_behind_the_camera_is_not_drawn(bay):
     model = CameraModel.of(bay.camera("C_4"))
     behind = np.array([[34.0, y, 0.0] for y in np.linspace(45, 90, 50)])

@@ -10,6 +10,8 @@ import pytest
 
 from bay_observation.errors import SimulationError
 from bays import BayConfig, load_bay
+from bays.camera_model import CameraModel
+from bays.models import Witness
 from lab.simulation.labels import label_frame
 from lab.simulation.objects import STAGES
 from lab.simulation.rendering import FrameSource, Renderer
@@ -113,3 +115,24 @@ def test_cameras_that_cannot_be_drawn_are_named(bay: BayConfig, renderer: Render
     blind = bay.cameras[0].model_copy(update={"pose": None})
     with pytest.raises(SimulationError, match="no pose"):
         Renderer(bay.model_copy(update={"cameras": (blind,)})).render(blind.name, yard.at(DEFAULT_START))
+
+
+def test_surveyed_marks_are_painted_where_no_lines_meet(bay: BayConfig) -> None:
+    """A mark amid A12 is black and white around its pixel; at a corner of areas the floor stays as it is."""
+    camera = bay.camera("C_4")
+    plain = bay.model_copy(update={"witnesses": {}})
+    amid, corner, pillar = Witness(x=36.0, y=14.0), Witness(x=44.0, y=20.0), Witness(x=34.0, y=8.0, z=2.0)
+    marks = {"amid": amid, "corner": corner, "pillar": pillar}
+    marked = bay.model_copy(update={"witnesses": marks})
+    before, after = (
+        Renderer(one).render("C_4", Yard(one, 3, blocks=0).at(DEFAULT_START)).astype(int) for one in (plain, marked)
+    )
+    changed = np.abs(after - before).max(axis=-1) > 40
+    u, v = CameraModel.of(camera).project((36.0, 14.0, 0.0))[0]
+    rows, columns = np.nonzero(changed)
+    assert 50 < len(rows) < 2000
+    assert np.hypot(columns - u, rows - v).max() < 30  # 0.6 m at 1450 px and some 36 m
+    grey = after.mean(axis=-1)
+    offsets = [(-5, -5), (5, 5), (-5, 5), (5, -5)]  # the mark's quarters, right and down
+    dark, dark_too, light, light_too = (grey[round(v) + down, round(u) + right] for right, down in offsets)
+    assert min(light, light_too) > max(dark, dark_too) + 60 or max(light, light_too) < min(dark, dark_too) - 60
