@@ -23,12 +23,14 @@ interface Props {
 
 const PLAY_MS = 200;
 const HOUR = 3_600_000;
+/** So far the canvas of the mark reaches over either end of the day: at midnight half of the mark lies outside. */
+const OVER_PX = 8;
 
 export function Timeline(props: Props): ReactNode {
   const { start, end, slot, moment, t, zone, locale } = props;
   const canvas = useRef<HTMLCanvasElement>(null);
-  const clockText = useRef<HTMLSpanElement>(null);
-  const mark = useRef<HTMLDivElement>(null);
+  const clockText = useRef<HTMLCanvasElement>(null);
+  const mark = useRef<HTMLCanvasElement>(null);
   const [playing, setPlaying] = useState(false);
   const rested = useRested(moment);
   const times = useMemo(
@@ -53,16 +55,30 @@ export function Timeline(props: Props): ReactNode {
       dark.disconnect();
     };
   });
-  // A step of a scrub moves the mark and writes the time, and draws nothing here.
+  // A step of a scrub moves the mark and writes the time. Both are drawn: with an element that moves or changes its text,
+  // the browser lays out and layers the whole page once more, which takes a sixth of the step.
   useEffect(() => {
-    const time = document.createTextNode("");
-    clockText.current?.replaceChildren(time);
+    const [above, beside] = [new Surface(mark.current), new Surface(clockText.current)];
     const show = (): void => {
-      time.data = dateAndClock(moment.value, zone, locale);
-      mark.current?.style.setProperty("transform", `translateX(${(100 * (moment.value - start)) / (end - start)}%)`);
+      above.draw((brush, width) => drawMark(brush, OVER_PX + ((moment.value - start) / (end - start)) * (width - 2 * OVER_PX)));
+      beside.draw((brush, _, height) => brush.fillText(dateAndClock(moment.value, zone, locale), 0, height / 2));
     };
-    show();
-    return moment.subscribe(show);
+    const refresh = (): void => {
+      above.measure();
+      beside.measure();
+      show();
+    };
+    refresh();
+    const resized = new ResizeObserver(refresh);
+    for (const element of [mark.current, clockText.current]) if (element) resized.observe(element);
+    const dark = new MutationObserver(refresh);
+    dark.observe(document.documentElement, { attributes: true, attributeFilter: ["class"] });
+    const leave = moment.subscribe(show);
+    return () => {
+      leave();
+      resized.disconnect();
+      dark.disconnect();
+    };
   }, [moment, start, end, zone, locale]);
   useEffect(() => {
     if (!playing) return;
@@ -110,7 +126,7 @@ export function Timeline(props: Props): ReactNode {
       <button type="button" onClick={() => go(props.last)}>
         {t("now")}
       </button>
-      <span className="bay-now" ref={clockText} aria-hidden="true" />
+      <canvas className="bay-now" ref={clockText} aria-hidden="true" />
       <div
         className="bay-track"
         role="slider"
@@ -125,12 +141,48 @@ export function Timeline(props: Props): ReactNode {
         onKeyDown={onKey}
       >
         <canvas ref={canvas} aria-hidden="true" />
-        <div className="bay-mark" ref={mark} aria-hidden="true">
-          <span />
-        </div>
+        <canvas className="bay-mark" ref={mark} aria-hidden="true" />
       </div>
     </div>
   );
+}
+
+/** A canvas in its element's font and colour, which are looked up when something about them may have changed. */
+class Surface {
+  private width = 0;
+  private height = 0;
+
+  constructor(private readonly element: HTMLCanvasElement | null) {}
+
+  measure(): void {
+    const context = this.element?.getContext("2d");
+    if (!this.element || !context) return;
+    const { clientWidth, clientHeight } = this.element;
+    // Not `font`: it is empty where a part of it, as tabular numbers, cannot be said in one line.
+    const { fontWeight, fontSize, fontFamily, color } = getComputedStyle(this.element);
+    const ratio = window.devicePixelRatio || 1;
+    [this.width, this.height] = [clientWidth, clientHeight];
+    this.element.width = Math.round(clientWidth * ratio);
+    this.element.height = Math.round(clientHeight * ratio);
+    context.scale(ratio, ratio);
+    context.font = `${fontWeight} ${fontSize} ${fontFamily}`;
+    context.fillStyle = color;
+    context.textBaseline = "middle";
+  }
+
+  draw(what: (brush: CanvasRenderingContext2D, width: number, height: number) => void): void {
+    const context = this.element?.getContext("2d");
+    if (!context) return;
+    context.clearRect(0, 0, this.width, this.height);
+    what(context, this.width, this.height);
+  }
+}
+
+function drawMark(brush: CanvasRenderingContext2D, x: number): void {
+  brush.beginPath();
+  brush.arc(x, 8, 5, 0, 2 * Math.PI);
+  brush.fill();
+  brush.fillRect(x - 1.5, 3, 3, 33);
 }
 
 /** The day without the mark of the slot that is shown. */

@@ -78,10 +78,7 @@ const CSS = `
 .bay-time{display:flex;flex-wrap:wrap;gap:6px 8px;align-items:center}
 .bay-track{position:relative;overflow:clip;overflow-clip-margin:8px;flex:1 1 480px;height:46px;touch-action:none;cursor:pointer}
 .bay-track canvas{width:100%;height:100%;display:block}
-.bay-mark{position:absolute;inset:0;pointer-events:none;will-change:transform}
-.bay-mark span{position:absolute;left:-1.5px;top:3px;width:3px;height:33px;background:var(--bay-fg)}
-.bay-mark span::before{content:"";position:absolute;left:-3.5px;top:0;width:10px;height:10px;border-radius:50%;
- background:var(--bay-fg)}
+.bay-track .bay-mark{position:absolute;inset:0 auto 0 -8px;width:calc(100% + 16px);pointer-events:none;color:var(--bay-fg)}
 .bay-now{width:11em;height:1.5em;contain:strict;white-space:nowrap;font-variant-numeric:tabular-nums;font-weight:600;
  font-size:16px}
 .bay-table{border-collapse:collapse;width:100%}
