@@ -324,6 +324,9 @@ def _new(options: argparse.Namespace) -> int:
         print(f"{path}: written from {options.source} and the survey, not enabled: {_counted(bay)}")
         findings = _with_lines(bay.bay_id, check_bay(bay, list(bays.values())))
         _print_findings([bay.bay_id], {bay.bay_id: findings}, {})
+        if worst(findings) == "error":
+            print(f"It will not work so. Next: correct the table, remove {path.name}, and run this again")
+            return FAILED
         print("Next:")
     print(f"  bay-observation bay plan {options.bay} --out plan.html")
     return DONE

@@ -51,7 +51,7 @@ def draft_bay(
     else:
         survey = read_survey(measured, lambda host: subnet or _network_of(host, source), before.network)
         chosen = survey.network
-    _refuse_taken(chosen, source)
+    _refuse_taken(chosen, measured)
     text = read_text(bay_file(source))
     if survey is not None:
         text = with_survey(text, survey, _quorum(before, len(survey.cameras)))
@@ -104,8 +104,11 @@ def _moved(text: str, old: IPv4Network, new: IPv4Network) -> str:
     return _ADDRESS.sub(like, text.replace(str(old), str(new)))
 
 
-def _refuse_taken(network: IPv4Network, source: str) -> None:
+def _refuse_taken(network: IPv4Network, measured: SurveyFiles | None) -> None:
+    remedy = "give another --subnet"
+    if measured is not None and measured.cameras is not None:
+        remedy += f" and hosts of it in {measured.cameras}, or leave the column host out"
     for name in bay_ids():
         other = load_bay(name).network.camera_subnet
         if network.overlaps(other):
-            raise ConfigError(f"{network} overlaps {other} of bay {name}: give another network than that of {source}")
+            raise ConfigError(f"{network} overlaps {other} of bay {name}: {remedy}")

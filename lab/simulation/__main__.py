@@ -86,7 +86,10 @@ def make_parser() -> argparse.ArgumentParser:
         command.add_argument("bay", help="a bay's id, as demo_bay")
     for command in (serve, render):
         command.add_argument(
-            "--blocks", type=int, help="mean number of blocks; as many as the floor has room for when left out"
+            "--blocks",
+            type=int,
+            help="mean number of blocks; as many as the floor has room for when left out; 0 renders an empty hall, also"
+            " without equipment, cranes and people",
         )
         command.add_argument("--seed", type=int, default=0, help="of the yard (0)")
         command.add_argument(
@@ -167,7 +170,7 @@ def _render(bay: BayConfig, options: argparse.Namespace) -> None:
         raise ConfigError(f"--out {options.out}: is a file: name a folder, or one camera with --camera")
     if options.points is not None and not bay.witnesses:
         raise ConfigError(f"bay {bay.bay_id} has no witnesses: add floor marks to its file, as M1: {{x: 29, y: 20}}")
-    yard = Yard(bay, seed=options.seed, blocks=_blocks(bay, options))
+    yard = Yard(bay, seed=options.seed, blocks=_blocks(bay, options), is_bare=options.blocks == 0)
     moment = _moment(options.time, bay) or yard.start + _BEFORE_FIRST_FRAME
     drawn = names if options.camera is None else [options.camera]
     source, clicked = FrameSource(yard), []

@@ -64,6 +64,7 @@ class Yard:
         blocks: mean number of blocks in the yard.
         start: begin of the history (aware); nothing is known before it.
         activity: factor on how often something happens.
+        is_bare: nothing but blocks stands or hangs there: no equipment, crane or person, nor what blocks are put on.
 
     Thread-safe. A state costs milliseconds once its history is made, the
     history some milliseconds a working hour.
@@ -80,12 +81,15 @@ class Yard:
         blocks: int = 24,
         start: datetime = DEFAULT_START,
         activity: float = 1.0,
+        *,
+        is_bare: bool = False,
     ) -> None:
         if start.tzinfo is None:
             raise SimulationError(f"yard start {start.isoformat()} has no time zone: pass an aware datetime")
         if seed < 0 or blocks < 0 or activity < 0:
             raise SimulationError(f"yard: seed {seed}, blocks {blocks}, activity {activity} must not be negative")
         self.bay, self.seed, self.start = bay, seed, start.astimezone(UTC)
+        self._is_bare = is_bare
         self._lock = threading.Lock()
         self._history = History(bay, seed, blocks, self.start, activity)
         self._states: OrderedDict[datetime, YardState] = OrderedDict()
@@ -127,7 +131,9 @@ class Yard:
         return time.astimezone(UTC)
 
     def _make(self, time: datetime) -> YardState:
-        blocks = self._history.blocks_at(time)
+        blocks, light = self._history.blocks_at(time), light_at(self.bay, self.seed, time)
+        if self._is_bare:
+            return YardState(time, blocks, jigs=(), equipment=(), cranes=(), people=(), light=light)
         equipment = equipment_at(self.bay, self.seed, time, blocks)
         return YardState(
             time=time,
@@ -136,5 +142,5 @@ class Yard:
             equipment=equipment,
             cranes=cranes_at(self.bay, self.seed, time),
             people=people_at(self.bay, self.seed, time, blocks, equipment),
-            light=light_at(self.bay, self.seed, time),
+            light=light,
         )

@@ -33,7 +33,10 @@ def test_the_network_may_be_given(make_bay):
     [
         (["yard", "--from", "yard"], "is there already"),
         (["yard_2", "--from", "nowhere"], "there is no bay nowhere"),
-        (["yard_2", "--from", "yard", "--subnet", "127.60.0.0/24"], "overlaps 127.60.0.0/24 of bay yard"),
+        (
+            ["yard_2", "--from", "yard", "--subnet", "127.60.0.0/24"],
+            "overlaps 127.60.0.0/24 of bay yard: give another --subnet",
+        ),
         (["yard_2", "--from", "yard", "--subnet", "10.3.0.0/28"], "smaller than"),
         (["Yard 2", "--from", "yard"], "is no bay id"),
     ],

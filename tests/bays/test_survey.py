@@ -80,7 +80,7 @@ def test_a_lens_that_was_measured_keeps_its_distortion(survey, source):
 def test_what_is_doubtful_is_said_at_once(survey, source, bays_folder, capsys):
     """Three marks are fewer than a camera is calibrated by; a tilt in radians looks at the horizon."""
     (survey / "cameras.csv").write_text("name,x,y,z,pan,tilt,focal_px\nS_1,20,0,18,0,0.78,1500\n")
-    assert new(survey) == 0
+    assert new(survey) == 1  # it sees nothing of the floor
     said = capsys.readouterr().out
     lines = (bays_folder / "hall.yaml").read_text().splitlines()
     marks = next(number for number, line in enumerate(lines, start=1) if line.startswith("witnesses:"))
@@ -88,7 +88,7 @@ def test_what_is_doubtful_is_said_at_once(survey, source, bays_folder, capsys):
     assert f"warning: {bays_folder}/hall.yaml:{marks}: witnesses: 0 of them are in S_1's view: 5 are the fewest" in said
     assert f"hall.yaml:{pose}: cameras.S_1.pose: tilt 0.78°: it looks at the horizon: are these radians?" in said
     (bays_folder / "hall.yaml").unlink()
-    assert new(survey, files=("areas", "cameras")) == 0
+    assert new(survey, files=("areas", "cameras")) == 1
     assert "witnesses" not in capsys.readouterr().out  # of a bay without marks nothing is said of them
 
 
@@ -110,6 +110,26 @@ def test_cameras_may_come_later(survey, source, capsys):
     assert (bay.cameras, bay.witnesses) == ((), {})
     assert main(["place-cameras", "hall", "--add", "2"]) == 0
     assert "seen by no camera" in capsys.readouterr().out
+
+
+def test_a_table_by_which_it_cannot_work_ends_with_1(survey, source, capsys):
+    """The file is written, so that each line that is wrong can be named."""
+    table = survey / "cameras.csv"
+    table.write_text(table.read_text().replace("20,0,14,20,14,", "20,0,14,20,-40,"))
+    assert new(survey) == 1
+    said = capsys.readouterr().out
+    assert "error: " in said
+    assert "it sees 0.0% of the floor" in said
+    assert said.endswith("correct the table, remove hall.yaml, and run this again\n")
+
+
+def test_hosts_of_another_bay_are_told_with_their_table(survey, source, capsys):
+    table = survey / "cameras.csv"
+    table.write_text(table.read_text().replace("127.70.3.21", "127.60.0.21"))
+    assert new(survey) == 2
+    said = capsys.readouterr().err
+    assert "127.60.0.0/24 overlaps 127.60.0.0/24 of bay yard: give another --subnet and hosts of it in" in said
+    assert said.endswith("cameras.csv, or leave the column host out\n")
 
 
 @pytest.mark.parametrize(

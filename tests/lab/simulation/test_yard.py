@@ -57,6 +57,13 @@ def test_as_many_blocks_as_asked_for(bay: BayConfig, count: int) -> None:
     assert len(Yard(bay, seed=1, blocks=count).at(DEFAULT_START).blocks) == count
 
 
+def test_a_bare_hall_holds_nothing_but_blocks(bay: BayConfig) -> None:
+    bare, full = (Yard(bay, 3, blocks=4, is_bare=is_bare).at(DEFAULT_START) for is_bare in (True, False))
+    assert (bare.blocks, bare.light) == (full.blocks, full.light)
+    assert (bare.jigs, bare.equipment, bare.cranes, bare.people) == ((), (), (), ())
+    assert all((full.jigs, full.equipment, full.cranes, full.people))
+
+
 def test_blocks_stand_apart(yard: Yard) -> None:
     for state in hours(yard, 30):
         for one, other in combinations(state.blocks, 2):
