@@ -59,6 +59,7 @@ const CSS = `
 .bay button.bay-whole-day{border-color:var(--bay-ok)}.bay button.bay-some-gaps{border-color:var(--bay-warn)}
 .bay button.bay-many-gaps{border-color:var(--bay-alarm);border-style:dashed}
 .bay .bay-file,.bay-diff{font-family:ui-monospace,monospace;font-size:13px;line-height:1.4;white-space:pre;overflow:auto}
+.bay .bay-file{width:100%}.bay>.bay-field:has(.bay-file){align-self:stretch}
 .bay-diff{border:1px solid var(--bay-line);border-radius:6px;padding:8px;max-height:50vh;margin:0}
 .bay-preview{width:100%;max-height:50vh;font-size:2px}
 .bay-preview text{fill:var(--bay-fg)}
