@@ -26,6 +26,7 @@ from lab.benchmarks.alert_once import repeated
 from lab.benchmarks.alert_rules import alertmanager, required_programs
 from lab.benchmarks.alert_runs import healthy_week, run_fault
 from lab.benchmarks.metrics_in_cluster import metrics_in_cluster
+from lab.services.ending import end_in_good_order
 
 _IN_TIME_MIN = 15
 _SEED = 20261
@@ -133,4 +134,5 @@ PARTS: dict[str, Callable[[Console, Path, argparse.Namespace], list[Bar]]] = {
 
 
 if __name__ == "__main__":
+    end_in_good_order()
     run_command(main)

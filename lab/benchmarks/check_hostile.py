@@ -21,6 +21,7 @@ from bay_observation.commands import output_console, run_command
 from bay_observation.errors import SimulationError
 from lab.bars import Bar, bars_table
 from lab.hostile import artifacts, bays_in_airflow, cameras
+from lab.services.ending import end_in_good_order
 
 _PROJECT = Path(__file__).parents[2]
 _FUZZED_S, _FILES = 300, 1000
@@ -143,4 +144,5 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
+    end_in_good_order()
     run_command(main)

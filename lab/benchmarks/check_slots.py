@@ -24,6 +24,7 @@ from lab.benchmarks import disk_year
 from lab.benchmarks.slot_sequences import run_sequences
 from lab.benchmarks.slot_year import measure_year
 from lab.benchmarks.slots_in_airflow import BAY, run_cases
+from lab.services.ending import end_in_good_order
 
 _SEQUENCES = 500
 _DAMAGED_S = 10.0
@@ -141,4 +142,5 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
+    end_in_good_order()
     run_command(main)

@@ -36,6 +36,7 @@ from lab.bars import Bar, bars_table, chosen_parts, spread
 from lab.benchmarks.dashboard_server import PageServer
 from lab.benchmarks.dashboard_yard import SLOT, LivelyBay, raise_alerts
 from lab.benchmarks.filled import BAY, FILLING, Fill, fill
+from lab.services.ending import end_in_good_order
 from lab.services.postgresql import PostgreSQL
 from tracking.history import History
 
@@ -400,4 +401,5 @@ def _p95(values: Sequence[float]) -> float:
 
 
 if __name__ == "__main__":
+    end_in_good_order()
     run_command(main)

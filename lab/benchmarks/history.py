@@ -32,6 +32,7 @@ from fusion.types import FusedBlock, FusionResult
 from lab.bars import progress
 from lab.benchmarks.filled import BAY, FILLING, START, Fill, fill, refuse_used
 from lab.benchmarks.year import SLOTS_A_DAY
+from lab.services.ending import end_in_good_order
 from lab.services.postgresql import PostgreSQL
 from tracking import Tracker
 from tracking.history import History, TrackedBatch, local_day, nested_areas
@@ -330,4 +331,5 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
+    end_in_good_order()
     run_command(main)

@@ -3,14 +3,12 @@
 import argparse
 import os
 import shlex
-import signal
 import sys
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, NoReturn
 
 from rich.console import Console
@@ -18,6 +16,7 @@ from rich.console import Console
 from bay_observation.bay_files import unknown_cameras
 from bay_observation.commands import failed, output_console, program, run_command
 from bay_observation.errors import BayObservationError, ConfigError
+from lab.services.ending import end_in_good_order
 
 if TYPE_CHECKING:
     from bays import BayConfig
@@ -40,9 +39,8 @@ def main(arguments: list[str] | None = None) -> int:
     """
     options = make_parser().parse_args(arguments)
     console = output_console()
-    # So that a `kill` stops the children too, through the context managers.
-    signal.signal(signal.SIGTERM, _interrupt)
     try:
+        end_in_good_order()
         return _run(options, console)
     except BayObservationError as error:
         return failed(error)
@@ -220,10 +218,6 @@ def _go_on(
             send_slot(airflow, bay.bay_id, slot, lambda _: None)
         except BayObservationError as error:
             console.print(f"slot {slot:%Y-%m-%d %H:%M} UTC: {error}", style="yellow", markup=False, soft_wrap=True)
-
-
-def _interrupt(_number: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
 
 
 if __name__ == "__main__":

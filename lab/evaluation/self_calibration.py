@@ -21,7 +21,14 @@ from lab.bars import Bar, bars_table
 from lab.evaluation.floor import NOTHING, FloorScore, score_floor
 from lab.evaluation.from_silhouettes import HONEST, bars_of
 from lab.evaluation.pose_check import turned
-from lab.evaluation.silhouette_yard import Degraded, SilhouetteYard, YardBlock, placed, random_blocks
+from lab.evaluation.silhouette_yard import (
+    Degraded,
+    SilhouetteYard,
+    YardBlock,
+    placed,
+    random_blocks,
+    without_distortion,
+)
 
 BARS_M = {0.25: 0.03, 0.5: 0.04, 1.0: 0.06}  # degrees that all cameras are off: centre error after a day
 FIRST_SEED = 720
@@ -63,7 +70,7 @@ def run_day(bay: BayConfig, degrees: float, seed: int, batches: int, *, lens_is_
     """Refine by so many batches of a day, and score others; the bay's file has the lenses' distortion, or none."""
     true = hung(bay, degrees, seed)
     if not lens_is_known:
-        bay = _without_distortion(bay)
+        bay = without_distortion(bay)
     floors = day(bay, seed, batches + _SCORED)
     yards = [SilhouetteYard(true, blocks, seed=seed + row, degraded=Degraded()) for row, blocks in enumerate(floors)]
     seen = [yard.observe() for yard in yards]
@@ -138,14 +145,6 @@ def _hung(camera: Camera, degrees: float, rng: np.random.Generator) -> Camera:
             "intrinsics": lens.with_focal(focal),
         }
     )
-
-
-def _without_distortion(bay: BayConfig) -> BayConfig:
-    def changed(camera: Camera) -> Camera:
-        _, lens = placed(camera)
-        return camera.model_copy(update={"intrinsics": lens.model_copy(update={"distortion": (0.0,) * 5})})
-
-    return bay.model_copy(update={"cameras": tuple(changed(camera) for camera in bay.cameras)})
 
 
 def make_parser() -> argparse.ArgumentParser:

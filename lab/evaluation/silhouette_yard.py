@@ -6,7 +6,7 @@ formula, so that a slip on either side shows.
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property
@@ -368,12 +368,18 @@ def visible_pieces(yard: SilhouetteYard, camera: Camera) -> list[tuple[BaseGeome
 
 def with_focal(bay: BayConfig, focal: float, *, distortion: bool = True) -> BayConfig:
     """The bay with other lenses: focal length in pixels, and without distortion where asked."""
-    change = {} if distortion else {"distortion": (0.0,) * 5}
-    cameras = tuple(
-        camera.model_copy(update={"intrinsics": placed(camera)[1].with_focal(focal).model_copy(update=change)})
-        for camera in bay.cameras
-    )
-    return bay.model_copy(update={"cameras": cameras})
+    kept = bay if distortion else without_distortion(bay)
+    return _with_lenses(kept, lambda lens: lens.with_focal(focal))
+
+
+def without_distortion(bay: BayConfig) -> BayConfig:
+    """The bay with lenses that do not bend, or that nobody has measured."""
+    return _with_lenses(bay, lambda lens: lens.model_copy(update={"distortion": (0.0,) * 5}))
+
+
+def _with_lenses(bay: BayConfig, change: Callable[[Intrinsics], Intrinsics]) -> BayConfig:
+    cameras = (camera.model_copy(update={"intrinsics": change(placed(camera)[1])}) for camera in bay.cameras)
+    return bay.model_copy(update={"cameras": tuple(cameras)})
 
 
 def best_view(bay: BayConfig, block: YardBlock) -> float:

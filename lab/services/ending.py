@@ -1,4 +1,4 @@
-"""What a benchmark starts ends with it, also where it is stopped from outside."""
+"""What a demo or a benchmark starts ends with it, also where it is stopped from outside."""
 
 import ctypes
 import os

@@ -30,6 +30,11 @@ def new(survey, *options, hall="80x34.5", files=("areas", "cameras", "marks")):
     return main(["new", "hall", "--from", "yard", "--hall", hall, *given, *options])
 
 
+def change_cameras(survey, old, new):
+    table = survey / "cameras.csv"
+    table.write_text(table.read_text().replace(old, new))
+
+
 @pytest.fixture
 def source(make_bay, bays_folder):
     """A bay whose file has comments, and another hall's witnesses."""
@@ -114,8 +119,7 @@ def test_cameras_may_come_later(survey, source, capsys):
 
 def test_a_table_by_which_it_cannot_work_ends_with_1(survey, source, capsys):
     """The file is written, so that each line that is wrong can be named."""
-    table = survey / "cameras.csv"
-    table.write_text(table.read_text().replace("20,0,14,20,14,", "20,0,14,20,-40,"))
+    change_cameras(survey, "20,0,14,20,14,", "20,0,14,20,-40,")
     assert new(survey) == 1
     said = capsys.readouterr().out
     assert "error: " in said
@@ -124,8 +128,7 @@ def test_a_table_by_which_it_cannot_work_ends_with_1(survey, source, capsys):
 
 
 def test_hosts_of_another_bay_are_told_with_their_table(survey, source, capsys):
-    table = survey / "cameras.csv"
-    table.write_text(table.read_text().replace("127.70.3.21", "127.60.0.21"))
+    change_cameras(survey, "127.70.3.21", "127.60.0.21")
     assert new(survey) == 2
     said = capsys.readouterr().err
     assert "127.60.0.0/24 overlaps 127.60.0.0/24 of bay yard: give another --subnet and hosts of it in" in said
