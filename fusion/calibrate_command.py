@@ -126,20 +126,22 @@ def _one(options: argparse.Namespace, bay: BayConfig, camera: Camera, points: Se
 
 
 def _written(options: argparse.Namespace, bay: BayConfig, camera: Camera, result: Calibration) -> int:
-    _print_report(camera.name, result)
     of_another = mistaken(result, camera, bay)
-    if reasons := doubts(result) + of_another:
+    reasons = doubts(result) + of_another
+    is_written = options.force or not reasons
+    if is_written:
+        _write(options, bay, {camera.name: result})
+    _print_report(camera.name, result)
+    if reasons:
         print("\n".join(f"DOUBT: {reason}" for reason in reasons))
-        if not options.force:
-            again = "click what is LEFT OUT again, or " if result.left_out else ""
-            remedy = (
-                "calibrate the camera that they are of" if of_another else f"{again}add points, spread over the image"
-            )
-            raise UncertainCalibrationError(
-                f"{bay_file(bay.bay_id)}: not written: it cannot be told where {camera.name} hangs:"
-                f" {'; '.join(reasons)}: {remedy}, or write it all the same with --force"
-            )
-    _write(options, bay, {camera.name: result})
+    if not is_written:
+        again = "click what is LEFT OUT again, or " if result.without_say else ""
+        remedy = "calibrate the camera that they are of" if of_another else f"{again}add points, spread over the image"
+        raise UncertainCalibrationError(
+            f"{bay_file(bay.bay_id)}: not written: it cannot be told where {camera.name} hangs:"
+            f" {'; '.join(reasons)}: {remedy}, or write it all the same with --force"
+        )
+    print(_outcome(options, bay))
     return DONE
 
 
@@ -148,7 +150,7 @@ def _several(options: argparse.Namespace, bay: BayConfig, points: Mapping[Camera
     table = Table("camera", "points", "left out", "px", "cm between the points", "moved", "turned", "")
     sure: dict[str, Calibration] = {}
     said: list[str] = []
-    failed = untold = False
+    failed = untold = again = False
     for camera, of_camera in points.items():
         try:
             frame = _frame(options, bay, camera)
@@ -164,23 +166,22 @@ def _several(options: argparse.Namespace, bay: BayConfig, points: Mapping[Camera
         if options.force or not reasons:
             sure[camera.name] = result
         else:
-            untold = True
+            untold, again = True, again or result.without_say > 0
         said += [f"{camera.name}: DOUBT: {reason}" for reason in reasons]
-        said += [
-            f"{camera.name}: LEFT OUT: {one.point.name} is {one.pixels:.0f} px off what the other points say"
-            for one in result.left_out
-        ]
+        said += [f"{camera.name}: {line}" for line in result.lines_of_left_out()]
         table.add_row(*_row(camera, result), "sure" if not reasons else "doubtful")
+    if sure:
+        _write(options, bay, sure)
     output_console().print(table)
     if said:
         print("\n".join(said))
     if sure:
-        _write(options, bay, sure)
+        print(_outcome(options, bay))
     if failed or untold:
         left = ", ".join(camera.name for camera in points if camera.name not in sure)
         print(
-            f"{bay_file(bay.bay_id)}: not written for {left}: see each with --camera NAME; click what is LEFT OUT"
-            " again, or add points, spread over the image",
+            f"{bay_file(bay.bay_id)}: not written for {left}: see each with --camera NAME;"
+            f" {'click what is LEFT OUT again, or ' if again else ''}add points, spread over the image",
             file=sys.stderr,
         )
     return FAILED if failed else CANNOT_TELL if untold else DONE
@@ -192,8 +193,8 @@ def _row(camera: Camera, result: Calibration) -> list[str]:
         moved, turned = f"{100 * result.moved_m(camera.pose):.0f} cm", f"{result.turned_deg(camera.pose):.2f}°"
     return [
         camera.name,
-        str(len(result.residuals)),
-        str(len(result.left_out)),
+        str(len(result.residuals) + len(result.outside)),
+        str(result.without_say),
         f"{result.rms_px:.1f}",
         f"± {result.floor_std_cm:.1f}",
         moved,
@@ -202,6 +203,7 @@ def _row(camera: Camera, result: Calibration) -> list[str]:
 
 
 def _write(options: argparse.Namespace, bay: BayConfig, results: Mapping[str, Calibration]) -> None:
+    """Write the bay's file, and print the change: before all else, so that what is to be read stands below it."""
     path = bay_file(bay.bay_id)
     old = read_text(path)
     new = write_calibrations(
@@ -212,7 +214,10 @@ def _write(options: argparse.Namespace, bay: BayConfig, results: Mapping[str, Ca
     )
     lines = difflib.unified_diff(old.splitlines(), new.splitlines(), str(path), str(path), lineterm="", n=1)
     print("\n".join(lines))
-    print(f"{path}: {'not written (--dry-run)' if options.dry_run else 'written'}")
+
+
+def _outcome(options: argparse.Namespace, bay: BayConfig) -> str:
+    return f"{bay_file(bay.bay_id)}: {'not written (--dry-run)' if options.dry_run else 'written'}"
 
 
 def _size(text: str) -> tuple[int, int]:
@@ -296,11 +301,7 @@ def _lines(result: Calibration) -> list[str]:
     if result.unseen_cm is not None:
         lines.append(f"at points that were not used: {result.unseen_cm:.1f} cm on the floor")
     lines.append(f"a place between the points is known to ± {result.floor_std_cm:.1f} cm (one standard deviation)")
-    lines += [
-        f"LEFT OUT: {error.point.name} is {error.pixels:.0f} px off what the other points say: mis-clicked, or wrong "
-        "coordinates?"
-        for error in result.left_out
-    ]
+    lines += result.lines_of_left_out()
     lines += [f"held: {held.name} = {held.value:g}: {held}" for held in result.held]
     return [*lines, *result.notes]
 

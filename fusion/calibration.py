@@ -173,6 +173,7 @@ class Calibration:
         turn_std_deg: standard deviation of the camera's turn about the axis about which it is known least. Pan and roll
             of a camera that looks down steeply are each known badly, and together well.
         notes: what a person should know of it.
+        outside: points whose pixel lies outside of the image; they had no say and have no residual.
     """
 
     pose: Pose
@@ -186,6 +187,7 @@ class Calibration:
     floor_std_cm: float
     turn_std_deg: float
     notes: tuple[str, ...] = field(default_factory=tuple)
+    outside: tuple[FloorPoint, ...] = ()
 
     @property
     def values(self) -> dict[str, float]:
@@ -207,6 +209,28 @@ class Calibration:
         """Points that contradict the others."""
         return tuple(residual for residual in self.residuals if residual.left_out)
 
+    @property
+    def without_say(self) -> int:
+        """How many points had none: those that contradict the others, and those outside of the image."""
+        return len(self.left_out) + len(self.outside)
+
+    def lines_of_left_out(self) -> list[str]:
+        """Each point that had no say, with why."""
+        contradict = [
+            f"LEFT OUT: {one.point} is {one.pixels:.0f} px off what the other points say: mis-clicked, or wrong"
+            " coordinates?"
+            for one in self.left_out
+        ]
+        return [*contradict, *self.lines_of_outside()]
+
+    def lines_of_outside(self) -> list[str]:
+        """Each point that lies outside of the image."""
+        size = f"{self.intrinsics.width} x {self.intrinsics.height}"
+        return [
+            f"LEFT OUT: {one}: pixel ({one.u:g}, {one.v:g}) lies outside of the image of {size}: click it again"
+            for one in self.outside
+        ]
+
 
 def calibrate(
     points: Sequence[FloorPoint],
@@ -227,18 +251,22 @@ def calibrate(
         focal_px: the focal length that is known so, where that is not the given one.
 
     Raises:
-        CalibrationError: too few points, points on a line, outside of the image, above the
-            horizon, or twice.
-        UncertainCalibrationError: more than a third of the points contradict the others, or two poses explain
-            them equally well.
+        CalibrationError: too few points, points on a line, more than a third of them outside of the image, one
+            above the horizon, or twice.
+        UncertainCalibrationError: more than a third of the points contradict the others or lie outside of the image,
+            or two poses explain them equally well.
     """
-    _check(points, intrinsics)
-    seen = _arrays(points)
+    inside, outside = _parted(points, intrinsics)
+    _check(inside)
+    seen = _arrays(inside)
     mean = focal_px or intrinsics.focal_px
     known = None if focal_std is None else Known(mean, focal_std * mean)
     solution, held = _solved(seen, intrinsics, pose, known)
-    _refuse_above_horizon(points, solution.camera.exact())
-    return _report(points, seen, solution, held)
+    _refuse_above_horizon(inside, solution.camera.exact())
+    result = replace(_report(inside, seen, solution, held), outside=outside)
+    if outside and result.without_say > _MOST_OUTLIERS * len(points):
+        raise _too_few_agree(len(points) - result.without_say, len(points))
+    return result
 
 
 def _solved(
@@ -355,18 +383,31 @@ def _arrays(points: Sequence[FloorPoint]) -> Points:
     return Points(np.array([(p.u, p.v) for p in points]), np.array([(p.x, p.y, p.z) for p in points]))
 
 
-def _check(points: Sequence[FloorPoint], intrinsics: Intrinsics) -> None:
-    if len(points) < LEAST_POINTS:
-        raise CalibrationError(f"{len(points)} points where at least {LEAST_POINTS} are needed: click more")
+def _parted(
+    points: Sequence[FloorPoint], intrinsics: Intrinsics
+) -> tuple[Sequence[FloorPoint], tuple[FloorPoint, ...]]:
+    """The points within the image, and those outside of it; where these are too many, the image has another size."""
     refuse_doubled(points)
     for point in points:
         if not np.isfinite([point.u, point.v, point.x, point.y, point.z]).all():
             raise CalibrationError(f"{point}: holds a number that is not finite")
-        if not (0 <= point.u <= intrinsics.width and 0 <= point.v <= intrinsics.height):
-            raise CalibrationError(
-                f"{point}: pixel ({point.u:g}, {point.v:g}) lies outside of the image of "
-                f"{intrinsics.width} x {intrinsics.height}: click it again, or say the image's own size"
-            )
+    outside = tuple(
+        point for point in points if not (0 <= point.u <= intrinsics.width and 0 <= point.v <= intrinsics.height)
+    )
+    inside = [point for point in points if point not in outside]
+    if outside and (len(outside) > _MOST_OUTLIERS * len(points) or len(inside) < LEAST_POINTS):
+        one, others = outside[0], len(outside) - 1
+        more = f" (and {others} more of {len(points)} points)" if others else ""
+        raise CalibrationError(
+            f"{one}: pixel ({one.u:g}, {one.v:g}) lies outside of the image of "
+            f"{intrinsics.width} x {intrinsics.height}{more}: click it again, or say the image's own size"
+        )
+    return inside, outside
+
+
+def _check(points: Sequence[FloorPoint]) -> None:
+    if len(points) < LEAST_POINTS:
+        raise CalibrationError(f"{len(points)} points where at least {LEAST_POINTS} are needed: click more")
     seen = _arrays(points)
     _refuse_line(seen.places, "on the floor", 1e-3)
     _refuse_line(seen.pixels, "in the image", 1.0)
@@ -396,7 +437,7 @@ def _refuse_line(coordinates: Floats, where: str, least: float) -> None:
 def doubts(result: Calibration) -> list[str]:
     """Why a result is not to be used: what exceeds the limits, in words; empty where nothing does."""
     found = []
-    left_out, used = len(result.left_out), len(result.residuals) - len(result.left_out)
+    left_out, used = result.without_say, len(result.residuals) - len(result.left_out)
     if result.turn_std_deg > _MOST_TURN_DEG:
         found.append(f"its direction is known to ± {result.turn_std_deg:.2f}° only, and {_MOST_TURN_DEG}° is wanted")
     if result.floor_std_cm > _MOST_FLOOR_CM:
@@ -493,12 +534,16 @@ def _agreed(points: Points, intrinsics: Intrinsics, pose: Pose | None) -> "_Solu
         raise CalibrationError("no camera above the floor sees these points so: check their order and their units")
     best = int(found.count[0])
     if count - best > _MOST_OUTLIERS * count:
-        raise UncertainCalibrationError(
-            f"only {best} of {count} points agree on one pose: more than a third is mis-clicked, or has wrong"
-            " coordinates, or the image is of another camera or lens: look at all of them again"
-        )
+        raise _too_few_agree(best, count)
     _refuse_rivals(points, found)
     return _Solution(found.models.take(np.array([0])), found.agree[0], POSE_NAMES)
+
+
+def _too_few_agree(best: int, count: int) -> UncertainCalibrationError:
+    return UncertainCalibrationError(
+        f"only {best} of {count} points agree on one pose: more than a third is mis-clicked, or has wrong"
+        " coordinates, or the image is of another camera or lens: look at all of them again"
+    )
 
 
 def _refuse_rivals(points: Points, found: Agreements[Guesses]) -> None:
@@ -516,7 +561,9 @@ def _refuse_rivals(points: Points, found: Agreements[Guesses]) -> None:
         x, y, z = found.models.position[rivals[0]]
         raise UncertainCalibrationError(
             f"two poses explain these points: at ({ours[0]:.1f}, {ours[1]:.1f}, {ours[2]:.1f}) and at "
-            f"({x:.1f}, {y:.1f}, {z:.1f}): add points, spread over the whole image"
+            f"({x:.1f}, {y:.1f}, {z:.1f}): they lie too close together, or one of them is clicked wrong and decides"
+            " between the two. Look at each point in the picture and click a wrong one again; if none is wrong, add"
+            " points, spread over the whole image"
         )
 
 

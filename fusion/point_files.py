@@ -43,7 +43,7 @@ def read_points(path: Path, marks: Sequence[SurveyPoint] = ()) -> list[FloorPoin
         marks: known places, for points that give a name alone.
 
     Raises:
-        ConfigError: the file cannot be read.
+        ConfigError: the file cannot be read, or a point names a mark that is not known.
         CalibrationError: a row is wrong, or has the name of another; the message says which.
     """
     points = [point for _, point in _read_points(path, marks, "")]
@@ -88,11 +88,11 @@ def _with_place(row: Mapping[str, Any], where: str, places: Mapping[str, SurveyP
         return {**row, "x": mark.x, "y": mark.y, "z": mark.z}
     unplaced = f"{where}: point {name!r:.40}" if name else f"{where}: a point without a name"
     if not places:
-        raise CalibrationError(f"{unplaced} has no x and y, and no marks are known: give --survey, or x and y")
+        raise ConfigError(f"{unplaced} has no x and y, and no marks are known: give --survey, or x and y")
     near = difflib.get_close_matches(name.upper(), places, 1)
     more = f" and {len(places) - _TOLD} more" if len(places) > _TOLD else ""
     meant = f"did you mean {near[0]}? " if near else ""
-    raise CalibrationError(
+    raise ConfigError(
         f"{unplaced} has no x and y, and is no mark: {meant}Name one of {', '.join(list(places)[:_TOLD])}{more}, or"
         " give x and y"
     )

@@ -1,15 +1,16 @@
 """Cameras recovered from points that independent geometry projected (see conftest.py)."""
 
+import contextlib
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from bay_observation.errors import CalibrationError
+from bay_observation.errors import CalibrationError, UncertainCalibrationError
 from bays import Intrinsics, Pose
 from bays.camera_model import CameraModel
 from bays.models import LensPrior
-from fusion.calibration import FloorPoint, calibrate, calibrate_by_file, resized
+from fusion.calibration import FloorPoint, calibrate, calibrate_by_file, doubts, resized
 from lab.benchmarks.calibration_cases import cases
 
 pytestmark = pytest.mark.slow(1)
@@ -219,8 +220,6 @@ def test_a_point_above_the_horizon_is_refused(geometry, demo_bay):
     ("change", "reason"),
     [
         ({"x": float("nan")}, "P2: holds a number that is not finite"),
-        ({"u": 1930.0}, r"P2: pixel \(1930, .*outside of the image of 1920 x 1080"),
-        ({"v": -3.0}, "outside of the image"),
         ({"name": "P1"}, "point P1 is given twice"),
     ],
 )
@@ -229,6 +228,43 @@ def test_a_wrong_point_is_named(clicks, demo_bay, change, reason):
     points[1] = replace(points[1], **change)
     with pytest.raises(CalibrationError, match=reason):
         calibrate(points, demo_bay.camera("C_4").intrinsics)
+
+
+def test_where_two_poses_explain_the_points_one_may_be_clicked_wrong(clicks, demo_bay):
+    """Of five points with one far off, any four are explained by a pose: which one is wrong, they do not say."""
+    points = clicks(count=5, seed=3)
+    points[0] = replace(points[0], u=points[0].u + (150 if points[0].u < 960 else -150))
+    with pytest.raises(
+        UncertainCalibrationError, match="one of them is clicked wrong.*click a wrong one again; if none"
+    ):
+        calibrate(points, demo_bay.camera("C_4").intrinsics)
+
+
+def test_points_outside_of_the_image_have_no_say_and_are_named(clicks, demo_bay):
+    camera = demo_bay.camera("C_4")
+    points = clicks(count=12)
+    without = calibrate([point for point in points if point.name not in ("P3", "P5")], camera.intrinsics)
+    points[2], points[4] = replace(points[2], u=1930.0), replace(points[4], v=-3.0)
+    result = calibrate(points, camera.intrinsics)
+    assert [point.name for point in result.outside] == ["P3", "P5"]
+    assert result.pose == without.pose
+    assert result.lines_of_left_out()[0].startswith("LEFT OUT: point P3: pixel (1930, ")
+    assert not [one for one in result.residuals if one.point.name in ("P3", "P5")]
+
+
+def test_of_many_points_outside_the_image_has_another_size(clicks, demo_bay):
+    points = [replace(point, u=point.u + 1920) if i % 2 else point for i, point in enumerate(clicks(count=8))]
+    with pytest.raises(CalibrationError, match=r"P2: .*1920 x 1080 \(and 3 more of 8 points\): .*the image's own size"):
+        calibrate(points, demo_bay.camera("C_4").intrinsics)
+
+
+def test_five_points_and_one_outside_do_not_decide(clicks, demo_bay):
+    points = clicks(count=6)
+    points[0] = replace(points[0], u=-1.0)
+    with contextlib.suppress(UncertainCalibrationError):
+        assert "5 points agree and 1 do not: too few to be sure of it" in doubts(
+            calibrate(points, demo_bay.camera("C_4").intrinsics)
+        )
 
 
 def with_lens(camera, **lens):

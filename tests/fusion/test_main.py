@@ -290,9 +290,8 @@ def test_check_poses_finds_the_knocked_camera(make_yard, make_bay, store, capsys
     ("options", "row", "status", "said"),
     [
         ([], "C_99,M2-2,1,2", 2, "all.csv:11: C_99: bay yard has no camera C_99 (did you mean C_9?); it has: C_2"),
-        ([], "C_4,M999,1,2", 1, "all.csv:11: C_4: point 'M999' has no x and y, and is no mark: Name one of M2-2"),
+        ([], "C_4,M999,1,2", 2, "all.csv:11: C_4: point 'M999' has no x and y, and is no mark: Name one of M2-2"),
         ([], "C_4,M2-2,,2", 1, "all.csv:11: C_4: point M2-2: u is empty: write the pixel at which it shows"),
-        ([], "C_4,M2-2,1930,2", 1, "all.csv:11: C_4: point M2-2: pixel (1930, 2) lies outside of the image of 1920"),
         (["--camera", "C_4"], "C_4,M2-2,1,2\nC_4,M2-2,3,4", 1, "all.csv:12: C_4: point M2-2 is given twice: leave one"),
     ],
 )
@@ -302,6 +301,48 @@ def test_a_wrong_point_is_told_by_file_line_and_camera(points_of_all, knocked_po
     path.write_text("\n".join([*path.read_text().splitlines()[:10], row]) + "\n")
     assert main([*command, *options]) == status
     assert said in capsys.readouterr().err
+
+
+@pytest.mark.slow(2)
+def test_a_point_outside_of_the_image_is_left_out_and_named(points_of_all, knocked_pose, capsys):
+    """It costs its camera nothing where enough are left, and is never dropped without a word."""
+    command = points_of_all({"C_4": 12})
+    path = Path(command[3])
+    path.write_text("\n".join([*path.read_text().splitlines()[:13], "C_4,M2-2,1930,2"]) + "\n")
+    assert main(command) == 0
+    said = capsys.readouterr().out
+    assert (
+        "LEFT OUT: " + f"{path}:14: C_4: point M2-2: pixel (1930, 2) lies outside of the image of 1920 x 1080" in said
+    )
+
+
+@pytest.mark.slow(4)
+def test_the_change_comes_first_and_what_is_to_be_read_last(points_of_all, knocked_pose, capsys):
+    command = points_of_all({"C_2": 12, "C_4": 12})
+    path = Path(command[3])
+    path.write_text(path.read_text() + "C_2,M146-37,-5,2\n")
+    assert main(command) == 0
+    lines = capsys.readouterr().out.splitlines()
+    change = max(number for number, line in enumerate(lines) if line.startswith("@@"))
+    table = next(number for number, line in enumerate(lines) if "│ C_4" in line)
+    assert change < table
+    assert lines[-2].startswith("C_2: LEFT OUT: ")
+    assert lines[-1].endswith("yard.yaml: written")
+
+
+@pytest.mark.slow(2)
+@pytest.mark.parametrize("wrong", [False, True])
+def test_left_out_points_are_to_be_clicked_again_only_where_there_are_some(points_of_all, knocked_pose, capsys, wrong):
+    command = points_of_all({"C_4": 12, "C_2": 12})
+    path = Path(command[3])
+    header, *rows = path.read_text().splitlines()
+    few = [row for row in rows if row.startswith("C_2")][::3][:4]
+    others = [row for row in rows if row.startswith("C_4")]
+    path.write_text("\n".join([header, *others, *few, *(["C_2,M146-37,-5,2"] if wrong else [])]) + "\n")
+    assert main(command) == 3
+    told = capsys.readouterr().err
+    assert "not written for C_2: see each with --camera NAME;" in told
+    assert ("click what is LEFT OUT again" in told) == wrong
 
 
 @pytest.mark.slow(1)

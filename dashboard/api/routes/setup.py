@@ -116,7 +116,7 @@ def calibrate_camera(bay: EditableBay, camera: CameraName, clicked: ClickedPoint
         unseen_cm=None if found.unseen_cm is None else round(found.unseen_cm, 2),
         floor_std_cm=round(found.floor_std_cm, 2),
         doubts=doubts(found) + mistaken(found, known, whole),
-        notes=list(found.notes),
+        notes=[*found.notes, *found.lines_of_outside()],
         diff=_difference(bay, after),
         text=after,
     )
