@@ -235,7 +235,7 @@ def test_where_two_poses_explain_the_points_one_may_be_clicked_wrong(clicks, dem
     points = clicks(count=5, seed=3)
     points[0] = replace(points[0], u=points[0].u + (150 if points[0].u < 960 else -150))
     with pytest.raises(
-        UncertainCalibrationError, match="one of them is clicked wrong.*click a wrong one again; if none"
+        UncertainCalibrationError, match=r"one of them is clicked wrong.*click a wrong one again; if none"
     ):
         calibrate(points, demo_bay.camera("C_4").intrinsics)
 
