@@ -20,13 +20,13 @@ from bays.checking import Finding, check_bay, floor_view, worst
 from bays.drafting import draft_bay, free_network
 from bays.editing import read_text
 from bays.env_files import MAIN_SERVER, write_env_files
-from bays.loading import bay_file, bay_ids, bays_path, line_of_key, load_bay, read_strictly
+from bays.loading import bay_file, bay_ids, bays_path, line_of_key, load_bay, read_strictly, witnesses_file
 from bays.models import BayConfig
 from bays.naming import observer_queue, processor_queue
 from bays.notifications import check_notifier
 from bays.placing import Wall, place_cameras, with_placed
 from bays.plan import figures, lines, write_plan
-from bays.survey import SurveyFiles
+from bays.survey import SurveyFiles, SurveyText
 
 _LISTED = ("bay", "enabled", "cameras", "subnet", "observer_queue", "processor_queue", "description")
 # Of a table that is written where no terminal says how wide it is.
@@ -72,7 +72,17 @@ def make_parser() -> argparse.ArgumentParser:
     new.add_argument("--from", dest="source", metavar="BAY", help="the bay to begin from; asked for when left out")
     new.add_argument("--subnet", type=IPv4Network, help="of its cameras; the next free one when left out")
     new.add_argument("--description", help="shown in Airflow's UI; the id when left out")
-    survey = new.add_argument_group("the survey of its hall", "CSV files, whose first line names the columns")
+    survey = new.add_argument_group(
+        "the survey of its hall", "one text, or CSV files whose first line names the columns"
+    )
+    survey.add_argument(
+        "--survey",
+        type=existing_path,
+        metavar="FILE",
+        help="all of it, a line each: hall 80 34; area NAME x_from x_to y_from y_to [kind]; camera NAME x y looks_at_x "
+        "looks_at_y; cameras z=18 width=2560 height=1440 focal_mm=2.8 sensor_mm=5.4, of all below; mark NAME x y [z]; "
+        "marks M 5 15 / 2 30, at each crossing",
+    )
     survey.add_argument("--hall", type=_hall, metavar="WxH", help="of the floor along x and along y, metres: 80x34")
     survey.add_argument(
         "--areas", type=existing_path, metavar="FILE", help="name,x_from,x_to,y_from,y_to; kind where not work"
@@ -103,7 +113,9 @@ def _add_placing(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     number = place.add_mutually_exclusive_group(required=True)
     number.add_argument("--add", type=int, metavar="N", help="so many further cameras")
     number.add_argument("--instead", type=int, metavar="N", help="so many cameras in place of the bay's")
-    place.add_argument("--like", metavar="CAMERA", help="with this camera's lens; else the first one's")
+    place.add_argument(
+        "--like", metavar="CAMERA", help="with this camera's focal length and image size; else the first's"
+    )
     place.add_argument("--height", type=float, metavar="M", help="of all; else that of the bay's cameras")
     place.add_argument(
         "--wall",
@@ -318,6 +330,9 @@ def _new(options: argparse.Namespace) -> int:
     if measured is None:
         print(f"{path}: written from {options.source}, not enabled. Next: its floor, areas and cameras, then")
         print(f"  bay-observation bay check {options.bay}")
+        print(f"  bay-observation bay plan {options.bay} --out plan.html")
+        if unkept := _unkept(options.bay, options.source):
+            print(unkept)
     else:
         bays, _ = _readable()
         bay = bays[options.bay]
@@ -327,17 +342,56 @@ def _new(options: argparse.Namespace) -> int:
         if worst(findings) == "error":
             print(f"It will not work so. Next: correct the table, remove {path.name}, and run this again")
             return FAILED
-        print("Next:")
-    print(f"  bay-observation bay plan {options.bay} --out plan.html")
+        print("\n  ".join(("Next:", *_next(bay))))
+        if unkept := _unkept(options.bay, options.source):
+            print(unkept)
     return DONE
 
 
-def _measured(options: argparse.Namespace) -> SurveyFiles | None:
+def _next(bay: BayConfig) -> list[str]:
+    """The commands from a new bay's file to simulated slots, to be pasted."""
+    name = bay.bay_id
+    found = [f"bay plan {name} --out plan.html"]
+    if not bay.cameras:
+        found.append(f"bay place-cameras {name} --add 4 --plan plan.html")
+    elif bay.witnesses:
+        found += [
+            f"simulate render {name} --blocks 0 --hang-off 1.5 --out frames --points points.csv",
+            f"camera overlay {name} --frames frames --out overlays",
+            f"calibrate {name} --points points.csv",
+            f"camera keep-witnesses {name} --frames frames",
+        ]
+    if bay.cameras:
+        found.append(f"demo --bay {name}")
+    return [f"bay-observation {words}" for words in found]
+
+
+def _unkept(bay_id: str, source: str) -> str:
+    """What a new bay does not have though its source, or an earlier file of its name, has it; empty where nothing."""
+    again = f"bay-observation camera keep-witnesses {bay_id} --frames frames"
+    if (old := witnesses_file(bay_id)).exists():
+        return f"{old}: is of an earlier {bay_id}: once its cameras hang, keep how its marks look again: {again}"
+    if load_bay(bay_id).witnesses and witnesses_file(source).exists():
+        return (
+            f"how {source}'s marks look ({witnesses_file(source).name}) stays with {source}: once the cameras of"
+            f" {bay_id} hang: {again}"
+        )
+    return ""
+
+
+def _measured(options: argparse.Namespace) -> SurveyFiles | SurveyText | None:
     """The files of the survey; None where none is given."""
+    if options.survey is not None:
+        given = [name for name in ("hall", "areas", "cameras", "marks") if getattr(options, name) is not None]
+        if given:
+            raise ConfigError(f"--survey has the {given[0]} too: leave --{given[0]} out")
+        return SurveyText(options.survey)
     if options.hall is None and options.areas is None and options.cameras is None and options.marks is None:
         return None
     if options.hall is None or options.areas is None:
-        raise ConfigError("a survey is at least --hall 80x34 and --areas FILE; --cameras and --marks belong to them")
+        raise ConfigError(
+            "a survey is --survey FILE, or at least --hall 80x34 and --areas FILE; --cameras and --marks belong to them"
+        )
     return SurveyFiles(options.hall, options.areas, options.cameras, options.marks)
 
 

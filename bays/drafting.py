@@ -13,7 +13,7 @@ from bay_observation.files import write_atomically
 from bays.editing import read_text
 from bays.loading import bay_file, bay_ids, load_bay, parse_bay
 from bays.models import BayConfig
-from bays.survey import Survey, SurveyFiles, read_survey, with_survey
+from bays.survey import Survey, SurveyFiles, SurveyText, read_survey, with_survey
 
 # The comment before the first key is about the bay that the file was written for.
 _HEAD = re.compile(r"\A(?:[ \t]*(?:#[^\n]*)?\n)*")
@@ -26,7 +26,7 @@ def draft_bay(
     source: str,
     subnet: IPv4Network | None,
     description: str | None,
-    measured: SurveyFiles | None = None,
+    measured: SurveyFiles | SurveyText | None = None,
 ) -> Path:
     """Write the file of a new bay; its path.
 
@@ -104,10 +104,11 @@ def _moved(text: str, old: IPv4Network, new: IPv4Network) -> str:
     return _ADDRESS.sub(like, text.replace(str(old), str(new)))
 
 
-def _refuse_taken(network: IPv4Network, measured: SurveyFiles | None) -> None:
+def _refuse_taken(network: IPv4Network, measured: SurveyFiles | SurveyText | None) -> None:
     remedy = "give another --subnet"
-    if measured is not None and measured.cameras is not None:
-        remedy += f" and hosts of it in {measured.cameras}, or leave the column host out"
+    table = measured.path if isinstance(measured, SurveyText) else measured and measured.cameras
+    if table is not None:
+        remedy += f" and hosts of it in {table}, or leave the column host out"
     for name in bay_ids():
         other = load_bay(name).network.camera_subnet
         if network.overlaps(other):

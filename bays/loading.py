@@ -49,6 +49,11 @@ def bay_file(bay_id: str) -> Path:
     return bays_path() / f"{bay_id}.yaml"
 
 
+def witnesses_file(bay_id: str) -> Path:
+    """Where is kept how a bay's floor marks look: beside its YAML file."""
+    return bay_file(bay_id).with_suffix(".witnesses.npz")
+
+
 def load_bay(bay_id: str) -> BayConfig:
     """Read and validate one bay.
 

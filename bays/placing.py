@@ -70,7 +70,7 @@ def place_cameras(
         bay: whose floor and areas; its cameras stay, unless `instead`.
         number: of cameras to place.
         instead: place them in place of the bay's cameras, not beside them.
-        like: a camera whose lens they have; the bay's first with a lens when None.
+        like: a camera whose focal length and image size they have; the bay's first with a lens when None.
         height_m: of all of them; that of the bay's cameras, in the median, when None.
         walls: where they may hang, from (x, y) to (x, y) in metres; both long sides when empty.
 
@@ -236,8 +236,14 @@ def _lens(bay: BayConfig, like: Camera | None) -> Intrinsics:
     if like is not None:
         if like.intrinsics is None:
             raise ConfigError(f"camera {like.name} has no intrinsics: name another with --like")
-        return like.intrinsics
-    return next((camera.intrinsics for camera in bay.cameras if camera.intrinsics is not None), _USUAL_LENS)
+        return _nominal(like.intrinsics)
+    return next((_nominal(camera.intrinsics) for camera in bay.cameras if camera.intrinsics is not None), _USUAL_LENS)
+
+
+def _nominal(lens: Intrinsics) -> Intrinsics:
+    """The lens as the data sheet has it: what was measured of one camera's own lens is not another's."""
+    known = lens.prior.focal_px if lens.prior is not None else None
+    return Intrinsics(width=lens.width, height=lens.height, focal_px=known or lens.focal_px)
 
 
 def _height(bay: BayConfig) -> float:

@@ -1,6 +1,7 @@
-"""What was measured in a hall, as CSV: its areas, its cameras and its floor marks, and a bay's file made of them.
+"""What was measured in a hall: its areas, its cameras and its floor marks, and a bay's file made of them.
 
-A wrong row is refused with the file, its line and its column, before anything is written.
+It is one text, a line for each thing, or a CSV file for each kind. A wrong row is refused with the file, its line and
+its column, before anything is written.
 """
 
 import csv
@@ -11,7 +12,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
-from itertools import islice
+from itertools import islice, product
 from pathlib import Path
 from typing import TypeVar
 
@@ -32,6 +33,24 @@ _MARK_COLUMNS = ("name", "x", "y", "z")
 # The ways to say where a camera looks, and with which lens: one of each is wanted.
 _LOOKS = (("pan", "tilt"), ("looks_at_x", "looks_at_y"))
 _LENSES = (("focal_px",), ("focal_mm", "sensor_mm"), ("view_deg",))
+# A line of the one text: its first word, and the columns of the words after it.
+_KINDS = {
+    "hall": ("width", "height"),
+    "area": _AREA_COLUMNS,
+    "cameras": (),
+    "camera": ("name", "x", "y", "looks_at_x", "looks_at_y"),
+    "mark": _MARK_COLUMNS,
+    "marks": ("name",),
+}
+_BETWEEN = "/"  # of a grid's places along x and those along y
+# Widths of sensors and focal lengths as data sheets have them, millimetres: by them exchanged values are known.
+_SENSORS_MM = (
+    3.2, 3.6, 4.54, 4.8, 5.12, 5.37, 5.6, 5.76, 6.17, 6.4, 7.18, 7.4, 7.6, 8.8, 9.6, 11.3, 12.8, 13.2, 17.3, 22.3, 23.5,
+    36.0,
+)  # fmt: skip
+_FOCALS_MM = (2.1, 2.3, 2.8, 3.0, 3.3, 3.6, 4.0, 4.3, 5.0, 6.0, 8.0, 12.0, 16.0, 25.0, 35.0, 50.0)
+_NEAR_MM = 0.1
+_SHORTEST, _LONGEST = 0.1, 50.0  # focal length by the sensor's width: a view of 157 degrees, and of one
 _Model = TypeVar("_Model", bound=BaseModel)
 _FIRST_HOST = 11  # in a network of which the survey names no host
 _LONGEST_BYTES = 1_000_000
@@ -56,6 +75,20 @@ class SurveyFiles:
     areas: Path
     cameras: Path | None = None
     marks: Path | None = None
+
+
+@dataclass(frozen=True)
+class SurveyText:
+    """One file of all that was measured, a line for each thing, whose first word says what it is.
+
+    `hall 80 34`; `area NAME x_from x_to y_from y_to [kind]`; `camera NAME x y looks_at_x looks_at_y`, and any other
+    column of the cameras' table as `z=18`; `cameras z=18 …` for all cameras below it, with `host=` that of the first,
+    from which the others are counted up; `mark NAME x y [z]`; `marks M 5 15 / 2 30`, a mark at each place along x and
+    y, as M1 to M4. Between the words stand spaces, commas, semicolons or tabs; what follows a word that begins with
+    `#` is a comment.
+    """
+
+    path: Path
 
 
 @dataclass(frozen=True)
@@ -84,6 +117,8 @@ class _Row:
 
     def number(self, column: str) -> float:
         text = self.values.get(column)
+        if text is None and column == "z":
+            raise ConfigError(f"{self.where}: z: is empty, and a number is wanted; of all cameras below, cameras z=18")
         if text is None:
             raise ConfigError(f"{self.where}: {column}: is empty, and a number is wanted")
         try:
@@ -111,7 +146,21 @@ class _Row:
         return all(column in self.values for column in columns)
 
 
-def read_survey(files: SurveyFiles, network_for: Callable[[IPv4Address | None], IPv4Network], like: Network) -> Survey:
+@dataclass(frozen=True)
+class _Tables:
+    """The rows of each kind, and where each kind stands, for what is said of all its rows."""
+
+    hall: tuple[float, float]
+    areas_in: Path
+    area_line: str  # as it is written
+    areas: Sequence[_Row]
+    cameras: Sequence[_Row]
+    marks: Sequence[_Row]
+
+
+def read_survey(
+    files: SurveyFiles | SurveyText, network_for: Callable[[IPv4Address | None], IPv4Network], like: Network
+) -> Survey:
     """A hall, from the files of its survey.
 
     Args:
@@ -122,9 +171,8 @@ def read_survey(files: SurveyFiles, network_for: Callable[[IPv4Address | None], 
     Raises:
         ConfigError: with the file, the line, the column and what to do.
     """
-    layout = _layout(files.hall, files.areas)
-    marks = {} if files.marks is None else _marks(files.marks)
-    rows = [] if files.cameras is None else _rows(files.cameras, _CAMERA_COLUMNS, ("name", "x", "y", "z"))
+    tables = _of_text(files.path) if isinstance(files, SurveyText) else _of_files(files)
+    layout, marks, rows = _layout(tables), _marks(tables.marks), tables.cameras
     hosts = [_host(row) for row in rows]
     network = network_for(next((host for host in hosts if host is not None), None))
     place = int(like.observer_ip) - int(like.camera_subnet.network_address)
@@ -132,11 +180,130 @@ def read_survey(files: SurveyFiles, network_for: Callable[[IPv4Address | None], 
     return Survey(network, layout, tuple(_cameras(rows, hosts, network, observer)), marks)
 
 
-def _layout(hall: tuple[float, float], path: Path) -> Layout:
-    width, height = hall
+def _of_files(files: SurveyFiles) -> _Tables:
+    return _Tables(
+        files.hall,
+        files.areas,
+        "A1,0,20,0,17",
+        _rows(files.areas, _AREA_COLUMNS, _AREA_COLUMNS[:5]),
+        [] if files.cameras is None else _rows(files.cameras, _CAMERA_COLUMNS, ("name", "x", "y", "z")),
+        [] if files.marks is None else _rows(files.marks, _MARK_COLUMNS, ("name", "x", "y")),
+    )
+
+
+def _of_text(path: Path) -> _Tables:
+    """The rows of the one text."""
+    rows: dict[str, list[_Row]] = {"area": [], "camera": [], "mark": []}
+    hall: tuple[float, float] | None = None
+    of_all: dict[str, str] = {}
+    for number, line in enumerate(_text(path).splitlines(), start=1):
+        words = _words(line)
+        if not words:
+            continue
+        where, kind = f"{path}:{number}", words[0].lower()
+        if kind not in _KINDS:
+            near = difflib.get_close_matches(kind, _KINDS, 1)
+            meant = f"did you mean {near[0]}?" if near else f"it begins with {', '.join(_KINDS)}"
+            raise ConfigError(f"{where}: {words[0]!r:.40} is no line of a survey: {meant}")
+        if kind == "marks":
+            rows["mark"] += _grid(where, words[1:])
+            continue
+        row = _Row(where, _named(where, kind, words[1:]))
+        if kind == "hall":
+            hall = _hall(row)
+        elif kind == "cameras":
+            of_all |= row.values
+        elif kind == "camera":
+            rows[kind].append(_Row(where, _over(of_all, row.values)))
+            if "host" in of_all and "host" not in row.values:
+                of_all["host"] = _counted_up(_Row(where, of_all))
+        else:
+            rows[kind].append(row)
+    if hall is None:
+        raise ConfigError(f"{path}:1: has no hall: give its sides in metres, as hall 80 34")
+    return _Tables(hall, path, "area A1 0 20 0 17", rows["area"], rows["camera"], rows["mark"])
+
+
+def _words(line: str) -> list[str]:
+    """The words of a line, up to its comment; a value may have spaces where something else stands between them."""
+    for separator in ";\t,":
+        if separator in line:
+            cells = [cell.strip() for cell in line.split(separator)]
+            break
+    else:
+        cells = line.split()
+    end = next((index for index, cell in enumerate(cells) if cell.startswith("#")), len(cells))
+    cells = cells[:end]
+    while cells and not cells[-1]:
+        cells.pop()
+    return cells
+
+
+def _named(where: str, kind: str, words: Sequence[str]) -> dict[str, str]:
+    """The values of a line by their columns: as they stand in order, then those that name theirs."""
+    columns = _KINDS[kind]
+    known = _CAMERA_COLUMNS if kind in ("camera", "cameras") else columns
+    shape = " ".join((kind, *columns))
+    in_order = [word for word in words if "=" not in word]
+    if len(in_order) > len(columns):
+        extra = in_order[len(columns)]
+        raise ConfigError(f"{where}: {extra!r:.40} is one value too many: write {shape}, and further ones as z=18")
+    values = {name: word for name, word in zip(columns, in_order, strict=False) if word}
+    for word in words:
+        column, equals, value = word.partition("=")
+        column = column.strip().lower()
+        if not equals:
+            continue
+        if column not in known:
+            near = difflib.get_close_matches(column, known, 1)
+            meant = f"did you mean {near[0]}?" if near else f"known are {', '.join(known)}"
+            raise ConfigError(f"{where}: {column!r:.40} is no column: {meant}")
+        if column in values:
+            raise ConfigError(f"{where}: column {column} stands twice: leave one out")
+        values[column] = value.strip()
+    return {name: value for name, value in values.items() if value}
+
+
+def _over(of_all: Mapping[str, str], own: Mapping[str, str]) -> dict[str, str]:
+    """A camera's values over those of all: where it says its lens or its direction in one way, no other way counts."""
+    replaced: set[str] = set()
+    for ways in (_LOOKS, _LENSES):
+        columns = {column for way in ways for column in way}
+        replaced |= columns if columns & own.keys() else set()
+    return {name: value for name, value in of_all.items() if name not in replaced} | dict(own)
+
+
+def _hall(row: _Row) -> tuple[float, float]:
+    width, height = row.number("width"), row.number("height")
+    for column, side in (("width", width), ("height", height)):
+        if not 0 < side <= 1000:
+            raise ConfigError(f"{row.where}: {column}: {side:g} is no side of a hall: write metres, 0 to 1000")
+    return width, height
+
+
+def _counted_up(row: _Row) -> str:
+    host = _host(row)
+    return str(IPv4Address(int(host) + 1)) if host is not None else ""
+
+
+def _grid(where: str, words: Sequence[str]) -> Iterator[_Row]:
+    """A mark at each place of a grid, counted along x first."""
+    name, *places = words or [""]
+    if not name or places.count(_BETWEEN) != 1:
+        raise ConfigError(f"{where}: write marks, a name, places along x, {_BETWEEN}, places along y: M 5 15 / 2 30")
+    middle = places.index(_BETWEEN)
+    along, across = places[:middle], places[middle + 1 :]
+    if not along or not across:
+        raise ConfigError(f"{where}: places along {'y' if along else 'x'} are missing: write marks M 5 15 / 2 30")
+    for number, (y, x) in enumerate(product(across, along), start=1):
+        yield _Row(where, {"name": f"{name}{number}", "x": x, "y": y})
+
+
+def _layout(tables: _Tables) -> Layout:
+    (width, height), path = tables.hall, tables.areas_in
     areas: dict[str, Area] = {}
     places: dict[tuple[object, object], str] = {}
-    for row in _rows(path, _AREA_COLUMNS, _AREA_COLUMNS[:5]):
+    for row in tables.areas:
         name = _own_name(row, areas)
         spans = []
         for axis, side in (("x", width), ("y", height)):
@@ -155,13 +322,13 @@ def _layout(hall: tuple[float, float], path: Path) -> Layout:
             raise ConfigError(f"{row.where}: x_from: {name} is the same place as {other}: leave one out")
         areas[name] = area
     if not areas:
-        raise ConfigError(f"{path}:1: holds no area: give it a line for each, as A1,0,20,0,17")
+        raise ConfigError(f"{path}:1: holds no area: give it a line for each, as {tables.area_line}")
     return Layout(width=width, height=height, areas=areas)
 
 
-def _marks(path: Path) -> dict[str, Witness]:
+def _marks(rows: Sequence[_Row]) -> dict[str, Witness]:
     found: dict[str, Witness] = {}
-    for row in _rows(path, _MARK_COLUMNS, ("name", "x", "y")):
+    for row in rows:
         name = _own_name(row, found)
         if len(name) > 32:
             raise ConfigError(f"{row.where}: name: {name!r:.40} has more than 32 characters: shorten it")
@@ -233,9 +400,29 @@ def _lens(row: _Row) -> Intrinsics:
         for column, value in (("focal_mm", focal_mm), ("sensor_mm", sensor_mm)):
             if value <= 0:
                 raise ConfigError(f"{row.where}: {column}: {value:g} is no length: write millimetres above 0")
+        _refuse_unlikely(row, focal_mm, sensor_mm)
         focal = width * focal_mm / sensor_mm
     bend = tuple(row.number(name) if name in row.values else 0.0 for name in _DISTORTION)
     return _made(Intrinsics, row, width=width, height=height, focal_px=round(focal, 1), distortion=bend)
+
+
+def _refuse_unlikely(row: _Row, focal_mm: float, sensor_mm: float) -> None:
+    """A sensor and a lens that no camera has: the two values exchanged, or one of them in another unit."""
+    is_exchanged = _is_near(focal_mm, _SENSORS_MM) and _is_near(sensor_mm, _FOCALS_MM)
+    if is_exchanged and not _is_near(sensor_mm, _SENSORS_MM):
+        said = f"a sensor {sensor_mm:g} mm wide behind a lens of {focal_mm:g} mm: are focal_mm and sensor_mm exchanged?"
+    elif not _SHORTEST <= focal_mm / sensor_mm <= _LONGEST:
+        view = 2 * math.degrees(math.atan(sensor_mm / 2 / focal_mm))
+        said = (
+            f"{focal_mm:g} mm behind a sensor {sensor_mm:g} mm wide is a view of {view:.1f}°: is one in another unit?"
+        )
+    else:
+        return
+    raise ConfigError(f"{row.where}: focal_mm: {said} Where both are right, give view_deg in place of them")
+
+
+def _is_near(value: float, usual: Sequence[float]) -> bool:
+    return any(abs(value - one) <= _NEAR_MM for one in usual)
 
 
 def _chosen(row: _Row, what: str, ways: Sequence[tuple[str, ...]]) -> tuple[str, ...]:
@@ -272,15 +459,19 @@ def _made(model: type[_Model], row: _Row, **values: object) -> _Model:
         raise ConfigError(f"{row.where}: {column}: {shown!r:.40}: {reason}") from None
 
 
-def _rows(path: Path, known: Sequence[str], wanted: Sequence[str]) -> list[_Row]:
+def _text(path: Path) -> str:
     try:
         if path.stat().st_size > _LONGEST_BYTES:
             raise ConfigError(f"{path}: has more than {_LONGEST_BYTES} bytes, which no survey has")
-        text = path.read_bytes().decode("utf-8-sig")
+        return path.read_bytes().decode("utf-8-sig")
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror or error}") from error
     except UnicodeDecodeError as error:
-        raise ConfigError(f"{path}: is no text of UTF-8: save it as CSV in UTF-8") from error
+        raise ConfigError(f"{path}: is no text of UTF-8: save it in UTF-8") from error
+
+
+def _rows(path: Path, known: Sequence[str], wanted: Sequence[str]) -> list[_Row]:
+    text = _text(path)
     head = text.partition("\n")[0]
     # A spreadsheet of a country with decimal commas.
     separator = max(",;\t", key=head.count)

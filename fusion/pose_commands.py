@@ -15,11 +15,11 @@ from bay_observation.commands import CANNOT_TELL, DONE, FAILED, existing_path, o
 from bay_observation.errors import CalibrationError, ConfigError, NotObservedError
 from bays import BayConfig, slot_of
 from bays.checking import LEAST_WITNESSES
-from bays.loading import bay_file
+from bays.loading import bay_file, witnesses_file
 from capture_async.stored import frames_in_folder, frames_of
 from fusion.pose_check import TOLERANCE_DEG, PoseCheck, PoseVerdict, check_poses, seen_batch
 from fusion.witness_check import check_witnesses, with_witnesses
-from fusion.witnesses import KeptMark, grey, keep_marks, read_witnesses, witnesses_file, write_witnesses
+from fusion.witnesses import KeptMark, grey, keep_marks, read_witnesses, write_witnesses
 
 _FRAMES_LOOKED_AT = 7  # newest ones of each camera in which witnesses are looked for: an hour
 _KEPT_FROM = timedelta(hours=1)  # up to a camera's newest frame: what stands on a mark comes and goes

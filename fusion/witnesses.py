@@ -21,7 +21,7 @@ from bay_observation.files import write_atomically
 from bay_observation.pictures import opened_picture
 from bays import BayConfig, Camera
 from bays.camera_model import CameraModel
-from bays.loading import bay_file
+from bays.loading import witnesses_file
 
 Floats = NDArray[np.float64]
 Picture = NDArray[np.float32]
@@ -80,11 +80,6 @@ class Likeness:
     def _between(self, row: int, column: int) -> tuple[float, float]:
         down, across = _between(self.values, row, column)
         return self.corner[0] + across, self.corner[1] + down
-
-
-def witnesses_file(bay_id: str) -> Path:
-    """Where a bay's kept marks lie: beside its YAML file."""
-    return bay_file(bay_id).with_suffix(".witnesses.npz")
 
 
 def grey(frame: bytes) -> Picture:

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from artifacts import ArtifactReference, ArtifactStore, Stage
-from bay_observation.commands import CANNOT_TELL, DONE, FAILED
+from bay_observation.commands import CANNOT_TELL, DONE, FAILED, counted
 from bay_observation.errors import ArtifactError
 from bays import BayConfig, batch_id
 from capture_async.types import CaptureBatch
@@ -23,7 +23,7 @@ from lab.evaluation.day import DayReport, Sighting
 from lab.evaluation.events import Verdict as EventVerdict
 from lab.simulation.truth import BlockTruth, truth_at, whole_views, work_events
 from lab.simulation.yard import Yard
-from tracking.types import TrackingResult
+from tracking.types import EventKind, TrackingResult
 
 _ENOUGH_CAMERAS = 2
 
@@ -157,6 +157,8 @@ def print_report(console: Console, day: DemoDay, report: DayReport, verdict: Ver
         not verdict.standing_switches,
         f"track ids that changed while their block stood still: {verdict.standing_switches}",
     )
+    for line in _explained(day, report):
+        console.print(line, soft_wrap=True, highlight=False)
 
 
 def write_pictures(folder: Path, day: DemoDay) -> list[Path]:
@@ -255,6 +257,28 @@ def _event_table(day: DemoDay, report: DayReport) -> Table:
     if any(event.verdict is EventVerdict.UNDECIDED for event in report.comparisons):
         table.caption = "undecided: happened too late to be confirmed by the last slot"
     return table
+
+
+def _explained(day: DemoDay, report: DayReport) -> list[str]:
+    """What words of the tables and of `history events` mean, and why they leave the exit status alone."""
+    verdicts = {comparison.verdict for comparison in report.comparisons}
+    found = []
+    if EventVerdict.MISSED in verdicts:
+        found.append(
+            "missed: it happened and was not reported, as where a block leaves or comes unseen by the cameras, or"
+            " shortly before the last slot"
+        )
+    if EventVerdict.FALSE in verdicts:
+        found.append("false: it was reported and did not happen")
+    if found:
+        found.append("the exit status counts the two promises above: no event, missed or false, changes it")
+    dismissed = sum(event.kind is EventKind.DISMISSED for one in day.trackings.values() for event in one.events)
+    if dismissed:
+        found.append(
+            f"{counted(dismissed, 'event')} of `history events` dismissed: what was taken for a block turned out not to"
+            " be one; its track ends, and nothing of the yard is lost"
+        )
+    return found
 
 
 def _promise(console: Console, kept: bool | None, text: str) -> None:

@@ -93,6 +93,14 @@ def make_parser() -> argparse.ArgumentParser:
         )
         command.add_argument("--seed", type=int, default=0, help="of the yard (0)")
         command.add_argument(
+            "--hang-off",
+            type=float,
+            default=0.0,
+            metavar="DEG",
+            help="turn each camera by so many degrees about an axis of its own (by --seed), and move it by 5 cm for"
+            " each of them, to practise calibration; the bay's file stays (0)",
+        )
+        command.add_argument(
             "--time",
             metavar="ISO",
             help="simulated moment, bay-local unless it has a zone; time stands still there. "
@@ -102,9 +110,11 @@ def make_parser() -> argparse.ArgumentParser:
 
 
 async def _serve(bay: BayConfig, options: argparse.Namespace) -> None:
+    from lab.simulation.hanging import hung_off
     from lab.simulation.rendering import FrameSource
     from lab.simulation.yard import Yard
 
+    bay = hung_off(bay, options.hang_off, options.seed)
     yard = Yard(bay, seed=options.seed, blocks=_blocks(bay, options))
     moment = _moment(options.time, bay)
     clock = SimulatedClock(moment or yard.start + _BEFORE_FIRST_FRAME, running=moment is None, speed=options.speed)
@@ -155,6 +165,7 @@ async def _first_of(work: Coroutine[Any, Any, None], stop: asyncio.Event) -> boo
 
 def _render(bay: BayConfig, options: argparse.Namespace) -> None:
     from lab.simulation.clicks import clicked_marks
+    from lab.simulation.hanging import hung_off
     from lab.simulation.rendering import FrameSource
     from lab.simulation.yard import Yard
 
@@ -170,6 +181,7 @@ def _render(bay: BayConfig, options: argparse.Namespace) -> None:
         raise ConfigError(f"--out {options.out}: is a file: name a folder, or one camera with --camera")
     if options.points is not None and not bay.witnesses:
         raise ConfigError(f"bay {bay.bay_id} has no witnesses: add floor marks to its file, as M1: {{x: 29, y: 20}}")
+    bay = hung_off(bay, options.hang_off, options.seed)
     yard = Yard(bay, seed=options.seed, blocks=_blocks(bay, options), is_bare=options.blocks == 0)
     moment = _moment(options.time, bay) or yard.start + _BEFORE_FIRST_FRAME
     drawn = names if options.camera is None else [options.camera]
@@ -181,13 +193,17 @@ def _render(bay: BayConfig, options: argparse.Namespace) -> None:
             options.out.mkdir(exist_ok=True)
             path = options.out / f"{bay.bay_id}_{name}_{moment.astimezone(UTC):%Y%m%d%H%M%S}.jpg"
         path.write_bytes(jpeg)
-        print(f"{path}: {name} of {bay.bay_id} at {moment.isoformat()}, {len(jpeg)} bytes", flush=True)
-        if options.points is not None:
-            clicked += [(name, *mark) for mark in clicked_marks(bay, name, yard.at(moment))]
+        marks = clicked_marks(bay, name, yard.at(moment)) if bay.witnesses else None
+        told = f"{len(jpeg)} bytes" + (f", {marks}" if marks else "")
+        print(f"{path}: {name} of {bay.bay_id} at {moment.isoformat()}, {told}", flush=True)
+        if marks and options.points is not None:
+            clicked += [(name, *mark) for mark in marks.clicked]
     if options.points is not None:
         rows = "".join(f"{','.join(map(str, row))}\n" for row in clicked)
         options.points.write_text(f"camera,name,u,v\n{rows}", encoding="utf-8")
         print(f"{options.points}: {len(clicked)} points of {len(drawn)} cameras, each about a pixel off")
+    if options.hang_off:
+        print(f"each camera hangs {options.hang_off:g}° off what {bay.bay_id}.yaml says, until it is calibrated")
 
 
 def _twin(bay: BayConfig, options: argparse.Namespace) -> None:

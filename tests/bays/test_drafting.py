@@ -7,6 +7,7 @@ import pytest
 from bays import load_bay
 from bays.__main__ import main
 from bays.checking import check_bay
+from bays.loading import bay_file, witnesses_file
 
 
 def test_a_new_bay_has_a_network_of_its_own(make_bay, bays_folder, capsys):
@@ -74,3 +75,23 @@ def test_the_first_comment_is_of_the_new_bay(make_bay, bays_folder):
     assert first.startswith("# yard_2, like yard at first.")
     assert not second.startswith("#")
     assert others[-1] == "# its last line"
+
+
+def test_how_the_other_bay_s_marks_look_is_not_the_new_bay_s(make_bay, capsys):
+    """One line says so, with what to run; also where a file of an earlier bay of the name lies there."""
+    make_bay("yard")
+    witnesses_file("yard").write_bytes(b"")
+    assert main(["new", "yard_2", "--from", "yard"]) == 0
+    again = "bay-observation camera keep-witnesses yard_2 --frames frames\n"
+    said = capsys.readouterr().out
+    assert (
+        "how yard's marks look (yard.witnesses.npz) stays with yard: once the cameras of yard_2 hang: " + again in said
+    )
+    bay_file("yard_2").unlink()
+    witnesses_file("yard_2").write_bytes(b"")
+    assert main(["new", "yard_2", "--from", "yard"]) == 0
+    said = capsys.readouterr().out
+    assert said.endswith(
+        f"yard_2.witnesses.npz: is of an earlier yard_2: once its cameras hang, keep how its marks look again: {again}"
+    )
+    assert "stays with" not in said

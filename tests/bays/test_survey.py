@@ -9,6 +9,7 @@ import yaml
 from bays import load_bay
 from bays.__main__ import main
 from bays.checking import check_bay
+from bays.loading import bay_file
 
 AREAS = "name,x_from,x_to,y_from,y_to,kind\nA1,0,40,0,15,\nno,40,80,0,15,\naisle,0,80,15,19,aisle\nA3,0,80,19,34.5,\n"
 CAMERAS = """name,host,x,y,z,looks_at_x,looks_at_y,width,height,focal_mm,sensor_mm
@@ -225,8 +226,8 @@ def test_a_wrong_row_is_refused_with_its_column(survey, source, bays_folder, cap
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["--areas", "areas.csv"], "a survey is at least --hall 80x34 and --areas FILE"),
-        (["--hall", "80x34"], "a survey is at least --hall 80x34 and --areas FILE"),
+        (["--areas", "areas.csv"], "a survey is --survey FILE, or at least --hall 80x34 and --areas FILE"),
+        (["--hall", "80x34"], "a survey is --survey FILE, or at least --hall 80x34 and --areas FILE"),
         (["--hall", "80 by 34"], "'80 by 34' is no hall: write its sides in metres, as 80x34"),
         (["--hall", "80x0"], "'80x0' is no hall"),
         (["--hall", "80x34", "--areas", "none.csv"], "none.csv: cannot be read"),
@@ -240,3 +241,121 @@ def test_half_a_survey_is_wrong_use(survey, source, monkeypatch, capsys, options
         status = ended.code
     assert status == 2
     assert words in capsys.readouterr().err
+
+
+TEXT = """# metres from one corner
+hall 80 34.5
+area A1 0 40 0 15
+area way 0 80 15 19 aisle   # nobody works here
+cameras z=14 width=2560 height=1440 focal_mm=4 sensor_mm=5.12 host=127.70.3.21
+camera S_1 20 0 20 14
+camera N_1 60 34 pan=225 tilt=40 z=14.5 focal_px=1900
+mark M1 0 15
+mark no 40 34 1.2
+marks G 5 15 25 / 2 30
+"""
+
+
+def new_by_text(survey, text, *options):
+    (survey / "survey.txt").write_text(text, encoding="utf-8")
+    return main(["new", "hall", "--from", "yard", "--survey", str(survey / "survey.txt"), *options])
+
+
+def test_a_survey_is_one_text(survey, source, capsys):
+    assert new_by_text(survey, TEXT) == 0
+    assert "not enabled: 80 x 34.5 m, 2 areas, 2 cameras, 8 marks" in capsys.readouterr().out
+    bay = load_bay("hall")
+    assert (bay.layout.width, bay.layout.height, bay.layout.areas["way"].kind) == (80, 34.5, "aisle")
+    first, second = bay.cameras
+    assert (first.pose.pan, first.pose.tilt, first.pose.z, first.intrinsics.focal_px) == (0, 45, 14, 2000)
+    assert (second.pose.pan, second.pose.tilt, second.pose.z, second.intrinsics.focal_px) == (225, 40, 14.5, 1900)
+    assert [str(camera.host) for camera in bay.cameras] == ["127.70.3.21", "127.70.3.22"]  # counted up
+    marks = {name: (mark.x, mark.y, mark.z) for name, mark in bay.witnesses.items()}
+    assert marks["M1"] == (0, 15, 0)
+    assert marks["no"] == (40, 34, 1.2)
+    assert [marks[f"G{number}"][:2] for number in range(1, 7)] == [
+        (5, 2),
+        (15, 2),
+        (25, 2),
+        (5, 30),
+        (15, 30),
+        (25, 30),
+    ]
+
+
+def test_what_stands_between_the_words_is_free(survey, source):
+    assert new_by_text(survey, TEXT) == 0
+    spaced = load_bay("hall")
+    for separator in ",;\t":
+        lines = [separator.join(line.partition("#")[0].split()) for line in TEXT.splitlines()]
+        bay_file("hall").unlink()
+        assert new_by_text(survey, "\n".join(lines) + "\n") == 0
+        assert load_bay("hall") == spaced
+
+
+def test_a_new_bay_says_what_to_paste_next(survey, source, capsys):
+    assert new_by_text(survey, TEXT) == 0
+    said = capsys.readouterr().out
+    commands = [line.strip() for line in said[said.index("Next:") :].splitlines()[1:]]
+    assert [" ".join(command.split()[1:3]) for command in commands] == [
+        "bay plan", "simulate render", "camera overlay", "calibrate hall", "camera keep-witnesses", "demo --bay",
+    ]  # fmt: skip
+    assert all(command.startswith("bay-observation ") and "hall" in command for command in commands)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("hall 80 34.5\n", "", "survey.txt:1: has no hall: give its sides in metres, as hall 80 34"),
+        ("hall 80 34.5", "hall 80", "survey.txt:2: height: is empty, and a number is wanted"),
+        ("hall 80 34.5", "hall 80 0", "survey.txt:2: height: 0 is no side of a hall"),
+        ("area A1", "aria A1", "survey.txt:3: 'aria' is no line of a survey: did you mean area?"),
+        ("area A1 0 40 0 15", "area A1 0 4O 0 15", "survey.txt:3: x_to: '4O' is no number"),
+        ("area A1 0 40 0 15", "area A1 0 40 0 15 work 7", "survey.txt:3: '7' is one value too many: write area name"),
+        ("cameras z=14", "cameras", "survey.txt:6: z: is empty, and a number is wanted; of all cameras"),
+        ("cameras z=14", "cameras hight=14", "survey.txt:5: 'hight' is no column: did you mean height?"),
+        ("camera S_1 20 0 20 14", "camera S_1 20 0 20 14 x=3", "survey.txt:6: column x stands twice"),
+        ("camera S_1 20 0 20 14", "camera S_1 20 0", "survey.txt:6: pan: is empty: where it looks is wanted, as"),
+        ("camera N_1", "camera S_1", "survey.txt:7: name: S_1 stands twice"),
+        ("host=127.70.3.21", "host=127.70.3", "host: '127.70.3' is no IPv4 address"),
+        ("mark M1 0 15", "mark M1 0 1500", "survey.txt:8: y: '1500': Input should be less than or equal to 1000"),
+        ("marks G 5 15 25 / 2 30", "marks G 5 15 25", "survey.txt:10: write marks, a name, places along x"),
+        ("marks G 5 15 25 / 2 30", "marks G 5 15 25 /", "survey.txt:10: places along y are missing"),
+        ("marks G 5 15 25 / 2 30", "marks M 5 15 25 / 2 30", "survey.txt:10: name: M1 stands twice"),
+        (
+            "focal_mm=4 sensor_mm=5.12",
+            "focal_mm=5.12 sensor_mm=4",
+            "txt:6: focal_mm: a sensor 4 mm wide behind a lens of 5.12 mm: are focal_mm and sensor_mm exchanged?",
+        ),
+        (
+            "focal_mm=4 sensor_mm=5.12",
+            "focal_mm=4 sensor_mm=51.2",
+            "survey.txt:6: focal_mm: 4 mm behind a sensor 51.2 mm wide is a view of 162.2°: is one in another unit?",
+        ),
+    ],
+)  # fmt: skip
+def test_a_wrong_line_of_the_text_is_refused(survey, source, bays_folder, capsys, old, new, words):
+    assert TEXT.count(old) == 1
+    assert new_by_text(survey, TEXT.replace(old, new)) == 2
+    said = capsys.readouterr().err
+    assert words in said
+    assert said.count("\n") == 1
+    assert not (bays_folder / "hall.yaml").exists()
+
+
+@pytest.mark.parametrize(
+    ("focal", "sensor", "is_exchanged"),
+    [
+        (2.8, 5.4, False), (5.4, 2.8, True), (4, 7.18, False), (7.18, 4, True), (6, 6.4, False), (8, 4.8, False),
+        (12, 5.37, False), (35, 36, False), (50, 23.5, False), (2.8, 4.8, False), (4.8, 2.8, True), (3.6, 4.8, False),
+    ],
+)  # fmt: skip
+def test_focal_length_and_sensor_exchanged_are_told(survey, source, capsys, focal, sensor, is_exchanged):
+    text = TEXT.replace("focal_mm=4 sensor_mm=5.12", f"focal_mm={focal} sensor_mm={sensor}")
+    assert (new_by_text(survey, text) == 2) is is_exchanged
+    assert ("are focal_mm and sensor_mm exchanged?" in capsys.readouterr().err) is is_exchanged
+
+
+def test_a_text_has_the_tables_too(survey, source, capsys):
+    assert new_by_text(survey, TEXT, "--hall", "80x34") == 2
+    assert "--survey has the hall too: leave --hall out" in capsys.readouterr().err

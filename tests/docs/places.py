@@ -65,7 +65,7 @@ def _survey(terminal: Terminal, _: pytest.MonkeyPatch) -> Iterator[None]:
     import numpy as np
 
     survey = PROJECT / "docs" / "examples" / "survey"
-    for path in survey.glob("*.csv"):
+    for path in survey.iterdir():
         shutil.copy(path, terminal.folder)
     with (survey / "cameras.csv").open(encoding="utf-8") as file:
         for row in csv.DictReader(file):

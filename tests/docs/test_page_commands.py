@@ -25,6 +25,7 @@ GENERATED = {"commands.md"}  # usage lines, written from the parsers themselves:
 # Page and language, and the test that runs the example there.
 RUN_BY = {
     ("add_a_bay.md", "csv"): "tests/docs/test_page_commands.py",
+    ("add_a_bay.md", "text"): "tests/docs/test_page_commands.py",
     ("dashboard.md", "python"): "tests/docs/test_other_examples.py",
     ("dashboard.md", "sql"): "tests/docs/test_other_examples.py",
     ("events.md", "json"): "tests/docs/test_other_examples.py",
@@ -168,6 +169,27 @@ def test_the_tables_of_a_survey_begin_as_the_files_that_the_page_lets_copy():
     shown = [one.text for one in examples() if one.language == "csv"]
     assert len(shown) == len(files) == 3
     assert [text for text in shown if not any(file.startswith(text) for file in files)] == []
+    [text] = [one.text for one in examples() if (one.page, one.language) == ("add_a_bay.md", "text")]
+    assert text == (folder / "survey.txt").read_text(encoding="utf-8")
+
+
+def test_a_survey_as_tables_gives_the_same_bay_as_the_text(tmp_path, monkeypatch):
+    from bays.__main__ import main
+
+    shutil.copytree(PROJECT / "bays", tmp_path / "bays", ignore=shutil.ignore_patterns("*.py", "__pycache__"))
+    monkeypatch.setenv("BAYS_PATH", str(tmp_path / "bays"))
+    folder = PROJECT / "docs" / "examples" / "survey"
+    tables = [word for name in ("areas", "cameras", "marks") for word in (f"--{name}", str(folder / f"{name}.csv"))]
+    made = []
+    for survey in (["--survey", str(folder / "survey.txt")], ["--hall", "80x34", *tables]):
+        assert main(["new", "6bay_south", "--from", "3bay_north", *survey]) == 0
+        made.append(load_bay("6bay_south"))
+        (tmp_path / "bays" / "6bay_south.yaml").unlink()
+    text, table = made
+    assert text.layout == table.layout
+    assert [one.pose for one in text.cameras] == [one.pose for one in table.cameras]
+    assert [one.intrinsics for one in text.cameras] == [one.intrinsics for one in table.cameras]
+    assert {(mark.x, mark.y) for mark in table.witnesses.values()} <= {(m.x, m.y) for m in text.witnesses.values()}
 
 
 def test_the_routes_of_a_page_are_routes(tmp_path):

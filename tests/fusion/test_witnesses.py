@@ -8,9 +8,10 @@ from scipy.ndimage import gaussian_filter
 
 from bay_observation.errors import CalibrationError, ConfigError
 from bays.camera_model import CameraModel
+from bays.loading import witnesses_file
 from fusion.pose_check import PoseCheck, PoseVerdict
 from fusion.witness_check import check_witnesses, with_witnesses
-from fusion.witnesses import PATCH_PX, KeptMark, keep_marks, likeness, read_witnesses, witnesses_file, write_witnesses
+from fusion.witnesses import PATCH_PX, KeptMark, keep_marks, likeness, read_witnesses, write_witnesses
 from lab.evaluation.pose_check import turned
 
 pytestmark = pytest.mark.slow(0.5)

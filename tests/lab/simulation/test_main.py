@@ -1,10 +1,12 @@
 import json
+import re
 import signal
 import subprocess
 import sys
 import urllib.request
 
 import cv2
+import numpy as np
 import pytest
 
 from bay_observation.errors import ConfigError
@@ -41,7 +43,40 @@ def test_render_writes_a_frame_of_each_camera_and_the_marks_in_them(tmp_path, ca
         assert (float(u), float(v)) == pytest.approx(tuple(pixel), abs=6)
     assert main(["render", "small_bay", *where, "--blocks", "0"]) == 0
     assert len(points.read_text().splitlines()) > len(rows) + 1  # blocks hide some of them
-    assert "points of 2 cameras, each about a pixel off" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "points of 2 cameras, each about a pixel off" in said
+    assert re.search(
+        r"C_4 of small_bay at .* marks show, [1-9]\d* are hidden \(.*by (block|crane|equipment|person)", said
+    )
+    assert re.search(r"C_4 of small_bay at .* marks show, 0 are hidden\n", said)  # an empty hall
+
+
+def test_cameras_that_hang_off_are_calibrated_back(tmp_path, capsys, monkeypatch):
+    """The bay's file says what was planned; the points are of how they hang."""
+    from bays.camera_model import rotation
+    from fusion.__main__ import main as calibrate
+    from lab.simulation.hanging import hung_off
+
+    text = (load_bay_text("demo_bay").partition("\n  - name: C_6\n")[0]).replace("camera_quorum: 8", "camera_quorum: 1")
+    (tmp_path / "small_bay.yaml").write_text(text)
+    monkeypatch.setenv("BAYS_PATH", str(tmp_path))
+    planned, points = load_bay("small_bay"), tmp_path / "points.csv"
+    options = ["--blocks", "0", "--hang-off", "1.5", "--seed", "7"]
+    assert main(["render", "small_bay", *options, "--out", str(tmp_path / "frames"), "--points", str(points)]) == 0
+    assert "each camera hangs 1.5° off what small_bay.yaml says" in capsys.readouterr().out
+    assert load_bay("small_bay") == planned
+    hung = hung_off(planned, 1.5, 7)
+
+    def turn(one, other):
+        cosine = (np.trace(rotation(one.pose) @ rotation(other.pose).T) - 1) / 2
+        return float(np.degrees(np.arccos(np.clip(cosine, -1, 1))))
+
+    assert [turn(*pair) for pair in zip(planned.cameras, hung.cameras, strict=True)] == pytest.approx([1.5, 1.5])
+    status = calibrate(["calibrate", "small_bay", "--points", str(points), "--size", "1920x1080"])
+    assert status == 0, capsys.readouterr()
+    found = load_bay("small_bay")
+    assert max(turn(*pair) for pair in zip(found.cameras, hung.cameras, strict=True)) < 0.25
+    assert hung_off(planned, 0, 7) is planned
 
 
 @pytest.mark.parametrize(
@@ -61,6 +96,7 @@ def test_render_writes_a_frame_of_each_camera_and_the_marks_in_them(tmp_path, ca
         (["render", "demo_bay", "--out", "/nowhere/x"], 2, "/nowhere/x"),
         (["render", "demo_bay", "--out", __file__], 2, "is a file: name a folder, or one camera with --camera"),
         (["render", "3bay_north", "--out", "frames", "--points", "p.csv"], 2, "bay 3bay_north has no witnesses"),
+        (["render", "demo_bay", "--out", "frames", "--hang-off", "11"], 2, "--hang-off 11: give 0 to 10 degrees"),
     ],
 )
 def test_what_is_wrong_is_one_line_and_a_status(arguments, status, message, capsys, monkeypatch):
