@@ -80,7 +80,8 @@ export function FloorCanvas(props: Props): ReactNode {
     const painter = new Painter();
     const pace = new Pace();
     const ask = (): number => (frame.current ||= requestAnimationFrame(paint));
-    return { paint, ask, hovered };
+    const close = (): void => painter.close();
+    return { ask, close, hovered };
   }, []);
 
   useEffect(() => {
@@ -99,6 +100,7 @@ export function FloorCanvas(props: Props): ReactNode {
       window.clearTimeout(rest.current);
       cancelAnimationFrame(frame.current);
       frame.current = 0;
+      surface.close();
     };
   }, [props.moment, surface]);
   useEffect(() => {

@@ -1,13 +1,14 @@
 /**
- * The floor on a canvas. What stands still for a whole day lies in one picture, the ground; over it a step of a scrub draws
- * all blocks, those that look the same in one stroke of the brush. To draw again only what changed is slower where blocks
- * stand close: each place overlaps with dozens of others.
+ * The floor on a canvas. What stands still for a whole day lies in one picture, the ground; over it lie all blocks, those
+ * that look the same in one stroke of the brush, or, in a scrub, each as its sprite. To draw again only what changed is
+ * slower where blocks stand close: each place overlaps with dozens of others.
  */
 import { colourOf, type Theme } from "./colours";
 import { doubt, short, type Stay, type Trail } from "./day";
 import { toCanvas, type View } from "./geometry";
-import { bitmap, drawGround, hatch, trace } from "./ground";
+import { bitmap, drawGround, hatch, trace, type Brush } from "./ground";
 import { FONT, FONT_PX, label, SMALL_FONT, textWidth, type Label } from "./labels";
+import { Sprites, type Wanted } from "./sprites";
 import type { Area, BayDetail, CameraState, CameraView, Point, Ring } from "./types";
 
 export interface Layers {
@@ -23,6 +24,8 @@ export interface Picture {
   theme: Theme;
   colours: Map<string, string>;
   layers: Layers;
+  /** Those of the day. */
+  stays: readonly Stay[];
   standing: readonly Stay[];
   trails: readonly Trail[];
   unseen: readonly Ring[][];
@@ -38,7 +41,6 @@ export interface Picture {
   hurried: boolean;
 }
 
-type Brush = CanvasRenderingContext2D;
 type Doubt = ReturnType<typeof doubt>;
 
 const LEAST_LABEL_PX = 26;
@@ -47,13 +49,18 @@ const TRAIL_MS = 60 * 60_000;
 const MOST_HURRIED = 150;
 const SIGNS = { unobserved: "", missed: "?", moved: "↗", unsure: "±" } as const;
 
-/** Blocks that look the same. */
-export interface Group {
+interface Look {
   colour: string;
   dim: boolean;
   doubt: Doubt;
   selected: boolean;
   hovered: boolean;
+  stale: boolean;
+}
+
+/** Blocks that look the same; the key is the look in one word. */
+export interface Group extends Look {
+  key: string;
   stays: Stay[];
 }
 
@@ -63,6 +70,8 @@ export class Painter {
   private setting: readonly unknown[] = [];
   private paths = new WeakMap<Stay, Path2D>();
   private labels = new WeakMap<object, Map<unknown, Label>>();
+  private sprites: Sprites | null = null;
+  private prepared: readonly unknown[] = [];
 
   /** Draw a picture; returns how many blocks it has. */
   paint(canvas: HTMLCanvasElement, picture: Picture): number {
@@ -72,7 +81,7 @@ export class Painter {
     const context = canvas.getContext("2d", { alpha: false });
     if (!context) return 0;
     const setting = [width, height, ratio, bay, view, theme, layers, unseen, cameras, names];
-    if (!this.ground || setting.some((value, index) => value !== this.setting[index])) {
+    if (!this.ground || differ(setting, this.setting)) {
       this.prepare(canvas, picture, ratio);
       this.setting = setting;
     }
@@ -80,12 +89,19 @@ export class Painter {
     if (this.ground) context.drawImage(this.ground, 0, 0);
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
     for (const group of groups(picture)) this.drawGroup(context, group, picture);
+    if (!picture.hurried) this.prepareSprites(picture);
     if (layers.labels) this.drawAreaNames(context, picture);
     this.drawLabels(context, picture);
     if (layers.cameras) drawCameras(context, picture);
     this.drawTrails(context, picture);
     drawMeasured(context, picture);
     return standing.length;
+  }
+
+  /** Draw nothing more. */
+  close(): void {
+    this.sprites?.close();
+    this.prepared = [];
   }
 
   private prepare(canvas: HTMLCanvasElement, picture: Picture, ratio: number): void {
@@ -101,25 +117,34 @@ export class Painter {
     });
   }
 
-  private drawGroup(context: Brush, group: Group, { view, theme, stale }: Picture): void {
+  private drawGroup(context: Brush, group: Group, { view, theme, hurried }: Picture): void {
     const path = new Path2D();
-    for (const stay of group.stays) path.addPath(this.outline(stay, view));
-    context.globalAlpha = group.dim ? 0.12 : stale ? 0.45 : 0.78;
-    context.fillStyle = group.colour;
-    context.fill(path);
-    context.globalAlpha = group.dim ? 0.25 : 1;
-    context.strokeStyle = group.selected ? theme.accent : theme.text;
-    // A line of one pixel is drawn several times as fast as a wider one.
-    context.lineWidth = group.selected ? 4 : group.hovered ? 2.5 : 1;
-    if (group.doubt) context.setLineDash([5, 4]);
-    context.stroke(path);
-    context.setLineDash([]);
-    if (group.doubt === "unobserved" && !group.dim) {
-      context.fillStyle = hatch(context, theme.text);
-      context.globalAlpha = 0.55;
-      context.fill(path);
+    for (const stay of group.stays) {
+      if (!(hurried && this.sprites?.draw(context, stay, group.key))) path.addPath(this.outline(stay, view));
     }
-    context.globalAlpha = 1;
+    drawBlocks(context, path, group, theme);
+  }
+
+  /** The sprites that a scrub of the day needs, those of the slots close by first. */
+  private prepareSprites(picture: Picture): void {
+    const { view, theme, stays, shown, stale, moment } = picture;
+    const ratio = window.devicePixelRatio || 1;
+    const setting = [view, theme, ratio, stays, shown, stale];
+    if (!differ(setting, this.prepared)) return;
+    if (!this.sprites || differ(setting.slice(0, 3), this.prepared)) {
+      this.sprites?.close();
+      this.sprites = new Sprites(view, ratio);
+    }
+    this.prepared = setting;
+    const away = (stay: Stay): number => Math.max(stay.since - moment, moment - stay.until, 0);
+    this.sprites.prepare(() =>
+      [...stays]
+        .sort((a, b) => away(a) - away(b))
+        .map((stay): Wanted => {
+          const look = lookOf(stay, { ...picture, moment: Math.max(stay.since, Math.min(moment, stay.until)) });
+          return { stay, look: keyOf(look), draw: (brush) => drawBlocks(brush, this.outline(stay, view), look, theme) };
+        }),
+    );
   }
 
   private outline(stay: Stay, view: View): Path2D {
@@ -171,20 +196,18 @@ export class Painter {
     context.globalAlpha = 1;
   }
 
-  /** Moves that look the same, in one stroke for their old places, one for their lines and one for their heads. */
+  /** Their lines one by one: edges that cross the whole floor in one path take several times as long. */
   private drawMoves(context: Brush, moves: readonly Trail[], opacity: number, view: View): void {
     if (!moves.length) return;
-    const [places, lines, heads] = [new Path2D(), new Path2D(), new Path2D()];
+    const places = new Path2D();
+    context.globalAlpha = opacity;
+    context.lineWidth = 2;
     for (const { from, to } of moves) {
       places.addPath(this.outline(from, view));
-      arrow(lines, heads, toCanvas(view, from.centre), toCanvas(view, to.centre));
+      drawArrow(context, toCanvas(view, from.centre), toCanvas(view, to.centre));
     }
-    context.globalAlpha = opacity;
     context.lineWidth = 1;
     context.stroke(places);
-    context.lineWidth = 2;
-    context.stroke(lines);
-    context.fill(heads);
   }
 
   /** The label of something in one look, made once. */
@@ -197,24 +220,57 @@ export class Painter {
   }
 }
 
+/** Blocks that look the same, in one stroke. */
+function drawBlocks(context: Brush, path: Path2D, look: Look, theme: Theme): void {
+  context.globalAlpha = look.dim ? 0.12 : look.stale ? 0.45 : 0.78;
+  context.fillStyle = look.colour;
+  context.fill(path);
+  context.globalAlpha = look.dim ? 0.25 : 1;
+  context.strokeStyle = look.selected ? theme.accent : theme.text;
+  // A line of one pixel is drawn several times as fast as a wider one.
+  context.lineWidth = look.selected ? 4 : look.hovered ? 2.5 : 1;
+  if (look.doubt) context.setLineDash([5, 4]);
+  context.stroke(path);
+  context.setLineDash([]);
+  if (look.doubt === "unobserved" && !look.dim) {
+    context.fillStyle = hatch(context, theme.text);
+    context.globalAlpha = 0.55;
+    context.fill(path);
+  }
+  context.globalAlpha = 1;
+}
+
+function lookOf(stay: Stay, { colours, shown, moment, selected, hovered, stale }: Picture): Look {
+  return {
+    colour: colourOf(colours, stay.stage),
+    dim: !shown(stay),
+    doubt: doubt(stay, moment),
+    selected: stay.track === selected,
+    hovered: stay.track === hovered,
+    stale,
+  };
+}
+
+function keyOf({ colour, dim, doubt: why, selected, hovered, stale }: Look): string {
+  return `${colour} ${dim} ${why} ${selected} ${hovered} ${stale}`;
+}
+
 /** What stands, by how it looks; what is selected or under the pointer comes last, over the others. */
-export function groups({ standing, colours, shown, moment, selected, hovered }: Picture): Group[] {
+export function groups(picture: Picture): Group[] {
   const found = new Map<string, Group>();
-  for (const stay of standing) {
-    const look = {
-      colour: colourOf(colours, stay.stage),
-      dim: !shown(stay),
-      doubt: doubt(stay, moment),
-      selected: stay.track === selected,
-      hovered: stay.track === hovered,
-    };
-    const key = `${look.colour}${look.dim}${look.doubt}${look.selected}${look.hovered}`;
+  for (const stay of picture.standing) {
+    const look = lookOf(stay, picture);
+    const key = keyOf(look);
     const group = found.get(key);
     if (group) group.stays.push(stay);
-    else found.set(key, { ...look, stays: [stay] });
+    else found.set(key, { key, ...look, stays: [stay] });
   }
   const rank = (group: Group): number => 2 * Number(group.selected) + Number(group.hovered) - Number(group.dim);
   return [...found.values()].sort((a, b) => rank(a) - rank(b));
+}
+
+function differ(some: readonly unknown[], others: readonly unknown[]): boolean {
+  return some.some((value, index) => value !== others[index]);
 }
 
 function across({ box }: Stay, view: View): number {
@@ -242,15 +298,19 @@ function freeCorner(area: Area, view: View, taken: readonly Point[]): number {
   return corners.length ? Math.max(0, corners.findIndex(free)) : -1;
 }
 
-function arrow(lines: Path2D, heads: Path2D, [x1, y1]: Point, [x2, y2]: Point): void {
+function drawArrow(context: Brush, [x1, y1]: Point, [x2, y2]: Point): void {
   const direction = Math.atan2(y2 - y1, x2 - x1);
-  lines.moveTo(x1, y1);
-  lines.lineTo(x2, y2);
-  heads.moveTo(x2, y2);
+  context.beginPath();
+  context.moveTo(x1, y1);
+  context.lineTo(x2, y2);
+  context.stroke();
+  context.beginPath();
+  context.moveTo(x2, y2);
   for (const turn of [-0.4, 0.4]) {
-    heads.lineTo(x2 - 11 * Math.cos(direction + turn), y2 - 11 * Math.sin(direction + turn));
+    context.lineTo(x2 - 11 * Math.cos(direction + turn), y2 - 11 * Math.sin(direction + turn));
   }
-  heads.closePath();
+  context.closePath();
+  context.fill();
 }
 
 function drawCameras(context: Brush, { bay, view, theme, cameras }: Picture): void {
