@@ -459,9 +459,12 @@ def _of_witnesses(bay: BayConfig) -> Iterator[Finding]:
         if math.dist((mark.x, mark.y, mark.z), (other.x, other.y, other.z)) < _SAME_MARK_M:
             yield Finding("warning", f"witnesses.{name}", f"lies where {one} lies: leave one out, or correct its place")
     places = np.array([(mark.x, mark.y, mark.z) for mark in bay.witnesses.values()])
+    few = []
     for camera in bay.cameras:
         if camera.pose is not None and camera.intrinsics is not None:
             count = int(seen_from(CameraModel.of(camera), places)[0].sum())
+            if LEAST_MARKS <= count < ENOUGH_MARKS and not any(camera.intrinsics.distortion):
+                few.append(f"{camera.name} ({count})")
             if count < LEAST_MARKS:
                 yield Finding(
                     "warning",
@@ -469,6 +472,13 @@ def _of_witnesses(bay: BayConfig) -> Iterator[Finding]:
                     f"{count} of them are in {camera.name}'s view: {LEAST_MARKS} are the fewest to calibrate it by, and"
                     f" {ENOUGH_MARKS} leave room for a wrong one",
                 )
+    if few:
+        yield Finding(
+            "warning",
+            "witnesses",
+            f"fewer than {ENOUGH_MARKS} are in the view of {', '.join(few)}: where the lens's distortion is not known,"
+            " they may not decide how such a camera hangs: add marks, or its k1",
+        )
 
 
 def _outside(bay: BayConfig, x: float, y: float) -> str:

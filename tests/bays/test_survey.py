@@ -359,3 +359,14 @@ def test_focal_length_and_sensor_exchanged_are_told(survey, source, capsys, foca
 def test_a_text_has_the_tables_too(survey, source, capsys):
     assert new_by_text(survey, TEXT, "--hall", "80x34") == 2
     assert "--survey has the hall too: leave --hall out" in capsys.readouterr().err
+
+
+def test_marks_that_may_not_decide_are_told_before_a_camera_is_calibrated(survey, source, capsys):
+    """Of a lens whose bend nobody has measured eight are wanted; of one that was measured five do."""
+    few = TEXT.replace("marks G 5 15 25 / 2 30", "marks G 12 20 28 / 9 16")
+    assert new_by_text(survey, few) == 0
+    said = "fewer than 8 are in the view of S_1 ("
+    assert said in capsys.readouterr().out
+    bay_file("hall").unlink()
+    assert new_by_text(survey, few.replace("sensor_mm=5.12", "sensor_mm=5.12 k1=-0.1")) == 0
+    assert said not in capsys.readouterr().out
