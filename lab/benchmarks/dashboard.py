@@ -46,6 +46,7 @@ BUNDLE = ROOT / "dashboard" / "static" / "dashboard.js"
 LIVELY = "demo_bay"
 PARTS = ("fill", "api", "routes", "pages", "speed", "server")
 _CHROMIUM = "/usr/bin/chromium"
+_STARTS = 5
 _ROUNDS = 40
 _DAY = timedelta(days=1)
 _BROWSER_S = 900
@@ -104,15 +105,18 @@ def _measure(options: argparse.Namespace, chosen: list[str], output: Path, conso
                 return bars
             track = _fill_lively(server.url, work, options.slots) if {"routes", "pages"} & set(chosen) else ""
             asked = _Asking(options, output, console, track)
-            plain_mib, plain_s = _plain(work) if "server" in chosen else (0.0, 0.0)
+            plain = PageServer(work / "plain", dags_folder=ROOT / "dags", env=_env(off=True), parse=False)
+            plain_mib = _plain_mib(plain) if "server" in chosen else 0.0
             with PageServer(work / "airflow", dags_folder=ROOT / "dags", env=_env(off=False), parse=False) as airflow:
                 for part in PARTS:
                     if part in chosen and part in asked.parts:
                         console.print(f"{part}, at a load of {os.getloadavg()[0]:.1f}")
                         bars += _measured_part(part, partial(asked.parts[part], airflow), console)
                 if "server" in chosen:
-                    weighed = partial(_weigh, airflow, options, plain_mib, plain_s, asked="api" in chosen)
+                    weighed = partial(_weigh, airflow, options, plain_mib, asked="api" in chosen)
                     bars += _measured_part("server", weighed, console)
+            if "server" in chosen:
+                bars += _measured_part("server", partial(_started, airflow, plain), console)
     return bars
 
 
@@ -125,22 +129,32 @@ def _measured_part(part: str, measure: Callable[[], list[Bar]], console: Console
         return [Bar(f"{part}: not measured", 1, "<=", 0)]
 
 
-def _weigh(
-    airflow: PageServer, options: argparse.Namespace, plain_mib: float, plain_s: float, *, asked: bool
-) -> list[Bar]:
+def _weigh(airflow: PageServer, options: argparse.Namespace, plain_mib: float, *, asked: bool) -> list[Bar]:
     if not asked:
         _ask(airflow, options)  # it is weighed in use
-    return [
-        Bar("API server's memory beside the plain one", airflow.memory_mib() - plain_mib, "<=", 80, "MiB"),
-        Bar("API server's start beside the plain one", airflow.start_s - plain_s, "<=", 1, "s"),
-    ]
+    return [Bar("API server's memory beside the plain one", airflow.memory_mib() - plain_mib, "<=", 80, "MiB")]
 
 
-def _plain(work: Path) -> tuple[float, float]:
-    """Memory (MiB) and start (s) of an API server without the dashboard."""
-    with PageServer(work / "plain", dags_folder=ROOT / "dags", env=_env(off=True), parse=False) as plain:
+def _plain_mib(plain: PageServer) -> float:
+    """Memory (MiB) of an API server without the dashboard."""
+    with plain:
         _use(plain)
-        return plain.memory_mib(), plain.start_s
+        return plain.memory_mib()
+
+
+def _started(airflow: PageServer, plain: PageServer) -> list[Bar]:
+    """The shortest of some starts of each, in turn: what else runs on the machine only makes a start longer."""
+    starts: dict[PageServer, list[float]] = {plain: [], airflow: []}
+    for server in (plain, airflow) * _STARTS:
+        try:
+            server.start()
+            server.wait_until_healthy()
+        finally:
+            server.stop()
+        starts[server].append(server.start_s)
+    longer = min(starts[airflow]) - min(starts[plain])
+    spread_s = f"{_spread(starts[airflow])} beside {_spread(starts[plain])}"
+    return [Bar(f"API server's start beside the plain one, shortest of {_STARTS}", longer, "<=", 1, "s", spread_s)]
 
 
 class _Asking:
