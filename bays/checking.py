@@ -5,6 +5,7 @@ other bays. An *error* will not work; a *warning* works, and is probably not mea
 """
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -184,7 +185,11 @@ def _of_times(bay: BayConfig) -> Iterator[Finding]:
     opened = set().union(*map(_minutes, bay.operating_hours)) if bay.operating_hours else set(range(_DAY))
     for window in bay.skip_times:
         if not _minutes(window) & opened:
-            yield Finding("warning", "skip_times", f"{window} lies outside of the operating hours: it skips nothing")
+            over = [str(one) for one in bay.operating_hours if one.start > one.end]
+            nights = f"; {over[0]} crosses midnight: are its ends exchanged?" if over else ""
+            yield Finding(
+                "warning", "skip_times", f"{window} lies outside of the operating hours: it skips nothing{nights}"
+            )
     if bay.schedule.observation is None:
         return
     slots = _slots(bay)
@@ -348,6 +353,28 @@ def _of_cameras(bay: BayConfig) -> Iterator[Finding]:
         if one.pose == other.pose:
             yield Finding("warning", f"cameras.{other.name}.pose", f"is exactly that of {one.name}: was it copied?")
     yield from _of_sides(bay)
+    yield from _of_sizes(bay)
+
+
+def _of_sizes(bay: BayConfig) -> Iterator[Finding]:
+    """Cameras with the focal length of others and another image size: pixels of one image are not those of another."""
+    alike: dict[tuple[float, float], list[Camera]] = {}
+    for camera in bay.cameras:
+        if camera.intrinsics is not None:
+            alike.setdefault(camera.intrinsics.focal, []).append(camera)
+    for (focal, _), cameras in alike.items():
+        sizes = [(one.intrinsics.width, one.intrinsics.height) for one in cameras if one.intrinsics is not None]
+        (width, height), _ = Counter(sizes).most_common(1)[0]
+        others = [one.name for one, size in zip(cameras, sizes, strict=True) if size == (width, height)]
+        for camera, size in zip(cameras, sizes, strict=True):
+            if size != (width, height):
+                more = f" and {len(others) - 1} more" if len(others) > 1 else ""
+                yield Finding(
+                    "warning",
+                    f"cameras.{camera.name}.intrinsics",
+                    f"focal_px {focal:g} is that of {others[0]}{more}, whose images are {width} x {height}, and this"
+                    f" one is {size[0]} x {size[1]}: of the same lens it is {focal * size[0] / width:.0f}",
+                )
 
 
 def _of_sides(bay: BayConfig) -> Iterator[Finding]:
@@ -379,7 +406,13 @@ def _of_pose(bay: BayConfig, camera: Camera) -> Iterator[Finding]:
     if not _HEIGHTS_M[0] <= pose.z <= _HEIGHTS_M[1]:
         yield Finding("warning", where, f"z {pose.z:g} m is no height of a camera in a hall")
     if abs(pose.roll) > 45:
-        yield Finding("warning", where, f"roll {pose.roll:g}°: the image lies on its side")
+        lies = "is upside down" if abs(pose.roll) > 135 else "lies on its side"
+        yield Finding(
+            "warning",
+            where,
+            f"roll {pose.roll:g}°: the image {lies}: where it shows the hall upright, leave roll out; where it does"
+            " not, let the camera turn its image",
+        )
     if pose.tilt <= 0:
         yield Finding("error", where, f"tilt {pose.tilt:g}°: it looks at the horizon or above; tilt counts downwards")
     elif pose.tilt <= math.pi / 2:

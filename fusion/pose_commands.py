@@ -65,7 +65,10 @@ def judge_poses(options: argparse.Namespace, bay: BayConfig) -> int:
     else:
         _print_checks(checks, batches or captures)
         if bay.witnesses and not has_witnesses:
-            print(f"the bay has witnesses and none are kept: run camera keep-witnesses {bay.bay_id}")
+            print(
+                f"{witnesses_file(bay.bay_id)} is not there (a twin begins without it): how the bay's marks look is not"
+                f" kept, and they judge nothing: run camera keep-witnesses {bay.bay_id}"
+            )
     if any(check.verdict is PoseVerdict.OUT_OF_POSE for check in checks):
         return FAILED
     undecided = sum(check.verdict is PoseVerdict.UNDECIDED for check in checks)

@@ -139,6 +139,11 @@ def _time_cases() -> Iterator[BayCase]:
         content[hours], content["schedule"] = ["08:00-17:00"], {"observation": "0 10 * * *"}
 
     yield BayCase("a skip outside all hours", outside, "skips nothing")
+
+    def by_day(content: Content) -> None:
+        content[hours], content[skip] = ["17:00-08:00"], ["12:00-13:00"]
+
+    yield BayCase("hours that are exchanged", by_day, "17:00-08:00 crosses midnight: are its ends exchanged?")
     yield BayCase("a skip over all hours", covered, "all 25 slots of a day inside the hours are skipped, from 08:00")
     yield BayCase("hours between two slots", between, "at 08:00 (Asia/Seoul), 1 minute before 08:01-08:09")
     yield BayCase("a schedule in local time", utc, "at 19:00 (Asia/Seoul), 120 minutes after 08:00-17:00")
@@ -179,10 +184,17 @@ def _camera_cases() -> Iterator[BayCase]:
     yield BayCase("in millimetres", pose(z=150), "no height of a camera")
     yield BayCase("on the floor", pose(z=0.5), "no height of a camera")
     yield BayCase("on its side", pose(roll=90), "lies on its side")
-    yield BayCase("upside down", pose(roll=180), "lies on its side")
+    yield BayCase("upside down", pose(roll=180), "the image is upside down: where it shows")
     yield BayCase("a focal length in millimetres", lens(focal_px=12), "are these pixels?")
+    yield BayCase("a focal length of 2.8", lens(focal_px=2.8), "greater than 10 pixels: is it in millimetres?")
+    yield BayCase("a height in millimetres", pose(z=25000), "or equal to 200 metres: is it in millimetres?")
     yield BayCase("a focal length of 300", lens(focal_px=300), "are these pixels?")
     yield BayCase("a focal length of 30000", lens(focal_px=30000), "are these pixels?")
+    yield BayCase(
+        "the image of another camera",
+        lens(width=1280, height=720),
+        "is that of C_11 and 2 more, whose images are 1920 x 1080, and this one is 1280 x 720",
+    )
     yield BayCase("a principal point outside", lens(cx=2500.0, cy=540.0), "lies outside of the image")
     yield BayCase("a principal point in a corner", lens(cx=200.0, cy=200.0), "far from the image's middle")
     yield BayCase("width and height exchanged", lens(width=1080, height=1920), "are exchanged")
@@ -228,7 +240,12 @@ def _floor_cases() -> Iterator[BayCase]:
     )
     yield BayCase("two cameras for the hall", keep("C_2", "D_11"), "no camera sees")
     yield BayCase("one side alone", keep("C_2", "C_6", "C_9"), "sees")
-    yield BayCase("a floor in millimetres", _set("factory_layout", "width", to=900), "is no hall")
+    yield BayCase("a floor of 900 m", _set("factory_layout", "width", to=900), "is no hall")
+    yield BayCase(
+        "a floor in millimetres",
+        _set("factory_layout", "width", to=150_000),
+        "or equal to 1000 metres: is it in millimetres?",
+    )
     yield BayCase("a hole in the floor", lambda c: c["factory_layout"]["areas"].pop("A13"), "between areas are in none")
     yield BayCase("areas that overlap", _set("factory_layout", "areas", "A13", "x", to=[40, 59]), "in part")
     yield BayCase(
