@@ -40,12 +40,13 @@ class EventKind(StrEnum):
     A block that is worked on when it is first seen, or when it exits, raises neither.
     MERGED: the block `track_id` took in the blocks `others`, which are no blocks of
     their own any longer. SPLIT: the blocks `others` came out of the block `track_id`,
-    which goes on. DISMISSED: the track never was a block, but a false detection that
-    the bay's very first slot showed. CORRECTED: the block never left, though it was
-    reported to have exited at the event's `time`. FLOOR_DOUBTED: the floor plan of this
-    slot cannot be right (`reason` says why), and the tracks are held as they were; it
-    has no track. POSE_DRIFT: a camera, or all of them, no longer hang as the bay's file
-    says, for several slots in a row (`reason` says which); it has no track.
+    which goes on. DISMISSED: the bay's very first slot showed it, and it was seen too few
+    times to be told from a false detection: it is taken back. Where it was a block, its
+    leaving is not told. CORRECTED: the block never left, though it was reported to have
+    exited at the event's `time`. FLOOR_DOUBTED: the floor plan of this slot cannot be right
+    (`reason` says why), and the tracks are held as they were; it has no track. POSE_DRIFT: a
+    camera, or all of them, no longer hang as the bay's file says, for several slots in a row
+    (`reason` says which); it has no track.
     """
 
     INITIAL = "initial"

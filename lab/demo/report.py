@@ -275,8 +275,8 @@ def _explained(day: DemoDay, report: DayReport) -> list[str]:
     dismissed = sum(event.kind is EventKind.DISMISSED for one in day.trackings.values() for event in one.events)
     if dismissed:
         found.append(
-            f"{counted(dismissed, 'event')} of `history events` dismissed: what was taken for a block turned out not to"
-            " be one; its track ends, and nothing of the yard is lost"
+            f"{counted(dismissed, 'event')} of `history events` dismissed: seen too few times to be told from a false"
+            " detection, and taken back; where it was a block, its leaving is not told"
         )
     return found
 

@@ -52,7 +52,8 @@ def test_without_a_block_that_was_seen_whole_nothing_is_told(monkeypatch, whole,
         (
             Verdict.FOUND,
             (EventKind.DISMISSED, EventKind.EXITED),
-            "1 event of `history events` dismissed: what was taken",
+            "1 event of `history events` dismissed: seen too few times to be told from a false detection, and taken"
+            " back; where it was a block, its leaving is not told",
         ),
     ],
 )
