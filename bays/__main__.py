@@ -80,7 +80,8 @@ def make_parser() -> argparse.ArgumentParser:
         type=existing_path,
         metavar="FILE",
         help="all of it, a line each: hall 80 34; area NAME x_from x_to y_from y_to [kind]; camera NAME x y looks_at_x "
-        "looks_at_y; cameras z=18 width=2560 height=1440 focal_mm=2.8 sensor_mm=5.4, of all below; mark NAME x y [z]; "
+        "looks_at_y; cameras z=18 width=2560 height=1440 focal_mm=2.8 sensor_mm=5.4, of all below "
+        "(y=34 looks_at_y=16 of a row, whose camera NAME x looks straight across); mark NAME x y [z]; "
         "marks M 5 15 / 2 30, at each crossing",
     )
     survey.add_argument("--hall", type=_hall, metavar="WxH", help="of the floor along x and along y, metres: 80x34")

@@ -51,7 +51,7 @@ def draft_bay(
     else:
         survey = read_survey(measured, lambda host: subnet or _network_of(host, source), before.network)
         chosen = survey.network
-    _refuse_taken(chosen, measured)
+    _refuse_taken(chosen, measured, None if survey is None or subnet is not None else survey.host_line)
     text = read_text(bay_file(source))
     if survey is not None:
         text = with_survey(text, survey, _quorum(before, len(survey.cameras)))
@@ -104,12 +104,15 @@ def _moved(text: str, old: IPv4Network, new: IPv4Network) -> str:
     return _ADDRESS.sub(like, text.replace(str(old), str(new)))
 
 
-def _refuse_taken(network: IPv4Network, measured: SurveyFiles | SurveyText | None) -> None:
+def _refuse_taken(network: IPv4Network, measured: SurveyFiles | SurveyText | None, line: str | None) -> None:
+    """A network of another bay; `line` is where the survey names its first host."""
     remedy = "give another --subnet"
-    table = measured.path if isinstance(measured, SurveyText) else measured and measured.cameras
-    if table is not None:
-        remedy += f" and hosts of it in {table}, or leave the column host out"
+    if isinstance(measured, SurveyText):
+        remedy += f" and hosts of it in {measured.path}, or leave host= out for free ones"
+    elif measured is not None and measured.cameras is not None:
+        remedy += f" and hosts of it in {measured.cameras}, or leave the column host out"
+    where = "" if line is None else f"{line}: host: "
     for name in bay_ids():
         other = load_bay(name).network.camera_subnet
         if network.overlaps(other):
-            raise ConfigError(f"{network} overlaps {other} of bay {name}: {remedy}")
+            raise ConfigError(f"{where}{network} overlaps {other} of bay {name}: {remedy}")

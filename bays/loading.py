@@ -4,7 +4,7 @@ import difflib
 import json
 import math
 import re
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
@@ -114,6 +114,9 @@ def _override() -> tuple[str, ...] | None:
 
 
 _SIMILAR = 0.6
+_FOCALS = ("focal_px", "fx", "fy")
+_METRES = ("x", "y", "z", "width", "height")
+_TOO_LARGE = ("less_than_equal", "less_than")
 _LONGEST = 500_000
 _MOST_BYTES = 4 * _LONGEST
 # Values, after every alias has been unfolded.
@@ -320,8 +323,23 @@ def faults(
         reason = fault["msg"].removeprefix("Value error, ")
         if fault["type"] == "extra_forbidden" and model is not None and (near := _near_keys(model, location)):
             reason += f": did you mean {near[0]}?"
+        reason += unit_hint(location, fault["type"])
         where = f"{path}:{_line_of(tree, location)}"
         yield f"{where}: {key}: {reason}" if key else f"{where}: {reason}"
+
+
+def unit_hint(location: Sequence[int | str], fault: str) -> str:
+    """What is added to a fault of pydantic's: the unit of a value that is too large or too small, and the likely one.
+
+    Args:
+        location: of the value: the keys that lead to it, or its model's name and its key.
+        fault: pydantic's type of it.
+    """
+    keys = [str(part) for part in location if isinstance(part, str)]
+    if keys and keys[-1] in _FOCALS and fault == "greater_than":
+        return " pixels: is it in millimetres? focal_px is image width x focal length in mm / sensor width in mm"
+    is_metres = keys and keys[-1] in _METRES and not {"intrinsics", "Intrinsics"} & set(keys)
+    return " metres: is it in millimetres?" if is_metres and fault in _TOO_LARGE else ""
 
 
 def _near_keys(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:

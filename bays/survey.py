@@ -21,6 +21,7 @@ from pydantic import BaseModel, ValidationError
 
 from bay_observation.errors import ConfigError
 from bays.editing import area_text, camera_lines, end_of, key_text, number_text
+from bays.loading import unit_hint
 from bays.models import Area, Camera, Intrinsics, Layout, Network, Pose, Witness
 
 _AREA_COLUMNS = ("name", "x_from", "x_to", "y_from", "y_to", "kind")
@@ -43,6 +44,12 @@ _KINDS = {
     "marks": ("name",),
 }
 _BETWEEN = "/"  # of a grid's places along x and those along y
+# Values that a line must have behind its name, which may have spaces then.
+_LEAST_VALUES = {"area": 4, "mark": 2}
+_COMMENT = re.compile(r"(?:^|[\s,;])#.*")
+_SEPARATOR = re.compile(r"[,;\t]")
+_TWO_OR_ONE = re.compile(r"(?:\w+=)?(-?\d+,\d+)")  # two numbers, or one with a decimal comma
+_NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
 # Widths of sensors and focal lengths as data sheets have them, millimetres: by them exchanged values are known.
 _SENSORS_MM = (
     3.2, 3.6, 4.54, 4.8, 5.12, 5.37, 5.6, 5.76, 6.17, 6.4, 7.18, 7.4, 7.6, 8.8, 9.6, 11.3, 12.8, 13.2, 17.3, 22.3, 23.5,
@@ -84,8 +91,8 @@ class SurveyText:
     `hall 80 34`; `area NAME x_from x_to y_from y_to [kind]`; `camera NAME x y looks_at_x looks_at_y`, and any other
     column of the cameras' table as `z=18`; `cameras z=18 …` for all cameras below it, with `host=` that of the first,
     from which the others are counted up; `mark NAME x y [z]`; `marks M 5 15 / 2 30`, a mark at each place along x and
-    y, as M1 to M4. Between the words stand spaces, commas, semicolons or tabs; what follows a word that begins with
-    `#` is a comment.
+    y, as M1 to M4. Between the words stand spaces, commas, semicolons or tabs, in any mixture; what follows a word that
+    begins with `#` is a comment.
     """
 
     path: Path
@@ -100,12 +107,14 @@ class Survey:
         layout: the hall and its areas.
         cameras: as they hang or are to hang; none where they are to be placed yet.
         marks: floor marks by name: the bay's witnesses.
+        host_line: the file and line that name a host first; None where none is named.
     """
 
     network: IPv4Network
     layout: Layout
     cameras: tuple[Camera, ...]
     marks: Mapping[str, Witness]
+    host_line: str | None = None
 
 
 @dataclass(frozen=True)
@@ -156,6 +165,7 @@ class _Tables:
     areas: Sequence[_Row]
     cameras: Sequence[_Row]
     marks: Sequence[_Row]
+    host_line: str | None
 
 
 def read_survey(
@@ -177,17 +187,19 @@ def read_survey(
     network = network_for(next((host for host in hosts if host is not None), None))
     place = int(like.observer_ip) - int(like.camera_subnet.network_address)
     observer = network[place] if 0 <= place < network.num_addresses else None
-    return Survey(network, layout, tuple(_cameras(rows, hosts, network, observer)), marks)
+    return Survey(network, layout, tuple(_cameras(rows, hosts, network, observer)), marks, tables.host_line)
 
 
 def _of_files(files: SurveyFiles) -> _Tables:
+    cameras = [] if files.cameras is None else _rows(files.cameras, _CAMERA_COLUMNS, ("name", "x", "y", "z"))
     return _Tables(
         files.hall,
         files.areas,
         "A1,0,20,0,17",
         _rows(files.areas, _AREA_COLUMNS, _AREA_COLUMNS[:5]),
-        [] if files.cameras is None else _rows(files.cameras, _CAMERA_COLUMNS, ("name", "x", "y", "z")),
+        cameras,
         [] if files.marks is None else _rows(files.marks, _MARK_COLUMNS, ("name", "x", "y")),
+        next((row.where for row in cameras if "host" in row.values), None),
     )
 
 
@@ -196,23 +208,27 @@ def _of_text(path: Path) -> _Tables:
     rows: dict[str, list[_Row]] = {"area": [], "camera": [], "mark": []}
     hall: tuple[float, float] | None = None
     of_all: dict[str, str] = {}
+    host_line: str | None = None
     for number, line in enumerate(_text(path).splitlines(), start=1):
         words = _words(line)
         if not words:
             continue
         where, kind = f"{path}:{number}", words[0].lower()
         if kind not in _KINDS:
-            near = difflib.get_close_matches(kind, _KINDS, 1)
-            meant = f"did you mean {near[0]}?" if near else f"it begins with {', '.join(_KINDS)}"
+            near = _nearest(kind, tuple(_KINDS))
+            meant = f"did you mean {near}?" if near else f"it begins with {', '.join(_KINDS)}"
             raise ConfigError(f"{where}: {words[0]!r:.40} is no line of a survey: {meant}")
+        _refuse_two_meanings(where, kind, line, of_all)
         if kind == "marks":
             rows["mark"] += _grid(where, words[1:])
             continue
-        row = _Row(where, _named(where, kind, words[1:]))
+        row = _Row(where, _named(where, kind, words[1:], line))
+        if host_line is None and "host" in row.values:
+            host_line = where
         if kind == "hall":
             hall = _hall(row)
         elif kind == "cameras":
-            of_all |= row.values
+            of_all = _over(of_all, row.values)
         elif kind == "camera":
             rows[kind].append(_Row(where, _over(of_all, row.values)))
             if "host" in of_all and "host" not in row.values:
@@ -221,33 +237,67 @@ def _of_text(path: Path) -> _Tables:
             rows[kind].append(row)
     if hall is None:
         raise ConfigError(f"{path}:1: has no hall: give its sides in metres, as hall 80 34")
-    return _Tables(hall, path, "area A1 0 20 0 17", rows["area"], rows["camera"], rows["mark"])
+    return _Tables(hall, path, "area A1 0 20 0 17", rows["area"], rows["camera"], rows["mark"], host_line)
 
 
 def _words(line: str) -> list[str]:
-    """The words of a line, up to its comment; a value may have spaces where something else stands between them."""
-    for separator in ";\t,":
-        if separator in line:
-            cells = [cell.strip() for cell in line.split(separator)]
-            break
-    else:
-        cells = line.split()
-    end = next((index for index, cell in enumerate(cells) if cell.startswith("#")), len(cells))
-    cells = cells[:end]
-    while cells and not cells[-1]:
-        cells.pop()
-    return cells
+    """The words of a line, up to its comment; an area's or a mark's name between two separators may have spaces."""
+    said = _said(line)
+    if not said:
+        return []
+    cells = [cell.strip() for cell in _SEPARATOR.split(said)]
+    least = _LEAST_VALUES.get(cells[0].lower())
+    if least and len(cells) >= 2 + least and not any(" " in cell for cell in cells[2:]):
+        return cells
+    # An empty cell stays: the values behind it are not another column's.
+    return [word for cell in cells for word in cell.split() or [""]]
 
 
-def _named(where: str, kind: str, words: Sequence[str]) -> dict[str, str]:
+def _said(line: str) -> str:
+    """A line without its comment and without what stands around it."""
+    return re.sub(r"\s*=\s*", "=", _COMMENT.sub("", line)).strip(" \t,;")
+
+
+def _refuse_two_meanings(where: str, kind: str, line: str, of_all: Mapping[str, str]) -> None:
+    """A comma that parts two numbers or is a decimal one, where the line is whole either way."""
+    tokens = [token.strip(",") for token in re.split(r"[\s;]+", _said(line))[1:]]
+    for token in tokens:
+        if "=" in token and (found := _TWO_OR_ONE.fullmatch(token)):
+            raise ConfigError(f"{where}: {_either(found[1])}")
+    sides = " ".join(tokens).split(_BETWEEN) if kind == "marks" else [" ".join(tokens)]
+    for side in (one.split() for one in sides):
+        found = next(filter(None, map(_TWO_OR_ONE.fullmatch, side)), None)
+        is_mixed = kind in ("mark", "marks") and any(map(_NUMBER.fullmatch, side[1:] if kind == "mark" else side))
+        # Of a row of cameras y is known already.
+        is_alone = kind == "camera" and "y" in of_all and sum(map(bool, map(_TWO_OR_ONE.fullmatch, side))) == 1
+        if found and (is_mixed or (is_alone and not any(map(_NUMBER.fullmatch, side[1:])))):
+            raise ConfigError(f"{where}: {_either(found[1])}")
+
+
+def _either(numbers: str) -> str:
+    one, other = numbers.split(",")
+    return f"{numbers} is {one} and {other}, or one number: write {one} {other}, or with a point, {one}.{other}"
+
+
+def _perhaps_decimal(line: str) -> str:
+    """What is added where a line has too many numbers: a comma between digits may be a decimal one."""
+    found = re.search(r"(?<!\d)\d+,\d+(?!\d)", _said(line))
+    return f"; is {found[0]} one number? Write decimal points, as {found[0].replace(',', '.')}" if found else ""
+
+
+def _named(where: str, kind: str, words: Sequence[str], line: str) -> dict[str, str]:
     """The values of a line by their columns: as they stand in order, then those that name theirs."""
     columns = _KINDS[kind]
     known = _CAMERA_COLUMNS if kind in ("camera", "cameras") else columns
     shape = " ".join((kind, *columns))
     in_order = [word for word in words if "=" not in word]
-    if len(in_order) > len(columns):
-        extra = in_order[len(columns)]
-        raise ConfigError(f"{where}: {extra!r:.40} is one value too many: write {shape}, and further ones as z=18")
+    is_number_as_kind = kind == "area" and len(in_order) == len(columns) and _NUMBER.fullmatch(in_order[-1])
+    if len(in_order) > len(columns) or is_number_as_kind:
+        extra = in_order[-1] if is_number_as_kind else in_order[len(columns)]
+        hint = _perhaps_decimal(line)
+        raise ConfigError(
+            f"{where}: {extra!r:.40} is one value too many: write {shape}, and further ones as z=18{hint}"
+        )
     values = {name: word for name, word in zip(columns, in_order, strict=False) if word}
     for word in words:
         column, equals, value = word.partition("=")
@@ -255,21 +305,32 @@ def _named(where: str, kind: str, words: Sequence[str]) -> dict[str, str]:
         if not equals:
             continue
         if column not in known:
-            near = difflib.get_close_matches(column, known, 1)
-            meant = f"did you mean {near[0]}?" if near else f"known are {', '.join(known)}"
+            near = _nearest(column, known)
+            meant = f"did you mean {near}?" if near else f"known are {', '.join(known)}"
             raise ConfigError(f"{where}: {column!r:.40} is no column: {meant}")
         if column in values:
-            raise ConfigError(f"{where}: column {column} stands twice: leave one out")
+            raise ConfigError(f"{where}: column {column} stands twice: leave one out{_perhaps_decimal(line)}")
         values[column] = value.strip()
+    if "looks_at_x" in values and values.keys() & set(_LOOKS[0]):
+        raise ConfigError(
+            f"{where}: looks_at_x: where it looks is given twice: give pan,tilt or looks_at_x,looks_at_y, one of them"
+            + _perhaps_decimal(line)
+        )
     return {name: value for name, value in values.items() if value}
+
+
+def _nearest(word: str, known: Sequence[str]) -> str | None:
+    """What is meant: the same letters in another order, else what is alike."""
+    swapped = [one for one in known if sorted(one) == sorted(word)]
+    return next(iter(swapped or difflib.get_close_matches(word, known, 1)), None)
 
 
 def _over(of_all: Mapping[str, str], own: Mapping[str, str]) -> dict[str, str]:
     """A camera's values over those of all: where it says its lens or its direction in one way, no other way counts."""
     replaced: set[str] = set()
     for ways in (_LOOKS, _LENSES):
-        columns = {column for way in ways for column in way}
-        replaced |= columns if columns & own.keys() else set()
+        used = {column for way in ways if own.keys() & set(way) for column in way}
+        replaced |= {column for way in ways for column in way} - used if used else set()
     return {name: value for name, value in of_all.items() if name not in replaced} | dict(own)
 
 
@@ -277,7 +338,10 @@ def _hall(row: _Row) -> tuple[float, float]:
     width, height = row.number("width"), row.number("height")
     for column, side in (("width", width), ("height", height)):
         if not 0 < side <= 1000:
-            raise ConfigError(f"{row.where}: {column}: {side:g} is no side of a hall: write metres, 0 to 1000")
+            millimetres = ": is it in millimetres?" if side > 1000 else ""
+            raise ConfigError(
+                f"{row.where}: {column}: {side:g} is no side of a hall: write metres, 0 to 1000{millimetres}"
+            )
     return width, height
 
 
@@ -289,12 +353,19 @@ def _counted_up(row: _Row) -> str:
 def _grid(where: str, words: Sequence[str]) -> Iterator[_Row]:
     """A mark at each place of a grid, counted along x first."""
     name, *places = words or [""]
+    # The two sides may stand close to what parts them: 25/2.
+    places = [part for place in places for part in re.split(f"({_BETWEEN})", place) if part]
     if not name or places.count(_BETWEEN) != 1:
         raise ConfigError(f"{where}: write marks, a name, places along x, {_BETWEEN}, places along y: M 5 15 / 2 30")
     middle = places.index(_BETWEEN)
     along, across = places[:middle], places[middle + 1 :]
     if not along or not across:
         raise ConfigError(f"{where}: places along {'y' if along else 'x'} are missing: write marks M 5 15 / 2 30")
+    for axis, side in (("x", along), ("y", across)):
+        if twice := [place for place in side if side.count(place) > 1]:
+            raise ConfigError(
+                f"{where}: {twice[0]!r:.40} stands twice along {axis}: leave one out; decimals have a point"
+            )
     for number, (y, x) in enumerate(product(across, along), start=1):
         yield _Row(where, {"name": f"{name}{number}", "x": x, "y": y})
 
@@ -373,6 +444,8 @@ def _cameras(
 
 def _pose(row: _Row) -> Pose:
     x, y, z = (row.number(column) for column in ("x", "y", "z"))
+    if "looks_at_y" in row.values and not row.values.keys() & {"looks_at_x", *_LOOKS[0]}:
+        row = _Row(row.where, {**row.values, "looks_at_x": row.values["x"]})  # straight across the hall
     if _chosen(row, "where it looks", _LOOKS) == _LOOKS[0]:
         pan, tilt = row.number("pan"), row.number("tilt")
     else:
@@ -455,7 +528,7 @@ def _made(model: type[_Model], row: _Row, **values: object) -> _Model:
         column = key if key in row.values else _COLUMN_OF.get(key, key)
         column = column if column in row.values else next(iter(row.values))
         shown = row.values.get(column, "")
-        reason = fault["msg"].removeprefix("Value error, ")
+        reason = fault["msg"].removeprefix("Value error, ") + unit_hint((model.__name__, key), fault["type"])
         raise ConfigError(f"{row.where}: {column}: {shown!r:.40}: {reason}") from None
 
 
@@ -498,8 +571,8 @@ def _header(path: Path, line: int, found: list[str], known: Sequence[str], wante
     names = [name.lower() for name in found]
     for name in names:
         if name and name not in known:
-            near = difflib.get_close_matches(name, known, 1)
-            meant = f"did you mean {near[0]}?" if near else f"known are {','.join(known)}"
+            near = _nearest(name, known)
+            meant = f"did you mean {near}?" if near else f"known are {','.join(known)}"
             raise ConfigError(f"{path}:{line}: {name!r:.40} is no column: {meant}")
         if name and names.count(name) > 1:
             raise ConfigError(f"{path}:{line}: column {name} stands twice: leave one out")

@@ -2,6 +2,7 @@
 
 import math
 from ipaddress import IPv4Address
+from pathlib import Path
 
 import pytest
 import yaml
@@ -132,7 +133,7 @@ def test_hosts_of_another_bay_are_told_with_their_table(survey, source, capsys):
     change_cameras(survey, "127.70.3.21", "127.60.0.21")
     assert new(survey) == 2
     said = capsys.readouterr().err
-    assert "127.60.0.0/24 overlaps 127.60.0.0/24 of bay yard: give another --subnet and hosts of it in" in said
+    assert "cameras.csv:2: host: 127.60.0.0/24 overlaps 127.60.0.0/24 of bay yard: give another --subnet and" in said
     assert said.endswith("cameras.csv, or leave the column host out\n")
 
 
@@ -293,6 +294,72 @@ def test_what_stands_between_the_words_is_free(survey, source):
         assert load_bay("hall") == spaced
 
 
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("area A1 0 40 0 15", "area A1 0 40, 0 15"),
+        ("area A1 0 40 0 15", "area A1, 0 40; 0\t15,"),
+        ("area A1 0 40 0 15", "area A1 0,40 0,15"),
+        ("aisle   # nobody works here", ", aisle   # nobody, or; nearly"),
+        ("camera S_1 20 0 20 14", "camera S_1, 20, 0, 20, 14"),
+        ("camera S_1 20 0 20 14", "camera S_1; 20 0; 20 14"),
+        ("camera S_1 20 0 20 14", "camera S_1 20,0 20,14"),
+        ("pan=225 tilt=40 z=14.5", "pan = 225, tilt= 40; z =14.5"),
+        ("mark M1 0 15", "mark M1 0, 15"),
+        ("marks G 5 15 25 / 2 30", "marks G 5, 15, 25/2, 30"),
+        ("marks G 5 15 25 / 2 30", "marks G 5,15,25 / 2 30"),
+    ],
+)
+def test_any_mixture_of_separators_does(survey, source, old, new):
+    assert new_by_text(survey, TEXT) == 0
+    plain = load_bay("hall")
+    bay_file("hall").unlink()
+    assert TEXT.count(old) == 1
+    assert new_by_text(survey, TEXT.replace(old, new)) == 0
+    assert load_bay("hall") == plain
+
+
+def test_a_name_between_separators_may_have_spaces(survey, source):
+    assert new_by_text(survey, TEXT.replace("mark no 40 34 1.2", "mark, pillar 3, 40, 34, 1.2")) == 0
+    assert load_bay("hall").witnesses["pillar 3"].z == 1.2
+
+
+def test_the_documented_survey_has_nothing_to_be_told(source, capsys):
+    path = Path(__file__).parents[2] / "docs/examples/survey/survey.txt"
+    assert main(["new", "hall", "--from", "yard", "--survey", str(path)]) == 0
+    assert "hall: nothing to say" in capsys.readouterr().out
+    assert len(load_bay("hall").cameras) == 8
+    assert path.read_text(encoding="utf-8") in (path.parents[2] / "add_a_bay.md").read_text(encoding="utf-8")
+
+
+def test_cameras_in_a_row_have_their_side_once_and_look_straight_across(survey, source):
+    rows = """cameras z=14 view_deg=80
+cameras y=34 looks_at_y=16 host=127.70.3.21
+camera N_1 20
+camera N_2 60 looks_at_x=55
+cameras y=0 looks_at_y=18
+camera S_1 20
+camera S_2 60 pan=0 tilt=40
+"""
+    head = TEXT[: TEXT.index("cameras z=14")]
+    assert new_by_text(survey, head + rows) == 0
+    cameras = load_bay("hall").cameras
+    assert [(one.name, one.pose.x, one.pose.y, one.pose.pan) for one in cameras] == [
+        ("N_1", 20, 34, 180),
+        ("N_2", 60, 34, round(180 + math.degrees(math.atan2(5, 18)), 2)),
+        ("S_1", 20, 0, 0),
+        ("S_2", 60, 0, 0),
+    ]
+    assert [one.pose.tilt for one in cameras[::2]] == [round(math.degrees(math.atan2(14, 18)), 2)] * 2
+    assert str(cameras[-1].host) == "127.70.3.24"
+
+
+def test_a_later_lens_of_all_replaces_the_earlier_one(survey, source):
+    later = TEXT.replace("camera S_1", "cameras view_deg=90\ncamera S_1")
+    assert new_by_text(survey, later) == 0
+    assert load_bay("hall").cameras[0].intrinsics.focal_px == 1280  # half of 2560, by the tangent of 45 degrees
+
+
 def test_a_new_bay_says_what_to_paste_next(survey, source, capsys):
     assert new_by_text(survey, TEXT) == 0
     said = capsys.readouterr().out
@@ -322,6 +389,21 @@ def test_a_new_bay_says_what_to_paste_next(survey, source, capsys):
         ("marks G 5 15 25 / 2 30", "marks G 5 15 25", "survey.txt:10: write marks, a name, places along x"),
         ("marks G 5 15 25 / 2 30", "marks G 5 15 25 /", "survey.txt:10: places along y are missing"),
         ("marks G 5 15 25 / 2 30", "marks M 5 15 25 / 2 30", "survey.txt:10: name: M1 stands twice"),
+        ("area A1", "aera A1", "survey.txt:3: 'aera' is no line of a survey: did you mean area?"),
+        ("hall 80 34.5", "hall 80 34,5", "survey.txt:2: '5' is one value too many: write hall width height, and"),
+        ("hall 80 34.5", "hall 80 34,5", "is 34,5 one number? Write decimal points, as 34.5"),
+        ("hall 80 34.5", "hall 80000 34", "width: 80000 is no side of a hall: write metres, 0 to 1000: is it in"),
+        ("area A1 0 40 0 15", "area A1 0 40 0 14,5", "survey.txt:3: '5' is one value too many"),
+        ("area A1 0 40 0 15", "area A1 0 40 0 14,5", "is 14,5 one number? Write decimal points, as 14.5"),
+        ("camera S_1 20 0 20 14", "camera S_1 20,5 0 20 14", "is 20,5 one number? Write decimal points, as 20.5"),
+        ("camera N_1 60 34", "camera N_1 60,5 34", "txt:7: looks_at_x: where it looks is given twice"),
+        ("camera N_1 60 34", "camera N_1 60,5 34", "is 60,5 one number? Write decimal points, as 60.5"),
+        ("z=14.5", "z=14,5", "survey.txt:7: 14,5 is 14 and 5, or one number: write 14 5, or with a point, 14.5"),
+        ("mark M1 0 15", "mark M1 0,5 15", "txt:8: 0,5 is 0 and 5, or one number: write 0 5, or with a point, 0.5"),
+        ("marks G 5 15 25 / 2 30", "marks G 5 15,5 25 / 2 30", "survey.txt:10: 15,5 is 15 and 5, or one number"),
+        ("marks G 5 15 25 / 2 30", "marks G 5,5 15,5 / 2 30", "survey.txt:10: '5' stands twice along x: leave one out"),
+        ("camera S_1 20 0 20 14", "cameras y=0 looks_at_y=14\ncamera S_1 20,5", "txt:7: 20,5 is 20 and 5, or one"),
+        ("cameras z=14", "cameras z=14000", "Input should be less than or equal to 200 metres: is it in millimetres?"),
         (
             "focal_mm=4 sensor_mm=5.12",
             "focal_mm=5.12 sensor_mm=4",
@@ -341,6 +423,11 @@ def test_a_wrong_line_of_the_text_is_refused(survey, source, bays_folder, capsys
     assert words in said
     assert said.count("\n") == 1
     assert not (bays_folder / "hall.yaml").exists()
+
+
+def test_hosts_of_another_bay_are_told_with_the_line_that_names_them(survey, source, capsys):
+    assert new_by_text(survey, TEXT.replace("127.70.3.21", "127.60.0.21")) == 2
+    assert "survey.txt:5: host: 127.60.0.0/24 overlaps 127.60.0.0/24 of bay yard" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
