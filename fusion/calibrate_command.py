@@ -29,8 +29,10 @@ from fusion.calibration import (
 from fusion.clicking import ClickingPage
 from fusion.point_files import SurveyPoint, read_camera_points, read_points, read_survey
 from fusion.refine_command import add_since, since_of
+from fusion.renaming import far_off, misnamed
 
 _LARGEST_FRAME = 100_000_000
+_CORRECT = "correct the camera or the names of the marks in the file of points"
 _UNITS = dict.fromkeys("xyz", "m") | dict.fromkeys(("pan", "tilt", "roll"), "deg")
 _UNITS |= dict.fromkeys(("focal_px", "fy", "cx", "cy"), "px")
 
@@ -126,17 +128,16 @@ def _one(options: argparse.Namespace, bay: BayConfig, camera: Camera, points: Se
 
 
 def _written(options: argparse.Namespace, bay: BayConfig, camera: Camera, result: Calibration) -> int:
-    of_another = mistaken(result, camera, bay)
-    reasons = doubts(result) + of_another
+    unsure, taken = doubts(result), _taken_for_others(options, bay, camera, result)
+    reasons = unsure + taken
     is_written = options.force or not reasons
     if is_written:
         _write(options, bay, {camera.name: result})
-    _print_report(camera.name, result)
-    if reasons:
-        print("\n".join(f"DOUBT: {reason}" for reason in reasons))
+    _print_report(camera, result)
+    for reason in reasons + ([] if taken else far_off(result, camera)):
+        print(f"DOUBT: {reason}")
     if not is_written:
-        again = "click what is LEFT OUT again, or " if result.without_say else ""
-        remedy = "calibrate the camera that they are of" if of_another else f"{again}add points, spread over the image"
+        remedy = _CORRECT if taken else _more_points(again=result.without_say > 0)
         raise UncertainCalibrationError(
             f"{bay_file(bay.bay_id)}: not written: it cannot be told where {camera.name} hangs:"
             f" {'; '.join(reasons)}: {remedy}, or write it all the same with --force"
@@ -145,12 +146,22 @@ def _written(options: argparse.Namespace, bay: BayConfig, camera: Camera, result
     return DONE
 
 
+def _taken_for_others(options: argparse.Namespace, bay: BayConfig, camera: Camera, result: Calibration) -> list[str]:
+    """That the points are another camera's, or other marks than they are named, in words."""
+    marks = {mark.name: (mark.x, mark.y, mark.z) for mark in _marks(options, bay)}
+    return mistaken(result, camera, bay) or misnamed(result, camera, marks)
+
+
+def _more_points(*, again: bool) -> str:
+    return f"{'click what is LEFT OUT again, or ' if again else ''}add points, spread over the image"
+
+
 def _several(options: argparse.Namespace, bay: BayConfig, points: Mapping[Camera, Sequence[FloorPoint]]) -> int:
     """Each for itself: one that cannot be told keeps no other from being written."""
     table = Table("camera", "points", "left out", "px", "cm between the points", "moved", "turned", "")
     sure: dict[str, Calibration] = {}
     said: list[str] = []
-    failed = untold = again = False
+    failed = untold = again = named = False
     for camera, of_camera in points.items():
         try:
             frame = _frame(options, bay, camera)
@@ -162,14 +173,16 @@ def _several(options: argparse.Namespace, bay: BayConfig, points: Mapping[Camera
             table.add_row(camera.name, str(len(of_camera)), *["-"] * 5, "cannot be told" if doubtful else "failed")
             said.append(f"{camera.name}: not written: {error}")
             continue
-        reasons = doubts(result) + mistaken(result, camera, bay)
+        taken = _taken_for_others(options, bay, camera, result)
+        unsure, away = doubts(result), [] if taken else far_off(result, camera)
+        reasons = unsure + taken
         if options.force or not reasons:
             sure[camera.name] = result
         else:
-            untold, again = True, again or result.without_say > 0
-        said += [f"{camera.name}: DOUBT: {reason}" for reason in reasons]
+            untold, again, named = True, again or result.without_say > 0, named or bool(taken)
+        said += [f"{camera.name}: DOUBT: {reason}" for reason in reasons + away]
         said += [f"{camera.name}: {line}" for line in result.lines_of_left_out()]
-        table.add_row(*_row(camera, result), "sure" if not reasons else "doubtful")
+        table.add_row(*_row(camera, result), "doubtful" if reasons else "far off" if away else "sure")
     if sure:
         _write(options, bay, sure)
     output_console().print(table)
@@ -181,7 +194,7 @@ def _several(options: argparse.Namespace, bay: BayConfig, points: Mapping[Camera
         left = ", ".join(camera.name for camera in points if camera.name not in sure)
         print(
             f"{bay_file(bay.bay_id)}: not written for {left}: see each with --camera NAME;"
-            f" {'click what is LEFT OUT again, or ' if again else ''}add points, spread over the image",
+            f" {f'{_CORRECT}, or ' if named else ''}{_more_points(again=again)}",
             file=sys.stderr,
         )
     return FAILED if failed else CANNOT_TELL if untold else DONE
@@ -306,9 +319,9 @@ def _lines(result: Calibration) -> list[str]:
     return [*lines, *result.notes]
 
 
-def _print_report(name: str, result: Calibration) -> None:
+def _print_report(camera: Camera, result: Calibration) -> None:
     console = output_console()
-    table = Table("value", "estimate", "std", title=f"camera {name}")
+    table = Table("value", "estimate", "std", title=f"camera {camera.name}")
     for key, value in result.values.items():
         std = f"± {result.std[key]:.2g}" if key in result.std else "held"
         table.add_row(key, f"{value:.6g} {_UNITS.get(key, '')}", std)
@@ -325,4 +338,7 @@ def _print_report(name: str, result: Calibration) -> None:
             "-" if residual.unseen_cm is None else f"{residual.unseen_cm:.1f}",
         )
     console.print(residuals)
+    if camera.pose is not None:
+        moved, turned = 100 * result.moved_m(camera.pose), result.turned_deg(camera.pose)
+        print(f"against the bay's file: moved {moved:.0f} cm, turned {turned:.2f}°")
     print("\n".join(_lines(result)))

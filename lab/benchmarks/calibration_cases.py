@@ -1,14 +1,15 @@
 """Random calibrations with wrong points: is a wrong pose ever taken, and is a good one?"""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from bay_observation.errors import CalibrationError
-from bays import Intrinsics, Pose
+from bays import Camera, Intrinsics, Pose
 from bays.camera_model import CameraModel
 from fusion.calibration import FloorPoint, calibrate, doubts
+from fusion.renaming import Place, misnamed
 
 SIZES = ((1280, 720), (1920, 1080), (2560, 1440))
 _FLOOR = (60.0, 40.0)
@@ -16,6 +17,9 @@ _CLICK_PX = 1.0  # standard deviation of a careful click, in an image 1920 pixel
 _WRONG_PX = (60.0, 300.0)
 _MOST_WRONG = 0.33
 _LEAST, _MOST = 6, 30
+_STEPS_M = (3.0, 10.0)  # between the marks of a grid
+_ROUGH = {"x": 0.5, "y": 0.5, "z": 0.5, "pan": 5.0, "tilt": 5.0}  # a file's pose may be off by so much
+_LEAST_MARKS = 8
 
 
 @dataclass(frozen=True)
@@ -56,6 +60,39 @@ def cases(count: int, seed: int) -> Iterator[Case]:
     for number in range(count):
         rng = np.random.default_rng([seed, number])
         yield _case(rng, SIZES[number % len(SIZES)])
+
+
+@dataclass(frozen=True)
+class GridCase:
+    """A camera over a regular grid of marks, which are named right or each as its neighbour, and a rough pose of it."""
+
+    camera: CameraModel
+    rough: Pose
+    marks: dict[str, Place]
+    points: tuple[FloorPoint, ...]
+    shifted: bool
+
+
+def grid_cases(count: int, seed: int) -> Iterator[GridCase]:
+    """So many cameras, each with marks that are named right, and named one step of the grid too far."""
+    for number in range(count):
+        rng = np.random.default_rng([seed, number, 1])
+        yield from _grid_cases(rng, SIZES[number % len(SIZES)])
+
+
+def grid_outcome(case: GridCase) -> Outcome:
+    """Calibrate from the rough pose of the bay's file; `written` where neither points nor names raise a doubt."""
+    pose = case.camera.pose
+    given = Case(case.camera, case.points, 0)
+    known = Camera(name="C_1", host="10.0.0.1", pose=case.rough, intrinsics=case.camera.intrinsics)
+    try:
+        result = calibrate(case.points, case.camera.intrinsics, case.rough)
+    except CalibrationError as error:
+        return Outcome(given, written=False, reason=str(error))
+    reasons = doubts(result) + misnamed(result, known, case.marks)
+    return Outcome(
+        given, not reasons, result.turned_deg(pose), _deviations(result.pose, pose, result.std), "; ".join(reasons)
+    )
 
 
 def outcome(case: Case) -> Outcome:
@@ -122,6 +159,34 @@ def _camera(rng: np.random.Generator, width: int, height: int) -> CameraModel:
         distortion=(k1, -k1 / 4, float(rng.normal(0, 3e-4)), float(rng.normal(0, 3e-4)), 0.0),
     )
     return CameraModel(pose, lens)
+
+
+def _grid_cases(rng: np.random.Generator, size: tuple[int, int]) -> tuple[GridCase, GridCase]:
+    width, height = size
+    while True:
+        camera = _camera(rng, width, height)
+        step = rng.uniform(*_STEPS_M, 2).round(1)
+        counts = (np.array(_FLOOR) / step).astype(int)
+        cells = [(i, j) for i in range(counts[0]) for j in range(counts[1])]
+        marks: dict[str, Place] = {f"M{i}_{j}": (float(i * step[0]), float(j * step[1]), 0.0) for i, j in cells}
+        along = ((1, 0), (0, 1), (-1, 0), (0, -1))[int(rng.integers(4))]
+        pixels, seen = camera.project(list(marks.values()))
+        shown = []
+        for (i, j), pixel, valid in zip(cells, pixels, seen & camera.inside(pixels, 10), strict=True):
+            other = f"M{i + along[0]}_{j + along[1]}"
+            if valid and other in marks:
+                u, v = pixel + rng.normal(0, _CLICK_PX * width / 1920, 2)
+                shown.append((FloorPoint(f"M{i}_{j}", float(u), float(v), *marks[f"M{i}_{j}"]), other))
+        if len(shown) >= _LEAST_MARKS:
+            chosen = [shown[row] for row in rng.permutation(len(shown))[:_MOST]]
+            off = {name: getattr(camera.pose, name) + float(rng.uniform(-most, most)) for name, most in _ROUGH.items()}
+            rough = camera.pose.model_copy(update=off | {"pan": off["pan"] % 360, "roll": 0.0})
+            right = tuple(point for point, _ in chosen)
+            wrong = tuple(replace(point, name=other, x=marks[other][0], y=marks[other][1]) for point, other in chosen)
+            return (
+                GridCase(camera, rough, marks, right, shifted=False),
+                GridCase(camera, rough, marks, wrong, shifted=True),
+            )
 
 
 def _spoilt(rng: np.random.Generator, camera: CameraModel, points: list[FloorPoint]) -> Case:

@@ -29,13 +29,14 @@ from bays.checking import check_bay
 from lab.bars import Bar, bars_table, chosen_parts
 from lab.benchmarks.bay_cases import cases as bay_cases
 from lab.benchmarks.bay_cases import told
-from lab.benchmarks.calibration_cases import cases, outcome
+from lab.benchmarks.calibration_cases import Outcome, cases, grid_cases, grid_outcome, outcome
 from lab.benchmarks.witness_cases import knocked_cameras
 
 _PROJECT = Path(__file__).parents[2]
 _HELP_S = 0.5
 _HELP_RUNS = 9
 _CALIBRATIONS = 200
+_GRIDS = 30
 _SEED = 20260
 _KNOCKED_DEG = 1.5
 
@@ -90,6 +91,7 @@ def _of_calibration(console: Console, seed: int | None) -> list[Bar]:
     told = f"{len(written)} of {len(outcomes)} written"
     accepted = sum(one.written for one in clean)
     return [
+        *_of_grids(console, seed),
         Bar(
             "calibrations off by 3 stated deviations or 0.5°, written", sum(o.wrong for o in written), "<=", 0, "", told
         ),
@@ -101,6 +103,22 @@ def _of_calibration(console: Console, seed: int | None) -> list[Bar]:
             "%",
             f"{accepted} of {len(clean)}",
         ),
+    ]
+
+
+def _of_grids(console: Console, seed: int | None) -> list[Bar]:
+    """Marks of a regular grid, named right and each as its neighbour, beside a rough pose of the bay's file."""
+    right: list[Outcome] = []
+    shifted: list[Outcome] = []
+    for case in grid_cases(_GRIDS, _SEED if seed is None else seed):
+        one = grid_outcome(case)
+        (shifted if case.shifted else right).append(one)
+        if one.written == case.shifted:
+            console.print(f"grid, {len(case.points)} points, shifted: {case.shifted}: {one.reason or 'written'}")
+    accused = sum("taken for others" in one.reason for one in right)
+    return [
+        Bar("marks named one grid step too far, written", sum(o.written for o in shifted), "<=", 0, "", f"of {_GRIDS}"),
+        Bar("marks named right, told as named wrong", accused, "<=", 0, "", f"of {_GRIDS}"),
     ]
 
 

@@ -352,3 +352,65 @@ def test_of_too_few_points_the_file_and_the_camera_are_told(points_of_all, knock
     path.write_text("\n".join(path.read_text().splitlines()[:4]) + "\n")
     assert main(command) == 1
     assert f"{path}: C_4: 3 points where at least 4 are needed: click more" in capsys.readouterr().err
+
+
+@pytest.fixture
+def neighbours(points_of_all):
+    """neighbours({"C_4": 12}, ...): as `points_of_all`, each mark named as its neighbour 6 m along."""
+
+    def make(counts, *cameras):
+        command = points_of_all(counts)
+        path = Path(command[3])
+        rows = []
+        for row in path.read_text().splitlines():
+            name, mark, *pixel = row.split(",")
+            if name in cameras:
+                x, _, y = mark[1:].partition("-")
+                mark = f"M{int(x) + 6}-{y}"
+            rows.append(",".join([name, mark, *pixel]))
+        path.write_text("\n".join(rows) + "\n")
+        return command
+
+    return make
+
+
+@pytest.mark.slow(4)
+def test_marks_named_one_too_far_are_not_written_without_force(neighbours, knocked_pose, bays_folder, capsys):
+    before = (bays_folder / "yard.yaml").read_bytes()
+    command = [*neighbours({"C_4": 12}, "C_4"), "--camera", "C_4"]
+    assert main(command) == 3
+    said = capsys.readouterr()
+    assert (
+        "DOUBT: it hangs 6.0 m and 3° from where the bay's file has it, and 0.0 m and 3° where each point" in said.out
+    )
+    assert "were the marks taken for others? M14-2 is M8-2, " in said.out
+    assert "correct the camera or the names of the marks" in said.err
+    assert (bays_folder / "yard.yaml").read_bytes() == before
+    assert main([*command, "--force"]) == 0
+    assert (bays_folder / "yard.yaml").read_bytes() != before
+
+
+@pytest.mark.slow(4)
+def test_of_several_cameras_the_one_with_other_names_is_not_written(neighbours, knocked_pose, capsys):
+    before = knocked_pose.camera("C_2")
+    assert main(neighbours({"C_4": 12, "C_2": 12}, "C_2")) == 3
+    said = capsys.readouterr()
+    assert "C_2: DOUBT: it hangs 6.0 m and 0° from where the bay's file has it" in said.out
+    assert "not written for C_2: see each with --camera NAME; correct the camera or the names of the marks" in said.err
+    assert load_bay("yard").camera("C_2") == before
+    assert load_bay("yard").camera("C_4") != knocked_pose.camera("C_4")
+
+
+@pytest.mark.slow(4)
+@pytest.mark.parametrize("alone", [True, False])
+def test_a_camera_far_from_its_placeholder_is_written_and_told(points_of_all, make_bay, demo_bay, capsys, alone):
+    cameras = [json.loads(camera.model_dump_json()) for camera in demo_bay.cameras]
+    cameras[1]["pose"] |= {"x": 75, "y": 20, "z": 10, "pan": 0, "tilt": 89}
+    make_bay(cameras=cameras)
+    counts = {"C_4": 12} if alone else {"C_4": 12, "C_2": 12}
+    assert main(points_of_all(counts)) == 0
+    said = capsys.readouterr().out
+    assert "DOUBT: it hangs 4" in said
+    assert ("against the bay's file: moved 4" in said) == alone
+    assert ("│ far off" in said) != alone
+    assert load_bay("yard").camera("C_4").pose.x == pytest.approx(demo_bay.camera("C_4").pose.x, abs=0.05)

@@ -84,6 +84,7 @@ def calibrate_camera(bay: EditableBay, camera: CameraName, clicked: ClickedPoint
     It is what `bay-observation calibrate` computes. Nothing is kept.
     """
     from fusion.calibration import FloorPoint, calibrate_by_file, doubts, mistaken  # scipy, for this question alone
+    from fusion.renaming import far_off, misnamed
 
     text = read_text(bay_file(bay)) if clicked.text is None else clicked.text
     if not _one_at_a_time.acquire(blocking=False):
@@ -97,6 +98,8 @@ def calibrate_camera(bay: EditableBay, camera: CameraName, clicked: ClickedPoint
         raise HTTPException(422, "; ".join(_faults(bay, error))) from error
     finally:
         _one_at_a_time.release()
+    marks = {name: (mark.x, mark.y, mark.z) for name, mark in whole.witnesses.items()}
+    taken = mistaken(found, known, whole) or misnamed(found, known, marks)
     return CalibratedCamera(
         bay_id=bay,
         camera=camera,
@@ -115,8 +118,8 @@ def calibrate_camera(bay: EditableBay, camera: CameraName, clicked: ClickedPoint
         rms_cm=round(found.rms_cm, 2),
         unseen_cm=None if found.unseen_cm is None else round(found.unseen_cm, 2),
         floor_std_cm=round(found.floor_std_cm, 2),
-        doubts=doubts(found) + mistaken(found, known, whole),
-        notes=[*found.notes, *found.lines_of_outside()],
+        doubts=doubts(found) + taken,
+        notes=[*found.notes, *found.lines_of_outside(), *([] if taken else far_off(found, known))],
         diff=_difference(bay, after),
         text=after,
     )

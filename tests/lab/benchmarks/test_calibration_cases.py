@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from lab.benchmarks.calibration_cases import SIZES, Case, Outcome, cases, outcome
+from lab.benchmarks.calibration_cases import SIZES, Case, Outcome, cases, grid_cases, grid_outcome, outcome
 
 
 @pytest.mark.slow(0.6)
@@ -31,3 +31,15 @@ def test_a_case_is_calibrated():
     result = outcome(case)
     assert result.written
     assert not result.wrong
+
+
+@pytest.mark.slow(2)
+def test_of_a_grid_the_marks_that_are_named_one_too_far_are_not_written():
+    right, shifted = grid_cases(1, 3)
+    assert (right.shifted, shifted.shifted) == (False, True)
+    for one, other in zip(right.points, shifted.points, strict=True):
+        assert (one.u, one.v) == (other.u, other.v)
+        assert one.name != other.name
+        assert shifted.marks[other.name] == (other.x, other.y, other.z)
+    assert grid_outcome(right).written
+    assert "were the marks taken for others?" in grid_outcome(shifted).reason
