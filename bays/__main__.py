@@ -301,20 +301,28 @@ def _place(options: argparse.Namespace) -> int:
         walls=options.wall,
     )
     after = with_placed(bay, placed, instead=options.instead is not None)
+    new = after.cameras[len(after.cameras) - len(placed) :]
     before, now = (figures(one, floor_view(one)) for one in (bay, after))
     if options.plan is not None:
         write_plan(after, options.plan)
     if options.json:
         document = {
             "bay_id": bay.bay_id,
-            "cameras": [camera.model_dump(mode="json", include=_OF_PLACED) for camera in after.cameras[-len(placed) :]],
+            "cameras": [camera.model_dump(mode="json", include=_OF_PLACED) for camera in new],
             "before": asdict(before),
             "after": asdict(now),
         }
         print(json.dumps(document, indent=1))
         return DONE
-    print("# for the bay's file, with the names and hosts that they get")
-    for camera, one in zip(after.cameras[-len(placed) :], placed, strict=True):
+    wanted = options.add or options.instead
+    if len(placed) < wanted:
+        needed = "none is needed" if not placed else f"{len(placed)} of {wanted} are needed"
+        print(
+            f"# {needed}: a further one sees no floor that fewer than two cameras see, unless another --wall is given"
+        )
+    if placed:
+        print("# for the bay's file, with the names and hosts that they get")
+    for camera, one in zip(new, placed, strict=True):
         print(f"# sees {one.gained_m2:.0f} m² that fewer than two others see")
         values = camera.model_dump(mode="json", include=_OF_PLACED, exclude_defaults=True)
         print(yaml.safe_dump([values], sort_keys=False, default_flow_style=None, width=_COLUMNS), end="")

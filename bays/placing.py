@@ -74,6 +74,9 @@ def place_cameras(
         height_m: of all of them; that of the bay's cameras, in the median, when None.
         walls: where they may hang, from (x, y) to (x, y) in metres; both long sides when empty.
 
+    Returns:
+        As many; fewer beside the bay's own cameras, where one would see nothing that fewer than two others see.
+
     Raises:
         ConfigError: a number that is out of range, or a wall that leaves the hall.
     """
@@ -90,7 +93,12 @@ def place_cameras(
     kept = [] if instead else [c for c in bay.cameras if c.fusion and c.pose and c.intrinsics]
     before = sum((_sees(CameraModel.of(camera), places).astype(int) for camera in kept), np.zeros(len(places), int))
     chosen = _chosen(candidates, [camera.pose for camera in kept if camera.pose], before, worth, number)
-    return tuple(_placed(candidates, lens, chosen, index, before) for index in range(number))
+    placed = [_placed(candidates, lens, chosen, index, before) for index in range(number)]
+    # One at a time: what two of them see alike is gained by the one that is left.
+    while not instead and placed and min(one.gained_m2 for one in placed) == 0:
+        del chosen[min(range(len(placed)), key=lambda index: placed[index].gained_m2)]
+        placed = [_placed(candidates, lens, chosen, index, before) for index in range(len(chosen))]
+    return tuple(placed)
 
 
 def _refuse_outside(bay: BayConfig, wall: Wall) -> None:

@@ -140,7 +140,9 @@ async def _serve(bay: BayConfig, options: argparse.Namespace) -> None:
             await stack.enter_async_context(control)
         print(f"drawing the first frame of {len(bay.cameras)} cameras ...", file=sys.stderr)
         if await _first_of(farm.prepare(), stop):
-            print(_announcement(farm) + (f", control {control.address}" if control else ""), flush=True)
+            known = (username, password) == (_DEFAULT_LOGIN, _DEFAULT_LOGIN)
+            logs_in = f"login {username}, password {password if known else 'of SIMULATED_CAMERA_PASSWORD'}"
+            print(f"{_announcement(farm)}; {logs_in}" + (f"; control {control.address}" if control else ""), flush=True)
             await stop.wait()
 
 
@@ -214,8 +216,8 @@ def _twin(bay: BayConfig, options: argparse.Namespace) -> None:
 
 def _announcement(farm: CameraFarm) -> str:
     bay = farm.bay
-    ports = sorted({camera.port for camera in bay.cameras})
-    where = f"...:{ports[0]}" if len(ports) == 1 else f"{len(ports)} ports"
+    addresses = [f"{camera.host}:{camera.port}" for camera in bay.cameras]
+    where = " to ".join(dict.fromkeys(addresses[:1] + addresses[-1:])) or "no address"
     offline = sum("offline" in camera.faults for camera in farm.cameras.values())
     absent = f" ({offline} offline)" if offline else ""
     moment = farm.clock.now().astimezone(bay.zone)

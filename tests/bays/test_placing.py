@@ -11,7 +11,7 @@ from bay_observation.errors import ConfigError
 from bays import Camera, Intrinsics
 from bays.__main__ import main
 from bays.checking import check_bay, floor_view
-from bays.models import LensPrior
+from bays.models import LensPrior, Pose
 from bays.placing import place_cameras, with_placed
 from bays.plan import figures
 
@@ -125,6 +125,22 @@ def test_the_command_prints_what_the_file_takes(make_bay, tmp_path, capsys):
     assert found["after"]["blind_m2"] < 0.02 * found["after"]["tracked_m2"]
     assert main(["place-cameras", "yard", "--add", "0"]) == 2
     assert main(["place-cameras", "yard", "--add", "1", "--like", "X_1"]) == 2
+
+
+@pytest.mark.slow(2)
+def test_where_nothing_is_unseen_none_is_needed(make_bay, capsys):
+    """Of a side that has more cameras than it needs: every square is seen by two already."""
+    bay = make_bay(
+        witnesses={}, factory_layout={"width": 20, "height": 20, "areas": {"A": {"x": [0, 20], "y": [0, 20]}}}
+    )
+    poses = [Pose(x=x, y=y, z=30, pan=pan, tilt=60) for y, pan in ((0, 0), (20, 180)) for x in (9, 11)]
+    cameras = tuple(
+        camera.model_copy(update={"pose": pose, "intrinsics": Intrinsics(focal_px=900)})
+        for camera, pose in zip(bay.cameras, poses, strict=False)
+    )
+    assert place_cameras(bay.model_copy(update={"cameras": cameras}), 3) == ()
+    [one] = place_cameras(bay.model_copy(update={"cameras": cameras[:1]}), 2)
+    assert one.gained_m2 > 0
 
 
 @pytest.mark.slow(0.5)

@@ -131,8 +131,9 @@ def test_serve_until_it_is_told_to_stop(tmp_path):
     )
     try:
         line = process.stdout.readline()
-        assert line.startswith(f"2 cameras of small_bay listening on ...:{port} (1 offline), simulated time 2025-07-02")
-        assert "16:10:00 KST" in line
+        where = f"127.60.0.183:{port} to 127.60.0.184:{port}"
+        assert line.startswith(f"2 cameras of small_bay listening on {where} (1 offline), simulated time 2025-07-02")
+        assert "16:10:00 KST; login a, password of SIMULATED_CAMERA_PASSWORD; control http://" in line
         with urllib.request.urlopen(f"http://127.0.0.1:{control}/state") as reply:
             assert json.load(reply)["cameras"]["C_4"]["faults"] == ["offline"]
         second = subprocess.run(serve, env=environment, capture_output=True, text=True, check=False)
