@@ -3,7 +3,7 @@
 import argparse
 import json
 import sys
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from typing import Any
@@ -18,9 +18,9 @@ from bay_observation.errors import ConfigError
 from bays.asking import ask_cameras, ask_models
 from bays.checking import Finding, check_bay, floor_view, worst
 from bays.drafting import draft_bay, free_network
-from bays.editing import read_text
 from bays.env_files import MAIN_SERVER, write_env_files
-from bays.loading import bay_file, bay_ids, bays_path, line_of_key, load_bay, read_strictly, witnesses_file
+from bays.findings import located, with_lines
+from bays.loading import bay_ids, bays_path, load_bay, witnesses_file
 from bays.models import BayConfig
 from bays.naming import observer_queue, processor_queue
 from bays.notifications import check_notifier
@@ -219,7 +219,7 @@ def _check(options: argparse.Namespace) -> int:
         raise unknown_bays(names, there, bays_path())
     bays, broken = _readable()
     found = {
-        name: _with_lines(name, [*check_bay(bays[name], list(bays.values())), *_asked(name, options)])
+        name: with_lines(name, [*check_bay(bays[name], list(bays.values())), *_asked(name, options)])
         for name in names
         if name in bays
     }
@@ -246,15 +246,6 @@ def _readable() -> tuple[dict[str, BayConfig], dict[str, str]]:
     return bays, broken
 
 
-def _with_lines(bay_id: str, findings: list[Finding]) -> list[Finding]:
-    """The findings with the lines of the bay's file at which their keys stand."""
-    if not findings:
-        return []
-    path = bay_file(bay_id)
-    tree, _ = read_strictly(path, read_text(path))
-    return [replace(one, line=line_of_key(tree, one.where)) for one in findings]
-
-
 def _asked(bay_id: str, options: argparse.Namespace) -> list[Finding]:
     """What only the models and the cameras themselves can say."""
     found = []
@@ -275,9 +266,7 @@ def _print_findings(names: list[str], found: dict[str, list[Finding]], broken: d
         count = len(found[name])
         print(f"{name}: {counted(count, 'finding') if count else 'nothing to say'}")
         for one in found[name]:
-            print(
-                f"  {one.level}: {bay_file(name)}{'' if one.line is None else f':{one.line}'}: {one.where}: {one.text}"
-            )
+            print(f"  {located(name, one)}")
 
 
 def _plan(options: argparse.Namespace) -> int:
@@ -346,7 +335,7 @@ def _new(options: argparse.Namespace) -> int:
         bays, _ = _readable()
         bay = bays[options.bay]
         print(f"{path}: written from {options.source} and the survey, not enabled: {_counted(bay)}")
-        findings = _with_lines(bay.bay_id, check_bay(bay, list(bays.values())))
+        findings = with_lines(bay.bay_id, check_bay(bay, list(bays.values())))
         _print_findings([bay.bay_id], {bay.bay_id: findings}, {})
         if worst(findings) == "error":
             print(f"It will not work so. Next: correct the table, remove {path.name}, and run this again")

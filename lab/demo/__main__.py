@@ -112,6 +112,8 @@ def _prepared(options: argparse.Namespace, output: Path) -> "BayConfig":
     from lab.simulation.twin import write_twin
 
     bay = load_bay(options.bay or BAY_ID)
+    if options.bay is not None:
+        preflight.check_sound(bay)
     offline = _names(options.off)
     names = [camera.name for camera in bay.cameras]
     if not set(offline) <= set(names):

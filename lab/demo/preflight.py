@@ -2,6 +2,7 @@
 
 import shutil
 import socket
+from contextlib import suppress
 from pathlib import Path
 
 from bay_observation.errors import ConfigError
@@ -33,6 +34,26 @@ def prepare_output(folder: Path) -> None:
             f"{folder}: {free / 2**20:.0f} MB are free, and the demo writes up to {_NEEDED_BYTES / 2**20:.0f} MB:"
             " free some space, or choose another folder with --output"
         )
+
+
+def check_sound(bay: BayConfig) -> None:
+    """Refuse a bay that cannot work: a demo of it shows its faults late, and in other words.
+
+    Raises:
+        ConfigError: what `bay check` calls errors, one a line.
+    """
+    from bays import bay_ids, load_bay
+    from bays.checking import check_bay
+    from bays.findings import located, with_lines
+
+    others = []
+    for name in bay_ids():
+        with suppress(ConfigError):  # another bay's file is no matter of this one
+            others.append(load_bay(name))
+    errors = [one for one in check_bay(bay, others) if one.level == "error"]
+    if errors:
+        said = "\n".join(located(bay.bay_id, one) for one in with_lines(bay.bay_id, errors))
+        raise ConfigError(f"{said}\nbay {bay.bay_id} cannot work so: correct it, and see bay check {bay.bay_id}")
 
 
 def check_opencv() -> None:

@@ -1,6 +1,7 @@
 """What the demo refuses before it starts anything: one clear line each."""
 
 import os
+import re
 import shutil
 import socket
 import sys
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+import bays
 from bay_observation.errors import ConfigError
 from bays import BayConfig, load_bay
 from lab.demo import __main__ as demo
@@ -76,6 +78,25 @@ def test_missing_libraries_of_opencv_are_told(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setitem(sys.modules, "cv2", None)
     with pytest.raises(ConfigError, match="apt install libgl1"):
         check_opencv()
+
+
+def test_a_bay_that_cannot_work_is_told_before_anything_starts(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("BAYS_ENABLED", "BAYS_SCHEDULE"):  # restored afterwards: the demo sets them
+        monkeypatch.setenv(name, "")
+    monkeypatch.setenv("BAYS_PATH", str(tmp_path / "bays"))
+    (tmp_path / "bays").mkdir()
+    text = Path(bays.__file__).with_name("demo_bay.yaml").read_text(encoding="utf-8")
+    (tmp_path / "bays/broken.yaml").write_text("cameras: [")
+    path = tmp_path / "bays/yard.yaml"
+    path.write_text(re.sub(r"tilt: [\d.]+", "tilt: -40", text, count=1))  # of the first camera
+    line = next(n for n, words in enumerate(path.read_text().splitlines(), start=1) if "tilt: -40" in words)
+    assert demo.main(["--bay", "yard", "--output", str(tmp_path / "out")]) == 2
+    said = capsys.readouterr().err
+    assert f"error: {path}:{line}: cameras.C_2.pose: tilt -40°: it looks at the horizon or above" in said
+    assert said.endswith("bay yard cannot work so: correct it, and see bay check yard\n")
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize(
