@@ -72,6 +72,11 @@ def make_parser() -> argparse.ArgumentParser:
     new.add_argument("--from", dest="source", metavar="BAY", help="the bay to begin from; asked for when left out")
     new.add_argument("--subnet", type=IPv4Network, help="of its cameras; the next free one when left out")
     new.add_argument("--description", help="shown in Airflow's UI; the id when left out")
+    new.add_argument(
+        "--again",
+        action="store_true",
+        help="write over the bay's file; not where it is enabled, or the survey is wrong",
+    )
     survey = new.add_argument_group(
         "the survey of its hall", "one text, or CSV files whose first line names the columns"
     )
@@ -324,7 +329,7 @@ def _new(options: argparse.Namespace) -> int:
     if options.source is None:
         _ask(options)
     measured = _measured(options)
-    path = draft_bay(options.bay, options.source, options.subnet, options.description, measured)
+    path = draft_bay(options.bay, options.source, options.subnet, options.description, measured, again=options.again)
     if measured is None:
         print(f"{path}: written from {options.source}, not enabled. Next: its floor, areas and cameras, then")
         print(f"  bay-observation bay check {options.bay}")
@@ -338,7 +343,7 @@ def _new(options: argparse.Namespace) -> int:
         findings = with_lines(bay.bay_id, check_bay(bay, list(bays.values())))
         _print_findings([bay.bay_id], {bay.bay_id: findings}, {})
         if worst(findings) == "error":
-            print(f"It will not work so. Next: correct the table, remove {path.name}, and run this again")
+            print("It will not work so. Next: correct the survey, and run this again with --again")
             return FAILED
         print("\n  ".join(("Next:", *_next(bay))))
         if unkept := _unkept(options.bay, options.source):
@@ -410,7 +415,7 @@ def _ask(options: argparse.Namespace) -> None:
     if options.description is None:
         options.description = click.prompt("Description, shown in Airflow's UI", default=options.bay, err=True)
     if options.subnet is None:
-        free = free_network(options.source)
+        free = free_network(options.source, options.bay)
         options.subnet = click.prompt("Network of its cameras", default=free, type=IPv4Network, err=True)
 
 

@@ -126,7 +126,9 @@ def test_a_table_by_which_it_cannot_work_ends_with_1(survey, source, capsys):
     said = capsys.readouterr().out
     assert "error: " in said
     assert "it sees 0.0% of the floor" in said
-    assert said.endswith("correct the table, remove hall.yaml, and run this again\n")
+    assert said.endswith("correct the survey, and run this again with --again\n")
+    change_cameras(survey, "20,0,14,20,-40,", "20,0,14,20,14,")
+    assert new(survey, "--again") == 0
 
 
 def test_hosts_of_another_bay_are_told_with_their_table(survey, source, capsys):
@@ -282,6 +284,28 @@ def test_a_survey_is_one_text(survey, source, capsys):
         (15, 30),
         (25, 30),
     ]
+
+
+def test_a_survey_that_was_changed_is_written_again(survey, source, bays_folder, capsys):
+    assert new_by_text(survey, TEXT.replace(" host=127.70.3.21", "")) == 0
+    first = load_bay("hall")
+    assert new_by_text(survey, TEXT) == 2
+    assert "hall.yaml: is there already: choose another id, edit it, or write over it with --again" in (
+        capsys.readouterr().err
+    )
+    wider = TEXT.replace("area A1 0 40", "area A1 0 44").replace(" host=127.70.3.21", "")
+    assert new_by_text(survey, wider, "--again") == 0
+    bay = load_bay("hall")
+    assert bay.layout.areas["A1"].x == (0, 44)
+    assert bay.network == first.network  # its own network is not another's
+    path = bays_folder / "hall.yaml"
+    written = path.read_text()
+    assert new_by_text(survey, wider.replace("0 44", "0 4O"), "--again") == 2
+    assert path.read_text() == written
+    path.write_text(written.replace("enabled: false", "enabled: true"))
+    assert new_by_text(survey, wider, "--again") == 2
+    assert "hall.yaml: is enabled, and --again loses what was calibrated" in capsys.readouterr().err
+    assert main(["new", "hall", "--from", "hall", "--again"]) == 2
 
 
 def test_what_stands_between_the_words_is_free(survey, source):
