@@ -10,7 +10,7 @@ import io
 import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Address, IPv4Network
 from itertools import islice, product
 from pathlib import Path
@@ -119,10 +119,15 @@ class Survey:
 
 @dataclass(frozen=True)
 class _Row:
-    """A row of a file: its values by column, empty ones left out."""
+    """A row of a file: its values by column, empty ones left out; `of_all` has the lines of those of all cameras."""
 
     where: str
     values: Mapping[str, str]
+    of_all: Mapping[str, str] = field(default_factory=dict)
+
+    def at(self, column: str) -> str:
+        """The file and the line where a value stands."""
+        return self.of_all.get(column, self.where)
 
     def number(self, column: str) -> float:
         text = self.values.get(column)
@@ -135,7 +140,9 @@ class _Row:
         except ValueError:
             value = math.nan
         if not math.isfinite(value):
-            raise ConfigError(f"{self.where}: {column}: {text!r:.40} is no number: write it as 12.5, without a unit")
+            raise ConfigError(
+                f"{self.at(column)}: {column}: {text!r:.40} is no number: write it as 12.5, without a unit"
+            )
         return value
 
     def whole(self, column: str, otherwise: int) -> int:
@@ -143,7 +150,7 @@ class _Row:
             return otherwise
         value = self.number(column)
         if value != int(value):
-            raise ConfigError(f"{self.where}: {column}: {self.values[column]!r:.40} is no whole number")
+            raise ConfigError(f"{self.at(column)}: {column}: {self.values[column]!r:.40} is no whole number")
         return int(value)
 
     def text(self, column: str) -> str:
@@ -208,6 +215,7 @@ def _of_text(path: Path) -> _Tables:
     rows: dict[str, list[_Row]] = {"area": [], "camera": [], "mark": []}
     hall: tuple[float, float] | None = None
     of_all: dict[str, str] = {}
+    lines: dict[str, str] = {}  # where the values of all stand
     host_line: str | None = None
     for number, line in enumerate(_text(path).splitlines(), start=1):
         words = _words(line)
@@ -229,10 +237,12 @@ def _of_text(path: Path) -> _Tables:
             hall = _hall(row)
         elif kind == "cameras":
             of_all = _over(of_all, row.values)
+            lines |= dict.fromkeys(row.values, where)
         elif kind == "camera":
-            rows[kind].append(_Row(where, _over(of_all, row.values)))
+            shared = {column: line for column, line in lines.items() if column not in row.values}
+            rows[kind].append(_Row(where, _over(of_all, row.values), shared))
             if "host" in of_all and "host" not in row.values:
-                of_all["host"] = _counted_up(_Row(where, of_all))
+                of_all["host"] = _counted_up(_Row(lines["host"], of_all))
         else:
             rows[kind].append(row)
     if hall is None:
@@ -415,8 +425,8 @@ def _host(row: _Row) -> IPv4Address | None:
         return IPv4Address(row.values["host"])
     except ValueError:
         raise ConfigError(
-            f"{row.where}: host: {row.values['host']!r:.40} is no IPv4 address, as 10.150.163.11: leave it empty for a"
-            " free one"
+            f"{row.at('host')}: host: {row.values['host']!r:.40} is no IPv4 address, as 10.150.163.11: leave it empty"
+            " for a free one"
         ) from None
 
 
@@ -445,7 +455,7 @@ def _cameras(
 def _pose(row: _Row) -> Pose:
     x, y, z = (row.number(column) for column in ("x", "y", "z"))
     if "looks_at_y" in row.values and not row.values.keys() & {"looks_at_x", *_LOOKS[0]}:
-        row = _Row(row.where, {**row.values, "looks_at_x": row.values["x"]})  # straight across the hall
+        row = replace(row, values={**row.values, "looks_at_x": row.values["x"]})  # straight across the hall
     if _chosen(row, "where it looks", _LOOKS) == _LOOKS[0]:
         pan, tilt = row.number("pan"), row.number("tilt")
     else:
@@ -529,7 +539,7 @@ def _made(model: type[_Model], row: _Row, **values: object) -> _Model:
         column = column if column in row.values else next(iter(row.values))
         shown = row.values.get(column, "")
         reason = fault["msg"].removeprefix("Value error, ") + unit_hint((model.__name__, key), fault["type"])
-        raise ConfigError(f"{row.where}: {column}: {shown!r:.40}: {reason}") from None
+        raise ConfigError(f"{row.at(column)}: {column}: {shown!r:.40}: {reason}") from None
 
 
 def _text(path: Path) -> str:

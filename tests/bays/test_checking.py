@@ -100,6 +100,23 @@ def test_a_finding_says_the_line_to_change(make_bay, bays_folder, capsys):
     assert f"  warning: {path}: camera_quorum: 1 of 12" in capsys.readouterr().out  # it stands nowhere
 
 
+@pytest.mark.parametrize(
+    ("hours", "skip", "is_told"),
+    [
+        ("17:00-08:00", "23:30-00:30", False),  # both across midnight
+        ("17:00-08:00", "02:00-03:00", False),
+        ("17:00-08:00", "08:00-09:00", False),  # both ends of the hours are included
+        ("17:00-08:00", "08:01-16:59", True),
+        ("08:00-17:00", "22:00-08:00", False),
+        ("08:00-17:00", "22:00-07:59", True),
+    ],
+)
+def test_a_skip_outside_of_the_hours_is_told_across_midnight_too(demo_bay, hours, skip, is_told):
+    content = demo_bay.model_dump(mode="json") | {"operating_hours": [hours], "skip_times": [skip]}
+    bay = type(demo_bay).model_validate(content)
+    assert any("it skips nothing" in one.text for one in check_bay(bay)) is is_told
+
+
 def test_the_worst_of_findings(demo_bay):
     assert worst([]) is None
     found = check_bay(demo_bay.model_copy(update={"camera_quorum": 1}))

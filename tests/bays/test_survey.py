@@ -408,7 +408,7 @@ def test_a_new_bay_says_what_to_paste_next(survey, source, capsys):
         ("camera S_1 20 0 20 14", "camera S_1 20 0 20 14 x=3", "survey.txt:6: column x stands twice"),
         ("camera S_1 20 0 20 14", "camera S_1 20 0", "survey.txt:6: pan: is empty: where it looks is wanted, as"),
         ("camera N_1", "camera S_1", "survey.txt:7: name: S_1 stands twice"),
-        ("host=127.70.3.21", "host=127.70.3", "host: '127.70.3' is no IPv4 address"),
+        ("host=127.70.3.21", "host=127.70.3", "survey.txt:5: host: '127.70.3' is no IPv4 address"),
         ("mark M1 0 15", "mark M1 0 1500", "survey.txt:8: y: '1500': Input should be less than or equal to 1000"),
         ("marks G 5 15 25 / 2 30", "marks G 5 15 25", "survey.txt:10: write marks, a name, places along x"),
         ("marks G 5 15 25 / 2 30", "marks G 5 15 25 /", "survey.txt:10: places along y are missing"),
@@ -427,6 +427,8 @@ def test_a_new_bay_says_what_to_paste_next(survey, source, capsys):
         ("marks G 5 15 25 / 2 30", "marks G 5 15,5 25 / 2 30", "survey.txt:10: 15,5 is 15 and 5, or one number"),
         ("marks G 5 15 25 / 2 30", "marks G 5,5 15,5 / 2 30", "survey.txt:10: '5' stands twice along x: leave one out"),
         ("camera S_1 20 0 20 14", "cameras y=0 looks_at_y=14\ncamera S_1 20,5", "txt:7: 20,5 is 20 and 5, or one"),
+        ("cameras z=14", "cameras z=14m", "survey.txt:5: z: '14m' is no number"),  # of all cameras: on their line
+        ("cameras z=14", "cameras z=14000", "survey.txt:5: z: '14000': Input should be less than"),
         ("cameras z=14", "cameras z=14000", "Input should be less than or equal to 200 metres: is it in millimetres?"),
         (
             "focal_mm=4 sensor_mm=5.12",
