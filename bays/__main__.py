@@ -311,9 +311,7 @@ def _place(options: argparse.Namespace) -> int:
     wanted = options.add or options.instead
     if len(placed) < wanted:
         needed = "none is needed" if not placed else f"{len(placed)} of {wanted} are needed"
-        print(
-            f"# {needed}: a further one sees no floor that fewer than two cameras see, unless another --wall is given"
-        )
+        print(f"# {needed}: a further one on these walls sees no floor that fewer than two cameras see")
     if placed:
         print("# for the bay's file, with the names and hosts that they get")
     for camera, one in zip(new, placed, strict=True):

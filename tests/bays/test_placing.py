@@ -141,6 +141,15 @@ def test_where_nothing_is_unseen_none_is_needed(make_bay, capsys):
     assert place_cameras(bay.model_copy(update={"cameras": cameras}), 3) == ()
     [one] = place_cameras(bay.model_copy(update={"cameras": cameras[:1]}), 2)
     assert one.gained_m2 > 0
+    written = [camera.model_dump(mode="json", exclude_defaults=True) for camera in cameras]
+    layout = bay.layout.model_dump(mode="json")
+    make_bay(witnesses={}, factory_layout=layout, cameras=written, camera_quorum=1)
+    assert main(["place-cameras", "yard", "--add", "1"]) == 0
+    said = capsys.readouterr().out
+    assert said.startswith("# none is needed: a further one on these walls sees no floor that fewer than two")
+    assert "pose" not in said
+    assert main(["place-cameras", "yard", "--add", "1", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["cameras"] == []
 
 
 @pytest.mark.slow(0.5)
