@@ -20,6 +20,7 @@ from bays.checking import Finding, check_bay, floor_view, worst
 from bays.drafting import draft_bay, free_network
 from bays.env_files import MAIN_SERVER, write_env_files
 from bays.findings import located, with_lines
+from bays.kept import kept_by_another_pose
 from bays.loading import bay_ids, bays_path, load_bay, witnesses_file
 from bays.models import BayConfig
 from bays.naming import observer_queue, processor_queue
@@ -224,7 +225,9 @@ def _check(options: argparse.Namespace) -> int:
         raise unknown_bays(names, there, bays_path())
     bays, broken = _readable()
     found = {
-        name: with_lines(name, [*check_bay(bays[name], list(bays.values())), *_asked(name, options)])
+        name: with_lines(
+            name, [*check_bay(bays[name], list(bays.values())), *_of_kept(bays[name]), *_asked(name, options)]
+        )
         for name in names
         if name in bays
     }
@@ -238,6 +241,19 @@ def _check(options: argparse.Namespace) -> int:
         _print_findings(names, found, broken)
     fails = worst(one for findings in found.values() for one in findings)
     return FAILED if broken.keys() & set(names) or fails == "error" or (options.strict and fails) else DONE
+
+
+def _of_kept(bay: BayConfig) -> list[Finding]:
+    """Cameras of which the marks were kept by another pose than the file's."""
+    names = kept_by_another_pose(bay)
+    if not names:
+        return []
+    those = "".join(f" --camera {name}" for name in names)
+    text = (
+        f"how they look to {', '.join(names)} was kept by another pose than the file's: keep it again:"
+        f" bay-observation camera keep-witnesses {bay.bay_id}{those}"
+    )
+    return [Finding("warning", "witnesses", text)]
 
 
 def _readable() -> tuple[dict[str, BayConfig], dict[str, str]]:

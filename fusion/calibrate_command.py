@@ -13,8 +13,9 @@ from bay_observation.bay_files import unknown_cameras
 from bay_observation.commands import CANNOT_TELL, DONE, FAILED, INTERRUPTED, counted, existing_path, output_console
 from bay_observation.errors import ArtifactError, CalibrationError, ConfigError, UncertainCalibrationError
 from bay_observation.files import read_regular_file
-from bays import BayConfig, Camera, Intrinsics
+from bays import BayConfig, Camera, Intrinsics, load_bay
 from bays.editing import read_text, write_calibrations
+from bays.kept import kept_by_another_pose
 from bays.loading import bay_file
 from capture_async.stored import newest_frames
 from fusion.calibration import (
@@ -85,12 +86,12 @@ def calibrate_cameras(options: argparse.Namespace, bay: BayConfig) -> int:
     points = read_camera_points(options.points, marks, options.camera or "")
     if options.camera is None and "" in points:
         raise ConfigError(f"{options.points} does not say whose points they are: give --camera, or a column camera")
+    by_camera = {_camera(bay, name, of_camera[0].where): of_camera for name, of_camera in points.items() if name}
     if options.camera is not None:
         camera = _camera(bay, options.camera)
         if points and camera.name not in points:
             raise ConfigError(f"{options.points} has no points of {camera.name}; it has those of {', '.join(points)}")
         return _one(options, bay, camera, points.get(camera.name, []))
-    by_camera = {_camera(bay, name, of_camera[0].where): of_camera for name, of_camera in points.items()}
     if len(points) == 1:
         return _one(options, bay, *next(iter(by_camera.items())))
     if not points:
@@ -142,7 +143,7 @@ def _written(options: argparse.Namespace, bay: BayConfig, camera: Camera, result
             f"{bay_file(bay.bay_id)}: not written: it cannot be told where {camera.name} hangs:"
             f" {'; '.join(reasons)}: {remedy}, or write it all the same with --force"
         )
-    print(_outcome(options, bay))
+    print(_outcome(options, bay, [camera.name]))
     return DONE
 
 
@@ -189,7 +190,7 @@ def _several(options: argparse.Namespace, bay: BayConfig, points: Mapping[Camera
     if said:
         print("\n".join(said))
     if sure:
-        print(_outcome(options, bay))
+        print(_outcome(options, bay, list(sure)))
     if failed or untold:
         left = ", ".join(camera.name for camera in points if camera.name not in sure)
         print(
@@ -229,8 +230,19 @@ def _write(options: argparse.Namespace, bay: BayConfig, results: Mapping[str, Ca
     print("\n".join(lines))
 
 
-def _outcome(options: argparse.Namespace, bay: BayConfig) -> str:
-    return f"{bay_file(bay.bay_id)}: {'not written (--dry-run)' if options.dry_run else 'written'}"
+def _outcome(options: argparse.Namespace, bay: BayConfig, names: Sequence[str]) -> str:
+    """The last line; above it, whose marks were kept by a pose that is gone."""
+    if options.dry_run:
+        return f"{bay_file(bay.bay_id)}: not written (--dry-run)"
+    written = f"{bay_file(bay.bay_id)}: written"
+    again = [name for name in kept_by_another_pose(load_bay(bay.bay_id)) if name in names]
+    if not again:
+        return written
+    those = "".join(f" --camera {name}" for name in again)
+    return (
+        f"how the marks look to {', '.join(again)} was kept by an earlier pose: keep it again:"
+        f" bay-observation camera keep-witnesses {bay.bay_id}{those}\n{written}"
+    )
 
 
 def _size(text: str) -> tuple[int, int]:

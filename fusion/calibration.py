@@ -504,7 +504,8 @@ def resized(intrinsics: Intrinsics, size: tuple[int, int]) -> Intrinsics:
     if abs(height - ratio * intrinsics.height) > 1:
         raise CalibrationError(
             f"the frame is {width} x {height}, the file's intrinsics are of {intrinsics.width} x {intrinsics.height}:"
-            " remove them from the bay's file and give --focal"
+            " give a picture of this camera as it is now (--frame); where its image has this shape now, remove them"
+            " from the bay's file and give --focal"
         )
     scaled = {name: None if value is None else value * ratio for name, value in _principal(intrinsics).items()}
     lens = intrinsics.with_focal(intrinsics.focal_px * ratio)
@@ -921,5 +922,8 @@ def _notes(points: Points, solution: _Solution) -> tuple[str, ...]:
     if not _spare(len(points) - 1, solution.free):
         notes.append(f"{len(points)} points are too few to single out a mis-clicked one")
     if (~solution.used).sum() == int(_MOST_OUTLIERS * len(points)) > 0:
-        notes.append("a third of the points contradict the rest: look at all of them again")
+        count = int((~solution.used).sum())
+        notes.append(
+            f"{count} of {len(points)} points contradict the rest, as many as may be wrong: look at all of them again"
+        )
     return tuple(notes)

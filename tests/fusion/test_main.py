@@ -9,8 +9,12 @@ import numpy as np
 import pytest
 
 from bays import batch_id, load_bay
+from bays.__main__ import main as bays_main
+from bays.camera_model import CameraModel
+from bays.kept import kept_by_another_pose
 from capture_async.types import CaptureBatch, CapturedImage
 from fusion.__main__ import main
+from fusion.witnesses import PATCH_PX, KeptMark, write_witnesses
 
 SLOT = datetime(2025, 7, 2, 1, 0, tzinfo=UTC)
 
@@ -122,7 +126,10 @@ def test_the_size_comes_from_the_frame(points, knocked_pose, demo_bay, tmp_path,
     assert "the frame of C_4 is 1280 x 720" in capsys.readouterr().err
     square = ["--frame", _frame(tmp_path / "square.png", (640, 640))]
     assert main(["calibrate", "yard", "--camera", "C_4", "--points", str(small), *square]) == 1
-    assert "the frame is 640 x 640, the file's intrinsics are of 1280 x 720" in capsys.readouterr().err
+    assert (
+        "the frame is 640 x 640, the file's intrinsics are of 1280 x 720: give a picture of this camera"
+        in capsys.readouterr().err
+    )
 
 
 @pytest.mark.slow(2)
@@ -292,6 +299,7 @@ def test_check_poses_finds_the_knocked_camera(make_yard, make_bay, store, capsys
         ([], "C_99,M2-2,1,2", 2, "all.csv:11: C_99: bay yard has no camera C_99 (did you mean C_9?); it has: C_2"),
         ([], "C_4,M999,1,2", 2, "all.csv:11: C_4: point 'M999' has no x and y, and is no mark: Name one of M2-2"),
         ([], "C_4,M2-2,,2", 1, "all.csv:11: C_4: point M2-2: u is empty: write the pixel at which it shows"),
+        (["--camera", "C_4"], "C_44,M2-2,1,2", 2, "all.csv:11: C_44: bay yard has no camera C_44 (did you mean C_4?)"),
         (["--camera", "C_4"], "C_4,M2-2,1,2\nC_4,M2-2,3,4", 1, "all.csv:12: C_4: point M2-2 is given twice: leave one"),
     ],
 )
@@ -414,3 +422,40 @@ def test_a_camera_far_from_its_placeholder_is_written_and_told(points_of_all, ma
     assert ("against the bay's file: moved 4" in said) == alone
     assert ("│ far off" in said) != alone
     assert load_bay("yard").camera("C_4").pose.x == pytest.approx(demo_bay.camera("C_4").pose.x, abs=0.05)
+
+
+@pytest.mark.slow(3)
+def test_marks_that_were_kept_by_the_old_pose_are_to_be_kept_again(points_of_all, make_bay, demo_bay, capsys):
+    """Of C_4, which hung three degrees off, and not of C_2, which is where it was."""
+    cameras = [json.loads(camera.model_dump_json()) for camera in demo_bay.cameras]
+    cameras[1]["pose"]["pan"] += 3
+    bay = make_bay(cameras=cameras)
+    patch = np.zeros((PATCH_PX, PATCH_PX), np.uint8)
+    kept = []
+    for name in ("C_2", "C_4"):
+        model = CameraModel.of(bay.camera(name))
+        pixels = {mark: model.project((at.x, at.y, at.z))[0] for mark, at in bay.witnesses.items()}
+        kept += [KeptMark(name, mark, tuple(uv), patch) for mark, uv in pixels.items() if model.inside(uv)]
+    write_witnesses("yard", kept)
+    assert kept_by_another_pose(bay) == []
+    assert main([*points_of_all({"C_2": 12, "C_4": 12}), "--dry-run"]) == 0
+    assert "keep it again" not in capsys.readouterr().out
+    assert main(points_of_all({"C_2": 12, "C_4": 12})) == 0
+    said = "C_4 was kept by an earlier pose: keep it again: bay-observation camera keep-witnesses yard --camera C_4"
+    assert f"how the marks look to {said}" in capsys.readouterr().out
+    assert bays_main(["check", "yard"]) == 0
+    told = " ".join(capsys.readouterr().out.split())
+    assert "how they look to C_4 was kept by another pose than the file's" in told
+
+
+@pytest.mark.slow(2)
+def test_as_many_wrong_points_as_may_be_are_told_by_number(points_of_all, knocked_pose, capsys):
+    command = points_of_all({"C_4": 12})
+    path = Path(command[3])
+    header, *rows = path.read_text().splitlines()
+    for row in (1, 4):
+        *named, u, v = rows[row].split(",")
+        rows[row] = ",".join([*named, str(960 - (float(u) - 960) / 2), v])
+    path.write_text("\n".join([header, *rows[:8]]) + "\n")
+    main([*command, "--force"])
+    assert "2 of 8 points contradict the rest, as many as may be wrong" in capsys.readouterr().out
