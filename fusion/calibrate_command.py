@@ -207,7 +207,7 @@ def _row(camera: Camera, result: Calibration) -> list[str]:
         moved, turned = f"{100 * result.moved_m(camera.pose):.0f} cm", f"{result.turned_deg(camera.pose):.2f}°"
     return [
         camera.name,
-        str(len(result.residuals) + len(result.outside)),
+        str(len(result.residuals) + len(result.outside) + len(result.above)),
         str(result.without_say),
         f"{result.rms_px:.1f}",
         f"± {result.floor_std_cm:.1f}",

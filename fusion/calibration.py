@@ -174,6 +174,7 @@ class Calibration:
             of a camera that looks down steeply are each known badly, and together well.
         notes: what a person should know of it.
         outside: points whose pixel lies outside of the image; they had no say and have no residual.
+        above: the same of points that look above the horizon.
     """
 
     pose: Pose
@@ -188,6 +189,7 @@ class Calibration:
     turn_std_deg: float
     notes: tuple[str, ...] = field(default_factory=tuple)
     outside: tuple[FloorPoint, ...] = ()
+    above: tuple[FloorPoint, ...] = ()
 
     @property
     def values(self) -> dict[str, float]:
@@ -211,8 +213,8 @@ class Calibration:
 
     @property
     def without_say(self) -> int:
-        """How many points had none: those that contradict the others, and those outside of the image."""
-        return len(self.left_out) + len(self.outside)
+        """How many points had none: they contradict the others, lie outside of the image or look above the horizon."""
+        return len(self.left_out) + len(self.outside) + len(self.above)
 
     def lines_of_left_out(self) -> list[str]:
         """Each point that had no say, with why."""
@@ -224,9 +226,13 @@ class Calibration:
         return [*contradict, *self.lines_of_outside()]
 
     def lines_of_outside(self) -> list[str]:
-        """Each point that lies outside of the image."""
+        """Each point that lies outside of the image, or looks above the horizon."""
         size = f"{self.intrinsics.width} x {self.intrinsics.height}"
-        return [
+        above = [
+            f"LEFT OUT: {one}: pixel ({one.u:g}, {one.v:g}) looks above the horizon: click it again"
+            for one in self.above
+        ]
+        return above + [
             f"LEFT OUT: {one}: pixel ({one.u:g}, {one.v:g}) lies outside of the image of {size}: click it again"
             for one in self.outside
         ]
@@ -251,8 +257,8 @@ def calibrate(
         focal_px: the focal length that is known so, where that is not the given one.
 
     Raises:
-        CalibrationError: too few points, points on a line, more than a third of them outside of the image, one
-            above the horizon, or twice.
+        CalibrationError: too few points, points on a line, more than a third of them outside of the image or
+            above the horizon, or one twice.
         UncertainCalibrationError: more than a third of the points contradict the others or lie outside of the image,
             or two poses explain them equally well.
     """
@@ -262,7 +268,16 @@ def calibrate(
     mean = focal_px or intrinsics.focal_px
     known = None if focal_std is None else Known(mean, focal_std * mean)
     solution, held = _solved(seen, intrinsics, pose, known)
-    _refuse_above_horizon(inside, solution.camera.exact())
+    above = _above_horizon(inside, solution.camera.exact())
+    if above:
+        rest = [point for point in points if point not in above]
+        if len(above) + len(outside) > _MOST_OUTLIERS * len(points) or len(inside) - len(above) < LEAST_POINTS:
+            raise _above(above[0])
+        result = calibrate(rest, intrinsics, pose, focal_std, focal_px)
+        result = replace(result, above=(*above, *result.above))
+        if result.without_say > _MOST_OUTLIERS * len(points):
+            raise _too_few_agree(len(points) - result.without_say, len(points))
+        return result
     result = replace(_report(inside, seen, solution, held), outside=outside)
     if outside and result.without_say > _MOST_OUTLIERS * len(points):
         raise _too_few_agree(len(points) - result.without_say, len(points))
@@ -765,13 +780,18 @@ def _spare(count: int, names: tuple[str, ...]) -> bool:
     return 2 * count >= len(names) + 2
 
 
-def _refuse_above_horizon(points: Sequence[FloorPoint], model: CameraModel) -> None:
-    for point in points:
-        if not np.isfinite(model.to_plane(np.array([point.u, point.v]), point.z)).all():
-            raise CalibrationError(
-                f"{point}: pixel ({point.u:g}, {point.v:g}) looks above the horizon by the camera that the "
-                "other points give, so nothing on the floor shows there: click it again or remove it"
-            )
+def _above_horizon(points: Sequence[FloorPoint], model: CameraModel) -> tuple[FloorPoint, ...]:
+    """The points whose pixel meets no floor by the camera that all of them give."""
+    return tuple(
+        point for point in points if not np.isfinite(model.to_plane(np.array([point.u, point.v]), point.z)).all()
+    )
+
+
+def _above(point: FloorPoint) -> CalibrationError:
+    return CalibrationError(
+        f"{point}: pixel ({point.u:g}, {point.v:g}) looks above the horizon by the camera that the "
+        "other points give, so nothing on the floor shows there: click it again or remove it"
+    )
 
 
 def _report(given: Sequence[FloorPoint], points: Points, solution: _Solution, held: tuple[Held, ...]) -> Calibration:

@@ -203,7 +203,7 @@ def test_points_in_one_place_are_refused(demo_bay):
         calibrate(points, demo_bay.camera("C_4").intrinsics)
 
 
-def test_a_point_above_the_horizon_is_refused(geometry, demo_bay):
+def test_a_point_above_the_horizon_is_left_out_and_named(geometry, demo_bay):
     camera = demo_bay.camera("C_4")
     flat = camera.model_copy(update={"pose": Pose(x=34, y=40, z=6, pan=180, tilt=10)})
     places = np.array([[x, y, 0.0] for x in (26, 32, 40) for y in (4, 14, 22)], dtype=float)
@@ -212,8 +212,10 @@ def test_a_point_above_the_horizon_is_refused(geometry, demo_bay):
         for i, (uv, place) in enumerate(zip(geometry.project(flat, places), places, strict=True))
     ]
     points.append(FloorPoint("sky", 900, 60, 34, 1))
-    with pytest.raises(CalibrationError, match=r"point sky: pixel \(900, 60\) looks above the horizon"):
-        calibrate(points, flat.intrinsics)
+    result = calibrate(points, flat.intrinsics)
+    assert result.pose == calibrate(points[:-1], flat.intrinsics).pose
+    assert (result.above, result.without_say) == ((points[-1],), 1)
+    assert result.lines_of_left_out()[0].startswith("LEFT OUT: point sky: pixel (900, 60) looks above the horizon")
 
 
 @pytest.mark.parametrize(
