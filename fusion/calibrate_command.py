@@ -4,6 +4,7 @@ import argparse
 import difflib
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from rich.table import Table
@@ -17,7 +18,7 @@ from bays import BayConfig, Camera, Intrinsics, load_bay
 from bays.editing import read_text, write_calibrations
 from bays.kept import kept_by_another_pose
 from bays.loading import bay_file
-from capture_async.stored import newest_frames
+from capture_async.stored import frames_in_folder, newest_frames
 from fusion.calibration import (
     Calibration,
     FloorPoint,
@@ -31,6 +32,7 @@ from fusion.clicking import ClickingPage
 from fusion.point_files import SurveyPoint, read_camera_points, read_points, read_survey
 from fusion.refine_command import add_since, since_of
 from fusion.renaming import far_off, misnamed
+from fusion.slips import slip
 
 _LARGEST_FRAME = 100_000_000
 _CORRECT = "correct the camera or the names of the marks in the file of points"
@@ -52,11 +54,13 @@ def add_calibrate(commands: "argparse._SubParsersAction[argparse.ArgumentParser]
         help="name,u,v,x,y,z as .csv or .json; x,y,z are left out for marks; a column camera for several cameras",
     )
     calibration.add_argument("--click", action="store_true", help="click the points on a page of this machine first")
-    calibration.add_argument(
+    images = calibration.add_mutually_exclusive_group()
+    images.add_argument(
         "--frame",
         type=existing_path,
         help="an image of the camera, which gives the size; default: the newest capture in the store",
     )
+    images.add_argument("--frames", type=existing_path, metavar="DIR", help="frames that camera probe --save wrote")
     calibration.add_argument("--size", type=_size, metavar="WxH", help="of the image, where there is no frame of it")
     calibration.add_argument(
         "--survey",
@@ -121,11 +125,24 @@ def _one(options: argparse.Namespace, bay: BayConfig, camera: Camera, points: Se
     frame = _frame(options, bay, camera)
     lens = _lens(camera, options, None if frame is None else image_size(frame))
     try:
-        result = calibrate_by_file(points, camera, lens)
+        result = _calibrated(points, camera, lens)
     except CalibrationError as error:
         whose = "" if str(error).startswith(f"{options.points}:") else f"{options.points}: {camera.name}: "
         raise type(error)(f"{whose}{error}") from error
     return _written(options, bay, camera, result)
+
+
+def _calibrated(points: Sequence[FloorPoint], camera: Camera, lens: Intrinsics | tuple[int, int]) -> Calibration:
+    """By the points; where they do not tell, what is wrong with all of them alike is told."""
+    try:
+        result = calibrate_by_file(points, camera, lens)
+    except CalibrationError as error:
+        if (told := slip(points, camera, lens)) is None:
+            raise
+        raise type(error)(f"{error}; all of them agree if {told}") from error
+    if doubts(result) and (told := slip(points, camera, lens)) is not None:
+        return replace(result, notes=(*result.notes, f"all points agree if {told}"))
+    return result
 
 
 def _written(options: argparse.Namespace, bay: BayConfig, camera: Camera, result: Calibration) -> int:
@@ -167,7 +184,7 @@ def _several(options: argparse.Namespace, bay: BayConfig, points: Mapping[Camera
         try:
             frame = _frame(options, bay, camera)
             lens = _lens(camera, options, None if frame is None else image_size(frame))
-            result = calibrate_by_file(of_camera, camera, lens)
+            result = _calibrated(of_camera, camera, lens)
         except (CalibrationError, ConfigError) as error:
             doubtful = isinstance(error, UncertainCalibrationError)
             failed, untold = failed or not doubtful, untold or doubtful
@@ -182,7 +199,7 @@ def _several(options: argparse.Namespace, bay: BayConfig, points: Mapping[Camera
         else:
             untold, again, named = True, again or result.without_say > 0, named or bool(taken)
         said += [f"{camera.name}: DOUBT: {reason}" for reason in reasons + away]
-        said += [f"{camera.name}: {line}" for line in result.lines_of_left_out()]
+        said += [f"{camera.name}: {line}" for line in (*result.lines_of_left_out(), *(result.notes if reasons else ()))]
         table.add_row(*_row(camera, result), "doubtful" if reasons else "far off" if away else "sure")
     if sure:
         _write(options, bay, sure)
@@ -274,7 +291,10 @@ def _clicked_one(options: argparse.Namespace, bay: BayConfig, camera: Camera, ma
     """Let a person click, then calibrate; Ctrl-C ends it, and what was saved stays."""
     frame = _frame(options, bay, camera)
     if frame is None:
-        raise CalibrationError(f"no capture of {bay.bay_id} with a frame of {camera.name}: give an image with --frame")
+        raise CalibrationError(
+            f"no capture of {bay.bay_id} has a frame of {camera.name}: take one with bay-observation camera probe"
+            f" {bay.bay_id} --save frames, and give it with --frames frames"
+        )
     lens = _lens(camera, options, image_size(frame))
     before = read_points(options.points, marks) if options.points.exists() else []
 
@@ -304,6 +324,8 @@ def _clicked_one(options: argparse.Namespace, bay: BayConfig, camera: Camera, ma
 
 def _frame(options: argparse.Namespace, bay: BayConfig, camera: Camera) -> bytes | None:
     """The image that is named, else the camera's newest one in the store; None where there is none."""
+    if options.frames:
+        return frames_in_folder(options.frames, bay.bay_id, [camera.name])[camera.name][-1]
     if options.frame:
         try:
             frame = read_regular_file(options.frame, _LARGEST_FRAME)

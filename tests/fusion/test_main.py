@@ -132,6 +132,21 @@ def test_the_size_comes_from_the_frame(points, knocked_pose, demo_bay, tmp_path,
     )
 
 
+@pytest.mark.slow(1)
+def test_the_frame_comes_from_a_folder_of_all_cameras(points, knocked_pose, tmp_path, capsys):
+    folder = tmp_path / "frames"
+    folder.mkdir()
+    command = ["calibrate", "yard", "--points", str(points), "--camera", "C_4", "--frames", str(folder), "--dry-run"]
+    assert main(command) == 2
+    assert "frames: holds no file yard_CAMERA_TIME.jpg of a camera of yard" in capsys.readouterr().err
+    _frame(folder / "yard_C_4_20250702001000.jpg", (2560, 1440))
+    assert main(command) == 3
+    told = capsys.readouterr()
+    assert "agree if the points are of an image 1920 wide, and the file's is 2560" in " ".join(
+        (told.out + told.err).split()
+    )
+
+
 @pytest.mark.slow(2)
 def test_a_camera_without_intrinsics_needs_only_its_images_size(points, knocked_pose, demo_bay):
     command = ["calibrate", "yard", "--camera", "D_2", "--points", str(points), "--size", "1920x1080", "--force"]
@@ -148,7 +163,11 @@ def test_a_camera_without_intrinsics_needs_only_its_images_size(points, knocked_
         (["calibrate", "yard", "--camera", "X_1"], 2, "bay yard has no camera X_1; it has: C_2, C_4"),
         (["calibrate", "yard", "--camera", "D_2"], 2, "the size of D_2's image is not known"),
         (["calibrate", "yard", "--camera", "D_2", "--focal", "1400"], 2, "the size of D_2's image is not known"),
-        (["calibrate", "yard", "--camera", "C_4", "--click"], 1, "with a frame of C_4: give an image with --frame"),
+        (
+            ["calibrate", "yard", "--camera", "C_4", "--click"],
+            1,
+            "no capture of yard has a frame of C_4: take one with bay-observation camera probe yard --save",
+        ),
         (["calibrate", "yard", "--camera", "C_4", "--click", "--frame", __file__], 2, "test_main.py: the frame is no"),
         (["check-poses", "yard"], 3, "no observation of bay yard: run its batches first"),
         (["check-poses", "yard", "--batches", "0"], 2, "--batches must be at least 1"),
