@@ -20,7 +20,7 @@ from bays.checking import Finding, check_bay, floor_view, worst
 from bays.drafting import draft_bay, free_network
 from bays.env_files import MAIN_SERVER, write_env_files
 from bays.findings import located, with_lines
-from bays.kept import kept_by_another_pose
+from bays.kept import keep_again, kept_by_another_pose
 from bays.loading import bay_ids, bays_path, load_bay, witnesses_file
 from bays.models import BayConfig
 from bays.naming import observer_queue, processor_queue
@@ -248,10 +248,8 @@ def _of_kept(bay: BayConfig) -> list[Finding]:
     names = kept_by_another_pose(bay)
     if not names:
         return []
-    those = "".join(f" --camera {name}" for name in names)
     text = (
-        f"how they look to {', '.join(names)} was kept by another pose than the file's: keep it again:"
-        f" bay-observation camera keep-witnesses {bay.bay_id}{those}"
+        f"how they look to {', '.join(names)} was kept by another pose than the file's: {keep_again(bay.bay_id, names)}"
     )
     return [Finding("warning", "witnesses", text)]
 

@@ -3,6 +3,7 @@
 `fusion.witnesses` keeps them; this reads of its file what a bay's own checks need.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from zipfile import BadZipFile
@@ -37,6 +38,12 @@ def kept_by_another_pose(bay: BayConfig) -> list[str]:
         if float(np.median(off)) > _APART_PX * camera.intrinsics.width / 1920:
             found.append(camera.name)
     return found
+
+
+def keep_again(bay_id: str, names: Sequence[str]) -> str:
+    """What to do of cameras whose marks were kept by another pose, with the command."""
+    those = "".join(f" --camera {name}" for name in names)
+    return f"keep it again: bay-observation camera keep-witnesses {bay_id}{those}"
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from bay_observation.errors import ArtifactError, CalibrationError, ConfigError,
 from bay_observation.files import read_regular_file
 from bays import BayConfig, Camera, Intrinsics, load_bay
 from bays.editing import read_text, write_calibrations
-from bays.kept import kept_by_another_pose
+from bays.kept import keep_again, kept_by_another_pose
 from bays.loading import bay_file
 from capture_async.stored import frames_in_folder, newest_frames
 from fusion.calibration import (
@@ -255,10 +255,9 @@ def _outcome(options: argparse.Namespace, bay: BayConfig, names: Sequence[str]) 
     again = [name for name in kept_by_another_pose(load_bay(bay.bay_id)) if name in names]
     if not again:
         return written
-    those = "".join(f" --camera {name}" for name in again)
     return (
-        f"how the marks look to {', '.join(again)} was kept by an earlier pose: keep it again:"
-        f" bay-observation camera keep-witnesses {bay.bay_id}{those}\n{written}"
+        f"how the marks look to {', '.join(again)} was kept by an earlier pose:"
+        f" {keep_again(bay.bay_id, again)}\n{written}"
     )
 
 

@@ -1,6 +1,7 @@
 """A bay whose cameras hang a little otherwise than its file says, as those of a real hall do."""
 
 import numpy as np
+from scipy.spatial.transform import Rotation
 
 from bay_observation.errors import ConfigError
 from bays import BayConfig, Camera
@@ -34,14 +35,9 @@ def _hung(camera: Camera, degrees: float, rng: np.random.Generator) -> Camera:
         return camera
     axis, way = (vector / np.linalg.norm(vector) for vector in rng.normal(size=(2, 3)))
     x, y, z = np.array([camera.pose.x, camera.pose.y, camera.pose.z]) + _MOVED_M * degrees * way
-    pan, tilt, roll = angles_of(_turn(axis, np.radians(degrees)) @ rotation(camera.pose))
+    turn = Rotation.from_rotvec(np.radians(degrees) * axis).as_matrix()
+    pan, tilt, roll = angles_of(turn @ rotation(camera.pose))
     pose = camera.pose.model_copy(
         update={"x": float(x), "y": float(y), "z": float(z), "pan": pan % 360, "tilt": tilt, "roll": roll}
     )
     return camera.model_copy(update={"pose": pose})
-
-
-def _turn(axis: np.ndarray, radians: float) -> np.ndarray:
-    """(3, 3) rotation about a unit vector (Rodrigues)."""
-    cross = np.cross(np.eye(3), axis)
-    return np.asarray(np.eye(3) + np.sin(radians) * cross + (1 - np.cos(radians)) * cross @ cross)

@@ -120,7 +120,7 @@ def test_keys_of_a_bay_are_keys_of_a_bay(example, make_bay):
     if "cameras" in part:
         content["network"] = {"camera_subnet": "10.150.160.0/24", "observer_ip": "10.150.160.1"}
         content["camera_quorum"] = 1
-    parse_bay(Path("yard.yaml"), yaml.safe_dump(content | part), "yard")
+    assert parse_bay(Path("yard.yaml"), yaml.safe_dump(content | part), "yard").bay_id == "yard"
 
 
 @pytest.fixture(scope="module")
