@@ -35,6 +35,7 @@ _LEAST_FOCAL_PX = 11.0
 _MOST_SQUEEZED = 4.0
 _LONGEST_STEP = 10.0  # of the scales above
 _PRIOR_WEIGHT = 4.0  # degrees of freedom that CLICK_PX counts as
+_SHARED = 2 / 3  # of a careful click's variance: not to be seen from how the points differ
 _SETTLED = 1e-9  # gain of a step, of the cost, from which on it is the last
 _MOST_DAMPING = 1e7
 
@@ -375,16 +376,16 @@ class Fit:
     ) -> "Fit":
         """Of guesses that were fitted to these points; `rows` (k, n) are those that count.
 
-        Half of a careful click's variance is taken for an error that the points share, as the survey's own and the
-        lens model's: it does not show in how they differ. No single error counts for more than four clicks', so that
-        a wrong point does not drown the others.
+        Two thirds of a careful click's variance are taken for an error that the points share, as the survey's own and the
+        lens model's: it does not show in how they differ, and few points agree better than that only by chance. No
+        single error counts for more than four clicks', so that a wrong point does not drown the others.
         """
         click = CLICK_PX * pixel_scale(guesses.given)
         counts = np.ones((len(guesses), len(points))) if rows is None else rows.astype(float)
         squares = np.minimum(guesses.residuals(points) ** 2, (4 * click) ** 2).sum(axis=-1)
         freedom = np.maximum(0, 2 * counts.sum(axis=1) - len(names))
         shown = ((squares * counts).sum(axis=1) + _PRIOR_WEIGHT * click**2) / (freedom + _PRIOR_WEIGHT)
-        sigma = np.sqrt(np.maximum(shown, (shown + click**2) / 2))
+        sigma = np.sqrt(np.maximum(shown, (1 - _SHARED) * shown + _SHARED * click**2))
         scale = _SCALES[_columns(names)]
         slopes = guesses.slopes(points, names) * scale
         seen = np.einsum("knip,kniq,kn->kpq", slopes, slopes, counts, optimize=True) / (sigma**2)[:, None, None]
