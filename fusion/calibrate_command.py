@@ -29,7 +29,7 @@ from fusion.calibration import (
     resized,
 )
 from fusion.clicking import ClickingPage
-from fusion.point_files import SurveyPoint, read_camera_points, read_points, read_survey
+from fusion.point_files import CameraPoints, SurveyPoint, read_camera_points, read_points, read_survey
 from fusion.refine_command import add_since, since_of
 from fusion.renaming import far_off, misnamed
 from fusion.slips import slip
@@ -90,14 +90,15 @@ def calibrate_cameras(options: argparse.Namespace, bay: BayConfig) -> int:
     points = read_camera_points(options.points, marks, options.camera or "")
     if options.camera is None and "" in points:
         raise ConfigError(f"{options.points} does not say whose points they are: give --camera, or a column camera")
-    by_camera = {_camera(bay, name, of_camera[0].where): of_camera for name, of_camera in points.items() if name}
+    by_camera = {_camera(bay, name, of_camera.where): of_camera for name, of_camera in points.items() if name}
     if options.camera is not None:
         camera = _camera(bay, options.camera)
         if points and camera.name not in points:
             raise ConfigError(f"{options.points} has no points of {camera.name}; it has those of {', '.join(points)}")
-        return _one(options, bay, camera, points.get(camera.name, []))
+        return _one(options, bay, camera, points[camera.name].all() if points else [])
     if len(points) == 1:
-        return _one(options, bay, *next(iter(by_camera.items())))
+        ((camera, of_camera),) = by_camera.items()
+        return _one(options, bay, camera, of_camera.all())
     if not points:
         raise CalibrationError(f"{options.points}: holds no point")
     for option in ("frame", "focal"):
@@ -174,7 +175,7 @@ def _more_points(*, again: bool) -> str:
     return f"{'click what is LEFT OUT again, or ' if again else ''}add points, spread over the image"
 
 
-def _several(options: argparse.Namespace, bay: BayConfig, points: Mapping[Camera, Sequence[FloorPoint]]) -> int:
+def _several(options: argparse.Namespace, bay: BayConfig, points: Mapping[Camera, CameraPoints]) -> int:
     """Each for itself: one that cannot be told keeps no other from being written."""
     table = Table("camera", "points", "left out", "px", "cm between the points", "moved", "turned", "")
     sure: dict[str, Calibration] = {}
@@ -184,11 +185,11 @@ def _several(options: argparse.Namespace, bay: BayConfig, points: Mapping[Camera
         try:
             frame = _frame(options, bay, camera)
             lens = _lens(camera, options, None if frame is None else image_size(frame))
-            result = _calibrated(of_camera, camera, lens)
+            result = _calibrated(of_camera.all(), camera, lens)
         except (CalibrationError, ConfigError) as error:
             doubtful = isinstance(error, UncertainCalibrationError)
             failed, untold = failed or not doubtful, untold or doubtful
-            table.add_row(camera.name, str(len(of_camera)), *["-"] * 5, "cannot be told" if doubtful else "failed")
+            table.add_row(camera.name, str(len(of_camera.rows)), *["-"] * 5, "cannot be told" if doubtful else "failed")
             said.append(f"{camera.name}: not written: {error}")
             continue
         taken = _taken_for_others(options, bay, camera, result)

@@ -17,12 +17,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bay_observation.errors import CalibrationError, ConfigError
+from bay_observation.errors import BayObservationError, CalibrationError, ConfigError
 from fusion.calibration import FloorPoint, refuse_doubled
 
 POINT_COLUMNS = ("name", "u", "v", "x", "y", "z")
 _WANTED = dict.fromkeys("uv", "the pixel at which it shows") | dict.fromkeys("xyz", "its place in metres")
 _TOLD = 8  # marks that a message names
+_TOLD_ROWS = 4  # of wrong ones
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,36 @@ class SurveyPoint:
     x: float
     y: float
     z: float = 0.0
+
+
+@dataclass(frozen=True)
+class CameraPoints:
+    """Clicked points of one camera, as a file has them.
+
+    Attributes:
+        where: the first of its rows.
+        rows: a point each, or why it is none.
+    """
+
+    where: str
+    rows: list[FloorPoint | BayObservationError]
+
+    def all(self) -> list[FloorPoint]:
+        """Every point.
+
+        Raises:
+            CalibrationError: some rows are wrong, or have the name of another; the message says which.
+            ConfigError: the only wrong row names a mark that is not known.
+        """
+        wrong = [row for row in self.rows if isinstance(row, BayObservationError)]
+        if len(wrong) == 1:
+            raise wrong[0]
+        if wrong:
+            more = f"; and {len(wrong) - _TOLD_ROWS} more rows" if len(wrong) > _TOLD_ROWS else ""
+            raise CalibrationError("; ".join(str(error) for error in wrong[:_TOLD_ROWS]) + more)
+        points = [row for row in self.rows if isinstance(row, FloorPoint)]
+        refuse_doubled(points)
+        return points
 
 
 def read_points(path: Path, marks: Sequence[SurveyPoint] = ()) -> list[FloorPoint]:
@@ -46,35 +77,41 @@ def read_points(path: Path, marks: Sequence[SurveyPoint] = ()) -> list[FloorPoin
         ConfigError: the file cannot be read, or a point names a mark that is not known.
         CalibrationError: a row is wrong, or has the name of another; the message says which.
     """
-    points = [point for _, point in _read_points(path, marks, "")]
-    refuse_doubled(points)
-    return points
+    rows = [row for _, _, row in _read_points(path, marks, "")]
+    return CameraPoints(str(path), rows).all()
 
 
-def read_camera_points(path: Path, marks: Sequence[SurveyPoint] = (), camera: str = "") -> dict[str, list[FloorPoint]]:
+def read_camera_points(path: Path, marks: Sequence[SurveyPoint] = (), camera: str = "") -> dict[str, CameraPoints]:
     """Clicked points by the camera that each row names; by `camera` where the file names none.
 
+    What is wrong with one camera's rows is told where they are asked for: the others' are sound.
+
     Raises:
-        ConfigError: as `read_points`.
-        CalibrationError: as `read_points`; or some rows name their camera and some do not.
+        ConfigError: the file cannot be read.
+        CalibrationError: it is no table, or some rows name their camera and some do not.
     """
-    found: dict[str, list[FloorPoint]] = {}
-    for named, point in _read_points(path, marks, camera):
-        found.setdefault(named, []).append(point)
+    found: dict[str, CameraPoints] = {}
+    for where, named, row in _read_points(path, marks, camera):
+        found.setdefault(named, CameraPoints(where, [])).rows.append(row)
     if len(found) > 1 and "" in found:
-        raise CalibrationError(f"{found[''][0]}: camera is empty: name it in each row, or in none")
-    for points in found.values():
-        refuse_doubled(points)
+        raise CalibrationError(f"{found[''].where}: camera is empty: name it in each row, or in none")
     return found if "" not in found else {camera: found[""]}
 
 
-def _read_points(path: Path, marks: Sequence[SurveyPoint], camera: str) -> list[tuple[str, FloorPoint]]:
+def _read_points(
+    path: Path, marks: Sequence[SurveyPoint], camera: str
+) -> list[tuple[str, str, FloorPoint | BayObservationError]]:
+    """Each row's place in the file, its camera as it says, and its point or why it is none."""
     places = {mark.name: mark for mark in marks}
-    found = []
+    found: list[tuple[str, str, FloorPoint | BayObservationError]] = []
     for number, (where, row) in enumerate(_rows(path, ("u", "v")), start=1):
         named = str(row.get("camera") or "").strip()
         of_camera = f"{where}: {named or camera}" if named or camera else where
-        found.append((named, point_of(_with_place(row, of_camera, places), of_camera, number)))
+        try:
+            point: FloorPoint | BayObservationError = point_of(_with_place(row, of_camera, places), of_camera, number)
+        except (CalibrationError, ConfigError) as error:
+            point = error
+        found.append((of_camera, named, point))
     return found
 
 

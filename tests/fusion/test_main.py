@@ -276,6 +276,20 @@ def test_a_camera_that_cannot_be_told_keeps_no_other_from_being_written(points_o
     assert load_bay("yard").camera("C_4") != knocked_pose.camera("C_4")
 
 
+@pytest.mark.slow(3)
+def test_a_wrong_row_of_one_camera_keeps_no_other_from_being_written(points_of_all, knocked_pose, capsys):
+    command = points_of_all({"C_4": 12, "C_2": 12})
+    path = Path(command[3])
+    path.write_text(path.read_text() + "C_2,M999,1,2\n")
+    status = main(command)
+    said = capsys.readouterr()
+    assert status == 1
+    assert "C_2: not written: " in said.out
+    assert "C_2: point 'M999' has no x and y, and is no mark" in said.out
+    assert load_bay("yard").camera("C_2") == knocked_pose.camera("C_2")
+    assert load_bay("yard").camera("C_4") != knocked_pose.camera("C_4")
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [

@@ -79,7 +79,7 @@ def test_a_mark_is_named_in_place_of_its_coordinates(tmp_path):
     path.write_text("name,u,v,x,y\nM2,1,2,,\nX,3,4,7,8\n")
     assert read_points(path, MARKS) == [FloorPoint("M2", 1, 2, 5, 6, 1.5), FloorPoint("X", 3, 4, 7, 8)]
     path.write_text("camera,name,u,v\nC_1,M1,1,2\nC_2,M1,3,4\nC_1,M2,5,6\n")
-    assert read_camera_points(path, MARKS) == {
+    assert {name: of_camera.all() for name, of_camera in read_camera_points(path, MARKS).items()} == {
         "C_1": [FloorPoint("M1", 1, 2, 3, 4), FloorPoint("M2", 5, 6, 5, 6, 1.5)],
         "C_2": [FloorPoint("M1", 3, 4, 3, 4)],
     }
@@ -97,7 +97,7 @@ def test_a_mark_is_named_in_place_of_its_coordinates(tmp_path):
         ("name,u,v\nK,1,2\n", MARKS, r"p\.csv:2: point 'K' has no x and y, and is no mark: Name one of M1, M2"),
         ("camera,name,u,v\nC_1,M9,1,2\n", MARKS, r"p\.csv:2: C_1: point 'M9' has no x and y"),
         ("camera,name,u,v\nC_1,M1,,2\n", MARKS, r"p\.csv:2: C_1: point M1: u is empty: write the pixel"),
-        ("camera,name,u,v\nC_1,M1,1,2\n,M2,1,2\n", MARKS, r"p\.csv:3: point M2: camera is empty: name it in each row"),
+        ("camera,name,u,v\nC_1,M1,1,2\n,M2,1,2\n", MARKS, r"p\.csv:3: camera is empty: name it in each row"),
         (
             "camera,name,u,v\nC_1,M1,1,2\nC_2,M1,1,2\nC_1,M1,3,4\n",
             MARKS,
@@ -108,4 +108,16 @@ def test_a_mark_is_named_in_place_of_its_coordinates(tmp_path):
 def test_a_mark_or_a_camera_that_is_not_said_is_told(tmp_path, text, marks, reason):
     (tmp_path / "p.csv").write_text(text)
     with pytest.raises((CalibrationError, ConfigError), match=reason):
-        read_camera_points(tmp_path / "p.csv", marks)
+        read_camera_points(tmp_path / "p.csv", marks)["C_1" if text.startswith("camera") else ""].all()
+
+
+def test_a_wrong_row_of_one_camera_stops_no_other(tmp_path):
+    path = tmp_path / "p.csv"
+    path.write_text("camera,name,u,v\nC_1,M1,left,2\nC_2,M1,3,4\nC_1,M9,5,6\n")
+    found = read_camera_points(path, MARKS)
+    assert found["C_2"].all() == [FloorPoint("M1", 3, 4, 3, 4)]
+    with pytest.raises(CalibrationError, match=r"p\.csv:2: C_1: point M1: u is 'left'.*; .*p\.csv:4: C_1: point 'M9' has"):
+        found["C_1"].all()
+    path.write_text("camera,name,u,v\n" + "C_1,M1,a,2\n" * 6)
+    with pytest.raises(CalibrationError, match="and 2 more rows"):
+        read_camera_points(path, MARKS)["C_1"].all()
