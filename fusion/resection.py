@@ -376,9 +376,9 @@ class Fit:
     ) -> "Fit":
         """Of guesses that were fitted to these points; `rows` (k, n) are those that count.
 
-        Two thirds of a careful click's variance are taken for an error that the points share, as the survey's own and the
-        lens model's: it does not show in how they differ, and few points agree better than that only by chance. No
-        single error counts for more than four clicks', so that a wrong point does not drown the others.
+        Two thirds of a careful click's variance are taken for an error that the points share, as the survey's own and
+        the lens model's: it does not show in how they differ, and few points agree better than that only by chance.
+        No single error counts for more than four clicks', so that a wrong point does not drown the others.
         """
         click = CLICK_PX * pixel_scale(guesses.given)
         counts = np.ones((len(guesses), len(points))) if rows is None else rows.astype(float)

@@ -116,7 +116,7 @@ def test_a_wrong_row_of_one_camera_stops_no_other(tmp_path):
     path.write_text("camera,name,u,v\nC_1,M1,left,2\nC_2,M1,3,4\nC_1,M9,5,6\n")
     found = read_camera_points(path, MARKS)
     assert found["C_2"].all() == [FloorPoint("M1", 3, 4, 3, 4)]
-    with pytest.raises(CalibrationError, match=r"p\.csv:2: C_1: point M1: u is 'left'.*; .*p\.csv:4: C_1: point 'M9' has"):
+    with pytest.raises(CalibrationError, match=r"csv:2: C_1: point M1: u is 'left'.*; .*csv:4: C_1: point 'M9' has"):
         found["C_1"].all()
     path.write_text("camera,name,u,v\n" + "C_1,M1,a,2\n" * 6)
     with pytest.raises(CalibrationError, match="and 2 more rows"):
