@@ -285,11 +285,8 @@ class History:
             is_whole = sa.and_(positions.c.since > start, positions.c.until <= known)
             whole = sa.case((is_whole, 1), else_=0).label("whole")
             columns = (positions.c.area, positions.c.stage, positions.c.track_id, within, whole)
-            halves = [
-                half.where(positions.c.bay_id == bay_id, positions.c.since < known)
-                for half in (_lasting(columns), _over(columns))
-            ]
-            stays = sa.union_all(*halves).subquery()
+            there = (positions.c.bay_id == bay_id, positions.c.since < known)
+            stays = overlapping(columns, *there).subquery()
             place = (stays.c.area, stays.c.stage)
             # First by block: to count different blocks otherwise takes a sort of every stay.
             blocks = (
@@ -703,11 +700,32 @@ def _standing(*, then: bool, in_areas: bool) -> sa.Select[Any] | sa.CompoundSele
     """
     conditions = [positions.c.bay_id == sa.bindparam("bay_id")]
     conditions += [positions.c.area.in_(sa.bindparam("areas", expanding=True))] if in_areas else []
-    lasting = _lasting(_STAY).where(*conditions)
     if not then:
-        return lasting
+        return _lasting(_STAY).where(*conditions)
     begun = positions.c.since <= sa.bindparam("at", type_=positions.c.since.type)
-    return sa.union_all(lasting.where(begun), _over(_STAY).where(begun, *conditions))
+    return overlapping(_STAY, begun, *conditions)
+
+
+def overlapping(
+    columns: Sequence[sa.ColumnElement[Any]], *conditions: sa.ColumnElement[bool]
+) -> sa.CompoundSelect[Any]:
+    """Stays that last, and those that ended after a time: ask with the values of `ended_after`.
+
+    A stay of span k that ended after a time began no earlier than 2^k slots before it. Each span is thereby one short
+    range of an index of (bay, span, begin), and is asked for by itself: of a join with the ranges, or of a list of them
+    with OR, PostgreSQL cannot tell how short they are, and reads every stay of the bay.
+    """
+    after = sa.bindparam("after", type_=positions.c.until.type)
+    spans = [
+        sa.select(*columns).where(
+            positions.c.span == sa.literal_column(str(span)),
+            positions.c.since > sa.bindparam(f"begun_after_{span}", type_=positions.c.since.type),
+            positions.c.until > after,
+            *conditions,
+        )
+        for span in range(SPANS)
+    ]
+    return sa.union_all(_lasting(columns).where(*conditions), *spans)
 
 
 def _lasting(columns: Sequence[sa.ColumnElement[Any]]) -> sa.Select[Any]:
@@ -715,34 +733,8 @@ def _lasting(columns: Sequence[sa.ColumnElement[Any]]) -> sa.Select[Any]:
     return sa.select(*columns).where(positions.c.until.is_(None), positions.c.span.is_(None))
 
 
-def _over(columns: Sequence[sa.ColumnElement[Any]]) -> sa.Select[Any]:
-    """Stays that ended after a time: ask with the values of `ended_after`.
-
-    A stay of span k that ended after it began no earlier than 2^k slots before it. Each
-    span is thereby one short range of an index of (bay, span, begin). The ranges are joined
-    rather than listed with OR, for which PostgreSQL would read every stay of the bay.
-    """
-    ranges = _ranges()
-    in_range = sa.and_(positions.c.span == ranges.c.span, positions.c.since > ranges.c.begun_after)
-    after = sa.bindparam("after", type_=positions.c.until.type)
-    return sa.select(*columns).select_from(ranges.join(positions, in_range)).where(positions.c.until > after)
-
-
-@cache
-def _ranges() -> sa.Subquery:
-    return sa.union_all(
-        *(
-            sa.select(
-                sa.literal(span, positions.c.span.type).label("span"),
-                sa.bindparam(f"begun_after_{span}", type_=positions.c.since.type).label("begun_after"),
-            )
-            for span in range(SPANS)
-        )
-    ).subquery("ranges")
-
-
 def ended_after(time: datetime) -> dict[str, datetime]:
-    """The values with which `_over` finds the stays that ended after a time."""
+    """The values with which `overlapping` finds the stays that ended after a time."""
     return {"after": time, **{f"begun_after_{span}": time - longest_of(span) for span in range(SPANS)}}
 
 
@@ -797,8 +789,7 @@ def _stays_within(bay_id: str, start: datetime, known: datetime) -> sa.CompoundS
         epoch(earlier(positions.c.until, sa.literal(known, positions.c.since.type))),
         sa.case((sa.and_(positions.c.since > start, positions.c.until <= known), 1), else_=0),
     )
-    halves = (_lasting(columns), _over(columns))
-    return sa.union_all(*(half.where(positions.c.bay_id == bay_id, positions.c.since < known) for half in halves))
+    return overlapping(columns, positions.c.bay_id == bay_id, positions.c.since < known)
 
 
 def _dwell_of(stays: Sequence[Any], observed: ObservedTime) -> list[Dwell]:

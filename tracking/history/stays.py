@@ -11,7 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from tracking.history.history import _STAY, History, _lasting, _over, _read_stays, check_period, ended_after
+from tracking.history.history import _STAY, History, _read_stays, check_period, ended_after, overlapping
 from tracking.history.schema import UtcTime, alerts, batches, camera_failures, events, positions
 from tracking.history.types import Stay, TrackSummary
 
@@ -162,7 +162,7 @@ def _overlapping(columns: tuple[sa.ColumnElement[Any], ...], *, in_area: bool) -
         positions.c.since < sa.bindparam("end", type_=positions.c.since.type),
         *([positions.c.area == sa.bindparam("area")] if in_area else []),
     ]
-    return sa.union_all(_lasting(columns).where(*there), _over(columns).where(*there))
+    return overlapping(columns, *there)
 
 
 def _figures(bay_ids: Sequence[str], events_since: datetime, slots_since: datetime) -> sa.Select[Any]:
