@@ -143,18 +143,27 @@ def _plain_mib(plain: PageServer) -> float:
 
 
 def _started(airflow: PageServer, plain: PageServer) -> list[Bar]:
-    """The shortest of some starts of each, in turn: what else runs on the machine only makes a start longer."""
-    starts: dict[PageServer, list[float]] = {plain: [], airflow: []}
+    """How much more processor time a start takes, in the median over some starts of each, in turn.
+
+    A start computes all the while, on one core. By the clock, two starts of the same server differ by seconds on a
+    shared machine: those times are printed beside it.
+    """
+    used: dict[PageServer, list[float]] = {plain: [], airflow: []}
+    taken: dict[PageServer, list[float]] = {plain: [], airflow: []}
     for server in (plain, airflow) * _STARTS:
         try:
             server.start()
             server.wait_until_healthy()
         finally:
             server.stop()
-        starts[server].append(server.start_s)
-    longer = min(starts[airflow]) - min(starts[plain])
-    spread_s = f"{_spread(starts[airflow])} beside {_spread(starts[plain])}"
-    return [Bar(f"API server's start beside the plain one, shortest of {_STARTS}", longer, "<=", 1, "s", spread_s)]
+        used[server].append(server.start_cpu_s)
+        taken[server].append(server.start_s)
+    longer = statistics.median(used[airflow]) - statistics.median(used[plain])
+    spread = (
+        f"{_spread(used[airflow])} beside {_spread(used[plain])};"
+        f" by the clock {_spread(taken[airflow])} beside {_spread(taken[plain])}"
+    )
+    return [Bar("API server's start beside the plain one, processor time", longer, "<=", 1, "s", spread)]
 
 
 class _Asking:

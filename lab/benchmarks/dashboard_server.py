@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import httpx
+import psutil
 
 from lab.services.embedded_airflow import EmbeddedAirflow, EmbeddedAirflowError
 
@@ -39,7 +40,7 @@ class PageServer(EmbeddedAirflow):
         super().__init__(home, dags_folder=dags_folder, env={**own, **env}, port=port)
         self.parse = parse
         self.passwords = {name: secrets.token_urlsafe(12) for name in PEOPLE}
-        self.start_s = 0.0
+        self.start_s = self.start_cpu_s = 0.0
 
     @property
     def url(self) -> str:
@@ -57,7 +58,7 @@ class PageServer(EmbeddedAirflow):
             self._spawn("dag-processor", [*airflow, "dag-processor"])
 
     def wait_until_healthy(self, timeout: float = 240) -> None:
-        """Return once the API server answers; `start_s` is how long that took.
+        """Return once the API server answers; `start_s` and `start_cpu_s`: how long that took, by clock and processor.
 
         Raises:
             EmbeddedAirflowError: it died, or the time is over.
@@ -72,6 +73,8 @@ class PageServer(EmbeddedAirflow):
 
         self._wait(answers, timeout, "the API server does not answer")
         self.start_s = time.monotonic() - began
+        used = [one.cpu_times() for one in self._processes()]
+        self.start_cpu_s = float(sum(one.user + one.system for one in used))
 
     def token(self, person: str) -> str:
         """A token of a person.
@@ -87,10 +90,11 @@ class PageServer(EmbeddedAirflow):
 
     def memory_mib(self) -> float:
         """Memory that the API server's processes hold alone (their private pages), MiB."""
-        import psutil
+        return float(sum(one.memory_full_info().uss for one in self._processes())) / 2**20
 
+    def _processes(self) -> list[psutil.Process]:
         leader = psutil.Process(self._services["api-server"].pid)
-        return float(sum(one.memory_full_info().uss for one in [leader, *leader.children(recursive=True)])) / 2**20
+        return [leader, *leader.children(recursive=True)]
 
     def _connected(self) -> httpx.Client:
         if self._client is None:
