@@ -24,6 +24,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from getpass import getuser
 from pathlib import Path
 from typing import Any
@@ -42,7 +43,7 @@ from bay_observation.commands import (
 )
 from bay_observation.errors import BayObservationError, ConfigError, HistoryError, NotObservedError
 from bays import BayConfig, load_bay
-from tracking.asking import ago, hours, hours_of, period_of, said, time_of, track_of
+from tracking.asking import ago, hours, hours_of, period_of, said, time_of, track_of, within
 from tracking.history import (
     DOWN_AFTER,
     AsOf,
@@ -97,6 +98,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _show(history: History, options: argparse.Namespace) -> int:
     bay = load_bay(options.bay)
+    if options.area is not None and (options.track is not None or options.block is not None):
+        raise ConfigError("show: give a block, or --area, and not both")
     if options.block is not None:
         options.track = BlockNames(history, bay.bay_id).find(options.block).track_id
     if options.start is not None or options.end is not None or options.day is not None:
@@ -146,14 +149,16 @@ def _show_period(history: History, bay: BayConfig, options: argparse.Namespace) 
 def _events(history: History, options: argparse.Namespace) -> int:
     bay = load_bay(options.bay)
     start, end = period_of(bay, options, days=1)
-    known = coverage(history, bay, start, end)
+    of_hours = partial(within, options.hours)
+    known = coverage(history, bay, start, end, of_hours)
     track_id = None if options.track is None else track_of(history, bay, options.track)
     found = history.events(bay.bay_id, start, end, kinds=options.kind, track_id=track_id, areas=_areas(bay, options))
-    if options.hours is not None:
-        found = [event for event in found if options.hours.holds(event.time.astimezone(bay.zone))]
+    found = [event for event in found if of_hours(event.time.astimezone(bay.zone))]
+    if options.hours is not None and not found:
+        _refuse_unobserved(bay, known)
     columns = ("time", "kind", "track_id", "from_area", "to_area", "from_stage", "to_stage", "others", "after")
-    within = f", {options.hours} each day" if options.hours is not None else ""
-    title = f"{bay.bay_id}: {counted(len(found), 'event')}, {said(bay, start, end)}{within}"
+    each_day = f", {options.hours} each day" if options.hours is not None and options.day is None else ""
+    title = f"{bay.bay_id}: {counted(len(found), 'event')}, {said(bay, start, end)}{each_day}"
     rows = [_row(event) | {"after": event.after} for event in found]
     return _print(Answer(title, bay.zone, columns, rows, "nothing happened", _EVENT_SPARE, known), options, history)
 
@@ -188,6 +193,11 @@ def _differences(history: History, options: argparse.Namespace) -> int:
     bay = load_bay(options.bay)
     start, end = period_of(bay, options, days=1)
     first, second = as_of(history, bay, start), as_of(history, bay, end)
+    if first.slot == second.slot:
+        raise NotObservedError(
+            f"bay {bay.bay_id}: what differs from {said(bay, start, end)} is not known: at both moments the newest slot"
+            f" that was tracked is {first.slot.astimezone(bay.zone):%Y-%m-%d %H:%M}"
+        )
     rows = []
     for one in differences(history, bay, start, end):
         places = {
@@ -208,6 +218,12 @@ def _gaps(history: History, options: argparse.Namespace) -> int:
     start, end = period_of(bay, options, days=1)
     end = min(end, datetime.now(UTC))
     known = coverage(history, bay, start, end)  # of a bay that never ran, every slot would be missing
+    first = history.first_slot(bay.bay_id)
+    if first is not None and end <= first:
+        raise NotObservedError(
+            f"bay {bay.bay_id} was not observed, {said(bay, start, end)}: its history begins at"
+            f" {first.astimezone(bay.zone):%Y-%m-%d %H:%M %Z}"
+        )
     gaps, marks = history.gaps(bay, start, end), history.marks(bay.bay_id, start, end)
     marked = f", {len({mark.slot for mark in marks})} marked" if marks else ""
     title = f"{bay.bay_id}: {counted(len(gaps), 'slot')} missing{marked}, {said(bay, start, end)}"
@@ -410,7 +426,7 @@ def _refuse_unobserved(bay: BayConfig, known: Coverage) -> None:
     if not known.tracked:
         raise NotObservedError(
             f"bay {bay.bay_id}, {said(bay, known.start, known.end)} ({bay.timezone}): {known.said(bay.zone)}, so that"
-            " it is not known what stood there"
+            " it is not known what stood there or happened"
         )
 
 
@@ -475,7 +491,12 @@ def make_parser() -> argparse.ArgumentParser:
     )
     events.add_argument("--area", help="from or to this area and those within it")
     events.add_argument("--track", metavar="ID", help="of one block: id, number, or name")
-    events.add_argument("--hours", type=hours_of, metavar="HH:MM-HH:MM", help="only these hours of each day: a shift")
+    events.add_argument(
+        "--hours",
+        type=hours_of,
+        metavar="HH:MM-HH:MM",
+        help="only these hours, the end not included: a shift; with --day the one that begins in it",
+    )
 
     _add_period(_question(commands, "dwell", _dwell, "how long blocks stood per area and stage (in the last week)"))
     use = _question(commands, "use", _use, "how much of each area's floor was used, day by day (in the last week)")

@@ -18,20 +18,25 @@ _NUMBER = re.compile(r"#?(\d{1,6})")
 
 
 def period_of(bay: BayConfig, options: argparse.Namespace, days: int) -> tuple[datetime, datetime]:
-    """The period of the options: a day, from and to, or the last full days and today up to now.
+    """The period of the options (aware, the bay's time): a day, from and to, or the last full days and today up to now.
+
+    Hours of a day are those that begin in it: of 20:00-06:00 the last six are the next day's.
 
     Raises:
-        ConfigError: a time is none, or the period is empty.
+        ConfigError: a time is none, the period is empty, or it is given twice.
         NotObservedError: the period lies in the future.
     """
     now = datetime.now(UTC)
     today = now.astimezone(bay.zone).date()
     if options.day is not None:
-        start, end = local_day(bay, _day(options.day, today))
+        if options.start is not None or options.end is not None:
+            raise ConfigError("give --day, or --from and --to, and not both")
+        start, end = _of_day(bay, _day(options.day, today), getattr(options, "hours", None))
         refuse_future(bay, start, now)
         return start, end
     start = local_day(bay, today - days * _DAY)[0] if options.start is None else time_of(bay, options.start)
     end = now if options.end is None else time_of(bay, options.end)
+    start, end = start.astimezone(bay.zone), end.astimezone(bay.zone)
     if start >= end:
         if options.end is None:
             refuse_future(bay, start, now)
@@ -89,6 +94,24 @@ def hours(length: timedelta) -> str:
     """A length of time as hours and minutes."""
     minutes = round(length.total_seconds() / 60)
     return f"{minutes // 60}:{minutes % 60:02d} h"
+
+
+def within(hours_: DailyWindow | None, moment: datetime) -> bool:
+    """Whether a moment of the bay's time lies in these hours, the end not included; always where there are none."""
+    if hours_ is None:
+        return True
+    clock = moment.time()
+    if hours_.start < hours_.end:
+        return hours_.start <= clock < hours_.end
+    return clock >= hours_.start or clock < hours_.end
+
+
+def _of_day(bay: BayConfig, day: date, hours_: DailyWindow | None) -> tuple[datetime, datetime]:
+    if hours_ is None:
+        start, end = local_day(bay, day)
+        return start.astimezone(bay.zone), end.astimezone(bay.zone)
+    last = day if hours_.start < hours_.end else day + _DAY
+    return datetime.combine(day, hours_.start, bay.zone), datetime.combine(last, hours_.end, bay.zone)
 
 
 def _day(text: str, today: date) -> date:

@@ -63,6 +63,7 @@ def test_a_block_that_stands_is_one_stay_and_marked_as_imported(history, bay):
     with history.database.reading() as connection:
         assert connection.execute(sa.select(tracks.c.imported)).scalars().all() == ["dump.json"]
     assert {one.outcome for one in history.batches("yard", at(0), at(6))} == {BatchOutcome.IMPORTED}
+    assert history.gaps(bay, at(0), at(6)) == []
     assert kinds(history) == [("initial", "yard-B-1.old", at(0))]
 
 

@@ -214,18 +214,27 @@ def test_prune_and_migrate(yard, capsys):
         (
             ["show", "demo_bay", "--at", "2024-02-01 10:00"],
             3,
-            "was not observed at 2024-02-01 10:00 KST: its first slot was",
+            "was not observed at 2024-02-01 10:00 KST: its history begins at 2025-07-02 09:00 KST",
         ),
         (
             ["show", "demo_bay", "--day", "2024-02-01"],
             3,
             "0 of 0 slots tracked; its history begins at 2025-07-02 09:00, so that it is not known",
         ),
-        (["dwell", "demo_bay", "--day", "2024-02-01"], 3, "no slot from 2024-01-31 15:00 to 2024-02-01 15:00 UTC"),
-        (["use", "demo_bay", "--day", "2024-02-01"], 3, "no slot from 2024-01-31 15:00"),
+        (["dwell", "demo_bay", "--day", "2024-02-01"], 3, "no slot from 2024-02-01 00:00 to 2024-02-02 00:00 KST"),
+        (["use", "demo_bay", "--day", "2024-02-01"], 3, "no slot from 2024-02-01 00:00"),
         (["diff", "demo_bay", "--day", "2024-02-01"], 3, "was not observed at 2024-02-01 00:00"),
         (["events", "demo_bay", *DAY, "--kind", "move"], 2, "no kind of event 'move': did you mean moved?"),
         (["show", "demo_bay", "--track", "H-203"], 1, "no block of bay demo_bay is called 'H-203'"),
+        (["events", "demo_bay", *DAY, "--from", "2025-07-02 09:10"], 2, "give --day, or --from and --to, and not both"),
+        (["show", "demo_bay", "--track", "#1", "--area", "A12"], 2, "give a block, or --area, and not both"),
+        (["gaps", "demo_bay", "--day", "2024-02-01"], 3, "its history begins at 2025-07-02 09:00 KST"),
+        (["events", "demo_bay", *DAY, "--track", "#999"], 1, "has no track demo_bay-000999"),
+        (
+            ["diff", "demo_bay", "--from", "2025-07-02 15:00", "--to", "2025-07-02 16:00"],
+            3,
+            "at both moments the newest slot that was tracked is 2025-07-02 09:50",
+        ),
         (["events", "demo_bay", "--day", "tuesday"], 2, "write today, yesterday, or a date"),
         (["dwell", "demo_bay", "--from", "2025-07-03", "--to", "2025-07-02"], 2, "--from must lie before --to"),
     ],
@@ -279,7 +288,20 @@ def test_a_block_is_meant_by_id_number_or_name(yard, bay, capsys):
 
 def test_events_of_a_shift(yard, capsys):
     assert len(rows(capsys, "events", "demo_bay", *DAY, "--kind", "moved", "--hours", "09:00-10:00")) == 1
-    assert rows(capsys, "events", "demo_bay", *DAY, "--kind", "moved", "--hours", "20:00-06:00") == []
+    assert rows(capsys, "events", "demo_bay", *DAY, "--kind", "moved", "--hours", "09:50-10:30") == []
+    day = ["--from", "2025-07-02", "--to", "2025-07-03"]
+    assert len(rows(capsys, "events", "demo_bay", *day, "--kind", "moved", "--hours", "09:00-10:00")) == 1
+
+
+def test_a_night_shift_is_of_two_days_and_unknown_where_no_slot_of_it_was_tracked(yard, capsys):
+    assert main(["events", "demo_bay", *DAY, "--hours", "20:00-06:00"]) == 3
+    assert "no slot from 2025-07-02 20:00 to 2025-07-03 06:00 KST" in capsys.readouterr().err
+    assert main(["events", "demo_bay", "--from", "2025-07-02", "--to", "2025-07-03", "--hours", "20:00-06:00"]) == 3
+    assert "not known what stood there or happened" in capsys.readouterr().err
+    night = ["events", "demo_bay", "--day", "2025-07-01", "--hours", "22:00-10:00", "--json"]
+    assert main(night) == 0
+    known = json.loads(capsys.readouterr().out)["known"]
+    assert (known["from"], known["to"]) == ("2025-07-01T13:00:00+00:00", "2025-07-02T01:00:00+00:00")
 
 
 def test_use_and_diff(yard, capsys):

@@ -140,7 +140,10 @@ class BlockNames:
         _, holder = self._given().get(name, (None, None))
         if holder not in (None, track_id):
             if not move:
-                raise HistoryError(f"{name} is the number of {holder}: take it from there first, or say that it moves")
+                raise HistoryError(
+                    f"{name} is the number of {holder}: take it from there first (--take {name}), or say that it moves"
+                    " (--move)"
+                )
             self._take(str(holder), slot, author)
         if holder != track_id:
             self._say(stay, slot, name, author)

@@ -1,5 +1,6 @@
 """What an answer rests on: over how many of how many slots it speaks, and as of when."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -94,7 +95,13 @@ class AsOf:
         return {"as_of": self.slot.isoformat(), "at": self.moment.isoformat(), "observed": self.observed}
 
 
-def coverage(history: History, bay: BayConfig, start: datetime, end: datetime) -> Coverage:
+def coverage(
+    history: History,
+    bay: BayConfig,
+    start: datetime,
+    end: datetime,
+    counts: Callable[[datetime], bool] = lambda slot: True,
+) -> Coverage:
     """How much of [start, end) the history knows.
 
     Args:
@@ -102,6 +109,7 @@ def coverage(history: History, bay: BayConfig, start: datetime, end: datetime) -
         bay: the bay.
         start: begin of the period (aware).
         end: its end (aware). Slots of the future do not count.
+        counts: whether a slot (in the bay's time) counts.
 
     Raises:
         HistoryError: the history has nothing of the bay; a time is naive, or the end lies before the begin.
@@ -117,8 +125,8 @@ def coverage(history: History, bay: BayConfig, start: datetime, end: datetime) -
         recorded = {slot: bool(known) for slot, known in connection.execute(asked)}
         as_of = connection.execute(before).scalar()
     past = scheduled_slots(bay, begin, min(end, max(newest + timedelta(microseconds=1), datetime.now(UTC))))
-    tracked = {slot for slot, is_tracked in recorded.items() if is_tracked}
-    slots = set(past) | tracked
+    tracked = {slot for slot, known in recorded.items() if known and counts(slot.astimezone(bay.zone))}
+    slots = {slot for slot in past if counts(slot.astimezone(bay.zone))} | tracked
     closed = sum(bool(bay.closed(slot)) for slot in slots if slot not in recorded)
     since = first if begin == first and begin > start else None
     return Coverage(start.astimezone(UTC), end.astimezone(UTC), len(slots), len(tracked), closed, as_of, since)
@@ -141,9 +149,11 @@ def as_of(history: History, bay: BayConfig, at: datetime | None = None) -> AsOf:
     with history.database.reading() as connection:
         slot: datetime | None = connection.execute(asked).scalar()
     if slot is None:
-        first, last = (_said(bay, time) for time in (moment, newest))
+        first = sa.select(sa.func.min(batches.c.slot)).where(tracked)
+        with history.database.reading() as connection:
+            begin: datetime = connection.execute(first).scalar_one()
         raise NotObservedError(
-            f"bay {bay.bay_id} was not observed at {first}: its first slot was tracked later, its newest at {last}"
+            f"bay {bay.bay_id} was not observed at {_said(bay, moment)}: its history begins at {_said(bay, begin)}"
         )
     return AsOf(slot, moment.astimezone(UTC), moment - slot <= _STEPS * schedule_step(bay, slot))
 

@@ -4,7 +4,7 @@ import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from difflib import get_close_matches
 from functools import cache
 from operator import attrgetter
@@ -129,7 +129,7 @@ class History:
 
         Raises:
             HistoryError: the history has no such track, or nothing of the bay; the time is naive.
-            NotObservedError: the bay was not observed yet at that time.
+            NotObservedError: the bay was not observed yet at that time, or it lies in the future.
         """
         refuse_naive(at=at)
         asked = sa.select(*_STAY).where(positions.c.bay_id == bay_id, positions.c.track_id == track_id)
@@ -139,6 +139,7 @@ class History:
             over_later = sa.or_(positions.c.until.is_(None), positions.c.until > at)
             asked = asked.where(positions.c.since <= at, over_later)
         with self.database.reading() as connection:
+            self._refuse_future(connection, bay_id, at)
             found = _read_stays(connection, asked)
             if not found:
                 self._refuse_unknown(connection, bay_id, track_id)
@@ -165,7 +166,7 @@ class History:
 
         Raises:
             HistoryError: the history has nothing of the bay, the bay no such area; the time is naive.
-            NotObservedError: the bay was not observed yet at that time.
+            NotObservedError: the bay was not observed yet at that time, or it lies in the future.
         """
         refuse_naive(at=at)
         values: dict[str, Any] = {"bay_id": bay_id}
@@ -174,6 +175,7 @@ class History:
         if at is not None:
             values |= {"at": at, **ended_after(at)}
         with self.database.reading() as connection:
+            self._refuse_future(connection, bay_id, at)
             found = _read_stays(connection, _standing(then=at is not None, in_areas=bool(areas)), values)
             if not found:
                 self._newest_slot(connection, bay_id)
@@ -203,7 +205,7 @@ class History:
             areas: from or to one of these areas only, and those within them; all when empty.
 
         Raises:
-            HistoryError: the history has nothing of the bay, the bay no such area; there is no such kind;
+            HistoryError: the history has nothing of the bay, the bay no such area or block; there is no such kind;
                 a time is naive.
             NotObservedError: no slot of the period was tracked, and nothing is known to have happened in it.
         """
@@ -221,6 +223,8 @@ class History:
         with self.database.reading() as connection:
             found = _read_events(connection, asked)
             if not found:
+                if track_id is not None:
+                    self._refuse_unknown(connection, bay_id, track_id)
                 self.refuse_unobserved(connection, bay_id, start, end)
         return sorted(found, key=attrgetter("time", "track_id", "kind", "slot"))
 
@@ -368,9 +372,7 @@ class History:
         """
         check_period(start, end)
         within = sa.and_(batches.c.bay_id == bay.bay_id, batches.c.slot >= start, batches.c.slot < end)
-        stopped = sa.select(batches.c.slot, batches.c.outcome, batches.c.reason).where(
-            within, batches.c.sha256.is_(None)
-        )
+        stopped = sa.select(batches.c.slot, batches.c.outcome, batches.c.reason).where(within, sa.not_(KNOWN_FLOOR))
         with self.database.reading() as connection:
             gaps = [Gap(*row) for row in connection.execute(stopped)]
             known = set(connection.execute(sa.select(epoch(batches.c.slot)).where(within)).scalars().all())
@@ -597,6 +599,15 @@ class History:
             raise NotObservedError(
                 f"bay {bay_id} was not observed at {at:%Y-%m-%d %H:%M %Z}:"
                 f" its history begins at {first.astimezone(at.tzinfo):%Y-%m-%d %H:%M %Z}"
+            )
+
+    def _refuse_future(self, connection: Connection, bay_id: str, at: datetime | None) -> None:
+        """Of a moment after now nothing is known, but for slots that a simulated clock brings."""
+        now = datetime.now(UTC)
+        if at is not None and at > now and at > self._newest_slot(connection, bay_id):
+            raise NotObservedError(
+                f"bay {bay_id}: {at:%Y-%m-%d %H:%M %Z} lies in the future, of which nothing is known: now it is"
+                f" {now.astimezone(at.tzinfo):%Y-%m-%d %H:%M %Z}"
             )
 
     def refuse_unobserved(self, connection: Connection, bay_id: str, start: datetime, end: datetime) -> None:

@@ -116,7 +116,7 @@ def differences(history: History, bay: BayConfig, first: datetime, second: datet
 
     Raises:
         HistoryError: the history has nothing of the bay; a time is naive.
-        NotObservedError: the bay was not observed yet at the first moment.
+        NotObservedError: the bay was not observed yet at the first moment, or one lies in the future.
     """
     stays: dict[str, list[Stay | None]] = defaultdict(lambda: [None, None])
     for number, moment in enumerate((first, second)):

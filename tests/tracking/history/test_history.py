@@ -213,7 +213,8 @@ def test_an_event_of_a_later_kind_is_kept_with_all_that_it_has(history, tracked)
         (told,) = history.events("demo_bay", at(0), at(1), track_id=block)
         assert (told.kind, told.track_id, told.others) == ("merged", "demo_bay-000001", event.others)
         assert told.details == {"crane": "K3"}
-    assert history.events("demo_bay", at(0), at(1), track_id="demo_bay-00000_") == []
+    with pytest.raises(HistoryError, match="has no track demo_bay-00000_"):
+        history.events("demo_bay", at(0), at(1), track_id="demo_bay-00000_")
 
 
 @pytest.mark.parametrize("moment", [timedelta(minutes=5), timedelta(days=400)])
@@ -869,3 +870,12 @@ def test_one_area_may_be_named_by_its_text_alone(history, tracked):
     area = history.standing("demo_bay")[0].area
     named, listed = ([stay.track_id for stay in history.standing("demo_bay", one)] for one in (area, [area]))
     assert named == listed != []
+
+
+def test_of_a_moment_to_come_nothing_is_known(history, tracked):
+    write(history, tracked)
+    moment = datetime.now(UTC) + timedelta(days=400)
+    with pytest.raises(NotObservedError, match="lies in the future, of which nothing is known"):
+        history.standing("demo_bay", at=moment)
+    with pytest.raises(NotObservedError, match="lies in the future"):
+        history.where("demo_bay", "demo_bay-000001", moment)
