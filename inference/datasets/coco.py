@@ -11,9 +11,11 @@ from numpy.typing import NDArray
 
 from bay_observation.errors import DatasetError
 from inference.datasets.files import Pictures, read_text
-from inference.datasets.types import Dataset, LabelledFrame, LabelledObject, class_order
+from inference.datasets.types import Dataset, LabelledFrame, LabelledObject, box_of, class_order
 
 ANNOTATIONS = "annotations.json"
+_LEAST_SHARED = 0.3  # of a box and its outline's: a detector's own box is nearer
+_TOLD = 6  # annotations that a remark names
 
 
 def find(folder: Path) -> Path | None:
@@ -56,18 +58,30 @@ def read(path: Path) -> Dataset:
     pictures = Pictures(path.parent if path.parent.name != "annotations" else path.parent.parent)
     try:
         names = {category["id"]: str(category["name"]) for category in document["categories"]}
-        by_image: dict[Any, list[Mapping[str, Any]]] = {image["id"]: [] for image in document["images"]}
+        by_image: dict[Any, list[tuple[Any, LabelledObject]]] = {image["id"]: [] for image in document["images"]}
         for annotation in document["annotations"]:
-            by_image[annotation["image_id"]].append(annotation)
+            where = f"{path}: annotation {annotation.get('id', '?')}"
+            _refuse_unlisted(annotation, "image_id", by_image, where)
+            _refuse_unlisted(annotation, "category_id", names, where)
+            by_image[annotation["image_id"]].append((annotation.get("id", "?"), _object(annotation, names, where)))
         run_length = sum(isinstance(one.get("segmentation"), Mapping) for one in document["annotations"])
         frames = [
-            _frame(image, [_object(one, names) for one in by_image[image["id"]]], pictures)
-            for image in document["images"]
+            _frame(image, [thing for _, thing in by_image[image["id"]]], pictures) for image in document["images"]
         ]
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise DatasetError(f"{path}: is no COCO file of objects: {type(error).__name__} {error}") from error
-    remark = f"{run_length} masks are run-length encoded: only their boxes are read; export polygons to keep outlines"
-    return Dataset(tuple(frames), (remark,) if run_length else ())
+    remarks = []
+    if run_length:
+        remarks.append(
+            f"{run_length} masks are run-length encoded: only their boxes are read; export polygons to keep outlines"
+        )
+    if apart := [str(number) for things in by_image.values() for number, thing in things if _is_apart(thing)]:
+        more = f" and {len(apart) - _TOLD} more" if len(apart) > _TOLD else ""
+        remarks.append(
+            f"outline and box lie apart: annotation {', '.join(apart[:_TOLD])}{more}: the detector learns the box, the"
+            " segmenter the outline; move both"
+        )
+    return Dataset(tuple(frames), tuple(remarks))
 
 
 def _image(image_id: int, frame: LabelledFrame) -> dict[str, Any]:
@@ -107,8 +121,30 @@ def _frame(image: Mapping[str, Any], objects: Iterable[LabelledObject], pictures
     )
 
 
-def _object(annotation: Mapping[str, Any], names: Mapping[Any, str]) -> LabelledObject:
-    left, top, width, height = (float(value) for value in annotation["bbox"])
+def _refuse_unlisted(annotation: Mapping[str, Any], key: str, listed: Mapping[Any, Any], where: str) -> None:
+    if annotation[key] not in listed:
+        among = "images" if key == "image_id" else "categories"
+        raise DatasetError(
+            f"{where}: {key} is {annotation[key]!r:.40}, which is none of `{among}`: correct it, or list it"
+        )
+
+
+def _is_apart(thing: LabelledObject) -> bool:
+    """Whether an object's outline is not that of its box (intersection over union of both)."""
+    if thing.polygon is None:
+        return False
+    outline = box_of(thing.polygon)
+    low, high = np.maximum(thing.box[:2], outline[:2]), np.minimum(thing.box[2:], outline[2:])
+    shared = float(np.prod(np.maximum(high - low, 0)))
+    both = sum(float(np.prod(box[2:] - box[:2])) for box in (thing.box, outline)) - shared
+    return shared < _LEAST_SHARED * both
+
+
+def _object(annotation: Mapping[str, Any], names: Mapping[Any, str], where: str) -> LabelledObject:
+    try:
+        left, top, width, height = (float(value) for value in annotation["bbox"])
+    except (TypeError, ValueError):
+        raise DatasetError(f"{where}: bbox is {annotation['bbox']!r:.60}: write [left, top, width, height]") from None
     box = np.array([left, top, left + width, top + height], dtype=np.float32)
     stage = (annotation.get("attributes") or {}).get("stage")
     score = annotation.get("score")

@@ -10,15 +10,15 @@ import numpy as np
 
 from bay_observation.errors import InferenceError
 from bay_observation.files import write_atomically
-from inference.checkpoints import file_sha256, open_checkpoint
+from inference.checkpoints import file_sha256
 from inference.types import CLASSES
 from lab.training.classifier import train_classifier
 from lab.training.detector import train_detector
 from lab.training.frames import Sample, make_frames
 from lab.training.hardware import Hardware
 from lab.training.own_frames import own_frames
-from lab.training.segmenter import train_segmenter
-from lab.training.yolo import class_names
+from lab.training.segmenter import check_start, train_segmenter
+from lab.training.yolo import class_names, task_of
 
 _HELD_OUT = 0.08
 
@@ -60,7 +60,8 @@ def train(run: Run) -> Iterator[tuple[str, Path]]:
         DatasetError: own labels cannot be read.
     """
     if run.start is not None:
-        _check(run.start)
+        (model,) = run.epochs  # a result is of one model
+        _check(run.start, model)
     own, samples = _own(run)
     if run.simulated:
         samples += _split(make_frames(run.out / "frames", run.simulated, run.seed), run.seed, shuffle=False)
@@ -80,6 +81,7 @@ def train(run: Run) -> Iterator[tuple[str, Path]]:
         yield name, _TRAINERS[name](training, held_out, run.out, **settings)
 
 
+_TASKS = {"detector": "detect", "classifier": "classify"}
 _TRAINERS = {"detector": train_detector, "segmenter": train_segmenter, "classifier": train_classifier}
 
 
@@ -131,8 +133,14 @@ def _same_plan(path: Path, plan: dict[str, Any]) -> None:
         )
 
 
-def _check(start: Path) -> None:
+def _check(start: Path, model: str) -> None:
+    """Before anything is written: another model's result cannot be gone on from."""
     try:
-        open_checkpoint(start)
+        if model == "segmenter":
+            check_start(start)
+        elif (task := task_of(start)) != _TASKS[model]:
+            raise InferenceError(
+                f"is a model of task {task!r} where {_TASKS[model]!r} is wanted: name the result of a {model}"
+            )
     except InferenceError as error:
         raise InferenceError(f"--start {start}: {error}") from error

@@ -82,7 +82,7 @@ def train_segmenter(
     """
     torch.manual_seed(seed)
     if start is not None:
-        _check_start(start)
+        check_start(start)
     sam = build_sam_vit_yard(start).to(hardware.device)
     early = round(epochs * _EARLY_SHARE) if start is None else 0
     shipped = out / "segmenter.pth"
@@ -190,7 +190,7 @@ class _Training:
         return int(content["epochs"])
 
 
-def _check_start(path: Path) -> None:
+def check_start(path: Path) -> None:
     """Refuse what is no whole state dict of the small SAM: the large ones are not trained here.
 
     Raises:

@@ -43,10 +43,23 @@ def class_names(checkpoint: Path) -> tuple[str, ...]:
     Raises:
         InferenceError: it is none, or is damaged.
     """
+    names = _opened(checkpoint).names
+    return tuple(names[index] for index in sorted(names))
+
+
+def task_of(checkpoint: Path) -> str:
+    """What an ultralytics checkpoint does: detect, classify, segment.
+
+    Raises:
+        InferenceError: as `class_names`.
+    """
+    return str(_opened(checkpoint).task)
+
+
+def _opened(checkpoint: Path) -> YOLO:
     if not open_checkpoint(checkpoint).is_ultralytics:
         raise InferenceError(f"{checkpoint}: is no ultralytics checkpoint; name a .pt file of the model to train")
-    names = YOLO(checkpoint).names
-    return tuple(names[index] for index in sorted(names))
+    return YOLO(checkpoint)
 
 
 def faster_on_cpu(trainer: Any) -> None:

@@ -140,7 +140,22 @@ def write(folder: Path, name: str, text: str) -> Path:
     [
         ("annotations.json", "{", "is no JSON"),
         ("annotations.json", "[]", "is no COCO file"),
-        ("annotations.json", '{"images": [], "annotations": [{"image_id": 3}], "categories": []}', "KeyError 3"),
+        (
+            "annotations.json",
+            '{"images": [], "annotations": [{"image_id": 3}], "categories": []}',
+            r"annotation \?: image_id is 3, which is none of `images`",
+        ),
+        (
+            "annotations.json",
+            '{"images": [{"id": 1}], "annotations": [{"id": 7, "image_id": 1, "category_id": 9}], "categories": []}',
+            "annotation 7: category_id is 9, which is none of `categories`",
+        ),
+        (
+            "annotations.json",
+            '{"images": [{"id": 1}], "annotations": [{"id": 7, "image_id": 1, "category_id": 9, "bbox": "a"}],'
+            ' "categories": [{"id": 9, "name": "block"}]}',
+            r"annotation 7: bbox is 'a': write \[left, top, width, height\]",
+        ),
         (
             "annotations.json",
             '{"images": [{"id": 1, "file_name": "../../etc/passwd", "width": 1, "height": 1}],'
@@ -191,3 +206,16 @@ def test_the_name_of_a_frame_says_its_camera_and_time() -> None:
     assert identity("gate_7_20250702071000.png", bays)[:2] == (None, "gate_7")
     assert identity("IMG_0001.jpg", bays) == (None, None, None)
     assert identity("C_4_20259902071000.jpg", bays) == (None, None, None)
+
+
+def test_a_box_that_was_moved_away_from_its_outline_is_told(frames, tmp_path: Path) -> None:
+    folder = tmp_path / "set"
+    write_dataset(folder, frames)
+    assert read_dataset(folder).remarks == ()
+    labels = folder / "annotations.json"
+    document = json.loads(labels.read_text())
+    moved = next(one for one in document["annotations"] if one["segmentation"])
+    moved["bbox"][0] += 10 * moved["bbox"][2]
+    labels.write_text(json.dumps(document))
+    (remark,) = read_dataset(folder).remarks
+    assert remark.startswith(f"outline and box lie apart: annotation {moved['id']}: ")

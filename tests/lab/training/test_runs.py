@@ -75,6 +75,11 @@ def test_what_cannot_be_started_from(data: Path, tmp_path: Path, capsys: Any) ->
     assert "is an HTML page" in capsys.readouterr().err
     assert main([*base, str(SHIPPED / "segmenter.pth")]) == 1
     assert "is no ultralytics checkpoint" in capsys.readouterr().err
+    for model, file in (("detector", "stages.pt"), ("classifier", "detector.pt")):
+        base[1] = model
+        assert main([*base, str(SHIPPED / file)]) == 1
+        assert f"wanted: name the result of a {model}" in capsys.readouterr().err
+    assert not (tmp_path / "own").exists()
     base[1] = "segmenter"
     assert main([*base, str(SHIPPED / "detector.pt")]) == 1
     assert "is no state dict of the small SAM" in capsys.readouterr().err
