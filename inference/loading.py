@@ -233,7 +233,8 @@ def _opened(models: Models, key: CheckpointKey) -> Checkpoint:
     if not file.is_file():
         relative = not getattr(models, key).is_absolute()
         start = f" (relative paths start at {models_path()}; MODELS_PATH changes that)" if relative else ""
-        raise InferenceError(f"models.{key}: {file}: there is no such file{start}")
+        missing = "is a folder: name the file in it" if file.is_dir() else "there is no such file"
+        raise InferenceError(f"models.{key}: {file}: {missing}{start}")
     try:
         return open_checkpoint(file, models.sha256.get(key))
     except InferenceError as error:

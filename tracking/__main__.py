@@ -110,7 +110,7 @@ def _show(history: History, options: argparse.Namespace) -> int:
     empty = "nothing stands there"
     names = {one.track_id: one for one in BlockNames(history, bay.bay_id).held()}
     if options.track is None:
-        stays = history.standing(bay.bay_id, _areas(bay, options), at)
+        stays = history.standing(bay.bay_id, _areas(bay, options), known.slot)
         title = f"{bay.bay_id}{_in_area(options)}: {counted(len(stays), 'block')} {when}"
     else:
         track_id = track_of(history, bay, options.track)
@@ -120,7 +120,7 @@ def _show(history: History, options: argparse.Namespace) -> int:
             stays = history.stays(bay.bay_id, track_id)
             title = f"{track_id}{called}: its stays, the latest last, {when}"
         else:
-            stay = history.where(bay.bay_id, track_id, at)
+            stay = history.where(bay.bay_id, track_id, known.slot)
             stays = [] if stay is None else [stay]
     rows = _stays(stays, names)
     return _print(Answer(title, bay.zone, _columns(stays, rows), rows, empty, _STAY_SPARE, known), options, history)

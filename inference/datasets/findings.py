@@ -1,10 +1,12 @@
 """What is wrong with labels before anything is trained on them."""
 
+import shlex
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from bay_observation.commands import counted
 from bay_observation.errors import DatasetError
 from inference.class_names import near_misses
 from inference.datasets.types import Dataset, LabelledFrame, LabelledObject
@@ -67,12 +69,21 @@ def refuse_other_spellings(frames: Sequence[LabelledFrame], classes: Sequence[st
     """
     counts = Counter(thing.class_name for frame in frames for thing in frame.objects)
     if near := near_misses(list(counts), classes):
-        named = ", ".join(f"{name!r} ({counts[name]} objects) is {meant!r}" for name, meant in near.items())
-        renamed = " ".join(f"--rename {name}={meant}" for name, meant in near.items())
+        named = ", ".join(f"{name!r} ({_objects(counts[name])}) is {meant!r}" for name, meant in near.items())
+        renamed = " ".join(_rename(name, meant) for name, meant in near.items())
         raise DatasetError(
             f"classes in another spelling: {named}; write the labels anew with `bay-observation models import` and"
             f" {renamed}"
         )
+
+
+def _objects(count: int) -> str:
+    return counted(count, "object")
+
+
+def _rename(name: str, meant: str) -> str:
+    """The option as a shell takes it."""
+    return f"--rename {shlex.quote(f'{name}={meant}')}"
 
 
 def _of_names(what: str, counts: Mapping[str, int], known: Sequence[str]) -> Iterator[Finding]:
@@ -80,7 +91,7 @@ def _of_names(what: str, counts: Mapping[str, int], known: Sequence[str]) -> Ite
     for name, meant in near.items():
         yield Finding(
             "error",
-            f"{what} {name!r} ({counts[name]} objects) is {meant!r} in another spelling: --rename {name}={meant}",
+            f"{what} {name!r} ({_objects(counts[name])}) is {meant!r} in another spelling: {_rename(name, meant)}",
         )
     others = [f"{name} ({count})" for name, count in counts.items() if name not in known and name not in near]
     if others:
@@ -117,9 +128,14 @@ def _of_pictures(dataset: Dataset) -> Iterator[Finding]:
 
 
 def _of_boxes(dataset: Dataset) -> Iterator[Finding]:
-    outside = [frame.name for frame in dataset.frames for thing in frame.objects if thing.within(frame.size) is None]
+    outside = Counter(
+        frame.name for frame in dataset.frames for thing in frame.objects if thing.within(frame.size) is None
+    )
     if outside:
-        yield Finding("error", f"{len(outside)} objects lie outside of their frame or have no extent: {_some(outside)}")
+        frames = [name if count == 1 else f"{name} ({count})" for name, count in outside.items()]
+        yield Finding(
+            "error", f"{_objects(outside.total())} outside of the frame, or without an extent: {_some(frames)}"
+        )
 
 
 def _of_tracked(dataset: Dataset) -> Iterator[Finding]:

@@ -3,6 +3,7 @@
 import argparse
 import json
 import os
+import sys
 from pathlib import Path
 
 from rich.table import Table
@@ -15,7 +16,7 @@ from bay_observation.commands import (
     program,
     run_command,
 )
-from bay_observation.errors import BayObservationError, ConfigError, DatasetError, InferenceError
+from bay_observation.errors import BayObservationError, ConfigError, DatasetError, InferenceError, NotObservedError
 from bays import BayConfig, load_bay, slot_of
 from inference.data_commands import add_models, add_out, add_period, period, with_models
 from inference.types import CLASSES
@@ -150,7 +151,12 @@ def _pick(options: argparse.Namespace) -> None:
     bay, store = load_bay(options.bay), ArtifactStore()
     begin, end = period(bay, options)
     batches = stored_batches(store, bay, begin, end)
-    drifted = {} if options.no_drift else drifted_cameras(store, bay, end)
+    drifted: dict[str, float] = {}
+    if not options.no_drift:
+        try:
+            drifted = drifted_cameras(store, bay, end)
+        except NotObservedError as error:
+            print(f"chosen without drift: {error}", file=sys.stderr)
     chosen = choose(candidates(store, bay, batches, drifted), options.count)
     if not chosen:
         raise DatasetError("no frame of that time stands out: nothing is worth labelling")

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from artifacts import ArtifactStore
-from bay_observation.errors import NotObservedError, WrongArtifactError
+from bay_observation.errors import WrongArtifactError
 from bays import BayConfig
 from fusion.types import FusedBlock, FusionResult
 from inference.datasets import LabelledFrame
@@ -99,11 +99,12 @@ def choose(frames: Iterable[Candidate], count: int) -> list[Candidate]:
 
 
 def drifted_cameras(store: ArtifactStore, bay: BayConfig, at: datetime) -> dict[str, float]:
-    """How far each camera had drifted by then (aware), in units of what is allowed; nothing where it cannot be said."""
-    try:
-        return {camera.camera_name: camera.ratio for camera in compare_stored(store, bay, at=at).cameras}
-    except NotObservedError:
-        return {}
+    """How far each camera had drifted by then (aware), in units of what is allowed.
+
+    Raises:
+        NotObservedError: it cannot be said.
+    """
+    return {camera.camera_name: camera.ratio for camera in compare_stored(store, bay, at=at).cameras}
 
 
 def picked_frames(store: ArtifactStore, bay: BayConfig, chosen: Iterable[Candidate]) -> Iterator[LabelledFrame]:

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from bays import batch_id
 from legacy.importing import import_batches
 from legacy.records import FloorBlock, OldBatch, OldFrame, Problems
+from tracking.__main__ import main
 from tracking.history import BatchOutcome, History
 from tracking.history.imports import first_own_slot
 from tracking.history.schema import batches, events, positions, tracks
@@ -65,6 +66,14 @@ def test_a_block_that_stands_is_one_stay_and_marked_as_imported(history, bay):
     assert {one.outcome for one in history.batches("yard", at(0), at(6))} == {BatchOutcome.IMPORTED}
     assert history.gaps(bay, at(0), at(6)) == []
     assert kinds(history) == [("initial", "yard-B-1.old", at(0))]
+
+
+def test_what_stood_there_when_an_import_ends_is_shown(history, bay, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("HISTORY_DB", f"sqlite:///{tmp_path / 'history.db'}")
+    run(history, bay, *(batch(n, standing()) for n in range(6)))
+    for moment in ([], ["--at", at(60).isoformat()]):
+        assert main(["show", "yard", *moment]) == 0
+        assert f"yard: 1 block {'at' if moment else 'as of'}" in capsys.readouterr().out
 
 
 def test_moves_stages_arrivals_and_exits_are_events(history, bay):

@@ -22,10 +22,14 @@ def test_good_labels_have_no_error(frames) -> None:
 
 def test_a_class_in_another_spelling_is_an_error_with_its_remedy(frames) -> None:
     found = texts([named(frames[0], "HP-block", "Panel", "block")], "error")
-    assert "class 'HP-block' (1 objects) is 'HP_block' in another spelling: --rename HP-block=HP_block" in found
+    assert "class 'HP-block' (1 object) is 'HP_block' in another spelling: --rename HP-block=HP_block" in found
     assert "--rename Panel=panel" in found
     mended = renamed(Dataset((named(frames[0], "HP-block", "Panel"),)), {"HP-block": "HP_block", "Panel": "panel"})
     assert texts(mended.frames, "error") == ""
+
+
+def test_a_name_with_a_blank_is_renamed_by_an_option_that_a_shell_takes(frames) -> None:
+    assert "--rename 'HP block=HP_block'" in texts([named(frames[0], "HP block", "block")], "error")
 
 
 def test_a_stage_in_another_spelling_is_an_error(frames) -> None:
@@ -46,7 +50,7 @@ def test_what_lies_outside_of_the_frame(frames) -> None:
     outside = LabelledObject("block", np.array([300, 10, 340, 60], np.float32))
     half = LabelledObject("block", np.array([180, 10, 240, 60], np.float32))
     frame = replace(frames[0], objects=(outside, half))
-    assert "1 objects lie outside" in texts([frame], "error")
+    assert "1 object outside of the frame" in texts([frame], "error")
     [cut] = within_frames(Dataset((frame,))).frames[0].objects
     assert cut.box.tolist() == [180, 10, 192, 60]
 

@@ -60,6 +60,6 @@ def test_classes_that_the_model_does_not_know_are_left_out_by_name(tmp_path: Pat
 
 def test_a_class_in_another_spelling_is_not_taught_as_background(tmp_path: Path) -> None:
     data = labelled(tmp_path / "set", square(100, 200, 400), square(900, 200, 100, "HP-block"))
-    with pytest.raises(DatasetError, match=r"'HP-block' \(1 objects\) is 'HP_block'; .*--rename HP-block=HP_block"):
+    with pytest.raises(DatasetError, match=r"'HP-block' \(1 object\) is 'HP_block'; .*--rename HP-block=HP_block"):
         own_frames(tmp_path / "own", [data], CLASSES)
     assert not (tmp_path / "own").exists()

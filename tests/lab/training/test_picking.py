@@ -96,7 +96,10 @@ def test_frames_that_stand_out_are_picked_with_the_reason(day: Any, tmp_path: An
 
 def test_the_command_says_why_in_a_table(day: Any, capsys: Any) -> None:
     assert main(["pick", "demo_bay", *PERIOD, "--count", "1"]) == 0
-    assert "of 2.8%" in capsys.readouterr().out
+    said = capsys.readouterr()
+    assert "of 2.8%" in said.out
+    assert "chosen without drift: " in said.err
+    assert "at least 48 are needed" in said.err
 
 
 def test_a_time_in_which_nothing_stands_out(store: Any, capsys: Any) -> None:
