@@ -156,9 +156,9 @@ def other_authority(folder):
 
 
 def debian_redis():
-    """The distribution's server; its tools are the same program by another name."""
+    """The distribution's server; its tools are the same program by another name. One of a package has no TLS."""
     for name in ("redis-server", "redis-check-rdb"):
-        if found := shutil.which(name):
+        if found := shutil.which(name, path="/usr/local/bin:/usr/bin"):
             return f"exec -a redis-server {found}"
     return None
 
