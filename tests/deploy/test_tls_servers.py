@@ -155,10 +155,13 @@ def other_authority(folder):
 # -- Redis ---------------------------------------------------------------------------------------------
 
 
+DISTRIBUTION = "/usr/local/bin:/usr/bin:/bin"  # where its programs lie; those of a Python package have no TLS
+
+
 def debian_redis():
-    """The distribution's server; its tools are the same program by another name. One of a package has no TLS."""
+    """The distribution's server; its tools are the same program by another name."""
     for name in ("redis-server", "redis-check-rdb"):
-        if found := shutil.which(name, path="/usr/local/bin:/usr/bin"):
+        if found := shutil.which(name, path=DISTRIBUTION):
             return f"exec -a redis-server {found}"
     return None
 
@@ -217,9 +220,9 @@ def test_a_redis_of_another_authority_is_refused(broker, tmp_path):
 
 
 def test_the_health_check_of_the_compose_file(broker, secrets):
-    if shutil.which("redis-cli") is None:
+    if shutil.which("redis-cli", path=DISTRIBUTION) is None:
         pytest.skip("no redis-cli")
     check = SERVICES["redis"]["healthcheck"]["test"][1].replace("$$", "$").replace("/run/secrets", str(secrets))
     port = broker.rpartition(":")[2].partition("/")[0]
     command = check.replace("redis-cli ", f"redis-cli -p {port} ")
-    assert subprocess.run(["sh", "-c", command], check=False).returncode == 0
+    assert subprocess.run(["sh", "-c", command], env={"PATH": DISTRIBUTION}, check=False).returncode == 0
