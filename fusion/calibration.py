@@ -81,7 +81,7 @@ _CONTRADICTED = 2.0  # standard deviations from which the points contradict what
 _SAMPLE = 4  # points that fix a pose
 _NEAR_M, _NEAR_DEG = 2.0, 10.0  # a pose as planned or as it was, and the one that is found
 # Limits of a result that is to be used.
-_MOST_TURN_DEG = 0.26  # standard deviation of a turn about any axis: two of them are about half a degree
+_MOST_TURN_DEG = 0.25  # standard deviation of a turn about any axis: two of them are half a degree
 _MOST_FLOOR_CM = 25.0
 _MOST_RMS_PX = 5.0
 _AS_GOOD = 4.0  # cost by which a second pose may be worse and still be possible

@@ -143,10 +143,10 @@ def _plain_mib(plain: PageServer) -> float:
 
 
 def _started(airflow: PageServer, plain: PageServer) -> list[Bar]:
-    """How much more processor time a start takes, in the median over some starts of each, in turn.
+    """How much longer a start takes, over some in turn: the shortest by the clock, the median by the processor.
 
     A start computes all the while, on one core. By the clock, two starts of the same server differ by seconds on a
-    shared machine: those times are printed beside it.
+    shared machine, as what else runs there only makes a start longer; processor time does not know of it.
     """
     used: dict[PageServer, list[float]] = {plain: [], airflow: []}
     taken: dict[PageServer, list[float]] = {plain: [], airflow: []}
@@ -158,12 +158,13 @@ def _started(airflow: PageServer, plain: PageServer) -> list[Bar]:
             server.stop()
         used[server].append(server.start_cpu_s)
         taken[server].append(server.start_s)
+    name = "API server's start beside the plain one"
+    by_clock, by_processor = (f"{_spread(of[airflow])} beside {_spread(of[plain])}" for of in (taken, used))
     longer = statistics.median(used[airflow]) - statistics.median(used[plain])
-    spread = (
-        f"{_spread(used[airflow])} beside {_spread(used[plain])};"
-        f" by the clock {_spread(taken[airflow])} beside {_spread(taken[plain])}"
-    )
-    return [Bar("API server's start beside the plain one, processor time", longer, "<=", 1, "s", spread)]
+    return [
+        Bar(f"{name}, shortest of {_STARTS}", min(taken[airflow]) - min(taken[plain]), "<=", 1, "s", by_clock),
+        Bar(f"{name}, processor time", longer, "<=", 1, "s", by_processor),
+    ]
 
 
 class _Asking:

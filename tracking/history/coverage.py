@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from bay_observation.errors import NotObservedError
 from bays import BayConfig
-from tracking.history.history import History, check_period, refuse_naive
+from tracking.history.history import History, check_period, refuse_after, refuse_naive
 from tracking.history.schema import KNOWN_FLOOR, batches
 from tracking.history.slots import schedule_step, scheduled_slots
 
@@ -164,11 +164,7 @@ def refuse_future(bay: BayConfig, moment: datetime, now: datetime) -> None:
     Raises:
         NotObservedError: the moment lies there.
     """
-    if moment > now:
-        raise NotObservedError(
-            f"bay {bay.bay_id}: {_said(bay, moment)} lies in the future, of which nothing is known: now it is"
-            f" {_said(bay, now)}"
-        )
+    refuse_after(bay.bay_id, moment.astimezone(bay.zone), now)
 
 
 def _said(bay: BayConfig, moment: datetime) -> str:

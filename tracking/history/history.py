@@ -604,11 +604,8 @@ class History:
     def _refuse_future(self, connection: Connection, bay_id: str, at: datetime | None) -> None:
         """Of a moment after now nothing is known, but for slots that a simulated clock brings."""
         now = datetime.now(UTC)
-        if at is not None and at > now and at > self._newest_slot(connection, bay_id):
-            raise NotObservedError(
-                f"bay {bay_id}: {at:%Y-%m-%d %H:%M %Z} lies in the future, of which nothing is known: now it is"
-                f" {now.astimezone(at.tzinfo):%Y-%m-%d %H:%M %Z}"
-            )
+        if at is not None and at > now:
+            refuse_after(bay_id, at, max(now, self._newest_slot(connection, bay_id)))
 
     def refuse_unobserved(self, connection: Connection, bay_id: str, start: datetime, end: datetime) -> None:
         """A period of which no slot was tracked is not known; one between two slots that follow one another is."""
@@ -647,6 +644,19 @@ def check_period(start: datetime, end: datetime) -> None:
     if end < start:
         raise QuestionError(
             f"the period ends at {end.isoformat(sep=' ')}, before it begins at {start.isoformat(sep=' ')}"
+        )
+
+
+def refuse_after(bay_id: str, moment: datetime, now: datetime) -> None:
+    """Nothing is known of the future; it is told in the moment's own zone.
+
+    Raises:
+        NotObservedError: the moment lies there.
+    """
+    if moment > now:
+        raise NotObservedError(
+            f"bay {bay_id}: {moment:%Y-%m-%d %H:%M %Z} lies in the future, of which nothing is known: now it is"
+            f" {now.astimezone(moment.tzinfo):%Y-%m-%d %H:%M %Z}"
         )
 
 
